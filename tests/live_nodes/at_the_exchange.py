@@ -34,11 +34,6 @@ class Scene:
     def __init__(self, exchange: Practice, rest: VenueRest, journal: Journal) -> None:
         self.exchange, self.rest, self.journal = exchange, rest, journal
 
-    @property
-    def asked(self) -> list[str]:
-        """What the exchange was asked, in order."""
-        return [f"{method} {path}" for method, path, _ in self.exchange.faults.requests]
-
     def intend(self, name: str, side: str = "BUY", quantity: str = "0.010", **facts: Any) -> None:
         """Write an intent down without sending anything."""
         self.journal.intended(

@@ -29,12 +29,8 @@ from live_nodes.bybit.rest import VenueRest
 from live_nodes.node.live import NodeRun
 
 REQUESTS = (
-    "submit_order",
-    "modify_order",
-    "cancel_order",
-    "batch_place_orders",
-    "batch_modify_orders",
-    "batch_cancel_orders",
+    *(f"{verb}_order" for verb in ("submit", "modify", "cancel")),
+    *(f"batch_{verb}_orders" for verb in ("place", "modify", "cancel")),
 )
 BY_THE_CLOCK = {"equity", "links", "notes", "runs", "gates", "state node"}
 """Tables that are written when it is time, or once a run."""

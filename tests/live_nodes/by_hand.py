@@ -59,17 +59,10 @@ class Hands:
             if event.client_order_id == name and hasattr(event, "reason")
         ]
 
-    def heard(self, name: ClientOrderId) -> list[str]:
-        """Return the kinds of events that came in of an order."""
-        return [type(e).__name__ for e in self.events if e.client_order_id == name]
-
     def net(self) -> Decimal:
         """Return the position, all strategies and manual trades together."""
         found = self.cache.positions_open(instrument_id=self.where)
         return sum((position.signed_decimal_qty() for position in found), Decimal(0))
-
-    def position_ids(self) -> set[str]:
-        return {str(p.id) for p in self.cache.positions_open(instrument_id=self.where)}
 
     def best_bid(self) -> tuple[str, str]:
         book = self.cache.order_book(self.where)

@@ -11,7 +11,7 @@ import sqlite3
 import urllib.request
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import count
 from multiprocessing.process import BaseProcess
@@ -34,7 +34,7 @@ from strategies.messages import Decision
 from strategies.rebalance.plan import STATE, Plan, Progress, decode
 from tests.live_nodes.boundaries import Counted, Named, Say
 from tests.live_nodes.documents import node_file
-from tests.waiting import DEADLINE, eventually
+from tests.waiting import DEADLINE
 
 KEY = "steady"
 ZERO = Decimal(0)
@@ -62,10 +62,14 @@ MAKER: dict[str, Any] = {
 class Ended:
     """How a node's process ended."""
 
-    code: int | None  # Exit code, or the signal that ended it
-    signal: int | None
+    code: int  # Negative for the signal that ended it
     reached: list[str]  # Boundaries in the order they were reached
     said: str  # What it printed
+
+    @property
+    def signal(self) -> int | None:
+        """Number of the signal that ended it."""
+        return -self.code if self.code < 0 else None
 
     @property
     def traded(self) -> list[tuple[str, int]]:
@@ -162,7 +166,7 @@ class Ground:
 
     @property
     def endpoint(self) -> Endpoint:
-        """Where the exchange is; started when it is not up."""
+        """Address of the exchange; it is started when it is not up."""
         return ensure_exchange(self.market, self.exchange)
 
     def kill_exchange(self) -> int:
@@ -172,12 +176,12 @@ class Ground:
         return found.pid
 
     def state(self) -> dict[str, Any]:
-        """Return what the exchange's admin tells of everything."""
+        """Return the whole state by the exchange's admin."""
         with urllib.request.urlopen(f"{self.endpoint.admin}/state", timeout=DEADLINE) as answer:
             return dict(json.load(answer))
 
     def tell(self, path: str, **body: Any) -> dict[str, Any]:
-        """Ask the exchange's admin to do something."""
+        """Send a request to the exchange's admin."""
         request = urllib.request.Request(
             f"{self.endpoint.admin}{path}", json.dumps(body).encode(), method="POST"
         )
@@ -255,7 +259,7 @@ class GroundNode:
     # Its own books -------------------------------------------------------------------------------
 
     def from_copy[T](self, asked: Callable[[JournalReader], T], nothing: T) -> T:
-        """Ask a dead node's journal, by a copy: a reader would fold its WAL in."""
+        """Read a copy of a dead node's journal: a reader would fold its WAL in."""
         copy = self.ground.folder / f"{self.account}-copy"
         shutil.rmtree(copy, ignore_errors=True)
         copy.mkdir()
@@ -303,9 +307,7 @@ class KilledNode(GroundNode):
 
     def ended(self) -> Ended:
         """Wait until it has ended, and return how."""
-        code = exit_of(self.process)
-        how = (code, None) if code >= 0 else (None, -code)
-        return Ended(*how, self.reached(), self.said())
+        return Ended(exit_of(self.process), self.reached(), self.said())
 
     def run(self, *options: str, seconds: float | None = None, **settings: Any) -> Ended:
         """Start it and wait until it has ended; after `seconds` kill it."""
@@ -314,10 +316,6 @@ class KilledNode(GroundNode):
             self.process.join(seconds)
             self.process.kill()
         return self.ended()
-
-    def wait_for(self, words: str) -> None:
-        """Wait until it has printed some words or reached a boundary of that name."""
-        eventually(lambda: words in self.said() or words in self.reached(), self.said)
 
     def plan(self) -> Plan | None:
         """Return the plan that its journal has under way."""
@@ -372,10 +370,10 @@ class Killing:
 
     killed: Ended  # The run that was killed
     plan: Plan | None  # What its journal had under way
-    # Positions at the exchange before that run, and what had been traded there.
-    before: dict[str, Decimal]
-    traded_before: dict[str, Decimal]
     again: Ended  # The run after it
+    # Positions at the exchange before the killed run, and what had been traded there.
+    before: dict[str, Decimal] = field(default_factory=dict)
+    traded_before: dict[str, Decimal] = field(default_factory=dict)
 
 
 def kill_and_restart(
@@ -389,7 +387,7 @@ def kill_and_restart(
     killed = node.run("--run-once", *options, fatal=fatal, seconds=seconds)
     plan = node.plan()
     again = node.run("--run-once")
-    return Killing(killed, plan, positions_of(account), traded_of(account), again)
+    return Killing(killed, plan, again, positions_of(account), traded_of(account))
 
 
 def faults_of(node: KilledNode, killing: Killing, *, decided: int = 1) -> list[str]:

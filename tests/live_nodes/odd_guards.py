@@ -40,8 +40,6 @@ class Counts(Guard[GuardParams, Looked]):
 class Breaks(Counts):
     """It raises after some looks."""
 
-    Config: ClassVar[type[GuardParams]] = GuardParams
-
     def measure(self, state: Looked, snapshot: Snapshot) -> Measured[Looked]:
         if state.times >= LOOKS:
             raise ZeroDivisionError("made to break")
@@ -88,8 +86,6 @@ class Sleeps(GuardActor):
 
 class Blind(DailyLoss):
     """Measures as ever, and never finds anything over its limit."""
-
-    Config: ClassVar[type[GuardParams]] = DailyLossParams
 
     def measure(self, state: Today, snapshot: Snapshot) -> Measured[Today]:
         state, readings = super().measure(state, snapshot)

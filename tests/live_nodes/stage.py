@@ -1,8 +1,7 @@
 """A practice exchange in a thread, whose faults are data, and nodes that run against it.
 
-`stage` gives the exchange; `desk_node` runs our node on it and `plain_node` one that has of ours
-only the public link's address. Both nodes live on a loop of the test's own thread, which runs while
-a test waits for something.
+`stage` gives the exchange, `desk_node` our node and `plain_node` one of plain Nautilus. Nodes live
+on a loop of the test's own thread, which runs while a test waits for something.
 """
 
 from __future__ import annotations
@@ -142,12 +141,8 @@ class Stage:
 
     def orders(self) -> list[str]:
         """Return the link ids of all orders that ever arrived, oldest first."""
-        both = self.call(
-            lambda: [
-                *self.exchange.order_history(ACCOUNT),
-                *self.exchange.open_orders(ACCOUNT),
-            ]
-        )
+        there = self.exchange
+        both = self.call(lambda: [*there.order_history(ACCOUNT), *there.open_orders(ACCOUNT)])
         return [o.order_link_id for o in sorted(both, key=lambda o: o.created_ms)]
 
     def position(self, symbol: str = "BTCUSDT") -> D:
@@ -237,10 +232,7 @@ def stage(**settings: Any) -> Iterator[Stage]:
     async def opened() -> AsyncIterator[Stage]:
         market = BreathingMarket(more=perpetuals(settings.get("coins", 0)))
         faults = Faults(seed=settings.get("seed", 0))
-        accounts = [
-            AccountSpec(ACCOUNT, balances=(("USDT", D(100_000)),)),
-            AccountSpec("bert"),
-        ]
+        accounts = [AccountSpec(ACCOUNT, balances=(("USDT", D(100_000)),)), AccountSpec("bert")]
         market.halted = faults.halted
         server = await serve(Exchange(market.listed, accounts), market, KEYS, faults, Kept())
         try:
@@ -388,37 +380,27 @@ class Desk(Running):
 class Plain(Running):
     """A node of plain Nautilus."""
 
-    def __init__(self, stage: Stage, strategy: PlainByHand | None = None, **settings: Any) -> None:
+    def __init__(self, stage: Stage, strategy: PlainByHand) -> None:
         super().__init__(stage)
         forget_clients()
-        self.strategy = strategy or PlainByHand()
-        engine = {"reconciliation_startup_delay_secs": 0.5} | settings.pop("engine", {})
-        retries = {"max_retries": 3, "retry_delay_initial_ms": 200, "retry_delay_max_ms": 2_000}
-        known: dict[str, Any] = {
-            "trader_id": "PLAIN-001",
-            "logging": LoggingConfig(log_level="OFF"),
-            "exec_engine": LiveExecEngineConfig(**engine),
-            "timeout_connection": 10.0,
-            "timeout_reconciliation": 5.0,
-            "timeout_portfolio": 5.0,
-            "timeout_disconnection": 2.0,
-            "timeout_post_stop": 0.2,
-        }
+        self.strategy = strategy
         self.node = bare.plain_node(
             venue_urls(stage.where),
             ACCOUNT,
-            self.strategy,
+            strategy,
             loop=self.loop,
             spot=True,
-            client=retries | settings.pop("client", {}),
-            **(known | settings),
+            client={"max_retries": 3, "retry_delay_initial_ms": 200, "retry_delay_max_ms": 2_000},
+            trader_id="PLAIN-001",
+            logging=LoggingConfig(log_level="OFF"),
+            exec_engine=LiveExecEngineConfig(reconciliation_startup_delay_secs=0.5),
+            timeout_connection=10.0,
+            timeout_reconciliation=5.0,
+            timeout_portfolio=5.0,
+            timeout_disconnection=2.0,
+            timeout_post_stop=0.2,
         )
         self.task = self.loop.create_task(self.node.run_async())
-
-    def start(self) -> Plain:
-        """Wait until its strategy runs."""
-        self.until(lambda: self.strategy.is_running, "the start")
-        return self
 
     def stop(self) -> None:
         async def end() -> None:
@@ -465,11 +447,12 @@ def desk_node(
 
 
 @contextmanager
-def plain_node(stage: Stage, *, start: bool = True, **settings: Any) -> Iterator[Plain]:
-    """Run a plain node until the block ends; without `start` nobody waits for its strategy."""
-    plain = Plain(stage, **settings)
+def plain_node(stage: Stage, strategy: PlainByHand | None = None) -> Iterator[Plain]:
+    """Run a plain node until the block ends."""
+    plain = Plain(stage, strategy or PlainByHand())
     try:
-        yield plain.start() if start else plain
+        plain.until(lambda: plain.strategy.is_running, "the start")
+        yield plain
     finally:
         plain.stop()
 

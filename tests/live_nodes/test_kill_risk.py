@@ -73,9 +73,8 @@ def victim_of(field: Field, strategy: str = "Eager", **changes: Any) -> Victim:
 def fall(victim: Victim, over: Callable[[], bool] = lambda: False) -> None:
     """Breach its limits one after the other, until it is dead, closed, or it is `over`."""
     victim.price(FIRST)
-    victim.until(
-        lambda: over() or {"tiers", "daily"} <= victim.journal(standing).keys(), "first verdicts"
-    )
+    first = {"tiers", "daily"}
+    victim.until(lambda: over() or first <= victim.journal(standing).keys(), "first verdicts")
     victim.price(SECOND)
     closed(victim, over)
 
@@ -157,14 +156,9 @@ def boundaries_of(
     """Return the boundaries of a breach that nobody cuts before it is flat."""
     died, wrong = round_of(victim, 0, breach, stands)
     assert (died, wrong) == ("killed", [])
-    return before(victim).reached()[1:]
-
-
-def before(victim: Victim) -> Victim:
-    """Return the victim as it was in its life before this one."""
-    found = copy.copy(victim)
-    found.lives -= 1
-    return found
+    life_before = copy.copy(victim)
+    life_before.lives -= 1
+    return life_before.reached()[1:]
 
 
 # -- around a breach -------------------------------------------------------------------------------
@@ -184,9 +178,7 @@ def test_a_node_may_be_killed_at_every_boundary_from_breach_to_flat(
 ) -> None:
     victim = victim_of(field, strategy)
     found = boundaries_of(victim)
-    assert {"commit guard:daily state", "commit guard:tiers state", "commit guard:max state"} < set(
-        found
-    )
+    assert {f"commit guard:{key} state" for key in ("daily", "tiers", "max")} < set(found)
     assert {"commit verdicts+standing", "send submit_order", "sent submit_order"} < set(found)
     assert len(found) > 25
     assert rounds(victim, list(range(1, len(found) + 2))) == {}
@@ -277,7 +269,7 @@ def test_a_restart_may_be_killed_at_any_moment(field: Field) -> None:
     assert wrong == {}
 
 
-# -- what the operator asks ------------------------------------------------------------------------
+# -- the operator's requests -----------------------------------------------------------------------
 
 
 @pytest.mark.kill

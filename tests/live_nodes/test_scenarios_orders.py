@@ -1,4 +1,4 @@
-"""Faults of orders, fills and positions: on a plain node first, then handled by ours."""
+"""Faults of orders, fills and positions, and what our node does about them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 from nautilus_trader.live.config import LiveExecEngineConfig
-from nautilus_trader.model.events import OrderRejected
 
 import live_nodes.node.build
 import live_nodes.reconcile.venue_books
 from live_nodes.bybit.adapter import DeskExecutionClient
 from tests.live_nodes.by_hand import BTC_ID, BUY, SELL
-from tests.live_nodes.stage import ACCOUNT, NAME, Desk, Plain, Stage, desk_node, plain_node, stage
+from tests.live_nodes.stage import NAME, Desk, Stage, desk_node, stage
 from tests.waiting import slack
 
 IMPATIENT: dict[str, Any] = {
@@ -34,28 +33,15 @@ def maker_first(**execution: Any) -> dict[str, Any]:
 # Ghost order: open at the venue, given up in the books (live.md 4.4) ------------------------------
 
 
-def ghost(st: Stage, node: Desk | Plain, price: str = "49000") -> Any:
+def ghost(st: Stage, desk: Desk, price: str = "49000") -> Any:
     """Let the engine give up an order that rests at the venue; the faults go on."""
     st.play("ghost_order", times=1)
     st.play("ghost_order", "question", times=10_000)
-    order = node.strategy.limit(BUY, price)
-    node.until(lambda: node.strategy.status(order) == "REJECTED", "the giving up")
-    assert node.strategy.reasons(order) == ["UNKNOWN"]
+    order = desk.strategy.limit(BUY, price)
+    desk.until(lambda: desk.strategy.status(order) == "REJECTED", "the giving up")
+    assert desk.strategy.reasons(order) == ["UNKNOWN"]
     assert list(st.open_orders()) == [order.value]
     return order
-
-
-@pytest.mark.slow
-def test_a_plain_node_never_mends_a_ghost_order() -> None:
-    engine = IMPATIENT | {"open_check_interval_secs": 1.0}
-    with stage() as st, plain_node(st, engine=engine) as plain:
-        order = ghost(st, plain)
-        st.end_faults()
-        plain.wait(3)
-        assert plain.strategy.status(order) == "REJECTED"
-        assert list(st.open_orders()) == [order.value]
-        # The strategy is told that what the engine gave up is accepted, and nothing is done.
-        assert "OrderAccepted" in plain.strategy.heard(order)
 
 
 @pytest.fixture
@@ -101,16 +87,6 @@ def test_our_node_takes_the_fill_of_a_ghost_order_into_its_books() -> None:
 # Post-only that crosses: told as a rejection, and not as one for being post-only (live.md 4.8) ----
 
 
-@pytest.mark.slow
-def test_a_plain_node_does_not_learn_that_a_post_only_order_crossed() -> None:
-    with stage() as st, plain_node(st) as plain:
-        order = plain.strategy.limit(BUY, "50001", post_only=True)
-        plain.until(lambda: plain.strategy.status(order) == "REJECTED")
-        (rejected,) = [e for e in plain.strategy.events if isinstance(e, OrderRejected)]
-        assert CROSSED in rejected.reason
-        assert not rejected.due_post_only
-
-
 def test_our_tactic_goes_on_after_a_post_only_order_crossed() -> None:
     tactic = maker_first(reprice_every="2s", deadline="4s")
     with stage() as st, desk_node(st, strategies=tactic) as desk:
@@ -128,27 +104,13 @@ def test_our_tactic_goes_on_after_a_post_only_order_crossed() -> None:
 # Lost fill (live.md 4.10) -------------------------------------------------------------------------
 
 
-def lose_a_fill(st: Stage, node: Desk | Plain) -> Any:
-    order = node.strategy.limit(BUY, "49999.9")
-    node.until(lambda: node.strategy.status(order) == "ACCEPTED", "the acceptance")
-    st.play("fill_lost")
-    st.hit("Sell", "49999.9", "1.51")
-    node.until(lambda: st.position() == D("0.010"), "the fill at the venue")
-    return order
-
-
-@pytest.mark.slow
-def test_a_plain_node_never_learns_of_a_lost_fill() -> None:
-    with stage() as st, plain_node(st) as plain:
-        order = lose_a_fill(st, plain)
-        plain.wait(3)
-        assert plain.strategy.status(order) == "ACCEPTED"
-        assert plain.strategy.net() == 0
-
-
 def test_our_node_recovers_a_lost_fill_with_its_price_and_fee() -> None:
     with stage() as st, desk_node(st) as desk:
-        order = lose_a_fill(st, desk)
+        order = desk.strategy.limit(BUY, "49999.9")
+        desk.until(lambda: desk.strategy.status(order) == "ACCEPTED", "the acceptance")
+        st.play("fill_lost")
+        st.hit("Sell", "49999.9", "1.51")
+        desk.until(lambda: st.position() == D("0.010"), "the fill at the venue")
         took = desk.until(lambda: desk.strategy.net() == D("0.010"), "the fill")
         print(f"lost fill recovered in {took:.1f} s")
         assert desk.strategy.status(order) == "FILLED"
@@ -163,18 +125,6 @@ def test_our_node_recovers_a_lost_fill_with_its_price_and_fee() -> None:
 
 
 # Manual trade (live.md 4.11) ----------------------------------------------------------------------
-
-
-@pytest.mark.slow
-def test_a_plain_node_holds_a_manual_trade_beside_its_own_position() -> None:
-    with stage() as st, plain_node(st) as plain:
-        plain.filled(BUY, "0.020")
-        st.order("Sell", "0.005")
-        plain.until(lambda: plain.strategy.net() == D("0.015"))
-        # What the strategy believes to hold is not what the account holds.
-        own = plain.strategy.cache.positions_open(strategy_id=plain.strategy.id)
-        assert [p.signed_decimal_qty() for p in own] == [D("0.020")]
-        assert st.position() == D("0.015")
 
 
 def test_our_node_stops_entries_after_a_manual_trade_and_lets_exits_go() -> None:
@@ -207,27 +157,6 @@ def test_our_node_goes_on_with_a_manual_trade_where_the_document_only_wants_a_re
         desk.until(lambda: desk.journal.explained() == {NAME: D("0.025")}, "the books")
 
 
-# Funding (live.md 4.12) ---------------------------------------------------------------------------
-
-
-def test_funding_moves_no_position_and_is_in_our_journal_and_balance() -> None:
-    with stage() as st, desk_node(st) as desk:
-        desk.filled(BUY, "0.020")
-        st.settle_funding("0.0001")
-        told = st.call(lambda: st.exchange.executions(ACCOUNT))
-        (paid,) = [execution for execution in told if execution.exec_type == "Funding"]
-        desk.until(lambda: [f for f in desk.fills() if f.kind == "Funding"], "the row")
-        (row,) = [f for f in desk.fills() if f.kind == "Funding"]
-        assert row.fee == paid.fee > 0
-        assert desk.strategy.net() == st.position() == D("0.020")
-        there = st.call(lambda: st.exchange.wallet(ACCOUNT))
-        coin = next(c for c in there.coins if c.coin == "USDT")
-        desk.until(lambda: abs(desk.live.supervisor._account.balance() - coin.balance) < D("0.01"))
-        desk.wait(2)
-        assert desk.halted() == set()
-        assert desk.counted("unknown_fill") == 0
-
-
 # Halted symbol ------------------------------------------------------------------------------------
 
 
@@ -245,24 +174,6 @@ def test_a_halted_symbol_refuses_every_order_and_the_tactic_ends_within_its_time
         st.end_faults()
         desk.wait(0.5)
         desk.filled(BUY, "0.010")
-
-
-# An order that gets lost on its way ---------------------------------------------------------------
-
-
-def test_our_node_gives_up_an_order_that_never_arrived(monkeypatch: pytest.MonkeyPatch) -> None:
-    # In place of ten seconds, after which the venue would refuse it.
-    monkeypatch.setattr(live_nodes.reconcile.venue_books, "UNANSWERED_NS", 1_000_000_000)
-    with stage() as st, desk_node(st) as desk:
-        st.play("request_lost")
-        order = desk.strategy.market_order(BUY)
-        took = desk.until(lambda: desk.strategy.status(order) == "REJECTED", "the end")
-        print(f"lost order given up {took - 1:.1f} s after it could not arrive any more")
-        assert "never arrived" in desk.strategy.reasons(order)[0]
-        desk.until(lambda: desk.journal.order(order.value).status == "REJECTED")
-        assert desk.counted("never_arrived") == 1
-        assert st.orders() == []
-        desk.filled(BUY, "0.020")
 
 
 # Pushes late, twice, in another order -------------------------------------------------------------

@@ -1,6 +1,6 @@
-"""Ten minutes of a node that trades all the time: memory stays, and messages don't get late.
+"""Ten minutes of a node that trades: memory stays, messages are on time; live benchmarks measure.
 
-``SOAK_SECONDS`` shortens it. Every second's reading goes to ``results/soak.csv``.
+``SOAK_SECONDS`` shortens the soak. Every second's reading goes to ``results/soak.csv``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.bench.live import journal, wire
 from tests.bench.live.meter import Reading
 from tests.bench.live.parties import ROOT, VenueProcess, party
 
@@ -90,3 +91,26 @@ def record(readings: list[Reading]) -> None:
         for r in readings:
             at = f"{(r.at - readings[0].at) / 1e9:.1f}"
             rows.writerow([at, r.cpu_s, r.rss_mb, r.messages, r.lag_p50_ms, r.lag_p99_ms])
+
+
+MEASURED_S = 3.0
+
+
+@pytest.mark.slow
+def test_both_strategies_answer_nearly_every_book_of_their_signal() -> None:
+    found = wire.measured(MEASURED_S)
+    sent = MEASURED_S * wire.UPDATES_PER_SECOND / 2
+    for name in ("ours", "bare"):
+        assert 0.8 * sent <= len(found[name]) <= sent + 2
+        assert found[name] == sorted(found[name])
+        assert 0 < found[name][0] < 1e9
+
+
+def test_the_journal_s_commits_are_timed(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "COMMITS", 20)
+    monkeypatch.setattr(journal, "WARM", 1)
+    found = journal.taken(tmp_path_factory.mktemp("journal"))
+    assert len(found) == 20
+    assert 0 < found[0] <= found[-1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -95,7 +96,6 @@ def played(
     *steps: tuple[int, Callable[[Script], None]],
     pace: Pace,
     hold: Callable[[OrderFacts], str | None] | None = None,
-    made: list[OrderThrottle] | None = None,
 ) -> tuple[OrderThrottle, Script, BacktestDesk]:
     """Play steps on a market that stands at 100 with the throttle on the gate."""
     script = Script(dict(steps))
@@ -108,9 +108,7 @@ def played(
         script.clock.set_time_alert_ns(f"throttle {next(names)}", then, lambda event: what())
 
     throttle = OrderThrottle(desk.gate, pace, clock.timestamp_ns, call_later)
-    desk.gate.sender = throttle
-    if made is not None:
-        made.append(throttle)
+    desk.gate.sender = script.throttle = throttle  # type: ignore[attr-defined]
     if hold is not None:
         desk.gate.hold(hold)
     feed(desk, slices(market, {n: Candles([100.0] * 6) for n in (A, B)}))
@@ -196,13 +194,11 @@ def test_an_order_cancelled_before_it_left_never_leaves(all_at_once: bool) -> No
 
 
 def test_entries_that_wait_are_dropped_when_the_node_stops() -> None:
-    made: list[OrderThrottle] = []
-
-    def stop(script: Script) -> None:
-        assert made[0].drop("the node stops") == 2
+    def stop(script: Any) -> None:
+        assert script.throttle.drop("the node stops") == 2
 
     _, script, _ = played(
-        (at(2, 5), limits(3)), (at(2, 5.2), stop), pace=Pace(per_second=1, burst=1), made=made
+        (at(2, 5), limits(3)), (at(2, 5.2), stop), pace=Pace(per_second=1, burst=1)
     )
     assert [name for name, _ in sent(script)] == ["90.00"]
     assert script.denials == ["order gate: the node stops"] * 2

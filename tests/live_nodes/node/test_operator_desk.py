@@ -35,7 +35,10 @@ class Desk:
         self.journal = Journal.open(folder, node="test")
         self.journal.begin_run(environment="practice", document="abc")
         self.daily = Loss("daily", store=self.journal.state(f"{OWNER}daily"), limit=100)
-        self.operator = Kept(self.journal)
+        self.operator = OperatorGuard()
+        # With its state in the journal, as in a node.
+        attach, kept = self.operator.attach, self.journal.state(f"{OWNER}{OPERATOR}")
+        self.operator.attach = lambda desk, store=None: attach(desk, kept)  # type: ignore[method-assign]
         self.table = Table(self.daily, self.operator)
         guards: Any = self.table.desk.guards
         self.said: list[str] = []
@@ -51,17 +54,6 @@ class Desk:
 
     def notes(self) -> list[str]:
         return [note["text"] for note in self.journal.notes() if note["kind"] == "mailbox"]
-
-
-class Kept(OperatorGuard):
-    """Keeps its state in the journal, as the node tells it to."""
-
-    def __init__(self, journal: Journal) -> None:
-        super().__init__()
-        self._journal = journal
-
-    def attach(self, desk: Any, store: Any = None) -> None:
-        super().attach(desk, self._journal.state(f"{OWNER}{OPERATOR}"))
 
 
 @pytest.fixture

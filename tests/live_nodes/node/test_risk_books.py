@@ -81,41 +81,25 @@ MANUAL: dict[str, Any] = {"strategy": "", "client_order_id": ""}
 TWO: dict[str, Any] = {"strategy": "two", "client_order_id": "n1-two-s-1"}
 
 
+BOUGHT = row(1, "BUY", "2", "100")
+SHARED = [row(1, "BUY", "3", "100", fee="0"), row(2, "BUY", "1", "100", fee="0", **TWO)]
+
+
 @pytest.mark.parametrize(
     ("rows", "price", "expected"),
     [
-        # Bought 2 at 100, sold 1 at 110: 10 earned, 10 open, 2 in fees.
-        ([row(1, "BUY", "2", "100"), row(2, "SELL", "1", "110")], "110", {"hand": D(18)}),
+        # 10 earned, 10 open, 2 in fees.
+        ([BOUGHT, row(2, "SELL", "1", "110")], "110", {"hand": D(18)}),
         # Funding is the holder's; what is paid lowers the result.
-        (
-            [row(1, "BUY", "2", "100"), funding(2, "0.5"), funding(3, "-0.2")],
-            "100",
-            {"hand": D("-1.3")},
-        ),
+        ([BOUGHT, funding(2, "0.5"), funding(3, "-0.2")], "100", {"hand": D("-1.3")}),
         # Of a position that is closed by now: of the strategy that trades the instrument.
-        (
-            [row(1, "BUY", "2", "100"), row(2, "SELL", "2", "100"), funding(3, "0.5")],
-            "100",
-            {"hand": D("-2.5")},
-        ),
+        ([BOUGHT, row(2, "SELL", "2", "100"), funding(3, "0.5")], "100", {"hand": D("-2.5")}),
         ([funding(1, "0.5", instrument="XUSDT-LINEAR.BYBIT")], "100", {}),
         # Of two holders: shared by what they hold.
-        (
-            [
-                row(1, "BUY", "3", "100", fee=D(0)),
-                row(2, "BUY", "1", "100", fee=D(0), **TWO),
-                funding(3, "0.8"),
-            ],
-            "100",
-            {"hand": D("-0.6"), "two": D("-0.2")},
-        ),
+        ([*SHARED, funding(3, "0.8")], "100", {"hand": D("-0.6"), "two": D("-0.2")}),
         # A trade by hand is not the desk's, a liquidation is: 100 lost, and two fees.
-        ([row(1, "BUY", "2", "100"), row(2, "SELL", "2", "50", **MANUAL)], "100", {"hand": D(-1)}),
-        (
-            [row(1, "BUY", "2", "100"), row(2, "SELL", "2", "50", **MANUAL, kind="BustTrade")],
-            "100",
-            {"hand": D(-102)},
-        ),
+        ([BOUGHT, row(2, "SELL", "2", "50", **MANUAL)], "100", {"hand": D(-1)}),
+        ([BOUGHT, row(2, "SELL", "2", "50", **MANUAL, kind="BustTrade")], "100", {"hand": D(-102)}),
     ],
 )
 def test_results_are_net_of_fees_and_funding_and_value_open_positions(

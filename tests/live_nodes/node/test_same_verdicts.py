@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-from collections import Counter
 from decimal import Decimal as D
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,6 @@ from tests.builders_engine import Candles, Script, at, play, taker_fee, trading,
 from tests.live_nodes.by_hand import BUY, SELL
 from tests.live_nodes.documents import guard
 from tests.live_nodes.node.test_risk_live import RISK
-from tests.live_nodes.odd_guards import Records
 from tests.live_nodes.practice.still_market import StillMarket
 from tests.live_nodes.stage import NAME, Desk, Stage, desk_document, desk_node, stage
 
@@ -67,33 +64,29 @@ def by_guard(said: list[Verdict]) -> list[tuple[Any, ...]]:
 # -- at the practice exchange ----------------------------------------------------------------------
 
 
-def lived(folder: Path) -> tuple[list[Verdict], int]:
-    """Return what guards of a node said, and how many entries were refused."""
-    with (
-        stage() as st,
-        desk_node(st, folder=folder, risk=RISK | {"every": 0.05}, actors=GUARDS) as desk,
-    ):
+def lived(folder: Path) -> tuple[list[Verdict], int, list[Input | None]]:
+    """Return what guards of a node said, how many entries were refused, and what guards saw."""
+    actors = GUARDS | {"tape": {"use": "tests.live_nodes.odd_guards:Records"}}
+    risk = RISK | {"every": 0.05}
+    with stage() as st, desk_node(st, folder=folder, risk=risk, actors=actors) as desk:
         # Marks are what the test says, to the tick.
         st.call(
             lambda: setattr(st.market, "prices", lambda k, n: StillMarket.prices(st.market, k, n))
         )
-        assert desk.live.risk is not None
-        snapshots: list[object] = []
-        desk.live.risk._kernel.msgbus.subscribe(
-            "risk.seen", lambda seen: snapshots.append(seen) if isinstance(seen, Snapshot) else None
-        )
+        tape = desk.live.risk.guards["tape"].tape
         desk.until(lambda: price_of(desk) == D(50_000), "the mark")
-        looked(desk, snapshots)
+        looked(desk, tape)
         for what, number in COURSE:
-            done(st, desk, snapshots, what, number)
+            done(st, desk, tape, what, number)
         desk.until(lambda: st.position() == 0, "flat")
         return (
             [v for v in reversed(desk.journal.verdicts()) if not v.guard.startswith("node.")],
             len([o for o in desk.journal.orders_since(0) if o.status == "DENIED"]),
+            list(tape),
         )
 
 
-def done(st: Stage, desk: Desk, snapshots: list[object], what: str, number: str) -> None:
+def done(st: Stage, desk: Desk, tape: list[Input | None], what: str, number: str) -> None:
     """Do one thing and wait until the guards have seen all of it."""
     strategy = desk.strategy
     if what == "price":
@@ -105,26 +98,19 @@ def done(st: Stage, desk: Desk, snapshots: list[object], what: str, number: str)
             BUY if quantity > 0 else SELL, f"{abs(quantity):f}", reduce_only=what == "close"
         )
         desk.until(lambda: strategy.status(order) in ("FILLED", "DENIED"), "the order")
-        desk.until(lambda: worth(desk) == truth(st), "the wallet")
-    looked(desk, snapshots)
+        worth, wallet = desk.live.risk._account.worth, lambda: st.exchange.wallet("anna")
+        desk.until(lambda: worth() == st.call(wallet).equity, "the wallet")
+    looked(desk, tape)
 
 
-def looked(desk: Desk, snapshots: list[object]) -> None:
+def looked(desk: Desk, tape: list[Input | None]) -> None:
     """Wait for two more looks."""
-    before = len(snapshots)
-    desk.until(lambda: len(snapshots) > before + 1, "a look")
+    before = len(tape)
+    desk.until(lambda: sum(isinstance(x, Snapshot) for x in tape[before:]) > 1, "a look")
 
 
 def price_of(desk: Desk) -> D | None:
     return desk.live.risk._account.price(NAME)
-
-
-def worth(desk: Desk) -> D | None:
-    return desk.live.risk._account.worth()
-
-
-def truth(st: Stage) -> D:
-    return st.call(lambda: D(st.exchange.wallet("anna").equity))
 
 
 # -- in a backtest ---------------------------------------------------------------------------------
@@ -164,54 +150,7 @@ def backtested() -> tuple[list[Verdict], int]:
     return said, len(script.denials)
 
 
-def test_a_market_brings_the_same_verdicts_live_and_in_a_backtest(tmp_path: Path) -> None:
-    live, refused_live = lived(tmp_path)
-    test, refused_test = backtested()
-    assert by_guard(live) == by_guard(test)
-    assert refused_live == refused_test > 0
-    assert {v.guard for v in test} == GUARDS.keys()
-    assert max(v.action for v in test) == Action.FLATTEN
-
-
-TAPED: dict[str, Any] = {
-    "tape": {"use": "tests.live_nodes.odd_guards:Records"},
-    "tiers": guard(
-        "drawdown_tiers:DrawdownTiers",
-        tiers=[{"at": 0.0003, "size": 0.5}, {"at": 0.0006, "size": 0.25}],
-    ),
-    "max": guard(
-        "max_drawdown:MaxDrawdown", limit_currency=90.0, action="halt_entries", release="1s"
-    ),
-    "daily": guard("daily_loss:DailyLoss", limit_currency=120.0, action="reduce_only"),
-    "symbol": guard(
-        "symbol_loss:SymbolLoss", limit_currency=60.0, action="shrink", release="recovered"
-    ),
-    "losses": guard("consecutive_losses:ConsecutiveLosses", losses=2, release="1s"),
-    "trades": guard("trades_per_day:TradesPerDay", limit=5),
-    "pause": guard("cooldown:Cooldown", after_trade="500ms", after_loss="1s"),
-    "rate": guard("order_rate:OrderRate", count=2, window="1s", release="500ms"),
-    "jump": guard(
-        "price_jump:PriceJump", limit_pct=0.004, window="2s", release="1s", action="shrink"
-    ),
-    "position": guard("position_cap:PositionCap", limit_pct=0.0605, release="recovered"),
-    "funding": guard("funding_window:FundingWindow"),
-}
-SHOWN = ("OrderRequested", "FillEvent", "RoundTripEvent", "VenueResponse", "Refused")
-
-
-REST = [("wait", "")] * 5
-TAPED_COURSE = [
-    # Through tiers and the symbol's limit, and back.
-    *(("trade", "0.120"), ("price", "49700.0"), ("price", "49400.0"), ("price", "50000.0")),
-    # Two round trips that lose their fees, with orders that come too soon and too often.
-    *(("close", ""), ("trade", "0.050"), ("trade", "-0.080"), *REST, ("trade", "0.050")),
-    *(("close", ""), ("trade", "0.050"), *REST, ("trade", "0.030"), ("trade", "0.020")),
-    *(("trade", "0.010"), ("trade", "0.010"), ("close", ""), *REST, ("trade", "-0.119")),
-    # The position grows above its cap of 6.05 %; the day's limit, and the peak's.
-    *(("price", "50800.0"), ("price", "51300.0"), ("trade", "-0.050"), ("price", "50600.0")),
-    *(("close", ""), ("trade", "0.050")),
-]
-"""What is done at the exchange, four times a second, and with how much."""
+# -- on a tape -------------------------------------------------------------------------------------
 
 
 def replayed(guards: dict[str, GuardActor], tape: list[Input | None]) -> dict[str, list[Verdict]]:
@@ -229,34 +168,15 @@ def replayed(guards: dict[str, GuardActor], tape: list[Input | None]) -> dict[st
     return said
 
 
-def test_a_tape_of_a_live_node_brings_the_same_verdicts_again(tmp_path: Path) -> None:
-    chance = random.Random(5)
-    risk = RISK | {"every": 0.05}
-    with stage() as st, desk_node(st, folder=tmp_path, risk=risk, actors=TAPED) as desk:
-        recorder = desk.live.risk.guards["tape"]
-        assert isinstance(recorder, Records)
-        strategy = desk.strategy
-        for what, number in TAPED_COURSE:
-            held = st.position()
-            if what == "price":
-                st.move(number)
-            elif what == "close" and held:
-                strategy.market_order(SELL if held > 0 else BUY, f"{abs(held):f}", reduce_only=True)
-            elif what == "trade":
-                strategy.market_order(SELL if number.startswith("-") else BUY, number.lstrip("-"))
-            desk.wait(chance.uniform(0.15, 0.35))
-        desk.wait(1.2)
-        tape = list(recorder.tape)
-        keys = TAPED.keys() - {"tape"}
-        lived = {key: [v for *_, v in desk.journal.verdicts_of(key)] for key in keys}
-        assert [g.failed for g in desk.live.risk.guards.values() if g.failed] == []
-        node = desk.node
-    # Most of them had something to say, and several times.
-    said = {key: len(found) for key, found in lived.items() if found}
-    assert len(said) >= 7, said
-    assert sum(said.values()) > 20, said
-    kinds = Counter(type(seen).__name__ for seen in tape)
-    assert kinds["Snapshot"] > 50
-    assert min(kinds[name] for name in SHOWN) > 0
-    fresh = {key: made for key, made in guards_of(node).items() if key != "tape"}
-    assert replayed(fresh, tape) == lived
+def test_a_market_brings_the_same_verdicts_live_in_a_backtest_and_replayed(tmp_path: Path) -> None:
+    live, refused_live, tape = lived(tmp_path)
+    test, refused_test = backtested()
+    assert by_guard(live) == by_guard(test)
+    assert refused_live == refused_test > 0
+    assert {v.guard for v in test} == GUARDS.keys()
+    assert max(v.action for v in test) == Action.FLATTEN
+    fresh = guards_of(desk_document(tmp_path, actors=GUARDS))
+    said = {key: [v for v in live if v.guard == key] for key in GUARDS}
+    assert replayed(fresh, tape) == said
+    kinds = {type(seen).__name__ for seen in tape}
+    assert kinds > {"OrderRequested", "FillEvent", "RoundTripEvent", "VenueResponse", "Refused"}

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from actors.records.journal import Journal
 from actors.records.journal_files import NAME, holder
 from actors.records.journal_reading import read
 from live_nodes.local.practice_process import running_exchange
@@ -152,8 +151,7 @@ def test_an_exchange_that_is_killed_under_a_node_comes_back_to_the_same_books(
     assert ground.endpoint.http == address
     ended = node.ended()
     assert ended.code == 0, ended.said
-    nothing = Killing(ended, None, {}, {}, ended)
-    assert faults_of(node, nothing) == []
+    assert faults_of(node, Killing(ended, None, ended)) == []
 
 
 def test_orders_that_are_lost_on_their_way_are_sent_again_once_they_can_not_arrive(
@@ -169,7 +167,7 @@ def test_orders_that_are_lost_on_their_way_are_sent_again_once_they_can_not_arri
     with read(node.folder) as journal:
         sent = journal.orders_since(0)
     assert sorted(order.status for order in sent) == ["FILLED"] * 4 + ["REJECTED"] * 2
-    assert faults_of(node, Killing(ended, None, {}, {}, ended)) == []
+    assert faults_of(node, Killing(ended, None, ended)) == []
 
 
 def test_orders_that_a_busy_exchange_turns_away_are_sent_again(ground: Ground) -> None:
@@ -178,7 +176,7 @@ def test_orders_that_a_busy_exchange_turns_away_are_sent_again(ground: Ground) -
     ground.tell("/faults", busy=busy | {"message": "Too many visits!"})
     ended = node.run("--run-once")
     assert ended.code == 0, ended.said
-    assert faults_of(node, Killing(ended, None, {}, {}, ended)) == []
+    assert faults_of(node, Killing(ended, None, ended)) == []
 
 
 def test_a_machine_that_dies_with_its_exchange_comes_back_with_it(ground: Ground) -> None:
@@ -188,7 +186,7 @@ def test_a_machine_that_dies_with_its_exchange_comes_back_with_it(ground: Ground
     ground.kill_exchange()
     assert ground.endpoint.http
     again = node.run("--run-once")
-    assert faults_of(node, Killing(killed, plan, {}, {}, again)) == []
+    assert faults_of(node, Killing(killed, plan, again)) == []
 
 
 def test_a_dry_run_sends_no_order_request_and_forgets_what_it_did(ground: Ground) -> None:
@@ -211,15 +209,6 @@ def test_a_dry_run_sends_no_order_request_and_forgets_what_it_did(ground: Ground
     # The rebalance is still due.
     assert node.run("--run-once").code == 0
     assert node.positions() == targets_of(node.decisions()[0])
-
-
-def test_a_second_node_on_the_same_journal_is_refused_and_names_the_first(ground: Ground) -> None:
-    node = ground.node(TAKER)
-    with Journal.open(node.folder, node="first"):
-        ended = node.run()
-    assert ended.code == 3
-    assert f"process {os.getpid()} holds" in ended.said
-    assert node.at_the_exchange()["past_orders"] == []
 
 
 def test_a_damaged_journal_gives_way_to_its_backup_and_nothing_is_done_twice(

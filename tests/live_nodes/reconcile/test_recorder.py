@@ -33,8 +33,14 @@ from tests.builders_engine import (
 )
 
 
-def test_orders_fills_decisions_verdicts_and_positions_are_journaled(tmp_path: Path) -> None:
-    decision = Decision(strategy="script", ts=1, data_ts=0, kind="wait", equity="1")
+def test_all_that_an_engine_does_is_journaled_and_a_decision_has_its_audit_file(
+    tmp_path: Path,
+) -> None:
+    busy, positions = {"script"}, {A: "0"}
+    targets = (Target(instrument=A, target="5", order="5"),)
+    decision = Decision(
+        strategy="script", ts=at(1, 5), data_ts=at(1), kind="rebalance", equity="1", targets=targets
+    )
     halt = Verdict(action=Action.HALT_ENTRIES, guard="drawdown", reason="down 20 %")
 
     def rest(script: Script) -> None:
@@ -42,17 +48,22 @@ def test_orders_fills_decisions_verdicts_and_positions_are_journaled(tmp_path: P
         limit = script.order_factory.limit(name, OrderSide.BUY, quantity, price(90))
         script.submit_order(limit)
 
-    def say(script: Script) -> None:
+    def decide(script: Script) -> None:
         script.msgbus.publish("decisions.script", decision)
+        audit.on_decision(decision)
+        script.trade(A, "5")
+
+    def stop(script: Script) -> None:
         script.msgbus.publish("verdicts.drawdown", halt)
 
-    steps = {at(1, 5): trading(A, "5"), at(2, 5): rest, at(3, 5): say, at(4, 5): trading(A, "1")}
+    steps = {at(1, 5): decide, at(2, 5): rest, at(3, 5): stop, at(4, 5): trading(A, "1")}
     document = venue(fees=taker_fee("0.001"))
     market = market_of([info(A)], document)
     desk = desk_of(market, document, Script(steps), before={A: 100.0})
     with Journal.open(tmp_path, node="test") as journal:
         journal.begin_run(environment="practice", document="abc")
         recorder = JournalRecorder(desk.engine.kernel, journal)
+        audit = Audit(journal, lambda key: dict(positions), lambda key: key in busy)
         desk.gate.observers.append(journal)
         feed(desk, slices(market, {A: Candles([100.0] * 3 + [110.0] * 3)}))
 
@@ -75,6 +86,20 @@ def test_orders_fills_decisions_verdicts_and_positions_are_journaled(tmp_path: P
         assert [verdict for _, verdict in journal.standing()] == [halt]
         assert (denied.status, denied.reason) == ("DENIED", "halt_entries by drawdown: down 20 %")
 
+        (path,) = (tmp_path / "audit").glob("*.json")
+        assert path.name == "20231115T010005000000Z-script-rebalance.json"
+        assert json.loads(path.read_text())["status"] == "open"
+        positions[A] = "5"
+        assert audit.finish_done() == []
+        busy.clear()
+        assert [audit.finish_done() for _ in range(2)] == [[], [path]]
+        found = json.loads(path.read_text())
+        assert found["status"] == "done"
+        assert (found["positions_before"], found["positions_after"]) == ({A: "0"}, {A: "5"})
+        assert "FILLED" in [order["status"] for order in found["orders"]]
+        assert [fill["quantity"] for fill in found["fills"]] == ["5"]
+        assert found["decision"]["targets"][0]["target"] == "5"
+
         (held,) = journal.holdings()
         assert (held.owner, held.quantity, held.entry_price) == ("script", 5, 100)
         # What is not held any more is zero in the next snapshot.
@@ -87,49 +112,6 @@ def test_orders_fills_decisions_verdicts_and_positions_are_journaled(tmp_path: P
         rows = {row.instrument: row for row in journal.holdings()}
         assert (rows[gone].quantity, rows[gone].realized) == (0, 7)
         assert rows[A].quantity == 5
-
-
-def test_an_audit_file_exists_from_the_decision_on_and_ends_complete(
-    tmp_path: Path,
-) -> None:
-    busy, held = {"script"}, {A: "0"}
-    audits: list[Audit] = []
-    decision = Decision(
-        strategy="script",
-        ts=at(1, 5),
-        data_ts=at(1),
-        kind="rebalance",
-        equity="10000",
-        targets=(Target(instrument=A, target="5", order="5"),),
-    )
-
-    def decide(script: Script) -> None:
-        audits[0].on_decision(decision)
-        script.trade(A, "5")
-
-    journal = Journal.open(tmp_path, node="test")
-    journal.begin_run(environment="practice", document="abc")
-    with journal:
-        audits.append(Audit(journal, lambda key: dict(held), lambda key: key in busy))
-        market = market_of([info(A)], venue())
-        desk = desk_of(market, venue(), Script({at(1, 5): decide}), before={A: 100.0})
-        JournalRecorder(desk.engine.kernel, journal)
-        desk.gate.observers.append(journal)
-        feed(desk, slices(market, {A: Candles([100.0] * 6)}))
-        (path,) = (tmp_path / "audit").glob("*.json")
-        assert path.name == "20231115T010005000000Z-script-rebalance.json"
-        assert json.loads(path.read_text())["status"] == "open"
-        held[A] = "5"
-        assert audits[0].finish_done() == []
-        busy.clear()
-        assert audits[0].finish_done() == []
-        assert audits[0].finish_done() == [path]
-        found = json.loads(path.read_text())
-    assert found["status"] == "done"
-    assert (found["positions_before"], found["positions_after"]) == ({A: "0"}, {A: "5"})
-    assert [order["status"] for order in found["orders"]] == ["FILLED"]
-    assert [fill["quantity"] for fill in found["fills"]] == ["5"]
-    assert found["decision"]["targets"][0]["target"] == "5"
 
 
 def test_a_node_that_stops_in_between_says_so_in_its_audit_file(tmp_path: Path) -> None:

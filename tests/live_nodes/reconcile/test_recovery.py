@@ -37,13 +37,6 @@ def status(scene: Scene, name: str = FIRST) -> str:
 
 
 @at_the_exchange
-async def test_a_clean_start_finds_nothing(scene: Scene) -> None:
-    found = await scene.recovery().run()
-    assert found.lines() == []
-    assert scene.journal.explained() == {}
-
-
-@at_the_exchange
 async def test_an_order_that_filled_unseen_is_filled_with_its_executions(scene: Scene) -> None:
     """Killed between sending and the push of the fill."""
     scene.journal.state("node").save("explained", b"yes")
@@ -133,10 +126,8 @@ async def test_what_a_restored_backup_lacks_comes_from_the_venue(scene: Scene) -
     await scene.recovery().run()
     scene.restart()
     await scene.recovery().run()
-    folder = scene.journal.folder
-    scene.journal.close()
-    journal = opened(folder)
-    scene.journal = journal
+    scene.restart()
+    journal, folder = scene.journal, scene.journal.folder
     scene.intend(FIRST)
     await scene.send(FIRST)
     journal._connection.close()
