@@ -149,6 +149,7 @@ def test_links_that_are_cut_are_back_in_a_moment_with_the_same_book() -> None:
         st.call(lambda: st.market.set_bid(BTC, 0, "7.000"))
         desk.until(lambda: desk.strategy.best_bid() == ("49999.9", "7.000"), "the change")
         desk.until(lambda: levels(desk) == at_the_exchange(st), "the whole book")
+        desk.until(lambda: ready(desk) and not desk.halted(), "the logins")
         desk.filled(BUY, "0.020")
 
 

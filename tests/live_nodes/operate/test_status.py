@@ -11,6 +11,7 @@ import sys
 from decimal import Decimal as D
 from pathlib import Path
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -67,6 +68,8 @@ def written(folder: Path) -> Journal:
 
 def test_a_node_that_runs_shows_everything(tmp_path: Path) -> None:
     with written(tmp_path):
+        beat = Beat(ts=10 * MINUTE - 4 * SECOND, pid=PID, phase="running")
+        (tmp_path / FILE).write_bytes(msgspec.json.encode(beat))
         found = status_of("test", tmp_path)
         page = told(tmp_path)
     assert (found.state, found.pid) == ("running", os.getpid())
@@ -75,6 +78,7 @@ def test_a_node_that_runs_shows_everything(tmp_path: Path) -> None:
     for words in (
         "test  running",
         "last written 60 s ago",
+        "last heartbeat 4 s ago",
         "equity 10,123.45",
         "halt_entries on desk by node.links for 5 min: trade link down",
         "no pong",
