@@ -90,8 +90,7 @@ def opened(folder: Path) -> Journal:
 
 @asynccontextmanager
 async def scene() -> AsyncIterator[Scene]:
-    key, secret = practice_keys("anna")
-    keys = KeyPair(Secret(key), Secret(secret))
+    keys = KeyPair(*map(Secret, practice_keys("anna")))
     with tempfile.TemporaryDirectory() as folder:
         async with practice() as exchange, VenueRest(exchange.server.http, keys) as rest:
             made = Scene(exchange, rest, opened(Path(folder)))
@@ -104,13 +103,13 @@ async def scene() -> AsyncIterator[Scene]:
 def at_the_exchange(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
     """Run a test in a scene of its own."""
 
+    async def body(given: dict[str, Any]) -> None:
+        async with asyncio.timeout(DEADLINE), scene() as made:
+            await test(made, **given)
+
     @functools.wraps(test)
     def run(**given: Any) -> None:
-        async def body() -> None:
-            async with asyncio.timeout(DEADLINE), scene() as made:
-                await test(made, **given)
-
-        asyncio.run(body())
+        asyncio.run(body(given))
 
     # Pytest must see the parameters, and not the scene.
     parameters = list(inspect.signature(test).parameters.values())[1:]

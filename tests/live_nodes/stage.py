@@ -414,8 +414,7 @@ class Plain(Running):
 
 
 def keys(name: str = ACCOUNT) -> KeyPair:
-    key, secret = practice_keys(name)
-    return KeyPair(Secret(key), Secret(secret))
+    return KeyPair(*map(Secret, practice_keys(name)))
 
 
 def desk_document(folder: Path, **settings: Any) -> Node:

@@ -67,12 +67,10 @@ def test_announcements_and_listings_of_the_practice_exchange_are_passed_on() -> 
 
     async def ask(url: str) -> None:
         async with VenueRest(url, None) as rest:
-            notices = VenueNotices(rest, [NAME, "GONEUSDT-LINEAR.BYBIT"], "practice", told_of)
+            names = [NAME, "GONEUSDT-LINEAR.BYBIT"]
+            notices = VenueNotices(rest, names, "practice", lambda *news: told.append(news))
             await notices.ask_status()
             await notices.ask_listing()
-
-    def told_of(maintenance: str, closed: frozenset[str]) -> None:
-        told.append((maintenance, closed))
 
     with stage() as st:
         asyncio.run(ask(st.where.http))

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -21,16 +22,12 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def processes_of(folder: Path) -> list[int]:
-    """Return the processes whose command line speaks of a folder."""
+    """Return the processes whose command line names a folder."""
     found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                words = (entry / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if str(folder).encode() in words:
-                found.append(int(entry.name))
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if str(folder).encode() in file.read_bytes():
+                found.append(int(file.parent.name))
     return found
 
 

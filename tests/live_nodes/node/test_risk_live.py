@@ -131,8 +131,7 @@ def test_a_request_to_a_stopped_node_is_carried_out_before_any_strategy_starts(
         assert st.position() == D("0.020")
         name = ask(tmp_path, MailRequest(command="flatten", reason="I am off"))
         with desk_node(st, folder=tmp_path, risk=RISK) as desk:
-            said = answer(tmp_path, name, 0.0)
-            assert said.done
+            assert answer(tmp_path, name, 0.0).done
             assert verdicts(desk) == [("operator", "FLATTEN", "desk")]
             desk.until(lambda: st.position() == 0, "flat")
             # While something is held, the engine's own lock is the first to refuse.
@@ -193,8 +192,7 @@ def test_a_dry_run_leaves_halts_and_requests_as_they_are(tmp_path: Path) -> None
             assert answer(tmp_path, name, 0.0) is None
             assert desk.journal.load_state("guard:daily", "state") == before
         with desk_node(st, **guarded) as desk:
-            said = answer(tmp_path, name, 0.0)
-            assert said.done
+            assert answer(tmp_path, name, 0.0).done
             assert verdicts(desk) == []
 
 
@@ -415,8 +413,7 @@ def test_realized_profit_counts_once_however_late_the_wallet_comes(
         account = desk.live.risk._account
         desk.filled(BUY, "0.100")
         st.move(price)
-        expected = D(about)
-        desk.until(lambda: abs((account.worth() or D(0)) - expected) < 5, "the price")
+        desk.until(lambda: abs((account.worth() or D(0)) - about) < 5, "the price")
         late = Delay(channel="private", topic="wallet", by=D(1), seconds=D(600))
         st.call(lambda: (st.faults.add("late", late), st.faults.poll()))
         seen: list[D] = []
@@ -428,7 +425,7 @@ def test_realized_profit_counts_once_however_late_the_wallet_comes(
         for _ in range(2):
             desk.filled(SELL, "0.050", reduce_only=True)
         desk.until(watched, "the wallet")
-        assert [worth for worth in seen if abs(worth - expected) > 5] == []
+        assert [worth for worth in seen if abs(worth - about) > 5] == []
         # Once the wallet has come, it is what the venue says.
         desk.until(lambda: account.worth() == st.call(lambda: st.exchange.wallet("anna").equity))
         assert verdicts(desk) == []

@@ -32,8 +32,7 @@ FIRST, OTHER = "n1-rev-abc-1", "n1-rev-abc-2"
 
 
 def status(scene: Scene, name: str = FIRST) -> str:
-    row = scene.journal.order(name)
-    return row.status
+    return str(scene.journal.order(name).status)
 
 
 @at_the_exchange
