@@ -11,7 +11,7 @@ from nautilus_trader.model.enums import BookType
 
 from tests.live_nodes.by_hand import BTC_ID, BUY, SELL, SPOT_ID, PlainByHand
 from tests.live_nodes.practice.still_market import BTC, SPOT, D
-from tests.live_nodes.stage import Plain, Stage, stage
+from tests.live_nodes.stage import Plain, Stage, plain_node, stage
 
 BARS = BarType.from_str("BTCUSDT-LINEAR.BYBIT-1-MINUTE-LAST-EXTERNAL")
 
@@ -109,11 +109,7 @@ def _trades(node: Plain, exchange: Stage) -> None:
 
 def test_the_adapter_connects_receives_data_and_trades() -> None:
     with stage() as exchange:
-        node = Plain(exchange, Subscriber())
-        try:
-            node.start()
+        with plain_node(exchange, Subscriber()) as node:
             _receives_data(node, exchange)
             _trades(node, exchange)
-        finally:
-            node.stop()
         assert exchange.position() == 0
