@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from nautilus_trader.adapters.bybit import BYBIT
 from nautilus_trader.core import nautilus_pyo3 as engine
 
 from backtests.engine.build import strategies_of as backtest_strategies
@@ -105,7 +106,20 @@ def test_every_link_goes_where_the_document_says(tmp_path: Path) -> None:
         assert trade.url == HERE.ws_trade
         assert sorted(links.states()) == ["private", "public linear", "trade"]
         assert not any(state.connected for state in links.states().values())
+        # Private names that we override or call: an engine without them must not go unnoticed.
+        kernel = made.kernel
+        for owner, names in (
+            (kernel, ("_register_executor", "_start_engines", "_initialize_portfolio")),
+            (kernel.exec_engine, ("_execute_command",)),
+            (execution, ("_on_task_completed",)),
+            (engine.BybitWebSocketClient, ("subscription_count", "is_active", "cancel_order")),
+        ):
+            assert all(callable(getattr(owner, name)) for name in names)
+        # A data descriptor of the subclass: what the adapter wrote in its constructor went there.
+        assert execution._is_demo is execution._demo is False
+        assert "_tasks" in vars(execution)
         # Nothing that could be logged holds a secret.
+        assert made._config.exec_clients[BYBIT].api_secret is None
         assert SECRET not in repr(config)
         assert SECRET not in str(config.json())
     finally:
