@@ -1,7 +1,5 @@
 """Books by strategy and instrument, against hand numbers and a brute-force oracle."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 
 import pytest

@@ -1,7 +1,5 @@
 """The closer's shell where an engine is not needed: who hears first, and what can't be told."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """How a flatten is carried through, moment by moment: no engine."""
 
-from __future__ import annotations
-
 from decimal import Decimal as D
 from typing import Any
 
@@ -104,6 +102,8 @@ def test_a_verdict_that_ends_ends_the_flatten_and_is_reported() -> None:
 
 PER_OWNER = {PositionKey("", B): D(1), PositionKey("", C): D(1)}
 HALT = Verdict(action=Action.HALT_ENTRIES, guard="drawdown")
+SHRINK = Verdict(action=Action.SHRINK, multiplier=0.5, guard="drawdown")
+OUTSIDE = (order("b", "5", owner="two", instrument=B), order("x", "5", owner=""))
 MANY = (
     order("more", "5"),
     order("exit", "-10"),
@@ -130,26 +130,14 @@ STRATEGY_ONE = Verdict(action=Action.FLATTEN, scope="strategy:one", guard="g")
         ({"positions": {ONE: D("0.1")}}, closes("-0.1")),
         ({"positions": {ONE: D("10.05")}}, closes("-10.0")),
         # Orders outside the scope stay.
-        (
-            {
-                "verdicts": (STRATEGY_ONE,),
-                "orders": (order("b", "5", owner="two", instrument=B), order("x", "5", owner="")),
-            },
-            closes(-10),
-        ),
+        ({"verdicts": (STRATEGY_ONE,), "orders": OUTSIDE}, closes(-10)),
         # Under a halt entries are cancelled and exits stay; not for a transient one or a shrink.
         (
             {"verdicts": (HALT,), "orders": MANY},
             [CancelAct("more"), CancelAct("new"), CancelAct("turn")],
         ),
         ({"verdicts": (msgspec.structs.replace(HALT, transient=True),), "orders": MANY}, []),
-        (
-            {
-                "verdicts": (Verdict(action=Action.SHRINK, multiplier=0.5, guard="drawdown"),),
-                "orders": MANY,
-            },
-            [],
-        ),
+        ({"verdicts": (SHRINK,), "orders": MANY}, []),
         # External positions are closed by the document's policy, and not for one strategy.
         ({"positions": PER_OWNER, "external": "leave"}, []),
         ({"positions": PER_OWNER, "external": "universe"}, [CloseAct(PositionKey("", B), D(-1))]),

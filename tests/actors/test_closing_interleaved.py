@@ -5,8 +5,6 @@ orders capped when they fill, others not. Whatever the order of events, a positi
 and it must end flat once the venue behaves.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from decimal import Decimal as D
 

@@ -1,7 +1,5 @@
 """The order gate in a real engine: limits, verdicts, lists, changes, observers, holds, dry runs."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable, Sequence
 from decimal import Decimal as D

@@ -1,7 +1,5 @@
 """A guard: rule, latch, state, verdict, in this order; over restarts, failures and releases."""
 
-from __future__ import annotations
-
 import msgspec
 import pytest
 

@@ -1,7 +1,5 @@
 """Guards under clocks that jump: host time zones with summer time, and steps backwards."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

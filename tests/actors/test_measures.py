@@ -200,19 +200,12 @@ def test_growth_and_returns_undo_each_other(period_returns):
     )
 
 
-@given(some_returns, st.floats(0.01, 100))
-def test_drawdown_does_not_know_the_scale_of_the_curve(period_returns, scale):
-    curve = measures.growth(period_returns)
-    assert measures.max_drawdown(curve * scale) == pytest.approx(measures.max_drawdown(curve))
-    assert 0 <= measures.max_drawdown(curve) < 1
-
-
 @given(some_returns)
 def test_the_deepest_of_the_top_drawdowns_is_the_max_drawdown(period_returns):
     curve = measures.growth(period_returns)
     falls = measures.top_drawdowns(np.arange(len(curve)), curve)
     deepest = falls[0].depth if falls else 0.0
-    assert deepest == measures.max_drawdown(curve)
+    assert deepest == measures.max_drawdown(curve) < 1
     for fall in falls:
         assert fall.peak < fall.trough
         assert fall.recovered is None or fall.recovered > fall.trough

@@ -1,7 +1,5 @@
 """What stands at the moment of an order: rows kept up one by one, against rows made anew."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any

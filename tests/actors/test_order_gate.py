@@ -1,7 +1,5 @@
 """Every limit of the order gate, just inside and just outside."""
 
-from __future__ import annotations
-
 from decimal import Decimal as D
 
 import pytest
@@ -268,16 +266,8 @@ def instruments(draw: st.DrawFn) -> InstrumentFacts:
 
 @given(instruments(), lots, signs, st.data(), money, money, verdicts, prices, st.booleans())
 def test_an_exit_is_never_refused(
-    instrument: InstrumentFacts,
-    held: D,
-    sign: D,
-    data: st.DataObject,
-    equity: float,
-    gross: float,
-    standing: Verdict,
-    price: D | None,
-    reduce_only: bool,
-) -> None:
+    instrument, held, sign, data, equity, gross, standing, price, reduce_only
+):
     if instrument.is_spot:
         sign = D(1)
     part = data.draw(st.integers(1, int(held * 1000))) / D(1000)
@@ -296,14 +286,8 @@ def test_an_exit_is_never_refused(
     st.sampled_from([1.0, 2.5, 5.0]),
 )
 def test_an_accepted_entry_never_exceeds_leverage(
-    instrument: InstrumentFacts,
-    quantity: D,
-    position: D,
-    pending: D,
-    others: float,
-    equity: float,
-    leverage: float,
-) -> None:
+    instrument, quantity, position, pending, others, equity, leverage
+):
     price = instrument.price or D(1)
     here = float(abs(position + pending) * price)
     buys, sells = max(pending, D(0)), max(-pending, D(0))

@@ -1,7 +1,5 @@
 """Which price values a position, on any feed."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 
 import pytest

@@ -1,7 +1,5 @@
 """The risk desk: its snapshots and events, when guards publish, and which entries it refuses."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 import time

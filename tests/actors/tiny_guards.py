@@ -4,8 +4,6 @@
 and refuses one entry too many at a moment by `LossGuard.admit`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from decimal import Decimal
 from types import SimpleNamespace

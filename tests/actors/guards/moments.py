@@ -1,7 +1,5 @@
 """Instruments and times that the tests of guards share."""
 
-from __future__ import annotations
-
 from actors.guards.core.examples import COIN, NOON, OTHER
 from config.durations import DAY_NS, HOUR_NS
 

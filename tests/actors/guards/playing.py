@@ -1,9 +1,7 @@
 """Inputs of guards by hand, and a player that plays them to a guard as its actor does."""
 
-from __future__ import annotations
-
 from decimal import Decimal
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -153,7 +151,7 @@ class Player:
         self.readings: tuple[Reading, ...] = ()
         self.last: Snapshot | None = None
 
-    def observe(self, *tape: Input) -> Player:
+    def observe(self, *tape: Input) -> Self:
         """Process what happens, one after the other."""
         for seen in tape:
             if isinstance(seen, Snapshot):
@@ -186,7 +184,7 @@ class Player:
         self.observe(order if reason is None else Refused(**facts, reason=reason))
         return reason
 
-    def accept(self, scope: str = "desk") -> Player:
+    def accept(self, scope: str = "desk") -> Self:
         """Release a scope with --accept."""
         assert self.last is not None
         self.latches = released(self.latches, scope)

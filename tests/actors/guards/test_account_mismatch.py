@@ -1,7 +1,5 @@
 """Account mismatch: which differences count, how many, and for how long."""
 
-from __future__ import annotations
-
 from typing import get_args
 
 import pytest

@@ -1,7 +1,5 @@
 """What caps admit can never break them: any orders, filled and taken back in any order."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal as D

@@ -1,7 +1,5 @@
 """Caps of positions, of the book, of coins and of clusters."""
 
-from __future__ import annotations
-
 import pytest
 
 from actors.guards.asset_caps import AssetCap, AssetCaps, AssetCapsParams

@@ -1,7 +1,5 @@
 """Consecutive losses: rows of round trips, what ends them, and when they are counted anew."""
 
-from __future__ import annotations
-
 import pytest
 
 from actors.guards.consecutive_losses import ConsecutiveLosses

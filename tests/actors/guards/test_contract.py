@@ -1,7 +1,5 @@
 """What holds for every guard that is shipped; the set of them is found by scanning the package."""
 
-from __future__ import annotations
-
 import ast
 import re
 from decimal import Decimal

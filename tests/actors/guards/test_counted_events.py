@@ -1,7 +1,5 @@
 """Rejections, errors, slippage breaches and orders: too many in a row or in a window."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,7 +1,5 @@
 """Drawdown tiers: each just inside, at and outside its limit, on the way down and back."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 
 import pytest

@@ -1,7 +1,5 @@
 """Halts: which limits begin one, what ends it, and its verdict; against an oracle."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,7 +1,5 @@
 """Limits on what a desk, a strategy or an instrument may lose or gain in a session."""
 
-from __future__ import annotations
-
 import pytest
 
 from actors.guards.core.snapshot import Snapshot

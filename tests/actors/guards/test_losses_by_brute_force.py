@@ -4,8 +4,6 @@ The clock of the paths steps over midnights, skips days and goes back. At random
 accepts what stands: a new stretch begins there.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from fractions import Fraction

@@ -1,7 +1,5 @@
 """Free margin and the distance to liquidation: by hand, and against the backtests' liquidation."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from decimal import Decimal as D
 

@@ -1,7 +1,5 @@
 """Entries wait for the market: spread, latency, a silent feed, a crossed book, maintenance."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 from statistics import median
 

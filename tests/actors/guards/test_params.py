@@ -1,7 +1,5 @@
 """Parameters of guards: combinations that guard nothing or contradict each other, and durations."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import msgspec

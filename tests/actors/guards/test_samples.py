@@ -1,7 +1,5 @@
 """Correlation stop and volatility filter: by hand, both ends, missing prices, against numpy."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
