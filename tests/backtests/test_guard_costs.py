@@ -156,7 +156,7 @@ def test_what_a_guard_saved_and_what_is_left_without_it_are_the_run_exactly(tmp_
     assert guard_costs(made, base).to_pylist() == list(rows.values())
 
 
-def test_a_liquidation_that_a_guard_prevented_is_told(tmp_path):
+def test_a_liquidation_that_a_guard_prevented_is_named(tmp_path):
     closes = {A: [100, 98, 98, 98, *[70] * 20]}
     tight = (MAX[0], MAX[1] | {"limit_pct": 0.05})
     base, rows, _ = costs(prepared(tmp_path, closes, [(1, A, "45")], {"max": tight}))
@@ -168,17 +168,17 @@ def test_a_liquidation_that_a_guard_prevented_is_told(tmp_path):
 
 
 def test_the_result_has_the_costs_as_a_table_and_in_the_summary(tmp_path):
-    told: list[str] = []
+    names: list[str] = []
     file = write_planned(tmp_path, CRASH, BOUGHT, {"max": MAX})
     result = read(
-        backtest_document(file, out=tmp_path / "out", progress=lambda name, *_: told.append(name))
+        backtest_document(file, out=tmp_path / "out", progress=lambda name, *_: names.append(name))
     )
     assert [row["guard"] for row in result.table("guard_costs").to_pylist()] == ["max", ALL]
     summary = {row["guard"]: row for row in result.summary["guard_costs"]}
     assert summary["max"] == summary[ALL] | {"guard": "max"}
     assert (summary["max"]["saved"], summary["max"]["ending_equity"]) == (440.0, 500.0)
     # One guard is all guards: without it and without any is one run.
-    assert list(dict.fromkeys(told)) == ["planned", "without max"]
+    assert list(dict.fromkeys(names)) == ["planned", "without max"]
 
 
 def test_costs_can_be_left_out(tmp_path):

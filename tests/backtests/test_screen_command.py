@@ -36,7 +36,7 @@ def test_json_holds_figures_and_a_row_a_period(app, write_run):
     assert first["gross"] - first["net"] == pytest.approx(0.8 * 0.00075)
 
 
-def test_asking_twice_gives_the_same_bytes(app, write_run):
+def test_a_repeated_screen_gives_the_same_bytes(app, write_run):
     file = write_run()
     assert call(app, file, "--json").stdout == call(app, file, "--json").stdout
 
@@ -58,7 +58,7 @@ def test_weights_are_written_with_the_reasons(app, write_run, tmp_path):
     assert "left out: not among the 5 with the most turnover" in set(rows.reason)
 
 
-def test_a_wrong_document_is_told_with_its_line(app, write_run):
+def test_a_wrong_document_is_refused_with_its_line(app, write_run):
     params = {"lookback": 0}
     file = write_run(
         strategies={"reversal": {"use": "strategies.xs_reversal:XSReversal", "params": params}}
