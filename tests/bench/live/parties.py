@@ -70,13 +70,21 @@ class Party:
     """A node's process, ``ours`` or ``bare``, which is also its account.
 
     `folder` takes its files; a second start goes on in it. When it `trades` it answers its own
-    signal by orders (ours one of `every` so many changes); else it listens to all signals.
+    signal by orders (ours one of `every` so many changes); else it listens to all signals. With
+    `guards` ours has the standard ones.
     """
 
     def __init__(
-        self, name: Name, venue: VenueProcess, folder: Path, *, trades: bool, every: int = 1
+        self,
+        name: Name,
+        venue: VenueProcess,
+        folder: Path,
+        *,
+        trades: bool,
+        every: int = 1,
+        guards: bool = False,
     ) -> None:
-        self.name, self._venue, self._every = name, venue, every
+        self.name, self._venue, self._every, self._guards = name, venue, every, guards
         self._folder = folder / name
         self._folder.mkdir()
         self.meter = self._folder / "meter.jsonl"
@@ -166,16 +174,22 @@ class Party:
             # The pace is Bybit's limit, which the exchange of the benchmark does not have.
             "watch": {"throttle": {"per_second": 1000, "burst": 1000}},
         }
+        if self._guards:
+            document["extends"] = str(ROOT / "config/presets/risk_standard.yaml")
+            # It pays fees with each trade, and would soon rest.
+            document["actors"] = {"losses": {"enabled": False}}
         file = self._folder / "node.yaml"
         file.write_text(yaml.safe_dump(document), encoding="utf-8")
         return ["perpdesk", "live", str(file)]
 
 
 @contextmanager
-def party(name: Name, venue: VenueProcess, *, trades: bool, every: int = 1) -> Iterator[Party]:
+def party(
+    name: Name, venue: VenueProcess, *, trades: bool, every: int = 1, guards: bool = False
+) -> Iterator[Party]:
     """Run a node until the block ends."""
     with tempfile.TemporaryDirectory(prefix="perpdesk-bench-") as folder:
-        made = Party(name, venue, Path(folder), trades=trades, every=every)
+        made = Party(name, venue, Path(folder), trades=trades, every=every, guards=guards)
         made.start()
         try:
             yield made
