@@ -68,10 +68,11 @@ class Account:
         cost = self.open_cost
         if cost is None:
             cost = sum((held.quantity * held.entry for held in self.contracts), ZERO)
-        equity = self.balance - cost
-        for held in self.contracts:
-            equity += held.quantity * (held.entry if held.price is None else held.price)
-        return equity
+        worth = [
+            held.quantity * (held.entry if held.price is None else held.price)
+            for held in self.contracts
+        ]
+        return sum(worth, self.balance - cost)
 
     @property
     def gross(self) -> Decimal:

@@ -59,7 +59,8 @@ class GuardActor(Actor):
         self._observed = guard.events | {Snapshot}
         self.guard_state: msgspec.Struct | None = None
         self.latches: Latches = ()
-        self.readings: tuple[Reading, ...] = ()
+        self._readings: tuple[Reading, ...] = ()
+        self._unread: tuple[msgspec.Struct, Snapshot] | None = None
         self.failed = ""
         """Why the guard stopped; empty while it works."""
         self._desk: GuardHost | None = None
@@ -98,7 +99,14 @@ class GuardActor(Actor):
             self.failed = next((x.reason for x in self.latches if x.key == FAILED), "")
         shown = store.load(READINGS)
         if shown is not None:
-            self.readings = msgspec.json.decode(shown, type=Shown).readings
+            self._readings = msgspec.json.decode(shown, type=Shown).readings
+
+    @property
+    def readings(self) -> tuple[Reading, ...]:
+        """The newest readings."""
+        if self._unread is not None:
+            self._readings, self._unread = self.guard.measure(*self._unread)[1], None
+        return self._readings
 
     def on_start(self) -> None:
         """Publish the verdicts that still stand, then subscribe: guards start before strategies."""
@@ -194,17 +202,25 @@ class GuardActor(Actor):
             if snapshot is None:
                 return
             state = self.guard.start(snapshot)
+        elif snapshot is not None and self._is_quiet(state, snapshot):
+            self._unread = state, snapshot
+            self._desk.beat(self.key)
+            return
         state, readings = self.guard.observe(state, seen)
         now = seen.now if isinstance(seen, Snapshot) else seen.ts
         latches = step(self.latches, readings, now, self.params)
         if state is not self.guard_state or latches is not self.latches or self._unkept:
             self._take(state, latches, now)
         if readings is not None:
-            self.readings = readings
+            self._readings, self._unread = readings, None
             self._show(now)
         if snapshot is not None:
             # Only snapshots count as heartbeats: they show that it still checks the account.
             self._desk.beat(self.key)
+
+    def _is_quiet(self, state: msgspec.Struct, snapshot: Snapshot) -> bool:
+        needs_readings = self.latches or self._unkept or self._store is not None
+        return not needs_readings and self.guard.is_quiet(state, snapshot)
 
     def _take(self, state: msgspec.Struct, latches: Latches, now: int) -> None:
         """Save the state, or go on in memory: a disk error must not lose a halt."""

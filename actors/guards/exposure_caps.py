@@ -17,6 +17,7 @@ from actors.guards.core.exposure import (
     net,
     net_values,
     share_cap,
+    sizes_of,
     strategy_values,
     worst_case,
 )
@@ -103,6 +104,12 @@ class ExposureCaps(Guard[ExposureCapsParams, Nothing]):
                 value = abs(net(held.values())) if is_net else gross(held.values())
                 readings.append(cap_reading(scope, key, value, cap, params, _what(scope, is_net)))
         return state, tuple(readings)
+
+    def is_quiet(self, state: Nothing, snapshot: Snapshot) -> bool:
+        """Compare the gross value with the caps: no net value is larger."""
+        value = sizes_of(snapshot).gross
+        limits = _limits(self.params, snapshot)
+        return self.params.of == "desk" and all(limit.cap.clear(value) for limit in limits)
 
     def admit(self, state: Nothing, order: OrderRequested, snapshot: Snapshot) -> str | None:
         """Refuse an entry that could reach a gross or net cap, with pending orders counted."""

@@ -10,10 +10,18 @@ from msgspec import Meta
 
 from actors.guards.core.drill import Plan, Scene, grow
 from actors.guards.core.examples import Example, holding
-from actors.guards.core.exposure import NO_EQUITY, worst_case
+from actors.guards.core.exposure import NO_EQUITY, sizes_of, worst_case
 from actors.guards.core.guard import Guard, Measured, Nothing
 from actors.guards.core.limits import Reading, exact
-from actors.guards.core.margin import ONE, initial_margin, initial_margins, stake, stakes
+from actors.guards.core.margin import (
+    ABOVE,
+    ONE,
+    initial_margin,
+    initial_margins,
+    stake,
+    stakes,
+    top_rates,
+)
 from actors.guards.core.params import Fraction, GuardParams, Release
 from actors.guards.core.snapshot import ZERO, OrderRequested, Snapshot, once
 
@@ -71,6 +79,13 @@ class FreeMargin(Guard[FreeMarginParams, Nothing]):
             reason=f"free margin {free:.2f} of equity {equity:.2f}, least {least:.2f}",
         )
         return state, (reading,)
+
+    def is_quiet(self, state: Nothing, snapshot: Snapshot) -> bool:
+        """Compare the free margin that is left if the whole gross value had the highest rate."""
+        rates, part = top_rates(snapshot), ONE / _leverage(self.params, snapshot)
+        used = sizes_of(snapshot).gross * (part + (ONE + part) * rates.fee) * ABOVE
+        least = exact(self.params.least) * (ONE + exact(self.params.hysteresis))
+        return not rates.spot and snapshot.equity - used > least * snapshot.equity >= 0
 
     def admit(self, state: Nothing, order: OrderRequested, snapshot: Snapshot) -> str | None:
         """Refuse an entry that could use up the free margin, with pending orders counted."""

@@ -8,9 +8,20 @@ from typing import Literal
 
 from actors.guards.core.drill import MAINTENANCE, Plan, Scene, grow
 from actors.guards.core.examples import Example, holding
+from actors.guards.core.exposure import sizes_of
 from actors.guards.core.guard import Guard, Measured, Nothing
 from actors.guards.core.limits import Reading, exact, limit_reading, none_given, percent
-from actors.guards.core.margin import Stake, against, alone, maintenance_margin, stakes, together
+from actors.guards.core.margin import (
+    ABOVE,
+    ONE,
+    Stake,
+    against,
+    alone,
+    maintenance_margin,
+    stakes,
+    together,
+    top_rates,
+)
 from actors.guards.core.params import ActionName, Fraction, GuardParams, Release
 from actors.guards.core.snapshot import Snapshot
 
@@ -70,6 +81,13 @@ class LiquidationDistance(Guard[LiquidationDistanceParams, Nothing]):
         if params.least_alone is not None:
             readings += _alone(snapshot.equity, held, params.least_alone, params)
         return state, tuple(readings)
+
+    def is_quiet(self, state: Nothing, snapshot: Snapshot) -> bool:
+        """Compare the distance if the whole gross value had the highest rate and lost at once."""
+        params, rate, value = self.params, top_rates(snapshot).maintenance, sizes_of(snapshot).gross
+        least = exact(max(params.least or 0.0, params.least_alone or 0.0))
+        near = least * (ONE + exact(params.hysteresis)) * ABOVE
+        return snapshot.equity - rate * value > near * value * (ONE + rate)
 
     def drill(self, scene: Scene) -> Plan:
         """Bring liquidation near."""

@@ -12,6 +12,7 @@ from actors.guards.core.exposure import (
     net_values,
     notable_instruments,
     share_cap,
+    sizes_of,
     worst_case,
 )
 from actors.guards.core.guard import Guard, Measured, Nothing
@@ -73,6 +74,11 @@ class PositionCap(Guard[PositionCapParams, Nothing]):
             for key, cap in _caps(self.params, snapshot)
             for name in notable_instruments(values, cap)
         )
+
+    def is_quiet(self, state: Nothing, snapshot: Snapshot) -> bool:
+        """Compare the largest position with the caps."""
+        largest = sizes_of(snapshot).largest
+        return all(cap.clear(largest) for _, cap in _caps(self.params, snapshot))
 
     def admit(self, state: Nothing, order: OrderRequested, snapshot: Snapshot) -> str | None:
         """Refuse an entry that could reach a cap, with pending orders counted."""

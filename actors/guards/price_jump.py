@@ -49,7 +49,7 @@ Stood = tuple[int, float]
 """A price, and the look at which another replaced it, UNIX nanoseconds (UTC)."""
 
 
-class Track(msgspec.Struct, frozen=True):
+class Track(msgspec.Struct, frozen=True, gc=False):
     """The window's prices that later prices can still be compared with."""
 
     price: float  # at the newest look
@@ -95,17 +95,22 @@ class PriceJump(Guard[PriceJumpParams, Tracks]):
         # After the clock went back a little, a look counts at the time of the newest one.
         now = max(snapshot.now, known.at)
         begin = now - span_ns(params.window)
-        tracks: dict[str, Track] = {}
-        moves: dict[str, float] = {}
-        for name, market in snapshot.markets.items():
-            if market.price is None or (price := float(market.price)) <= 0:
-                continue
-            before = known.tracks.get(name)
-            if before is None:
-                tracks[name], moves[name] = Track(price), 0.0
-            else:
-                tracks[name] = track = followed(before, now, price, begin)
-                moves[name] = moved(track)
+        prices = {
+            name: price
+            for name, market in snapshot.markets.items()
+            if market.price is not None and (price := float(market.price)) > 0
+        }
+        if known.tracks:
+            tracks = {
+                name: followed(before, now, price, begin)
+                if (before := known.tracks.get(name))
+                else Track(price)
+                for name, price in prices.items()
+            }
+            moves = {name: moved(track) for name, track in tracks.items()}
+        else:
+            tracks = {name: Track(price) for name, price in prices.items()}
+            moves = dict.fromkeys(tracks, 0.0)
 
         def reading(name: str, move: float) -> Reading:
             over = move >= params.limit_pct

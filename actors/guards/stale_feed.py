@@ -5,7 +5,7 @@ from __future__ import annotations
 from actors.guards.core.drill import LASTS, Plan, Scene, Silence, disturb
 from actors.guards.core.examples import COIN, SECOND, Example, one_market
 from actors.guards.core.guard import Guard, Measured, Nothing
-from actors.guards.core.limits import Reading, limit_reading, notable_readings
+from actors.guards.core.limits import Reading, inside, limit_reading, notable_readings
 from actors.guards.core.params import Span, TransientParams, seconds, span_ns
 from actors.guards.core.snapshot import Snapshot
 
@@ -58,6 +58,13 @@ class StaleFeed(Guard[StaleFeedParams, Nothing]):
             )
 
         return state, notable_readings(silences, limit - params.hysteresis * limit, reading)
+
+    def is_quiet(self, state: Nothing, snapshot: Snapshot) -> bool:
+        """Compare the longest silence with the limit."""
+        limit = seconds(span_ns(self.params.limit))
+        silences = [market.silent_ns or 0 for market in snapshot.markets.values()]
+        longest = seconds(max(silences, default=0))
+        return longest < limit and inside(longest, limit, self.params.hysteresis)
 
     def drill(self, scene: Scene) -> Plan:
         """Stop an instrument's market data."""

@@ -169,15 +169,18 @@ class Accountant(SimulationModule):
     def prices(self, instruments: Sequence[str]) -> list[Decimal | None]:
         """Return the newest closes of many instruments at once."""
         known = self._decimals
-        missing = [name for name in instruments if name not in known]
+        missing = [name for name in instruments if name not in known] if known else instruments
         if missing:
             column = self._market.column
-            values = self._prices[[column[name] for name in missing]].tolist()
+            values = self._prices[list(map(column.__getitem__, missing))].tolist()
             # The digits of `repr`, at a third of its time; NaN is null.
             texts = msgspec.json.encode(values).decode()[1:-1].split(",")
-            found = (None if text == "null" else Decimal(text) for text in texts)
-            known.update(zip(missing, found, strict=True))
-        return [known[name] for name in instruments]
+            if "null" in texts:
+                found = [None if text == "null" else Decimal(text) for text in texts]
+                known.update(zip(missing, found, strict=True))
+            else:
+                known.update(zip(missing, map(Decimal, texts), strict=True))
+        return list(map(known.__getitem__, instruments))
 
     def worth(self) -> Decimal:
         """Return the exact equity; a position without a price is valued at its entry."""
@@ -197,14 +200,12 @@ class Accountant(SimulationModule):
                     (name, strategy, trip.quantity, trip.cost / trip.quantity)
                     for (strategy, name), trip in self.ledger.open.items()
                 )
-            prices = self.prices([name for name, *_ in self._entries])
+            prices = self.prices([entry[0] for entry in self._entries])
             self._holdings = [
                 Holding(
-                    strategy=strategy, instrument=name, quantity=quantity, entry=entry, price=price
+                    strategy=owner, instrument=name, quantity=quantity, entry=entry, price=price
                 )
-                for (name, strategy, quantity, entry), price in zip(
-                    self._entries, prices, strict=True
-                )
+                for (name, owner, quantity, entry), price in zip(self._entries, prices, strict=True)
             ]
         return self._holdings
 

@@ -18,6 +18,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 from nautilus_trader.backtest.engine import SimulatedExchange
 from nautilus_trader.backtest.execution_client import BacktestExecClient
 from nautilus_trader.execution.messages import SubmitOrder, TradingCommand
@@ -56,6 +57,8 @@ class BacktestMarkets:
         self._next: list[int | None] = [None] * count
         self._settled: list[int | None] = [None] * count
         self._next_is_known_until: float = 0
+        self._facts: tuple[list[Any], ...] = ()
+        self._found: dict[str, MarketSnapshot] = {}
         spot = [info.product == "SPOT" for info in market.infos]
         self._periods = [
             0 if is_spot else info.funding_minutes * MINUTE_NS
@@ -96,25 +99,31 @@ class BacktestMarkets:
             self._next_is_known_until = min(coming, default=math.inf)
         # Leave out instruments that are not listed yet, or no longer.
         speaks = (self._last_candle != 0) & ~self._is_gone
-        facts = zip(
-            self._fixed,
-            self._accountant.prices(ids),
-            map(self._cache.order_book, engine_ids),
-            map(self._cache.quote_tick, engine_ids),
+        prices = self._accountant.prices(ids)
+        touches = [
+            *map(self._cache.order_book, engine_ids),
+            *map(self._cache.quote_tick, engine_ids),
+        ]
+        has_touches = touches.count(None) < len(touches)
+        facts = (
             (self._row_ts - self._last_candle).tolist(),
             speaks.tolist(),
             self._is_gone.tolist(),
             self._next,
-            self._settled,
-            strict=True,
+            self._settled.copy(),
         )
-        found = {}
-        for fixed, price, book, quote, silent, may_speak, is_gone, due, settled in facts:
+        if facts == self._facts and not has_touches:
+            # Only prices changed, as usual.
+            known = zip(self._found.items(), prices, strict=True)
+            self._found = {name: replace(market, price=price) for (name, market), price in known}
+            return self._found
+        self._facts, self._found = () if has_touches else facts, {}
+        for fixed, price, silent, may_speak, is_gone, due, settled in zip(
+            self._fixed, prices, *facts, strict=True
+        ):
             name, tick, maintenance, fee, is_spot = fixed
-            bid = ask = None
-            if book is not None or quote is not None:
-                bid, ask = self._prices.touch(name)
-            found[name] = MarketSnapshot(
+            bid, ask = self._prices.touch(name) if has_touches else (None, None)
+            self._found[name] = MarketSnapshot(
                 price=price,
                 bid=bid,
                 ask=ask,
@@ -128,7 +137,7 @@ class BacktestMarkets:
                 taker_fee=fee,
                 spot=is_spot,
             )
-        return found
+        return self._found
 
     def _next_funding(self, column: int, now: int) -> int | None:
         period = self._periods[column]

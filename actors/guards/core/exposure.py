@@ -38,14 +38,32 @@ def net_values(snapshot: Snapshot) -> Values:
 
     One-way mode: the venue has one position for each instrument.
     """
-    values: dict[str, Decimal] = {}
-    for held in snapshot.holdings:
-        name, price = held.instrument, held.price
-        value = held.quantity * (held.entry if price is None else price)
-        values[name] = values[name] + value if name in values else value
+    values = {
+        held.instrument: held.quantity * (held.entry if held.price is None else held.price)
+        for held in snapshot.holdings
+    }
+    if len(values) < len(snapshot.holdings):
+        values = {}
+        for held in snapshot.holdings:
+            name = held.instrument
+            values[name] = values[name] + held.value if name in values else held.value
     if all(values.values()):
         return values
     return {name: value for name, value in values.items() if value}
+
+
+class Sizes(NamedTuple):
+    """Sum and largest of the instruments' absolute net values."""
+
+    gross: Decimal
+    largest: Decimal
+
+
+@once
+def sizes_of(snapshot: Snapshot) -> Sizes:
+    """Return the sizes of a snapshot's positions."""
+    sizes = list(map(abs, net_values(snapshot).values()))
+    return Sizes(sum(sizes, ZERO), max(sizes, default=ZERO))
 
 
 def strategy_values(snapshot: Snapshot, strategy: str) -> Values:

@@ -54,6 +54,13 @@ class Guard[P: GuardParams, S: msgspec.Struct]:
         """Return the state after a snapshot, and all readings."""
         raise NotImplementedError
 
+    def is_quiet(self, state: S, snapshot: Snapshot) -> bool:
+        """Whether a fast check shows that `measure` keeps the state, with all readings clear.
+
+        Then readings are measured only when they are read. False where it is not certain.
+        """
+        return False
+
     def on_event(self, state: S, event: DeskEvent) -> tuple[S, Readings]:
         """Return the state after one of `events`, and any new readings."""
         return state, None

@@ -33,6 +33,10 @@ class Limit(NamedTuple):
     multiplier: float
     release: str | None = None
 
+    def clear(self, value: Decimal) -> bool:
+        """Whether a value is far enough inside the limit; one that is not above zero always is."""
+        return value <= 0 or (value <= self.back and value < self.bound)
+
     def read(self, value: Decimal, scope: str, words: str) -> Reading:
         """Compare a value with the limit; a value exactly at the limit is over.
 
@@ -50,7 +54,7 @@ class Limit(NamedTuple):
             measured=measured,
             limit=self.at,
             over=over,
-            clear=not over and (value <= self.back or value <= 0),
+            clear=self.clear(value),
             action=self.action,
             multiplier=self.multiplier,
             reason=_sentence(words, measured, self) if over else "",

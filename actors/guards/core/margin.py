@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from typing import NamedTuple
 
 import msgspec
 
@@ -22,6 +23,7 @@ from actors.guards.core.exposure import net_values
 from actors.guards.core.snapshot import ZERO, Market, Snapshot, once
 
 ONE = Decimal(1)
+ABOVE = Decimal("1.000001")
 UNKNOWN_RATE = Decimal("0.05")
 """Maintenance rate of a perpetual in an unknown market: above nearly all first tiers of Bybit."""
 
@@ -62,6 +64,25 @@ def stakes(snapshot: Snapshot) -> Mapping[str, Stake]:
             fee = market.taker_fee
             found[name] = Stake(value, market.maintenance_rate + fee, fee)
     return found
+
+
+class TopRates(NamedTuple):
+    """Rates per unit of value that no position exceeds, with a margin for rounding."""
+
+    maintenance: Decimal  # with the fee to close
+    fee: Decimal
+    spot: bool  # whether one may be spot
+
+
+@once
+def top_rates(snapshot: Snapshot) -> TopRates:
+    """Return bounds of the rates; the guard must need ``markets``."""
+    markets = list(snapshot.markets.values())
+    fee = max([market.taker_fee for market in markets], default=ZERO)
+    rate = max([market.maintenance_rate for market in markets], default=ZERO) + fee
+    known = net_values(snapshot).keys() <= snapshot.markets.keys()
+    spot = not known or True in [market.spot for market in markets]
+    return TopRates((rate if known else max(rate, UNKNOWN_RATE)) * ABOVE, fee * ABOVE, spot)
 
 
 def initial_margin(held: Stake, leverage: Decimal) -> Decimal:

@@ -17,7 +17,7 @@ import msgspec
 ZERO = Decimal(0)
 
 
-class Holding(msgspec.Struct, frozen=True, kw_only=True):
+class Holding(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An open position of one strategy in one instrument."""
 
     strategy: str  # empty when no strategy of this desk owns it (``external``)
@@ -32,7 +32,7 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
         return self.quantity * (self.entry if self.price is None else self.price)
 
 
-class Market(msgspec.Struct, frozen=True, kw_only=True):
+class Market(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Market data and rules of one instrument; None where unknown."""
 
     price: Decimal | None = None  # as `Holding.price`
