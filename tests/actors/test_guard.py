@@ -34,6 +34,23 @@ def test_a_verdict_has_its_guard_scope_and_numbers():
     assert verdict.until == 10 * SECOND + 1800 * SECOND
 
 
+def test_a_quiet_guard_measures_when_its_readings_are_read(monkeypatch):
+    loss = Loss(limit=100)
+    measured, measure = [], loss.guard.measure
+    monkeypatch.setattr(loss.guard, "is_quiet", lambda _, snapshot: snapshot.equity > 900)
+    monkeypatch.setattr(
+        loss.guard, "measure", lambda *seen: measured.append(seen[1].equity) or measure(*seen)
+    )
+    table = Table(loss)
+    table.looks("1000", "950", "940")
+    assert measured == [1000]
+    assert [reading.measured for reading in loss.readings] == [60.0]
+    table.looks("930", "800", "950")
+    # A halt that may end is measured.
+    assert measured == [1000, 940, 800, 950]
+    assert [reading.measured for reading in loss.readings] == [50.0]
+
+
 def test_a_halt_is_kept_before_its_verdict_is_published():
     class Noted(MemoryState):
         def save(self, name, value):

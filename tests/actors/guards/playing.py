@@ -164,6 +164,9 @@ class Player:
             assert (after is self.state) == (after == self.state), "a write for nothing"
             if isinstance(seen, Snapshot):
                 assert self.guard.observe(after, seen) == (after, readings), "measured twice"
+                if self.guard.is_quiet(self.state, seen):
+                    assert after is self.state
+                    assert all(each.clear for each in readings or ())
             self.state = after
             now = seen.now if isinstance(seen, Snapshot) else seen.ts
             self.latches = step(self.latches, readings, now, self.params)

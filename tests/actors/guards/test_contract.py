@@ -150,6 +150,15 @@ def test_a_value_is_clear_of_its_limit_by_the_hysteresis(cls: type[Guard[Any, An
 
 
 @shipped_guard
+def test_a_guard_is_quiet_only_far_inside_its_limit(cls: type[Guard[Any, Any]]) -> None:
+    if cls.is_quiet is not Guard.is_quiet:
+        near = (cls.example.clear or 0.0) / 2, *cls.example.values[1:]
+        players = [played(cls, value) for value in near]
+        found = [p.guard.is_quiet(p.state, p.last) for p in players if p.last is not None]
+        assert found == [True, False, False]
+
+
+@shipped_guard
 def test_a_halt_stands_over_a_clock_that_goes_back(cls: type[Guard[Any, Any]]) -> None:
     player = played(cls, cls.example.values[2])
     halt = next(x for x in player.latches if x.scope == cls.example.scope)
