@@ -144,21 +144,6 @@ class SymbolLoss(Guard[SymbolLossParams, Symbols]):
             *_readings(falls, fell, f"{{}} below its best {since}"),
         )
 
-    def is_quiet(self, state: Symbols, snapshot: Snapshot) -> bool:
-        """Compare the largest loss with the limits, unless results are followed to their best."""
-        params, results = self.params, snapshot.results_by_instrument
-        today = snapshot.now // DAY_NS if params.session == "day" else 0
-        follows_best = params.trailing_pct is not None or params.trailing_currency is not None
-        if follows_best or today > state.equity.day or not results.keys() <= state.symbols.keys():
-            return False
-        firsts = [state.symbols[name].first for name in results]
-        if min([first.day for first in firsts], default=today) < today:
-            return False
-        pairs = zip(firsts, results.values(), strict=True)
-        largest = max([first.value - result for first, result in pairs], default=ZERO)
-        limits = given(params, params.limit_pct, params.limit_currency, state.equity.value)
-        return all(limit.clear(largest) for limit in limits)
-
     def released(self, state: Symbols, snapshot: Snapshot, scope: str) -> Symbols:
         """Measure an instrument's result from the snapshot on."""
         name = scope.removeprefix("instrument:")
