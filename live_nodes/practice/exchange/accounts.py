@@ -112,6 +112,16 @@ class PracticeAccount:
         size = self.size(symbol)
         return max(ZERO, size if side == "Sell" else -size)
 
+    def unclaimed(self, symbol: str, side: Side, but: str = "") -> Decimal:
+        """Return how much could be closed beside the resting reduce-only orders, except one."""
+        resting = (
+            o.leaves
+            for o in self.open.values()
+            if o.reduce_only and not o.untriggered and o.order_id != but
+            and (o.category, o.symbol, o.side) == ("linear", symbol, side)
+        )  # fmt: skip
+        return max(ZERO, self.reducible(symbol, side) - sum(resting, ZERO))
+
     def coin(self, name: str) -> Coin:
         """Return a coin; create an empty one if there is none."""
         found = self.coins.get(name)

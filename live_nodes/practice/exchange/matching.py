@@ -243,7 +243,10 @@ def _fire(state: ExchangeState, market: MarketState, order: OrderRow) -> None:
         state.position_changed(account.name, order.symbol)
     order = replace(order, status="New")
     if order.reduce_only:
-        room = account.reducible(order.symbol, order.side)
+        if order.order_type == "Limit":
+            room = account.unclaimed(order.symbol, order.side, order.order_id)
+        else:
+            room = account.reducible(order.symbol, order.side)
         if not room:
             state.close_order(order, cancel_type="CancelByReduceOnly")
             return

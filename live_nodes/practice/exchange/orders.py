@@ -32,6 +32,7 @@ from live_nodes.practice.exchange.state import ExchangeState
 from live_nodes.practice.exchange.stops import FULL, POSITION_STOPS, forget_full, wait
 
 MOST_ACTIVE = 500
+RESTING = ("GTC", "PostOnly")
 MOST_CONDITIONAL = {"linear": 10, "spot": 30}
 """POST /v5/order/create, "Open orders up limit", per symbol and account."""
 
@@ -72,7 +73,11 @@ def create(state: ExchangeState, name: str, request: OrderRequest) -> OrderRow:
 
 
 def _with_qty(account: PracticeAccount, request: OrderRequest, conditional: bool) -> OrderRequest:
-    """Cut a live reduce-only order to the position, as Bybit does; quantity 0 is all of it."""
+    """Cut a live reduce-only order to the position; quantity 0 is all of it.
+
+    One that rests is cut to what other resting ones leave, and refused when they leave nothing;
+    one that trades at once goes first, and they are cut (Bybit, "What is a Reduce-Only Order").
+    """
     if request.category != "linear" or not request.reduce_only:
         return request
     room = account.reducible(request.symbol, request.side)
@@ -82,6 +87,10 @@ def _with_qty(account: PracticeAccount, request: OrderRequest, conditional: bool
         raise refusals.NO_POSITION_TO_REDUCE()
     if not room:
         raise refusals.WRONG_SIDE_TO_REDUCE()
+    if request.order_type == "Limit" and request.time_in_force in RESTING:
+        room = account.unclaimed(request.symbol, request.side)
+        if not room:
+            raise refusals.NOTHING_LEFT_TO_REDUCE()
     return replace(request, qty=min(request.qty, room) if request.qty else room)
 
 
@@ -254,7 +263,7 @@ def _amended(
             raise refusals.parameter("qty of a full-position TP/SL cannot be modified")
         check_qty(symbol, qty, market_order=False, reduce_only=order.reduce_only)
         if order.reduce_only and not order.untriggered:
-            room = account.reducible(order.symbol, order.side)
+            room = account.unclaimed(order.symbol, order.side, order.order_id)
             qty = min(qty, order.filled + room)
     if price:
         check_value(symbol, qty * price, reduce_only=order.reduce_only)

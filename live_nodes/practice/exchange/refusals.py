@@ -38,6 +38,7 @@ DUPLICATE_LINK = RefusalKind(110072, "OrderLinkedID is duplicate",
 NOT_ENOUGH = RefusalKind(110007, "ab not enough for new order", 170131, "Insufficient balance.")
 NO_POSITION_TO_REDUCE = RefusalKind(
     110017, "current position is zero, cannot fix reduce-only order qty")
+NOTHING_LEFT_TO_REDUCE = RefusalKind(110017, "orderQty will be truncated to zero")
 WRONG_SIDE_TO_REDUCE = RefusalKind(110017, "Reduce-only rule not satisfied")
 PRICE_TOO_HIGH = RefusalKind(110003, "Order price exceeds the allowable range.",
                              170193, "Buy order price cannot be higher than {bound:f}USDT.")

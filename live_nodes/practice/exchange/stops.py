@@ -19,6 +19,7 @@ from live_nodes.practice.exchange.state import ExchangeState
 FULL = ("TakeProfit", "StopLoss")
 PARTIAL = ("PartialTakeProfit", "PartialStopLoss")
 SPOT_PAIR = "tpslOrder"
+SIDES: tuple[Side, ...] = ("Buy", "Sell")
 POSITION_STOPS = frozenset({*FULL, *PARTIAL})
 
 
@@ -34,7 +35,10 @@ class StopSetting:
 
 
 def settle_position(state: ExchangeState, account: PracticeAccount, symbol: str) -> None:
-    """Cut or cancel reduce-only orders and stops; the user's conditional orders stay."""
+    """Cut or cancel reduce-only orders and stops; the user's conditional orders stay.
+
+    Resting ones together do not pass the position: the furthest from the market are cut first.
+    """
     size = account.size(symbol)
     market = state.markets["linear", symbol]
     if size:
@@ -44,19 +48,26 @@ def settle_position(state: ExchangeState, account: PracticeAccount, symbol: str)
         held = account.holding(symbol)
         for profit in (True, False):
             held.set_stop(profit=profit, price=None)
-    for order in sorted(account.open.values(), key=lambda o: o.number):
+    rooms = {side: account.reducible(symbol, side) for side in SIDES}
+    for order in sorted(account.open.values(), key=_nearest_first):
         if order.symbol != symbol or order.category != "linear" or not order.reduce_only:
             continue
         stop = order.stop_order_type in POSITION_STOPS
         if order.untriggered and not stop:
             continue
-        room = account.reducible(symbol, order.side)
+        room = rooms[order.side] if not order.untriggered else account.reducible(symbol, order.side)
+        if not order.untriggered:
+            rooms[order.side] -= min(room, order.leaves)
         if not room:
             cancel = "CancelByTpSlTsClear" if order.untriggered else "CancelByReduceOnly"
             state.close_order(order, cancel_type=cancel)
             forget_full(account, order)
         elif order.leaves > room or (order.stop_order_type in FULL and order.untriggered):
             _resize(state, market, order, order.filled + room)
+
+
+def _nearest_first(order: OrderRow) -> tuple[Decimal, int]:
+    return (-order.price if order.side == "Buy" else order.price, order.number)
 
 
 def forget_full(account: PracticeAccount, order: OrderRow) -> None:

@@ -135,14 +135,14 @@ class Keyring:
     def request(self, headers: Mapping[str, str], payload: str, now_ms: int) -> str:
         """Return the account that signed `payload`: a GET's query string, or a POST's body.
 
-        Raises BybitRefusal: 10001 without the headers, 10002 outside the time window, 10003 for an
-        unknown key, 10004 for a wrong signature.
+        Raises BybitRefusal: 10003 without the headers or for an unknown key, 10002 outside the time
+        window, 10004 for a wrong signature.
         """
         stamp, key = headers.get(TIMESTAMP, ""), headers.get(KEY, "")
         window, sign = headers.get(WINDOW, ""), headers.get(SIGN, "")
         for name, value in ((KEY, key), (TIMESTAMP, stamp), (SIGN, sign)):
             if not value:
-                raise BybitRefusal(10001, f"Request parameter error: header {name} is missing.")
+                raise BybitRefusal(10003, f"API key is invalid: header {name} is missing.")
         name, secret = self._owner(key)
         check_time(stamp, window, now_ms)
         if not _same(signature(secret, f"{stamp}{key}{window}{payload}"), sign):

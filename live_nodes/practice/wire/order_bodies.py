@@ -165,6 +165,7 @@ def _qty(body: Body, name: str) -> Decimal:
 
 
 def _price(body: Body, name: str) -> Decimal | None:
+    """Read the price; Bybit ignores a market order's."""
     return None if body["orderType"] == "Market" else number(body, name)
 
 
@@ -279,7 +280,7 @@ def _read(body: Body, table: Table) -> dict[str, Any]:
 def order_request(body: Body) -> OrderRequest:
     """Check and type POST /v5/order/create. Raises BybitRefusal: 10001, or 170xxx for spot."""
     request = OrderRequest(**_read(body, CREATE))
-    _refuse(_wrong_parts(request, body))
+    _refuse(_wrong_parts(request))
     _check_slippage(request)
     return request
 
@@ -326,13 +327,11 @@ def trading_stop_request(body: Body) -> TradingStopRequest:
 # --- fields that must fit each other ---------------------------------------------------------
 
 
-def _wrong_parts(request: OrderRequest, body: Body) -> Iterator[tuple[object, str]]:
+def _wrong_parts(request: OrderRequest) -> Iterator[tuple[object, str]]:
     """Yield whether each check fails, and the text; in Bybit's order of checks."""
     spot, market = request.category == "spot", request.order_type == "Market"
     closing = request.reduce_only and request.close_on_trigger
     yield not market and not request.price, "params error: price is required for a limit order"
-    # Bybit lets a market order's price be empty or 0; anything else is an error of the caller.
-    yield market and number(body, "price"), "params error: a market order takes no price"
     yield not request.qty and (spot or not closing), "Qty invalid"
     if request.trigger_price is None:
         yield request.trigger_direction, "params error: triggerDirection without triggerPrice"

@@ -36,6 +36,8 @@ HANDLERS: Mapping[str, Handler] = {
     **account_requests.HANDLERS,
     **order_requests.HANDLERS,
 }
+STATUSES = {NOT_FOUND[0]: 404, 10003: 401}
+"""HTTP status of a code, where it is not 200 (https://bybit-exchange.github.io/docs/v5/error)."""
 _METHODS = dict.fromkeys(order_requests.HANDLERS, "POST")
 
 
@@ -210,7 +212,7 @@ class Rest:
         if answer.allowance is not None:
             headers |= answer.allowance.headers()
         return web.Response(
-            status=404 if answer.code == NOT_FOUND[0] else 200,
+            status=STATUSES.get(answer.code, 200),
             body=msgspec.json.encode(envelope),
             content_type="application/json",
             headers=headers,

@@ -223,10 +223,12 @@ def check(exchange: Exchange) -> None:
             assert sum((f.value for f in own), D(0)) == order.filled_value
             assert order.filled <= order.qty
             assert (order.status == "Filled") == (order.filled == order.qty)
+        closing = dict.fromkeys((BTC[1], ETH[1]), D(0))
         for order in exchange.open_orders(name):
             if order.reduce_only and not order.untriggered:
+                closing[order.symbol] += order.leaves
                 position = exchange.position(name, order.symbol)
-                assert order.leaves <= position.size
+                assert closing[order.symbol] <= position.size
                 assert order.side != position.side
     # Accounts' coins and the house's make what there was, less the fees.
     coins = sum(exchange.wallet(a).coin("BTC").balance for a in exchange.accounts())

@@ -344,18 +344,23 @@ def test_reduce_only_orders_are_cut_to_the_position() -> None:
     assert (order.status, order.filled, desk.size()) == ("Filled", 3, 0)
 
 
-def test_resting_reduce_only_orders_follow_the_position_down_and_go_with_it() -> None:
+def test_resting_reduce_only_orders_together_never_pass_the_position() -> None:
     desk = Desk()
     desk.order("Buy", 5)
-    first = desk.order("Sell", 4, 103, reduce_only=True)
-    second = desk.order("Sell", 5, 104, reduce_only=True)
-    desk.order("Sell", 3)
-    assert (desk.now_of(first).qty, desk.now_of(second).qty) == (2, 2)
-    desk.trade("Buy", 104, 50)
-    assert (desk.now_of(first).status, desk.now_of(first).filled) == ("Filled", 2)
-    gone = desk.now_of(second)
+    far = desk.order("Sell", 3, 104, reduce_only=True)
+    near = desk.order("Sell", 4, 103, reduce_only=True)
+    assert (near.qty, desk.now_of(far).qty) == (2, 3)
+    more = refused(desk.order, "Sell", 1, 105, reduce_only=True)
+    assert (more.code, more.message) == (110017, "orderQty will be truncated to zero")
+    assert desk.amend(far, qty=5, price=105).qty == 3
+    # What trades at once goes before what rests; the furthest from the market is cut first.
+    assert desk.order("Sell", 2, reduce_only=True).filled == 2
+    assert (desk.now_of(near).qty, desk.now_of(far).qty) == (2, 1)
+    desk.order("Sell", 1)
+    gone = desk.now_of(far)
     assert (gone.status, gone.cancel_type, gone.filled) == ("Cancelled", "CancelByReduceOnly", 0)
-    assert desk.size() == 0
+    desk.trade("Buy", 104, 50)
+    assert (desk.now_of(near).status, desk.size()) == ("Filled", 0)
 
 
 def test_the_501st_active_order_is_refused() -> None:

@@ -119,7 +119,7 @@ async def test_private_paths_want_a_good_signature(p: Practice) -> None:
     path, query = "/v5/account/info", "a=b%20c&d=%C3%A9"
     url = f"{p.server.http}{path}?{query}"
     for headers, code in (
-        ({}, 10001),
+        ({}, 10003),
         (signed("anna", query), 0),
         (signed("anna", "other"), 10004),
         (signed("anna", query) | {"X-BAPI-API-KEY": "nobody"}, 10003),
@@ -128,6 +128,7 @@ async def test_private_paths_want_a_good_signature(p: Practice) -> None:
     ):
         async with p.http.get(url, headers=headers) as answer:
             assert (await answer.json())["retCode"] == code
+            assert answer.status == (401 if code == 10003 else 200)
     p.faults.skew_ms = 60_000
     assert (await p.get(path, "anna"))["retCode"] == 10002
 
