@@ -17,7 +17,7 @@ env: $(STAMP) ## Create the environment in .venv
 
 demo: $(STAMP) ## Make the demo catalog, run the reversal backtest, show the table and the report's path
 	@test -f $(DEMO_CATALOG)/CURRENT || $(PY) perpdesk.py catalog demo --catalog $(DEMO_CATALOG)
-	@$(PY) perpdesk.py backtest backtests/runs/xs_reversal_demo.yaml --no-guard-costs
+	@$(PY) perpdesk.py backtest backtests/runs/xs_reversal_demo.yaml
 
 test: $(STAMP) ## Run the tests that need no live node, and one that does
 	@$(PY) -m pytest $(TWO) -m '$(EACH_ONCE) and not live'

@@ -31,11 +31,11 @@ def backtest(
     stress: Annotated[
         bool, typer.Option("--stress", help="Add rows with worse fees, slippage, timing and luck.")
     ] = False,
-    no_guard_costs: Annotated[
+    guard_costs: Annotated[
         bool,
         typer.Option(
-            "--no-guard-costs",
-            help="Don't run again without each guard that acted to tell what it cost or saved.",
+            "--guard-costs",
+            help="Run again without each guard that acted, to show what it cost or saved.",
         ),
     ] = False,
     as_json: Annotated[
@@ -71,7 +71,7 @@ def backtest(
             tuple(overrides or ()),
             out=out,
             stress=stress,
-            costs=not no_guard_costs,
+            costs=guard_costs,
             progress=progress,
         )
     if as_json:

@@ -31,7 +31,7 @@ def backtest_document(
     *,
     out: Path | None = None,
     stress: bool = False,
-    costs: bool = True,
+    costs: bool = False,
     progress: Progress | None = None,
 ) -> Path:
     """Check, run and write a backtest; return the result folder.

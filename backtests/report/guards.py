@@ -207,7 +207,7 @@ def _explained(report: ReportData, costs: dict[str, dict[str, Any]]) -> str:
     if not costs:
         return (
             f'<p class="hint">{words}What each guard cost or saved was not worked out '
-            "(--no-guard-costs).</p>"
+            "(<code>perpdesk backtest --guard-costs</code>).</p>"
         )
     summary = report.summary
     ruined = "".join(

@@ -171,7 +171,9 @@ def test_the_result_has_the_costs_as_a_table_and_in_the_summary(tmp_path):
     names: list[str] = []
     file = write_planned(tmp_path, CRASH, BOUGHT, {"max": MAX})
     result = read(
-        backtest_document(file, out=tmp_path / "out", progress=lambda name, *_: names.append(name))
+        backtest_document(
+            file, out=tmp_path / "out", costs=True, progress=lambda name, *_: names.append(name)
+        )
     )
     assert [row["guard"] for row in result.table("guard_costs").to_pylist()] == ["max", ALL]
     summary = {row["guard"]: row for row in result.summary["guard_costs"]}
@@ -181,16 +183,14 @@ def test_the_result_has_the_costs_as_a_table_and_in_the_summary(tmp_path):
     assert list(dict.fromkeys(names)) == ["planned", "without max"]
 
 
-def test_costs_can_be_left_out(tmp_path):
+def test_costs_are_worked_out_only_when_asked_for(tmp_path):
     file = write_planned(tmp_path, CRASH, BOUGHT, {"max": MAX})
     out = tmp_path / "out"
-    done = CliRunner().invoke(
-        build_app(), ["backtest", str(file), "--out", str(out), "--no-guard-costs"]
-    )
+    done = CliRunner().invoke(build_app(), ["backtest", str(file), "--out", str(out)])
     assert done.exit_code == 0, done.output
     assert read(out).summary["guard_costs"] is None
     page = (out / "report.html").read_text(encoding="utf-8")
-    assert "was not worked out (--no-guard-costs)" in page
+    assert "was not worked out (<code>perpdesk backtest --guard-costs</code>)" in page
 
 
 def test_stress_rows_have_their_costs_doubled_or_tripled_or_come_one_bar_late(tmp_path):

@@ -247,7 +247,7 @@ def test_each_guard_stands_with_what_it_saved_or_cost(tmp_path):
 def test_guard_costs_that_are_missing_are_named(tmp_path):
     seen = guard_words(page_of(with_verdicts(said(5)), tmp_path))
     assert "daily 1 3.8 days 0 0 1" in seen
-    assert "was not worked out (--no-guard-costs)" in seen
+    assert "perpdesk backtest --guard-costs" in seen
     assert "Saved, USDT" not in seen
 
 
@@ -302,7 +302,7 @@ def test_the_guards_of_a_whole_run_are_in_its_report(tmp_path):
             )
         },
     )
-    out = backtest_document(file, out=tmp_path / "out")
+    out = backtest_document(file, out=tmp_path / "out", costs=True)
     page = without_plotly((out / "report.html").read_text("utf-8"))
     seen = guard_words(page)
     # Down 30 of 1,000 at 2:00, to the end at 24:00; both positions went; the third order was
