@@ -7,7 +7,7 @@ once.
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -17,6 +17,7 @@ Channel = Literal["public", "private", "trade"]
 Pattern = Annotated[str, Field(min_length=1, max_length=100)]
 Seconds = Annotated[Decimal, Field(ge=Decimal(0), le=Decimal(86_400))]
 Duration = Annotated[Decimal, Field(gt=Decimal(0), le=Decimal(86_400))]
+SymbolName = Annotated[str, Field(pattern=r"^[A-Z0-9]{2,24}$")]
 RetCode = Annotated[Whole, Field(ge=1, le=9_999_999)]
 
 
@@ -227,11 +228,64 @@ class HaltFault(TimedFault):
     """A symbol takes no new orders."""
 
     model: Literal["halt"] = "halt"
-    symbol: Annotated[str, Field(pattern=r"^[A-Z0-9]{2,24}$")]
+    symbol: SymbolName
     """Such as ``BTCUSDT``."""
     category: Literal["linear", "spot"] = "linear"
     seconds: Duration
     """How long."""
+
+
+class VenueEvent(Part):
+    """Something that the exchange does once: as soon as it can from ``at`` on."""
+
+    after: ClassVar[int] = 0
+    seconds: ClassVar[Decimal | None] = None
+    at: Seconds = Decimal(0)
+    """Seconds after the scenario began (or after the admin added it)."""
+
+
+class ForcedClose(VenueEvent):
+    """A position is closed by the exchange, at the mark price."""
+
+    account: DocumentName | None = None
+    """Whose position; null every account's."""
+    symbol: SymbolName | None = None
+    """Such as ``BTCUSDT``; null every perpetual that is held."""
+    part: Annotated[Decimal, Field(gt=Decimal(0), le=Decimal(1))] = Decimal(1)
+    """Fraction of the position, in whole lots."""
+
+
+class Liquidation(ForcedClose):
+    """All orders are cancelled and positions are taken over (execType ``BustTrade``)."""
+
+    model: Literal["liquidation"] = "liquidation"
+
+
+class Deleveraging(ForcedClose):
+    """A position is closed against a bankrupt one, its orders are cancelled (``AdlTrade``)."""
+
+    model: Literal["adl"] = "adl"
+
+
+class Delisting(VenueEvent):
+    """A market is announced to close: then orders are cancelled and positions settled at mark."""
+
+    model: Literal["delisting"] = "delisting"
+    symbol: SymbolName
+    """Such as ``BTCUSDT``."""
+    notice: Duration = Decimal(60)
+    """Seconds between the announcement (``deliveryTime``) and the end."""
+
+
+class TickChange(VenueEvent):
+    """A market's tick changes; orders that rest stay where they are."""
+
+    model: Literal["tick"] = "tick"
+    symbol: SymbolName
+    """Such as ``BTCUSDT``."""
+    category: Literal["linear", "spot"] = "linear"
+    tick: Annotated[Decimal, Field(gt=Decimal(0), le=Decimal(1_000))]
+    """New smallest step of the price."""
 
 
 Fault = Annotated[
@@ -252,7 +306,11 @@ Fault = Annotated[
     | Freeze
     | ClockSkew
     | MaintenanceFault
-    | HaltFault,
+    | HaltFault
+    | Liquidation
+    | Deleveraging
+    | Delisting
+    | TickChange,
     Field(discriminator="model"),
 ]
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -19,6 +20,7 @@ STATE = "exchange.db"
 EXCHANGE = "exchange"
 """Subfolder of a node's own practice exchange."""
 LOG = "exchange.log"
+UNMET = "the fault {} never met a message it acts on"
 ANSWER_S = 2.0
 POLL_S = 0.05
 LOG_TAIL = 12
@@ -145,6 +147,15 @@ def stop_exchange(state_dir: Path, timeout: float = 10.0, state: str = STATE) ->
     raise DeskError(f"the practice exchange (process {found.pid}) did not stop in {timeout:g} s")
 
 
+def unmet_faults(state_dir: Path, state: str = STATE) -> list[str]:
+    """Return the faults of the folder's running exchange that have had no effect so far."""
+    found = running_exchange(state_dir, state)
+    if found is None:
+        return []
+    faults = _asked(found, "/faults") or {}
+    return [name for name, fault in faults.items() if not fault["hits"]]
+
+
 def _settled(state_dir: Path) -> Endpoint | None:
     for _ in range(40):
         found = running_exchange(state_dir)
@@ -156,15 +167,20 @@ def _settled(state_dir: Path) -> Endpoint | None:
 
 def _answers(endpoint: Endpoint) -> bool:
     # By its admin port, as REST may fail on purpose.
+    health = _asked(endpoint, "/health")
+    return health is not None and health.get("pid") == endpoint.pid
+
+
+def _asked(endpoint: Endpoint, path: str) -> dict[str, Any] | None:
     # Imported here, as few commands need it.
     import urllib.error
     import urllib.request
 
     try:
-        with urllib.request.urlopen(f"{endpoint.admin}/health", timeout=ANSWER_S) as answer:
-            return bool(json.load(answer).get("pid") == endpoint.pid)
+        with urllib.request.urlopen(f"{endpoint.admin}{path}", timeout=ANSWER_S) as answer:
+            return dict(json.load(answer))
     except (urllib.error.URLError, OSError, ValueError):
-        return False
+        return None
 
 
 def _tail(log: Path, since: int) -> str:

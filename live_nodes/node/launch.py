@@ -23,6 +23,7 @@ from live_nodes.local.endpoints import (
 from live_nodes.local.folder import state_folder
 from live_nodes.local.heartbeat import Heartbeat
 from live_nodes.local.keys import KeyPair, Secret, keys_of, variables_of
+from live_nodes.local.practice_process import EXCHANGE, UNMET, unmet_faults
 from live_nodes.node.context import RunContext
 from live_nodes.node.live import NodeRun
 from live_nodes.node.report import RunOptions, RunReport, Say
@@ -138,6 +139,16 @@ def live_document(
     urls = alert_urls_of(node, variables)
     folder = state_folder(node)
     endpoints = venue_endpoints(node, folder, say)
-    if node.environment == "practice" and node.venue_urls is None:
+    own_exchange = node.environment == "practice" and node.venue_urls is None
+    if own_exchange:
         say(f"it goes on when the node ends: `perpdesk exchange {file} --stop` stops it")
-    return launch(node, endpoints, keys, folder, resolved.config_hash, options, say, urls)
+    unmet: list[str] = []
+    try:
+        report = launch(node, endpoints, keys, folder, resolved.config_hash, options, say, urls)
+    finally:
+        if own_exchange:
+            unmet = unmet_faults(folder / EXCHANGE)
+        for name in unmet:
+            say(f"warning: {UNMET.format(name)}")
+    report.unmet_faults = unmet
+    return report

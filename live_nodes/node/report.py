@@ -96,7 +96,8 @@ class RunReport:
 
     `outcome` is ``stopped``, ``ran once``, ``nothing due``, or ``waits`` (the decision could not be
     made). `intended` are orders that a dry run did not send. `positions` are signed base coin.
-    `left` is what is wrong at the venue after the stop.
+    `left` is what is wrong at the venue after the stop; `unmet_faults` are faults of the practice
+    exchange's scenario that had no effect so far.
     """
 
     outcome: str = "stopped"
@@ -107,6 +108,7 @@ class RunReport:
     refusals: int = 0
     missed: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
+    unmet_faults: list[str] = field(default_factory=list)
 
     def as_plain(self) -> dict[str, Any]:
         """Return a JSON-ready dict; amounts are decimal text."""

@@ -72,8 +72,12 @@ def exchange_command(
 
     import asyncio
 
-    why = asyncio.run(run_exchange(document, path, ready))
+    ended = asyncio.run(run_exchange(document, path, ready))
+    if as_json:
+        print(msgspec.json.encode(ended._asdict()).decode())
+    why = ended.reason
     print(f"practice exchange {document.name} stopped: {why}; its state is kept", file=sys.stderr)
+    _warn(ended.unmet_faults)
 
 
 def _stop(file: Path, state: Path | None, settings: list[str], as_json: bool) -> None:
@@ -83,7 +87,7 @@ def _stop(file: Path, state: Path | None, settings: list[str], as_json: bool) ->
     from config.errors import InputError
     from config.validate import checked
     from live_nodes.local.folder import state_folder
-    from live_nodes.local.practice_process import EXCHANGE, STATE, stop_exchange
+    from live_nodes.local.practice_process import EXCHANGE, STATE, stop_exchange, unmet_faults
 
     document = checked(file, settings).document
     if isinstance(document, Node):
@@ -92,13 +96,23 @@ def _stop(file: Path, state: Path | None, settings: list[str], as_json: bool) ->
         path = state or _state_of(document)
     else:
         raise InputError(f"{file}: kind is {document.kind}, but --stop needs an exchange or a node")
+    unmet = unmet_faults(path.parent, path.name)
     was_running = stop_exchange(path.parent, state=path.name)
+    _warn(unmet)
     if as_json:
-        print(msgspec.json.encode({"stopped": was_running, "state": str(path)}).decode())
+        result = {"stopped": was_running, "state": str(path), "unmet_faults": unmet}
+        print(msgspec.json.encode(result).decode())
     elif was_running:
         print(f"stopped; its state is kept in {path}")
     else:
         print(f"no exchange runs on {path}")
+
+
+def _warn(unmet_faults: list[str]) -> None:
+    from live_nodes.local.practice_process import UNMET
+
+    for name in unmet_faults:
+        print(f"warning: {UNMET.format(name)}", file=sys.stderr)
 
 
 def _state_of(document: ExchangeDocument) -> Path:

@@ -1,6 +1,7 @@
 """Faults: seeded, limited errors that the exchange makes on purpose.
 
-A new fault is a class in `config.documents.scenario` and its handling in `Faults`.
+A new fault is a class in `config.documents.scenario` and its handling in `Faults`; a new event of
+the venue is one too, and an entry in `wire.venue.PracticeVenue.play`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,14 @@ from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from config.documents import scenario
-from config.documents.scenario import Channel, CountedFault, Fault, LinkFault, TimedFault
+from config.documents.scenario import (
+    Channel,
+    CountedFault,
+    Fault,
+    LinkFault,
+    TimedFault,
+    VenueEvent,
+)
 from live_nodes.practice.exchange.model import BybitRefusal, Key
 
 Json = dict[str, Any]
@@ -80,6 +88,18 @@ class Faults:
     def report(self) -> dict[str, Json]:
         """Return every fault by name, with its counts."""
         return {name: armed.report() for name, armed in self._armed.items()}
+
+    def unmet(self) -> list[str]:
+        """Return the names of the faults that have had no effect."""
+        return [name for name, armed in self._armed.items() if not armed.hits]
+
+    def play(self, act: Callable[[VenueEvent], bool]) -> None:
+        """Let `act` carry out the venue's events that are due; what it can't yet stays due."""
+        now = self._monotonic()
+        for armed, event in list(self._of(VenueEvent)):
+            if armed.due(now) and act(event):
+                self._begin(armed)
+                armed.over = True
 
     def halted(self) -> frozenset[Key]:
         """Return the symbols that are halted now."""
@@ -160,7 +180,7 @@ class Faults:
         now = self._monotonic()
         for armed in list(self._armed.values()):
             fault = armed.fault
-            by_time = not isinstance(fault, CountedFault) and fault.after == 0
+            by_time = not isinstance(fault, CountedFault | VenueEvent) and fault.after == 0
             if by_time and armed.began is None and armed.due(now):
                 self._begin(armed)
 
@@ -169,7 +189,7 @@ class Faults:
         skew = sum(float(fault.by) for _, fault in self._lasting(scenario.ClockSkew))
         return self._clock_ms() + round(skew * 1_000)
 
-    def _of[F: TimedFault](self, *kinds: type[F]) -> Iterator[tuple[ArmedFault, F]]:
+    def _of[F: TimedFault | VenueEvent](self, *kinds: type[F]) -> Iterator[tuple[ArmedFault, F]]:
         for armed in list(self._armed.values()):
             if isinstance(armed.fault, kinds):
                 yield armed, armed.fault
@@ -292,7 +312,7 @@ class ArmedFault:
     """
 
     name: str
-    fault: TimedFault
+    fault: TimedFault | VenueEvent
     added: float
     draw: random.Random
     seen: int = 0

@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 from config.documents import Scenario
 from config.documents.exchange import ExchangeDocument, ReplayMarket
@@ -31,10 +32,17 @@ from live_nodes.practice.wire.server import Server, serve
 LONGEST_LOOK_S = 5.0
 
 
+class ExchangeEnd(NamedTuple):
+    """Why an exchange stopped, and the faults of its scenario that never had an effect."""
+
+    reason: str
+    unmet_faults: list[str]
+
+
 async def run_exchange(
     document: ExchangeDocument, state: Path, ready: Callable[[Endpoint], None]
-) -> str:
-    """Run until SIGTERM, SIGINT, or no client for the document's `idle_exit`; return why.
+) -> ExchangeEnd:
+    """Run until SIGTERM, SIGINT, or no client for the document's `idle_exit`.
 
     InputError: a taken port or another kind of state file. GateRefused: the state file is in use.
     """
@@ -61,7 +69,8 @@ async def run_exchange(
                 endpoint = Endpoint.of(os.getpid(), server.port, admin_port)
                 write_endpoint(state, endpoint)
                 ready(endpoint)
-                return await _until_stopped(document, server)
+                reason = await _until_stopped(document, server)
+                return ExchangeEnd(reason, faults.unmet())
             finally:
                 endpoint_file(state).unlink(missing_ok=True)
                 await admin.stop()
@@ -156,6 +165,7 @@ def open_exchange(
         began_ms=_once(store, "began_ms", now_ms),
         moves=store.fact("moves") or (),
         settlements=store.fact("called") or (),
+        rules=store.fact("rules") or (),
     )
     market.halted = faults.halted
     accounts = [_account(document, name) for name in document.accounts]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from typing import Literal
 
 from live_nodes.practice.exchange import matching, orders, positions
 from live_nodes.practice.exchange.accounts import Coin, PracticeAccount, closed_by_order
@@ -110,6 +111,19 @@ class Exchange:
         if symbol.status == "Closed":
             positions.deliver(state, market)
             self._settle()
+
+    def force_close(
+        self,
+        account: str | None,
+        symbol: str | None,
+        part: Decimal,
+        exec_type: Literal["BustTrade", "AdlTrade"],
+        now_ms: int,
+    ) -> bool:
+        """Liquidate or deleverage a part of positions at the mark; false when there are none."""
+        done = positions.force_close(self._at(now_ms), account, symbol, part, exec_type)
+        self._settle()
+        return done
 
     def quote(self, key: Key, bids: Sequence[Level], asks: Sequence[Level], now_ms: int) -> None:
         """Replace the house book (best first; kept, not copied) and fill the orders it crosses."""

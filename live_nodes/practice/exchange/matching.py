@@ -21,7 +21,7 @@ from live_nodes.practice.exchange.records import ExecutionRow, OrderRow
 from live_nodes.practice.exchange.state import ExchangeState
 from live_nodes.practice.exchange.stops import attach, forget_full, settle_position, siblings
 
-ExecType = Literal["Trade", "BustTrade", "Delivery"]
+ExecType = Literal["Trade", "BustTrade", "AdlTrade", "Delivery"]
 NOTHING = Booked(ZERO, ZERO, ZERO, ZERO)
 
 
@@ -113,7 +113,7 @@ def close_out(
     state: ExchangeState, market: MarketState, order: OrderRow, exec_type: ExecType
 ) -> OrderRow:
     """Fill an order of the venue itself against the house, outside the book."""
-    fee = ZERO if exec_type == "Delivery" else None
+    fee = None if exec_type == "BustTrade" else ZERO
     order = _book(state, market, order, order.price, order.qty, exec_type=exec_type, fee=fee)
     market.house += -order.qty if order.side == "Buy" else order.qty
     state.market_changed(market.key)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
+from typing import Literal
 
 from live_nodes.practice.exchange import refusals
 from live_nodes.practice.exchange.accounts import PracticeAccount
@@ -30,6 +31,11 @@ from live_nodes.practice.exchange.stops import (
 )
 
 MOST_PARTIAL = 20
+FORCED = {
+    "BustTrade": ("CreateByTakeOver_PassThrough", "CancelAllBeforeLiq"),
+    "AdlTrade": ("CreateByAdl_PassThrough", "CancelAllBeforeAdl"),
+}
+"""How the venue's closing order was created and why others are cancelled, by execType."""
 ONE = Decimal(1)
 FUNDING_DIGITS = Decimal("1e-8")
 MINUTE_MS = 60_000
@@ -202,12 +208,52 @@ def _take_over(state: ExchangeState, account: PracticeAccount) -> None:
         taker = account.fees(rules).taker
         exact = bankruptcy_price(holding.size, mark, balance, total, taker)
         price = max(rules.tick, to_tick(exact, rules.tick, up=holding.size > 0))
-        holding.take_profit = holding.stop_loss = None
-        number, order_id = state.next_order()
-        order = _venue_order(state, account, market, price, "CreateByTakeOver_PassThrough")
-        order = replace(order, number=number, order_id=order_id)
-        order = close_out(state, market, order, "BustTrade")
-        state.record_order(replace(order, status="Filled"))
+        _close(state, account, market, abs(holding.size), price, "BustTrade")
+
+
+def force_close(
+    state: ExchangeState,
+    name: str | None,
+    symbol: str | None,
+    part: Decimal,
+    exec_type: Literal["BustTrade", "AdlTrade"],
+) -> bool:
+    """Close a part of positions at the mark price; false when there are none.
+
+    A liquidation cancels all of an account's orders, deleveraging those of the symbol.
+    """
+    done = False
+    for account in state.accounts.values():
+        held = [h for h in account.holdings.values() if h.size and symbol in (None, h.symbol)]
+        if not held or name not in (None, account.name):
+            continue
+        done, names = True, {h.symbol for h in held}
+        for order in sorted(account.open.values(), key=lambda o: o.number):
+            if exec_type == "BustTrade" or order.symbol in names:
+                state.close_order(order, cancel_type=FORCED[exec_type][1])
+        for holding in held:
+            market = state.markets["linear", holding.symbol]
+            lot = market.symbol.lot
+            qty = max(lot, abs(holding.size) * part // lot * lot)
+            _close(state, account, market, qty, market.value_price, exec_type)
+    return done
+
+
+def _close(
+    state: ExchangeState,
+    account: PracticeAccount,
+    market: MarketState,
+    qty: Decimal,
+    price: Decimal,
+    exec_type: Literal["BustTrade", "AdlTrade"],
+) -> None:
+    for profit in (True, False):
+        account.holding(market.symbol.name).set_stop(profit=profit, price=None)
+    number, order_id = state.next_order()
+    order = _venue_order(state, account, market, price, FORCED[exec_type][0])
+    order = replace(order, number=number, order_id=order_id, qty=qty)
+    order = close_out(state, market, order, exec_type)
+    state.record_order(replace(order, status="Filled"))
 
 
 def deliver(state: ExchangeState, market: MarketState) -> None:

@@ -134,7 +134,7 @@ class ExecutionRow(OfMarket, KeptRow):
     category: Category
     symbol: str
     side: Side
-    exec_type: Literal["Trade", "Funding", "BustTrade", "Delivery"]
+    exec_type: Literal["Trade", "Funding", "BustTrade", "AdlTrade", "Delivery"]
     price: Decimal
     qty: Decimal
     value: Decimal

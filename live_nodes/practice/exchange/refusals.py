@@ -81,6 +81,7 @@ LEVERAGE_TOO_HIGH = RefusalKind(110013, "Cannot set leverage due to risk limit l
 LEVERAGE_NEEDS_MARGIN = RefusalKind(110012, "Insufficient available balance.")
 MODE_NOT_MODIFIED = RefusalKind(110025, "Position mode is not modified")
 HEDGE_NOT_SUPPORTED = RefusalKind(110029, "Hedge mode is not supported for this symbol.")
+NOT_FOR_UNIFIED = RefusalKind(100028, "The API cannot be accessed by unified account users.")
 MARGIN_MODE_FAILED = RefusalKind(3400045, "Set margin mode failed")
 NO_MARGIN_TRADING = RefusalKind(
     170037, "Cross Margin Trading not yet supported by the selected coin")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import numpy as np
@@ -40,9 +40,9 @@ class PathMarket:
     """Prices, trades, books and funding that agree with a source's candles.
 
     `depth` is levels per side; prices, books and trades change at multiples of `update_ms`. Funding
-    before `began_ms`, the exchange's first start, is not paid. `moves` and `settlements` come from
-    :meth:`saved_moves` and :meth:`saved_settlements`, oldest first. `halted` returns the symbols
-    that take no orders now.
+    before `began_ms`, the exchange's first start, is not paid. `moves`, `settlements` and `rules`
+    come from :meth:`saved_moves`, :meth:`saved_settlements` and :meth:`saved_rules`, oldest first.
+    `halted` returns the symbols that take no orders now.
     """
 
     source: CandleSource
@@ -52,6 +52,7 @@ class PathMarket:
     began_ms: int
     moves: Iterable[tuple[str, str, int, float]] = ()
     settlements: Iterable[tuple[str, str, int, str]] = ()
+    rules: Iterable[tuple[str, str, str | None, int | None]] = ()
 
     def __post_init__(self) -> None:
         self.controls = MarketControls()
@@ -69,12 +70,19 @@ class PathMarket:
         self.halted: Callable[[], frozenset[Key]] = frozenset
         self._halted: frozenset[Key] | None = None
         self._symbols: dict[Key, PracticeSymbol] = {}
+        self._listed: dict[Key, PracticeSymbol] = {}
+        self._rules: dict[Key, tuple[Decimal | None, int | None]] = {
+            (category, name): (Decimal(tick) if tick else None, delivery_ms)
+            for category, name, tick, delivery_ms in self.rules
+        }
         self._funded: dict[Key, int] = {}
         self._stepped_ms: int | None = None
 
     def symbols(self, now_ms: int) -> list[PracticeSymbol]:
         """Return all symbols launched by now, sorted by category and name."""
-        found = self.source.symbols(now_ms)
+        listed = self.source.symbols(now_ms)
+        found = [self._ruled(symbol, now_ms) for symbol in listed] if self._rules else listed
+        self._listed = {symbol.key: symbol for symbol in listed}
         self._symbols = {symbol.key: symbol for symbol in found}
         return found
 
@@ -94,7 +102,8 @@ class PathMarket:
         start is given. Times without data have no candle. Unknown symbol or interval: KeyError.
         """
         length = INTERVAL_MS[interval]
-        symbol = self._symbol(key, now_ms)
+        self._symbol(key, now_ms)
+        symbol = self._listed[key]
         end = now_ms if end_ms is None else min(end_ms, now_ms)
         if end < 0:
             return []
@@ -147,8 +156,8 @@ class PathMarket:
     def book(self, key: Key, now_ms: int) -> tuple[list[Level], list[Level]]:
         """Return the house's bids and asks, best first; empty where nothing trades."""
         at = self._market_ms(now_ms)
-        price = self._prices.ticks(key, at, "last")
         symbol = self._symbol(key, now_ms)
+        price = self._ticks(key, at, "last")
         if price is None or symbol.status != "Trading":
             return [], []
         bid, ask = top_of_book(price, self._side(key, at // self._trade_ms * self._trade_ms))
@@ -166,7 +175,9 @@ class PathMarket:
         last, mark, index = (self._price(symbol, at, kind) for kind in ("last", "mark", "index"))
         day = self._prices.day(key, at)
         prices = (last, mark, index)
-        return figures(symbol, prices, day, self.source.length_ms, at, self.funding(key, now_ms))
+        return figures(
+            self._listed[key], prices, day, self.source.length_ms, at, self.funding(key, now_ms)
+        )
 
     def step(self, exchange: Exchange, now_ms: int) -> MarketStep:
         """Update the exchange from the last step to now; repeating a `now_ms` changes nothing.
@@ -219,10 +230,37 @@ class PathMarket:
 
     def move(self, key: Key, price: Decimal, now_ms: int) -> None:
         """Set the last price to `price` and scale all later prices alike."""
-        symbol = self._symbol(key, now_ms)
+        self._symbol(key, now_ms)
         at = self._market_ms(now_ms)
-        self._prices.move(key, max(1, round(price / symbol.tick)), at)
+        self._prices.move(key, max(1, round(price / self._listed[key].tick)), at)
         self._stepped_ms = None
+
+    def change_rules(
+        self, key: Key, *, tick: Decimal | None = None, delivery_ms: int | None = None
+    ) -> bool:
+        """Change a symbol's tick, or close it at a time; false when it is not traded."""
+        present = self._symbols.get(key)
+        if present is None or present.status != "Trading":
+            return False
+        old_tick, old_ms = self._rules.get(key, (None, None))
+        self._rules[key] = (tick or old_tick, delivery_ms or old_ms)
+        self._books.pop(key, None)
+        self._stepped_ms = None
+        return True
+
+    def saved_rules(self) -> list[tuple[str, str, str | None, int | None]]:
+        """Return the changed rules for the state file."""
+        return [(*k, str(tick) if tick else None, ms) for k, (tick, ms) in self._rules.items()]
+
+    def _ruled(self, symbol: PracticeSymbol, now_ms: int) -> PracticeSymbol:
+        tick, delivery_ms = self._rules.get(symbol.key, (None, None))
+        closed = delivery_ms is not None and now_ms >= delivery_ms
+        return replace(
+            symbol,
+            tick=tick or symbol.tick,
+            delivery_ms=delivery_ms or symbol.delivery_ms,
+            status="Closed" if closed else symbol.status,
+        )
 
     def add_settlement(self, key: Key, rate: Decimal | None, time_ms: int) -> FundingRate:
         """Add a funding settlement; without a rate, use the next settlement's rate."""
@@ -282,13 +320,19 @@ class PathMarket:
         return sorted([*found, *called], key=lambda stamp: stamp.time_ms) if called else found
 
     def _price(self, symbol: PracticeSymbol, time_ms: int, price: PriceKind) -> Decimal:
-        ticks = self._prices.ticks(symbol.key, time_ms, price)
+        ticks = self._ticks(symbol.key, time_ms, price)
         return Decimal(0) if ticks is None else ticks * symbol.tick
+
+    def _ticks(self, key: Key, time_ms: int, price: PriceKind) -> int | None:
+        """Return the price in the ticks of now; the source counts in its own."""
+        ticks = self._prices.ticks(key, time_ms, price)
+        if ticks is None or key not in self._rules:
+            return ticks
+        return max(1, round(ticks * self._listed[key].tick / self._symbols[key].tick))
 
     def _side(self, key: Key, time_ms: int) -> Side:
         now, before = (
-            self._prices.ticks(key, stamp, "last") or 0
-            for stamp in (time_ms, time_ms - self.update_ms)
+            self._ticks(key, stamp, "last") or 0 for stamp in (time_ms, time_ms - self.update_ms)
         )
         if now == before:
             return "Buy" if seed_of(self.seed, "side", *key, time_ms) & 1 else "Sell"
@@ -302,8 +346,8 @@ class PathMarket:
         draw = seed_of(self.seed, "trade", *key, time_ms)
         if (draw & 0xFFFF) / 0x10000 >= TRADED or not self._prices.traded(key, time_ms):
             return None
-        price = self._prices.ticks(key, time_ms, "last")
         symbol = self._symbol(key, time_ms)
+        price = self._ticks(key, time_ms, "last")
         if price is None or symbol.status != "Trading":
             return None
         worth = self._worth(key, time_ms) * (0.02 + 0.5 * ((draw >> 16) & 0xFFFF) / 0x10000)

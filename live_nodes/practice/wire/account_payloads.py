@@ -16,6 +16,7 @@ from live_nodes.practice.exchange.records import (
     PositionRow,
     WalletRow,
 )
+from live_nodes.practice.wire.market_payloads import RISK_LIMIT
 from live_nodes.practice.wire.spelling import (
     Json,
     cents,
@@ -31,6 +32,15 @@ _PERMISSIONS = (
     *("Exchange", "NFT", "Affiliate", "Earn", "FiatP2P", "FiatBybitPay", "FiatConvertBroker"),
     *("FiatGlobalPay", "FiatBitPay", "BitCard", "ByXPost"),
 )
+
+
+_LOGGED = {
+    "Funding": "SETTLEMENT",
+    "Delivery": "DELIVERY",
+    "BustTrade": "LIQUIDATION",
+    "AdlTrade": "ADL",
+}
+"""Type in the transaction log; others are TRADE."""
 
 
 def position(record: PositionRow) -> Json:
@@ -51,7 +61,7 @@ def _position(record: PositionRow) -> Json:
     return {
         "positionIdx": 0,
         "riskId": 1,
-        "riskLimitValue": "2000000",
+        "riskLimitValue": RISK_LIMIT,
         "symbol": record.symbol,
         "side": record.side,
         "size": f"{record.size:f}",
@@ -142,7 +152,7 @@ def closed_pnl(record: ClosedPnl) -> Json:
 
 
 def transaction(record: ExecutionRow, currency: str) -> Json:
-    """Write an element of ``GET /v5/account/transaction-log`` (type TRADE or SETTLEMENT).
+    """Write an element of ``GET /v5/account/transaction-log``.
 
     `currency` is the settle coin. A spot trade has one row (Bybit writes two), so a
     fee in the other coin is missing.
@@ -152,8 +162,9 @@ def transaction(record: ExecutionRow, currency: str) -> Json:
     return {
         "id": f"{record.account}_{record.symbol}_{record.seq}", "symbol": record.symbol,
         "category": record.category, "side": record.side, "transactionTime": str(record.time_ms),
-        "type": "SETTLEMENT" if funding else "TRADE", "transSubType": "", "qty": f"{record.qty:f}",
-        "size": f"{record.qty:f}", "currency": currency, "tradePrice": f"{record.price:f}",
+        "type": _LOGGED.get(record.exec_type, "TRADE"), "transSubType": "",
+        "qty": f"{record.qty:f}", "size": f"{record.qty:f}", "currency": currency,
+        "tradePrice": f"{record.price:f}",
         "funding": plain(-record.fee) if funding else "", "fee": plain(fee),
         "cashFlow": "0" if funding else plain(record.change + fee), "change": plain(record.change),
         "cashBalance": plain(record.balance), "feeRate": plain(record.fee_rate), "bonusChange": "",

@@ -3,6 +3,7 @@
 ======================  ====================================================================
 ``GET /health``         ``{pid}``
 ``GET /state``          accounts, requests and operations received, links, faults
+``GET /faults``         what each fault has met
 ``POST /faults``        ``{name: fault, …}`` as in a scenario's ``faults``
 ``DELETE /faults``      all of them; ``/faults/NAME`` one
 ``POST /move``          ``{category, symbol, price}`` or ``{…, by}`` (a fraction): prices jump
@@ -17,6 +18,9 @@
 ``POST /external_order``  ``{account, category, symbol, side, qty, price?}``: by hand
 ``POST /halt``          ``{category, symbol, seconds}``
 ======================  ====================================================================
+
+Liquidation, deleveraging, delisting and a changed tick are faults, too: they happen at once, as in
+``{"adl": {"model": "adl", "account": "main", "symbol": "BTCUSDT", "part": "0.5"}}``.
 
 A wrong request gets status 400 and ``{"error": …}``. The fault ``{model: drop, channel: public,
 topic: "*.BTCUSDT", seconds}`` stops a symbol's messages; ``{model: delay, …, by}`` delays them.
@@ -150,6 +154,7 @@ class AdminPort:
         return (
             ("GET", "/health", None, lambda: {"pid": os.getpid()}),
             ("GET", "/state", None, self._state),
+            ("GET", "/faults", None, self._faults.report),
             ("POST", "/faults", faults, self._add_faults),
             ("DELETE", "/faults", None, self._clear_faults),
             ("DELETE", "/faults/{name}", None, self._remove_fault),
@@ -210,7 +215,7 @@ class AdminPort:
     def _add_faults(self, faults: dict[str, Fault]) -> Any:
         for name, fault in faults.items():
             self._faults.add(name, fault)
-        self._faults.poll()
+        self._venue.step()
         return self._faults.report()
 
     def _clear_faults(self) -> Any:

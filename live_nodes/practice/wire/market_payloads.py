@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 from live_nodes.practice.exchange.model import Key, Level, PracticeSymbol
-from live_nodes.practice.exchange.records import Printed
+from live_nodes.practice.exchange.records import ExecutionRow, Printed
 from live_nodes.practice.market.feed import INTERVAL_MS, Candle, FundingRate, Prices, PublicTrade
 from live_nodes.practice.wire.spelling import Json, places, plain
 
+RISK_LIMIT = "2000000"
 _REST_ONLY = {
     "spot": frozenset({"bid1Price", "bid1Size", "ask1Price", "ask1Size"}),
     "linear": frozenset(
@@ -111,6 +113,33 @@ def public_trade(trade: Printed) -> Json:
         "T": trade.time_ms, "s": trade.key[1], "S": trade.side, "v": f"{trade.qty:f}",
         "p": f"{trade.price:f}", "L": "ZeroMinusTick", "i": trade.trade_id, "BT": False,
         "RPI": False, "seq": trade.seq,
+    }  # fmt: skip
+
+
+def liquidation(fill: ExecutionRow) -> Json:
+    """Write an element of the push topic ``allLiquidation``; the side is the position's."""
+    return {
+        "T": fill.time_ms, "s": fill.symbol, "S": "Buy" if fill.side == "Sell" else "Sell",
+        "v": f"{fill.qty:f}", "p": f"{fill.price:f}",
+    }  # fmt: skip
+
+
+def open_interest(value: Decimal, time_ms: int) -> Json:
+    """Write an element of ``GET /v5/market/open-interest``: of both sides, and of one."""
+    return {
+        "openInterest": plain(value),
+        "singleOpenInterest": plain(value / 2),
+        "timestamp": str(time_ms),
+    }
+
+
+def risk_limit(symbol: PracticeSymbol) -> Json:
+    """Write an element of ``GET /v5/market/risk-limit``; each symbol has one tier."""
+    return {
+        "id": 1, "symbol": symbol.name, "riskLimitValue": RISK_LIMIT,
+        "maintenanceMargin": plain(symbol.maintenance_margin),
+        "initialMargin": plain((1 / symbol.max_leverage).normalize()), "isLowestRisk": 1,
+        "maxLeverage": f"{symbol.max_leverage:.2f}", "mmDeduction": "",
     }  # fmt: skip
 
 

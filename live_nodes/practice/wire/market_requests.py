@@ -17,6 +17,13 @@ MOST_LEVELS = {"linear": 1000, "spot": 200}
 SOME_LEVELS = {"linear": 25, "spot": 1}
 MOST_TRADES = {"linear": 1000, "spot": 60}
 SOME_TRADES = {"linear": 500, "spot": 60}
+RISK_LIMIT_PAGE = 30
+OPEN_INTEREST_MS = {
+    name: minutes * 60_000
+    for name, minutes in (
+        ("5min", 5), ("15min", 15), ("30min", 30), ("1h", 60), ("4h", 240), ("1d", 1_440)
+    )
+}  # fmt: skip
 
 
 def server_time(venue: PracticeVenue, request: PracticeRequest) -> Json:
@@ -91,6 +98,45 @@ def funding_history(venue: PracticeVenue, request: PracticeRequest) -> Json:
     }
 
 
+def open_interest(venue: PracticeVenue, request: PracticeRequest) -> Json:
+    """GET /v5/market/open-interest, newest first; none before the launch."""
+    params = request.params
+    symbol = _symbol(venue, params)
+    if symbol.category != "linear":
+        raise wrong("category", "must be linear")
+    every = OPEN_INTEREST_MS[text(params, "intervalTime", tuple(OPEN_INTEREST_MS))]
+    start, end = integer(params, "startTime"), integer(params, "endTime")
+    cursor = integer(params, "cursor")
+    newest = min(n for n in (request.now_ms, end, cursor) if n is not None) // every * every
+    oldest = max(symbol.launch_ms, start or 0, 0)
+    times = range(newest, oldest - 1, -every)
+    size = limit(params, 50, 200)
+    return {
+        "symbol": symbol.name,
+        "category": symbol.category,
+        "list": [
+            write.open_interest(venue.market.prices(symbol.key, at).open_interest, at)
+            for at in times[:size]
+        ],
+        "nextPageCursor": str(times[size]) if len(times) > size else "",
+    }
+
+
+def risk_limits(venue: PracticeVenue, request: PracticeRequest) -> Json:
+    """GET /v5/market/risk-limit, of all perpetuals or of one."""
+    params = request.params
+    text(params, "category", ("linear",))
+    symbols = [s for s in venue.exchange.symbols() if s.category == "linear"]
+    if params.get("symbol"):
+        symbols = [_symbol(venue, params)]
+    rows, cursor = page(symbols, [s.name for s in symbols], params, RISK_LIMIT_PAGE)
+    return {
+        "category": "linear",
+        "list": [write.risk_limit(symbol) for symbol in rows],
+        "nextPageCursor": cursor,
+    }
+
+
 def recent_trades(venue: PracticeVenue, request: PracticeRequest) -> Json:
     """GET /v5/market/recent-trade, newest first."""
     params = request.params
@@ -148,6 +194,8 @@ HANDLERS: Mapping[str, Handler] = {
     "/v5/market/mark-price-kline": partial(klines, "mark"),
     "/v5/market/index-price-kline": partial(klines, "index"),
     "/v5/market/funding/history": funding_history,
+    "/v5/market/open-interest": open_interest,
+    "/v5/market/risk-limit": risk_limits,
     "/v5/market/recent-trade": recent_trades,
     "/v5/market/orderbook": order_book,
     "/v5/market/tickers": tickers,

@@ -7,10 +7,12 @@ from decimal import Decimal, InvalidOperation
 from functools import partial
 from typing import Any
 
+from live_nodes.practice.exchange import refusals
 from live_nodes.practice.exchange.model import BybitRefusal
 from live_nodes.practice.exchange.records import OrderRow
 from live_nodes.practice.wire import order_bodies
 from live_nodes.practice.wire.account_payloads import acknowledgement
+from live_nodes.practice.wire.market_payloads import RISK_LIMIT
 from live_nodes.practice.wire.query_fields import category, integer, text, wrong
 from live_nodes.practice.wire.venue import TOO_MANY, Handler, Json, PracticeRequest, PracticeVenue
 
@@ -102,6 +104,20 @@ def set_margin_mode(venue: PracticeVenue, request: PracticeRequest) -> Json:
     return {"reasons": []}
 
 
+def switch_isolated(venue: PracticeVenue, request: PracticeRequest) -> Json:
+    """POST /v5/position/switch-isolated: unified accounts set the margin mode of the account."""
+    raise refusals.NOT_FOR_UNIFIED()
+
+
+def set_risk_limit(venue: PracticeVenue, request: PracticeRequest) -> Json:
+    """POST /v5/position/set-risk-limit; Bybit chooses the tier itself, and there is one here."""
+    text(request.params, "category", ("linear",))
+    venue.exchange.symbol(("linear", text(request.params, "symbol")))
+    if integer(request.params, "riskId") != 1:
+        raise wrong("riskId", "must be 1, the only one of each symbol here")
+    return {"category": "linear", "riskId": 1, "riskLimitValue": RISK_LIMIT}
+
+
 def trading_stop(venue: PracticeVenue, request: PracticeRequest) -> Json:
     """POST /v5/position/trading-stop."""
     wanted = order_bodies.trading_stop_request(request.params)
@@ -115,6 +131,8 @@ HANDLERS: Mapping[str, Handler] = {
     "/v5/order/cancel-all": cancel_all,
     "/v5/position/set-leverage": set_leverage,
     "/v5/position/switch-mode": switch_mode,
+    "/v5/position/switch-isolated": switch_isolated,
+    "/v5/position/set-risk-limit": set_risk_limit,
     "/v5/position/trading-stop": trading_stop,
     "/v5/account/set-margin-mode": set_margin_mode,
 }

@@ -15,10 +15,16 @@ from itertools import groupby
 import msgspec
 
 from live_nodes.practice.exchange.model import ZERO, BybitRefusal, Key, Level
-from live_nodes.practice.exchange.records import Event, Printed
+from live_nodes.practice.exchange.records import Event, ExecutionRow, Printed
 from live_nodes.practice.market.feed import INTERVAL_MS, Candle
 from live_nodes.practice.wire.connections import WireConnection
-from live_nodes.practice.wire.market_payloads import kline_push, levels, public_trade, ticker_push
+from live_nodes.practice.wire.market_payloads import (
+    kline_push,
+    levels,
+    liquidation,
+    public_trade,
+    ticker_push,
+)
 from live_nodes.practice.wire.spelling import Json
 from live_nodes.practice.wire.venue import PracticeVenue
 
@@ -75,6 +81,13 @@ class PublicStreams:
         prints = [event for event in events if isinstance(event, Printed)]
         for key, group in groupby(prints, lambda event: event.key):
             self._publish_trades(key, list(group), now_ms)
+        for event in events:
+            if isinstance(event, ExecutionRow) and event.exec_type == "BustTrade":
+                name = f"allLiquidation.{event.symbol}"
+                if (event.category, name) in self._listeners:
+                    data = [liquidation(event)]
+                    message = {"topic": name, "type": "snapshot", "ts": now_ms, "data": data}
+                    self._send(event.category, name, message)
         keys = set(touched)
         for key, topics in self._topics.items():
             for topic in topics.values():
@@ -106,6 +119,8 @@ class PublicStreams:
     def _make(self, key: Key, name: str) -> Topic | None:
         kind, *middle = name.split(".")[:-1] or [name]
         if kind == "publicTrade" and not middle:
+            return None
+        if kind == "allLiquidation" and not middle and key[0] == "linear":
             return None
         if kind == "tickers" and not middle:
             return TickerTopic(self._venue, key)

@@ -9,8 +9,9 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
+from config.documents import scenario
 from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import BybitRefusal, Key, Level
 from live_nodes.practice.exchange.records import Event, ExecutionRow, OrderRow, Printed
@@ -25,6 +26,10 @@ from live_nodes.practice.wire.spelling import Json
 REMEMBERED_TRADES = 1_000
 StreamListener = Callable[[list[Event], Iterable[Key], int], None]
 """Publishes events, and the books of markets, at a time (ms)."""
+EXEC_TYPES: Mapping[type, Literal["BustTrade", "AdlTrade"]] = {
+    scenario.Liquidation: "BustTrade",
+    scenario.Deleveraging: "AdlTrade",
+}
 BATCH = "-batch"
 TOO_MANY = (10006, "Too many visits. Exceeded the API Rate Limit.")
 NOT_FOUND = (10017, "Route not found.")
@@ -110,9 +115,27 @@ class PracticeVenue:
         """Store and publish an operator's changes."""
         self.publish(self.commit(), touched)
 
+    def play(self, event: scenario.VenueEvent) -> bool:
+        """Carry out an event of a scenario; false when there is nothing that it changes yet."""
+        now_ms = self.clock_ms()
+        if isinstance(event, scenario.ForcedClose):
+            return self.exchange.force_close(
+                event.account, event.symbol, event.part, EXEC_TYPES[type(event)], now_ms
+            )
+        if isinstance(event, scenario.TickChange):
+            done = self.market.change_rules((event.category, event.symbol), tick=event.tick)
+        else:
+            assert isinstance(event, scenario.Delisting)
+            ends_ms = now_ms + round(event.notice * 1_000)
+            done = self.market.change_rules(("linear", event.symbol), delivery_ms=ends_ms)
+        if done:
+            self.store.keep_fact("rules", self.market.saved_rules())
+        return done
+
     def step(self) -> None:
         """Bring the market to now; store and publish the events."""
         self.faults.poll()
+        self.faults.play(self.play)
         step = self.market.step(self.exchange, self.clock_ms())
         self.publish(self.commit(), step.quoted)
 

@@ -63,7 +63,8 @@ def at_exchange(
                 await scene(Practice(ready.result(), session))
         finally:
             os.kill(os.getpid(), signal.SIGTERM)
-            assert await running == "SIGTERM came"
+            ended = await running
+            assert ended.reason == "SIGTERM came"
 
     asyncio.run(play())
 
@@ -129,7 +130,67 @@ async def test_faults_come_act_and_go_by_request(practice: Practice) -> None:
     true = (await practice.admin("GET", "/state"))["now_ms"]
     assert 4_000 < ahead - true <= 5_000
     assert set(await practice.admin("DELETE", "/faults/busy")) == {"clock"}
+    assert set(await practice.admin("GET", "/faults")) == {"clock"}
     assert await practice.admin("DELETE", "/faults") == {}
+
+
+@on_process
+async def test_positions_are_deleveraged_and_liquidated_on_request(practice: Practice) -> None:
+    adl = {"model": "adl", "account": "main", "symbol": "BTCUSDT", "part": "0.5"}
+    assert (await practice.admin("POST", "/faults", {"adl": adl}))["adl"]["hits"] == 0
+    assert (await practice.admin("POST", "/external_order", MANUAL))["status"] == "Filled"
+    resting = await practice.admin("POST", "/external_order", MANUAL | {"price": "30000"})
+    while (await practice.admin("GET", "/faults"))["adl"]["hits"] == 0:
+        await asyncio.sleep(0.02)
+    account = await practice.account()
+    [order] = [o for o in account["past_orders"] if o["order_id"] == resting["order_id"]]
+    assert (order["status"], order["cancel_type"]) == ("Cancelled", "CancelAllBeforeAdl")
+    fill = account["executions"][0]
+    assert (fill["exec_type"], fill["side"], fill["qty"], D(fill["fee"])) == (
+        "AdlTrade", "Sell", "0.005", 0,
+    )  # fmt: skip
+    assert fill["price"] == fill["mark_price"]
+    await practice.admin("POST", "/faults", {"bust": {"model": "liquidation"}})
+    account = await practice.account()
+    assert (account["positions"], account["executions"][0]["exec_type"]) == ([], "BustTrade")
+
+
+def test_a_changed_tick_and_a_delisting_hold_over_a_restart(tmp_path: Path) -> None:
+    async def listing(practice: Practice, status: str) -> tuple[str, int] | None:
+        path = f"/v5/market/instruments-info?category=linear&status={status}"
+        rows = (await practice.get(path))["result"]["list"]
+        return rows and (rows[0]["priceFilter"]["tickSize"], int(rows[0]["deliveryTime"]))
+
+    async def coarse(practice: Practice) -> None:
+        await practice.admin("POST", "/move", {"symbol": "BTCUSDT", "price": "50000"})
+        tick = {"model": "tick", "symbol": "BTCUSDT", "tick": "5"}
+        delisting = {"model": "delisting", "symbol": "BTCUSDT", "notice": 1}
+        unknown = {"model": "delisting", "symbol": "NOPEUSDT"}
+        await practice.admin("POST", "/faults", {"tick": tick, "unknown": unknown})
+        assert await listing(practice, "Trading") == ("5", 0)
+        error = await practice.admin("POST", "/external_order", MANUAL | {"price": "49996.1"})
+        assert error == {"error": "params error: price invalid"}
+        book = (await practice.get("/v5/market/orderbook?category=linear&symbol=BTCUSDT"))["result"]
+        assert all(D(price) % 5 == 0 for price, _ in [*book["b"], *book["a"]])
+        assert abs(D(book["b"][0][0]) - 50_000) < 200
+        assert (await practice.admin("POST", "/external_order", MANUAL))["status"] == "Filled"
+        await practice.admin("POST", "/faults", {"end": delisting})
+        announced = await listing(practice, "Trading")
+        assert announced is not None
+        assert announced[1] > (await practice.admin("GET", "/state"))["now_ms"]
+        while (await practice.account())["positions"]:
+            await asyncio.sleep(0.02)
+        assert (await practice.account())["executions"][0]["exec_type"] == "Delivery"
+        assert (await practice.admin("GET", "/faults"))["unknown"]["hits"] == 0
+
+    async def closed(practice: Practice) -> None:
+        assert not await listing(practice, "Trading")
+        found = await listing(practice, "Closed")
+        assert found is not None
+        assert found[0] == "5"
+
+    at_exchange(tmp_path, coarse)
+    at_exchange(tmp_path, closed)
 
 
 @on_process
@@ -159,7 +220,8 @@ async def test_wrong_requests_get_an_error_text(practice: Practice) -> None:
 def test_an_exchange_without_clients_stops_by_itself(tmp_path: Path) -> None:
     lonely = DOCUMENT.model_copy(update={"idle_exit": D("0.0002")})
     running = run_exchange(lonely, tmp_path / "exchange.db", lambda endpoint: None)
-    assert asyncio.run(asyncio.wait_for(running, 10)) == "no client for 0.0002 h"
+    ended = asyncio.run(asyncio.wait_for(running, 10))
+    assert ended == ("no client for 0.0002 h", [])
     assert not list(tmp_path.glob("*.endpoint.json"))
 
 

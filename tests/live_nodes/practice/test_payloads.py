@@ -174,6 +174,10 @@ AGREES: dict[str, tuple[Any, *tuple[str, ...]]] = {
         write.recent_trade("BTCUSDT", PRINT),
         "docs v5/market/recent-trade", "adapter http_get_trades_recent",
     ),
+    "liquidation": (
+        write.liquidation(FILL), "docs v5/websocket/public/all-liquidation",
+    ),
+    "open interest": (write.open_interest(D("68744.761"), NOW), "docs v5/market/open-interest"),
     "trade push": (
         write.public_trade(PRINT), "docs v5/websocket/public/trade", "adapter ws_public_trade",
     ),

@@ -116,16 +116,25 @@ def test_the_command_stops_an_exchange_by_its_own_document_or_a_nodes(
         assert done.code == 0, done.err
         return done.out
 
-    file = write(tmp_path)
+    scenario = {"kind": "scenario", "name": "s", "faults": {"unmet": {"model": "lost_fill"}}}
+    faults = tmp_path / "scenario.yaml"
+    faults.write_text(yaml.safe_dump(scenario), encoding="utf-8")
+    file = write(tmp_path, faults=str(faults))
     own = tmp_path / "own" / "other.db"
     assert stop(file, "--state", str(own)).startswith("no exchange runs")
     command = [sys.executable, "-m", "perpdesk", "exchange", str(file), "--state", str(own)]
-    running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    running = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     try:
         assert running.stdout is not None
         assert "practice exchange small" in running.stdout.readline()
-        assert json.loads(stop(file, "--state", str(own), "--json"))["stopped"] is True
+        found = json.loads(stop(file, "--state", str(own), "--json"))
+        assert (found["stopped"], found["unmet_faults"]) == (True, ["unmet"])
         assert running.wait(DEADLINE) == 0
+        assert running.stderr is not None
+        warning = "warning: the fault unmet never met a message it acts on"
+        assert warning in running.stderr.read()
     finally:
         running.kill()
         running.communicate()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import time
 from itertools import product
@@ -112,6 +113,36 @@ async def test_unknown_paths_and_methods_are_not_found(p: Practice) -> None:
     assert (await p.get("/v5/market/nothing"))["retCode"] == 10017
     assert (await p.get("/v5/order/create", "anna"))["retCode"] == 10017
     assert (await p.post("/v5/order/realtime"))["retCode"] == 10017
+
+
+@on_exchange
+async def test_open_interest_and_risk_limits_are_served(p: Practice) -> None:
+    path, hourly = "/v5/market/open-interest", BITCOIN | {"intervalTime": "1h", "limit": 2}
+    page = (await p.get(path, **hourly))["result"]
+    more = (await p.get(path, cursor=page["nextPageCursor"], **hourly))["result"]
+    rows = page["list"] + more["list"]
+    assert {D(row["openInterest"]) / D(row["singleOpenInterest"]) for row in rows} == {2}
+    times = [int(row["timestamp"]) for row in rows]
+    assert [a - b for a, b in itertools.pairwise(times)] == [60 * MINUTE] * 3
+    assert not times[0] % (60 * MINUTE)
+    limits = await p.rows("/v5/market/risk-limit", category="linear")
+    assert [(row["symbol"], row["maxLeverage"], row["initialMargin"]) for row in limits] == [
+        ("BTCUSDT", "100.00", "0.01"), ("ETHUSDT", "100.00", "0.01"),
+    ]  # fmt: skip
+    tier = await p.post("/v5/position/set-risk-limit", riskId=1, **BITCOIN)
+    assert (tier["retCode"], tier["result"]["riskLimitValue"]) == (0, "2000000")
+
+
+@on_exchange
+async def test_other_modes_are_refused_with_bybit_s_code(p: Practice) -> None:
+    for path, body, code in (
+        ("position/switch-mode", BITCOIN | {"mode": 3}, 110029),
+        ("position/switch-isolated", BITCOIN | {"tradeMode": 1}, 100028),
+        ("account/set-margin-mode", {"setMarginMode": "ISOLATED_MARGIN"}, 3400045),
+        ("order/create", LIMIT | {"positionIdx": 1}, 10001),
+        ("position/set-risk-limit", BITCOIN | {"riskId": 2}, 10001),
+    ):
+        assert (await p.post(f"/v5/{path}", **body))["retCode"] == code, path
 
 
 @on_exchange

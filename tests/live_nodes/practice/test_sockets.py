@@ -190,6 +190,20 @@ def _trade_example(op: str) -> Any:
 
 
 @on_exchange
+async def test_liquidations_are_published(p: Practice) -> None:
+    async with link(p, "public/linear") as client:
+        await client.subscribe("allLiquidation.BTCUSDT")
+        await p.post("/v5/order/create", qty="0.5", **MARKET)
+        exchange, venue = p.server.venue.exchange, p.server.venue
+        assert exchange.force_close("anna", None, D(1), "BustTrade", venue.clock_ms())
+        venue.settle()
+        message = await client.next()
+        [row] = message["data"]
+        assert (message["topic"], message["type"]) == ("allLiquidation.BTCUSDT", "snapshot")
+        assert (row["s"], row["S"], row["v"], D(row["p"])) == ("BTCUSDT", "Buy", "0.500", 50_000)
+
+
+@on_exchange
 async def test_each_link_answers_pings_in_its_own_format(p: Practice) -> None:
     page = "v5/websocket/wss-authentication"
     for path, account, example, expected in (
