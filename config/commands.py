@@ -32,7 +32,8 @@ def validate_command(
 ) -> None:
     """Report everything that is wrong with documents, each with its file, line and column.
 
-    It also checks the files that they name, and names what it could not check.
+    It also checks the files that they name, and names what it could not check, and
+    guards that can't bind on the schedule of the strategies.
 
     Example: perpdesk validate backtests/runs/xs_reversal_demo.yaml
     """
@@ -40,21 +41,24 @@ def validate_command(
     from config.validate import validate_with_files
 
     checked = {str(file): validate_with_files(file, settings or ()) for file in files}
-    found = [problem for problems, _ in checked.values() for problem in problems]
+    found = [problem for problems, *_ in checked.values() for problem in problems]
     if as_json:
         _print_json(
             {
                 "ok": not found,
                 "problems": [asdict(problem) for problem in found],
-                "unchecked": {file: texts for file, (_, texts) in checked.items() if texts},
+                "unchecked": {file: texts for file, (_, texts, _) in checked.items() if texts},
+                "remarks": {file: texts for file, (*_, texts) in checked.items() if texts},
             }
         )
         raise typer.Exit(DocumentErrors.exit_code if found else 0)
-    for file, (problems, unchecked) in checked.items():
+    for file, (problems, unchecked, remarks) in checked.items():
         if not problems:
             print(f"{file}: well")
         for text in unchecked:
             print(f"{file}: not checked: {text}")
+        for text in remarks:
+            print(f"{file}: {text}")
     if found:
         raise DocumentErrors(found)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from config.documents import KINDS, Backtest, ExchangeDocument, Node, Setup
 from config.errors import DocumentErrors, Problem, in_order
+from config.idle_guards import idle_guards
 from config.load import examine
 from config.resolved import Resolved
 from config.universe import guard_problems, ownership_problems, spot_problems
@@ -48,12 +49,15 @@ def validate(path: str | Path, overrides: Iterable[str] = ()) -> list[Problem]:
 
 def validate_with_files(
     path: str | Path, overrides: Iterable[str] = ()
-) -> tuple[list[Problem], list[str]]:
-    """Return all problems of a document and of those it names, and what could not be checked."""
+) -> tuple[list[Problem], list[str], list[str]]:
+    """Return all problems of a document and of those it names, what could not be checked, and which
+    of its guards can't bind.
+    """
     resolved, problems = _examine(path, overrides)
     if resolved is None:
-        return problems, []
+        return problems, [], []
     document, unchecked = resolved.document, list[str]()
+    idle = idle_guards(document) if isinstance(document, Setup) else {}
     if isinstance(document, Node) and document.catalog is None:
         unchecked.append("whether the universe's instruments exist: the node names no catalog")
     for key, folder in _named_catalogs(document):
@@ -69,10 +73,11 @@ def validate_with_files(
         if not Path(named).is_file():
             problems.append(resolved.problem(key, f"there is no file {named}"))
             continue
-        wrong, unknown = validate_with_files(named)
+        wrong, unknown, _ = validate_with_files(named)
         problems += wrong
         unchecked += [f"{named}: {text}" for text in unknown]
-    return in_order(problems), unchecked
+    remarks = [f"actors.{key}: {why}" for key, why in idle.items()]
+    return in_order(problems), unchecked, remarks
 
 
 def _named_catalogs(document: Any) -> Iterator[tuple[tuple[str, ...], str]]:

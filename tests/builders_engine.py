@@ -39,6 +39,7 @@ from catalog.engine import to_nautilus
 from catalog.instruments import InstrumentInfo, decimals
 from config.documents import Fees, NoSlippage, ProductFees, Venue
 from config.documents.setup import RiskSettings
+from strategies.hooks import Hooks
 from strategies.messages import Action, Verdict
 from strategies.refusals import readable
 
@@ -213,7 +214,7 @@ def side_of(quantity: str) -> OrderSide:
     return OrderSide.SELL if quantity.startswith("-") else OrderSide.BUY
 
 
-class Script(Strategy):
+class Script(Hooks, Strategy):
     """Takes steps at given times; nothing of ours stands between it and the gate."""
 
     def __init__(self, plan: Mapping[int, Callable[[Script], None]], key: str = "script") -> None:

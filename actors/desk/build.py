@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from actors.desk.guard import GuardActor
+from actors.guards.core.decisions import Decisions, Schedule
 from actors.guards.core.guard import Guard
 from config.components import resolve
 from config.documents.setup import Setup
+from config.durations import interval_ns
 from config.params import build_params
+from strategies.base import DeskStrategy
 
 
 def guards_of(setup: Setup) -> dict[str, GuardActor]:
@@ -35,3 +39,16 @@ def guards_of(setup: Setup) -> dict[str, GuardActor]:
             # A custom actor makes its guard itself.
             made[key] = cls(key, params)
     return made
+
+
+def decisions_of(strategies: Mapping[str, DeskStrategy]) -> Decisions:
+    """Return when a desk's strategies decide, for guards' halts: on a schedule, or on candles."""
+    found = {}
+    for key, strategy in strategies.items():
+        schedule = strategy.schedule()
+        candles = [interval_ns(name) for name in strategy.history_needed()]
+        if schedule is None and candles:
+            schedule = min(candles), 0
+        if schedule is not None:
+            found[key] = Schedule(*schedule, frozenset(strategy.ids))
+    return Decisions(found)

@@ -208,7 +208,7 @@ class GuardActor(Actor):
             return
         state, readings = self.guard.observe(state, seen)
         now = seen.now if isinstance(seen, Snapshot) else seen.ts
-        latches = step(self.latches, readings, now, self.params)
+        latches = step(self.latches, readings, now, self.params, self.guard.decisions)
         if state is not self.guard_state or latches is not self.latches or self._unkept:
             self._take(state, latches, now)
         if readings is not None:

@@ -30,6 +30,7 @@ from actors.desk.open_exposure import OpenExposures
 from actors.desk.venue_responses import response_of
 from actors.gate.gate import OrderGate
 from actors.gate.pending import AccountView
+from actors.guards.core.decisions import NO_DECISIONS, Decisions
 from actors.guards.core.guard import Guard
 from actors.guards.core.halts import Latches
 from actors.guards.core.snapshot import (
@@ -75,6 +76,8 @@ class RiskDesk:
         Needed where a guard needs ``markets``; a drill replaces it.
     heartbeat_ns : int, optional
         Silence of a required guard after which entries stop; None in a backtest.
+    decisions : Decisions, optional
+        Schedules of the strategies, from `actors.desk.build.decisions_of`.
     strict : bool
         Whether an error of a rule ends the run, as in a backtest, or halts entries.
 
@@ -95,9 +98,12 @@ class RiskDesk:
         later: Later,
         market: MarketFacts | None = None,
         heartbeat_ns: int | None = None,
+        decisions: Decisions = NO_DECISIONS,
         strict: bool = False,
     ) -> None:
         self.guards = guards
+        for guard in guards.values():
+            guard.guard.join(decisions)
         self.books = books
         self.strict = strict
         self.snapshot: Snapshot | None = None

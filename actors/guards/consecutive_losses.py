@@ -9,18 +9,19 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from actors.guards.core.decisions import Decisions
 from actors.guards.core.drill import Plan, Scene, plan, round_trips, stage
 from actors.guards.core.examples import COIN, NOON, Example
 from actors.guards.core.guard import Guard, Measured, Readings
 from actors.guards.core.halts import end_of
 from actors.guards.core.limits import Reading, notable_readings
-from actors.guards.core.params import GuardParams, Release
+from actors.guards.core.params import Release, ResultParams
 from actors.guards.core.snapshot import DeskEvent, RoundTripEvent, Snapshot
 
 _PREFIX = {"strategies": "strategy:", "instruments": "instrument:"}
 
 
-class ConsecutiveLossesParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ConsecutiveLossesParams(ResultParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How many round trips in a row may lose.
 
     A round trip is a position from flat to flat; it lost when it brought less than nothing, net of
@@ -93,7 +94,7 @@ class ConsecutiveLosses(Guard[ConsecutiveLossesParams, Rows]):
         """Count a round trip."""
         assert isinstance(event, RoundTripEvent)
         # End rows first: a trip at the very end of the halt must not count for the old row.
-        state = _counted(_ended(state, event.ts), event, self.params)
+        state = _counted(_ended(state, event.ts), event, self.params, self.decisions)
         return state, self._readings(state)
 
     def _readings(self, state: Rows) -> tuple[Reading, ...]:
@@ -121,14 +122,16 @@ class ConsecutiveLosses(Guard[ConsecutiveLossesParams, Rows]):
         return plan(self.params, f"{losses} losing round trips in a row", scene.first, halt)
 
 
-def _counted(state: Rows, trip: RoundTripEvent, params: ConsecutiveLossesParams) -> Rows:
+def _counted(
+    state: Rows, trip: RoundTripEvent, params: ConsecutiveLossesParams, decisions: Decisions
+) -> Rows:
     scope = _scope(trip, params)
     before = state.rows.get(scope, Row())
     after = Row()
     if trip.net < 0:
         after = Row(before.count + 1, before.until)
         if after.count >= params.losses and after.until is None:
-            after = Row(after.count, end_of(params.release, trip.ts))
+            after = Row(after.count, end_of(params.release, trip.ts, scope, decisions))
     return state if after == state.rows.get(scope) else Rows(state.rows | {scope: after})
 
 

@@ -12,6 +12,7 @@ from actors.guards.core.exposure import Holds, adds, after_fill, held_of, is_fla
 from actors.guards.core.guard import Guard, Measured, Readings
 from actors.guards.core.limits import Reading, limit_reading
 from actors.guards.core.params import (
+    RARELY,
     Of,
     SpanOrNone,
     TransientParams,
@@ -54,6 +55,13 @@ class CooldownParams(TransientParams, frozen=True, kw_only=True, forbid_unknown_
         if span_ns(self.after_trade) == span_ns(self.after_loss) == 0:
             missing = [("after_trade", "is 0s, and after_loss too; one must be longer")]
         return super().check() + missing
+
+    def idle_on(self, every: int, at: int) -> str:
+        """Return why pauses are over before the next decision."""
+        longest = max(self.after_trade, self.after_loss, key=span_ns)
+        if span_ns(longest) >= RARELY * every:
+            return ""
+        return f"its pauses last {longest} at most"
 
 
 class Cooling(msgspec.Struct, frozen=True):

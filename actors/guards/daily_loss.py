@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 from msgspec import Meta
@@ -12,12 +12,12 @@ from actors.guards.core.drill import BALANCE, Plan, Scene, losing, nearest
 from actors.guards.core.examples import Example, lost
 from actors.guards.core.guard import Guard, Measured
 from actors.guards.core.limits import ZERO, Money, exact, given, limit, none_given
-from actors.guards.core.params import ActionName, Fraction, GuardParams, Release
+from actors.guards.core.params import ActionName, Fraction, Release, ResultParams
 from actors.guards.core.snapshot import Snapshot
 from actors.guards.core.windows import Mark, fresh, opening
 
 
-class DailyLossParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class DailyLossParams(ResultParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The most that a UTC day may lose; at least one of the limits is needed.
 
     The loss is measured from the first equity seen on the day. A withdrawal looks like a loss.
@@ -36,6 +36,7 @@ class DailyLossParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fie
         R in the settlement currency.
     """
 
+    session: ClassVar = "day"
     action: ActionName = "flatten"
     release: Release = "next_day"
     limit_pct: Fraction | None = None

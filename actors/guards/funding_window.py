@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import msgspec
 
+from actors.guards.core.decisions import COVERED_NS
 from actors.guards.core.drill import Funding, Plan, Scene, disturb
 from actors.guards.core.examples import COIN, NOON, SECOND, Example, one_market
 from actors.guards.core.guard import Guard, Measured
 from actors.guards.core.limits import Reading, limit_reading
 from actors.guards.core.params import SpanOrNone, TransientParams, refuses, seconds, span_ns
 from actors.guards.core.snapshot import OrderRequested, Snapshot
+from config.durations import HOUR_NS
+from strategies.messages import Action
 
 
 class FundingWindowParams(TransientParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,6 +35,14 @@ class FundingWindowParams(TransientParams, frozen=True, kw_only=True, forbid_unk
         if span_ns(self.before) == span_ns(self.after) == 0:
             empty = [("before", "is 0s, and after too; one must be longer")]
         return super().check() + empty
+
+    def idle_on(self, every: int, at: int) -> str:
+        """Return why decisions and their execution fall between funding settlements."""
+        begins, ends = at % HOUR_NS, at % HOUR_NS + COVERED_NS
+        outside = span_ns(self.after) <= begins and ends <= HOUR_NS - span_ns(self.before)
+        if every % HOUR_NS or not outside or self.asks == Action.FLATTEN:
+            return ""
+        return "funding is settled on the hour, outside of which its window ends"
 
 
 class Settlements(msgspec.Struct, frozen=True):

@@ -11,12 +11,12 @@ from actors.guards.core.drill import BEYOND, Hold, Move, Plan, Scene, nearest, p
 from actors.guards.core.examples import Example, lost
 from actors.guards.core.guard import Guard, Measured
 from actors.guards.core.limits import Money, given, none_given
-from actors.guards.core.params import ActionName, GuardParams, Release
+from actors.guards.core.params import ActionName, Release, ResultParams
 from actors.guards.core.snapshot import Snapshot
 from actors.guards.core.windows import SINCE, Mark, Session, fresh, opening, release_problems
 
 
-class SessionProfitParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SessionProfitParams(ResultParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The profit at which the desk stops; at least one of the limits is needed.
 
     What is open could give the gain back, so all is closed unless ``action`` says otherwise. A

@@ -19,13 +19,13 @@ from actors.guards.core.limits import (
     none_given,
     notable_readings,
 )
-from actors.guards.core.params import ActionName, Fraction, GuardParams
+from actors.guards.core.params import ActionName, Fraction, ResultParams
 from actors.guards.core.snapshot import Snapshot
 from actors.guards.core.windows import SINCE, Mark, Session, best, fresh, opening, release_problems
 from config.durations import DAY_NS
 
 
-class SymbolLossParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SymbolLossParams(ResultParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The most that an instrument may lose; at least one of the limits is needed.
 
     An instrument's result is net of fees and funding, over all strategies, what is open valued at

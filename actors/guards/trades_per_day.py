@@ -32,6 +32,11 @@ class TradesPerDayParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_
     release: Release = "next_day"
     limit: Annotated[int, Meta(ge=1, le=100_000)] = 10
 
+    def idle_on(self, every: int, at: int) -> str:
+        """Return why a day has too few decisions."""
+        most = -(-DAY_NS // every)
+        return "" if most > self.limit else f"a day has {most} of its decisions, limit {self.limit}"
+
 
 class Trades(msgspec.Struct, frozen=True):
     """The round trips opened today."""
@@ -47,6 +52,7 @@ class TradesPerDay(Guard[TradesPerDayParams, Trades]):
     Config = TradesPerDayParams
     State = Trades
     unit = "trades"
+    counts_by_day = True
     events = frozenset({FillEvent})
     needs = frozenset({"open_exposure"})
     example = Example(

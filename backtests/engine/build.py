@@ -25,6 +25,7 @@ from nautilus_trader.model.objects import Money
 from numpy.typing import NDArray
 
 from actors.closing.closer import Closer
+from actors.desk.build import decisions_of
 from actors.desk.guard import GuardActor
 from actors.desk.risk_desk import RiskDesk
 from actors.gate.gate import OrderGate
@@ -156,7 +157,8 @@ def build(
     gate = OrderGate(kernel, accountant, float(venue.leverage))
     risk = None
     if guards:
-        risk = risk_desk(kernel, accountant, market, guards, Decimal(venue.leverage))
+        decisions = decisions_of(strategies)
+        risk = risk_desk(kernel, accountant, market, guards, Decimal(venue.leverage), decisions)
         risk.join(gate)
         for guard in guards.values():
             engine.add_actor(guard)

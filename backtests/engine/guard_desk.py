@@ -27,6 +27,7 @@ from nautilus_trader.model.data import TradeTick
 from actors.desk.books import StrategyBooks
 from actors.desk.guard import GuardActor
 from actors.desk.risk_desk import RiskDesk
+from actors.guards.core.decisions import NO_DECISIONS, Decisions
 from actors.guards.core.snapshot import Market as MarketSnapshot
 from actors.records.prices import CachePrices
 from actors.records.rows import FillRow
@@ -156,6 +157,7 @@ def risk_desk(
     market: RunMarket,
     guards: Mapping[str, GuardActor],
     leverage: Decimal,
+    decisions: Decisions = NO_DECISIONS,
 ) -> RiskDesk:
     """Return the risk desk, with the guards attached and the accountant watched."""
     markets = BacktestMarkets(accountant, market, kernel.cache)
@@ -167,6 +169,7 @@ def risk_desk(
         leverage=leverage,
         later=accountant.later,
         market=markets,
+        decisions=decisions,
         strict=True,
     )
     for guard in guards.values():

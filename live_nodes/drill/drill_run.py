@@ -58,7 +58,7 @@ class DrillRun:
     def run(self) -> None:
         """Run the drill; a failure raises DrillError."""
         world, plan, row = self._world, self._plan, self._row
-        row.breach, row.note = plan.breach, plan.note
+        row.breach, row.note = plan.breach, "; ".join(filter(None, (row.note, plan.note)))
         world.start()
         for step in plan.before:
             self._do(step)

@@ -17,6 +17,7 @@ from actors.guards.core.drill import Scene
 from actors.guards.core.guard import Guard
 from config.documents import Setup
 from config.errors import DeskError, InputError, did_you_mean
+from config.idle_guards import idle_guards
 from config.resolved import Resolved
 from live_nodes.drill.backtest_world import BacktestWorld
 from live_nodes.drill.documents import OPERATOR_USE, scene_of
@@ -66,9 +67,10 @@ def drill(
             f"{resolved.file}: nothing says how to drill {', '.join(missing)}: write the method "
             "drill of its class"
         )
+    idle = idle_guards(resolved.document)
     uses = {key: component.use for key, component in resolved.document.actors.items()}
     rows = [
-        DrillRow(guard=key, use=uses.get(key, OPERATOR_USE), world=world)
+        DrillRow(key, uses.get(key, OPERATOR_USE), world, note=idle.get(key, ""))
         for key in chosen
         for world in worlds
     ]

@@ -14,6 +14,7 @@ from decimal import Decimal
 from nautilus_trader.model.events import OrderEvent, OrderRejected
 
 from actors.closing.closer import Closer
+from actors.desk.build import decisions_of
 from actors.desk.guard import GuardActor
 from actors.desk.risk_desk import RiskDesk
 from actors.records.journal import Journal
@@ -71,6 +72,7 @@ class NodeRisk:
             later=asyncio.get_running_loop().call_soon,
             market=self.markets,
             heartbeat_ns=round(node.risk.heartbeat * SECOND),
+            decisions=decisions_of(context.strategies),
         )
         self.desk.join(context.gate)
         for key, guard in self.guards.items():

@@ -227,6 +227,32 @@ def test_a_day_begins_at_its_midnight_however_far_the_next_prices_are():
     ]
 
 
+class Daily(Script):
+    """Decides each day, some minutes after midnight."""
+
+    def schedule(self) -> tuple[int, int]:
+        return 24 * HOUR, min(self._plan) - at(0)
+
+
+@pytest.mark.parametrize("second", [0, 300])
+def test_a_day_that_lost_too_much_holds_back_the_decision_after_its_midnight(second):
+    """On daily candles a day's loss is seen at its last nanosecond, and decided on afterwards."""
+    plan = {at(0, second): "10", at(48, second): "1", at(72, second): "2"}
+    script = Daily({ts: trading(A, quantity) for ts, quantity in plan.items()})
+    guard = GuardActor(
+        "daily", DailyLoss(DailyLoss.Config(limit_currency=100.0, action="halt_entries"))
+    )
+    _, said = on_daily_candles(
+        script, {"daily": guard}, opens=[100, 100, 80, 80, 80], closes=[100, 80, 80, 80, 80]
+    )
+    assert len(script.denials) == 1
+    assert [fill.last_qty.as_decimal() for fill in script.fills] == [10, 2]
+    assert [(ts, verdict.action) for ts, verdict in said] == [
+        (at(48) - 1, Action.HALT_ENTRIES),
+        (at(48, second + 300), Action.NONE),
+    ]
+
+
 def test_a_halt_that_ends_when_new_prices_come_is_judged_by_these_alone():
     """A pause of an hour, from one row to the next: the prices of the row before count no more."""
     said: list[Verdict] = []

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from config.commands import register
 from config.errors import DocumentErrors, InputError
+from config.validate import validate, validate_with_files
 
 DEMO = "backtests/runs/xs_reversal_demo.yaml"
 PAPER = "live_nodes/nodes/xs_reversal_paper.yaml"
@@ -34,6 +35,36 @@ def test_validate_names_what_it_could_not_check():
     assert f"{DEMO}: not checked: instruments and times" in result.stdout
     found = json.loads(run.invoke(app, ["validate", DEMO, *settings, "--json"]).stdout)
     assert list(found["unchecked"]) == [DEMO]
+
+
+@pytest.mark.parametrize(
+    ("use", "params", "named"),
+    [
+        ("daily_loss:DailyLoss", {"release": "recovered"}, "end at midnight"),
+        ("daily_loss:DailyLoss", {"release": "next_day"}, ""),
+        ("daily_loss:DailyLoss", {"release": "30m", "action": "halt_entries"}, "within 30m"),
+        ("daily_loss:DailyLoss", {"release": "30m", "action": "flatten"}, ""),
+        ("max_drawdown:MaxDrawdown", {"release": "recovered"}, ""),
+        ("cooldown:Cooldown", {}, "last 5s"),
+        ("cooldown:Cooldown", {"after_loss": "30h"}, ""),
+        ("trades_per_day:TradesPerDay", {"limit": 1}, "has 1 of its decisions"),
+        ("funding_window:FundingWindow", {}, "outside of which"),
+        ("funding_window:FundingWindow", {"after": "6m"}, ""),
+    ],
+)
+def test_validate_names_a_guard_that_cannot_bind_on_the_schedule(tmp_path, use, params, named):
+    limit = {"limit_pct": 0.1} if "loss:" in use or "down:Max" in use else {}
+    component = {"use": f"actors.guards.{use}", "params": params | limit}
+    reversal = {"use": "strategies.xs_reversal:XSReversal", "params": {"at": "00:05"}}
+    document = {"kind": "setup", "name": "x", "universe": {"instruments": ["*-LINEAR.BYBIT"]}}
+    document |= {"strategies": {"rev": reversal}, "actors": {"g": component}}
+    file = tmp_path / "x.yaml"
+    file.write_text(json.dumps(document), encoding="utf-8")
+    assert validate(file) == []
+    remark = "\n".join(validate_with_files(file)[2])
+    assert remark.startswith("actors.g: can't bind") is bool(named)
+    assert named in remark
+    assert run.invoke(app, ["validate", str(file)]).stdout.count("can't bind") == bool(named)
 
 
 def test_validate_checks_the_practice_market_that_a_node_names(tmp_path):

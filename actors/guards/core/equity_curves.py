@@ -9,14 +9,14 @@ import msgspec
 
 from actors.guards.core.guard import Guard
 from actors.guards.core.limits import ZERO, Money, exact
-from actors.guards.core.params import GuardParams
+from actors.guards.core.params import ResultParams
 from actors.guards.core.snapshot import Snapshot
 from actors.guards.core.windows import Mark, Session, best, fresh
 
 CurveOf = Literal["desk", "strategies"]
 
 
-class CurveParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CurveParams(ResultParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What every guard on equity curves may be told.
 
     Parameters

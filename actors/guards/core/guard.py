@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import msgspec
 
+from actors.guards.core.decisions import NO_DECISIONS, Decisions
 from actors.guards.core.drill import Plan, Scene
 from actors.guards.core.examples import Example
 from actors.guards.core.limits import Reading
@@ -43,8 +44,15 @@ class Guard[P: GuardParams, S: msgspec.Struct]:
     needs: ClassVar[frozenset[Need]] = frozenset()  # costly parts of inputs that it reads
     example: ClassVar[Example]  # the contract test plays it
 
+    counts_by_day: ClassVar[bool] = False  # a new day's decisions may trade again: none is covered
+
     def __init__(self, params: P) -> None:
         self.params = params
+        self.decisions = NO_DECISIONS
+
+    def join(self, decisions: Decisions) -> None:
+        """Learn the decisions that a halt until the next day covers."""
+        self.decisions = NO_DECISIONS if self.counts_by_day else decisions
 
     def start(self, snapshot: Snapshot) -> S:
         """Return the state at the first snapshot, which is measured next."""

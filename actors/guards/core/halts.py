@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from actors.guards.core.decisions import NO_DECISIONS, Decisions
 from actors.guards.core.limits import Reading
 from actors.guards.core.params import GuardParams, pause_of
 from config.durations import DAY_NS
@@ -36,11 +37,16 @@ Latches = tuple[Latch, ...]
 
 
 def step(
-    latches: Latches, readings: Sequence[Reading] | None, now: int, params: GuardParams
+    latches: Latches,
+    readings: Sequence[Reading] | None,
+    now: int,
+    params: GuardParams,
+    decisions: Decisions = NO_DECISIONS,
 ) -> Latches:
     """Return the halts after new readings, the same object when nothing changed.
 
-    None as `readings` means that nothing was measured: all halts stay.
+    None as `readings` means that nothing was measured: all halts stay. A halt until the next day
+    covers the next of the `decisions` that it holds back.
     """
     if readings is None:
         return latches
@@ -49,14 +55,14 @@ def step(
     found = {(reading.scope, reading.key): reading for reading in readings}
     kept = {(latch.scope, latch.key): latch for latch in latches}
     for name, latch in list(kept.items()):
-        after = _later(latch, found.get(name), now)
+        after = _later(latch, found.get(name), now, decisions)
         if after is None:
             del kept[name]
         else:
             kept[name] = after
     for name, reading in found.items():
         if reading.over:
-            kept[name] = _tripped(reading, now, params, kept.get(name))
+            kept[name] = _tripped(reading, now, params, kept.get(name), decisions)
     result = tuple(kept[name] for name in sorted(kept))
     return latches if result == latches else result
 
@@ -78,10 +84,13 @@ def released(latches: Latches, scope: str | None = None) -> Latches:
     return tuple(latch for latch in latches if scope is not None and latch.scope != scope)
 
 
-def end_of(release: str, now: int) -> int | None:
+def end_of(
+    release: str, now: int, scope: str = "desk", decisions: Decisions = NO_DECISIONS
+) -> int | None:
     """Return when a halt that begins now is checked again, UNIX nanoseconds (UTC).
 
-    None for ``manual`` and ``recovered``: no time ends these.
+    None for ``manual`` and ``recovered``: no time ends these. ``next_day`` ends at midnight, and
+    not before the scope's next decision.
 
     Examples
     --------
@@ -89,7 +98,7 @@ def end_of(release: str, now: int) -> int | None:
     (1800000000001, 172800000000000, None)
     """
     if release == "next_day":
-        return (now // DAY_NS + 1) * DAY_NS
+        return max((now // DAY_NS + 1) * DAY_NS, decisions.covered(scope, now))
     pause = pause_of(release)
     return None if pause is None else now + pause
 
@@ -110,7 +119,9 @@ def _verdict(latches: list[Latch], guard: str, transient: bool) -> Verdict:
     )
 
 
-def _tripped(reading: Reading, now: int, params: GuardParams, before: Latch | None) -> Latch:
+def _tripped(
+    reading: Reading, now: int, params: GuardParams, before: Latch | None, decisions: Decisions
+) -> Latch:
     if before is not None:
         # A changed document can make an action stricter.
         if (reading.action, -reading.multiplier) <= (before.action, -before.multiplier):
@@ -131,20 +142,22 @@ def _tripped(reading: Reading, now: int, params: GuardParams, before: Latch | No
         multiplier=reading.multiplier,
         release=release,
         since=now,
-        until=_until(release, reading, now),
+        until=_until(release, reading, now, reading.scope, decisions),
         measured=reading.measured,
         limit=reading.limit,
         reason=reading.reason,
     )
 
 
-def _until(release: str, reading: Reading | None, now: int) -> int | None:
+def _until(
+    release: str, reading: Reading | None, now: int, scope: str, decisions: Decisions
+) -> int | None:
     if release == "recovered":
         return None if reading is None else reading.until
-    return end_of(release, now)
+    return end_of(release, now, scope, decisions)
 
 
-def _later(latch: Latch, reading: Reading | None, now: int) -> Latch | None:
+def _later(latch: Latch, reading: Reading | None, now: int, decisions: Decisions) -> Latch | None:
     if latch.release == "manual":
         return latch
     over = reading is not None and reading.over
@@ -157,4 +170,5 @@ def _later(latch: Latch, reading: Reading | None, now: int) -> Latch | None:
         return latch
     if not over:
         return None
-    return msgspec.structs.replace(latch, until=_until(latch.release, reading, now))
+    until = _until(latch.release, reading, now, latch.scope, decisions)
+    return msgspec.structs.replace(latch, until=until)

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
-from config.durations import duration_ns
+from config.durations import DAY_NS, duration_ns
 from strategies.messages import Action
 
 ActionName = Literal["shrink", "halt_entries", "reduce_only", "flatten"]
@@ -20,7 +20,8 @@ Release = Annotated[
         examples=["manual", "next_day", "recovered", "30m"],
     ),
 ]
-"""``manual``: until `perpdesk risk release`; ``next_day``: until the next midnight UTC;
+"""``manual``: until `perpdesk risk release`; ``next_day``: until the next midnight UTC,
+and until five minutes after the next decision of each strategy that the halt concerns;
 ``recovered``: until the value is clear of its limit by the hysteresis; or a pause, as ``30m``,
 after which it ends unless the limit is still reached."""
 Fraction = Annotated[float, Meta(gt=0, le=1)]
@@ -74,11 +75,36 @@ class GuardParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         """Return (field, message) for each parameter that does not go with the others."""
         return []
 
+    def idle_on(self, every: int, at: int) -> str:
+        """Return why hardly a halt holds back a decision; empty where halts do.
+
+        Decisions are made each `every` nanoseconds, with an offset of `at`.
+        """
+        return ""
+
     def instruments_named(self) -> list[tuple[tuple[str | int, ...], str]]:
         """Return (path below ``params``, id or pattern) for each instrument that they name:
         `perpdesk validate` looks for it in the universe.
         """
         return []
+
+
+RARELY = 0.05
+"""Part of a schedule's period: what binds only in less is named as idle."""
+
+
+class ResultParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parameters of a guard on equity or results; see `GuardParams`."""
+
+    def idle_on(self, every: int, at: int) -> str:
+        """Return why halts are over before a decision: by their pause, or by a new day."""
+        pause = self.pause_ns
+        if pause is not None and self.asks != Action.FLATTEN and pause < RARELY * every:
+            return f"its halts hold back only what is decided within {self.release} of the breach"
+        by_day = self.release == "recovered" and getattr(self, "session", "all") == "day"
+        if by_day and every >= DAY_NS and at % DAY_NS < RARELY * every:
+            return "released as recovered, its halts end at midnight, as a new day has lost nothing"
+        return ""
 
 
 def pause_of(release: str) -> int | None:

@@ -3,6 +3,8 @@
 import pytest
 
 from actors.guards.consecutive_losses import ConsecutiveLosses
+from actors.guards.core.decisions import Decisions, Schedule
+from config.durations import DAY_NS
 from tests.actors.guards.moments import BTC, at
 from tests.actors.guards.playing import Player, closed, snapshot
 
@@ -43,6 +45,14 @@ def test_a_trip_that_closes_when_the_halt_ends_is_the_first_of_the_next_row() ->
     assert player.observe(snapshot(1, at(1))).readings[0].measured == 1
     assert player.observe(closed(-1, at(1))).action() == "none"
     assert player.observe(closed(-1, at(1))).action() == "halt_entries"
+
+
+def test_a_row_is_counted_anew_from_the_end_of_a_halt_that_covers_a_decision() -> None:
+    player = losses()
+    player.guard.join(Decisions({"a": Schedule(DAY_NS, 5 * 60 * 10**9)}))
+    player.observe(*[closed(-1, at(0, "23:59"))] * 3, closed(-1, at(1, "00:09")))
+    assert player.readings[0].measured == 4
+    assert player.observe(snapshot(1, at(1, "00:10"))).readings[0].measured == 0
 
 
 def test_recovered_is_the_next_trip_that_does_not_lose() -> None:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.guards.core.decisions import Decisions, Schedule
 from actors.guards.core.halts import Latch, released, step, verdicts
 from actors.guards.core.limits import Reading
 from actors.guards.core.params import GuardParams
@@ -91,6 +92,39 @@ def test_nothing_changed_gives_the_very_same_object():
     latches = tripped("manual")
     assert step(latches, [reading(11.0)], NOON + 1, params("manual")) is latches
     assert step(latches, None, NOON + 1, params("manual")) is latches
+
+
+# -- what it covers --------------------------------------------------------------------------------
+
+NIGHT = NOON + 719 * MINUTE
+DAILY = Schedule(DAY, 5 * MINUTE, frozenset({"BTC"}))
+MIXED = Decisions({"day": DAILY, "hour": Schedule(60 * MINUTE, 0), "week": Schedule(7 * DAY, 0)})
+
+
+@pytest.mark.parametrize(
+    ("decisions", "scope", "since", "until"),
+    [
+        # Five minutes after the decision, which comes after midnight or at it.
+        (Decisions({"day": DAILY}), "desk", NIGHT, 10),
+        (MIXED, "strategy:day", NIGHT, 10),
+        (MIXED, "instrument:BTC", NIGHT, 10),
+        (MIXED, "strategy:hour", NIGHT, 5),
+        # Midnight, where the decision comes before it; half a period covers minutes.
+        (MIXED, "strategy:hour", NOON, 0),
+        (Decisions({"fast": Schedule(2 * MINUTE, 0)}), "desk", NIGHT, 1),
+        # Of several the last: the weeks begin on the days 19,999 and 20,006.
+        (MIXED, "desk", NIGHT, 5 * 1440 + 5),
+        # Nobody decides there.
+        (MIXED, "instrument:ETH", NIGHT, 0),
+        (MIXED, "strategy:other", NIGHT, 0),
+    ],
+)
+def test_a_halt_until_the_next_day_covers_the_next_decision(decisions, scope, since, until):
+    (latch,) = step((), [reading(11, scope=scope)], since, params("next_day"), decisions)
+    midnight = (since // DAY + 1) * DAY
+    assert latch.until == midnight + until * MINUTE
+    assert step((latch,), [], latch.until - 1, params("next_day"), decisions) == (latch,)
+    assert step((latch,), [], latch.until, params("next_day"), decisions) == ()
 
 
 # -- what ends it ----------------------------------------------------------------------------------

@@ -1,0 +1,49 @@
+"""Find guards whose halts hold back no decision on the schedule of a document's strategies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from config.components import AddressError, resolve
+from config.documents.setup import Component, Setup
+from config.durations import duration_ns, offset_ns
+from config.params import build_params, check_params, complete_params
+
+
+def idle_guards(setup: Setup) -> dict[str, str]:
+    """Return why a guard can't bind, by key; empty where a strategy decides without a schedule.
+
+    Skips components with wrong parameters.
+    """
+    schedules: dict[str, tuple[str, str]] = {}
+    for key, component in setup.strategies.items():
+        if component.enabled:
+            cls = _usable(component, setup)
+            params = {} if cls is None else complete_params(cls, component.params)
+            if not {"every", "at"} <= params.keys():
+                return {}
+            schedules[key] = params["every"], params["at"]
+    found = {}
+    for guard, actor in setup.actors.items():
+        cls = _usable(actor, setup) if actor.enabled else None
+        if cls is None or not hasattr(cls.Config, "idle_on"):
+            continue
+        guarding = cls.Config(**build_params(cls, actor.params))
+        reasons = {
+            f"{key} decides every {every} at {at}": guarding.idle_on(
+                duration_ns(every), offset_ns(at)
+            )
+            for key, (every, at) in schedules.items()
+        }
+        if reasons and all(reasons.values()):
+            when, why = next(iter(reasons.items()))
+            found[guard] = f"can't bind on this schedule: {why}; {when}"
+    return found
+
+
+def _usable(component: Component, setup: Setup) -> Any:
+    try:
+        cls = resolve(component.use, setup.allow)
+    except AddressError:
+        return None
+    return None if check_params(cls.Config, component.params) else cls
