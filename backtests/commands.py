@@ -1,4 +1,4 @@
-"""`perpdesk backtest`, `screen` and `report`."""
+"""`perpdesk backtest`, `screen`, `report` and `compare`."""
 
 from __future__ import annotations
 
@@ -6,17 +6,14 @@ import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 
 def register(app: typer.Typer) -> None:
     """Add this package's commands."""
-    for command in (backtest, screen, report):
+    for command in (backtest, screen, report, compare):
         app.command(command.__name__)(command)
 
 
@@ -49,6 +46,7 @@ def backtest(
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from backtests.results.console import figures_table
     from backtests.session import backtest_document
 
     console = Console(stderr=True)
@@ -78,7 +76,8 @@ def backtest(
         print((result / "summary.json").read_text(encoding="utf-8"), end="")
         return
     summary = json.loads((result / "summary.json").read_text(encoding="utf-8"))
-    Console().print(_table(summary))
+    title = f"{summary['name']}  {summary['start'][:10]} to {summary['end'][:10]}"
+    Console().print(figures_table({"value": summary}, title))
     for warning in summary.get("warnings", []):
         console.print(f"[yellow]![/] {warning}", highlight=False)
     print(f"Report: {result / 'report.html'}")
@@ -132,41 +131,57 @@ def report(
 
     Example: perpdesk report results/xs_reversal_demo-20250101T000000Z
     """
-    from backtests.report.page import write_report
+    from backtests.report.page import render, write_page
     from backtests.results.result import read
 
-    path = write_report(read(folder))
+    path = write_page(folder / "report.html", render(read(folder)))
     typer.echo(json.dumps({"report": str(path)}) if as_json else str(path))
 
 
-ROWS = (
-    ("net_profit", "net profit (USDT)", "{:,.2f}"),
-    ("return_pct", "return", "{:.2f} %"),
-    ("cagr", "yearly growth", "{:.2%}"),
-    ("sharpe", "Sharpe (365 days)", "{:.2f}"),
-    ("sortino", "Sortino", "{:.2f}"),
-    ("calmar", "Calmar", "{:.2f}"),
-    ("max_drawdown", "max drawdown", "{:.2%}"),
-    ("volatility", "volatility", "{:.2%}"),
-    ("trades", "trades", "{:,}"),
-    ("win_rate", "win rate", "{:.2%}"),
-    ("profit_factor", "profit factor", "{:.2f}"),
-    ("turnover", "turnover (x equity a year)", "{:,.1f}"),
-    ("fees", "fees", "{:,.2f}"),
-    ("funding", "funding received", "{:,.2f}"),
-    ("slippage", "slippage", "{:,.2f}"),
-)
+def compare(
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="RESULT RESULT…", help="Result folders.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="The page (default compare-<UTC stamp>.html beside them).")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print figures and differences as JSON on stdout.")
+    ] = False,
+) -> None:
+    """Compare results: figures side by side, all curves in one page, and differing parameters.
 
+    Example: perpdesk compare results/xs_reversal_demo-20250101T000000Z results/slower
+    """
+    from rich.console import Console
 
-def _table(summary: dict[str, object]) -> Table:
-    from rich.table import Table
+    from backtests.report import compare as comparing
+    from backtests.report.page import write_page
+    from backtests.results.console import ROWS, figures_table
+    from backtests.results.result import read
+    from config.errors import InputError
 
-    table = Table(title=f"{summary['name']}  {summary['start']} to {summary['end']}")
-    table.add_column("figure")
-    table.add_column("value", justify="right")
-    for key, label, shape in ROWS:
-        value = summary.get(key)
-        if isinstance(value, str):
-            value = float(value)
-        table.add_row(label, "-" if value is None else shape.format(value))
-    return table
+    results = comparing.lettered([read(folder) for folder in folders])
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    path = out or folders[0].parent / f"compare-{stamp}.html"
+    try:
+        write_page(path, comparing.render_comparison(results))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
+    changed, cautions = comparing.differences(results), comparing.cautions(results)
+    if as_json:
+        shown = [
+            {"result": str(r.path), **{key: r.summary.get(key) for key, _, _ in ROWS}}
+            for r in results.values()
+        ]
+        found = {"results": shown, "differences": changed, "warnings": cautions}
+        print(json.dumps(found | {"page": str(path)}, sort_keys=True))
+        return
+    for letter, result in results.items():
+        print(f"{letter}  {result.path}")
+    Console().print(figures_table({letter: r.summary for letter, r in results.items()}))
+    for name, values in changed.items():
+        print(f"{name}: {' | '.join(values)}")
+    for words in cautions:
+        print(f"! {words}", file=sys.stderr)
+    print(f"Page: {path}")

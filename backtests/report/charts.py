@@ -74,15 +74,15 @@ def equity(report: ReportData) -> Chart:
     depths = measures.drawdown(lines.equity)
     sunk = downsample(depths)
     opening = float(lines.equity[0])
-    strategy = _line("Strategy", lines.ts[kept], lines.equity[kept], "@accent", 2)
+    strategy = line("Strategy", lines.ts[kept], lines.equity[kept], "@accent", 2)
     data = [strategy | {"hovertemplate": "%{y:,.2f}"}]
     for name, dash in (("btc", "solid"), ("equal_weight", "dot")):
         if name in report.benchmarks:
             values = report.benchmarks[name] * opening
-            line = _line(BENCHMARK_NAMES[name], lines.day_ends, values, f"@{name}", 1.3, dash)
-            data.append(line | {"hovertemplate": "%{y:,.2f}"})
+            drawn = line(BENCHMARK_NAMES[name], lines.day_ends, values, f"@{name}", 1.3, dash)
+            data.append(drawn | {"hovertemplate": "%{y:,.2f}"})
     data.append(
-        _line("Drawdown", lines.ts[sunk], depths[sunk], "@bad", 1)
+        line("Drawdown", lines.ts[sunk], depths[sunk], "@bad", 1)
         | {
             "fill": "tozeroy",
             "fillcolor": "@bad/0.18",
@@ -113,7 +113,7 @@ def rolling_sharpe(report: ReportData) -> tuple[Chart, int] | None:
         return None
     values = measures.rolling_sharpe(daily, window)
     aim = report.summary["targets"].get("sharpe")
-    line = _line("Sharpe", report.curves.day_ends[1:], values, "@accent", 1.6)
+    drawn = line("Sharpe", report.curves.day_ends[1:], values, "@accent", 1.6)
     layout: dict[str, Any] = {
         "xaxis": _window(report),
         "yaxis": {"zeroline": True},
@@ -122,7 +122,7 @@ def rolling_sharpe(report: ReportData) -> tuple[Chart, int] | None:
     }
     if aim is not None:
         layout["shapes"] = [_level(aim)]
-    return Chart("rolling", 260, [line | {"hovertemplate": "%{y:.2f}"}], layout), window
+    return Chart("rolling", 260, [drawn | {"hovertemplate": "%{y:.2f}"}], layout), window
 
 
 def exposure(report: ReportData) -> Chart:
@@ -134,8 +134,8 @@ def exposure(report: ReportData) -> Chart:
     for name, colour in (("gross", "@accent"), ("net", "@btc")):
         ratio = np.where(alive, column(table, name) / np.where(alive, values, 1.0), 0.0)
         mean = _daily_mean(ts, ratio, ends)
-        line = _line(name.capitalize(), _middays(ends), mean, colour, 1.4)
-        data.append(line | {"hovertemplate": "%{y:.2f}×"})
+        drawn = line(name.capitalize(), _middays(ends), mean, colour, 1.4)
+        data.append(drawn | {"hovertemplate": "%{y:.2f}×"})
     layout = {
         "xaxis": _window(report),
         "yaxis": {"ticksuffix": "×", "zeroline": True, "rangemode": "tozero"},
@@ -156,7 +156,7 @@ def turnover(report: ReportData) -> Chart:
     bars = {
         "type": "bar",
         "name": "Turnover",
-        "x": _times(_middays(ends)),
+        "x": times(_middays(ends)),
         "width": 0.9 * DAY / 1e6,
         "y": _rounded(ratio, 4),
         "marker": {"color": "@accent/0.65", "line": {"width": 0}},
@@ -292,7 +292,7 @@ def holding_times(done: ClosedTrades) -> Chart | None:
 
 
 def _window(report: ReportData) -> dict[str, Any]:
-    return {"range": _times(report.curves.day_ends[[0, -1]])}
+    return {"range": times(report.curves.day_ends[[0, -1]])}
 
 
 def _middays(ends: Integers) -> Integers:
@@ -300,22 +300,25 @@ def _middays(ends: Integers) -> Integers:
     return ends[:-1] + np.diff(ends) // 2
 
 
-def _times(ts: Integers) -> list[str]:
-    return [str(t) for t in ts.astype("datetime64[ns]").astype("datetime64[m]")]
+def times(ts: Integers | list[int]) -> list[str]:
+    """Return UNIX nanoseconds (UTC) as plotly takes them, to the minute."""
+    stamps = np.asarray(ts, dtype=np.int64).astype("datetime64[ns]")
+    return [str(t) for t in stamps.astype("datetime64[m]")]
 
 
 def _counts(most: int) -> dict[str, Any]:
     return {"title": {"text": "Trades"}, **({"dtick": 1} if most <= 6 else {})}
 
 
-def _line(
+def line(
     name: str, ts: Integers, values: Floats, colour: str, width: float, dash: str = "solid"
 ) -> dict[str, Any]:
+    """Return a curve over time."""
     return {
         "type": "scatter",
         "mode": "lines",
         "name": name,
-        "x": _times(ts),
+        "x": times(ts),
         "y": _rounded(values, 6 if np.nanmax(np.abs(values), initial=0) < 100 else 2),
         "line": {"color": colour, "width": width, "dash": dash},
     }

@@ -48,15 +48,40 @@ SECTIONS: tuple[tuple[str, str, str, Section], ...] = (
 def render(result: Result) -> str:
     """Return the report of a result folder as one HTML page."""
     report, drawings = read_report_data(result), Drawings()
-    wanted = [s for s in SECTIONS if s[0] != "stress" or report.summary["stress"]]
-    body = "".join(
-        f'<section id="{key}"><h2>{title}</h2>{write(report, drawings)}</section>'
-        for key, _, title, write in wanted
+    written = [
+        (key, word, title, write(report, drawings))
+        for key, word, title, write in SECTIONS
+        if key != "stress" or report.summary["stress"]
+    ]
+    return page(
+        f"{text(result.summary['name'])} · perpdesk backtest",
+        _header(report),
+        origin.notes(report),
+        written,
+        drawings,
+        between=f'<div class="tiles">{sections.tiles(report)}</div>',
+        footer=_footer(report),
     )
-    menu = "".join(f'<a href="#{key}">{word}</a>' for key, word, _, _ in wanted)
+
+
+def page(
+    title: str,
+    header: str,
+    notes: list[str],
+    written: list[tuple[str, str, str, str]],
+    drawings: Drawings,
+    *,
+    between: str = "",
+    footer: str = "",
+) -> str:
+    """Return a page of sections: anchor, menu entry, title and HTML of each."""
+    body = "".join(
+        f'<section id="{key}"><h2>{heading}</h2>{html}</section>'
+        for key, _, heading, html in written
+    )
+    menu = "".join(f'<a href="#{key}">{word}</a>' for key, word, _, _ in written)
     # "</" would end the script element in the middle of a string.
     specs = json.dumps(drawings.specs, allow_nan=False, separators=(",", ":")).replace("</", "<\\/")
-    name = text(result.summary["name"])
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -64,16 +89,16 @@ def render(result: Result) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta http-equiv="Content-Security-Policy" content="{POLICY}">
-<title>{name} · perpdesk backtest</title>
+<title>{title}</title>
 <style>{_asset("page.css")}</style>
 </head>
 <body>
-<header>{_header(report)}</header>
-{_notes(report)}
-<div class="tiles">{sections.tiles(report)}</div>
+<header>{header}</header>
+{_notes(notes)}
+{between}
 <nav>{menu}</nav>
 <main>{body}</main>
-<footer>{_footer(report)}</footer>
+<footer>{footer}</footer>
 <script type="application/json" id="charts">{specs}</script>
 <script>{get_plotlyjs()}</script>
 <script>{_asset("page.js")}</script>
@@ -94,8 +119,7 @@ def _header(report: ReportData) -> str:
     )
 
 
-def _notes(report: ReportData) -> str:
-    notes = origin.notes(report)
+def _notes(notes: list[str]) -> str:
     if not notes:
         return ""
     lines = "".join(f"<li>{note}</li>" for note in notes)
@@ -114,12 +138,11 @@ def _asset(name: str) -> str:
     return (HERE / name).read_text(encoding="utf-8")
 
 
-def write_report(result: Result) -> Path:
-    """Write ``report.html`` into the result's folder, replacing it at once; return its path."""
-    path = result.path / "report.html"
-    staged = path.with_name(f".report.{os.getpid()}.tmp")
+def write_page(path: Path, html: str) -> Path:
+    """Write a page, replacing an older one at once; return its path."""
+    staged = path.with_name(f".{path.stem}.{os.getpid()}.tmp")
     try:
-        staged.write_text(render(result), encoding="utf-8")
+        staged.write_text(html, encoding="utf-8")
         os.replace(staged, path)
     finally:
         staged.unlink(missing_ok=True)
