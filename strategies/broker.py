@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 from nautilus_trader.model.enums import OrderSide, TimeInForce
 from nautilus_trader.model.events import (
     OrderAccepted,
@@ -43,20 +44,24 @@ from strategies.tactics.tactic import Tactic, TacticState
 CANCEL_PATIENCE_NS = 60 * 10**9
 """How long cancels may take; the engine itself queries one that has no answer in 5 s."""
 _CANCEL_AGAIN_NS = 10**9
+OVERTAKEN = "the position reached the goal without it"
+"""Why an execution ended whose rest others traded."""
 
 
 class SavedExecution[S: TacticState](msgspec.Struct, frozen=True, kw_only=True):
     """Saved state of an execution, stored under ``tactic.<instrument id>``.
 
     ``goal`` is the position to reach, signed base coin: after a crash the distance to it is traded.
-    ``reason`` is for the orders' tags. ``decision_id`` is empty without a decision. Older journals
-    have no ``tactic``: they know maker_first alone.
+    ``reason`` is for the orders' tags. ``decision_id`` is empty without a decision. ``exits`` says
+    that it is an exit, and stays one. Older journals have no ``tactic``: they know maker_first
+    alone.
     """
 
     state: S
     goal: Decimal
     reason: str
     decision_id: str = ""
+    exits: bool = False
     tactic: str = MAKER_FIRST.name
 
 
@@ -72,6 +77,7 @@ class _Execution:
     reason: str
     decision_id: str
     terms: Terms
+    exits: bool
     orders: dict[str, ClientOrderId] = field(default_factory=dict)
     seen: TopOfBook | None = None
     paid: Decimal = ZERO
@@ -131,6 +137,9 @@ class Broker(OrderSender):
         ended = self._track(event)
         if event.client_order_id in self._executions:
             self._report_to_tactic(event)
+        elif isinstance(event, OrderFilled) and event.instrument_id in self._live:
+            # By a stop, or by hand: less may be left to trade.
+            self._step(event.instrument_id, protocol.TimePassed(event.ts_init))
         if ended:
             self._check_clear()
             self._events.order_ended()
@@ -237,8 +246,8 @@ class Broker(OrderSender):
         found = set()
         for instrument_id, live in self._live.items():
             state = live.state
-            left = state.quantity - (state.filled if state.buy else -state.filled)
-            if left and not self._market.shrinks(instrument_id, left):
+            left = state.left if state.buy else -state.left
+            if left and not (live.exits or self._market.shrinks(instrument_id, left)):
                 found.add(instrument_id.value)
         return found
 
@@ -274,18 +283,23 @@ class Broker(OrderSender):
     def resume(self, instrument_id: InstrumentId, goal: Decimal, reason: str) -> None:
         """Continue toward a position from the saved state, or start anew without one.
 
-        The quantity comes from the position, not from the fills seen: some may be newer.
+        The quantity comes from the position, not from the fills seen: some may be newer. An exit
+        whose goal others have passed is over.
         """
         saved = self.saved(instrument_id)
         left = goal - self._market.holding(instrument_id)
-        if left == ZERO:
+        if saved is not None and saved.goal != goal:
+            saved = None
+        turned = saved is not None and saved.state.quantity * left < ZERO
+        if left == ZERO or (saved is not None and saved.exits and turned):
             self._save(instrument_id, None)
-        elif saved is None or saved.goal != goal or saved.state.quantity * left < ZERO:
+        elif saved is None or turned:
             self.start(instrument_id, left, reason)
         else:
             found, _ = self._tactics[saved.tactic]
+            state = replace(saved.state, dropped=ZERO)
             execution = self._execution(
-                instrument_id, found, saved.state, goal, saved.reason, saved.decision_id
+                instrument_id, found, state, goal, saved.reason, saved.decision_id
             )
             resumed = protocol.Resumed(self._engine.clock.timestamp_ns(), left)
             self._begin(instrument_id, execution, resumed)
@@ -339,8 +353,9 @@ class Broker(OrderSender):
     ) -> _Execution:
         market = self._market
         left = goal - market.holding(instrument_id)
-        terms = market.terms(instrument_id, exits=market.shrinks(instrument_id, left))
-        return _Execution(tactic, state, goal, reason, decision_id, terms)
+        exits = market.shrinks(instrument_id, left)
+        terms = market.terms(instrument_id, exits=exits)
+        return _Execution(tactic, state, goal, reason, decision_id, terms, exits)
 
     def _begin(
         self, instrument_id: InstrumentId, execution: _Execution, first: protocol.Event
@@ -379,11 +394,11 @@ class Broker(OrderSender):
                 instrument=instrument_id.value,
                 ts=clock.timestamp_ns(),
                 wanted=f"{state.quantity:f}",
-                filled=f"{state.filled if state.buy else -state.filled:f}",
+                filled=f"{state.filled_signed:f}",
                 notional=f"{ended.paid:f}",
                 reprices=state.reprices,
                 takes=state.takes,
-                reason=state.ended or "",
+                reason=state.ended or (OVERTAKEN if state.dropped else ""),
             )
         )
 
@@ -438,6 +453,8 @@ class Broker(OrderSender):
     def _step(self, instrument_id: InstrumentId, event: protocol.Event) -> None:
         live = self._live[instrument_id]
         _, rules = self._tactics[live.tactic.name]
+        if not isinstance(event, protocol.Resumed):
+            live.state = self._within_goal(instrument_id, live, event)
         live.state, actions = live.tactic.step(live.state, event, rules, live.terms)
         for action in actions:
             if self._live.get(instrument_id) is not live:
@@ -454,10 +471,23 @@ class Broker(OrderSender):
             else:
                 self._place(instrument_id, live, action)
 
+    def _within_goal(
+        self, instrument_id: InstrumentId, live: _Execution, event: protocol.Event
+    ) -> TacticState:
+        """Return the state with no more left than lies between what is held now and the goal."""
+        state = live.state
+        to_goal = live.goal - self._market.holding(instrument_id)
+        filled = state.filled
+        if isinstance(event, protocol.Filled):
+            filled += event.quantity
+        left = abs(state.quantity) - filled
+        dropped = max(left - max(to_goal if state.buy else -to_goal, ZERO), ZERO)
+        return state if dropped == state.dropped else replace(state, dropped=dropped)
+
     def _place(self, instrument_id: InstrumentId, live: _Execution, action: protocol.Place) -> None:
         market, takes = self._market, isinstance(action, protocol.PlaceIOC)
         found = market.instrument(instrument_id)
-        shrinks = market.shrinks(instrument_id, action.quantity)
+        shrinks = live.exits or market.shrinks(instrument_id, action.quantity)
         name = live.orders[action.order] = self.next_order_id()
         self._executions[name] = (instrument_id, action.order)
         self.send(
@@ -486,6 +516,7 @@ class Broker(OrderSender):
                 reason=live.reason,
                 decision_id=live.decision_id,
                 tactic=live.tactic.name,
+                exits=live.exits,
             )
             value = msgspec.json.encode(saved)
         store.save(_name(instrument_id), value)

@@ -23,6 +23,7 @@ Code = Literal[
     "reduce_only",
     "flatten",
     "gate",
+    "withdrawn",
     "exposure",
     "dry_run",
     "no_answer",
@@ -34,7 +35,8 @@ Code = Literal[
     "engine",
 ]
 """Cause of a refusal. The first four are actions of verdicts against the order; ``gate`` is
-another rule of the order gate, ``exposure`` its limit on gross exposure, ``dry_run`` a node that
+another rule of the order gate, ``withdrawn`` our own cancel of an order before it left,
+``exposure`` its limit on gross exposure, ``dry_run`` a node that
 sends nothing. ``no_answer``: the engine timed out, the order may still be at the venue.
 ``never_arrived``: a query has shown that the venue can't receive it any more, so that it may be
 sent again. ``post_only``: it would have taken. ``nothing_to_take``: an immediate order found
@@ -45,7 +47,7 @@ GATE = "order gate: "
 NO_ANSWER = "UNKNOWN"
 """The engine's reason when it rejects an order because the venue did not answer."""
 _VERDICTS = frozenset({"shrink", "halt_entries", "reduce_only", "flatten"})
-_AT_GATE = _VERDICTS | {"gate", "exposure", "dry_run"}
+_AT_GATE = _VERDICTS | {"gate", "withdrawn", "exposure", "dry_run"}
 _TRANSIENT = frozenset({"never_arrived", "busy"})
 _CODES = frozenset(get_args(Code))
 _HEADER = re.compile(r"\[([a-z_]+)(?: guard=([^\s\]]+))?( transient)?\] (.*)", re.DOTALL)

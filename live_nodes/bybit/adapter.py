@@ -5,6 +5,7 @@ A test asserts the private names used here. Changes:
 * The public WebSocket gets an address of its own; the adapter uses the REST address for it.
 * Every WebSocket is a `VenueLink`: pinged at the document's pace, watched, and proven.
 * While the trade link is unreliable, exits go by signed REST, not late from the link's buffer.
+* An order ends only after all its fills, which come by messages of their own.
 * The start reports open orders and exact positions, without the past.
 * Keys are passed when the clients are made, so that no configuration object holds them.
 """
@@ -55,6 +56,7 @@ from nautilus_trader.model.enums import OrderStatus
 from nautilus_trader.model.events import OrderEvent, OrderRejected
 from nautilus_trader.model.identifiers import ClientOrderId
 from nautilus_trader.model.objects import Quantity
+from nautilus_trader.model.orders import Order
 
 from live_nodes.bybit.facts import refused
 from live_nodes.bybit.links import VenueLink, VenueLinks
@@ -78,6 +80,22 @@ def first_part(
     return (first, lower) if first and rest else None
 
 
+def wait_for_cancels(execution_engine: Any) -> None:
+    """Keep the engine from ending an order whose cancel the venue did not answer for a while.
+
+    It may be open still, or filled: only the venue can say how much of it.
+    """
+    resolve = execution_engine._resolve_inflight_order
+
+    def unless_cancelling(order: Order) -> None:
+        if order.status == OrderStatus.PENDING_CANCEL:
+            execution_engine._clear_recon_tracking(order.client_order_id)
+        else:
+            resolve(order)
+
+    execution_engine._resolve_inflight_order = unless_cancelling
+
+
 @dataclass(frozen=True)
 class ClientWiring:
     """What the clients need beside their configurations; `heartbeat` is seconds between pings."""
@@ -90,6 +108,13 @@ class ClientWiring:
 
 PUSH_TRIES = 200
 """Number of waits for the order's own sending: one second in all."""
+FILLS_PAUSE_S = 0.005
+FILLS_ASKED_EVERY = 60
+"""Number of pauses before the venue is asked for fills that its order push counts."""
+FILLS_WAITS = 100
+"""Number of pauses for its answer to pass the engine's queue."""
+CLOCKS_DIFFER_MS = 60_000
+ENDS = (OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED)
 
 
 class DeskExecutionClient(BybitExecutionClient):
@@ -138,7 +163,77 @@ class DeskExecutionClient(BybitExecutionClient):
                 0.005, self._handle_order_status_report_pyo3, pyo3_report, tries - 1
             )
             return
+        report = OrderStatusReport.from_pyo3(pyo3_report)
+        if report.order_status in ENDS and not self._has_all_fills(report):
+            self.create_task(self._end_after_fills(pyo3_report, report))
+            return
         super()._handle_order_status_report_pyo3(pyo3_report)
+
+    # An order's own push, and each answer about it, says how much of it was filled. Its executions
+    # come in messages of their own, which may be later. An order that ended is reported as such
+    # only when the engine has all its fills: nobody replaces what was filled already.
+
+    def _has_all_fills(self, report: OrderStatusReport) -> bool:
+        name = report.client_order_id
+        order = None if name is None else self._cache.order(name)
+        return order is None or order.filled_qty >= report.filled_qty
+
+    async def _end_after_fills(self, pyo3_report: Any, report: OrderStatusReport) -> None:
+        while not await self._get_fills(report):
+            self._log.warning(f"{report.client_order_id!r} ended; its fills are not known yet")
+        order = self._cache.order(report.client_order_id)
+        if order is None or order.is_closed:
+            return
+        if report.order_status == OrderStatus.REJECTED:
+            # What was filled in part was in the market.
+            self.generate_order_canceled(
+                strategy_id=order.strategy_id,
+                instrument_id=order.instrument_id,
+                client_order_id=order.client_order_id,
+                venue_order_id=report.venue_order_id,
+                ts_event=report.ts_last,
+            )
+            return
+        super()._handle_order_status_report_pyo3(pyo3_report)
+
+    async def _get_fills(self, report: OrderStatusReport) -> bool:
+        """Wait for an order's fills, ask the venue for late ones; return whether all are known."""
+        for tries in range(1, FILLS_ASKED_EVERY + FILLS_WAITS + 1):
+            if self._has_all_fills(report):
+                return True
+            if tries == FILLS_ASKED_EVERY:
+                await self._ask_for_fills(report)
+            await asyncio.sleep(FILLS_PAUSE_S)
+        return self._has_all_fills(report)
+
+    async def _ask_for_fills(self, report: OrderStatusReport) -> None:
+        order = self._cache.order(report.client_order_id)
+        try:
+            found = await self._http_client.request_fill_reports(
+                account_id=self.pyo3_account_id,
+                product_type=engine.bybit_product_type_from_symbol(
+                    report.instrument_id.symbol.value
+                ),
+                instrument_id=engine.InstrumentId.from_str(report.instrument_id.value),
+                start=order.ts_init // 1_000_000 - CLOCKS_DIFFER_MS,
+            )
+        except (ValueError, RuntimeError, OSError) as error:
+            self._log.error(f"Fills of {report.client_order_id!r} can't be asked for: {error}")
+            return
+        for fill in sorted(found, key=lambda fill: fill.ts_event):
+            if fill.venue_order_id.value == report.venue_order_id.value and not any(
+                known.value == fill.trade_id.value for known in order.trade_ids
+            ):
+                self._handle_fill_report_pyo3(fill)
+
+    async def _without_late_fills(self, report: OrderStatusReport) -> OrderStatusReport:
+        # The engine would invent the missing fills, and count them again when they come.
+        if not await self._get_fills(report):
+            order = self._cache.order(report.client_order_id)
+            report.filled_qty = order.filled_qty
+            if report.order_status in ENDS or report.order_status == OrderStatus.FILLED:
+                report.order_status = order.status
+        return _with_code(report)
 
     def _send_order_event(self, event: OrderEvent) -> None:
         # A rejection gets our code before Bybit's words.
@@ -153,13 +248,14 @@ class DeskExecutionClient(BybitExecutionClient):
     ) -> OrderStatusReport | None:
         """Fetch one order; the engine makes a rejection of its coded words."""
         report = await super().generate_order_status_report(command)
-        return None if report is None else _with_code(report)
+        return None if report is None else await self._without_late_fills(report)
 
     async def generate_order_status_reports(
         self, command: GenerateOrderStatusReports
     ) -> list[OrderStatusReport]:
         """Fetch orders, with coded words."""
-        return [_with_code(r) for r in await super().generate_order_status_reports(command)]
+        found = await super().generate_order_status_reports(command)
+        return list(await asyncio.gather(*map(self._without_late_fills, found)))
 
     async def generate_mass_status(self, lookback_mins: int | None = None) -> ExecutionMassStatus:
         """Report open orders and positions only, without the past.

@@ -28,6 +28,8 @@ from config.documents.watch import ThrottleSettings as Pace
 from live_nodes.bybit.bucket import Bucket
 from strategies.refusals import Refusal
 
+WITHDRAWN = Refusal(code="withdrawn", text="cancelled before it left")
+
 
 @dataclass(slots=True)
 class _WaitingCommand:
@@ -132,7 +134,7 @@ class OrderThrottle:
             for waiting in list(queue):
                 if any(order.client_order_id in names for order in _orders(waiting.command)):
                     queue.remove(waiting)
-                    self._deny(waiting, "cancelled before it left")
+                    self._deny(waiting, WITHDRAWN)
                     took = True
         return took
 

@@ -34,7 +34,13 @@ from backtests.engine.build import strategy_config
 from catalog.instruments import VENUE
 from config.components import resolve
 from config.documents import Node
-from live_nodes.bybit.adapter import ClientWiring, data_factory, execution_factory, forget_clients
+from live_nodes.bybit.adapter import (
+    ClientWiring,
+    data_factory,
+    execution_factory,
+    forget_clients,
+    wait_for_cancels,
+)
 from live_nodes.bybit.facts import products_of
 from live_nodes.local.endpoints import Endpoints
 from live_nodes.node.account import CacheAccount
@@ -143,6 +149,7 @@ def build_node(
     """Build the node with its strategies and clients, unconnected."""
     forget_clients()
     trading_node = TradingNode(config=config, loop=loop)
+    wait_for_cancels(trading_node.kernel.exec_engine)
     for strategy in strategies:
         trading_node.trader.add_strategy(strategy)
     trading_node.add_data_client_factory(BYBIT, data_factory(wiring))

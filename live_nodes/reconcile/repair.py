@@ -68,7 +68,8 @@ class Repairer:
                     ts_init=self._now(),
                 )
             )
-            for report in reports:
+            # The engine takes no fill that is older than one it took this way.
+            for report in sorted(reports, key=lambda report: report.ts_event):
                 taken |= self._is_missing(report) and self._take(report)
         if finding.kind is FindingKind.POSITION_DIFFERS:
             for report in await client.generate_position_status_reports(

@@ -88,9 +88,15 @@ class SweepFinding:
 
 
 def compare(
-    books: EngineBooks, venue: VenueBooks, is_own: Callable[[str], bool]
+    books: EngineBooks,
+    venue: VenueBooks,
+    is_own: Callable[[str], bool],
+    coming: Callable[[str], bool] = lambda execution: False,
 ) -> list[SweepFinding]:
-    """Return every difference between two sides taken at nearly the same time."""
+    """Return every difference between two sides taken at nearly the same time.
+
+    Own executions that are ``coming`` into our books explain a difference of positions.
+    """
     found: list[SweepFinding] = []
     at_venue = {order.order_link_id for order in venue.orders}
     for order in venue.orders:
@@ -112,6 +118,7 @@ def compare(
         found.append(
             SweepFinding(FindingKind.NEVER_ARRIVED, link_id, books.unanswered[link_id], detail)
         )
+    ours = dict(books.positions)
     for fill in venue.fills:
         if (
             moves_position(fill)
@@ -124,9 +131,11 @@ def compare(
             found.append(
                 SweepFinding(FindingKind.UNKNOWN_FILL, key, fill.instrument, detail, fill=fill)
             )
+            if coming(key) and fill.instrument in ours:
+                ours[fill.instrument] += signed_quantity(fill)
     # The engine's books lack untraded instruments, so only the explained positions count there.
     traded = {name: held for name, held in venue.positions.items() if name in books.positions}
-    found += _positions(FindingKind.POSITION_DIFFERS, books.positions, traded, "our books hold")
+    found += _positions(FindingKind.POSITION_DIFFERS, ours, traded, "our books hold")
     found += _positions(
         FindingKind.EXTERNAL_POSITION, books.explained, venue.positions, "our orders made"
     )
@@ -243,7 +252,7 @@ class Sweep:
         venue = await self._ask()
         books = self._books(venue.fills)
         venue = replace(venue, unknown=await self._unknown(books))
-        findings = compare(books, venue, self._recovery.is_own)
+        findings = compare(books, venue, self._recovery.is_own, self._is_coming)
         settle_ns = round(self._watch.sweep_settle * 1e9)
         self._ripening, fresh, ripe = self._ripening.seen(findings, self._clock_ns(), settle_ns)
         self._journal.count("sweeps")
@@ -256,6 +265,13 @@ class Sweep:
             self._journal.note(finding.kind, finding.detail)
             await self._act(finding)
         return fresh
+
+    def _is_coming(self, execution: str) -> bool:
+        # Told late, or to be repaired; not when a repair did not help.
+        return (
+            self._watch.policies.unknown_fills == "recover"
+            and (FindingKind.UNKNOWN_FILL, execution) not in self._ripening.acted
+        )
 
     async def _ask(self) -> VenueBooks:
         complete = self._recovery.fills_complete()

@@ -6,6 +6,9 @@ anyway, and after a lost answer to an amend two prices are possible.
 
     no book ──BookChanged──> resting ──follow──> cancelling ──Ended──> resting
                                 └──deadline──> cancelling ──Ended──> taking ──> Done | GiveUp
+
+An order that still waits for its turn to leave is cancelled by a refusal, ``withdrawn``, in place
+of Ended. When others move the position so that less is left, an order too large is cancelled.
 """
 
 from __future__ import annotations
@@ -73,8 +76,8 @@ class MakerFirstState(TacticState, frozen=True, kw_only=True):
     """State of one execution.
 
     ``arrival`` is the mid when the first best prices came. ``placed`` counts its orders, ``busy``
-    how often the venue was too busy for one. ``spent`` means that it rests no more before the
-    deadline. It sends nothing before ``not_before``.
+    how often the venue was too busy for one. ``rested`` means that an order was in the market,
+    ``spent`` that none rests any more before the deadline. It sends nothing before ``not_before``.
     """
 
     top: TopOfBook | None = None
@@ -82,6 +85,7 @@ class MakerFirstState(TacticState, frozen=True, kw_only=True):
     order: WorkingOrder | None = None
     placed: int = 0
     busy: int = 0
+    rested: bool = False
     spent: bool = False
     not_before: int = 0
     stopping: bool = False
@@ -121,7 +125,9 @@ def _after(
             if order is None:
                 return state
             order = replace(order, filled=order.filled + event.quantity, accepted=True)
-            return replace(state, order=None if order.filled >= order.quantity else order)
+            if order.filled < order.quantity:
+                return replace(state, order=order)
+            return _freed(state, event.now, rules)
         case Stop():
             return replace(state, stopping=True)
         case Resumed():
@@ -129,19 +135,32 @@ def _after(
         case _ if order is None:
             return state
         case Accepted():
-            return replace(state, order=replace(order, accepted=True))
+            return replace(state, rested=True, order=replace(order, accepted=True))
         case CancelRefused():
             again = event.now + PAUSE_NS
             return replace(state, order=replace(order, cancelling=False), not_before=again)
         case Ended():
             if order.cancelling:
-                return replace(state, order=None)
+                return _freed(state, event.now, rules)
             # Not cancelled here: an IOC that found nothing, or another one's cancel.
             state = replace(state, order=None, not_before=event.now + PAUSE_NS)
             return state if order.takes else _followed(state, rules)
+        case Refused() if event.refusal.code == "withdrawn" and order.cancelling:
+            # It never left. Who doesn't take at the deadline may rest for all of it from then on.
+            if rules.at_deadline == "give_up" and not state.rested:
+                state = replace(state, started=event.now)
+            return _freed(state, event.now, rules)
         case Refused():
             return _refused(replace(state, order=None), event, rules, taking=order.takes)
     return state
+
+
+def _freed(state: MakerFirstState, now: int, rules: Execution) -> MakerFirstState:
+    # An answer that was late is no reason to give up: the time for taking begins with it.
+    deadline = duration_ns(rules.deadline)
+    if not state.takes and now >= state.started + deadline + GRACE_NS:
+        state = replace(state, started=now - deadline)
+    return replace(state, order=None)
 
 
 def _resume(state: MakerFirstState, event: Resumed, rules: Execution) -> MakerFirstState:

@@ -119,14 +119,16 @@ Action = PlacePostOnly | PlaceIOC | Cancel | Done | GiveUp
 class TacticState(msgspec.Struct, frozen=True, kw_only=True):
     """State of one execution; each tactic adds fields of its own, with defaults.
 
-    ``quantity`` is signed, ``filled`` unsigned; ``started`` is UNIX nanoseconds (UTC). ``reprices``
-    and ``takes`` count how often it followed the market and how often it took. ``ended`` is None
-    while it goes on; then why something is left, empty when nothing is.
+    ``quantity`` is signed, ``filled`` unsigned; ``started`` is UNIX nanoseconds (UTC). ``dropped``
+    is the unsigned part that would pass the goal, as others changed the position; the broker sets
+    it. ``reprices`` and ``takes`` count how often it followed the market and how often it took.
+    ``ended`` is None while it goes on; then why something is left, empty when nothing is.
     """
 
     quantity: Decimal
     started: int
     filled: Decimal = ZERO
+    dropped: Decimal = ZERO
     reprices: int = 0
     takes: int = 0
     ended: str | None = None
@@ -139,7 +141,12 @@ class TacticState(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def left(self) -> Decimal:
         """Quantity left to trade, unsigned."""
-        return abs(self.quantity) - self.filled
+        return abs(self.quantity) - self.filled - self.dropped
+
+    @property
+    def filled_signed(self) -> Decimal:
+        """Quantity traded, signed."""
+        return self.filled if self.buy else -self.filled
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,6 +196,38 @@ def test_a_way_out_is_reduce_only():
     assert strategy.holding(perpetual(A).id) == 0
 
 
+def by_hand(quantity):
+    """Trade what the execution knows nothing of, as by hand or by a stop."""
+    return lambda strategy: strategy.send_market(perpetual(A).id, D(quantity), "by hand")
+
+
+@pytest.mark.parametrize(
+    ("first", "wanted", "others", "held", "filled"),
+    [
+        ("2", "-2", "-2", "0", "0"),  # The position went away: nothing is left to close.
+        ("2", "-2", "-1.5", "0", "-0.5"),
+        ("2", "-2", "-5", "-3", "0"),  # Others opened the other side.
+        ("2", "-1.5", "-1", "0.5", "-0.5"),
+        ("-2", "2", "2", "0", "0"),
+        ("2", "3", "2", "5", "1"),
+        ("2", "3", "4", "6", "0"),
+        ("2", "-5", "-1", "-3", "-4"),  # Its goal is on the other side.
+        ("2", "-2", "1", "1", "-2"),  # It trades no more than was wanted of it.
+    ],
+)
+def test_it_trades_no_further_than_its_goal_when_others_move_the_position(
+    first, wanted, others, held, filled
+):
+    """The order rests until the deadline; others trade meanwhile."""
+    plan = {1: by_hand(first), 5: buying(wanted), 20: by_hand(others)}
+    strategy = play(Trades(plan), quotes(*level(range(90))))
+    assert strategy.holding(perpetual(A).id) == D(held)
+    (done,) = strategy.done
+    assert (done.wanted, D(done.filled)) == (wanted, D(filled))
+    assert bool(done.reason) == (D(wanted) != D(filled))
+    assert not strategy.busy
+
+
 def test_the_state_is_saved_before_an_order_leaves_and_cleared_in_the_end():
     seen = []
 
@@ -229,6 +261,16 @@ def test_after_a_crash_only_what_the_position_lacks_is_traded():
     assert (order.quantity, order.price) == (Quantity(1.5, 3), Price(100.1, 2))
     assert again.done[0].filled == "1.5"
     assert store.load(f"tactic.{A}") == b""
+
+
+def test_an_exit_that_others_went_further_than_while_it_was_down_is_over():
+    """2 held, 1 wanted, all closed by hand: nothing is bought back."""
+    store = MemoryState()
+    first = Trades({1: by_hand("2"), 5: buying("-1")})
+    play(first, quotes(*level(range(20))), until=15, store=store)
+    again = Trades({20: lambda strategy: strategy.resume()})
+    play(again, quotes(*level(range(20, 100))), store=store)
+    assert (again.holdings(), orders(again), store.load(f"tactic.{A}")) == ({}, [], b"")
 
 
 def test_nothing_to_resume_is_nothing():

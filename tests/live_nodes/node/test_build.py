@@ -110,11 +110,12 @@ def test_every_link_goes_where_the_document_says(tmp_path: Path) -> None:
         kernel = made.kernel
         for owner, names in (
             (kernel, ("_register_executor", "_start_engines", "_initialize_portfolio")),
-            (kernel.exec_engine, ("_execute_command",)),
+            (kernel.exec_engine, ("_execute_command", "_clear_recon_tracking")),
             (execution, ("_on_task_completed",)),
             (engine.BybitWebSocketClient, ("subscription_count", "is_active", "cancel_order")),
         ):
             assert all(callable(getattr(owner, name)) for name in names)
+        assert kernel.exec_engine._resolve_inflight_order.__name__ == "unless_cancelling"
         # A data descriptor of the subclass: what the adapter wrote in its constructor went there.
         assert execution._is_demo is execution._demo is False
         assert "_tasks" in vars(execution)

@@ -199,6 +199,16 @@ def test_what_is_found(
     assert [(f.kind, f.key) for f in differences] == found
 
 
+def test_own_executions_that_are_coming_explain_a_position() -> None:
+    """Ours holds 0.004 less than the venue: an execution that is repaired, or was in vain."""
+    theirs = venue(fills=(fill(),), positions={BTC: D("0.004")})
+    ours = books(explained={BTC: D("0.004")})
+    coming = compare(ours, theirs, is_own, lambda execution: True)
+    assert [f.kind for f in coming] == [FindingKind.UNKNOWN_FILL]
+    in_vain = compare(ours, theirs, is_own)
+    assert [f.kind for f in in_vain] == [FindingKind.UNKNOWN_FILL, FindingKind.POSITION_DIFFERS]
+
+
 def test_an_order_is_ours_by_its_tag_or_by_the_journal() -> None:
     is_ours = own_by("n1", {"adopted"}.__contains__)
     assert is_ours(MINE)

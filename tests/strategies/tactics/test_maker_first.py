@@ -298,6 +298,35 @@ def test_a_restart_past_the_deadline_starts_over():
     assert (story.state.started, story.state.arrival) == (3600 * SECOND, D("120.1"))
 
 
+def withdrawn(story, second):
+    return story.refused(second, "withdrawn")
+
+
+def test_an_order_that_never_left_until_the_deadline_is_taken():
+    story = Story()
+    story.book(0)
+    assert story.clock(60) == CANCEL
+    assert withdrawn(story, 60) == take("2", "100.6")
+
+
+def test_who_does_not_take_rests_for_the_whole_time_once_his_order_leaves():
+    story = Story(at_deadline="give_up")
+    story.book(0)
+    assert story.clock(60) == CANCEL
+    assert withdrawn(story, 60) == rest("2", "100.0")
+    story.accepted(65)
+    assert story.clock(119) is None
+    assert story.clock(120) == CANCEL
+    assert story.ended(120) == tactic.GiveUp("not filled by the deadline")
+
+
+def test_an_answer_that_comes_long_after_the_deadline_leaves_time_to_take():
+    story = resting()
+    assert story.clock(60) == CANCEL
+    assert story.filled(90, "0.5") is None
+    assert story.ended(90) == take("1.5", "100.6")
+
+
 # -- laws ------------------------------------------------------------------------------------------
 
 RULES_OF_ANY_KIND = st.builds(
@@ -421,7 +450,7 @@ class Venue:
             self.step(tactic.Resumed(self.now, left))
 
 
-REFUSALS = ["post_only", "nothing_to_take", "busy", "venue"]
+REFUSALS = ["withdrawn", "post_only", "nothing_to_take", "busy", "venue"]
 ANSWERS = st.sampled_from(["accept", "part", "fill", "gone", "cancel refused", *REFUSALS])
 EVENT = st.one_of(
     st.tuples(st.just("clock"), st.integers(1, 4000)),

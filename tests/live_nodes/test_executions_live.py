@@ -1,0 +1,117 @@
+"""Executions of a live node: fills told late, positions that others change, a slow throttle."""
+
+from __future__ import annotations
+
+from decimal import Decimal as D
+from typing import Any
+
+import pytest
+from nautilus_trader.model.identifiers import InstrumentId
+
+from config.documents.scenario import Http
+from tests.live_nodes.by_hand import BTC_ID, BUY
+from tests.live_nodes.stage import ACCOUNT, Desk, Stage, desk_node, stage
+from tests.waiting import slack
+
+BID = "49999.9"
+MAKER = {
+    "tactic": "maker_first",
+    "reprice_every": "1s",
+    "least_rest": "1s",
+    "deadline": "2s",
+    "max_slippage_bps": 100,
+}
+
+
+def making(**changes: Any) -> dict[str, Any]:
+    """Return a strategy that trades by maker_first, best bid first."""
+    params = {"execution": MAKER | changes}
+    return {"hand": {"use": "tests.live_nodes.by_hand:ByHand", "params": params}}
+
+
+def rests(st: Stage, desk: Desk, quantity: str) -> None:
+    """Start an execution and wait until its order is in the book."""
+    desk.do(lambda: desk.strategy.execute(BTC_ID, D(quantity), "try"))
+    desk.until(st.open_orders, "the order")
+
+
+def traded(st: Stage) -> D:
+    found = st.call(lambda: st.exchange.executions(ACCOUNT))
+    return sum((row.qty for row in found if row.exec_type == "Trade"), D(0))
+
+
+@pytest.mark.parametrize("scenario", ["executions_late", "late_fill_after_cancel"])
+def test_what_was_filled_before_a_cancel_is_not_traded_again(scenario: str) -> None:
+    """Half of 0.010 is filled as the queue of 1.5 goes; the rest is taken at the deadline."""
+    with stage() as st, desk_node(st, strategies=making()) as desk:
+        st.play(scenario)
+        rests(st, desk, "0.010")
+        desk.wait(1.8)
+        st.hit("Sell", BID, "1.505")
+        desk.until(lambda: st.position() == D("0.005"), "the fill at the venue")
+        took = desk.until(lambda: not desk.strategy.busy, "the end")
+        assert desk.strategy.net() == st.position() == traded(st) == D("0.010")
+        assert took < slack(8)
+
+
+def test_an_order_does_not_end_while_its_fills_can_not_be_asked_for() -> None:
+    refusal = Http(path="/v5/execution/list", ret_code=10006, times=30)
+    with stage() as st, desk_node(st, strategies=making()) as desk:
+        st.play("executions_late", by=D(60))
+        rests(st, desk, "0.010")
+        desk.wait(1.8)
+        st.call(lambda: st.faults.add("asked", refusal))
+        st.hit("Sell", BID, "1.505")
+        desk.until(lambda: not st.open_orders(), "the cancel at the venue")
+        desk.wait(2.0)
+        assert desk.strategy.busy
+        assert len(desk.strategy.cache.orders()) == 1
+        st.end_faults()
+        desk.until(lambda: not desk.strategy.busy, "the end")
+        assert desk.strategy.net() == st.position() == traded(st) == D("0.010")
+
+
+def test_an_exit_whose_position_goes_away_opens_nothing() -> None:
+    """Closed by hand while the exit rests: the venue cancels it, and nothing follows."""
+    with stage() as st, desk_node(st, strategies=making(deadline="4s")) as desk:
+        desk.do(lambda: desk.strategy.market_order(BUY, "0.020"))
+        desk.until(lambda: desk.strategy.net() == D("0.020"), "the position")
+        rests(st, desk, "-0.020")
+        st.order("Sell", "0.020")
+        desk.until(lambda: not desk.strategy.busy, "the end")
+        desk.wait(1.0)
+        assert desk.strategy.net() == st.position() == 0
+        assert traded(st) == D("0.040")
+
+
+def test_an_entry_that_others_made_in_part_buys_the_rest() -> None:
+    settings = {
+        "strategies": making(deadline="4s"),
+        "watch": {"policies": {"external_positions": "report"}},
+    }
+    with stage() as st, desk_node(st, **settings) as desk:
+        rests(st, desk, "0.020")
+        st.order("Buy", "0.015")
+        desk.until(lambda: not desk.strategy.busy, "the end")
+        assert desk.strategy.net() == st.position() == D("0.020")
+
+
+@pytest.mark.parametrize(("at_deadline", "held"), [("take", D("1.00")), ("give_up", D(0))])
+def test_an_order_in_the_throttle_at_the_deadline_is_not_given_up(
+    at_deadline: str, held: D
+) -> None:
+    """One order a second: the fourth would leave at 3 s, its deadline is at 2 s."""
+    ids = [InstrumentId.from_str(f"C{n:02}USDT-LINEAR.BYBIT") for n in range(4)]
+    settings = {
+        "strategies": making(at_deadline=at_deadline),
+        "universe": {"instruments": tuple(name.value for name in ids)},
+        "watch": {"throttle": {"per_second": 1.0, "burst": 1}},
+    }
+    with stage(coins=4) as st, desk_node(st, **settings) as desk:
+        for name in ids:
+            desk.do(lambda name=name: desk.strategy.execute(name, D("1.00"), "try"))
+        desk.until(lambda: not desk.strategy.busy, "the end")
+        assert [desk.strategy.holding(name) for name in ids] == [held] * 4
+        # Each was in the market, whether it was taken in the end or left.
+        sent = {o.instrument_id for o in desk.strategy.cache.orders() if o.venue_order_id}
+        assert sent == set(ids)
