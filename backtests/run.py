@@ -224,7 +224,7 @@ def _close(
         refusals=desk.gate.refusals,
         liquidated_at=accountant.liquidated_at,
         elapsed_s=elapsed,
-        how_filled=how_filled(prepared.document, prepared.feed, desk.strategies),
+        how_filled=how_filled(prepared.document, prepared.feed, desk.strategies, tables["orders"]),
         warnings=warnings_of(prepared.document, prepared.feed, desk.strategies, accountant, tables),
     )
 

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from backtests.engine.market import market_of
 from backtests.results.figures import booked, figures
+from backtests.results.summary_text import PATHS
 from backtests.results.tables import ALL, table
 from backtests.run import Prepared, Progress, RunOutcome, run
 from config.documents import Fees, Venue
@@ -47,12 +48,20 @@ VENUES: dict[str, Callable[[Venue], dict[str, Any]]] = {
 """Name of a stressed run to the fields of the venue that it changes."""
 
 
+def _venues(base: RunOutcome, venue: Venue) -> dict[str, dict[str, Any]]:
+    """Return the changes by name; with resting orders also the other paths inside a candle."""
+    found = {name: change(venue) for name, change in VENUES.items()}
+    if "path" in base.how_filled:
+        found |= {f"path {name}": {"path": name} for name in PATHS if name != venue.path}
+    return found
+
+
 def stress_rows(
     prepared: Prepared, base: RunOutcome, watch: Watch | None = None
 ) -> Iterator[dict[str, Any]]:
     """Yield one row a stress: its name and all its `figures`."""
-    for name, change in VENUES.items():
-        changed = _on_venue(prepared, change(prepared.document.venue))
+    for name, change in _venues(base, prepared.document.venue).items():
+        changed = _on_venue(prepared, change)
         outcome = run(changed, progress=watch(name) if watch else None)
         yield {"name": name, **figures(outcome, changed.start, changed.end)}
     late = run(prepared, progress=watch(LATE) if watch else None, prints_to_wait=2)

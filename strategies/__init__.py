@@ -28,8 +28,8 @@ demands ``FLATTEN``, ``on_flatten`` cancels and closes by default.
 **Stops**: ``place_stop(id, trigger)`` places a reduce-only stop-market order for the whole position
 at the venue; call it once the position is there (in ``on_order_ended``). A second call moves the
 stop: the old one is cancelled after the new one is accepted. A stop survives rebalances and stops
-of the node, does not count as ``busy``, and is cancelled when the position is closed. On candles
-it is checked at each print.
+of the node, does not count as ``busy``, and is cancelled when the position is closed. A backtest
+judges it inside each candle (``venue.path``).
 
 **Tactics** of your own: write one by the protocol in `tactics.tactic`, register it with
 ``broker.host(tactic, rules)`` in the constructor, and begin with ``broker.start(id, quantity,

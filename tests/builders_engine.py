@@ -203,7 +203,14 @@ def slices(
                 for row in range(first, last)
             ]
         )
-        found.append(FeedSlice(start, end, data, PriceGrid(ts, close, low, high, gone, real), due))
+        traded = np.array(
+            [
+                [[arrays[name][key][row] for name in market.ids] for row in range(first, last)]
+                for key in ("open", "high", "low")
+            ]
+        )
+        grid = PriceGrid(ts, close, low, high, gone, real, traded)
+        found.append(FeedSlice(start, end, data, grid, due))
     return found
 
 

@@ -27,6 +27,7 @@ from actors.closing.forced_orders import at_market, cancel_of
 from actors.guards.core.snapshot import Holding
 from actors.records.ledger import ZERO, Ledger
 from actors.records.rows import FillRow
+from backtests.engine.candle_path import CandlePath
 from backtests.engine.feed import PriceGrid, Settlement
 from backtests.engine.market import RunMarket
 from backtests.engine.settlement import (
@@ -40,6 +41,8 @@ from backtests.engine.settlement import (
 from backtests.engine.venue import DeskFillModel
 from strategies.account_value import Account
 from strategies.order_tags import decision_of
+
+Array = NDArray[np.float64]
 
 TIMER = "accountant"
 LIQUIDATION, DELISTING = "liquidation", "delisting"
@@ -77,6 +80,7 @@ class Accountant(SimulationModule):
         self.liquidated_at: int | None = None
         self.send_now: Callable[[SubmitOrder], None] | None = None
         self.take_back_all: Callable[[InstrumentId], None] | None = None
+        self.path: CandlePath | None = None
         self._market = market
         self._fill_model = fill_model
         self._liquidation = liquidation
@@ -94,12 +98,14 @@ class Accountant(SimulationModule):
         self._forced_orders = 0
         self._watcher: Watcher | None = None
         self._waiting: list[Callable[[], None]] = []
+        self._walking = False
+        self._walked: list[int] = []
         self.stamp = 0
         """The newest processed stamp, UNIX nanoseconds; the clock was 1 ns before it."""
 
     def process(self, ts_now: int) -> None:
         """Run the callbacks of `later`; other work runs on timers."""
-        if self._waiting:
+        if self._waiting and not self._walking:
             waiting, self._waiting = self._waiting, []
             for callback in waiting:
                 callback()
@@ -231,6 +237,9 @@ class Accountant(SimulationModule):
 
     def _on_time(self, event: object) -> None:
         now = self.stamp = self.clock.timestamp_ns() + 1
+        # What was stopped out inside the candle pays no funding at its close.
+        if self.path is not None and self._rows and self._rows[0][0] <= now:
+            self._walk(*self._rows[0][1:])
         # Funding first: paid after a liquidation, it would make the account negative.
         while self._settlements and self._settlements[0].ts <= now:
             self._settle(self._settlements.popleft())
@@ -243,7 +252,13 @@ class Accountant(SimulationModule):
 
     def _on_bar(self, grid: PriceGrid, row: int) -> None:
         if self._liquidation and self._quantity.any():
-            self._check_margin(grid, row)
+            low, high = grid.low[row], grid.high[row]
+            if self._walked:
+                # The path has passed their extremes.
+                low, high = low.copy(), high.copy()
+                low[self._walked] = high[self._walked] = grid.close[row, self._walked]
+            self._check_margin(low, high, int(grid.ts[row]))
+        self._walked = []
         self._prices = grid.close[row]
         self._decimals.clear()
         self._holdings = None
@@ -283,16 +298,47 @@ class Accountant(SimulationModule):
         self._valued = None
         self.exchange.adjust_account(Money(amount, self._market.currency))
 
-    def _check_margin(self, grid: PriceGrid, row: int) -> None:
+    def _walk(self, grid: PriceGrid, row: int) -> None:
+        """Move instruments with resting orders along their candles, extreme by extreme.
+
+        Margin is checked at each: a stop saves an account only when it comes first on the path.
+        """
+        assert self.path is not None
+        if grid.traded is None:
+            return
+        opened, high, low = grid.traded[:, row]
+        close, now = grid.close[row], self.clock.timestamp_ns()
+        columns = [c for c in self.path.resting() if not np.isnan(opened[c])]
+        if not columns:
+            return
+        self._walking, self._walked = True, columns
+        legs = {}
+        for c in columns:
+            candle = (float(opened[c]), float(high[c]), float(low[c]), float(close[c]))
+            legs[c] = self.path.begin(c, candle, float(self._quantity[c]))
+        for leg in (0, 1):
+            lowest, highest = grid.low[row].copy(), grid.high[row].copy()
+            for c, (*targets, high_first) in legs.items():
+                self.path.move(c, targets[leg], now)
+                marks = grid.high if high_first == (leg == 0) else grid.low
+                lowest[c] = highest[c] = marks[row, c]
+            if self._liquidation and self._quantity.any():
+                self._check_margin(lowest, highest, int(grid.ts[row]))
+                self.path.settle(now)
+        for c in columns:
+            self.path.move(c, float(close[c]), now)
+        self._walking = False
+
+    def _check_margin(self, low: Array, high: Array, ts: int) -> None:
         market = self._market
-        price = adverse_prices(self._quantity, grid.low[row], grid.high[row])
+        price = adverse_prices(self._quantity, low, high)
         if not is_liquidated(
             self._cash, self._quantity, price, market.maintenance_rate, market.taker_fee
         ):
             return
         if self.liquidated_at is None:
             # The rest from rounding may be traded and lost as well; keep the first time.
-            self.liquidated_at = int(grid.ts[row])
+            self.liquidated_at = ts
         balance = Decimal(repr(margin_balance(self._cash, self._quantity, price)))
         positions = {
             name: (

@@ -31,6 +31,7 @@ from actors.desk.risk_desk import RiskDesk
 from actors.gate.gate import OrderGate
 from actors.records.ledger import Ledger
 from backtests.engine.accountant import Accountant
+from backtests.engine.candle_path import CandlePath
 from backtests.engine.guard_desk import AtStampClient, risk_desk
 from backtests.engine.market import RunMarket
 from backtests.engine.venue import DeskFillModel, NextPrintClient
@@ -153,6 +154,7 @@ def build(
         _replace_client(kernel, exchange, client)
         accountant.send_now = client.send_now
         accountant.take_back_all = client.take_back_all
+        accountant.path = CandlePath(venue.path, exchange, client, market)
     accountant.begin(opening_prices)
     gate = OrderGate(kernel, accountant, float(venue.leverage))
     risk = None

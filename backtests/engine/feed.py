@@ -48,6 +48,8 @@ class PriceGrid:
         Instruments whose data end with that row.
     real : ndarray of bool, shape (T, N), optional
         Whether a candle closed there, rather than a carried one; None means always.
+    traded : ndarray of float64, shape (3, T, N), optional
+        Open, high and low of the execution candles themselves, which resting orders walk.
     """
 
     ts: NDArray[np.int64]
@@ -56,6 +58,7 @@ class PriceGrid:
     high: NDArray[np.float64]
     delisted: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     real: NDArray[np.bool_] | None = None
+    traded: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -223,12 +226,13 @@ class CatalogFeed:
         if end == self.end and end % step:
             ts = np.append(ts, end)
         shape = (len(ts), len(self.market.ids))
-        close, low, high = (np.full(shape, np.nan) for _ in range(3))
+        close, traded = np.full(shape, np.nan), np.full((3, *shape), np.nan)
         inside = candles.ts <= end
         rows = np.searchsorted(ts, candles.ts[inside])
-        close[rows], low[rows], high[rows] = (
-            field[inside] for field in (candles.close, candles.low, candles.high)
-        )
+        close[rows] = candles.close[inside]
+        for place, found in enumerate((candles.open, candles.high, candles.low)):
+            traded[place][rows] = found[inside]
+        _, high, low = traded
         real = ~np.isnan(close)
         close = _carry(close, self._carried)
         self._carried = close[-1].copy()
@@ -241,7 +245,7 @@ class CatalogFeed:
             if last is not None and start < last <= end and last < self.end:
                 row = int(np.searchsorted(ts, last))
                 delisted[row] = (*delisted.get(row, ()), column)
-        return PriceGrid(ts, close, low, high, delisted, real)
+        return PriceGrid(ts, close, low, high, delisted, real, traded)
 
     def _marked(
         self,

@@ -2,7 +2,8 @@
 
 An order decided at T must not fill at a price from before T, but the engine fills it at the last
 bar's close. Therefore `NextPrintClient` keeps it until the instrument's next print (the open of its
-next bar, fed by `feed.py` as a trade), and `DeskFillModel` sets the price there.
+next bar, fed by `feed.py` as a trade), and `DeskFillModel` sets the price there. What then rests at
+the venue meets the rest of the candle in `candle_path.py`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from nautilus_trader.execution.messages import (
 )
 from nautilus_trader.model.book import OrderBook
 from nautilus_trader.model.data import BookOrder, TradeTick
-from nautilus_trader.model.enums import BookType, LiquiditySide, OrderSide
+from nautilus_trader.model.enums import BookType, LiquiditySide, OrderSide, OrderType, TimeInForce
 from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId
 from nautilus_trader.model.instruments import Instrument
 from nautilus_trader.model.objects import Price
@@ -34,6 +35,12 @@ from nautilus_trader.model.orders import Order
 
 from backtests.engine.feed import PRINT_DELAY_NS
 from config.documents import SlippageModel
+
+_AT_ONCE = (TimeInForce.IOC, TimeInForce.FOK)
+_STOPS = (
+    *(OrderType.STOP_MARKET, OrderType.STOP_LIMIT),
+    *(OrderType.TRAILING_STOP_MARKET, OrderType.TRAILING_STOP_LIMIT),
+)
 
 
 class DeskFillModel(FillModel):
@@ -44,7 +51,8 @@ class DeskFillModel(FillModel):
     """
 
     def __init__(self, slippage: SlippageModel) -> None:
-        super().__init__()
+        # A resting limit fills when the price passes through it, not when it is touched.
+        super().__init__(prob_fill_on_limit=0.0)
         self.slippage = slippage
         self.references: dict[str, Decimal] = {}
         self.forced: dict[str, Decimal] = {}
@@ -55,13 +63,14 @@ class DeskFillModel(FillModel):
         """Return a book of one level, large enough for the order, at its fill price.
 
         A limit order that takes, such as immediate or cancel, slips no further than its own price.
-        A resting order keeps the engine's rule: it fills at its price or better.
+        A resting limit order fills at its price, without slippage.
         """
-        if order.has_price and order.liquidity_side != LiquiditySide.TAKER:
-            return None
         buy = order.side == OrderSide.BUY
         name = order.client_order_id.value
-        price = self.forced.pop(name, None)
+        if order.has_price and order.liquidity_side != LiquiditySide.TAKER:
+            price = order.price.as_decimal()
+        else:
+            price = self.forced.pop(name, None)
         if price is None:
             standing = best_ask if buy else best_bid
             reference = standing.as_decimal()
@@ -110,6 +119,10 @@ class NextPrintClient(BacktestExecClient):
     An instrument in a data gap has no price, so its orders wait and never fill at an old one. A
     cancel of a waiting order withdraws it before it reaches the market. Orders leave at the first
     print after arrival, or with ``prints_to_wait`` 2 one candle later.
+
+    An order that can rest and is sent at the very moment of a print, as a stop on the fill of an
+    entry, leaves at once: all that its candle still brings is after it. ``walking`` is the
+    instrument that moves along a `CandlePath`; stops that only reduce join it at once.
     """
 
     def __init__(self, exchange: SimulatedExchange, kernel: Any, prints_to_wait: int) -> None:
@@ -117,6 +130,7 @@ class NextPrintClient(BacktestExecClient):
         self._venue = exchange
         self._prints_to_wait = prints_to_wait
         self._waiting: dict[InstrumentId, list[_Waiting]] = {}
+        self.walking: InstrumentId | None = None
         kernel.msgbus.subscribe("data.trades.*", self._release)
 
     def _release(self, tick: TradeTick) -> None:
@@ -140,9 +154,21 @@ class NextPrintClient(BacktestExecClient):
         self._waiting.setdefault(command.instrument_id, []).append(entry)
 
     def submit_order(self, command: SubmitOrder) -> None:
-        """Keep the order until the instrument's next print."""
+        """Keep the order until the instrument's next print, unless it can rest from now on."""
         self._submitted(command.order)
-        self._wait(command)
+        if self._rests_from_now(command.order):
+            self._venue.send(command)
+        else:
+            self._wait(command)
+
+    def _rests_from_now(self, order: Order) -> bool:
+        if order.order_type == OrderType.MARKET or order.time_in_force in _AT_ONCE:
+            return False
+        if self.walking is not None:
+            joins = order.is_reduce_only and order.order_type in _STOPS
+            return joins and order.instrument_id == self.walking
+        newest = self._cache.trade_tick(order.instrument_id)
+        return newest is not None and newest.ts_event == self._clock.timestamp_ns()
 
     def submit_order_list(self, command: SubmitOrderList) -> None:
         """Keep each order until its instrument's next print, in the same sequence."""

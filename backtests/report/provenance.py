@@ -50,6 +50,8 @@ def how_filled(report: ReportData) -> str:
         ["Execution candles", text(how.get("interval", UNDEFINED))],
         ["Slippage", text(how.get("slippage", UNDEFINED))],
     ]
+    if "path" in how:
+        rows.append(["Path inside candles", text(how["path"].replace("_", " "))])
     document = yaml.safe_load(report.result.config_yaml) or {}
     venue = document.get("venue") or {}
     for product, fees in (venue.get("fees") or {}).items():

@@ -16,12 +16,32 @@ from config.documents import Backtest
 from config.durations import HOUR_NS, interval_ns
 from strategies.base import DeskStrategy
 
+PATHS = {
+    "pessimistic": "to the extreme that hurts the position first, so that of a stop and a "
+    "take-profit in one candle the stop fills; without a position, to the entry first",
+    "adaptive": "to the extreme that is nearer to the open first",
+    "open_high_low_close": "to the high first",
+}
+"""Order of a candle's extremes by ``venue.path``."""
+
+
+def rests(orders: pa.Table) -> bool:
+    """Whether a run sent orders that can rest at the venue."""
+    return bool(pc.any(pc.not_equal(orders.column("type"), "MARKET")).as_py())
+
 
 def how_filled(
-    document: Backtest, feed: CatalogFeed, strategies: Mapping[str, DeskStrategy]
+    document: Backtest,
+    feed: CatalogFeed,
+    strategies: Mapping[str, DeskStrategy],
+    orders: pa.Table,
 ) -> dict[str, str]:
-    """Return the mode, the candles and the slippage of the run's fills, and all of it in words."""
+    """Return the mode, the candles and the slippage of the run's fills, and all of it in words.
+
+    With orders that rest, also the path of the price inside a candle.
+    """
     venue, interval = document.venue, feed.execution_interval
+    path = venue.path if venue.fills == "next_open" and rests(orders) else None
     if venue.fills == "next_open":
         words = (
             f"Orders fill whole at the open of the instrument's next {interval} candle that starts "
@@ -33,7 +53,16 @@ def how_filled(
             f"Orders fill whole at the very {interval} close that their decision saw: no one can "
             "trade like that. It is for comparing with references only."
         )
-    words += " All fills are takers; no depth limits them."
+    if path is None:
+        words += " All fills are takers; no depth limits them."
+    else:
+        words += (
+            f" Resting orders are judged inside each {interval} candle, on the path {path}: from "
+            f"the open {PATHS[path]}, then to the other extreme and to the close. Stops and "
+            "touched take-profits fill at their trigger, or at the open that has passed it, with "
+            "slippage; limit orders fill at their price once the price has gone through it. Such "
+            "fills are booked at the candle's close. No depth limits fills."
+        )
     words += _assumed(strategies)
     if venue.liquidation:
         source = f"{feed.mark_interval} mark prices" if feed.mark_interval else "traded prices"
@@ -47,6 +76,7 @@ def how_filled(
         "mode": venue.fills,
         "interval": interval,
         "slippage": venue.slippage.described,
+        **({} if path is None else {"path": path}),
         "words": words,
     }
 
@@ -80,6 +110,11 @@ def warnings_of(
     if document.venue.fills == "signal_close":
         found.append("Fills are at the signal's own close: these figures can't be earned.")
     orders, funding = tables["orders"], tables["funding"]
+    if document.venue.fills == "signal_close" and rests(orders):
+        found.append(
+            "Resting orders fill at the extremes of candles with venue.fills signal_close, without "
+            "venue.path: use next_open."
+        )
     found += _turned_away(orders)
     if not len(tables["fills"]):
         found.append(_idle(orders, tables["decisions"]))

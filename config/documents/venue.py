@@ -49,6 +49,9 @@ class Venue(Part):
     fills: Literal["next_open", "signal_close"] = "next_open"
     """Where market orders fill: at the next candle's open, or (for references only) at the close
     that gave the signal."""
+    path: Literal["pessimistic", "adaptive", "open_high_low_close"] = "pessimistic"
+    """How the price moves inside a candle for resting orders (with ``fills: next_open``): against
+    the position first, to the extreme nearer the open first, or to the high first."""
     execution_interval: Literal["auto"] | Interval = "auto"
     """Candles that orders fill on; ``auto`` takes the finest in the catalog."""
     funding: Flag = True

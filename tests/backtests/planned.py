@@ -50,6 +50,15 @@ class Planned(DeskStrategy):
             )
 
 
+class Stopped(Planned):
+    """Protects what it has bought by a stop 5 below 100."""
+
+    def on_order_ended(self) -> None:
+        for name in self.holdings():
+            if not self.broker.protective_orders({name}):
+                self.place_stop(InstrumentId.from_str(name), Decimal(95))
+
+
 def write_planned(
     folder: Path,
     closes: Mapping[str, Sequence[float]],

@@ -174,7 +174,7 @@ def test_a_change_of_a_waiting_order_follows_behind_it() -> None:
 
     script = Script({at(1, 5): resting(A, "1", 50), at(1, 6): change})
     play({A: Candles([105, 104, 104, 103, 102, 101])}, script)
-    assert fill_times(script) == [(pytest.approx(after(3)), D(103))]
+    assert fill_times(script) == [(pytest.approx(after(4)), D(103))]
 
 
 def test_each_order_counts_its_own_prints() -> None:
