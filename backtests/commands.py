@@ -25,6 +25,9 @@ def backtest(
     out: Annotated[
         Path | None, typer.Option(help="Result folder (default results/<name>-<UTC stamp>).")
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an older result in the folder of --out.")
+    ] = False,
     stress: Annotated[
         bool, typer.Option("--stress", help="Add rows with worse fees, slippage, timing and luck.")
     ] = False,
@@ -68,6 +71,7 @@ def backtest(
             file,
             tuple(overrides or ()),
             out=out,
+            overwrite=overwrite,
             stress=stress,
             costs=guard_costs,
             progress=progress,

@@ -30,14 +30,16 @@ def backtest_document(
     overrides: tuple[str, ...] = (),
     *,
     out: Path | None = None,
+    overwrite: bool = False,
     stress: bool = False,
     costs: bool = False,
     progress: Progress | None = None,
 ) -> Path:
     """Check, run and write a backtest; return the result folder.
 
-    `overrides` are such as ``venue.leverage=2``. `out` is by default `default_folder`. `stress`
-    runs it again under worse conditions, `costs` again without each guard that acted.
+    `overrides` are such as ``venue.leverage=2``. `out` is by default `default_folder`; an older
+    result in it is replaced with `overwrite` only. `stress` runs it again under worse conditions,
+    `costs` again without each guard that acted.
 
     Raises
     ------
@@ -49,7 +51,7 @@ def backtest_document(
     if not isinstance(document, Backtest):
         raise InputError(f"{file}: kind is {document.kind}, but backtest runs kind: backtest")
     folder = out if out is not None else default_folder(document.name)
-    claim(folder)
+    claim(folder, overwrite)
     started = time.time()
     prepared = prepare(document)
 

@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from config.documents import KINDS
+from config.documents import KINDS, StrategyComponent
 from config.errors import Problem, did_you_mean
-from config.reading import Path, Tree, descend, key_problem, known_keys, plain, problem
+from config.meant import (
+    FORMS,
+    GLOB,
+    INSTRUMENT,
+    KEYS_ELSEWHERE,
+    instrument_meant,
+    is_secret,
+    number_meant,
+    rewritten,
+)
+from config.reading import (
+    Origin,
+    Path,
+    Tree,
+    descend,
+    key_problem,
+    known_keys,
+    plain,
+    problem,
+)
 
 SECRET_PATHS = (("account", "keys"),)
 """Only names of variables are allowed below these: a value could be printed."""
@@ -50,8 +70,14 @@ def _in_words(model: type[BaseModel], tree: Tree, error: ValidationError) -> Ite
     for detail in details:
         path = _path(tree, detail["loc"])
         kind = detail["type"]
+        if kind == "too_short" and detail["input"]:
+            # Pydantic counts sound items only, and the others have their own errors.
+            continue
         if kind == "extra_forbidden":
-            yield key_problem(tree, path, _unknown(path), unknown[path])
+            if is_secret(path[-1]):
+                yield key_problem(tree, path, KEYS_ELSEWHERE)
+            else:
+                yield key_problem(tree, path, _unknown(model, path), unknown[path])
         elif kind == "missing":
             meant = (p for p, near in unknown.items() if p[:-1] == path[:-1] and near == path[-1])
             if next(meant, None) is None:
@@ -67,6 +93,9 @@ def _in_words(model: type[BaseModel], tree: Tree, error: ValidationError) -> Ite
         else:
             message, suggestion = _message(detail, path)
             yield problem(tree, path, message, suggestion)
+
+
+_BARE = Tree({}, Origin(""))
 
 
 def _wrong_model(tree: Tree, path: Path, detail: Any) -> Problem:
@@ -97,9 +126,12 @@ def _path(tree: Tree, location: tuple[str | int, ...]) -> Path:
     return path
 
 
-def _unknown(path: Path) -> str:
+def _unknown(model: type[BaseModel], path: Path) -> str:
     if len(path) > 1:
         return "unknown key"
+    holder = next((k for k in model.model_fields if path[0] in known_keys(model, (k,), _BARE)), "")
+    if holder:
+        return f"unknown key here; it belongs under {holder}, indented further"
     kinds = [name for name, model in KINDS.items() if path[0] in model.model_fields]
     if kinds:
         return f"unknown key here; it belongs to a document of kind {' or '.join(kinds)}"
@@ -108,6 +140,9 @@ def _unknown(path: Path) -> str:
 
 def _missing(tree: Tree, path: Path) -> Problem:
     message, suggestion = "is missing", ""
+    if len(path) == 3 and path[1] in StrategyComponent.model_fields:
+        message = f"wrong indent: {path[1]} belongs inside a component, indented further"
+        return key_problem(tree, path[:2], message)
     if len(path) == 3 and path[0] in ("strategies", "actors") and path[2] == "use":
         holder = descend(tree, path[:1])[0].value
         assert isinstance(holder, dict)
@@ -127,10 +162,12 @@ def _message(detail: Any, path: Path) -> tuple[str, str]:
         return "must be the name of an environment variable, such as BYBIT_API_KEY", ""
     was = f", was {shown(given)}"
     if kind in _EXPECTED:
-        return _EXPECTED[kind] + was, ""
+        return _EXPECTED[kind] + was + _remedy(kind, given, path), ""
     if kind == "literal_error":
         options = context["expected"].replace("'", "").replace(" or ", ", ")
-        return f"must be one of {options}{was}", did_you_mean(given, options.split(", "))
+        words = options.split(", ")
+        near = rewritten(given, words.__contains__) or did_you_mean(given, words)
+        return f"must be one of {options}{was}", near
     if kind == "union_tag_invalid":
         options = context["expected_tags"].replace("'", "")
         return (
@@ -142,10 +179,31 @@ def _message(detail: Any, path: Path) -> tuple[str, str]:
     if kind in ("too_short", "string_too_short"):
         return "must not be empty", ""
     if kind == "string_pattern_mismatch":
-        return f"must match {context['pattern']}{was}", ""
+        return form_words(context["pattern"], given)
     if kind == "value_error":
         return f"{context['error']}{was if not isinstance(given, dict) else ''}", ""
-    return detail["msg"].replace("Input should", "must") + was, ""
+    remedy = number_meant(given, path[-1]) if str(context.get("le")) == "1" else ""
+    return detail["msg"].replace("Input should", "must") + was + (remedy and f"; {remedy}"), ""
+
+
+def _remedy(kind: str, given: object, path: Path) -> str:
+    if _EXPECTED[kind].endswith("keys"):
+        if given is None:
+            return ": indent its keys further than its own"
+        return ": a space must follow each colon" if re.match(r"^\w+:\S", str(given)) else ""
+    found = (
+        number_meant(given, path[-1], fraction=False) if _EXPECTED[kind].endswith("number") else ""
+    )
+    return found and f"; {found}"
+
+
+def form_words(pattern: str, given: object) -> tuple[str, str]:
+    """Return what a text that must match a pattern should look like, and what was meant."""
+    if pattern in (GLOB, INSTRUMENT):
+        meant = instrument_meant(str(given))
+    else:
+        meant = rewritten(given, re.compile(pattern).match)
+    return f"must be {FORMS.get(pattern, f'text matching {pattern}')}, was {shown(given)}", meant
 
 
 def shown(given: object) -> str:

@@ -247,6 +247,7 @@ def _at(tree: Tree, origin: Origin) -> Tree:
     return Tree(tree.value, origin, origin, tree.plain)
 
 
+_BARE = re.compile(r"^\$[A-Za-z_]\w*")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
@@ -267,6 +268,8 @@ def substitute(
         if isinstance(tree.value, list):
             items = [visit(inner, (*path, index)) for index, inner in enumerate(tree.value)]
             return replace(tree, value=items)
+        if isinstance(tree.value, str) and kind == "node" and _BARE.match(tree.value):
+            problems.append(problem(root, path, "a variable is written with braces, as ${NAME}"))
         if not isinstance(tree.value, str) or "${" not in tree.value:
             return tree
         if kind != "node":

@@ -16,8 +16,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import msgspec
 from msgspec.structs import FieldInfo
 
-from config.envelope import shown
+from config.envelope import form_words, shown
 from config.errors import DocumentErrors, Problem, did_you_mean
+from config.meant import KEYS_ELSEWHERE, is_secret, number_meant, rewritten
 from config.reading import Path, as_written, dotted, options
 
 _ENGINE = "nautilus_trader."
@@ -66,34 +67,82 @@ def _fields(config: type[msgspec.Struct]) -> tuple[FieldInfo, ...]:
 
 
 def check_params(config: type[msgspec.Struct], params: Mapping[str, Any]) -> list[ParamProblem]:
-    """Return unknown keys, wrong types and values out of range of a component's parameters.
+    """Return all that is wrong with a component's parameters.
 
-    If there are none, return the problems of values that don't go together, from the class's
-    ``check``.
+    These are unknown keys, wrong types, values out of range, and values that don't go together,
+    from the class's ``check``. Beside other errors, ``check`` sees defaults in place of the wrong
+    values, and only what it finds with each of their other choices counts too.
     """
     fields = parameter_fields(config)
     problems = _check_fields(fields, params, ())
-    if problems:
-        own = {field.name for field in _fields(config)} - fields.keys()
-        return [
-            replace(wrong, message="is set by the desk, not by a document", suggestion="")
-            if wrong.at_key and len(wrong.path) == 1 and wrong.path[0] in own
-            else wrong
-            for wrong in problems
-        ]
-    # Only parameters matter to `check`; a Struct's own constructor checks no types, so the fields
-    # that the builder sets can stay empty here.
-    filled = build_params(config, params)
-    for field in _fields(config):
-        if field.required and field.name not in filled:
-            filled[field.name] = None
+    if not problems:
+        return _check_together(config, params)
+    own = {field.name for field in _fields(config)} - fields.keys()
+    problems = [
+        replace(wrong, message="is set by the desk, not by a document", suggestion="")
+        if wrong.at_key and len(wrong.path) == 1 and wrong.path[0] in own
+        else wrong
+        for wrong in problems
+    ]
+    sound = _sound(config, params)
+    if _check_fields(fields, sound, ()):
+        # What is missing has no default.
+        return problems
+    found = _check_together(config, sound)
+    for name in params.keys() - sound.keys() & fields.keys():
+        for other in _sound_values(fields[name].type):
+            changed = {**sound, name: other}
+            if not _check_fields(fields, changed, ()):
+                with_other = _check_together(config, changed)
+                found = [wrong for wrong in found if wrong in with_other]
+    bad = [wrong.path for wrong in problems]
+    return [*problems, *(wrong for wrong in found if wrong.path and wrong.path not in bad)]
+
+
+def _sound(config: type[msgspec.Struct], params: Mapping[str, Any]) -> Mapping[str, Any]:
+    for wrong in _check_fields(parameter_fields(config), params, ()):
+        params = _without(params, wrong.path)
+    return params
+
+
+def _without(params: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    first, *rest = path
+    kept = {key: value for key, value in params.items() if key != first}
+    if rest and isinstance(inner := params.get(str(first)), Mapping):
+        kept[str(first)] = _without(inner, tuple(rest))
+    return kept
+
+
+def _sound_values(annotation: Any) -> list[Any]:
+    numeric = any(part in (int, float) for part in options(annotation))
+    bounds = [meta.le for meta in metas(annotation) if meta.le is not None] if numeric else []
+    return [*_choices(annotation), *(bounds or [1] * numeric)]
+
+
+def _check_together(config: type[msgspec.Struct], params: Mapping[str, Any]) -> list[ParamProblem]:
     try:
-        instance = config(**filled)
+        instance: Any = _instance(config, params)
     except (ValueError, TypeError) as error:
         return [ParamProblem((), str(error))]
     check = getattr(instance, "check", None)
     found: list[tuple[str, str]] = check() if check is not None else []
     return [ParamProblem(_steps(path), message) for path, message in found]
+
+
+def sound_instance(config: type[msgspec.Struct], params: Mapping[str, Any]) -> Any:
+    """Return the config class with the parameters that are right; None where one is missing."""
+    sound = _sound(config, params)
+    missing = _check_fields(parameter_fields(config), sound, ())
+    return None if missing else _instance(config, sound)
+
+
+def _instance(config: type[msgspec.Struct], params: Mapping[str, Any]) -> msgspec.Struct:
+    # A Struct's own constructor checks no types, so the fields that the builder sets stay empty.
+    filled = build_params(config, params)
+    for field in _fields(config):
+        if field.required and field.name not in filled:
+            filled[field.name] = None
+    return config(**filled)
 
 
 def _steps(path: str) -> Path:
@@ -140,7 +189,8 @@ def _check_fields(
     problems = []
     unknown = {name: did_you_mean(name, fields) for name in params if name not in fields}
     for name, near in unknown.items():
-        problems.append(ParamProblem((*path, name), "unknown parameter", near, at_key=True))
+        words = (KEYS_ELSEWHERE, "") if is_secret(name) else ("unknown parameter", near)
+        problems.append(ParamProblem((*path, name), *words, at_key=True))
     for name, field in fields.items():
         if name in params:
             problems.extend(_check_value(field.type, params[name], (*path, name)))
@@ -179,42 +229,49 @@ def _check_value(annotation: Any, value: Any, path: Path) -> list[ParamProblem]:
             for step in _steps(inner[1]):
                 path = (*path, step)
                 value = value[step]
-        return [ParamProblem(path, *_in_words(text, annotation, value))]
+        return [ParamProblem(path, *_in_words(text, annotation, value, str(path[-1])))]
     return []
 
 
-def _in_words(text: str, annotation: Any, value: Any) -> tuple[str, str]:
-    choices = [
-        choice
-        for part in options(annotation)
-        if get_origin(part) is Literal
-        for choice in get_args(part)
-    ]
+def _in_words(text: str, annotation: Any, value: Any, field: str) -> tuple[str, str]:
+    choices = _choices(annotation)
     was = shown(value)
     listed = ", ".join(str(choice) for choice in choices)
+    near = rewritten(value, choices.__contains__) or did_you_mean(value, map(str, choices))
     if choices and any(part is float for part in options(annotation)):
         # A number that is out of range is told by its range.
         if text.startswith("Invalid enum value"):
-            return f"must be a number or {listed}, was {was}", did_you_mean(value, choices)
+            return f"must be a number or {listed}, was {was}", near
     elif choices:
-        return f"must be one of {listed}, was {was}", did_you_mean(value, map(str, choices))
-    alike = _examples(annotation)
+        return f"must be one of {listed}, was {was}", near
+    alike = next((list(map(str, m.examples)) for m in metas(annotation) if m.examples), [])
     if "matching regex" in text and alike:
         return f"must look like {', '.join(alike)}, was {was}", did_you_mean(value, alike)
+    pattern = next((meta.pattern for meta in metas(annotation) if meta.pattern), None)
+    if pattern is not None and "`str" in text:
+        return form_words(pattern, value)
+    most = next((meta.le for meta in metas(annotation) if meta.le is not None), None)
+    numeric = any(part in (int, float) for part in options(annotation))
+    remedy = number_meant(value, field, fraction=most == 1) if numeric else ""
     text = text.split(", got ")[0]
     text = re.sub(r"`([^`]*)`", lambda match: _types_in_words(match[1]), text)
-    return f"{text[:1].lower()}{text[1:]}, was {was}", ""
+    return f"{text[:1].lower()}{text[1:]}, was {was}" + (remedy and f"; {remedy}"), ""
 
 
-def _examples(annotation: Any) -> list[str]:
+def metas(annotation: Any) -> list[msgspec.Meta]:
+    """Return the ranges, patterns and examples of a type, the outermost first."""
     origin = get_origin(annotation)
     if origin is Annotated:
         first, *more = get_args(annotation)
-        own = [str(e) for meta in more for e in getattr(meta, "examples", None) or ()]
-        return own or _examples(first)
+        return [*(meta for meta in more if isinstance(meta, msgspec.Meta)), *metas(first)]
     if origin in (Union, UnionType):
-        return [example for part in get_args(annotation) for example in _examples(part)]
+        return [meta for part in get_args(annotation) for meta in metas(part)]
     return []
+
+
+def _choices(annotation: Any) -> list[Any]:
+    parts = (part for part in options(annotation) if get_origin(part) is Literal)
+    return [choice for part in parts for choice in get_args(part)]
 
 
 def _types_in_words(types: str) -> str:

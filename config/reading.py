@@ -24,6 +24,7 @@ from pydantic import BaseModel
 
 from config.durations import show
 from config.errors import Problem
+from config.meant import yaml_remedy
 
 Scalar = str | int | float | bool | None
 Path = tuple[str | int, ...]
@@ -206,7 +207,9 @@ def read_text(text: str, name: str, problems: list[Problem]) -> Tree | None:
         mark = error.problem_mark or error.context_mark
         line, col = (mark.line + 1, mark.column + 1) if mark else (0, 0)
         what = ", ".join(part for part in (error.context, error.problem) if part)
-        problems.append(Problem(name, line, col, "", f"YAML syntax: {what}"))
+        at, remedy = yaml_remedy(text, line, what)
+        message = remedy or f"YAML syntax: {what}"
+        problems.append(Problem(name, at, col if at == line else 1, "", message))
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         problems.append(Problem(name, line, 1, "", f"YAML syntax: {error.reason}"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from functools import cache
@@ -11,7 +12,8 @@ from typing import Any
 from config.components import AddressError, resolve
 from config.documents import Component, Node, Setup, StrategyComponent, Universe
 from config.errors import Problem, did_you_mean
-from config.params import build_params, check_params
+from config.meant import INSTRUMENT, instrument_meant
+from config.params import sound_instance
 from config.reading import Path, key_problem
 from config.resolved import Resolved
 
@@ -56,29 +58,44 @@ def ownership_problems(resolved: Resolved, ids: Sequence[str] | None = None) -> 
     return problems
 
 
-def unknown_instruments(resolved: Resolved, ids: Sequence[str]) -> list[Problem]:
-    """Return a Problem for each id or pattern of the document that matches none of the ids."""
+def unknown_instruments(resolved: Resolved, ids: Sequence[str] | None) -> list[Problem]:
+    """Return a Problem for each id or pattern of the document that matches none of the ids.
+
+    Without ``ids``, for each that no instrument could match.
+    """
     setup: Setup = resolved.document
-    places: list[tuple[tuple[str | int, ...], str]] = [
-        (("universe", "instruments", index), pattern)
-        for index, pattern in enumerate(setup.universe.instruments)
+    universe = setup.universe
+    places: list[tuple[Path, str]] = [
+        *(
+            (("universe", "instruments", index), one)
+            for index, one in enumerate(universe.instruments)
+        ),
+        # The advice for nodes: it stands where there may be no spot.
+        *(
+            (("universe", "exclude", i), one)
+            for i, one in enumerate(universe.exclude)
+            if one != SPOT
+        ),
     ]
     for key, component in setup.strategies.items():
         for index, pattern in enumerate(component.instruments or ()):
             places.append((("strategies", key, "instruments", index), pattern))
+        for path, pattern in _named(component, setup):
+            places.append((("strategies", key, "params", *path), pattern))
     report = getattr(setup, "report", None)
     if report is not None and resolved.origin(("report", "benchmark")).line:
         places.append((("report", "benchmark"), report.benchmark))
     problems = [
         resolved.problem(
             path,
-            f"no instrument of the catalog {'is' if is_literal(pattern) else 'matches'} {pattern}",
-            did_you_mean(pattern, ids) if is_literal(pattern) else "",
+            f"no instrument{'' if ids is None else ' of the catalog'} "
+            f"{'is' if is_literal(pattern) else 'matches'} {pattern}",
+            _meant(pattern, ids),
         )
         for path, pattern in places
-        if not any(fnmatchcase(name, pattern) for name in ids)
+        if not _exists(pattern, ids)
     ]
-    if not problems:
+    if ids is not None and not problems:
         problems.extend(
             resolved.problem(
                 ("strategies", key), "has no instrument left: nothing matches all its patterns"
@@ -87,6 +104,20 @@ def unknown_instruments(resolved: Resolved, ids: Sequence[str]) -> list[Problem]
             if component.enabled and not select(ids, setup.universe, component)
         )
     return problems
+
+
+def _exists(pattern: str, ids: Sequence[str] | None) -> bool:
+    if ids is not None:
+        return any(fnmatchcase(name, pattern) for name in ids)
+    if is_literal(pattern):
+        return re.match(INSTRUMENT, pattern) is not None
+    return any(intersect([pattern, product]) for product in ("*-LINEAR.BYBIT", SPOT))
+
+
+def _meant(pattern: str, ids: Sequence[str] | None) -> str:
+    near = did_you_mean(pattern, ids or ()) if is_literal(pattern) else ""
+    by_form = instrument_meant(pattern)
+    return instrument_meant(pattern, ids) or near or (by_form if by_form != pattern else "")
 
 
 NO_SPOT = (
@@ -182,11 +213,9 @@ def _named(component: Component, setup: Setup) -> Iterator[tuple[Path, str]]:
         found: Any = resolve(component.use, setup.allow)
     except AddressError:
         return
-    if not hasattr(found.Config, "instruments_named") or check_params(
-        found.Config, component.params
-    ):
-        return
-    yield from found.Config(**build_params(found, component.params)).instruments_named()
+    if hasattr(found.Config, "instruments_named"):
+        sound = sound_instance(found.Config, component.params)
+        yield from () if sound is None else sound.instruments_named()
 
 
 def _not_traded(name: str, setup: Setup, ids: Sequence[str] | None) -> tuple[str, str] | None:
@@ -196,12 +225,12 @@ def _not_traded(name: str, setup: Setup, ids: Sequence[str] | None) -> tuple[str
     if is_literal(name):
         if select([name], universe) and (ids is None or name in ids):
             return None
-        return f"{name} is not in the universe", did_you_mean(name, traded)
+        return f"{name} is not in the universe", _meant(name, traded)
     if any(fnmatchcase(one, name) for one in traded):
         return None
     if ids is None and any(intersect([name, pattern]) for pattern in universe.instruments):
         return None
-    return f"no instrument of the universe matches {name}", ""
+    return f"no instrument of the universe matches {name}", instrument_meant(name, traded)
 
 
 _LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-")

@@ -11,7 +11,7 @@ from config.errors import DocumentErrors, Problem, in_order
 from config.idle_guards import idle_guards
 from config.load import examine
 from config.resolved import Resolved
-from config.universe import guard_problems, ownership_problems, spot_problems
+from config.universe import guard_problems, ownership_problems, spot_problems, unknown_instruments
 
 Check = Callable[[Resolved], Iterable[Problem]]
 InstrumentSource = Callable[[Resolved], Sequence[str] | None]
@@ -58,8 +58,13 @@ def validate_with_files(
         return problems, [], []
     document, unchecked = resolved.document, list[str]()
     idle = idle_guards(document) if isinstance(document, Setup) else {}
-    if isinstance(document, Node) and document.catalog is None:
-        unchecked.append("whether the universe's instruments exist: the node names no catalog")
+    if isinstance(document, Setup) and getattr(document, "catalog", None) is None:
+        unchecked.append(
+            f"whether the universe's instruments exist: the {document.kind} names no catalog"
+        )
+    if isinstance(document, Node) and document.environment == "mainnet" != document.confirm:
+        text = "mainnet is real money: it needs `confirm: mainnet` in the document"
+        problems.append(resolved.problem(("environment",), text))
     for key, folder in _named_catalogs(document):
         # The file that every catalog has.
         if not Path(folder, "CURRENT").is_file():
@@ -108,6 +113,8 @@ def _examine(path: str | Path, overrides: Iterable[str]) -> tuple[Resolved | Non
     if resolved is not None:
         if isinstance(resolved.document, Setup):
             ids = _instruments(resolved)
+            if ids is None:
+                problems.extend(unknown_instruments(resolved, None))
             problems.extend(ownership_problems(resolved, ids))
             problems.extend(spot_problems(resolved, ids))
             problems.extend(guard_problems(resolved, ids))

@@ -43,6 +43,21 @@ def test_json_goes_to_stdout_alone_and_matches_the_summary(
     assert json.loads(done.out) == json.loads((out / "summary.json").read_text())
 
 
+def test_an_older_result_is_replaced_only_when_asked(
+    run_command: RunCommand, write_run: WriteRun, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    words = ("backtest", str(write_run()), "--out", str(out), "--no-guard-costs")
+    assert run_command(*words).code == 0
+    before = (out / "summary.json").read_bytes()
+    refused = run_command(*words)
+    assert refused.code == 2
+    assert refused.err.strip() == f"{out}: holds a result already; --overwrite replaces it"
+    assert (out / "summary.json").read_bytes() == before
+    assert run_command(*words, "--overwrite").code == 0
+    assert (out / "summary.json").read_bytes() != before
+
+
 def test_a_wrong_document_exits_2_before_any_engine_starts(
     run_command: RunCommand, write_run: WriteRun, tmp_path: Path
 ) -> None:

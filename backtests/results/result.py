@@ -200,8 +200,10 @@ def write(
     return read(out_dir)
 
 
-def claim(out_dir: Path) -> None:
+def claim(out_dir: Path, overwrite: bool = True) -> None:
     """Check, before any work, that a result may be written there.
+
+    Without `overwrite`, an older result is refused too.
 
     Raises
     ------
@@ -218,6 +220,8 @@ def claim(out_dir: Path) -> None:
             f"{out_dir}: the folder holds other files than a result; give one that does not exist "
             "yet, or an older result to replace"
         )
+    if any(out_dir.iterdir()) and not overwrite:
+        raise InputError(f"{out_dir}: holds a result already; --overwrite replaces it")
 
 
 def _try_to_write_in(folder: Path, out_dir: Path) -> None:

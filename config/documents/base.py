@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from config.durations import Moment, nanoseconds
+from config.meant import GLOB, INSTRUMENT
 
 
 class Part(BaseModel):
@@ -55,10 +56,10 @@ Flag = Annotated[bool, Field(strict=True)]
 Whole = Annotated[int, Field(strict=True)]
 """A whole number, not a string of digits."""
 
-Glob = Annotated[str, Field(pattern=r"^[A-Z0-9*?\[\]!.-]+$")]
+Glob = Annotated[str, Field(pattern=GLOB)]
 """An id such as ``BTCUSDT-LINEAR.BYBIT``, or a pattern of ids with ``*``, ``?`` and ``[…]``."""
 
-InstrumentName = Annotated[str, Field(pattern=r"^[A-Z0-9]+-(LINEAR|SPOT)\.BYBIT$")]
+InstrumentName = Annotated[str, Field(pattern=INSTRUMENT)]
 """One instrument id."""
 
 ComponentKey = Annotated[str, Field(pattern=r"^[a-z0-9]{1,8}$")]

@@ -52,7 +52,7 @@ class Venue(Part):
     path: Literal["pessimistic", "adaptive", "open_high_low_close"] = "pessimistic"
     """How the price moves inside a candle for resting orders (with ``fills: next_open``): against
     the position first, to the extreme nearer the open first, or to the high first."""
-    execution_interval: Literal["auto"] | Interval = "auto"
+    execution_interval: Literal["auto", Interval] = "auto"
     """Candles that orders fill on; ``auto`` takes the finest in the catalog."""
     funding: Flag = True
     """Whether funding is settled."""

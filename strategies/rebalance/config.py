@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from msgspec import Meta
 
-from config.durations import CLOCK, DURATION, INTERVALS, duration_ns, offset_ns
+from config.durations import CLOCK, DURATION, Interval, duration_ns, offset_ns
 from strategies.desk_config import DeskStrategyConfig
 from strategies.sizing import Side, Weighting
 from strategies.sizing.rounding import Minimum
@@ -24,7 +24,7 @@ class PanelRebalancerConfig(
 ):
     """Parameters of a strategy that ranks a universe on a schedule and rebalances to weights."""
 
-    interval: Annotated[str, Meta(description="Candles that are ranked: 1m … 12h, 1d.")] = "1d"
+    interval: Annotated[Interval, Meta(description="Candles that are ranked.")] = "1d"
     every: Annotated[
         str, Meta(pattern=DURATION, description="Time between rebalances, such as 5m, 8h, 1d, 7d.")
     ] = "1d"
@@ -101,7 +101,7 @@ class PanelRebalancerConfig(
         ),
     ] = 10.0
     exclude: Annotated[
-        tuple[str, ...], Meta(description="Instrument ids that are never traded.")
+        tuple[str, ...], Meta(description="Ids or patterns of ids that are never traded.")
     ] = ()
     top_n: (
         Annotated[int, Meta(ge=2, description="Keep only the N with the most turnover; null: all.")]
@@ -127,13 +127,15 @@ class PanelRebalancerConfig(
     def check(self) -> list[tuple[str, str]]:
         """Return (field, message) for each parameter that does not go with the others."""
         problems = super().check()
-        if self.interval not in INTERVALS:
-            problems.append(("interval", f"expected one of {', '.join(INTERVALS)}"))
         if offset_ns(self.at) >= duration_ns(self.every):
             problems.append(("at", f"must be below every, which is {self.every}"))
         if self.side == "long_short" and self.fraction > 0.5:
             problems.append(("fraction", "must be at most 0.5 when both sides are held"))
         return problems
+
+    def instruments_named(self) -> list[tuple[tuple[str | int, ...], str]]:
+        """Return (path below ``params``, id or pattern) for `perpdesk validate` to look for."""
+        return [(("exclude", index), name) for index, name in enumerate(self.exclude)]
 
 
 class PanelRebalancer:

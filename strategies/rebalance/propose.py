@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,7 +101,10 @@ def propose(
     spread = None
     if rules.weighting == "inverse_volatility":
         spread = volatility(window.close, rules.volatility_lookback)
-    excluded = np.array([name in rules.exclude for name in listings.ids], dtype=np.bool_)
+    excluded = np.array(
+        [any(fnmatchcase(name, pattern) for pattern in rules.exclude) for name in listings.ids],
+        dtype=np.bool_,
+    )
     standings = standing(
         close=price,
         excluded=excluded,

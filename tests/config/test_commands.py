@@ -24,7 +24,10 @@ run = CliRunner()
 def test_validate_says_well_of_what_is_well():
     result = run.invoke(app, ["validate", "config/setups/xs_reversal.yaml"])
     assert result.exit_code == 0
-    assert result.stdout == "config/setups/xs_reversal.yaml: well\n"
+    assert result.stdout == (
+        "config/setups/xs_reversal.yaml: well\nconfig/setups/xs_reversal.yaml: not checked: "
+        "whether the universe's instruments exist: the setup names no catalog\n"
+    )
 
 
 def test_validate_names_what_it_could_not_check():

@@ -76,7 +76,7 @@ def test_every_wrong_parameter_is_named_at_once():
         ("fast", "expected a whole number >= 1, was 0", ""),
         ("slow", "expected a whole number, was 'many'", ""),
         ("mode", "must be one of calm, wild, was 'wlid'", "wild"),
-        ("names.1", "expected text matching regex '^[A-Z]+$', was 'b'", ""),
+        ("names.1", "must be text matching ^[A-Z]+$, was 'b'", "B"),
         ("band.hihg", "unknown parameter", "high"),
         ("band.low", "expected a number >= 0.0, was -1", ""),
     ]

@@ -66,7 +66,7 @@ def test_every_value_knows_its_place():
     ("text", "expected"),
     [
         ("a: 1\na: 2", "x.yaml:2:1: a: duplicate key; it stands already in line 1"),
-        ("a:\n\tb: 1", "x.yaml:2:1: YAML syntax: while scanning for the next token, found"),
+        ("a:\n\tb: 1", "x.yaml:2:1: tabs can't indent YAML: use spaces"),
         ("", "x.yaml:1:1: is empty"),
         ("a: !!python/object:os.system x", "x.yaml:1:4: a: the tag tag:yaml.org,2002:python"),
         ("a: &x [*x]", "x.yaml:1:4: a: an alias holds itself"),
@@ -76,7 +76,7 @@ def test_every_value_knows_its_place():
         ("? [a]\n: 1", "x.yaml:1:3: a key must be a word"),
         ("a: 1\n---\nb: 2", "x.yaml:2:1: YAML syntax: expected a single document"),
         ("a: \x00", "x.yaml:1:1: YAML syntax: special characters are not allowed"),
-        ("a: *nobody", "x.yaml:1:4: YAML syntax: found undefined alias"),
+        ("a: *nobody", "x.yaml:1:4: text that begins with one of * @"),
     ],
 )
 def test_bad_yaml_is_named_with_its_place(text, expected):

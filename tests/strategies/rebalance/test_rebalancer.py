@@ -214,7 +214,6 @@ def test_only_the_builders_fields_are_closed_to_the_document():
 @pytest.mark.parametrize(
     ("params", "fields"),
     [
-        ({"interval": "7m"}, ["interval"]),
         ({"every": "1h", "at": "01:00"}, ["at"]),
         ({"fraction": 0.6}, ["fraction"]),
         ({}, []),
