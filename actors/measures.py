@@ -162,6 +162,46 @@ def rolling_sharpe(period_returns: ArrayLike, window: int, periods: float = YEAR
     return result
 
 
+def rolling_volatility(
+    period_returns: ArrayLike, window: int, periods: float = YEAR_DAYS
+) -> Floats:
+    """Return the annualised volatility of the last ``window`` returns, as `rolling_sharpe`."""
+    views = _sliding(period_returns, window)
+    return _later(views.std(axis=1, ddof=1) * np.sqrt(periods), np.size(period_returns))
+
+
+def rolling_beta(period_returns: ArrayLike, benchmark: ArrayLike, window: int) -> Floats:
+    """Return the covariance with the benchmark over its variance, in the last ``window`` returns.
+
+    It is NaN before there are enough, and where the benchmark did not move.
+    """
+    ours, theirs = _sliding(period_returns, window), _sliding(benchmark, window)
+    theirs = theirs - theirs.mean(axis=1, keepdims=True)
+    variance = (theirs**2).sum(axis=1)
+    moved = variance > 0
+    shared = (ours * theirs).sum(axis=1)
+    beta = np.where(moved, shared / np.where(moved, variance, 1.0), np.nan)
+    return _later(beta, np.size(period_returns))
+
+
+def value_at_risk(period_returns: ArrayLike, level: float) -> float:
+    """Return the loss that the share ``1 - level`` of the returns reaches or exceeds.
+
+    Historical: minus the ``1 - level`` quantile, between two returns linear. A positive fraction is
+    a loss. NaN with fewer than ``1 / (1 - level)`` returns, of which none is in the tail.
+    """
+    known = _known(period_returns)
+    if len(known) * (1 - level) < 1 - 1e-9:
+        return float("nan")
+    return float(-np.quantile(known, 1 - level))
+
+
+def expected_shortfall(period_returns: ArrayLike, level: float) -> float:
+    """Return the mean loss (CVaR) of the returns at or beyond the `value_at_risk`."""
+    known, limit = _known(period_returns), value_at_risk(period_returns, level)
+    return float("nan") if np.isnan(limit) else float(-known[known <= -limit].mean())
+
+
 def monthly_returns(ends: Integers, values: Floats) -> dict[tuple[int, int], float]:
     """Return the compounded return by calendar month (year, month; UTC), in the order of time.
 
@@ -269,6 +309,18 @@ def turnover(traded: float, average_equity: float, days: float) -> float:
     if not (average_equity > 0 and days > 0):
         return float("nan")
     return traded / average_equity * YEAR_DAYS / days
+
+
+def _sliding(values: ArrayLike, window: int) -> Floats:
+    """Return each stretch of ``window`` values, shape (n - window + 1, window)."""
+    known = np.asarray(values, dtype=np.float64)
+    if len(known) < window:
+        return np.empty((0, window))
+    return np.lib.stride_tricks.sliding_window_view(known, window)
+
+
+def _later(values: Floats, length: int) -> Floats:
+    return np.concatenate((np.full(length - len(values), np.nan), values))
 
 
 def _known(values: ArrayLike) -> Floats:

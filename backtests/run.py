@@ -149,7 +149,7 @@ def run(
             refusals = Refusals()
             if guards:
                 desk.gate.observers.append(refusals)
-            recorder = RunRecorder(desk, market, prepared.start)
+            recorder = RunRecorder(desk, market, prepared.start, prepared.end)
             benchmarks = Benchmarks(market, document.report.benchmark, prepared.start, opening)
             events = 0
             for part in slices if slices is not None else prepared.feed.slices():

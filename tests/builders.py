@@ -72,6 +72,11 @@ def order_of(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def price_of(row: dict[str, Any]) -> dict[str, Any]:
+    prices = dict.fromkeys(("close", "low", "high"), float(row["price"]))
+    return {"ts": row["ts"], "instrument": row["instrument"], **prices}
+
+
 def small_record(**changes: Any) -> RunRecord:
     """Return a run of four days and two trades whose every figure is done by hand.
 
@@ -166,6 +171,7 @@ def tables_of(fills: Rows, trips: Rows, funding: Rows, equity: pa.Table) -> dict
         "decisions": table("decisions", []),
         "funding": table("funding", funding),
         "verdicts": table("verdicts", []),
+        "prices": table("prices", map(price_of, fills)),
     }
 
 

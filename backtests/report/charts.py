@@ -25,10 +25,11 @@ from backtests.results.figures import column, money
 
 
 class Drawings:
-    """Charts of a page, drawn by `page.js`."""
+    """Charts of a page, and data of what it draws on demand, for `page.js`."""
 
     def __init__(self) -> None:
         self.specs: list[dict[str, Any]] = []
+        self.tables: dict[str, Any] = {}
 
     def place(self, chart: Chart) -> str:
         """Return the element that the chart will be drawn in."""
@@ -123,6 +124,40 @@ def rolling_sharpe(report: ReportData) -> tuple[Chart, int] | None:
     if aim is not None:
         layout["shapes"] = [_level(aim)]
     return Chart("rolling", 260, [drawn | {"hovertemplate": "%{y:.2f}"}], layout), window
+
+
+def rolling_risk(report: ReportData, window: int) -> list[Chart]:
+    """Volatility, and beta to each benchmark, of the last `window` days at each day."""
+    lines = report.curves
+    volatile = measures.rolling_volatility(lines.day_returns, window)
+    drawn = line("Volatility", lines.day_ends[1:], volatile, "@accent", 1.6)
+    layout: dict[str, Any] = {
+        "xaxis": _window(report),
+        "yaxis": {"tickformat": ".2~%", "rangemode": "tozero"},
+        "hovermode": "x",
+        "showlegend": False,
+    }
+    charts = [Chart("volatility", 220, [drawn | {"hovertemplate": "%{y:.1%}"}], layout)]
+    betas = [
+        line(
+            f"To {BENCHMARK_NAMES[name]}",
+            lines.day_ends[1:],
+            measures.rolling_beta(lines.day_returns, measures.returns(values), window),
+            f"@{name}",
+            1.6,
+        )
+        | {"hovertemplate": "%{y:.2f}"}
+        for name, values in report.benchmarks.items()
+    ]
+    if betas:
+        layout = {
+            "xaxis": _window(report),
+            "yaxis": {"zeroline": True},
+            "hovermode": "x unified",
+            "showlegend": True,
+        }
+        charts.append(Chart("beta", 240, betas, layout))
+    return charts
 
 
 def exposure(report: ReportData) -> Chart:

@@ -26,7 +26,13 @@ from backtests.report.formats import (
     text,
     value,
 )
-from backtests.report.report_data import ReportData, VerdictSpan, stood_for, tripped
+from backtests.report.report_data import (
+    ReportData,
+    VerdictSpan,
+    closing_fills,
+    stood_for,
+    tripped,
+)
 from backtests.report.verdict_lanes import STRICTNESS, scope_of, when
 from backtests.results.figures import column
 from backtests.results.refusals import held_back
@@ -109,17 +115,9 @@ def _exit_sent(orders: pa.Table, fills: pa.Table, positions: pa.Table) -> Intege
             strict=True,
         )
     )
-    names = ("strategy", "instrument", "ts", "client_order_id", "kind")
-    exits: dict[tuple[str, str, int], int] = {}
-    for *where, order_id, kind in zip(
-        *(fills.column(name).to_pylist() for name in names), strict=True
-    ):
-        exits[tuple(where)] = made.get(order_id, -1) if kind == "order" else -1
-    keys = zip(
-        *(positions.column(name).to_pylist() for name in ("strategy", "instrument", "ts_closed")),
-        strict=True,
-    )
-    return np.array([exits.get(key, -1) for key in keys], dtype=np.int64)
+    exits = closing_fills(positions, fills)
+    sent = [made.get(order, -1) if kind == "order" else -1 for order, kind in exits]
+    return np.array(sent, dtype=np.int64)
 
 
 SHOWN = 40

@@ -65,8 +65,136 @@
         displaylogo: false, displayModeBar: false,
       });
     }
+    drawPrices();
     document.documentElement.dataset.drawn = specs.length;
   }
+
+  const tables = JSON.parse(document.getElementById("tables").textContent);
+  const at = (id) => document.getElementById(id);
+  const trades = tables.trades;
+  const cell = (key, row) =>
+    trades[key].names ? trades[key].names[trades[key].index[row]] : trades[key][row];
+  const minute = (seconds) =>
+    seconds === null ? "" : new Date(seconds * 1000).toISOString().slice(0, 16).replace("T", " ");
+
+  // A price chart with the symbol's entries and exits; `span` is [from, to] in seconds.
+  function drawPrices(span) {
+    const name = at("price-symbol") && at("price-symbol").value;
+    if (!name) return;
+    const { close, low, high } = tables.prices.symbols[name];
+    const x = tables.prices.ts.map((s) => minute(s));
+    const curve = (y, more) => ({
+      type: "scatter", mode: "lines", x, y, connectgaps: false, line: { width: 0 },
+      hoverinfo: "skip", showlegend: false, ...more,
+    });
+    const data = [
+      curve(low), curve(high, { fill: "tonexty", fillcolor: "@accent/0.15" }),
+      curve(close, { name, line: { width: 1.3, color: "@accent" }, hoverinfo: "x+y" }),
+    ];
+    const rows = [...trades.opened.keys()].filter((row) => cell("symbol", row) === name);
+    const marks = (wanted, symbol, color, time, price, title) => {
+      const mine = rows.filter((row) => wanted(row) && trades[time][row] !== null);
+      if (!mine.length) return;
+      data.push({
+        type: "scatter", mode: "markers", name: title, x: mine.map((row) => minute(trades[time][row])),
+        y: mine.map((row) => trades[price][row]), marker: { symbol, color, size: 8 },
+        text: mine.map((row) => `${cell("side", row)} ${trades.quantity[row]}, net ` +
+          `${trades.net[row].toFixed(2)}<br>${cell("reason", row).replace(/</g, "&lt;")}`),
+        hovertemplate: "%{x}<br>%{y}<br>%{text}<extra></extra>",
+      });
+    };
+    for (const [won, color] of [[true, "@good"], [false, "@bad"]]) {
+      const mine = rows.filter((row) => trades.net[row] > 0 === won && trades.exit[row] !== null);
+      data.push(curve(mine.flatMap((row) => [trades.entry[row], trades.exit[row], null]), {
+        x: mine.flatMap((row) => [minute(trades.opened[row]), minute(trades.closed[row]), null]),
+        line: { width: 1.2, color },
+      }));
+    }
+    const side = (word) => (row) => cell("side", row) === word;
+    marks(side("Long"), "triangle-up", "@good", "opened", "entry", "Long");
+    marks(side("Short"), "triangle-down", "@bad", "opened", "entry", "Short");
+    marks(() => true, "x-thin-open", "@ink", "closed", "exit", "Exit");
+    const chart = at("price-chart");
+    chart.style.height = "420px";
+    const range = span ? { range: span.map(minute) } : {};
+    Plotly.react(chart, data.map((trace) => ({
+      ...themed(trace), x: trace.x, y: trace.y, text: trace.text,
+    })), layout({ xaxis: range, yaxis: {}, hovermode: "closest" }), {
+      displaylogo: false, displayModeBar: false,
+    });
+  }
+
+  function listTrades() {
+    const rows = [...trades.opened.keys()];
+    const searched = rows.map((row) => [
+      ...["symbol", "side", "strategy", "reason"].map((key) => cell(key, row)),
+      trades.net[row] > 0 ? "win" : "loss", trades.closed[row] === null ? "open" : "closed",
+      minute(trades.opened[row]), minute(trades.closed[row]),
+    ].join(" ").toLowerCase());
+    const body = at("trade-list").tBodies[0];
+    const heads = [...document.querySelectorAll("[data-sort]")];
+    const keys = heads.map((head) => head.dataset.sort);
+    let shown = 25, order = "opened", down = 1, found = rows;
+    const format = (key, value) => value === null ? "–"
+      : key === "opened" || key === "closed" ? minute(value)
+      : ["gross", "fees", "funding", "net"].includes(key) ? value.toFixed(2).replace("-", "−") : value;
+    const show = () => {
+      const words = at("trade-filter").value.toLowerCase().split(/\s+/).filter(Boolean);
+      found = rows.filter((row) => words.every((word) => searched[row].includes(word)));
+      found.sort((a, b) => {
+        const [one, other] = [cell(order, a), cell(order, b)];
+        return one === other ? a - b : (one === null || one < other ? -1 : 1) * down;
+      });
+      const net = found.reduce((sum, row) => sum + trades.net[row], 0);
+      at("trade-count").textContent =
+        `${found.length.toLocaleString("en")} of ${rows.length.toLocaleString("en")} trades, net ` +
+        net.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+      body.replaceChildren(...found.slice(0, shown).map((row) => {
+        const line = document.createElement("tr");
+        for (const key of keys) {
+          const value = cell(key, row), box = line.insertCell();
+          box.className = trades[key].names ? "" : key !== "net" || !value ? "n" : value > 0 ? "n good" : "n bad";
+          box.textContent = format(key, value);
+          if (key === "symbol" && tables.prices) {
+            box.innerHTML = `<a role="button">${box.innerHTML}</a>`;
+            box.firstChild.onclick = () => {
+              const from = trades.opened[row], to = trades.closed[row] ?? tables.prices.ts.at(-1);
+              at("price-symbol").value = value;
+              drawPrices([from - 5 * (to - from), to + 5 * (to - from)]);
+              at("prices").scrollIntoView();
+            };
+          }
+        }
+        return line;
+      }));
+      at("trade-more").hidden = found.length <= shown;
+    };
+    at("trade-filter").oninput = () => { shown = 25; show(); };
+    at("trade-more").onclick = () => { shown += 200; show(); };
+    for (const head of heads) {
+      head.onclick = () => {
+        down = order === head.dataset.sort ? -down : 1;
+        order = head.dataset.sort;
+        show();
+      };
+    }
+    at("trade-csv").onclick = () => {
+      const quoted = (value) =>
+        typeof value === "string" && /[",\n]/.test(value) ? `"${value.replace(/"/g, '""')}"` : value;
+      const lines = found.map((row) => keys.map((key) => {
+        const value = cell(key, row);
+        return key === "opened" || key === "closed" ? minute(value) : value === null ? "" : quoted(value);
+      }).join(","));
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(new Blob([[keys.join(","), ...lines, ""].join("\n")]));
+      link.download = "trades.csv";
+      link.click();
+    };
+    show();
+  }
+
+  if (trades) listTrades();
+  if (tables.prices) at("price-symbol").onchange = () => drawPrices();
 
   for (const button of document.querySelectorAll("[data-log]")) {
     button.addEventListener("click", () => {

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from plotly.offline import get_plotlyjs
 
-from backtests.report import guards, sections, trading
+from backtests.report import guards, sections, trade_list, trading
 from backtests.report import provenance as origin
 from backtests.report.charts import Drawings
 from backtests.report.formats import date, number, text
@@ -29,8 +29,9 @@ SECTIONS: tuple[tuple[str, str, str, Section], ...] = (
     ("targets", "Targets", "Targets", sections.targets),
     ("equity", "Equity", "Equity and drawdown", sections.equity),
     ("months", "Months", "Months", sections.months),
-    ("rolling", "Sharpe", "Rolling Sharpe", sections.rolling),
+    ("rolling", "Rolling", "Rolling Sharpe, volatility and beta", sections.rolling),
     ("drawdowns", "Drawdowns", "Deepest drawdowns", sections.drawdowns),
+    ("risk", "VaR", "Value at risk", sections.tail_risk),
     ("guards", "Guards", "What the guards did", guards.guards),
     ("stress", "Stress", "Stress", sections.stress),
     ("exposure", "Exposure", "Exposure and turnover", sections.exposure),
@@ -38,6 +39,9 @@ SECTIONS: tuple[tuple[str, str, str, Section], ...] = (
     ("symbols", "Symbols", "Profit by symbol", trading.by_symbol),
     ("sides", "Sides", "Profit by side", trading.by_side),
     ("trades", "Trades", "Trades", trading.distribution),
+    ("exits", "Exits", "Exit reasons", trading.by_exit),
+    ("list", "List", "All trades", trade_list.trade_list),
+    ("prices", "Prices", "Prices with entries and exits", trade_list.price_charts),
     ("fills", "Fills", "How fills were made", lambda report, _: origin.how_filled(report)),
     ("data", "Data", "Data", lambda report, _: origin.provenance(report)),
     ("parameters", "Parameters", "Parameters", lambda report, _: origin.parameters(report)),
@@ -80,8 +84,6 @@ def page(
         for key, _, heading, html in written
     )
     menu = "".join(f'<a href="#{key}">{word}</a>' for key, word, _, _ in written)
-    # "</" would end the script element in the middle of a string.
-    specs = json.dumps(drawings.specs, allow_nan=False, separators=(",", ":")).replace("</", "<\\/")
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -99,7 +101,8 @@ def page(
 <nav>{menu}</nav>
 <main>{body}</main>
 <footer>{footer}</footer>
-<script type="application/json" id="charts">{specs}</script>
+<script type="application/json" id="charts">{_json(drawings.specs)}</script>
+<script type="application/json" id="tables">{_json(drawings.tables)}</script>
 <script>{get_plotlyjs()}</script>
 <script>{_asset("page.js")}</script>
 </body>
@@ -132,6 +135,11 @@ def _footer(report: ReportData) -> str:
         f"{text(summary['engine_version'])} · run in {number(summary['elapsed_s'], 1)} s · "
         f"document {text(summary['config_hash'][:12])} · data {text(summary['data_hash'][:12])}"
     )
+
+
+def _json(value: object) -> str:
+    # "</" would end the script element in the middle of a string.
+    return json.dumps(value, allow_nan=False, separators=(",", ":")).replace("</", "<\\/")
 
 
 def _asset(name: str) -> str:

@@ -5,8 +5,9 @@ A verdict stands until the guard's next one on the same scope, or until the run'
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from itertools import pairwise
 from operator import attrgetter
 from typing import Any
@@ -147,9 +148,13 @@ class ClosedTrades:
     held: Floats
 
 
-def shares(positions: pa.Table, by: str) -> list[Share]:
-    """Return the shares by ``instrument``, ``side`` or ``strategy``, the most profitable first."""
-    names = column(positions, by).astype(str) if len(positions) else np.array([], dtype=str)
+def shares(positions: pa.Table, by: str | Sequence[str]) -> list[Share]:
+    """Return the shares, the most profitable first.
+
+    ``by`` is ``instrument``, ``side``, ``strategy``, or a name for each position.
+    """
+    given = positions.column(by).to_pylist() if isinstance(by, str) else by
+    names = np.array(given, dtype=str)
     parts = {part: money(positions, part) for part in ("gross", "fees", "funding", "net")}
     closed = ~column(positions, "open").astype(bool)
     found = []
@@ -176,6 +181,37 @@ def trades(positions: pa.Table) -> ClosedTrades:
     return ClosedTrades(net=net, change=net / entered, held=held.astype(np.float64))
 
 
+def closing_fills(positions: pa.Table, fills: pa.Table) -> list[tuple[str, str]]:
+    """Return order id and kind of the fill that closed each position; empty while it is open."""
+    where = ("strategy", "instrument", "ts")
+    keys = list(zip(*(fills.column(name).to_pylist() for name in where), strict=True))
+    columns = (fills.column(n).to_pylist() for n in ("side", "quantity", "client_order_id", "kind"))
+    held: dict[tuple[str, str], Decimal] = {}
+    closing: dict[tuple[str, str, int], tuple[str, str]] = {}
+    for (strategy, instrument, ts), side, quantity, order_id, kind in zip(
+        keys, *columns, strict=True
+    ):
+        before = held.get((strategy, instrument), Decimal(0))
+        after = before + Decimal(quantity) * {"BUY": 1, "SELL": -1}.get(side, 0)
+        held[strategy, instrument] = after
+        if before and before * after <= 0:
+            closing[strategy, instrument, ts] = order_id, kind
+    ends = (positions.column(n).to_pylist() for n in ("strategy", "instrument", "ts_closed"))
+    return [closing.get(key, ("", "")) for key in zip(*ends, strict=True)]
+
+
+def exit_reasons(positions: pa.Table, fills: pa.Table, orders: pa.Table) -> list[str]:
+    """Return why each position was closed: its last order's reason, or what forced it."""
+    names = ("client_order_id", "reason", "type")
+    sent = zip(*(orders.column(name).to_pylist() for name in names), strict=True)
+    reasons = {order: why or kind.lower().replace("_", " ") for order, why, kind in sent}
+    still = positions.column("open").to_pylist()
+    return [
+        "still open" if open_ else reasons.get(order, "") if kind == "order" else kind
+        for open_, (order, kind) in zip(still, closing_fills(positions, fills), strict=True)
+    ]
+
+
 BENCHMARK_NAMES = {"btc": "BTC", "equal_weight": "Equal weight"}
 
 
@@ -183,8 +219,8 @@ BENCHMARK_NAMES = {"btc": "BTC", "equal_weight": "Equal weight"}
 class ReportData:
     """Everything that the report's sections read from a result.
 
-    `guard_costs` is None when they were not computed. `benchmarks` are indices at
-    `curves.day_ends`, 1.0 at the start, by key of `BENCHMARK_NAMES`.
+    `guard_costs` is None when they were not computed, `prices` in results of older versions.
+    `benchmarks` are indices at `curves.day_ends`, 1.0 at the start, by key of `BENCHMARK_NAMES`.
     """
 
     result: Result
@@ -196,6 +232,7 @@ class ReportData:
     decisions: pa.Table
     verdict_spans: list[VerdictSpan]
     guard_costs: pa.Table | None
+    prices: pa.Table | None
     benchmarks: dict[str, Floats]
 
     @property
@@ -222,6 +259,7 @@ def read_report_data(result: Result) -> ReportData:
         if result.has("verdicts")
         else [],
         guard_costs=result.table("guard_costs") if result.has("guard_costs") else None,
+        prices=result.table("prices") if result.has("prices") else None,
         benchmarks=_benchmarks(result.table("benchmarks"), start, end),
     )
 

@@ -32,6 +32,9 @@ AIMS = {
 }
 """Measure to its name, and whether a higher value is better."""
 
+LEVELS = (0.95, 0.99)
+"""Levels of VaR and CVaR."""
+
 AS_PERCENT = {"max_drawdown", "win_rate", "cagr", "volatility"}
 
 STRESS_COLUMNS = {
@@ -130,16 +133,40 @@ def equity(report: ReportData, drawings: Drawings) -> str:
 
 
 def rolling(report: ReportData, drawings: Drawings) -> str:
-    """Sharpe over time."""
+    """Sharpe, volatility and beta over time."""
     found = charts.rolling_sharpe(report)
     if found is None:
-        return "<p>The window is too short: a rolling Sharpe needs at least 30 days.</p>"
+        return "<p>The window is too short: rolling figures need at least 30 days.</p>"
     chart, window = found
     aim = report.summary["targets"].get("sharpe")
-    dashed = "" if aim is None else f" Dashed: the target, {aim:g}."
-    return (
-        f'<p class="hint">Of the last {window} UTC days, annualised on 365.{dashed}</p>'
-        + drawings.place(chart)
+    dashed = "" if aim is None else f"Dashed: the target, {aim:g}."
+    volatility, *beta = charts.rolling_risk(report, window)
+    html = (
+        f'<p class="hint">Of the last {window} UTC days, annualised on 365.</p>'
+        f'<h3>Sharpe</h3><p class="hint">{dashed}</p>{drawings.place(chart)}'
+        f"<h3>Volatility</h3>{drawings.place(volatility)}"
+    )
+    return html + "".join(
+        '<h3>Beta</h3><p class="hint">Covariance of the daily returns with the benchmark\'s, over '
+        f"the benchmark's variance: 0 moves on its own.</p>{drawings.place(one)}"
+        for one in beta
+    )
+
+
+def tail_risk(report: ReportData, _: Drawings) -> str:
+    """VaR and CVaR of a day, with their formulas."""
+    daily, ending = report.curves.day_returns, report.summary["ending_equity"]
+    rows = []
+    for level in LEVELS:
+        found = measures.value_at_risk(daily, level), measures.expected_shortfall(daily, level)
+        cells = [[percent(loss, 2), number(loss * ending)] for loss in found]
+        rows.append([percent(level, 0), *cells[0], *cells[1]])
+    head = ["Level", "VaR", "VaR, USDT", "CVaR", "CVaR, USDT"]
+    return table(head, rows) + (
+        f'<p class="hint">Horizon: one UTC day. Historical, from {len(daily):,} daily returns: VaR '
+        "is minus the quantile at 1 − level (a loss that was reached on that share of the days), "
+        "CVaR the mean loss of those days. In USDT: times the ending equity. – : fewer days than "
+        "1 / (1 − level). Days to come may be worse than any of these.</p>"
     )
 
 

@@ -21,7 +21,14 @@ from backtests.report.formats import (
     text,
     tone,
 )
-from backtests.report.report_data import ClosedTrades, ReportData, Share, shares, trades
+from backtests.report.report_data import (
+    ClosedTrades,
+    ReportData,
+    Share,
+    exit_reasons,
+    shares,
+    trades,
+)
 from backtests.results.figures import column
 
 BEST = 5
@@ -86,6 +93,15 @@ def by_side(report: ReportData, _: Drawings) -> str:
     html = _shares(sides, "Side", str.capitalize)
     strategies = shares(report.positions, "strategy")
     return html + (_shares(strategies, "Strategy", str) if len(strategies) > 1 else "")
+
+
+def by_exit(report: ReportData, _: Drawings) -> str:
+    """Profit by what closed the position: a rebalance, a stop, a guard, the venue."""
+    reasons = exit_reasons(report.positions, report.fills, report.orders)
+    found = shares(report.positions, reasons)
+    if not found:
+        return "<p>No position was held.</p>"
+    return _shares(found, "Closed by", lambda reason: reason.capitalize() or "Unknown")
 
 
 def distribution(report: ReportData, drawings: Drawings) -> str:

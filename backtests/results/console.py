@@ -9,7 +9,7 @@ from rich.table import Table
 
 ROWS = (
     ("net_profit", "net profit (USDT)", "{:,.2f}"),
-    ("return_pct", "return", "{:.2f} %"),
+    ("return_pct", "return", "{:.2f}%"),
     ("cagr", "yearly growth", "{:.2%}"),
     ("sharpe", "Sharpe (365 days)", "{:.2f}"),
     ("sortino", "Sortino", "{:.2f}"),

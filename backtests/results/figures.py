@@ -59,8 +59,8 @@ class RunBooks:
     Parameters
     ----------
     tables : mapping of str to pyarrow.Table
-        ``orders``, ``fills``, ``positions``, ``equity``, ``decisions``, ``funding`` and
-        ``verdicts``, as in `backtests.results.tables`.
+        ``orders``, ``fills``, ``positions``, ``equity``, ``decisions``, ``funding``, ``verdicts``
+        and ``prices``, as in `backtests.results.tables`.
     starting_equity, ending_equity, gross_pnl, fees, funding, slippage : Decimal
         ``funding`` is what was received, fees and slippage are costs when positive. ``gross_pnl``
         is at the prices of the fills, so slippage is inside it.

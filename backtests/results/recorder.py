@@ -25,6 +25,7 @@ from backtests.engine.feed import FeedSlice, PriceGrid
 from backtests.engine.market import RunMarket
 from backtests.engine.settlement import FundingPayment
 from backtests.results.curves import EquityCurve
+from backtests.results.prices import PriceCurves
 from backtests.results.tables import conform, fill_columns, table
 from strategies.messages import Decision, Verdict, encode
 from strategies.order_tags import decision_of, reason_of
@@ -34,8 +35,9 @@ from strategies.refusals import refusal_of
 class RunRecorder:
     """Collects orders, fills, funding, decisions, verdicts and the equity curve of one run."""
 
-    def __init__(self, desk: BacktestDesk, market: RunMarket, start: int) -> None:
+    def __init__(self, desk: BacktestDesk, market: RunMarket, start: int, end: int) -> None:
         self._desk = desk
+        self._prices, self._ids = PriceCurves(start, end), market.ids
         self.curve = EquityCurve(desk.accountant.ledger.starting, start, market.column)
         self._decisions: list[dict[str, Any]] = []
         self._parts: dict[str, list[pa.Table]] = defaultdict(list)
@@ -52,6 +54,7 @@ class RunRecorder:
         if self._grid is not None:
             self._draw(self._grid)
         self._grid = part.grid
+        self._prices.extend(part.grid)
         cache = self._desk.engine.kernel.cache
         self._keep("orders", [_order_row(order) for order in cache.orders_closed()])
         now = self._desk.engine.kernel.clock.timestamp_ns()
@@ -115,14 +118,16 @@ class RunRecorder:
             _trip_row(trip, accountant.price(trip.instrument))
             for trip in accountant.ledger.open.values()
         ]
+        fills = self._whole("fills")
         return {
             "orders": _in_order(self._whole("orders", orders)),
-            "fills": self._whole("fills"),
+            "fills": fills,
             "positions": self._whole("positions", trips),
             "equity": conform("equity", pa.table(self.curve.columns())),
             "decisions": self._whole("decisions"),
             "funding": self._whole("funding"),
             "verdicts": self._whole("verdicts"),
+            "prices": self._prices.table(self._ids, set(fills.column("instrument").to_pylist())),
         }
 
     def _on_verdict(self, verdict: Verdict) -> None:

@@ -27,7 +27,7 @@ from backtests.results.tables import SCHEMAS, conform
 from config.errors import DeskError, InputError
 
 CENT = Decimal("0.01")
-TABLES = ("orders", "fills", "positions", "equity", "decisions", "funding", "verdicts")
+TABLES = ("orders", "fills", "positions", "equity", "decisions", "funding", "verdicts", "prices")
 
 
 @dataclass(frozen=True, kw_only=True)

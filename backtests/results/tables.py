@@ -90,6 +90,10 @@ halt_entries, reduce_only, flatten, or none (taken back). ``until`` is when a ha
 BENCHMARKS = _schema("ts int, btc float?, equal_weight float?")
 """Indices of simple benchmarks, which start at 1.0."""
 
+PRICES = _schema("ts int, instrument str, close float, low float, high float")
+"""Execution closes of traded instruments, thinned for drawing: the last, lowest and highest of each
+stretch of the window that ends at ``ts``."""
+
 GUARD_COSTS = _schema(
     "guard str, rerun bool, saved str, ending_equity str, max_drawdown float, sharpe float?, "
     "trades int, fees float, liquidated_at int?"
@@ -107,6 +111,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     "funding": FUNDING,
     "verdicts": VERDICTS,
     "benchmarks": BENCHMARKS,
+    "prices": PRICES,
     "guard_costs": GUARD_COSTS,
 }
 """Schemas by table name, which is also the file's stem."""

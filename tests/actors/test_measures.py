@@ -217,3 +217,25 @@ def test_months_compound_to_the_whole(period_returns):
     ends = JANUARY + np.arange(len(values), dtype=np.int64) * DAY
     months = measures.monthly_returns(ends, values)
     assert np.prod([1 + r for r in months.values()]) == pytest.approx(values[-1])
+
+
+def test_rolling_volatility_and_beta_are_those_of_each_window():
+    market, ours = np.array([0.01, -0.01, 0.03, 0.01]), np.array([0.02, -0.02, 0.06, 0.00])
+    beta = measures.rolling_beta(ours, market, 3)
+    assert np.isnan(beta[:2]).all()
+    # The first three returns are twice the market's.
+    assert beta[2] == pytest.approx(2.0)
+    assert beta[3] == pytest.approx(np.cov(ours[1:], market[1:])[0, 1] / market[1:].var(ddof=1))
+    rolled = measures.rolling_volatility(ours, 3)
+    assert rolled[3] == pytest.approx(measures.volatility(ours[1:]))
+    assert np.isnan(measures.rolling_volatility(ours, 5)).all()
+    assert np.isnan(measures.rolling_beta(ours, [0.0] * 4, 2)).all()
+
+
+def test_value_at_risk_is_a_quantile_of_the_losses_and_cvar_their_mean():
+    # 21 returns, -10 % to +10 %: the 5 % quantile is the second, the tail the two worst.
+    returns = np.arange(-10, 11) / 100
+    assert measures.value_at_risk(returns, 0.95) == pytest.approx(0.09)
+    assert measures.expected_shortfall(returns, 0.95) == pytest.approx(0.095)
+    assert math.isnan(measures.value_at_risk(returns, 0.99))
+    assert math.isnan(measures.expected_shortfall(returns[:19], 0.95))

@@ -495,7 +495,7 @@ def test_verdicts_are_kept_in_the_result():
     params = LossParams(limit=150.0, action="shrink", size=0.25, release="1h")
     with mended():
         desk = desk_of(market, venue(), script, guards={"loss": Loss(params=params)})
-        recorder = RunRecorder(desk, market, at(0))
+        recorder = RunRecorder(desk, market, at(0), at(24))
         for part in slices(market, {A: FALLING}):
             feed(desk, [part])
             recorder.end_slice(part)

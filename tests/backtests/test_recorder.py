@@ -75,7 +75,7 @@ def recorded(per_slice: int) -> tuple[dict[str, pa.Table], BacktestDesk]:
     parts = slices(market, tape, settlements=marks, delisted={B: 6}, per_slice=per_slice)
     with mended():
         desk = desk_of(market, document, script)
-        recorder = RunRecorder(desk, market, at(0))
+        recorder = RunRecorder(desk, market, at(0), at(24))
         for part in parts:
             desk.accountant.begin_slice(part.grid, part.settlements)
             if part.data:

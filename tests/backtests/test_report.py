@@ -243,7 +243,7 @@ def test_names_cannot_inject_markup(tmp_path):
     record = small_record(name=evil, warnings=[evil], config_yaml=f"name: '{evil}'\n")
     page = page_of(with_rows(record, positions=rows), tmp_path)
     assert "<img" not in page.split('<script type="application/json"')[0]
-    assert page.count("</script>") == 3
+    assert page.count("</script>") == 4
     assert charts_of(page)["symbols"]["data"][0]["y"][-1] == evil
 
 

@@ -323,8 +323,8 @@ def test_a_verdicts_text_cannot_inject_markup(tmp_path):
     page = page_of(record, tmp_path)
     assert "<img" not in page
     assert "<a href='x'" not in page
-    # Of charts, of plotly and of the page's own.
-    assert page.count("</script>") == 3
+    # Of charts, of tables, of plotly and of the page's own.
+    assert page.count("</script>") == 4
     (lane,) = lanes_of(page)
     assert "&lt;img" in lane["customdata"][0]
     assert "<img" not in lane["customdata"][0]

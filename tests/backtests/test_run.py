@@ -22,7 +22,7 @@ from config.load import load
 from tests.conftest import SMALL, WriteRun
 
 HOUR = 3_600_000_000_000
-TABLES = ("orders", "fills", "positions", "equity", "decisions", "funding", "verdicts")
+TABLES = ("orders", "fills", "positions", "equity", "decisions", "funding", "verdicts", "prices")
 
 
 @pytest.fixture(scope="module")
