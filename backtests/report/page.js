@@ -137,7 +137,8 @@
     let shown = 25, order = "opened", down = 1, found = rows;
     const format = (key, value) => value === null ? "–"
       : key === "opened" || key === "closed" ? minute(value)
-      : ["gross", "fees", "funding", "net"].includes(key) ? value.toFixed(2).replace("-", "−") : value;
+      : ["gross", "fees", "funding", "net"].includes(key) ? value.toFixed(2).replace("-", "−")
+      : key === "entry" || key === "exit" ? Number(value.toPrecision(6)) : value;
     const show = () => {
       const words = at("trade-filter").value.toLowerCase().split(/\s+/).filter(Boolean);
       found = rows.filter((row) => words.every((word) => searched[row].includes(word)));

@@ -11,6 +11,8 @@ from backtests.report.report_data import ReportData
 
 OWN_VENUE = "bybit"
 INVENTED = "simulated"
+COMPONENTS = {"strategies": "Strategy", "actors": "Guard"}
+"""Parts of a document that hold components by key, and what one of them is."""
 
 
 def notes(report: ReportData) -> list[str]:
@@ -71,18 +73,39 @@ def how_filled(report: ReportData) -> str:
 
 
 def parameters(report: ReportData) -> str:
-    """Show the resolved document, by path and as it stands."""
+    """Show the resolved document: a table for each strategy, guard and part, then as it stands."""
     document = yaml.safe_load(report.result.config_yaml) or {}
-    rows = [
-        # A long path may break after its dots.
-        [f"<code>{text(path).replace('.', '.<wbr>')}</code>", text(value)]
-        for path, value in flat(document)
+    tables = [
+        f'<div class="group"><h3>{text(title)}</h3>'
+        + table(
+            ["", ""],
+            [[text(name).replace(".", ".<wbr>"), text(value)] for name, value in rows],
+            words=(0, 1),
+            kind="facts",
+        )
+        + "</div>"
+        for title, rows in grouped(document).items()
     ]
     return (
-        table(["Path", "Value"], rows, words=(0, 1), kind="facts")
+        f'<div class="groups">{"".join(tables)}</div>'
         + "<details><summary>The resolved document, which reruns to the same "
         f"(config.yaml)</summary><pre>{text(report.result.config_yaml)}</pre></details>"
     )
+
+
+def grouped(document: dict[str, Any]) -> dict[str, list[tuple[str, str]]]:
+    """Return the document's values by heading: one a component, one a part, one for the rest."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for part, value in document.items():
+        if part in COMPONENTS and isinstance(value, dict):
+            for key, component in value.items():
+                rows = [(path.removeprefix("params."), words) for path, words in flat(component)]
+                groups[f"{COMPONENTS[part]} {key}"] = rows
+        elif isinstance(value, dict) and value:
+            groups[str(part).capitalize()] = flat(value)
+        else:
+            groups.setdefault("Run", []).extend(flat(value, str(part)))
+    return groups
 
 
 def provenance(report: ReportData) -> str:

@@ -44,9 +44,9 @@ def trade_list(report: ReportData, drawings: Drawings) -> str:
         for key, title in COLUMNS.items()
     )
     return (
-        '<p class="hint">One row a position from flat to flat; quantity is its peak, entry and '
-        "exit are averages. Gross is at the prices of the fills, net after fees and funding; open ones "
-        "are at their last price. A symbol opens its price chart.</p>"
+        '<p class="hint">One row a position from flat to flat. Quantity is its peak, entry and '
+        "exit are averages. Gross is at the prices of the fills, net after fees and funding; open "
+        "ones are at their last price. A symbol opens its price chart.</p>"
         '<div class="bar"><input type="search" id="trade-filter" aria-label="Filter trades" '
         'placeholder="Filter: BTC short loss 2024-03"><span id="trade-count" class="hint"></span>'
         '<button type="button" id="trade-csv">Save as CSV</button></div>'

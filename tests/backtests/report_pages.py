@@ -39,6 +39,14 @@ def words(html: str) -> str:
 
 
 def charts_of(page: str) -> dict[str, Any]:
-    found = re.search(r'id="charts">(.*?)</script>', page, re.S)
+    return {spec["id"]: spec for spec in _json(page, "charts")}
+
+
+def tables_in(page: str) -> dict[str, Any]:
+    return _json(page, "tables")
+
+
+def _json(page: str, key: str) -> Any:
+    found = re.search(rf'id="{key}">(.*?)</script>', page, re.S)
     assert found is not None
-    return {spec["id"]: spec for spec in json.loads(found.group(1))}
+    return json.loads(found.group(1))

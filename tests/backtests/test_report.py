@@ -16,22 +16,34 @@ from hypothesis.extra.numpy import arrays
 from typer.testing import CliRunner
 
 from backtests.commands import register
+from backtests.engine.feed import PriceGrid
 from backtests.report import charts, formats
 from backtests.report import provenance as origin
 from backtests.report import report_data as breakdown
 from backtests.report.page import SECTIONS
 from backtests.report.report_data import downsample
+from backtests.results.prices import PriceCurves
 from backtests.results.result import RunRecord, write
 from backtests.results.tables import table
-from tests.backtests.report_pages import charts_of, page_of, whole_page, words
+from tests.backtests.report_pages import (
+    charts_of,
+    page_of,
+    section,
+    tables_in,
+    whole_page,
+    words,
+)
 from tests.builders import (
     DAY,
+    HOUR,
     equity_table,
+    fill,
     idle_record,
     large_record,
     provenance,
     small_record,
     tables_of,
+    trip,
     with_rows,
 )
 
@@ -99,6 +111,67 @@ def test_the_breakdown_counts_open_positions_in_money_but_not_as_trades():
     assert (found["LONG"].trades, found["LONG"].win_rate) == (1, 1.0)
 
 
+def test_all_trades_are_listed_with_why_they_were_closed(tmp_path):
+    record = small_record()
+    orders = record.tables["orders"].to_pylist()
+    orders[1]["reason"] = "stop at 12"
+    fills = record.tables["fills"].to_pylist()
+    fills[3]["kind"] = "liquidation"
+    page = page_of(with_rows(record, orders=orders, fills=fills), tmp_path)
+    trades = tables_in(page)["trades"]
+    assert trades["reason"] == {"names": ["liquidation", "stop at 12"], "index": [1, 0]}
+    assert trades["symbol"] == {"names": ["AAAUSDT", "BBBUSDT"], "index": [0, 1]}
+    assert (trades["net"], trades["exit"]) == ([20.2, -12.5], [12.1, 22.4])
+    assert trades["closed"][0] - trades["opened"][0] == 86_400
+    seen = words(section(page, "exits"))
+    assert "Stop at 12 +20.20 1 100 %" in seen
+    assert "Liquidation −12.50 1 0 %" in seen
+
+
+def test_a_flip_closes_one_position_and_opens_the_next():
+    times = (HOUR, 2 * HOUR, 3 * HOUR, 4 * HOUR)
+    sides = ("BUY", "SELL", "SELL", "BUY")
+    quantities = ("2", "1", "3", "2")
+    fills = [
+        fill(ts, "AAAUSDT", side, quantity, "10", "10", "0")
+        for ts, side, quantity in zip(times, sides, quantities, strict=True)
+    ]
+    positions = [
+        trip("AAAUSDT", "LONG", HOUR, 3 * HOUR, "2", 10, 10, "0", "0", "0"),
+        trip("AAAUSDT", "SHORT", 3 * HOUR, 4 * HOUR, "2", 10, 10, "0", "0", "0"),
+        trip("AAAUSDT", "LONG", 5 * HOUR, None, "1", 10, None, "0", "0", "0"),
+    ]
+    closing = breakdown.closing_fills(table("positions", positions), table("fills", fills))
+    assert closing == [("O-reversal-3", "order"), ("O-reversal-4", "order"), ("", "")]
+
+
+def test_prices_of_a_run_keep_the_extremes_whatever_the_slices():
+    # A thousand hours in 500 stretches: two hours each.
+    closes = np.array([[1.0, np.nan], [3.0, np.nan], [2.0, 5.0], [4.0, 7.0]])
+    ts = np.array([1, 2, 3, 4]) * HOUR
+    found = []
+    for cuts in ([4], [1, 3, 4]):
+        curves, first = PriceCurves(0, 1_000 * HOUR), 0
+        for cut in cuts:
+            part = closes[first:cut]
+            curves.extend(PriceGrid(ts=ts[first:cut], close=part, low=part, high=part))
+            first = cut
+        found.append(curves.table(("A", "B"), {"A", "B"}).to_pylist())
+    assert found[0] == found[1]
+    rows = [tuple(row.values()) for row in found[0]]
+    assert rows == [
+        (2 * HOUR, "A", 3.0, 1.0, 3.0),
+        (4 * HOUR, "A", 4.0, 2.0, 4.0),
+        (4 * HOUR, "B", 7.0, 5.0, 7.0),
+    ]
+
+
+def test_value_at_risk_says_its_level_horizon_and_formula(large, tmp_path):
+    seen = words(section(page_of(large, tmp_path), "risk"))
+    assert "95 %" in seen
+    assert "Horizon: one UTC day. Historical, from 300 daily returns" in seen
+
+
 def test_warnings_come_before_the_figures(tmp_path):
     warned = page_of(small_record(warnings=["The account was liquidated."]), tmp_path)
     assert warned.index("The account was liquidated.") < warned.index('class="tiles"')
@@ -138,7 +211,10 @@ def test_how_the_run_was_made_can_be_read(tmp_path):
         assert wanted in seen
     assert "Orders fill whole at the open of the next 1h candle." in seen
     assert "fixed_bps (bps 5.0)" in seen
-    assert "strategies.<wbr>reversal.<wbr>params.<wbr>weighting" in page
+    assert "Run name small Strategy reversal use strategies.xs_reversal:XSReversal lookback 1" in (
+        seen
+    )
+    assert "weighting rank Venue starting_balance 1000" in seen
     assert "use: strategies.xs_reversal:XSReversal" in page
 
 
