@@ -46,12 +46,14 @@ def lacking(document: Backtest, catalog: CatalogIndex) -> Iterator[DataProblem]:
     has = f"{document.catalog} has {', '.join(there) or 'none'}"
     chosen = document.venue.execution_interval
     if chosen != "auto" and chosen not in there:
-        yield ("venue", "execution_interval"), f"no {chosen} candles: {has}"
+        hint = catalog.resample_hint(str(chosen))
+        yield ("venue", "execution_interval"), f"no {chosen} candles: {has}{hint}"
     needed: dict[str, str] = {} if chosen == "auto" else {str(chosen): "orders fill on"}
     for key, params in _parameters(document).items():
         interval = params.get("interval")
         if interval is not None and interval not in there:
-            yield ("strategies", key, "params", "interval"), f"no {interval} candles: {has}"
+            hint = catalog.resample_hint(str(interval))
+            yield ("strategies", key, "params", "interval"), f"no {interval} candles: {has}{hint}"
         elif interval is not None:
             needed[str(interval)] = f"strategies.{key} ranks"
         if params.get("side") == "long_short":

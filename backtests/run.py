@@ -27,7 +27,7 @@ from catalog.instruments import VENUE
 from catalog.panel import one_below_another, panel, settlements
 from catalog.storage.store import Catalog
 from config.documents import Backtest
-from config.durations import DAY_NS, INTERVALS, interval_ns
+from config.durations import DAY_NS, interval_ns
 from config.errors import DeskError, InputError
 from config.universe import select
 from strategies.base import DeskStrategy
@@ -267,7 +267,7 @@ def _execution_interval(
         if interval not in there:
             raise InputError(
                 f"{document.catalog}: no {interval} candles, which a strategy asks for; "
-                f"there are {', '.join(there) or 'none'}"
+                f"there are {', '.join(there) or 'none'}{catalog.resample_hint(interval)}"
             )
     chosen = document.venue.execution_interval
     if chosen != "auto":
@@ -276,7 +276,7 @@ def _execution_interval(
     if document.venue.fills == "signal_close":
         return signal
     traded = {name for name in wanted if name in catalog.coverage("bars", signal)}
-    for interval in sorted(there, key=list(INTERVALS).index):
+    for interval in sorted(there, key=interval_ns):
         if _serves(document, catalog, interval, signal, traded):
             return interval
     return signal

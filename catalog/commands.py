@@ -10,11 +10,16 @@ from typing import Annotated
 import typer
 
 from catalog.demo.parameters import DemoParams
+from config.durations import STORED
 
 DEMO_CATALOG = Path("catalog/data/demo")
 DEMO = DemoParams()
 
 Folder = Annotated[Path, typer.Option("--catalog", help="The catalog's folder.")]
+Symbols = Annotated[
+    str | None,
+    typer.Option(metavar="A,B,…", help="Only these: BTCUSDT, BTCUSDT-SPOT.BYBIT, or *USDT."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 
@@ -27,6 +32,7 @@ def register(app: typer.Typer) -> None:
         "demo": make_demo,
         "import": import_files,
         "pull": pull_ingest,
+        "resample": resample_candles,
         "ls": ls,
         "check": check,
         "rebuild": rebuild_cache,
@@ -88,28 +94,76 @@ def import_files(
     source_venue: Annotated[str | None, typer.Option(help="Whose prices they are.")] = None,
     note: Annotated[str, typer.Option(help="For the provenance.")] = "",
     stamp: Annotated[str, typer.Option(help="What a candle's date is: open or close.")] = "open",
+    kind: Annotated[str | None, typer.Option(help="bars, mark or funding, if unclear.")] = None,
+    symbols: Symbols = None,
+    columns: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.yaml", help="Names of a table's columns: `volume: Amount`, a line each."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Import files; importing again changes nothing, a longer range extends.
+
+    ohlcv_table reads CSV, JSON and Parquet of most sources (CryptoDataDownload, TradingView, ccxt,
+    Binance's archive, funding of Bybit and Binance), freqtrade its data folder, bybit_json saved
+    answers of Bybit v5.
 
     Example: perpdesk catalog import freqtrade user_data/data/bybit --catalog catalog/data/bybit
     """
     from catalog import show
     from catalog.providers.base import ImportOptions, read_files
+    from catalog.providers.files import read_mapping
+    from catalog.series import KINDS
     from catalog.show import counting
     from catalog.storage.writer import CatalogWriter
 
     options = ImportOptions(
-        interval=interval,
+        interval=_one_of("--interval", interval, tuple(STORED)) if interval else None,
         product=_one_of("--product", product.upper(), ("LINEAR", "SPOT")) if product else None,
         source_venue=source_venue,
         note=note,
         stamp=_one_of("--stamp", stamp, ("open", "close")),
+        kind=_one_of("--kind", kind, tuple(KINDS)) if kind else None,
+        symbols=_wanted(symbols),
+        columns=read_mapping(columns) if columns else {},
     )
     with CatalogWriter(catalog) as writer, counting("Importing") as step:
         for part in read_files(format_, paths, options):
             writer.add(part)
             step(part.files[-1].name if part.files else part.source)
+    show.written(catalog, writer, json)
+
+
+def _wanted(symbols: str | None) -> tuple[str, ...]:
+    from catalog.providers.symbols import resolve
+
+    words = [word.strip().upper() for word in (symbols or "").split(",")]
+    return tuple(resolve(w, None, None)[0] if "/" in w else w for w in words if w)
+
+
+def resample_candles(
+    interval: Annotated[str, typer.Argument(metavar="INTERVAL", help="To make: 1d, 4h …")],
+    catalog: Folder,
+    source: Annotated[
+        str | None, typer.Option("--from", help="Made from; the longest that fits by default.")
+    ] = None,
+    symbols: Symbols = None,
+    json: Json = False,
+) -> None:
+    """Make longer candles and mark prices from shorter ones, aligned to midnight UTC.
+
+    A candle of which a part is missing is left out; candles that are there already stay.
+
+    Example: perpdesk catalog resample 1d --catalog catalog/data/bybit
+    """
+    from catalog import show
+    from catalog.resampling import resample
+    from catalog.show import working
+
+    with working(f"Making {interval} candles"):
+        writer = resample(catalog, interval, source, _wanted(symbols))
     show.written(catalog, writer, json)
 
 

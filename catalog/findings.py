@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from config.durations import INTERVALS
+from config.durations import STORED
 
 WRONG, INFO = "wrong", "info"
 HOUR_NS = 3_600_000_000_000
@@ -17,6 +17,8 @@ STALE_NS = 2 * HOUR_NS
 STALE_CANDLES = 3
 LONGEST_FUNDING_NS = 8 * HOUR_NS
 LARGEST_RATE = 0.2
+PERCENT_LIKE = 0.003
+"""A median funding rate above it is percent: the usual 0.01 % is 0.0001, and 0.01 in percent."""
 UNFINISHED_SHARE = 0.02
 NEIGHBOURS = 20
 
@@ -87,15 +89,20 @@ def order(series: SeriesRows) -> list[CatalogFinding]:
     return [series.found(WRONG, "duplicate", len(bad), ts[bad[0]], ts[bad[-1] + 1], words)]
 
 
-def grid(series: SeriesRows) -> list[CatalogFinding]:
-    """Find candles that close off the interval's grid, and gaps of whole candles."""
-    ts, length = series.ts, INTERVALS[series.interval]
-    off = np.flatnonzero(ts % length != 0)
-    words = f"closes that are no multiple of {series.interval}"
-    found = series.found_at(WRONG, "off_grid", off, words)
-    gaps = np.diff(ts)
-    for index in np.flatnonzero(gaps > length):
-        missing = int(gaps[index] // length) - 1
+def off_grid(series: SeriesRows) -> list[CatalogFinding]:
+    """Find candles that close off the interval's grid, counted from midnight UTC."""
+    off = np.flatnonzero(series.ts % STORED[series.interval] != 0)
+    words = f"closes that are no multiple of {series.interval} (UTC)"
+    return series.found_at(WRONG, "off_grid", off, words)
+
+
+def gaps(series: SeriesRows) -> list[CatalogFinding]:
+    """Find gaps of whole candles."""
+    ts, length = series.ts, STORED[series.interval]
+    found: list[CatalogFinding] = []
+    distances = np.diff(ts)
+    for index in np.flatnonzero(distances > length):
+        missing = int(distances[index] // length) - 1
         if missing:
             words = f"{missing} candle{'s' if missing > 1 else ''} missing"
             first, last = ts[index] + length, ts[index + 1] - length
@@ -136,7 +143,7 @@ def stale(series: SeriesRows) -> list[CatalogFinding]:
         still &= candles["volume"] == 0
     edges = np.diff(np.concatenate(([0], still.astype(np.int8), [0])))
     starts, stops = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
-    least = max(STALE_CANDLES, STALE_NS // INTERVALS[series.interval])
+    least = max(STALE_CANDLES, STALE_NS // STORED[series.interval])
     found = []
     for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
         if stop - start >= least:
@@ -172,17 +179,27 @@ def off_tick(series: SeriesRows) -> list[CatalogFinding]:
     return series.found_at(INFO, "off_tick", np.flatnonzero(mask), words)
 
 
+def rates(series: SeriesRows) -> list[CatalogFinding]:
+    """Find absurd funding rates, and rates that look like percent."""
+    sizes = np.abs(series.columns["rate"])
+    absurd = np.flatnonzero(~(sizes <= LARGEST_RATE))
+    words = f"rates beyond {LARGEST_RATE:.0%} a settlement"
+    found = series.found_at(WRONG, "impossible", absurd, words)
+    usual = float(np.median(sizes)) if len(sizes) else 0.0
+    if usual > PERCENT_LIKE:
+        words = f"half of the rates are beyond {usual:.1%} a settlement: percent, not fractions?"
+        found += series.found_at(WRONG, "percent", np.flatnonzero(sizes >= usual), words)
+    return found
+
+
 def settlements(series: SeriesRows) -> list[CatalogFinding]:
-    """Find missing settlements and absurd rates, jittered stamps and changed intervals."""
+    """Find missing settlements, jittered stamps and changed intervals."""
     ts = series.ts
     jitter = np.abs(series.columns["ts_source"] - ts)
     jittered = np.flatnonzero(jitter)
     largest = jitter.max() / 1e6 if len(jitter) else 0.0
     words = f"stamps up to {largest:g} ms off the minute; snapped, originals kept"
     found = series.found_at(INFO, "jitter", jittered, words)
-    absurd = np.flatnonzero(~(np.abs(series.columns["rate"]) <= LARGEST_RATE))
-    words = f"rates beyond {LARGEST_RATE:.0%} a settlement"
-    found += series.found_at(WRONG, "impossible", absurd, words)
     gaps = np.diff(ts)
     for index in np.flatnonzero(gaps > LONGEST_FUNDING_NS):
         words = f"no settlement for {gaps[index] / HOUR_NS:g} h"

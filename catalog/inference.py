@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from catalog.instruments import InstrumentInfo, instrument_id, split_symbol
 from catalog.series import PRICES
 from catalog.storage.manifest import SeriesKey
-from config.durations import INTERVALS, MINUTE_NS
+from config.durations import MINUTE_NS, STORED
 from config.errors import InputError
 
 INFERRED_MIN_NOTIONAL = "5"
@@ -93,7 +93,7 @@ def infer_from_series(
         if kind == "bars":
             prices += [table.column(n).to_numpy() for n in PRICES]
             volumes.append(table.column("volume").to_numpy())
-            opens.append(int(stamps[0]) - INTERVALS[interval])
+            opens.append(int(stamps[0]) - STORED[interval])
         elif kind == "funding" and len(stamps) > 1:
             minutes = int(np.median(np.diff(stamps))) // MINUTE_NS
     if not prices:

@@ -41,6 +41,8 @@ class SeriesKind:
     store: Callable[[pa.Table], pa.Table] = _unchanged
     """`fill` adds missing columns; `store` converts a complete table to the stored form."""
     checks: tuple[Callable[[SeriesRows], list[CatalogFinding]], ...] = ()
+    import_checks: tuple[Callable[[SeriesRows], list[CatalogFinding]], ...] = ()
+    """Those of the checks whose findings an import warns of."""
     engine: str = ""
     """Address of the function that converts a stored table, its instrument and the interval to the
     engine's data; empty where there is none."""
@@ -97,7 +99,8 @@ FUNDING = pa.schema([("ts", _STAMP), ("rate", _FLOAT)])
 original as ``ts_source``); `rate` is a fraction a settlement, positive when longs pay."""
 _STORED_FUNDING = pa.schema([("ts", _STAMP), ("ts_source", _STAMP), ("rate", _FLOAT)])
 
-_CANDLE_CHECKS = (findings.grid, findings.impossible, findings.stale, findings.unfinished)
+_CANDLE_IMPORT = (findings.off_grid, findings.impossible)
+_CANDLE_CHECKS = (*_CANDLE_IMPORT, findings.gaps, findings.stale, findings.unfinished)
 
 KINDS: dict[str, SeriesKind] = {
     kind.name: kind
@@ -110,16 +113,25 @@ KINDS: dict[str, SeriesKind] = {
             optional=("turnover",),
             fill=_with_turnover,
             checks=(*_CANDLE_CHECKS, findings.off_tick),
+            import_checks=_CANDLE_IMPORT,
             engine="catalog.engine:bars",
         ),
-        SeriesKind(name="mark", given=MARKS, stored=MARKS, by_interval=True, checks=_CANDLE_CHECKS),
+        SeriesKind(
+            name="mark",
+            given=MARKS,
+            stored=MARKS,
+            by_interval=True,
+            checks=_CANDLE_CHECKS,
+            import_checks=_CANDLE_IMPORT,
+        ),
         SeriesKind(
             name="funding",
             given=FUNDING,
             stored=_STORED_FUNDING,
             by_interval=False,
             store=_on_the_minute,
-            checks=(findings.settlements,),
+            checks=(findings.rates, findings.settlements),
+            import_checks=(findings.rates,),
         ),
     )
 }

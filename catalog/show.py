@@ -30,6 +30,7 @@ from catalog.storage.store import Catalog
 from catalog.storage.writer import CatalogWriter
 
 MOST_FINDINGS = 50
+MOST_WARNINGS = 10
 WIDTH = 160
 """Columns of a table in a file or a pipe."""
 
@@ -60,6 +61,8 @@ def written(path: Path, writer: CatalogWriter, json: bool) -> None:
         "catalog": str(path),
         "changed": writer.changed,
         **msgspec.to_builtins(summary),
+        "warnings": writer.warnings,
+        "assumed_linear": sorted(writer.assumed),
     }
     rows = ", ".join(f"{count:,} {kind}" for kind, count in summary.rows.items())
     words = f"Nothing new for {path}: every row is there already."
@@ -71,10 +74,23 @@ def written(path: Path, writer: CatalogWriter, json: bool) -> None:
         if summary.inferred:
             words += f" Facts of {summary.inferred} instruments are guessed from their prices."
         if summary.replaced:
-            words += f" {summary.replaced:,} rows replaced others."
+            words += f" {summary.replaced:,} rows replaced others that differed."
         if summary.duplicates:
             words += f" {summary.duplicates:,} contradicting duplicates: the last one won."
+    if writer.assumed:
+        words += (
+            f"\nTaken for perpetuals, since nothing says what they are: {_some(writer.assumed)} "
+            "(--product spot, if they are spot)."
+        )
+    words += "".join(f"\nWarning: {text}" for text in writer.warnings[:MOST_WARNINGS])
+    if len(writer.warnings) > MOST_WARNINGS:
+        words += f"\n… and {len(writer.warnings) - MOST_WARNINGS} more: `perpdesk catalog check`"
     result(data, json, words)
+
+
+def _some(names: set[str]) -> str:
+    shown = ", ".join(name.partition("-")[0] for name in sorted(names)[:5])
+    return shown + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _series(catalog: Catalog) -> list[tuple[str, dict[str, Coverage]]]:

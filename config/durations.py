@@ -28,7 +28,9 @@ INTERVALS: dict[str, int] = {
     "12h": 12 * HOUR_NS,
     "1d": DAY_NS,
 }
-"""Nanoseconds of each interval, finest first."""
+"""Nanoseconds of each interval that Bybit has, finest first."""
+STORED = {**INTERVALS, "8h": 8 * HOUR_NS}
+"""Nanoseconds of each interval that a catalog can keep (freqtrade has mark prices of 8h)."""
 
 Interval = Literal["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d"]
 
@@ -37,11 +39,11 @@ _ENGINE_UNITS = {"m": "MINUTE", "h": "HOUR", "d": "DAY"}
 
 def interval_ns(name: str) -> int:
     """Return the nanoseconds of an interval; raise InputError for an unknown name."""
-    if name not in INTERVALS:
-        near = did_you_mean(name, INTERVALS)
+    if name not in STORED:
+        near = did_you_mean(name, STORED)
         hint = f" (did you mean {near}?)" if near else ""
         raise InputError(f"no interval {name!r}; there are {', '.join(INTERVALS)}{hint}")
-    return INTERVALS[name]
+    return STORED[name]
 
 
 def bar_type(instrument_id: str, interval: str, price: str = "LAST") -> str:

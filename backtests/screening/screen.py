@@ -8,6 +8,7 @@ slippage. Lots, minimum sizes, bands, verdicts, funding and liquidation are left
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,18 @@ def _screen(document: Backtest, catalog: Catalog, key: str, strategy: Rebalancer
     oldest = history_start(rules, cls, start)
     candles = panel(catalog, rules.interval, ids, oldest - 1, last_close(end, step_ns))
     if not len(candles.ts) or candles.ts[-1] <= start:
-        raise InputError(f"{document.catalog}: no {rules.interval} candles inside the window")
+        hint = (
+            "" if rules.interval in catalog.intervals() else catalog.resample_hint(rules.interval)
+        )
+        raise InputError(f"{document.catalog}: no {rules.interval} candles inside the window{hint}")
+    off = np.flatnonzero(candles.ts % step_ns)
+    if len(off):
+        raise InputError(
+            f"{document.catalog}: a {rules.interval} candle closes at "
+            f"{_clock(candles.ts[off[0]])}, off the grid from midnight UTC: import shorter candles "
+            "and make them with "
+            f"`perpdesk catalog resample {rules.interval} --catalog {document.catalog}`"
+        )
     listed = [catalog.instruments[name].listed_ns for name in ids]
     listings = Listings(ids, np.array([np.nan if ns is None else ns for ns in listed], float))
     steps = decisions(cls, rules, listings, candles, start, end)
@@ -154,6 +166,10 @@ def _screen(document: Backtest, catalog: Catalog, key: str, strategy: Rebalancer
     return Screened(
         key, ids, strategy, steps, ts, earn(weights, traded, returns, _cost(document, ids))
     )
+
+
+def _clock(stamp_ns: int) -> str:
+    return f"{datetime.fromtimestamp(int(stamp_ns) // 10**9, UTC):%Y-%m-%d %H:%M}"
 
 
 def _cost(document: Backtest, ids: tuple[str, ...]) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pyarrow as pa
@@ -28,6 +29,10 @@ class Import:
     """By kind, interval and instrument id; schemas of `catalog.series.KINDS`, rows in any order."""
     note: str = ""
     files: list[Path] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    """What the reader had to assume, one sentence each."""
+    assumed: list[str] = field(default_factory=list)
+    """Instruments of which nothing says whether they are perpetuals or spot."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,25 @@ class ImportOptions:
     note: str = ""
     stamp: str = "open"
     """Meaning of a candle's date in the file: its ``open`` or its ``close``."""
+    kind: str | None = None
+    """Key of `catalog.series.KINDS`."""
+    symbols: tuple[str, ...] = ()
+    """Only these: symbols, instrument ids, or patterns of them."""
+    columns: dict[str, str] = field(default_factory=dict)
+    """The file's own names of columns, by keys of `catalog.providers.files.COLUMNS`."""
 
+    def wants(self, text: str, instrument: str = "") -> bool:
+        """Whether `symbols` asks for the file's text of a symbol, or for the instrument."""
+        return not self.symbols or bool(self.matching(text, instrument))
+
+    def matching(self, *names: str) -> set[str]:
+        """Return the entries of `symbols` that match one of a symbol's names, or its bare name."""
+        every = {*names, *(name.partition("-")[0] for name in names)}
+        return {p for p in self.symbols if any(fnmatchcase(name, p) for name in every)}
+
+
+TABLES = ("ccxt", "cryptodatadownload", "tradingview", "binance", "csv", "parquet", "zip")
+"""What people call tables that ``ohlcv_table`` reads."""
 
 Reader = Callable[[Sequence[Path], ImportOptions], Import | Iterator[Import]]
 
@@ -57,14 +80,36 @@ def formats() -> dict[str, Reader]:
 
 
 def read_files(name: str, paths: Sequence[Path], options: ImportOptions) -> Iterator[Import]:
-    """Read files of a format, part by part; raise InputError for unknown formats or bad files."""
+    """Read files of a format, part by part, and only the symbols that are asked for.
+
+    Raises InputError for unknown formats, bad files, and symbols that are not in them.
+    """
     known = formats()
     if name not in known:
         near = did_you_mean(name, known)
         hint = f" (did you mean {near}?)" if near else ""
+        if name.lower().startswith(TABLES):
+            hint = " (ohlcv_table reads it)"
         raise InputError(f"no format {name!r}; there are {', '.join(known)}{hint}")
     parts = known[name](paths, options)
-    if isinstance(parts, Import):
-        yield parts
-    else:
-        yield from parts
+    missing = set(options.symbols)
+    for part in [parts] if isinstance(parts, Import) else parts:
+        missing -= _only_wanted(part, options)
+        yield part
+    if missing:
+        raise InputError(f"--symbols: nothing there matches {', '.join(sorted(missing))}")
+
+
+def _only_wanted(part: Import, options: ImportOptions) -> set[str]:
+    matched: set[str] = set()
+    for key in [key for key in part.tables if options.symbols]:
+        found = options.matching(key[2])
+        matched |= found
+        if not found:
+            del part.tables[key]
+    for info in [info for info in part.instruments if options.symbols]:
+        found = options.matching(info.id)
+        matched |= found
+        if not found:
+            part.instruments.remove(info)
+    return matched

@@ -8,9 +8,8 @@ answer's own time is before its close.
 
 from __future__ import annotations
 
-import gzip
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,8 @@ import pyarrow as pa
 from catalog.instruments import InstrumentInfo, instrument_id
 from catalog.providers.base import Import, ImportOptions
 from catalog.providers.files import find, infer_interval
+from catalog.providers.symbols import contract_refused
+from catalog.providers.tables import decode, read_content
 from catalog.series import BARS, FUNDING, KINDS, MARKS
 from config.durations import interval_ns
 from config.errors import InputError
@@ -37,8 +38,7 @@ def read(paths: Sequence[Path], options: ImportOptions) -> Iterator[Import]:
 
 
 def _answers(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    content = path.read_bytes()
-    text = (gzip.decompress(content) if path.name.endswith(".gz") else content).decode()
+    text = decode(read_content(path), str(path))
     lines = text.splitlines() if ".jsonl" in path.name else [text]
     for number, line in enumerate(lines, start=1):
         where = f"{path}:{number}" if len(lines) > 1 else str(path)
@@ -70,19 +70,34 @@ def _part(where: str, answer: dict[str, Any], path: Path, options: ImportOptions
     )
     if not rows:
         return part
-    try:
-        if isinstance(rows[0], list):
-            _candles(part, result["symbol"], category, rows, answer.get("time"), path, options)
-        elif "fundingRate" in rows[0]:
-            _funding(part, category, rows)
-        elif "lotSizeFilter" in rows[0]:
-            infos = (info_of(row, category) for row in rows)
-            part.instruments.extend(info for info in infos if info is not None)
-        else:
-            raise InputError(f"{where}: neither klines, funding nor instruments")
-    except (KeyError, ValueError, TypeError) as error:
-        raise InputError(f"{where}: a row is not what Bybit v5 sends: {error!r}") from error
+    if isinstance(rows[0], list):
+        symbol = str(result.get("symbol") or "")
+        _candles(part, where, symbol, category, rows, answer.get("time"), path, options)
+    elif "fundingRate" in rows[0]:
+        _funding(part, where, category, rows)
+    elif "lotSizeFilter" in rows[0]:
+        infos = _each(where, rows, lambda row: info_of(row, category))
+        part.instruments.extend(info for info in infos if info is not None)
+    else:
+        raise InputError(f"{where}: neither klines, funding nor instruments")
     return part
+
+
+def _each[Made](where: str, rows: list[Any], convert: Callable[[Any], Made]) -> Iterator[Made]:
+    for number, row in enumerate(rows, start=1):
+        try:
+            yield convert(row)
+        except (KeyError, ValueError, TypeError, IndexError) as error:
+            raise InputError(
+                f"{where}: row {number}: not what Bybit v5 sends: {error!r}"
+            ) from error
+
+
+def _instrument(where: str, symbol: str, category: str) -> str:
+    refused = contract_refused(symbol)
+    if refused or not symbol:
+        raise InputError(f"{where}: {refused or 'no field symbol'}")
+    return instrument_id(symbol, category)
 
 
 def _guess_category(rows: list[Any], options: ImportOptions) -> str:
@@ -93,19 +108,23 @@ def _guess_category(rows: list[Any], options: ImportOptions) -> str:
     return "SPOT" if spot else options.product or "LINEAR"
 
 
-def _funding(part: Import, category: str, rows: list[dict[str, str]]) -> None:
-    by_symbol: dict[str, list[tuple[int, float]]] = {}
-    for row in rows:
+def _funding(part: Import, where: str, category: str, rows: list[dict[str, str]]) -> None:
+    def settlement(row: dict[str, str]) -> tuple[str, int, float]:
         stamp = int(row["fundingRateTimestamp"]) * MS
-        by_symbol.setdefault(row["symbol"], []).append((stamp, float(row["fundingRate"])))
+        return row["symbol"], stamp, float(row["fundingRate"])
+
+    by_symbol: dict[str, list[tuple[int, float]]] = {}
+    for symbol, stamp, rate in _each(where, rows, settlement):
+        by_symbol.setdefault(symbol, []).append((stamp, rate))
     for symbol, pairs in by_symbol.items():
         stamps, rates = zip(*pairs, strict=True)
         table = pa.table([pa.array(stamps), pa.array(rates)], schema=FUNDING)
-        part.tables["funding", "", instrument_id(symbol, category)] = table
+        part.tables["funding", "", _instrument(where, symbol, category)] = table
 
 
 def _candles(
     part: Import,
+    where: str,
     symbol: str,
     category: str,
     rows: list[list[str]],
@@ -117,18 +136,23 @@ def _candles(
     name = path.name.lower()
     if width == 5 and ("index" in name or "premium" in name):
         raise InputError(f"{path}: index and premium klines are not kept, only last and mark")
-    numbers = np.array([[float(cell) for cell in row] for row in rows])
+    kind = {len(BARS): "bars", len(MARKS): "mark"}.get(width)
+
+    def candle(row: list[str]) -> list[float]:
+        if kind is None or len(row) != width:
+            raise ValueError(f"{len(row)} columns")
+        return [int(row[0]), *map(float, row[1:])]
+
+    numbers = np.array(list(_each(where, rows, candle)))
     opens = np.array([int(row[0]) for row in rows], dtype=np.int64) * MS
-    interval = options.interval or infer_interval(opens, path)
+    interval = infer_interval(opens, where, options.interval)
     closes = opens + interval_ns(interval)
     done = np.ones(len(rows), bool)
     if isinstance(answered_ms, int):
         done = closes <= answered_ms * MS
     columns = [pa.array(closes[done]), *(pa.array(c) for c in numbers[done, 1:].T)]
-    kind = {len(BARS): "bars", len(MARKS): "mark"}.get(width)
-    if kind is None:
-        raise ValueError(f"{width} columns")
-    key = (kind, interval, instrument_id(symbol, category))
+    assert kind is not None
+    key = (kind, interval, _instrument(where, symbol, category))
     part.tables[key] = pa.table(columns, schema=KINDS[kind].given)
 
 

@@ -1,9 +1,9 @@
-"""Helpers for readers of files: find files, symbols, stamps, numbers and intervals."""
+"""Helpers for readers of files: find files and columns, read stamps, numbers and intervals."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +12,37 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from catalog.instruments import split_symbol
-from config.durations import INTERVALS
-from config.errors import InputError
+from config.durations import DAY_NS, STORED
+from config.errors import InputError, did_you_mean
+from config.reading import Tree, read_file
 
 VENUES = ("bybit", "binance", "okx", "bitget", "gateio", "kraken", "coinbase", "kucoin", "ftx")
 
-# Powers of ten between the units of UNIX stamps: 1e11 s is the year 5138, 1e11 ms was 1973.
-_UNIT_LIMITS = ((1e11, 1_000_000_000), (1e14, 1_000_000), (1e17, 1_000))
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "time": (
+        *("unix", "unixtimestamp", "opentime", "starttime", "startat", "timestamp", "datetime"),
+        *("date", "day", "ts", "time", "fundingratetimestamp", "calctime", "fundingtime"),
+    ),
+    "symbol": ("symbol", "pair", "instrument", "ticker", "market", "contract"),
+    "open": ("open", "openprice", "o"),
+    "high": ("high", "highprice", "h"),
+    "low": ("low", "lowprice", "l"),
+    "close": ("close", "closeprice", "c"),
+    "volume": ("volume", "vol", "basevolume", "basevol", "volumebase", "volumefrom", "v"),
+    "turnover": (
+        *("turnover", "quotevolume", "quoteassetvolume", "quotevol", "volumequote", "volumeto"),
+        *("turnoverapprox", "qv"),
+    ),
+    "rate": ("fundingrate", "lastfundingrate", "rate"),
+}
+"""Names of each column in files, most telling first, without capitals, spaces, ``_`` and signs.
+The volume may also be named after its coin: ``Volume BTC``, ``Volume USDT``."""
+LABELS = {"time": "the date"}
+_DAYS, _CLOCKS = ("date", "day"), ("time", "hour", "clock", "timestamp")
+
+# Ranges of UNIX stamps in each unit: 2001-09-09 to 2096-10-02. They don't overlap.
+_UNITS = tuple((10**power, 10 ** (18 - power)) for power in (9, 12, 15, 18))
+_EARLIEST, _LATEST = 10**18, 4 * 10**18
 
 
 def find(paths: Sequence[Path], suffixes: tuple[str, ...]) -> list[Path]:
@@ -51,101 +75,269 @@ def venue_of(path: Path) -> str:
     return next((part for part in reversed(folders) if part in VENUES), "unknown")
 
 
-def plain_symbol(text: str) -> str:
-    """Convert ``BTC/USDT:USDT``, ``BTC_USDT_USDT``, ``btc-usdt`` to ``BTCUSDT``.
+def read_mapping(path: Path) -> dict[str, str]:
+    """Read the columns of a file from YAML such as ``{time: Start, volume: Amount}``.
 
-    Raises ValueError for an unknown quote coin.
+    Raises InputError with every problem's line.
     """
-    parts = re.split(r"[/_\-:]", text.strip().upper())
-    symbol = "".join(parts[:2])
-    split_symbol(symbol)
-    return symbol
+    problems: list = []
+    tree = read_file(path, problems)
+    cells = tree.value if tree is not None else None
+    if not problems and not isinstance(cells, dict):
+        raise InputError(f"{path}: not a mapping such as `volume: Amount`")
+    found = {}
+    for key, cell in cells.items() if isinstance(cells, dict) else ():
+        assert isinstance(cell, Tree)
+        if key not in COLUMNS:
+            words = f"not one of {', '.join(COLUMNS)}"
+            problems.append(cell.place.problem(key, words, did_you_mean(key, COLUMNS)))
+        elif not isinstance(cell.value, str):
+            problems.append(cell.place.problem(key, "must be the name of a column"))
+        else:
+            found[key] = cell.value
+    if problems:
+        raise InputError("\n".join(map(str, problems)))
+    return found
 
 
-def column(table: pa.Table, names: Iterable[str], path: Path, what: str) -> pa.ChunkedArray:
-    """Return the first existing column of several names (any case); raise InputError for none."""
-    found = optional(table, names)
-    if found is None:
+class Columns:
+    """Columns of one table by what they are, under any of the names in `COLUMNS`.
+
+    ``mapping`` gives the user's own names. Raises InputError with the place and all names.
+    """
+
+    def __init__(self, table: pa.Table, where: str, mapping: dict[str, str] | None = None) -> None:
+        self.table, self.where, self._mapping = table, where, mapping or {}
+        self._by_name: dict[str, list[int]] = {}
+        for index, name in enumerate(table.column_names):
+            self._by_name.setdefault(_bare(name), []).append(index)
+
+    def find(self, what: str, *more: str) -> pa.ChunkedArray | None:
+        """Return a column, also under more names, or None."""
+        if what in self._mapping:
+            name = self._mapping[what]
+            found = self._one(name)
+            if found is None:
+                raise InputError(f"{self.where}: no column {name!r} for {what}; {self._there()}")
+            return found
+        names = (*COLUMNS[what], *more)
+        return next((c for name in names if (c := self._one(name)) is not None), None)
+
+    def need(self, what: str, *more: str) -> pa.ChunkedArray:
+        """Return a column; raise InputError when there is none."""
+        found = self.find(what, *more)
+        if found is None:
+            names = ", ".join((*more, *COLUMNS[what]))
+            raise InputError(
+                f"{self.where}: no column for {LABELS.get(what, what)} (one of {names}); "
+                f"{self._there()} (--columns FILE.yaml names others)"
+            )
+        return found
+
+    def numbers(self, what: str, *more: str) -> NDArray[np.float64]:
+        """Return a column as floats; raise InputError with the row of a value that is none."""
+        return floats(self.need(what, *more), what, self.where)
+
+    def stamps(self) -> NDArray[np.int64]:
+        """Return the rows' UNIX nanoseconds, from one column or from a date and a clock time."""
+        if "time" not in self._mapping:
+            for clock in _CLOCKS:
+                times = self._one(clock)
+                day = next((c for d in _DAYS if (c := self._one(d)) is not None), None)
+                if times is not None and day is not None and _are_clocks(times):
+                    return self._joined(day, times, clock)
+        return stamps_ns(self.need("time"), self.where)
+
+    def _joined(self, day: pa.ChunkedArray, times: pa.ChunkedArray, clock: str) -> NDArray:
+        days = stamps_ns(day, self.where)
+        wrong = np.flatnonzero(days % DAY_NS)
+        if len(wrong):
+            raise InputError(
+                f"{self.where}: row {wrong[0] + 1}: both the date and column {clock} have a time "
+                "of day; say which counts with --columns (time: NAME)"
+            )
+        return days + _clock_ns(times, clock, self.where)
+
+    def _one(self, name: str) -> pa.ChunkedArray | None:
+        found = self._by_name.get(_bare(name), [])
+        if len(found) > 1:
+            names = ", ".join(repr(self.table.column_names[index]) for index in found)
+            raise InputError(f"{self.where}: columns {names} are one and the same by name")
+        return self.table.column(found[0]) if found else None
+
+    def _there(self) -> str:
+        return f"there is {', '.join(self.table.column_names)}"
+
+
+def volume_names(symbols: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return names of volume and turnover after the coins of the only symbol: ``Volume BTC``."""
+    if len(symbols) != 1:
+        return (), ()
+    base, quote = split_symbol(symbols[0])
+    return (f"volume{base}".lower(),), (f"volume{quote}".lower(),)
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name.lower())
+
+
+def _are_clocks(times: pa.ChunkedArray) -> bool:
+    first = str(times[0].as_py()) if len(times) else ""
+    return bool(re.fullmatch(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?|\d{6}", first))
+
+
+def _clock_ns(times: pa.ChunkedArray, name: str, where: str) -> NDArray[np.int64]:
+    found = np.zeros(len(times), np.int64)
+    for row, text in enumerate(map(str, times.to_pylist())):
+        match = re.fullmatch(r"(\d{1,2}):?(\d{2})(?::?(\d{2})(?:\.0+)?)?", text)
+        clock = [int(part or 0) for part in match.groups()] if match else [24, 0, 0]
+        if clock[0] > 23 or clock[1] > 59 or clock[2] > 59:
+            raise InputError(f"{where}: row {row + 1}: column {name}: {text!r} is no time of day")
+        found[row] = (clock[0] * 3600 + clock[1] * 60 + clock[2]) * 10**9
+    return found
+
+
+def stamps_ns(values: pa.ChunkedArray, where: str) -> NDArray[np.int64]:
+    """Convert dates to UNIX nanoseconds; dates without a zone are UTC.
+
+    Reads timestamps, dates, texts such as 2025-01-31 12:00, 20250131 or 2025-01-31 05-PM, and
+    numbers in s, ms, us or ns, each row by its size. Raises InputError with the row of the first
+    that is none, or is not of 2001 to 2096.
+    """
+    if values.null_count:
+        raise InputError(f"{where}: row {_first(pc.is_null(values))}: the date is empty")
+    kind = values.type
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        found = values.cast(pa.timestamp("ns")).cast(pa.int64()).to_numpy()
+    elif pa.types.is_floating(kind):
+        found = _by_size(values.to_numpy())
+    elif pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        found = _from_texts(values.cast(pa.string()), where)
+    else:
+        raise InputError(f"{where}: row 1: {values[0].as_py()!r} is no date")
+    wrong = np.flatnonzero((found < _EARLIEST) | (found > _LATEST))
+    if len(wrong):
+        row = int(wrong[0])
         raise InputError(
-            f"{path}: no column for {what} (one of {', '.join(names)}); "
-            f"there is {', '.join(table.column_names)}"
+            f"{where}: row {row + 1}: {values[row].as_py()!r} is no date of 2001 to 2096 such as "
+            "2025-01-31 00:00:00, 20250131 or UNIX s, ms, us, ns"
         )
     return found
 
 
-def optional(table: pa.Table, names: Iterable[str]) -> pa.ChunkedArray | None:
-    """Return the first existing column of several names (any case), or None."""
-    by_name = {name.lower(): name for name in reversed(table.column_names)}
-    for name in names:
-        if name in by_name:
-            return table.column(by_name[name])
-    return None
+def _from_texts(values: pa.ChunkedArray, where: str) -> NDArray[np.int64]:
+    dated = pc.replace_substring_regex(
+        values, r"^((?:19|20)\d\d)[./]?(\d\d)[./]?(\d\d)($|[T ])", r"\1-\2-\3\4"
+    )
+    whole = pc.match_substring_regex(dated, r"^\d+$").to_numpy()
+    decimal = pc.match_substring_regex(dated, r"^\d+\.\d+$").to_numpy()
+    found = np.zeros(len(values), np.int64)
+    try:
+        found[whole] = _by_size(dated.filter(pa.array(whole)).cast(pa.int64()).to_numpy())
+    except pa.ArrowInvalid:
+        return found  # A number too long for a stamp: its row is refused as no date.
+    found[decimal] = _by_size(dated.filter(pa.array(decimal)).cast(pa.float64()).to_numpy())
+    rest = ~(whole | decimal)
+    if rest.any():
+        found[rest] = _parse_dates(dated.filter(pa.array(rest)), np.flatnonzero(rest), where)
+    return found
 
 
-def stamps_ns(values: pa.ChunkedArray, path: Path) -> NDArray[np.int64]:
-    """Convert dates to UNIX nanoseconds; dates without a zone are UTC.
-
-    Reads timestamps, dates, ISO 8601 texts, or numbers in s, ms, us or ns (by their size). Raises
-    InputError with the row of the first bad date.
-    """
-    if values.null_count:
-        raise InputError(f"{path}: row {_first(pc.is_null(values))}: the date is empty")
-    kind = values.type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        values = _parse_dates(values, path)
-        kind = values.type
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return values.cast(pa.timestamp("ns")).cast(pa.int64()).to_numpy()
-    numbers = values.to_numpy()
-    size = float(np.abs(numbers).max()) if len(numbers) else 0.0
-    factor = next((f for limit, f in _UNIT_LIMITS if size < limit), 1)
-    if np.issubdtype(numbers.dtype, np.floating):
-        return np.rint(numbers * (factor / 1e3)).astype(np.int64) * 1000
-    return numbers.astype(np.int64) * factor
+def _by_size(numbers: NDArray) -> NDArray[np.int64]:
+    found = np.zeros(len(numbers), np.int64)
+    for least, factor in _UNITS:
+        own = (numbers >= least) & (numbers <= least * 4)
+        if numbers.dtype.kind == "f":
+            found[own] = np.rint(numbers[own] * (factor / 1e3)).astype(np.int64) * 1000
+        else:
+            found[own] = numbers[own].astype(np.int64) * factor
+    return found
 
 
-def _parse_dates(values: pa.ChunkedArray, path: Path) -> pa.Array:
+def _parse_dates(values: pa.ChunkedArray, rows: NDArray, where: str) -> NDArray[np.int64]:
     import pandas as pd
 
-    parsed = pd.to_datetime(values.to_pandas(), utc=True, errors="coerce", format="ISO8601")
+    texts = values.to_pandas()
+    parsed = pd.to_datetime(texts, utc=True, errors="coerce", format="ISO8601")
+    if parsed.isna().any():  # CryptoDataDownload's older files: 2020-01-31 05-PM.
+        hours = pd.to_datetime(texts, utc=True, errors="coerce", format="%Y-%m-%d %I-%p")
+        parsed = parsed.fillna(hours)
     if parsed.isna().any():
         row = int(np.flatnonzero(parsed.isna())[0])
         raise InputError(
-            f"{path}: row {row + 1}: {values[row].as_py()!r} is no date like 2025-01-31 00:00:00"
+            f"{where}: row {rows[row] + 1}: {texts[row]!r} is no date like 2025-01-31 00:00:00"
         )
-    return pa.array(parsed.astype("int64").to_numpy(), pa.timestamp("ns"))
+    return parsed.astype("datetime64[ns, UTC]").astype("int64").to_numpy()
 
 
-def floats(values: pa.ChunkedArray, name: str, path: Path) -> pa.ChunkedArray:
-    """Convert a column to floats (nulls stay); raise InputError with row and column of bad text."""
-    try:
-        return values.cast(pa.float64())
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        pass
-    for row, value in enumerate(values.to_pylist(), start=1):
-        try:
-            float(value)
-        except (TypeError, ValueError):
-            raise InputError(f"{path}: row {row}: column {name}: {value!r} is no number") from None
-    return pa.chunked_array([pa.array([float(v) for v in values.to_pylist()], pa.float64())])
+def floats(
+    values: pa.ChunkedArray, name: str, where: str, empty: bool = False
+) -> NDArray[np.float64]:
+    """Convert a column to floats; raise InputError with row and column of what is no number.
 
-
-def infer_interval(stamps: NDArray[np.int64], path: Path) -> str:
-    """Return the interval of candles: the commonest distance of their stamps.
-
-    Raises InputError for an interval that the catalog doesn't have, or fewer than two candles.
+    A text with a % is a hundredth. ``empty`` lets cells be empty: they become NaN.
     """
-    gaps = np.diff(np.unique(stamps))
+    try:
+        numbers = values.cast(pa.float64())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        numbers = pa.chunked_array([[_number(v, r, name, where) for r, v in _rows(values)]])
+    found = numbers.cast(pa.float64()).fill_null(np.nan).to_numpy()
+    wrong = np.flatnonzero(~np.isfinite(found))
+    if len(wrong) and not empty:
+        row = int(wrong[0])
+        value = values[row].as_py()
+        words = "is empty" if value is None else f"{value!r} is no number"
+        raise InputError(f"{where}: row {row + 1}: column {name}: {words}")
+    return found
+
+
+def _rows(values: pa.ChunkedArray) -> enumerate:
+    return enumerate(values.to_pylist(), start=1)
+
+
+def _number(value: object, row: int, name: str, where: str) -> float | None:
+    if value is None:
+        return None
+    try:
+        text = str(value)
+        return float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        comma = " (write 1000.5: no comma)" if "," in str(value) else ""
+        raise InputError(
+            f"{where}: row {row}: column {name}: {value!r} is no number{comma}"
+        ) from None
+
+
+def infer_interval(stamps: NDArray[np.int64], where: str, said: str | None = None) -> str:
+    """Return the interval of candles: the commonest distance of their stamps, or what is said.
+
+    Raises InputError for an interval that the catalog doesn't have, fewer than two candles, stamps
+    that mostly come twice, or candles closer than the interval that is said.
+    """
+    unique = np.unique(stamps)
+    gaps = np.diff(unique)
+    if len(unique) * 3 <= len(stamps) * 2:
+        raise InputError(
+            f"{where}: most rows of a symbol share their date with others: is the time of day, or "
+            "the venue, in another column? (--columns FILE.yaml names columns)"
+        )
+    if said is not None:
+        if len(gaps) and gaps.min() < STORED[said]:
+            raise InputError(
+                f"{where}: its candles are {gaps.min() / 1e9:g} s apart, closer than {said}; say "
+                "the right --interval (`perpdesk catalog resample` makes longer ones)"
+            )
+        return said
     if len(gaps):
         lengths, counts = np.unique(gaps, return_counts=True)
         commonest = int(lengths[np.argmax(counts)])
-        for name, length in INTERVALS.items():
+        for name, length in STORED.items():
             if length == commonest:
                 return name
-        problem = f"are {commonest / 1e9:g} s apart, which is none of {', '.join(INTERVALS)}"
+        problem = f"are {commonest / 1e9:g} s apart, which is none of {', '.join(STORED)}"
     else:
-        problem = "are too few to tell the interval"
-    raise InputError(f"{path}: its candles {problem}; say --interval")
+        problem = "are too few to tell the interval; say --interval"
+    raise InputError(f"{where}: its candles {problem}")
 
 
 def _first(mask: pa.ChunkedArray) -> int:

@@ -1,126 +1,174 @@
-"""Read long tables, Parquet or CSV (also .gz): one row a candle or a settlement of one symbol.
+"""Read tables of candles, mark prices or funding: CSV, JSON, Parquet, also .gz and .zip.
 
-Columns (any order and case): a date; symbol (else the file's name starts with it); and either open,
-high, low, close with volume (candles; turnover, quote_volume or turnover_approx if there), open,
-high, low, close without volume or with "mark" in the file's name (mark prices), or funding_rate
-(settlements).
+One row is a candle or a settlement of one symbol. Columns have any order and the usual names (see
+`catalog.providers.files.COLUMNS`, or --columns): a date; a symbol, else the file's name has it; and
+open, high, low, close, volume, or funding_rate. Mark prices are read only when the name of the file
+or of its folder says mark, or with --kind mark. So it reads exports of CryptoDataDownload and
+TradingView, Binance's archive, ccxt's lists, and funding as Bybit and Binance save it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet as pq
 
 from catalog.instruments import instrument_id
+from catalog.providers import freqtrade
 from catalog.providers.base import Import, ImportOptions
-from catalog.providers.files import (
-    column,
-    find,
-    floats,
-    infer_interval,
-    optional,
-    plain_symbol,
-    stamps_ns,
-    venue_of,
+from catalog.providers.files import Columns, find, floats, infer_interval, venue_of, volume_names
+from catalog.providers.symbols import (
+    KIND_WORDS,
+    LINEAR,
+    PRODUCT_WORDS,
+    hinted,
+    resolve,
+    symbol_in_name,
 )
+from catalog.providers.tables import SUFFIXES, SourceTable, load_tables
 from catalog.series import FUNDING, KINDS, PRICES
-from config.durations import interval_ns
+from config.durations import STORED, interval_ns
 from config.errors import InputError
-
-SUFFIXES = (".parquet", ".csv", ".csv.gz")
-DATES = ("date", "datetime", "timestamp", "time", "open_time", "ts")
-SYMBOLS = ("symbol", "pair", "instrument", "ticker")
-RATES = ("funding_rate", "fundingrate", "rate")
-TURNOVERS = ("turnover", "quote_volume", "quote_asset_volume", "turnover_approx")
 
 
 def read(paths: Sequence[Path], options: ImportOptions) -> Iterator[Import]:
-    """Read each file as one part; raise InputError with file, row and column."""
+    """Read each table as one part; raise InputError with file, row and column."""
     for path in find(paths, SUFFIXES):
-        yield _read_file(path, options)
+        for source in load_tables(path):
+            yield _read_table(path, source, options)
 
 
-def _read_file(path: Path, options: ImportOptions) -> Import:
-    table = _load(path)
+def _read_table(path: Path, source: SourceTable, options: ImportOptions) -> Import:
+    table, where = source.table, source.where
+    if table.num_rows == 0:
+        raise InputError(f"{where}: no rows")
     part = Import(
         source="OHLCV tables",
         source_venue=options.source_venue or venue_of(path),
         note=options.note,
         files=[path],
     )
-    product = options.product or ("SPOT" if "_spot_" in path.name else "LINEAR")
-    stamps = stamps_ns(column(table, DATES, path, "the date"), path)
-    rows_of = _rows_by_symbol(table, path)
-    rates = optional(table, RATES)
-    if rates is not None:
-        rate = floats(rates, "funding_rate", path)
-        whole = pa.table([stamps, rate.combine_chunks()], schema=FUNDING)
-        for symbol, rows in rows_of.items():
-            part.tables["funding", "", instrument_id(symbol, product)] = whole.take(rows)
+    columns = Columns(table, where, options.columns)
+    kind = _kind(path, source, columns, options)
+    stamps = columns.stamps()
+    hint = hinted(path.parent / source.name, PRODUCT_WORDS) or hinted(path, PRODUCT_WORDS)
+    hint = hint if kind == "bars" else LINEAR
+    rows_of = _rows_by_instrument(source, columns, options, part, hint)
+    if not rows_of:
         return part
-    candles = {name: floats(column(table, (name,), path, name), name, path) for name in PRICES}
-    volume = optional(table, ("volume",))
-    mark = volume is None or "mark" in path.name.lower()
-    columns = [candles[name].combine_chunks() for name in PRICES]
-    if not mark:
-        turnover = optional(table, TURNOVERS)
-        columns.append(floats(volume, "volume", path).combine_chunks())
-        columns.append(
-            pa.nulls(table.num_rows, pa.float64())
-            if turnover is None
-            else floats(turnover, "turnover", path).combine_chunks()
-        )
-    for symbol, rows in rows_of.items():
-        own = stamps[rows.to_numpy()]
-        interval = options.interval or infer_interval(own, path)
+    if kind == "funding":
+        rates = columns.numbers("rate")
+        for instrument, rows in rows_of.items():
+            pair = [stamps[rows], rates[rows]]
+            part.tables["funding", "", instrument] = pa.table(pair, schema=FUNDING)
+        return part
+    candles = [columns.numbers(name) for name in PRICES]
+    if kind == "bars":
+        candles += _volumes(columns, list(rows_of), candles[-1], part)
+    said = options.interval or _interval_in_name(source.name)
+    for instrument, rows in rows_of.items():
+        interval = infer_interval(stamps[rows], f"{where}: {instrument}", said)
         shift = interval_ns(interval) if options.stamp == "open" else 0
-        values = [pa.array(own + shift), *(c.take(rows) for c in columns)]
-        kind = "mark" if mark else "bars"
-        key = (kind, interval, instrument_id(symbol, product))
-        part.tables[key] = pa.table(values, schema=KINDS[kind].given)
+        values = [pa.array(c[rows], from_pandas=True) for c in candles]
+        stamped = [stamps[rows] + shift, *values]
+        part.tables[kind, interval, instrument] = pa.table(stamped, schema=KINDS[kind].given)
     return part
 
 
-def _load(path: Path) -> pa.Table:
+def _kind(path: Path, source: SourceTable, columns: Columns, options: ImportOptions) -> str:
+    inner = path.parent / source.name
+    named = hinted(inner, KIND_WORDS) or hinted(path, KIND_WORDS)
+    if options.kind is None and named == "index":
+        raise InputError(
+            f"{source.where}: its name says index or premium, which are not kept: only candles, "
+            "mark prices and funding (--kind bars, if they are candles)"
+        )
+    rates, close = columns.find("rate"), columns.find("close")
+    kind = options.kind or named
+    if kind is None and rates is not None and close is not None:
+        raise InputError(f"{source.where}: has both candles and funding: say --kind")
+    return kind or ("bars" if rates is None else "funding")
+
+
+def _volumes(
+    columns: Columns, instruments: list[str], close: np.ndarray, part: Import
+) -> list[np.ndarray]:
+    base, quote = volume_names([name.partition("-")[0] for name in instruments])
+    given = columns.find("turnover", *quote)
+    turnover = np.full(len(close), np.nan)
+    if given is not None:
+        turnover = floats(given, "turnover", columns.where, empty=True)
+    if columns.find("volume", *base) is None and given is not None:
+        part.warnings.append(f"{columns.where}: no volume in coins: it is turnover / close")
+        return [np.round(floats(given, "turnover", columns.where) / close, 8), turnover]
     try:
-        if path.name.endswith(".parquet"):
-            return pq.read_table(path, partitioning=None)
-        return pyarrow.csv.read_csv(path)
-    except pa.ArrowInvalid as error:
-        raise InputError(f"{path}: not readable as a table: {error}") from error
+        return [columns.numbers("volume", *base), turnover]
+    except InputError as error:
+        if columns.find("volume", *base) is not None:
+            raise
+        raise InputError(f"{error}; mark prices have none: --kind mark") from None
 
 
-def _rows_by_symbol(table: pa.Table, path: Path) -> dict[str, pa.Array]:
-    symbols = optional(table, SYMBOLS)
-    if symbols is None:
-        everything = pa.array(np.arange(table.num_rows))
-        return {_symbol_in_name(path): everything}
-    coded = symbols.combine_chunks().dictionary_encode()
-    if coded.null_count:
-        raise InputError(f"{path}: the symbol of a row is empty")
-    codes = coded.indices.to_numpy()
-    order = np.argsort(codes, kind="stable")
-    edges = np.flatnonzero(np.diff(codes[order])) + 1
-    groups = np.split(order, edges) if len(order) else []
-    found: dict[str, pa.Array] = {}
-    for rows in groups:
-        text = str(coded.dictionary[int(codes[rows[0]])].as_py())
+def _interval_in_name(name: str) -> str | None:
+    found = {word for word in re.split(r"[^A-Za-z0-9]+", name) if word in STORED}
+    return found.pop() if len(found) == 1 else None
+
+
+def _rows_by_instrument(
+    source: SourceTable, columns: Columns, options: ImportOptions, part: Import, hint: str | None
+) -> dict[str, np.ndarray]:
+    found: dict[str, np.ndarray] = {}
+    texts: dict[str, str] = {}
+    problems: list[str] = []
+    for text, rows in _texts(source, columns, options).items():
         try:
-            found[plain_symbol(text)] = pa.array(rows)
+            instrument, assumed = resolve(text, options.product, hint)
         except ValueError as error:
-            raise InputError(f"{path}: row {int(rows[0]) + 1}: column symbol: {error}") from error
+            if options.wants(text):
+                problems.append(f"{source.where}: row {rows[0] + 1}: {error}")
+            continue
+        if not options.wants(text, instrument):
+            continue
+        if instrument in found:
+            problems.append(
+                f"{source.where}: row {rows[0] + 1}: {texts[instrument]} and {text} are both "
+                f"{instrument}: spot and perpetual? import them one by one with --symbols and "
+                "--product"
+            )
+        found[instrument], texts[instrument] = rows, text
+        if assumed:
+            part.assumed.append(instrument)
+    if problems:
+        raise InputError("\n".join(problems))
     return found
 
 
-def _symbol_in_name(path: Path) -> str:
-    for word in path.name.replace("-", "_").replace(".", "_").split("_"):
-        try:
-            return plain_symbol(word)
-        except ValueError:
-            continue
-    raise InputError(f"{path}: no column symbol, and no symbol such as BTCUSDT in the file's name")
+def _texts(source: SourceTable, columns: Columns, options: ImportOptions) -> dict[str, np.ndarray]:
+    symbols = columns.find("symbol")
+    if symbols is None:
+        return {_text_in_name(source, options): np.arange(source.table.num_rows)}
+    coded = symbols.cast(pa.string()).combine_chunks().dictionary_encode()
+    if coded.null_count:
+        row = int(np.flatnonzero(symbols.is_null().to_numpy())[0]) + 1
+        raise InputError(f"{source.where}: row {row}: the symbol is empty")
+    codes = coded.indices.to_numpy()
+    order = np.argsort(codes, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
+    found: dict[str, np.ndarray] = {}
+    for rows in groups:
+        text = coded.dictionary[int(codes[rows[0]])].as_py().strip().upper()
+        found[text] = np.sort(np.concatenate([found.get(text, rows[:0]), rows]))
+    return found
+
+
+def _text_in_name(source: SourceTable, options: ImportOptions) -> str:
+    try:
+        own = freqtrade.parse_name(Path(source.name))
+        if own is not None:
+            return instrument_id(own.symbol, options.product or own.product)
+        return symbol_in_name(source.name)
+    except ValueError as error:
+        raise InputError(f"{source.where}: {error}") from error

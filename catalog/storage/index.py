@@ -13,7 +13,7 @@ import msgspec
 from catalog.instruments import InstrumentInfo
 from catalog.storage.manifest import Manifest, Provenance, SeriesKey, read_manifest
 from catalog.storage.versions import INDEX, VERSIONS, hold_current
-from config.durations import INTERVALS
+from config.durations import STORED
 
 
 class Coverage(NamedTuple):
@@ -57,7 +57,7 @@ class CatalogIndex:
         """Return the candle intervals (of ``bars`` or ``mark``), finest first."""
         keys = map(SeriesKey.of_path, self._manifest.files)
         seen = {key.interval for key in keys if key.kind == kind}
-        return sorted(seen, key=lambda interval: INTERVALS.get(interval, 0))
+        return sorted(seen, key=lambda interval: STORED.get(interval, 0))
 
     def coverage(self, kind: str, interval: str = "") -> dict[str, Coverage]:
         """Return the coverage of one kind and interval by instrument id, sorted."""
@@ -67,6 +67,14 @@ class CatalogIndex:
             if key[:2] == (kind, interval):
                 found[key.instrument] = Coverage(fact.first, fact.last, fact.rows)
         return found
+
+    def resample_hint(self, interval: str) -> str:
+        """Return the command that makes candles of an interval from shorter ones, if any fit."""
+        length = STORED.get(interval, 0)
+        shorter = [i for i in self.intervals() if STORED[i] < length and length % STORED[i] == 0]
+        if not shorter:
+            return ""
+        return f"; make them: `perpdesk catalog resample {interval} --catalog {self.path}`"
 
     def data_hash(
         self, ids: Iterable[str] | None = None, kinds: Iterable[str] | None = None

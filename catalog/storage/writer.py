@@ -9,9 +9,11 @@ from types import TracebackType
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from catalog.engine import write_bars
+from catalog.findings import SeriesRows
 from catalog.inference import infer_from_series
 from catalog.instruments import InstrumentInfo
 from catalog.providers.base import Import
@@ -38,13 +40,15 @@ class CatalogWriter:
     A failed writer leaves the catalog as it was; unchanged data (the same import again) make no new
     version. The folder is made if missing. Entering raises DeskError while another writer works.
     After exit, `changed` is whether there is a new version; `summary` is the import's provenance,
-    also without changes.
+    also without changes; `warnings` are sentences about rows that look wrong, and assumptions.
     """
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self.changed = False
         self.summary: Provenance | None = None
+        self.warnings: list[str] = []
+        self.assumed: set[str] = set()
 
     def __enter__(self) -> CatalogWriter:
         self._stage = StagedVersion(self.path).__enter__()
@@ -56,6 +60,7 @@ class CatalogWriter:
         self._read: dict[Path, None] = {}
         self._rows: dict[str, int] = {}
         self._touched: set[str] = set()
+        self._sources: dict[str, list[tuple[int, int, str]]] = {}
         self._replaced = self._duplicates = 0
         self._first, self._last = 2**62, 0
         return self
@@ -73,10 +78,17 @@ class CatalogWriter:
             self._stage.__exit__(kind, error, trace)
 
     def add(self, part: Import) -> None:
-        """Add a provider's whole `Import`, provenance included."""
+        """Add a provider's whole `Import`, provenance included.
+
+        Raises InputError when two files of one import contradict each other: spot and perpetual
+        under one name, or two venues.
+        """
         self.add_instruments(part.instruments)
+        file = str(part.files[-1]) if part.files else ""
         for key, table in part.tables.items():
-            self.add_rows(*key, table)
+            self.add_rows(*key, table, file=file)
+        self.warnings += part.warnings
+        self.assumed.update(part.assumed)
         self.provenance(part.source, part.source_venue, part.note, part.files)
 
     def add_instruments(self, instruments: Iterable[InstrumentInfo]) -> None:
@@ -93,10 +105,13 @@ class CatalogWriter:
         self._words = {"source": source, "source_venue": source_venue, "note": note}
         self._read.update(dict.fromkeys(files))
 
-    def add_rows(self, kind: str, interval: str, instrument: str, table: pa.Table) -> None:
+    def add_rows(
+        self, kind: str, interval: str, instrument: str, table: pa.Table, file: str = ""
+    ) -> None:
         """Merge rows of one series, in the schema that its kind expects from a provider.
 
         ``kind`` is a key of `catalog.series.KINDS`; ``interval`` is empty for kinds without it.
+        ``file`` is named in errors and warnings.
         """
         if "/" in instrument or not instrument.isascii():
             raise InputError(f"instrument id {instrument!r} must be ASCII and hold no slash")
@@ -110,8 +125,11 @@ class CatalogWriter:
             return
         fact = self._files.get(path) or self._old.files.get(path)
         old = self._table(path) if fact else None
-        merged = raw.merge(old, new)
         stamps = new.column("ts").to_numpy()
+        if file:
+            self._compare(key, old, new, file)
+            self._warn(key, new, file)
+        merged = raw.merge(old, new)
         self._first = min(self._first, int(stamps.min()))
         self._last = max(self._last, int(stamps.max()))
         self._duplicates += merged.duplicates
@@ -124,6 +142,45 @@ class CatalogWriter:
         raw.write(merged.table, self._stage.folder / "raw" / path)
         self._files[path] = fact_of(merged.table)
 
+    def _compare(self, key: SeriesKey, old: pa.Table | None, new: pa.Table, file: str) -> None:
+        """Refuse rows that differ from those of another file of this import.
+
+        One may: the last candle of a download is often unfinished.
+        """
+        stamps = new.column("ts")
+        first, last = int(pc.min(stamps).as_py()), int(pc.max(stamps).as_py())
+        for begin, end, other in self._sources.setdefault(key.path, []):
+            if old is None or other == file or last < begin or first > end:
+                continue
+            both = [
+                t.filter((pc.field("ts") >= begin) & (pc.field("ts") <= end)) for t in (old, new)
+            ]
+            differing = raw.merge(*both).replaced
+            if differing > 1:
+                raise InputError(
+                    f"{file}: {differing} rows of {key.instrument} differ from those of {other}: "
+                    "spot and perpetual, or two venues? import them one by one, with --product or "
+                    "into another --catalog"
+                )
+        self._sources[key.path].append((first, last, file))
+
+    def _warn(self, key: SeriesKey, new: pa.Table, file: str) -> None:
+        columns = {name: new.column(name).to_numpy() for name in new.column_names}
+        series = SeriesRows(
+            name=key.group,
+            instrument=key.instrument,
+            interval=key.interval,
+            ts=columns.pop("ts"),
+            columns=columns,
+        )
+        for check in KINDS[key.kind].import_checks:
+            for f in check(series):
+                first = datetime.fromtimestamp(f.first // 10**9, UTC)
+                self.warnings.append(
+                    f"{file}: {f.instrument} {f.series}: {f.count:,} {f.words} "
+                    f"(first at {first:%Y-%m-%d %H:%M})"
+                )
+
     def _place(self, path: str) -> Path:
         staged = self._stage.folder / "raw" / path
         if path in self._files or self._stage.base is None:
@@ -135,10 +192,10 @@ class CatalogWriter:
         instruments = self._instruments(files)
         inferred = sum(instruments[name].inferred for name in self._touched)
         self.summary = self._provenance(inferred)
-        if not self._files and instruments == self._old.instruments and self._old.files:
-            return
-        if not files:
+        if not files and not instruments:
             raise InputError("nothing to write: the source gave no rows at all")
+        if not self._files and instruments == self._old.instruments:
+            return
         for path in files.keys() - self._files.keys():
             self._stage.link(f"raw/{path}")
         self._write_engine_files(files, instruments)

@@ -31,7 +31,7 @@ def a_table(path: Path, count: int = 50) -> Path:
 
 
 def test_every_command_shows_an_example():
-    for name in ("demo", "import", "pull", "ls", "check", "rebuild"):
+    for name in ("demo", "import", "pull", "resample", "ls", "check", "rebuild"):
         shown = run(name, "--help")
         assert shown.exit_code == 0
         assert f"Example: perpdesk catalog {name}" in shown.output.replace("\n", " ")

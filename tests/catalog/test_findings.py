@@ -35,8 +35,8 @@ def candle(open_=10.0, high=11.0, low=9.0, close=10.5, volume=1.0, turnover=10.0
 @pytest.mark.parametrize(
     ("check", "stamps", "found"),
     [
-        (findings.grid, hours(1, 2, 6, 7), (WRONG, "gap", 3, *hours(3, 5))),
-        (findings.grid, hours(1, 2) + 1, (WRONG, "off_grid", 2, *hours(1, 2) + 1)),
+        (findings.gaps, hours(1, 2, 6, 7), (WRONG, "gap", 3, *hours(3, 5))),
+        (findings.off_grid, hours(1, 2) + 1, (WRONG, "off_grid", 2, *hours(1, 2) + 1)),
         (findings.order, hours(1, 2, 2, 3), (WRONG, "duplicate", 1, *hours(2, 2))),
     ],
 )
@@ -102,7 +102,6 @@ def test_prices_finer_than_the_tick_are_noted():
         ([0, 8, 24, 32], 0, 1e-4, [(WRONG, "gap", 1)]),
         ([0, 4, 8, 16, 20], 0, 1e-4, [(WRONG, "gap", 1), (INFO, "interval", 5)]),
         ([0, 8, 16, 24, 28, 32], 0, 1e-4, [(INFO, "interval", 6)]),
-        ([0, 8], 0, 0.33, [(WRONG, "impossible", 2)]),
     ],
 )
 def test_settlements_are_jittered_missing_changed_or_impossible(at_hours, jitter_ms, rate, found):
@@ -111,6 +110,14 @@ def test_settlements_are_jittered_missing_changed_or_impossible(at_hours, jitter
     got = findings.settlements(hourly(ts, columns))
     assert [(f.severity, f.check, f.count) for f in got] == found
     assert ("17 ms" in got[0].words) is (jitter_ms == 17)
+
+
+@pytest.mark.parametrize(
+    ("rate", "found"), [(1e-4, []), (0.01, ["percent"]), (0.33, ["impossible", "percent"])]
+)
+def test_rates_in_percent_or_beyond_belief_are_found(rate, found):
+    got = findings.rates(hourly(hours(0, 8), {"rate": np.array([rate, -rate])}))
+    assert [f.check for f in got] == found
 
 
 def test_a_sound_catalog_has_nothing_wrong(tmp_path):

@@ -101,17 +101,20 @@ def test_options_say_interval_product_and_that_stamps_are_closes(tmp_path):
     assert part.tables["bars", "1h", "BTCUSDT-SPOT.BYBIT"].equals(candles(1))
 
 
-def test_tables_of_funding_and_of_mark_prices_are_known_by_their_columns(tmp_path):
+def test_funding_is_known_by_its_columns_and_mark_prices_by_their_name_alone(tmp_path):
     dates = pa.array([START, START + 8 * HOUR], pa.timestamp("ns"))
     rates = {"date": dates, "symbol": ["BTCUSDT"] * 2, "funding_rate": [1e-4, -2e-4]}
     pq.write_table(pa.table(rates), tmp_path / "a.parquet")
     marks = long_table().drop_columns(["volume", "turnover"])
-    pq.write_table(marks, tmp_path / "b.parquet")
+    pq.write_table(marks, tmp_path / "mark.parquet")
 
     first, second = parts("ohlcv_table", tmp_path)
 
     assert first.tables["funding", "", BTC].column("rate").to_pylist() == [1e-4, -2e-4]
     assert set(second.tables) == {("mark", "1h", BTC), ("mark", "1h", ETH)}
+    (tmp_path / "mark.parquet").rename(tmp_path / "perps.parquet")
+    with pytest.raises(InputError, match=r"no column for volume .*--kind mark"):
+        parts("ohlcv_table", tmp_path / "perps.parquet")
 
 
 CSV = "date,symbol,open,high,low,close,volume\n2024-01-01,BTCUSDT,1,2,1,2,5\n"
@@ -122,10 +125,10 @@ CSV = "date,symbol,open,high,low,close,volume\n2024-01-01,BTCUSDT,1,2,1,2,5\n"
     [
         (CSV + "2024-01-02,BTCUSDT,one,2,1,2,5\n", "row 2: column open: 'one' is no number"),
         (CSV + "tomorrow,BTCUSDT,1,2,1,2,5\n", "row 2: 'tomorrow' is no date"),
-        (CSV + "2024-01-02,BTCXYZ,1,2,1,2,5\n", "row 2: column symbol: symbol 'BTCXYZ' ends in"),
+        (CSV + "2024-01-02,BTCXYZ,1,2,1,2,5\n", "row 2: symbol 'BTCXYZ' ends in"),
         (CSV, "too few to tell the interval; say --interval"),
         (CSV.replace("close", "last"), "no column for close"),
-        (CSV.replace("date", "day"), "no column for the date"),
+        (CSV.replace("date", "when"), "no column for the date"),
         (CSV + "2024-02-01,BTCUSDT,1,2,1,2,5\n", "which is none of 1m"),
     ],
 )
@@ -241,11 +244,11 @@ def test_the_real_bybit_set_comes_in_with_mark_prices_and_funding(tmp_path):
 def test_the_real_jittered_funding_keeps_its_stamps(tmp_path):
     catalog = imported(tmp_path, "freqtrade", "peer_freqtrade/testdata/futures")
     (instrument,) = catalog.instruments
+    assert catalog.intervals("mark") == ["1h", "8h"]
     table = catalog.funding([instrument], 0, FOREVER)
     ts, source = (table.column(name).to_numpy() for name in ("ts", "ts_source"))
     assert np.all(ts % (8 * HOUR) == 0)
     assert 0 < np.abs(source - ts).max() < 10**9
-    assert "left out: XRP_USDT_USDT-8h-mark.feather" in catalog.provenance[0].note
     assert {f.check for f in verify(catalog)} >= {"jitter"}
 
 

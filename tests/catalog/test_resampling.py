@@ -1,0 +1,80 @@
+"""Longer candles from shorter ones."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catalog.resampling import longer_candles, resample
+from catalog.series import BARS
+from catalog.storage.store import Catalog
+from catalog.storage.writer import CatalogWriter
+from config.errors import InputError
+from tests.catalog.market import BTC, ETH, FOREVER, HOUR, START, candles, marks, write
+from tests.catalog.test_catalog_commands import run
+
+
+def test_four_hours_make_one_candle_and_an_incomplete_one_is_left_out():
+    #              open high low close volume turnover
+    rows = [
+        (1, 10.0, 12, 9, 11, 1.1, 10),
+        (2, 11.0, 15, 10, 14, 0.1, 20),
+        (3, 14.0, 14, 8, 9, 0.2, 30),
+        (4, 9.0, 10, 9, 10, 0.3, 40),
+        (5, 10.0, 99, 1, 10, 5.0, 50),
+        (7, 10.0, 99, 1, 10, 5.0, 50),
+        (8, 10.0, 99, 1, 10, 5.0, 50),
+    ]
+    hours, *values = zip(*rows, strict=True)
+    table = pa.table([[START + h * HOUR for h in hours], *values], schema=BARS)
+    (made,) = longer_candles(table, HOUR, 4 * HOUR).to_pylist()
+    assert list(made.values()) == [START + 4 * HOUR, 10.0, 15, 8, 10, 1.7, 100]
+
+
+@given(missing=st.sets(st.integers(0, 95), max_size=6))
+def test_resampling_in_two_steps_is_resampling_at_once(missing):
+    table = candles(96).take([row for row in range(96) if row not in missing])
+    at_once = longer_candles(table, HOUR, 24 * HOUR)
+    stepwise = longer_candles(longer_candles(table, HOUR, 4 * HOUR), 4 * HOUR, 24 * HOUR)
+    assert at_once.column("ts").equals(stepwise.column("ts"))
+    assert at_once.num_rows == 4 - len({row // 24 for row in missing})
+    for name in BARS.names:
+        pairs = (at_once.column(name).to_numpy(), stepwise.column(name).to_numpy())
+        assert np.allclose(*pairs, rtol=1e-12, atol=1e-8)
+
+
+def test_candles_off_the_grid_make_none():
+    assert longer_candles(candles(48, start=START + 1), HOUR, 4 * HOUR).num_rows == 0
+
+
+def test_a_catalog_gains_days_of_candles_and_marks_and_keeps_its_own(tmp_path):
+    own = candles(1, "1d", start=START + 24 * HOUR, seed=9)
+    with CatalogWriter(tmp_path) as writer:
+        for name in (BTC, ETH):
+            writer.add_rows("bars", "1h", name, candles(60))
+        writer.add_rows("bars", "1d", BTC, own)
+        writer.add_rows("mark", "1h", BTC, marks(60))
+        writer.provenance("hand", "bybit")
+    assert run("resample", "1d", "--catalog", tmp_path, "--symbols", "BTCUSDT").exit_code == 0
+    catalog = Catalog(tmp_path)
+    assert catalog.coverage("bars", "1d").keys() == {BTC}
+    days = catalog.series("bars", "1d", BTC, 0, FOREVER)
+    assert days.slice(1).equals(own)
+    assert days.column("high")[0].as_py() == max(candles(60).column("high").to_pylist()[:24])
+    assert catalog.coverage("mark", "1d")[BTC].rows == 2
+    assert catalog.provenance[-1].source_venue == "bybit"
+    again = json.loads(run("resample", "1d", "--catalog", tmp_path, "--json").stdout)
+    assert (again["changed"], again["rows"]) == (True, {"bars/1d": 2})
+
+
+def test_what_cannot_be_made_is_said_and_what_can_be_is_hinted(tmp_path):
+    catalog = write(tmp_path, BTCUSDT=candles(60))
+    assert catalog.resample_hint("1d").endswith(
+        f"`perpdesk catalog resample 1d --catalog {tmp_path}`"
+    )
+    assert catalog.resample_hint("5m") == ""
+    with pytest.raises(InputError, match="no candles of which 5m ones are made; there are 1h"):
+        resample(tmp_path, "5m", None, ())
