@@ -55,6 +55,10 @@ class Account(Part):
     the practice exchange and paper need none."""
     balance: Annotated[Decimal, Field(gt=Decimal(0), le=Decimal(10**12))] = Decimal(100_000)
     """USDT that paper trading starts with; the other environments ask the venue."""
+    leverage: Literal["check", "set"] = "check"
+    """What the start does about a perpetual whose leverage at the venue is below what the
+    strategies need (their ``gross_leverage``, else ``limits.leverage``): ``check`` refuses,
+    ``set`` sets it there."""
 
 
 class Practice(Part):

@@ -81,6 +81,14 @@ class VenuePosition:
 
 
 @dataclass(frozen=True)
+class PositionSettings:
+    """How the account holds a perpetual; leverage is zero where the venue names none."""
+
+    mode: Literal["one_way", "hedge"]
+    leverage: Decimal
+
+
+@dataclass(frozen=True)
 class VenueWallet:
     """The unified account's wallet."""
 
@@ -142,6 +150,13 @@ def position_of(row: dict[str, Any], product: str) -> VenuePosition:
         instrument=instrument_id(row["symbol"], product),
         quantity=-size if row.get("side") == "Sell" else size,
     )
+
+
+def settings_of(rows: list[dict[str, Any]]) -> PositionSettings:
+    """Read the rows of one symbol in ``/v5/position/list``; portfolio margin has no leverage."""
+    hedge = any(int(row.get("positionIdx") or 0) for row in rows)
+    leverages = [decimal_of(row.get("leverage")) for row in rows]
+    return PositionSettings("hedge" if hedge else "one_way", min(leverages, default=Decimal(0)))
 
 
 def wallet_of(row: dict[str, Any]) -> VenueWallet:

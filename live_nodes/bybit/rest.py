@@ -13,11 +13,11 @@ import hmac
 import itertools
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 from urllib.parse import urlencode
 
 import aiohttp
@@ -29,6 +29,7 @@ from config.errors import DeskError
 from live_nodes.bybit.facts import (
     MARGIN_MODES,
     FeeRate,
+    PositionSettings,
     VenueFill,
     VenueOrder,
     VenuePosition,
@@ -37,6 +38,7 @@ from live_nodes.bybit.facts import (
     fill_of,
     order_of,
     position_of,
+    settings_of,
     wallet_of,
 )
 from live_nodes.local.keys import KeyPair
@@ -46,6 +48,7 @@ TOO_MANY = 10006
 SERVER_BUSY = (10000, 10016)
 """Bybit's codes of a server that timed out or is restarting."""
 PAGE = 50
+SETTINGS_AT_ONCE, SETTINGS_PAUSE_S = 20, 0.5
 INSTRUMENT_PAGE = 1000
 ORDER_GONE = (110001, 170213)
 """Codes of a cancel that came too late or names no order (perpetuals, spot)."""
@@ -156,13 +159,33 @@ class VenueRest:
         mode = result["marginMode"]
         return MARGIN_MODES.get(mode, mode)
 
-    async def position_mode(self, instrument: str) -> Literal["one_way", "hedge"]:
-        """Return how the account holds positions in a perpetual."""
+    async def position_settings(self, instruments: Iterable[str]) -> dict[str, PositionSettings]:
+        """Return position mode and leverage of each perpetual, within Bybit's 50 requests a second.
+
+        Only a request for one symbol has them while there is no position.
+        """
+        found: dict[str, PositionSettings] = {}
+        for names in itertools.batched(instruments, SETTINGS_AT_ONCE):
+            if found:
+                await asyncio.sleep(SETTINGS_PAUSE_S)
+            settings = await asyncio.gather(*map(self._settings, names))
+            found |= dict(zip(names, settings, strict=True))
+        return found
+
+    async def _settings(self, instrument: str) -> PositionSettings:
         symbol, product = venue_symbol(instrument)
         params = {"category": product.lower(), "symbol": symbol}
         result = await self._get("/v5/position/list", params, signed=True)
-        indices = {int(row.get("positionIdx") or 0) for row in result["list"]}
-        return "hedge" if indices & {1, 2} else "one_way"
+        return settings_of(result["list"])
+
+    async def set_leverage(self, instrument: str, leverage: Decimal) -> None:
+        """Set a perpetual's leverage."""
+        symbol, product = venue_symbol(instrument)
+        text = f"{leverage:f}"
+        body = {"category": product.lower(), "symbol": symbol}
+        await self._post(
+            "/v5/position/set-leverage", body | {"buyLeverage": text, "sellLeverage": text}
+        )
 
     async def wallet(self) -> VenueWallet:
         """Return the unified account's wallet."""

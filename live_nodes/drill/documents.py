@@ -95,7 +95,7 @@ def exchange_yaml(resolved: Resolved, scene: Scene) -> str:
                 "volatility": 0.0001,
                 "symbols": symbols,
             },
-            "accounts": {ACCOUNT: {"balance": BALANCE, "leverage": 10, "fees": _fees(resolved)}},
+            "accounts": {ACCOUNT: {"balance": BALANCE, "leverage": 100, "fees": _fees(resolved)}},
             "update_ms": 100,
             # If the drill crashes, its exchanges end by themselves.
             "idle_exit": 0.1,

@@ -112,7 +112,7 @@ class NodeRun:
 
     async def _preflight(self, rest: VenueRest) -> Preflight:
         context = self._context
-        facts = await preflight(context.node, rest)
+        facts = await preflight(context.node, rest, may_set=not context.options.dry_run)
         self._pass(facts.failures)
         context.journal.gate("preflight", passed=True, detail=f"clock {facts.clock.skew:+.4f} s")
         context.say(

@@ -9,19 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 from catalog.instruments import PRODUCTS, VENUE, InstrumentInfo
 from catalog.providers.bybit_http import BybitHistory
+from config.components import resolve
 from config.documents import Expected, Fees, Node
 from config.errors import DeskError, GateRefused, InputError
+from config.params import complete_params
 from config.universe import NO_SPOT, SPOT, intersect, select
 from live_nodes.bybit.facts import FeeRate, products_of
 from live_nodes.bybit.rest import ClockReading, VenueError, VenueRest, venue_symbol
 from live_nodes.node.warm_up import listings
 
 _SHOWN = 3
+HEADROOM = Decimal("1.05")
 PERMISSIONS = {"LINEAR": ("ContractTrade", ("Order", "Position")), "SPOT": ("Spot", ("SpotTrade",))}
 """Required permissions of a key, by product (v5 "Get API Key Information")."""
 
@@ -115,9 +118,9 @@ def fees_gate(
 
 
 def account_mode_gate(
-    expected: Expected, margin_mode: str, position_mode: str | None
+    expected: Expected, margin_mode: str, position_modes: Mapping[str, str]
 ) -> list[GateFailure]:
-    """Check margin and position mode; `position_mode` is None without perpetuals."""
+    """Check the margin mode, and the position mode of each perpetual, by instrument id."""
     failures = []
     if expected.margin_mode is not None and margin_mode != expected.margin_mode:
         failures.append(
@@ -128,16 +131,63 @@ def account_mode_gate(
                 "switch it at the venue, or change expected.margin_mode",
             )
         )
-    if position_mode is not None and position_mode != expected.position_mode:
+    other = [
+        f"{name} {mode}"
+        for name, mode in sorted(position_modes.items())
+        if mode != expected.position_mode
+    ]
+    if other:
         failures.append(
             GateFailure(
                 "position mode",
-                position_mode,
+                _some(other),
                 expected.position_mode,
                 "switch it at the venue: the desk's books know one net position an instrument",
             )
         )
     return failures
+
+
+def leverage_needed(node: Node) -> Decimal:
+    """Return the leverage with which margin carries all that the strategies may hold, to 0.01.
+
+    That is the sum of their ``gross_leverage`` x ``allocation``, or ``limits.leverage`` where a
+    strategy states none, and a twentieth more for fees and price moves.
+    """
+    gross = Decimal(0)
+    for component in node.strategies.values():
+        if component.enabled:
+            params = complete_params(resolve(component.use, node.allow), component.params)
+            if "gross_leverage" in params:
+                parts = (params["gross_leverage"], params.get("allocation", 1))
+                gross += Decimal(str(parts[0])) * Decimal(str(parts[1]))
+            else:
+                gross = node.limits.leverage
+    gross = min(gross, node.limits.leverage)
+    return max(Decimal(1), (gross * HEADROOM).quantize(Decimal("0.01"), ROUND_CEILING))
+
+
+def leverage_gate(
+    needed: Decimal, leverages: Mapping[str, Decimal], most: Mapping[str, Decimal]
+) -> list[GateFailure]:
+    """Check the leverage of each perpetual; `most` is what the venue allows. Zero is unknown."""
+    low = [
+        f"{name} {leverage:f}" + (f" (the venue's most is {most[name]:f})" if few else "")
+        for name, leverage in sorted(leverages.items())
+        for few in (most.get(name, needed) < needed,)
+        if 0 < leverage < needed
+    ]
+    if not low:
+        return []
+    return [
+        GateFailure(
+            "leverage",
+            _some(low),
+            f"at least {needed:f}, for margin to carry all positions of the strategies",
+            "set it at the venue, or let the start do so (account.leverage: set), or lower the "
+            "strategies' gross_leverage (of one that states none: limits.leverage)",
+        )
+    ]
 
 
 def orders_gate(venue: Mapping[str, Decimal], books: Mapping[str, Decimal]) -> list[GateFailure]:
@@ -238,8 +288,10 @@ def universe_of(node: Node, ids: Iterable[str]) -> list[str]:
     )
 
 
-async def preflight(node: Node, rest: VenueRest) -> Preflight:
+async def preflight(node: Node, rest: VenueRest, *, may_set: bool = False) -> Preflight:
     """Fetch clocks, instruments and, where the node has an account, its settings.
+
+    With `may_set` it sets leverages where ``account.leverage`` says so.
 
     Raises
     ------
@@ -270,7 +322,7 @@ async def preflight(node: Node, rest: VenueRest) -> Preflight:
             raise InputError(f"{node.name}: {NO_SPOT}; universe.exclude: ['{SPOT}'] leaves it out")
         if node.environment != "paper":
             failures += permission_gate(permissions, products)
-            failures += await _account(node, rest, universe, products)
+            failures += await _account(node, rest, infos, universe, products, may_set)
     except VenueError as error:
         raise GateRefused(f"{node.name}: gate account: {error}") from error
     except InputError:
@@ -290,7 +342,12 @@ def _products_asked(node: Node) -> list[str]:
 
 
 async def _account(
-    node: Node, rest: VenueRest, universe: list[str], products: tuple[str, ...]
+    node: Node,
+    rest: VenueRest,
+    infos: Mapping[str, InstrumentInfo],
+    universe: list[str],
+    products: tuple[str, ...],
+    may_set: bool,
 ) -> list[GateFailure]:
     fees = node.expected.fees
     expected = {"LINEAR": fees.linear, "SPOT": fees.spot}
@@ -303,12 +360,21 @@ async def _account(
         rates[product] = {
             names[symbol]: rate for symbol, rate in by_symbol.items() if symbol in names
         }
-    perpetuals = [name for name in universe if "-LINEAR." in name]
-    return [
+    settings = await rest.position_settings(name for name in universe if "-LINEAR." in name)
+    modes = {name: found.mode for name, found in settings.items()}
+    leverages = {name: found.leverage for name, found in settings.items()}
+    most = {name: Decimal(infos[name].max_leverage) for name in leverages}
+    failures = [
         *fees_gate({product: expected[product] for product in products}, rates),
-        *account_mode_gate(
-            node.expected,
-            await rest.margin_mode(),
-            await rest.position_mode(perpetuals[0]) if perpetuals else None,
-        ),
+        *account_mode_gate(node.expected, await rest.margin_mode(), modes),
     ]
+    needed = leverage_needed(node)
+    if node.account.leverage == "set":
+        # A whole number is a step of every symbol's leverage.
+        whole = needed.to_integral_value(ROUND_CEILING)
+        for name, leverage in leverages.items():
+            if not failures and 0 < leverage < needed <= most[name]:
+                if may_set:
+                    await rest.set_leverage(name, min(whole, most[name]))
+                leverages[name] = min(whole, most[name])
+    return failures + leverage_gate(needed, leverages, most)

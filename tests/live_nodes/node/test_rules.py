@@ -10,7 +10,7 @@ import pytest
 from nautilus_trader.cache.cache import Cache
 
 from actors.closing.facts import ClosingState
-from config.documents import Expected, Fees
+from config.documents import Expected, Fees, Node
 from config.errors import DeskError, GateRefused
 from live_nodes.bybit.facts import FeeRate
 from live_nodes.local.alerts import Level
@@ -20,6 +20,8 @@ from live_nodes.node.preflight import (
     balance_gate,
     clock_gate,
     fees_gate,
+    leverage_gate,
+    leverage_needed,
     links_gate,
     orders_gate,
     permission_gate,
@@ -107,13 +109,45 @@ def test_fees_may_be_lower_than_tested_and_not_higher(maker: str, taker: str, op
 
 def test_margin_and_position_mode_must_be_as_written() -> None:
     expected = Expected()
-    assert account_mode_gate(expected, "cross", "one_way") == []
-    assert account_mode_gate(expected, "cross", None) == []
-    (margin,) = account_mode_gate(expected, "isolated", "one_way")
+    assert account_mode_gate(expected, "cross", {"A": "one_way"}) == []
+    assert account_mode_gate(expected, "cross", {}) == []
+    (margin,) = account_mode_gate(expected, "isolated", {"A": "one_way"})
     assert (margin.measured, margin.limit) == ("isolated", "cross")
-    (mode,) = account_mode_gate(expected, "cross", "hedge")
-    assert mode.gate == "position mode"
-    assert account_mode_gate(Expected(margin_mode=None), "portfolio", "one_way") == []
+    (mode,) = account_mode_gate(expected, "cross", {"A": "one_way", "B": "hedge"})
+    assert (mode.gate, mode.measured) == ("position mode", "B hedge")
+    assert account_mode_gate(Expected(margin_mode=None), "portfolio", {"A": "one_way"}) == []
+
+
+@pytest.mark.parametrize(
+    ("params", "limit", "needed"),
+    [
+        ({"gross_leverage": 2.7}, 5, "2.84"),  # 2.7 x 1.05 = 2.835
+        ({"gross_leverage": 4, "allocation": 0.5}, 5, "2.10"),
+        ({"gross_leverage": 4}, 3, "3.15"),  # The order gate holds to three times equity.
+        ({"gross_leverage": 0.5}, 5, "1"),
+    ],
+)
+def test_leverage_must_carry_what_the_strategies_may_hold(
+    params: dict[str, float], limit: int, needed: str
+) -> None:
+    reversal = {"use": "strategies.xs_reversal:XSReversal", "params": params}
+    node = Node.model_validate(
+        {
+            "name": "n", "environment": "practice", "tag": "n", "account": {"name": "main"},
+            "strategies": {"r": reversal}, "limits": {"leverage": limit},
+        }
+    )  # fmt: skip
+    assert leverage_needed(node) == D(needed)
+
+
+def test_a_leverage_too_low_is_named_with_the_right_one() -> None:
+    most = dict.fromkeys("ABCD", D(25)) | {"D": D(2)}
+    enough = {"A": D(3), "B": D("2.84"), "C": D(0)}
+    assert leverage_gate(D("2.84"), enough, most) == []
+    (failure,) = leverage_gate(D("2.84"), enough | {"B": D(1), "D": D(2)}, most)
+    assert failure.measured == "B 1; D 2 (the venue's most is 2)"
+    assert failure.limit.startswith("at least 2.84")
+    assert "account.leverage: set" in failure.remedy
 
 
 def test_an_order_that_only_one_side_knows_keeps_the_gate_shut() -> None:
