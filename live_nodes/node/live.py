@@ -119,6 +119,10 @@ class NodeRun:
             f"{context.endpoints.http}: {len(facts.universe)} instruments of the universe, clock "
             f"{facts.clock.skew * 1000:+.1f} ms"
         )
+        if facts.set_leverages:
+            verb = "would set" if context.options.dry_run else "set"
+            changes = ", ".join(f"{name} {value:f}" for name, value in facts.set_leverages.items())
+            context.say(f"{verb} leverage at the venue: {changes}")
         return facts
 
     def _pass(self, failures: list[GateFailure]) -> None:

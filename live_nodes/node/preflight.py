@@ -273,6 +273,8 @@ class Preflight:
     histories: dict[str, BybitHistory]
     clock: ClockReading
     failures: list[GateFailure]
+    set_leverages: dict[str, Decimal]
+    """By instrument id, those that the start sets at the venue (a dry run does not)."""
 
 
 def universe_of(node: Node, ids: Iterable[str]) -> list[str]:
@@ -291,7 +293,7 @@ def universe_of(node: Node, ids: Iterable[str]) -> list[str]:
 async def preflight(node: Node, rest: VenueRest, *, may_set: bool = False) -> Preflight:
     """Fetch clocks, instruments and, where the node has an account, its settings.
 
-    With `may_set` it sets leverages where ``account.leverage`` says so.
+    With `may_set` and without a failure it sets leverages where ``account.leverage`` says so.
 
     Raises
     ------
@@ -304,6 +306,7 @@ async def preflight(node: Node, rest: VenueRest, *, may_set: bool = False) -> Pr
         raise GateRefused(
             f"{node.name}: gate venue: {error}; is it up, and is this its address?"
         ) from error
+    leverages: dict[str, Decimal] = {}
     failures = clock_gate(reading.skew, reading.round_trip, node.gates.max_clock_skew)
     try:
         if node.environment != "paper":
@@ -322,7 +325,10 @@ async def preflight(node: Node, rest: VenueRest, *, may_set: bool = False) -> Pr
             raise InputError(f"{node.name}: {NO_SPOT}; universe.exclude: ['{SPOT}'] leaves it out")
         if node.environment != "paper":
             failures += permission_gate(permissions, products)
-            failures += await _account(node, rest, infos, universe, products, may_set)
+            found, leverages = await _account(node, rest, infos, universe, products)
+            failures += found
+            for name, leverage in leverages.items() if may_set and not failures else ():
+                await rest.set_leverage(name, leverage)
     except VenueError as error:
         raise GateRefused(f"{node.name}: gate account: {error}") from error
     except InputError:
@@ -330,7 +336,7 @@ async def preflight(node: Node, rest: VenueRest, *, may_set: bool = False) -> Pr
     except DeskError as error:
         raise GateRefused(f"{node.name}: gate venue: {error}") from error
     histories = {name: histories[name] for name in products}
-    return Preflight(infos, universe, products, histories, reading, failures)
+    return Preflight(infos, universe, products, histories, reading, failures, leverages)
 
 
 def _products_asked(node: Node) -> list[str]:
@@ -347,8 +353,7 @@ async def _account(
     infos: Mapping[str, InstrumentInfo],
     universe: list[str],
     products: tuple[str, ...],
-    may_set: bool,
-) -> list[GateFailure]:
+) -> tuple[list[GateFailure], dict[str, Decimal]]:
     fees = node.expected.fees
     expected = {"LINEAR": fees.linear, "SPOT": fees.spot}
     rates: dict[str, Mapping[str, FeeRate]] = {}
@@ -364,17 +369,17 @@ async def _account(
     modes = {name: found.mode for name, found in settings.items()}
     leverages = {name: found.leverage for name, found in settings.items()}
     most = {name: Decimal(infos[name].max_leverage) for name in leverages}
+    needed = leverage_needed(node)
+    # A whole number is a step of every symbol's leverage.
+    whole = needed.to_integral_value(ROUND_CEILING)
+    changes = {
+        name: min(whole, most[name])
+        for name, leverage in leverages.items()
+        if node.account.leverage == "set" and 0 < leverage < needed <= most[name]
+    }
     failures = [
         *fees_gate({product: expected[product] for product in products}, rates),
         *account_mode_gate(node.expected, await rest.margin_mode(), modes),
+        *leverage_gate(needed, leverages | changes, most),
     ]
-    needed = leverage_needed(node)
-    if node.account.leverage == "set":
-        # A whole number is a step of every symbol's leverage.
-        whole = needed.to_integral_value(ROUND_CEILING)
-        for name, leverage in leverages.items():
-            if not failures and 0 < leverage < needed <= most[name]:
-                if may_set:
-                    await rest.set_leverage(name, min(whole, most[name]))
-                leverages[name] = min(whole, most[name])
-    return failures + leverage_gate(needed, leverages, most)
+    return failures, changes
