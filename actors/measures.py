@@ -25,6 +25,9 @@ DAY = 86_400_000_000_000
 YEAR_DAYS = 365
 """Days of trading in a year of crypto."""
 
+SHORTEST_DAYS = 30
+"""Shortest time of which figures a year are given."""
+
 
 # -- curves ----------------------------------------------------------------------------------------
 
@@ -44,6 +47,15 @@ def daily_closes(
     values = np.concatenate(([opening], np.asarray(equity, dtype=np.float64)))[known]
     values[0] = opening
     return ends, values
+
+
+def periods_a_year(ends: Integers) -> float:
+    """Return the returns per 365 days of a curve sampled at `ends`; NaN under `SHORTEST_DAYS`.
+
+    By their real length: a partial day at either end is no whole one.
+    """
+    days = float(ends[-1] - ends[0]) / DAY if len(ends) else 0.0
+    return (len(ends) - 1) * YEAR_DAYS / days if days >= SHORTEST_DAYS else float("nan")
 
 
 def returns(values: ArrayLike) -> Floats:
@@ -79,7 +91,7 @@ def total_return(period_returns: ArrayLike) -> float:
 def cagr(period_returns: ArrayLike, periods: float = YEAR_DAYS) -> float:
     """Return the compound annual growth rate: ``growth ** (periods / n) - 1``; ruin gives -1."""
     length = np.size(period_returns)
-    if not length:
+    if not length or np.isnan(periods):
         return float("nan")
     final = float(growth(period_returns)[-1])
     if final <= 0:
@@ -304,9 +316,10 @@ def exposure(ts: Integers, gross: Floats, equity: Floats, end_ns: int) -> float:
 def turnover(traded: float, average_equity: float, days: float) -> float:
     """Return the notional traded in 365 days over the average equity; 365 is all of it, daily.
 
-    ``traded`` is the notional of all fills, both ways; ``average_equity`` is from `time_weighted`.
+    NaN under `SHORTEST_DAYS`. ``traded`` is the notional of all fills, both ways;
+    ``average_equity`` is from `time_weighted`.
     """
-    if not (average_equity > 0 and days > 0):
+    if not (average_equity > 0 and days >= SHORTEST_DAYS):
         return float("nan")
     return traded / average_equity * YEAR_DAYS / days
 

@@ -20,6 +20,7 @@ from backtests.engine.feed import CatalogFeed, FeedSlice
 from backtests.engine.market import RunMarket, market_of
 from backtests.results.curves import Benchmarks
 from backtests.results.figures import RunBooks
+from backtests.results.interruptions import interruptions
 from backtests.results.recorder import RunRecorder
 from backtests.results.refusals import Refusals
 from backtests.results.summary_text import how_filled, warnings_of
@@ -199,7 +200,7 @@ def _close(
     benchmarks: Benchmarks,
     elapsed: float,
 ) -> RunOutcome:
-    ledger, accountant = desk.accountant.ledger, desk.accountant
+    ledger, accountant, market = desk.accountant.ledger, desk.accountant, prepared.market
     prices = {name: accountant.price(name) for name in ledger.quantities}
     unpriced = [name for name, price in prices.items() if price is None]
     if unpriced:
@@ -207,10 +208,13 @@ def _close(
     known = {name: price for name, price in prices.items() if price is not None}
     ending = ledger.equity(known)
     tables = recorder.tables()
-    _check_engine(desk, prepared.market, ending, known)
+    _check_engine(desk, market, ending, known)
     drawn = Decimal(repr(float(tables["equity"].column("equity")[-1].as_py())))
     if abs(drawn - ending) >= CENT:
         raise DeskError(f"the equity curve ends at {drawn}, the books at {ending}")
+    found = interruptions(
+        tables, market.infos, accountant.liquidated_at, prepared.start, prepared.end
+    )
     return RunOutcome(
         tables=tables,
         benchmarks=benchmarks.table(),
@@ -225,7 +229,15 @@ def _close(
         liquidated_at=accountant.liquidated_at,
         elapsed_s=elapsed,
         how_filled=how_filled(prepared.document, prepared.feed, desk.strategies, tables["orders"]),
-        warnings=warnings_of(prepared.document, prepared.feed, desk.strategies, accountant, tables),
+        interruptions={one.label: one.value for one in found},
+        warnings=[one.words for one in found]
+        + warnings_of(
+            prepared.document,
+            prepared.feed,
+            desk.strategies,
+            tables,
+            recorder.curve.highest_leverage,
+        ),
     )
 
 

@@ -109,8 +109,8 @@ def equity(report: ReportData) -> Chart:
 def rolling_sharpe(report: ReportData) -> tuple[Chart, int] | None:
     """Sharpe of the last days at each day, and how many days; None when there are too few."""
     daily = report.curves.day_returns
-    window = min(90, len(daily) // 3)
-    if window < 10:
+    window = min(90, max(measures.SHORTEST_DAYS, len(daily) // 3))
+    if len(daily) < window + 10:
         return None
     values = measures.rolling_sharpe(daily, window)
     aim = report.summary["targets"].get("sharpe")
@@ -161,15 +161,15 @@ def rolling_risk(report: ReportData, window: int) -> list[Chart]:
 
 
 def exposure(report: ReportData) -> Chart:
-    """Gross and net notional over equity: the mean of each UTC day's samples."""
+    """Total and net notional over equity: the mean of each UTC day's samples."""
     table, ends = report.equity, report.curves.day_ends
     ts, values = column(table, "ts"), column(table, "equity")
     alive = values > 0
     data = []
-    for name, colour in (("gross", "@accent"), ("net", "@btc")):
+    for name, shown, colour in (("gross", "Exposure", "@accent"), ("net", "Net exposure", "@btc")):
         ratio = np.where(alive, column(table, name) / np.where(alive, values, 1.0), 0.0)
         mean = _daily_mean(ts, ratio, ends)
-        drawn = line(name.capitalize(), _middays(ends), mean, colour, 1.4)
+        drawn = line(shown, _middays(ends), mean, colour, 1.4)
         data.append(drawn | {"hovertemplate": "%{y:.2f}×"})
     layout = {
         "xaxis": _window(report),
@@ -207,10 +207,11 @@ def turnover(report: ReportData) -> Chart:
 
 
 def costs(summary: dict[str, Any]) -> Chart:
-    """Waterfall from gross profit to net profit, cost by cost."""
+    """Waterfall from the profit before costs to net profit, cost by cost."""
     steps = {
-        "Gross": summary["gross_before_slippage"],
+        "Before slippage": summary["gross_before_slippage"],
         "Slippage": -summary["slippage"],
+        "Gross": summary["gross_pnl"],
         "Fees": -summary["fees"],
         "Funding": summary["funding"],
         "Net": summary["net_profit"],
@@ -219,7 +220,7 @@ def costs(summary: dict[str, Any]) -> Chart:
         "type": "waterfall",
         "x": list(steps),
         "y": [round(value, 2) for value in steps.values()],
-        "measure": ["absolute", "relative", "relative", "relative", "total"],
+        "measure": ["absolute", "relative", "total", "relative", "relative", "total"],
         "increasing": {"marker": {"color": "@good"}},
         "decreasing": {"marker": {"color": "@bad"}},
         "totals": {"marker": {"color": "@accent"}},

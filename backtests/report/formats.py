@@ -38,6 +38,12 @@ def percent(value: float | None, digits: int = 1, *, signed: bool = False) -> st
     return shown if shown == UNDEFINED else f"{shown}\u202f%"
 
 
+def times(value: float | None, digits: int = 2) -> str:
+    """Return a multiple as ``1.50×``."""
+    shown = number(value, digits)
+    return shown if shown == UNDEFINED else f"{shown}×"
+
+
 def date(ns: int) -> str:
     """Return the UTC date of a time in UNIX nanoseconds: ``3 Jan 2024``."""
     when = datetime.fromtimestamp(ns // 1_000_000_000, UTC)

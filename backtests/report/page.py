@@ -12,7 +12,7 @@ from plotly.offline import get_plotlyjs
 from backtests.report import guards, sections, trade_list, trading
 from backtests.report import provenance as origin
 from backtests.report.charts import Drawings
-from backtests.report.formats import date, number, text
+from backtests.report.formats import date, number, span, text
 from backtests.report.report_data import ReportData, read_report_data
 from backtests.results.result import Result
 
@@ -116,7 +116,7 @@ def _header(report: ReportData) -> str:
     window = f"{date(summary['start_ns'])} – {date(summary['end_ns'] - 1)}, UTC"
     return (
         f'<div class="eyebrow">perpdesk backtest</div><h1>{text(summary["name"])}</h1>'
-        f"<p>{window} · {number(summary['days'], 0)} days · "
+        f"<p>{window} · {span(summary['end_ns'] - summary['start_ns'])} · "
         f"{number(summary['starting_equity'], 0)} → "
         f"<b>{number(summary['ending_equity'], 2)} USDT</b></p>"
     )

@@ -64,9 +64,7 @@ def how_filled(report: ReportData) -> str:
             ]
         )
     if "leverage" in venue:
-        rows.append(
-            ["Most gross leverage that the order gate allows", f"{text(venue['leverage'])}×"]
-        )
+        rows.append(["Most leverage that the order gate allows", f"{text(venue['leverage'])}×"])
     return f"<p>{text(how.get('words', ''))}</p>" + table(
         ["", ""], rows, words=(0, 1), kind="facts"
     )

@@ -17,6 +17,7 @@ from backtests.report.formats import (
     span,
     table,
     text,
+    times,
     tone,
 )
 from backtests.report.report_data import BENCHMARK_NAMES, ReportData
@@ -50,6 +51,7 @@ STRESS_COLUMNS = {
 def tiles(report: ReportData) -> str:
     """The most important figures as tiles."""
     summary = report.summary
+    days = summary["end_ns"] - summary["start_ns"]
     profit, change = summary["net_profit"], summary["return_pct"] / 100
     shown = [
         (
@@ -57,7 +59,7 @@ def tiles(report: ReportData) -> str:
             f'<span class="{tone(profit)}">{percent(change, signed=True)}</span>',
             f"{number(profit, 2, signed=True)} USDT",
         ),
-        ("CAGR", percent(summary["cagr"], signed=True), f"over {number(summary['days'], 0)} days"),
+        ("CAGR", percent(summary["cagr"], signed=True), f"over {span(days)}"),
         ("Sharpe", number(summary["sharpe"]), f"Sortino {number(summary['sortino'])}"),
         (
             "Max drawdown",
@@ -79,7 +81,7 @@ def tiles(report: ReportData) -> str:
         ),
         (
             "Turnover",
-            f"{number(summary['turnover'], 0)}×",
+            times(summary["turnover"], 0),
             f"a year, {number(summary['fills'], 0)} fills",
         ),
     ]
@@ -136,7 +138,7 @@ def rolling(report: ReportData, drawings: Drawings) -> str:
     """Sharpe, volatility and beta over time."""
     found = charts.rolling_sharpe(report)
     if found is None:
-        return "<p>The window is too short: rolling figures need at least 30 days.</p>"
+        return "<p>The window is too short: rolling figures need at least 40 days.</p>"
     chart, window = found
     aim = report.summary["targets"].get("sharpe")
     dashed = "" if aim is None else f"Dashed: the target, {aim:g}."
@@ -251,6 +253,7 @@ def _capital(name: str) -> str:
 
 def _compared(report: ReportData) -> str:
     lines = report.curves
+    periods = measures.periods_a_year(lines.day_ends)
     daily = {"Strategy": (lines.day_equity, lines.day_returns)}
     for name, values in report.benchmarks.items():
         daily[BENCHMARK_NAMES[name]] = (values, measures.returns(values))
@@ -258,10 +261,10 @@ def _compared(report: ReportData) -> str:
         [
             text(name),
             percent(measures.total_return(steps), signed=True),
-            number(measures.sharpe(steps)),
+            number(measures.sharpe(steps, periods)),
             percent(measures.max_drawdown(values)),
-            percent(measures.cagr(steps), signed=True),
-            percent(measures.volatility(steps)),
+            percent(measures.cagr(steps, periods), signed=True),
+            percent(measures.volatility(steps, periods)),
             UNDEFINED
             if name == "Strategy"
             else number(measures.correlation(steps, lines.day_returns)),

@@ -36,13 +36,14 @@ BEST = 5
 
 
 def costs(report: ReportData, drawings: Drawings) -> str:
-    """From gross to net, in money, per traded notional and per starting equity."""
+    """From the profit before costs to net profit, in money, per notional and starting equity."""
     summary = report.summary
     traded, opening = summary["traded_notional"], summary["starting_equity"]
     rows = []
     for name, value in (
-        ("Gross", summary["gross_before_slippage"]),
+        ("Before slippage", summary["gross_before_slippage"]),
         ("Slippage", -summary["slippage"]),
+        ("Gross", summary["gross_pnl"]),
         ("Fees", -summary["fees"]),
         ("Funding", summary["funding"]),
         ("Net profit", summary["net_profit"]),
@@ -57,10 +58,11 @@ def costs(report: ReportData, drawings: Drawings) -> str:
             ]
         )
     head = ["", "USDT", "of starting equity", "bps of traded"]
+    turnover = summary["turnover"]
+    yearly = "" if turnover is None else f", {number(turnover, 1)} times the average equity a year"
     words = (
-        f"<p>{number(traded, 0)} USDT were traded, {number(summary['turnover'], 1)} times the "
-        "average equity a year. Gross is at the prices that stood before slippage; positive "
-        "funding was received, negative paid.</p>"
+        f"<p>{number(traded, 0)} USDT were traded{yearly}. Gross is at the prices of the fills, "
+        "before fees and funding; positive funding was received, negative paid.</p>"
         if traded
         else "<p>Nothing was traded.</p>"
     )

@@ -34,11 +34,20 @@ def shown(summary: Mapping[str, Any], key: str, shape: str) -> str:
 
 
 def figures_table(columns: Mapping[str, Mapping[str, Any]], title: str | None = None) -> Table:
-    """Return the figures of each summary, by heading."""
+    """Return the figures of each summary by heading; first what ended its trading early."""
     table = Table(title=title)
     table.add_column("figure")
     for heading in columns:
         table.add_column(heading, justify="right")
+    early = {label: None for summary in columns.values() for label in _early(summary)}
+    for label in early:
+        told = (_early(summary).get(label, "") for summary in columns.values())
+        table.add_row(label, *told, style="bold yellow")
     for key, label, shape in ROWS:
         table.add_row(label, *(shown(summary, key, shape) for summary in columns.values()))
     return table
+
+
+def _early(summary: Mapping[str, Any]) -> Mapping[str, str]:
+    # Results of earlier versions have none.
+    return summary.get("interruptions") or {}

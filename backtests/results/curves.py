@@ -22,6 +22,11 @@ class EquityCurve:
 
     ``cash`` is the account balance: starting equity + realised profit - fees + funding. Equity is
     ``cash`` + ``unrealized``, positions valued at the newest execution close.
+
+    Attributes
+    ----------
+    highest_leverage : tuple of float and int
+        The largest notional over equity after fills that raised it, at their prices, and its time.
     """
 
     def __init__(self, starting: Decimal, start: int, columns: dict[str, int]) -> None:
@@ -29,6 +34,8 @@ class EquityCurve:
         self._cash = float(starting)
         self._quantity = np.zeros(len(columns))
         self._cost = 0.0
+        self._close = np.full(len(columns), np.nan)
+        self.highest_leverage = (0.0, start)
         self._chunks: list[NDArray[np.float64]] = [
             np.array([[self._cash, self._cash, 0.0, 0.0, 0.0]])
         ]
@@ -55,11 +62,13 @@ class EquityCurve:
         for payment in payments:
             cash[self._row(grid, payment.ts)] += float(payment.amount)
         # Add the earlier sums to the first row, so that slices do not change the result.
-        quantity[0] += self._quantity
+        held = self._quantity
+        quantity[0] += held
         cost[0] += self._cost
         cash[0] += self._cash
         quantity, cost, cash = np.cumsum(quantity, axis=0), np.cumsum(cost), np.cumsum(cash)
         self._quantity, self._cost, self._cash = quantity[-1], float(cost[-1]), float(cash[-1])
+        self._follow_leverage(grid, fills, held, quantity, cash - cost)
         # Summing many small changes leaves dust where a position is flat.
         quantity = np.where(np.abs(quantity) < 1e-12, 0.0, quantity)
         value = quantity * np.where(quantity == 0, 0.0, grid.close)
@@ -70,6 +79,32 @@ class EquityCurve:
             )
         )
         self._ts.append(grid.ts)
+
+    def _follow_leverage(
+        self,
+        grid: PriceGrid,
+        fills: Sequence[tuple[FillRow, Decimal]],
+        held: NDArray[np.float64],
+        quantity: NDArray[np.float64],
+        free: NDArray[np.float64],
+    ) -> None:
+        """Value what is held after each row's fills at their prices, the rest at closes before."""
+        by_row: dict[int, list[FillRow]] = {}
+        for fill, _ in fills:
+            by_row.setdefault(self._row(grid, fill.ts), []).append(fill)
+        for row, filled in by_row.items():
+            price = np.nan_to_num(grid.close[row - 1] if row else self._close)
+            for fill in filled:
+                price[self._columns[fill.instrument]] = float(fill.price)
+            before, after = quantity[row - 1] if row else held, quantity[row]
+            gross = float((np.abs(after) * price).sum())
+            equity = float(free[row] + (after * price).sum())
+            if gross > float((np.abs(before) * price).sum()):
+                leverage = gross / equity if equity > 0 else np.inf
+                self.highest_leverage = max(
+                    self.highest_leverage, (leverage, filled[-1].ts), key=lambda one: one[0]
+                )
+        self._close = grid.close[-1]
 
     def columns(self) -> dict[str, NDArray[np.int64] | NDArray[np.float64]]:
         """Return ts, equity, cash, unrealized, gross, net and drawdown, one array each."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -68,6 +68,8 @@ class RunBooks:
         ``mode``, ``interval``, ``slippage`` and ``words``.
     warnings : list of str
         The most serious first.
+    interruptions : dict of str to str
+        What ended trading before the window's end, for the first lines of tables.
     """
 
     tables: Mapping[str, pa.Table]
@@ -81,13 +83,15 @@ class RunBooks:
     elapsed_s: float
     how_filled: dict[str, Any]
     warnings: list[str]
+    interruptions: dict[str, str] = field(default_factory=dict)
 
 
 def figures(books: RunBooks, start_ns: int, end_ns: int) -> dict[str, Any]:
     """Return a run's figures by name, not rounded; the window is in UNIX nanoseconds.
 
-    Sharpe, Sortino, volatility and growth come from returns of UTC days and 365 days a year; the
-    drawdown from every sample. ``turnover`` is notional traded in a year over average equity.
+    Sharpe, Sortino, volatility and growth come from returns of UTC days and 365 days a year, by the
+    window's real length, and like ``calmar`` and ``turnover`` from 30 days on; the drawdown comes
+    from every sample. ``turnover`` is notional traded in a year over average equity.
     ``win_rate``, ``profit_factor`` and ``average_trade`` are of closed trades (flat to flat) after
     fees and funding. ``exposure`` is the time-weighted average of gross notional over equity.
     """
@@ -98,7 +102,8 @@ def figures(books: RunBooks, start_ns: int, end_ns: int) -> dict[str, Any]:
     ts, equity = column(tables["equity"], "ts"), column(tables["equity"], "equity")
     gross, net = column(tables["equity"], "gross"), column(tables["equity"], "net")
     days = (end_ns - start_ns) / DAY
-    growth, deepest = measures.cagr(daily), measures.max_drawdown(lines.equity)
+    periods = measures.periods_a_year(lines.day_ends)
+    growth, deepest = measures.cagr(daily, periods), measures.max_drawdown(lines.equity)
     positions = tables["positions"]
     closed = ~column(positions, "open").astype(bool)
     profits = money(positions, "net")[closed]
@@ -118,9 +123,9 @@ def figures(books: RunBooks, start_ns: int, end_ns: int) -> dict[str, Any]:
             "funding": float(books.funding),
             "slippage": float(books.slippage),
             "cagr": growth,
-            "volatility": measures.volatility(daily),
-            "sharpe": measures.sharpe(daily),
-            "sortino": measures.sortino(daily),
+            "volatility": measures.volatility(daily, periods),
+            "sharpe": measures.sharpe(daily, periods),
+            "sortino": measures.sortino(daily, periods),
             "calmar": measures.calmar(growth, deepest),
             "max_drawdown": deepest,
             "best_day": daily.max() if len(daily) else math.nan,

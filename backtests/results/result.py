@@ -111,6 +111,7 @@ def summarise(record: RunRecord) -> dict[str, Any]:
         "started": _iso(int(record.started * 1e9)),
         "elapsed_s": record.elapsed_s,
         "how_filled": record.how_filled,
+        "interruptions": record.interruptions,
         "warnings": record.warnings,
         "targets": record.targets,
         "stress": record.stress,

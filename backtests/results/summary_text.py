@@ -9,7 +9,6 @@ from collections.abc import Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from backtests.engine.accountant import Accountant
 from backtests.engine.feed import CatalogFeed
 from backtests.results.recorder import decisions_of
 from config.documents import Backtest
@@ -100,13 +99,14 @@ def warnings_of(
     document: Backtest,
     feed: CatalogFeed,
     strategies: Mapping[str, DeskStrategy],
-    accountant: Accountant,
     tables: Mapping[str, pa.Table],
+    highest_leverage: tuple[float, int],
 ) -> list[str]:
-    """Return warnings that could change the reading of the figures, most serious first."""
+    """Return warnings that could change the reading of the figures, most serious first.
+
+    What `backtests.results.interruptions` finds stands before them.
+    """
     found = []
-    if accountant.liquidated_at is not None:
-        found.append(f"The account was liquidated at {_when(accountant.liquidated_at)}.")
     if document.venue.fills == "signal_close":
         found.append("Fills are at the signal's own close: these figures can't be earned.")
     orders, funding = tables["orders"], tables["funding"]
@@ -127,11 +127,18 @@ def warnings_of(
         lacking = sorted(name for name in held - have if "-LINEAR." in name)
         if lacking:
             found.append(
-                f"No funding data for {len(lacking)} traded perpetuals ({_few(lacking)}): "
+                f"No funding data for {len(lacking)} traded perpetuals ({few(lacking)}): "
                 "their funding counts as zero."
             )
     elif not len(funding):
         found.append("Funding is switched off (venue.funding).")
+    leverage, at = highest_leverage
+    if leverage > float(document.venue.leverage) * (1 + 1e-9):
+        found.append(
+            f"Leverage was {leverage:.3f} after the fills of {when(at)}, above the cap of "
+            f"{document.venue.leverage} (venue.leverage): orders are held to it at the prices of "
+            "their decision, before slippage and the move to their fill."
+        )
     inferred = [info.id for info in feed.market.infos if info.inferred]
     if inferred:
         found.append(
@@ -198,10 +205,12 @@ def _lag(feed: CatalogFeed, strategies: Mapping[str, DeskStrategy]) -> list[str]
     return found
 
 
-def _few(names: list[str]) -> str:
+def few(names: list[str]) -> str:
+    """Return the first five of instrument ids, without their product."""
     shown = ", ".join(name.split("-")[0] for name in names[:5])
     return shown + (" …" if len(names) > 5 else "")
 
 
-def _when(ns: int) -> str:
+def when(ns: int) -> str:
+    """Return the UTC date and minute of a time in UNIX nanoseconds."""
     return time.strftime("%Y-%m-%d %H:%M", time.gmtime(ns // 1_000_000_000)) + " UTC"

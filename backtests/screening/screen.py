@@ -60,18 +60,19 @@ class Screened:
 
     def figures(self) -> dict[str, float | int | None]:
         """Return Sharpe, growth, drawdown and the rest, from daily returns (UTC days)."""
-        net = self._daily(self.earned.net)
-        gross = self._daily(self.earned.gross)
+        ends, net = self._daily(self.earned.net)
+        _, gross = self._daily(self.earned.gross)
         curve = measures.growth(net)
-        days = max(len(net), 1)
-        growth = measures.cagr(net)
+        days = (ends[-1] - ends[0]) / measures.DAY
+        periods = measures.periods_a_year(ends)
+        growth = measures.cagr(net, periods)
         deepest = measures.max_drawdown(curve)
         figures = {
-            "sharpe": measures.sharpe(net),
-            "gross_sharpe": measures.sharpe(gross),
+            "sharpe": measures.sharpe(net, periods),
+            "gross_sharpe": measures.sharpe(gross, periods),
             "return_pct": 100.0 * (curve[-1] - 1.0),
             "cagr": growth,
-            "volatility": measures.volatility(net),
+            "volatility": measures.volatility(net, periods),
             "max_drawdown": deepest,
             "calmar": measures.calmar(growth, deepest),
             "turnover_a_day": float(self.earned.turnover.sum() / days),
@@ -97,12 +98,12 @@ class Screened:
                 columns["reason"].append(step.wait or explain(seen, i, rules))
         return pa.table(columns)
 
-    def _daily(self, returns: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _daily(self, returns: NDArray[np.float64]) -> tuple[measures.Integers, measures.Floats]:
         equity = np.cumprod(1.0 + returns)
-        _, closes = measures.daily_closes(
+        ends, closes = measures.daily_closes(
             self.ts[1:], equity, int(self.ts[0]), int(self.ts[-1]), opening=1.0
         )
-        return measures.returns(closes)
+        return ends, measures.returns(closes)
 
 
 def screen_document(document: Backtest) -> list[Screened]:

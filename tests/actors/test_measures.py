@@ -102,6 +102,28 @@ def test_cagr_over_a_whole_year_is_the_total_return():
     assert measures.cagr(returns) == pytest.approx(0.25)
 
 
+@pytest.mark.parametrize("start", [0.0, 0.25, 0.999])
+def test_figures_a_year_count_partial_days_by_their_length(start):
+    """A curve that grows evenly has one growth a year, wherever its window begins in a day."""
+    first, last = JANUARY + int(start * DAY), JANUARY + 50 * DAY + DAY // 3
+    ts = np.arange(first, last + 1, DAY // 1000)
+    equity = 1.5 ** ((ts - first) / DAY / 365)
+    ends, closes = measures.daily_closes(ts, equity, first, last, 1.0)
+    periods = measures.periods_a_year(ends)
+    assert measures.cagr(measures.returns(closes), periods) == pytest.approx(0.5, rel=1e-3)
+
+
+def test_a_time_under_thirty_days_has_no_figures_a_year():
+    whole = JANUARY + DAY * np.arange(31)
+    assert measures.periods_a_year(whole) == 365
+    short = np.append(whole[:-1], whole[-1] - 1)
+    periods = measures.periods_a_year(short)
+    loss = np.append(np.full(29, 0.01), -0.5)
+    figures = measures.cagr, measures.sharpe, measures.volatility, measures.sortino
+    assert np.isnan([figure(loss, periods) for figure in figures]).all()
+    assert np.isnan(measures.turnover(1.0, 1.0, 29.9))
+
+
 def test_cagr_of_ruin_is_minus_one():
     assert measures.cagr([0.1, -1.0, 0.0]) == -1.0
 
@@ -185,7 +207,7 @@ def test_exposure_weighs_by_how_long_a_position_stood():
 
 
 def test_turnover_of_trading_all_once_a_day_is_365():
-    assert measures.turnover(traded=1000.0, average_equity=100.0, days=10) == pytest.approx(365)
+    assert measures.turnover(traded=3650.0, average_equity=100.0, days=36.5) == pytest.approx(365)
 
 
 # -- laws ----------------------------------------------------------------------------------------

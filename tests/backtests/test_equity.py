@@ -94,3 +94,19 @@ def test_slices_cut_anywhere_give_the_same_curve_to_the_bit() -> None:
             sliced.extend(grid(first + 1, prices[first:last]), parts, paid)
         for name, column in sliced.columns().items():
             np.testing.assert_array_equal(column, whole.columns()[name])
+
+
+def test_the_highest_leverage_is_after_fills_at_their_prices_whatever_the_slices() -> None:
+    ledger = Ledger(starting=D(100))
+    fills = [fill(1, "X", D(10), D(11), D(1)), fill(2.5, "Y", D(5), D(4), D(0))]
+    fills += [fill(3.5, "Y", D(-5), D(4), D(0))]
+    booked = [(one, ledger.book(one)) for one in fills]
+    prices = [[11, 5], [12, 5], [1, 4], [1, 4]]
+    whole = EquityCurve(D(100), 0, COLUMNS)
+    whole.extend(grid(1, prices), booked, [])
+    # 110 of 99, then 140 of 99 + 10 at the 12 of X before; selling raises nothing.
+    assert whole.highest_leverage == (pytest.approx(140 / 109), fills[1].ts)
+    sliced = EquityCurve(D(100), 0, COLUMNS)
+    sliced.extend(grid(1, prices[:2]), booked[:1], [])
+    sliced.extend(grid(3, prices[2:]), booked[1:], [])
+    assert sliced.highest_leverage == whole.highest_leverage

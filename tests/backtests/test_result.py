@@ -1,19 +1,20 @@
 """A result's figures by hand, its books, and the folder that is there wholly or not at all."""
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors import measures
 from backtests.results import result
 from backtests.results.tables import SCHEMAS, table
 from config.errors import DeskError, InputError
-from tests.builders import HOUR, idle_record, small_record, with_rows
+from tests.builders import DAY, HOUR, JANUARY, idle_record, small_record, with_rows
 
 DOCUMENTED = """
 name start end starting_equity ending_equity net_profit return_pct cagr sharpe sortino
@@ -27,7 +28,6 @@ def test_the_summary_has_every_documented_key():
 
 def test_the_figures_are_as_by_hand():
     summary = result.summarise(small_record())
-    days = [9.4 / 1000, 15.6 / 1009.4, -41 / 1025, 23.7 / 984]
     expected = {
         "start": "2024-01-01T00:00:00Z",
         "end": "2024-01-05T00:00:00Z",
@@ -35,13 +35,9 @@ def test_the_figures_are_as_by_hand():
         "net_profit": 7.7,
         "return_pct": 0.77,
         "gross_before_slippage": 11,
-        "cagr": 1.0077 ** (365 / 4) - 1,
-        "sharpe": measures.sharpe(days),
         "max_drawdown": 41 / 1025,
         "worst_day": -0.04,
         "traded_notional": 101 + 121 + 100 + 112,
-        # Equity stood at 1000, 1009.4, 1025 and 984 for a day each.
-        "turnover": 434 / 1004.6 * 365 / 4,
         "exposure": (110 / 1009.4 + 95 / 1025 + 135.8 / 984) / 4,
         "net_exposure": (110 / 1009.4 - 95 / 1025 - 135.8 / 984) / 4,
         "time_in_market": 0.75,
@@ -56,6 +52,31 @@ def test_the_figures_are_as_by_hand():
     }
     for name, value in expected.items():
         assert summary[name] == (value if isinstance(value, str) else pytest.approx(value)), name
+
+
+YEARLY = ("cagr", "sharpe", "sortino", "calmar", "volatility", "turnover")
+
+
+def test_figures_a_year_are_by_real_days_and_undefined_under_thirty():
+    short = replace(small_record(), end_ns=JANUARY + 30 * DAY - 1)
+    assert [result.summarise(short)[name] for name in YEARLY] == [None] * len(YEARLY)
+    # Half of the last of 41 UTC days.
+    summary = result.summarise(replace(small_record(), end_ns=JANUARY + 81 * DAY // 2))
+    days = np.array([9.4 / 1000, 15.6 / 1009.4, -41 / 1025, 23.7 / 984, *[0.0] * 37])
+    a_year = 41 / 40.5 * 365
+    growth, spread = 1.0077 ** (365 / 40.5) - 1, days.std(ddof=1)
+    # Equity stood at 1000, 1009.4, 1025 and 984 for a day each, then at 1007.7.
+    average = (1000 + 1009.4 + 1025 + 984 + 36.5 * 1007.7) / 40.5
+    expected = {
+        "cagr": growth,
+        "sharpe": days.mean() / spread * np.sqrt(a_year),
+        "sortino": days.mean() * a_year / (np.sqrt((days[2] ** 2) / 41) * np.sqrt(a_year)),
+        "calmar": growth / (41 / 1025),
+        "volatility": spread * np.sqrt(a_year),
+        "turnover": 434 / average * 365 / 40.5,
+    }
+    for name, value in expected.items():
+        assert summary[name] == pytest.approx(value), name
 
 
 def test_the_summary_counts_verdicts_by_guard_and_refused_orders():
