@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container
+from decimal import Decimal
 
 import pyarrow as pa
 from nautilus_trader.model.identifiers import InstrumentId
@@ -51,6 +52,15 @@ class Hooks:
     def run_now(self, force: bool = False) -> bool:
         """Run what is due, with ``force`` even when nothing is; return whether it began."""
         return False
+
+    def unfinished(self) -> dict[str, tuple[Decimal, Decimal]]:
+        """Return what is left for the next start: position wanted and held, base coin, by id."""
+        return {}
+
+    @property
+    def delay(self) -> str:
+        """Why a rebalance under way waits, in words; empty when it does not."""
+        return ""
 
     def leave_open(self) -> None:
         """Prepare for a stop of the node: the next start finishes what is under way."""

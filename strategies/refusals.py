@@ -31,6 +31,8 @@ Code = Literal[
     "post_only",
     "nothing_to_take",
     "busy",
+    "not_trading",
+    "gone",
     "venue",
     "engine",
 ]
@@ -40,7 +42,9 @@ another rule of the order gate, ``withdrawn`` our own cancel of an order before 
 sends nothing. ``no_answer``: the engine timed out, the order may still be at the venue.
 ``never_arrived``: a query has shown that the venue can't receive it any more, so that it may be
 sent again. ``post_only``: it would have taken. ``nothing_to_take``: an immediate order found
-nothing. ``busy``: the venue was overloaded. ``venue``, ``engine``: any other refusal by them."""
+nothing. ``busy``: the venue was overloaded or in maintenance. ``not_trading``: the symbol is
+halted. ``gone``: there is no such order any more to cancel or change. ``venue``, ``engine``: any
+other refusal by them."""
 
 GATE = "order gate: "
 """Prefix of refusals by the order gate; the venue never received these orders."""
@@ -48,7 +52,7 @@ NO_ANSWER = "UNKNOWN"
 """The engine's reason when it rejects an order because the venue did not answer."""
 _VERDICTS = frozenset({"shrink", "halt_entries", "reduce_only", "flatten"})
 _AT_GATE = _VERDICTS | {"gate", "withdrawn", "exposure", "dry_run"}
-_TRANSIENT = frozenset({"never_arrived", "busy"})
+_TRANSIENT = frozenset({"never_arrived", "busy", "not_trading"})
 _CODES = frozenset(get_args(Code))
 _HEADER = re.compile(r"\[([a-z_]+)(?: guard=([^\s\]]+))?( transient)?\] (.*)", re.DOTALL)
 

@@ -12,9 +12,9 @@ from nautilus_trader.model.identifiers import InstrumentId
 
 from strategies.broker import Broker
 from strategies.market_view import MarketView
-from strategies.messages import Action, Verdict
+from strategies.messages import Action, Verdict, strictest
 from strategies.sizing.rounding import ZERO
-from strategies.verdicts import VerdictBoard, halted_for_good
+from strategies.verdicts import VerdictBoard, halted_for_good, passes
 
 EXIT = "flatten"
 """Reason in the tags of exits."""
@@ -67,6 +67,10 @@ class VerdictFollower:
     def strictest_on(self, instrument: str) -> Verdict:
         """Return the strictest verdict on an instrument, including the desk's."""
         return self._board.strictest((*self._scopes, f"instrument:{instrument}"))
+
+    def lasting_on(self, instrument: str, by_ns: int) -> Verdict:
+        """Return the strictest verdict on an instrument, without halts that pass by a time."""
+        return strictest([v for v in self.on(instrument) if not passes(v, by_ns)])
 
     def follow(self, verdict: Verdict) -> None:
         """React to changes by a verdict, which is on the board already."""

@@ -81,6 +81,17 @@ def halted_for_now(verdicts: Iterable[Verdict]) -> bool:
     return any(v.action >= Action.HALT_ENTRIES and v.transient for v in verdicts)
 
 
+def passes(verdict: Verdict, by_ns: int) -> bool:
+    """Whether a halt of entries ends by itself: transient, the node's own, or due by a time.
+
+    ``by_ns`` is UNIX nanoseconds (UTC).
+    """
+    if not Action.HALT_ENTRIES <= verdict.action < Action.FLATTEN:
+        return False
+    due = verdict.until is not None and verdict.until <= by_ns
+    return verdict.transient or verdict.guard.startswith("node.") or due
+
+
 def halted_for_good(verdicts: Iterable[Verdict]) -> bool:
     """Whether a verdict halts entries until its guard or a person withdraws it."""
     return any(v.action >= Action.HALT_ENTRIES and not v.transient for v in verdicts)

@@ -21,12 +21,14 @@ from strategies.refusals import refusal_of
 def response_of(event: OrderEvent, order: Order | None) -> VenueResponse | ErrorEvent | None:
     """Return the venue response in an order event, or None.
 
-    An order that the order gate refused never reached the venue. An order that fills at once counts
+    An order that the order gate refused never reached the venue. That an order to cancel is gone
+    already is an answer, no rejection. An order that fills at once counts
     as accepted.
     """
     if isinstance(event, OrderRejected | OrderModifyRejected | OrderCancelRejected):
         refusal = refusal_of(event.reason)
-        if refusal.at_gate:
+        is_gone = refusal.code == "gone" and not isinstance(event, OrderRejected)
+        if refusal.at_gate or is_gone:
             return None
         if refusal.code == "no_answer":
             text = f"no answer to {event.client_order_id.value} in {event.instrument_id.value}"

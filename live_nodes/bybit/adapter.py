@@ -53,7 +53,12 @@ from nautilus_trader.live.data_client import LiveDataClient
 from nautilus_trader.live.execution_client import LiveExecutionClient
 from nautilus_trader.live.factories import LiveDataClientFactory, LiveExecClientFactory
 from nautilus_trader.model.enums import OrderStatus
-from nautilus_trader.model.events import OrderEvent, OrderRejected
+from nautilus_trader.model.events import (
+    OrderCancelRejected,
+    OrderEvent,
+    OrderModifyRejected,
+    OrderRejected,
+)
 from nautilus_trader.model.identifiers import ClientOrderId
 from nautilus_trader.model.objects import Quantity
 from nautilus_trader.model.orders import Order
@@ -237,10 +242,9 @@ class DeskExecutionClient(BybitExecutionClient):
 
     def _send_order_event(self, event: OrderEvent) -> None:
         # A rejection gets our code before Bybit's words.
-        if isinstance(event, OrderRejected):
-            event = OrderRejected.from_dict(
-                OrderRejected.to_dict(event) | {"reason": _coded(event.reason)}
-            )
+        if isinstance(event, OrderRejected | OrderCancelRejected | OrderModifyRejected):
+            kind = type(event)
+            event = kind.from_dict(kind.to_dict(event) | {"reason": _coded(event.reason)})
         super()._send_order_event(event)
 
     async def generate_order_status_report(

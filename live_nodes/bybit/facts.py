@@ -192,7 +192,16 @@ ATTACHED = frozenset(
 _REFUSED: dict[Code, tuple[str, ...]] = {
     "post_only": ("postonly",),
     "nothing_to_take": ("noimmediateqty",),
-    "busy": ("10006", "toomanyvisits", "10016"),
+    "busy": (
+        *("10006", "toomanyvisits", "10016", "10429", "frequencyprotection"),
+        *("servererror", "servertimeout", "maintenance"),
+    ),
+    "not_trading": ("110066", "tradingiscurrentlynotallowed", "notavailableforapitrading"),
+    "gone": (
+        *("110001", "170213", "toolatetocancel", "toolatetoreplace", "orderdoesnotexist"),
+        *("110008", "110010", "hasbeenfinishedorcanceled", "orderhasbeencanceled"),
+        *("170139", "170142", "orderhasbeenfilled"),
+    ),
 }
 
 TRADES = frozenset({"Trade", "AdlTrade", "BustTrade", "BlockTrade", "Delivery"})
@@ -227,8 +236,9 @@ def reason_of(order: VenueOrder) -> str:
 def refused(words: str) -> Refusal:
     """Return the refusal that Bybit's text means; the adapter passes no code.
 
-    EC_PostOnlyWillTakeLiquidity, EC_NoImmediateQtyToFill, and as busy the retCodes 10006 (too many
-    visits) and 10016 (server error; maintenance).
+    EC_PostOnlyWillTakeLiquidity, EC_NoImmediateQtyToFill; as busy 10006 and 10429 (rate limits),
+    10000 and 10016 (server timeout, server error; maintenance); 110066 and 170157 (the symbol does
+    not trade now); as gone the codes of a cancel or change that came after the order's end.
     """
     plain = words.lower().replace("_", "").replace("-", "").replace(" ", "")
     for code, signs in _REFUSED.items():

@@ -58,7 +58,8 @@ class Audit:
     """Writes the audit files, in ``audit/`` beside the journal.
 
     `positions` (signed base coin by instrument) and `busy` take a strategy's key. `smallest` is an
-    instrument's smallest order, base coin. `on_carried_out` takes each finished decision and its
+    instrument's smallest order, base coin. `left` is whether a strategy leaves its rebalance
+    unfinished for the next run. `on_carried_out` takes each finished decision and its
     misses.
     """
 
@@ -70,9 +71,10 @@ class Audit:
         *,
         smallest: Callable[[str], Decimal] = lambda name: Decimal(0),
         on_carried_out: Callable[[Decision, list[Miss]], None] | None = None,
+        left: Callable[[str], bool] = lambda key: False,
     ) -> None:
         self._journal, self._positions, self._busy = journal, positions, busy
-        self._smallest, self._on_carried_out = smallest, on_carried_out
+        self._smallest, self._on_carried_out, self._left = smallest, on_carried_out, left
         self._folder = journal.folder / FOLDER
         self._open: list[_Open] = []
         self._reasons: dict[str, str] = {}
@@ -142,7 +144,7 @@ class Audit:
             begun.quiet = 0 if self._busy(begun.decision.strategy) else begun.quiet + 1
             if begun.quiet >= _QUIET_LOOKS:
                 self._open.remove(begun)
-                self._write(begun, "done")
+                self._write(begun, "stopped" if self._left(begun.decision.strategy) else "done")
                 done.append(begun.path)
                 if self._on_carried_out is not None:
                     self._on_carried_out(begun.decision, self._missed(begun.decision))

@@ -81,6 +81,7 @@ class NodeRun:
         self.started = False
         self._missed: dict[str, list[Miss]] = {}
         self._waits = ""
+        self._delays: dict[str, str] = {}
 
     @property
     def strategies(self) -> dict[str, DeskStrategy]:
@@ -263,6 +264,11 @@ class NodeRun:
             and strategy.run_now(force)
         }
         await self._idle()
+        for key, strategy in self.strategies.items():
+            if key not in self._missed or not self._missed[key]:
+                left = strategy.unfinished().items()
+                self._missed[key] = [Miss(name, *of, strategy.delay) for name, of in left]
+        self.report.missed = [str(miss) for misses in self._missed.values() for miss in misses]
         if not began:
             self._context.say(
                 "nothing is due: the last stamp of the schedule is done (--force does it again)"
@@ -276,6 +282,11 @@ class NodeRun:
             busy = any(strategy.busy for strategy in self.strategies.values())
             busy = busy or (self.supervisor is not None and self.supervisor.carrying_out)
             quiet = 0 if busy else quiet + 1
+            for key, strategy in self.strategies.items():
+                if strategy.delay != self._delays.get(key, ""):
+                    self._delays[key] = strategy.delay
+                    if strategy.delay:
+                        self._context.say(f"{key}: waits ({strategy.delay})")
             await asyncio.sleep(_POLL)
 
     async def _stop(self, stop: StopSignal) -> None:
@@ -295,6 +306,10 @@ class NodeRun:
             assert self.supervisor is not None
             assert self.risk is not None
             built.gate.hold(no_entry)
+            if context.node.on_stop == "keep":
+                # Before their orders are denied: a plan under way stays for the next start.
+                for strategy in built.strategies.values():
+                    strategy.leave_open()
             self.supervisor.drop_waiting("the node is stopping")
             await self.risk.finish(seconds * _FINISH_SHARE, stop)
             await wind_down(built, stop, deadline - time.monotonic())

@@ -38,6 +38,7 @@ class Supervisor:
             lambda key: key in strategies and strategies[key].busy,
             smallest=self._smallest,
             on_carried_out=on_carried_out,
+            left=lambda key: key in strategies and bool(strategies[key].unfinished()),
         )
         self._account = CacheAccount(context.kernel.cache)
         self._throttle: OrderThrottle | None = None

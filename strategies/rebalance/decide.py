@@ -14,11 +14,12 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from config.durations import duration_ns
 from strategies.messages import Action, Decision, Target, Verdict
 from strategies.rebalance.config import PanelRebalancerConfig
 from strategies.rebalance.propose import Proposal, explain, not_applied, reason_to_wait
 from strategies.sizing.rounding import ZERO, Lot, Sized, outside_band, size_order
-from strategies.verdicts import halted_for_now
+from strategies.verdicts import passes
 
 LATE_NS = 600 * 10**9
 """How long after its stamp a decision is late."""
@@ -53,6 +54,9 @@ class Snapshot:
     the latest time of the schedule, ``now`` the clock; UNIX nanoseconds (UTC). ``equity`` is at the
     last closes, settlement currency; ``equity_now`` is at the newest prices, at which a late
     decision is sized (None on time). ``verdict`` is the strictest on the desk and the strategy.
+
+    Halts of entries that pass within ``execution.retry_for`` are not among the verdicts of
+    ``lines``: what the order gate refuses because of them is sent later.
 
     ``lines`` are sorted by instrument: those with a candle so far or a position. A backtest knows
     instruments that are listed later; a decision must not. ``proposal`` is None when it must leave
@@ -97,7 +101,8 @@ def decide(snapshot: Snapshot, rules: PanelRebalancerConfig) -> Decision | Wait:
         everything = {line.instrument for line in snapshot.lines}
         return leave(snapshot, rules, everything, snapshot.verdict.reason)
     if not snapshot.settled:
-        if halted_for_now([snapshot.verdict]):
+        by_ns = snapshot.ts + duration_ns(rules.execution.retry_for)
+        if passes(snapshot.verdict, by_ns):
             return Wait(HALT_PAUSE_NS, snapshot.since)
         since = snapshot.now if snapshot.since is None else snapshot.since
         if snapshot.now - since < snapshot.patience_ns:

@@ -8,12 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable
 from dataclasses import replace
+from decimal import Decimal
 
 from nautilus_trader.common.component import LiveClock
 from nautilus_trader.common.events import TimeEvent
-from nautilus_trader.model.events import OrderDenied, OrderEvent, OrderRejected
+from nautilus_trader.model.events import (
+    OrderAccepted,
+    OrderDenied,
+    OrderEvent,
+    OrderFilled,
+    OrderRejected,
+)
 from nautilus_trader.model.identifiers import InstrumentId
 
+from config.durations import duration_ns
 from strategies.base import DeskStrategy
 from strategies.messages import Action, Decision, Executed, Verdict, decision_id
 from strategies.on_loop import on_loop, wake_in
@@ -29,12 +37,12 @@ from strategies.rebalance.plan import (
     encode,
     exits_first,
 )
-from strategies.refusals import refusal_of
+from strategies.refusals import refusal_of, refused_by
 from strategies.schedule import last_fire, next_fire
 from strategies.sizing.rounding import ZERO
 from strategies.state import StateStore
 from strategies.tactics.release import Leg, releasable
-from strategies.verdicts import halted_for_now
+from strategies.verdicts import passes
 
 RETRY_NS = 60 * 10**9
 """Pause before a live decision without any candle, or with failed cancels, is tried again."""
@@ -59,7 +67,11 @@ class PlanExecution:
         self._reason = ""
         self._bound = 0.0
         self._resumed = self._releasing = self._sending = False
-        self._looking = self._held_back = False
+        self._looking = self._held_back = self._left = False
+        self._waits: set[str] = set()
+        self._until = 0
+        self.delay = ""
+        """Why legs wait, in words."""
         self.stopping = False
         """Whether the plan under way is left for the next start."""
 
@@ -76,7 +88,12 @@ class PlanExecution:
     @property
     def busy(self) -> bool:
         """Whether a plan is under way, or a decision waits for missing data."""
-        return self.plan is not None or self._looking
+        return (self.plan is not None and not self._left) or self._looking
+
+    def unfinished(self) -> dict[str, tuple[Decimal, Decimal]]:
+        """Return target and position of each leg of a plan that is left for the next start."""
+        found = self._lacking() if self._left else ()
+        return {change.instrument: (change.target, change.held) for change in found}
 
     def due(self, now_ns: int) -> int | None:
         """Return the latest stamp of the schedule unless it is done or under way."""
@@ -94,12 +111,35 @@ class PlanExecution:
             self._broker.forget(instrument_id)
 
     def check(self) -> None:
-        """End the plan when none of its orders is under way."""
-        if self.plan is None or self.stopping or self._held_back or self._sending:
+        """End the plan when none of its orders is under way and no leg waits.
+
+        What a tactic gave up by its own rules, or was refused for good, is done.
+        """
+        if self.plan is None or self.stopping or self._sending or self._left:
             return
-        waiting = any(not leg.sent and not leg.ended for leg in self._legs.values())
-        if not waiting and not self._broker.trading:
+        unsent = any(not leg.sent and not leg.ended for leg in self._legs.values())
+        if unsent or self._broker.trading:
+            return
+        waiting = self._waiting()
+        if not waiting:
+            self.delay = ""
             self._save(self._progress.finished())
+            return
+        self._save(self._progress.only({change.instrument for change in waiting}))
+        if self._is_over(waiting):
+            self._left = True
+            self._strategy.log.error(
+                f"A rebalance is left unfinished for the next decision or start: {self.delay}"
+            )
+        else:
+            self._hold_back()
+
+    def _lacking(self) -> list[Change]:
+        market, plan = self._strategy.market, self.plan
+        if plan is None:
+            return []
+        held = {name: market.holding(InstrumentId.from_str(name)) for name in plan.targets}
+        return plan.lacking(held)
 
     def _save(self, progress: Progress) -> None:
         self._progress = progress
@@ -159,8 +199,15 @@ class PlanExecution:
             self._wake("retry", RETRY_NS, self._retry)
 
     def _retry(self) -> None:
-        if not self.stopping:
-            self._strategy.run_now()
+        strategy = self._strategy
+        if (
+            self.stopping
+            or strategy.run_now()
+            or strategy.due(strategy.clock.timestamp_ns()) is None
+        ):
+            return
+        # An earlier plan is under way.
+        self._wake("retry", RETRY_NS, self._retry)
 
     def on_flatten(self, instruments: Container[str], verdict: Verdict) -> None:
         """Leave the market, or some instruments, because of a new verdict."""
@@ -194,10 +241,20 @@ class PlanExecution:
         self._broker.when_clear(go, or_else=give_up, instruments=leaving)
 
     def _carry_out(self, decision: Decision, stamp: int | None) -> None:
+        before = self._broker.decision_id
+        if decision.kind == "wait":
+            self._strategy.publish(decision)
+            # Legs of an earlier plan go on, under its decision.
+            if self.plan is not None:
+                self._broker.decision_id = before
+                self.check()
+            return
         changes = changes_of(decision.targets)
-        if decision.kind != "wait":
-            self._held_back = False
-            self._save(self._progress.begun(decision.kind, decision.ts, stamp, changes))
+        self._left = False
+        self._begin_waiting()
+        kept = self._waits if decision.kind == "flatten" else set()
+        self._waits = kept - {change.instrument for change in changes}
+        self._save(self._progress.begun(decision.kind, decision.ts, stamp, changes))
         self._strategy.publish(decision)
         self._send(decision.kind, changes)
 
@@ -215,8 +272,11 @@ class PlanExecution:
                 strategy.send_market(name, change.order, kind)
         else:
             price_of = strategy.market.last_price
-            self._changes, self._reason, self._resumed = dict(orders), kind, resumed
-            self._legs = {
+            if not resumed:
+                self._changes, self._legs = {}, {}
+            self._reason, self._resumed = kind, resumed
+            self._changes |= orders
+            self._legs |= {
                 name: Leg(name.value, float(c.order) * float(price_of(name) or ZERO))
                 for name, c in orders
             }
@@ -261,11 +321,22 @@ class PlanExecution:
             if not leg.sent and (instruments is None or name.value in instruments):
                 self._legs[name] = replace(leg, ended=True)
 
-    # After a crash, or after transient refusals ------------------------------------------------
+    # After a crash, or after passing refusals ---------------------------------------------------
 
-    def take_up(self) -> None:
-        """Cancel open orders, then send what is missing to the plan's targets."""
-        self._broker.when_clear(self._send_rest, or_else=self._strategy.could_not_clear)
+    def resume(self) -> None:
+        """Cancel open orders, then send what is missing to the targets of a saved plan."""
+        self._begin_waiting()
+        self._broker.when_clear(self._send_rest, or_else=self._could_not_take_up)
+
+    def _begin_waiting(self) -> None:
+        now = self._strategy.clock.timestamp_ns()
+        self._until = now + duration_ns(self._rules.execution.retry_for)
+
+    def _could_not_take_up(self) -> None:
+        self._strategy.could_not_clear()
+        self._waits = {change.instrument for change in self._lacking()}
+        self.delay = "own orders would not be cancelled"
+        self.check()
 
     def _send_rest(self) -> None:
         strategy, plan = self._strategy, self.plan
@@ -274,32 +345,97 @@ class PlanExecution:
         if verdict.action == Action.FLATTEN:
             self.leave(strategy.clock.timestamp_ns(), verdict.reason, plan.stamp)
             return
+        lacking = self._lacking()
+        self._waits = {change.instrument for change in lacking}
+        self._send_ready(plan, lacking)
+
+    def _send_ready(self, plan: Plan, waiting: Iterable[Change]) -> None:
+        ready = [c for c in waiting if not self._is_blocked(c) and not self._is_under_way(c)]
+        self._waits -= {change.instrument for change in ready}
+        if self._waits:
+            self._hold_back()
         self._broker.decision_id = decision_id(self._rules.key, plan.made)
-        held = {n: strategy.market.holding(InstrumentId.from_str(n)) for n in plan.targets}
-        self._send(plan.kind, plan.lacking(held), resumed=True)
+        self._send(plan.kind, ready, resumed=True)
+
+    def _waiting(self) -> list[Change]:
+        return [change for change in self._lacking() if change.instrument in self._waits]
+
+    def _is_under_way(self, change: Change) -> bool:
+        instrument_id = InstrumentId.from_str(change.instrument)
+        leg = self._legs.get(instrument_id)
+        return (leg is not None and not leg.ended) or self._strategy.busy_in(instrument_id)
+
+    def _is_blocked(self, change: Change) -> bool:
+        shrinks = change.held * change.order < ZERO and abs(change.order) <= abs(change.held)
+        strictest = self._strategy.verdicts.strictest_on(change.instrument)
+        return not shrinks and strictest.action >= Action.HALT_ENTRIES
 
     def on_order_event(self, event: OrderEvent) -> None:
-        """Hold the plan back when an order was refused for now, or lost on its way."""
-        if (
-            isinstance(event, OrderDenied | OrderRejected)
-            and not is_closers(event.client_order_id.value)
-            and refusal_of(event.reason).transient
-            and self.plan is not None
-            and not self._held_back
-        ):
+        """Note which legs were refused for a passing reason or lost on their way: they wait."""
+        name = event.instrument_id.value
+        if self.plan is None or is_closers(event.client_order_id.value):
+            return
+        if isinstance(event, OrderDenied | OrderRejected):
+            refusal = refusal_of(event.reason)
+            if refusal.transient or any(
+                verdict.guard == refusal.guard and passes(verdict, self._until)
+                for verdict in self._strategy.verdicts.on(name)
+            ):
+                self._waits.add(name)
+                self.delay = f"{name}: {refusal}"
+                self._hold_back()
+                return
+        if isinstance(event, OrderAccepted | OrderFilled | OrderRejected | OrderDenied):
+            self._waits.discard(name)
+
+    def on_halt(self, instruments: Container[str]) -> None:
+        """Note which legs wait: those whose orders are cancelled by a halt that passes."""
+        self._note_halted({name for name in self._unended() if name in instruments})
+
+    def on_verdict(self) -> None:
+        """Note which legs a passing halt delays, maybe past the deadline of their tactic."""
+        if self._rules.execution.at_deadline == "take":
+            self._note_halted(self._unended())
+
+    def _unended(self) -> set[str]:
+        plan = self.plan
+        ended = {name.value for name, leg in self._legs.items() if leg.ended}
+        return set() if plan is None else plan.targets.keys() - ended
+
+    def _note_halted(self, instruments: Iterable[str]) -> None:
+        verdicts = self._strategy.verdicts
+        for name in instruments:
+            halts = [v for v in verdicts.on(name) if v.action >= Action.HALT_ENTRIES]
+            if halts and all(passes(verdict, self._until) for verdict in halts):
+                self._waits.add(name)
+                self.delay = f"{name}: {refused_by(halts[0])}"
+                self._hold_back()
+
+    def _hold_back(self) -> None:
+        if not self._held_back:
             self._held_back = True
             self._wake("again", HALT_PAUSE_NS, self._try_again)
 
     def _try_again(self) -> None:
-        plan, verdicts = self.plan, self._strategy.verdicts
-        if plan is None or self.stopping or not self._held_back:
+        self._held_back = False
+        plan, waiting = self.plan, self._waiting()
+        if plan is None or self.stopping or self._left:
             return
-        concerning = [verdicts.strictest, *map(verdicts.strictest_on, plan.targets)]
-        if self._broker.trading or halted_for_now(concerning):
-            self._wake("again", HALT_PAUSE_NS, self._try_again)
+        if self._is_over(waiting):
+            self.check()
+        elif self._broker.clearing or self._looking:
+            self._hold_back()
         else:
-            self._held_back = False
-            self.take_up()
+            self._send_ready(plan, waiting)
+
+    def _is_over(self, waiting: Iterable[Change]) -> bool:
+        """Whether none of the legs is tried again: by the bound, or by halts that outlast it."""
+        lasting_on, until = self._strategy.verdicts.lasting_on, self._until
+        return self._strategy.clock.timestamp_ns() >= until or all(
+            self._is_blocked(change)
+            and lasting_on(change.instrument, until).action >= Action.HALT_ENTRIES
+            for change in waiting
+        )
 
     def _wake(self, name: str, pause_ns: int, then: Callable[[], None]) -> None:
         def wake(event: TimeEvent) -> None:

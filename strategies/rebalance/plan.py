@@ -1,12 +1,12 @@
 """Saved progress of a rebalancer: the last stamp done, and the plan under way. Pure.
 
-A plan is saved before its first order is sent and removed when no order of it is under way. So a
-restart finishes what was begun, and nothing is begun twice.
+A plan is saved before its first order is sent and removed when no order of it is under way and no
+leg waits for a passing condition. So a restart finishes what was begun, and nothing is begun twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -79,6 +79,13 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
         plan = Plan(stamp=stamp, made=made, kind=kind, targets=targets)
         progress = Progress(done=self.done, plan=plan)
         return progress if targets else progress.finished()
+
+    def only(self, instruments: Container[str]) -> Progress:
+        """Return the progress with the plan reduced to the legs in some instruments."""
+        plan = self.plan
+        assert plan is not None
+        targets = {name: plan.targets[name] for name in plan.targets if name in instruments}
+        return msgspec.structs.replace(self, plan=msgspec.structs.replace(plan, targets=targets))
 
     def finished(self) -> Progress:
         """Return the progress after the plan is finished or given up."""

@@ -123,7 +123,7 @@ class Rebalancer(DeskStrategy):
         plan = self._execution.plan
         if plan is not None:
             if plan.made >= last_fire(now, *self.schedule()):
-                self._execution.take_up()
+                self._execution.resume()
                 return True
             self.log.warning(f"The {plan.kind} of {plan.made} was left unfinished; it is dropped")
             self._execution.give_up()
@@ -188,6 +188,7 @@ class Rebalancer(DeskStrategy):
         stamp, data_ts = last_fire(ts, *self.schedule()), last_close(ts, self._history.interval_ns)
         held = market.holdings()
         scored = scored and verdicts.strictest.action != Action.FLATTEN
+        by_ns = ts + duration_ns(self.config.execution.retry_for)
         late = scored and market.sees_top_of_book and ts - stamp > LATE_NS
         lines = tuple(
             Line(
@@ -195,7 +196,7 @@ class Rebalancer(DeskStrategy):
                 name,
                 held.get(name, ZERO),
                 market.lot(instrument_id),
-                verdicts.strictest_on(name),
+                verdicts.lasting_on(name, by_ns),
                 market.newest_price(instrument_id) if late else None,
             )
             for column, (name, instrument_id) in enumerate(
@@ -247,6 +248,24 @@ class Rebalancer(DeskStrategy):
     def on_flatten(self, instruments: Container[str], verdict: Verdict) -> None:
         """Leave the market, or some instruments, by a decision."""
         self._execution.on_flatten(instruments, verdict)
+
+    def on_halt(self, instruments: Container[str], verdict: Verdict) -> None:
+        """Cancel own entry orders; their legs wait when the halt is due to end soon."""
+        self._execution.on_halt(instruments)
+        super().on_halt(instruments, verdict)
+
+    def on_verdict(self, verdict: Verdict) -> None:
+        """Note which legs a passing halt delays."""
+        self._execution.on_verdict()
+
+    def unfinished(self) -> dict[str, tuple[Decimal, Decimal]]:
+        """Return the wanted and the held position of each leg that is left for the next start."""
+        return self._execution.unfinished()
+
+    @property
+    def delay(self) -> str:
+        """Why legs wait, empty when none does."""
+        return self._execution.delay
 
     def on_stopping(self, instruments: Container[str] | None) -> None:
         """Drop legs that are not sent yet."""

@@ -14,7 +14,7 @@ RestingPlace = Literal["join", "improve", "behind"]
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which tactic, and what it may do; all but ``tactic`` concern maker_first."""
+    """Which tactic, and what it may do; ``tactic`` and ``retry_for`` apart, of maker_first."""
 
     tactic: Annotated[
         TacticName,
@@ -23,6 +23,15 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             "candles alone, which know no touch, it takes like taker."
         ),
     ] = "taker"
+    retry_for: Annotated[
+        str,
+        Meta(
+            pattern=DURATION,
+            description="How long after a decision, or a start that takes it up, legs are tried "
+            "again that a passing condition refused: a link or the venue down, a halted symbol, a "
+            "rate limit, a guard's halt that ends within this time.",
+        ),
+    ] = "30m"
     place: Annotated[
         RestingPlace,
         Meta(
