@@ -73,6 +73,7 @@ class Journal(JournalWriter):
         self._lock = lock
         self._backup: threading.Thread | None = None
         self._backup_error: BaseException | None = None
+        self._file: sqlite3.Connection | None = None
 
     @classmethod
     def open(
@@ -90,8 +91,11 @@ class Journal(JournalWriter):
         DeskError
             If it can't be read or was written by a newer version.
         """
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = Lock(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = Lock(folder)
+        except OSError as error:
+            raise JournalError(error, f"the state folder {folder}") from error
         try:
             restored = mended(folder)
             connection = connect(folder / NAME)
@@ -109,6 +113,9 @@ class Journal(JournalWriter):
             except BaseException:
                 connection.close()
                 raise
+        except (OSError, sqlite3.Error) as error:
+            lock.release()
+            raise JournalError(error, f"the state folder {folder}") from error
         except BaseException:
             lock.release()
             raise
@@ -150,6 +157,20 @@ class Journal(JournalWriter):
             (self._clock_ns(), phase, note, self.run),
         )
 
+    def go_on_in_memory(self) -> None:
+        """Write to a copy in memory from here on, as the file can't be written; safe to call twice.
+
+        So a node can still cancel, close and verify; its next start asks the venue what was done.
+        """
+        if self._file is not None:
+            return
+        self._file, memory = self._connection, sqlite3.connect(":memory:", isolation_level=None)
+        if self._file.in_transaction:
+            self._file.execute("ROLLBACK")
+        memory.row_factory = self._file.row_factory
+        self._file.backup(memory)
+        self._connection = memory
+
     def state(self, owner: str) -> JournalState:
         """Return the `StateStore` of a strategy's or guard's key."""
         return JournalState(self, owner)
@@ -162,7 +183,7 @@ class Journal(JournalWriter):
         DeskError
             If the previous backup failed: nothing else reports it.
         """
-        if self._backup is not None and self._backup.is_alive():
+        if self._file is not None or (self._backup is not None and self._backup.is_alive()):
             return
         self._raise_failed_backup()
         self._backup = threading.Thread(target=self._back_up, name="journal backup", daemon=True)
@@ -186,7 +207,12 @@ class Journal(JournalWriter):
         try:
             if self._backup is not None:
                 self._backup.join()
-            back_up(self.folder)
+            if self._file is None:
+                back_up(self.folder)
+        except (OSError, sqlite3.Error) as error:
+            raise JournalError(error, "the journal's backup") from error
         finally:
             super().close()
+            if self._file is not None:
+                self._file.close()
             self._lock.release()

@@ -39,18 +39,26 @@ _INTENT = (
 class JournalError(DeskError):
     """The journal can't be written: no entry may leave until it can."""
 
+    def __init__(self, error: BaseException, what: str = "the journal") -> None:
+        super().__init__(
+            f"{what} can't be written: {error}; free space on its disk, or let this user write "
+            "there, then start again"
+        )
+
 
 class JournalWriter(JournalReader):
     """The writing half of a journal.
 
     ``run`` is the run of new rows, 0 before one begins. ``fill_listeners`` get every execution that
-    is new to the journal, inside its commit: their writes succeed or fail with it.
+    is new to the journal, inside its commit: their writes succeed or fail with it. ``on_failure``
+    gets every error of writing, whoever catches it.
     """
 
     def __init__(self, connection: sqlite3.Connection, clock_ns: Callable[[], int]) -> None:
         super().__init__(connection)
         self.run = 0
         self.fill_listeners: list[Callable[[FillRow], None]] = []
+        self.on_failure: Callable[[JournalError], None] = lambda error: None
         self._clock_ns = clock_ns
 
     def intended(self, facts: OrderFacts) -> None:
@@ -290,7 +298,9 @@ class JournalWriter(JournalReader):
         try:
             return self._connection.execute(statement, values)
         except sqlite3.Error as error:
-            raise JournalError(f"the journal can't be written: {error}") from error
+            failure = JournalError(error)
+            self.on_failure(failure)
+            raise failure from error
 
     def _insert(
         self, name: str, values: dict[str, Any], tail: str = "", verb: str = "INSERT"

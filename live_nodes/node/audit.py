@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from actors.records.journal import Journal
+from actors.records.journal import Journal, JournalError
 from actors.records.rows import OrderRow
 from live_nodes.local.files import replace_file
 from live_nodes.node.report import Miss, misses
@@ -94,7 +94,6 @@ class Audit:
         if decision.kind == "wait":
             return
         self._reasons.clear()
-        self._folder.mkdir(parents=True, exist_ok=True)
         stamp = datetime.fromtimestamp(decision.ts / 1e9, UTC).strftime("%Y%m%dT%H%M%S%fZ")
         path = self._folder / f"{stamp}-{decision.strategy}-{decision.kind}.json"
         worth = self._journal.last_equity()
@@ -197,4 +196,9 @@ class Audit:
             "fills": fills,
         }
         text = msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
-        replace_file(begun.path, text)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            replace_file(begun.path, text)
+        except OSError as error:
+            # It must keep no order from its cancel: the node is told, and stops.
+            self._journal.on_failure(JournalError(error, "the audit file"))

@@ -28,6 +28,7 @@ from live_nodes.node.context import RunContext
 from live_nodes.node.live import NodeRun
 from live_nodes.node.report import RunOptions, RunReport, Say
 from live_nodes.node.risk import count_alerts
+from live_nodes.node.stop import storage_failure
 
 
 def launch(
@@ -69,9 +70,14 @@ def launch(
         try:
             report = _in_loop(NodeRun(context))
         except BaseException as error:
-            why = str(error) or type(error).__name__
+            unwritable = storage_failure(error)
+            if unwritable is not None:
+                journal.go_on_in_memory()
+            why = str(unwritable or error) or type(error).__name__
             context.alerts(f"the node does not run: {why}", "critical", "node")
             _end(context, "failed", why)
+            if unwritable is not None:
+                raise unwritable from error
             raise
         _end(context, "stopped", report.reason)
         return report

@@ -11,9 +11,12 @@ import asyncio
 import gc
 import os
 import time
+from functools import partial
+from typing import Any
 
 from nautilus_trader.model.events import OrderEvent
 
+from actors.records.journal import JournalError
 from config.errors import DeskError, GateRefused
 from live_nodes.bybit.adapter import ClientWiring
 from live_nodes.bybit.links import VenueLinks
@@ -49,17 +52,37 @@ from live_nodes.node.report import (
 from live_nodes.node.risk import NodeRisk
 from live_nodes.node.risk_books import FillBooking
 from live_nodes.node.start import await_prices, connect, reconcile
-from live_nodes.node.stop import StopRequestedError, StopSignal, no_entry, verify, wind_down
+from live_nodes.node.stop import (
+    StopRequestedError,
+    StopSignal,
+    no_entry,
+    storage_failure,
+    verify,
+    wind_down,
+)
 from live_nodes.node.supervisor import Supervisor
 from live_nodes.node.warm_up import WarmUp
 from live_nodes.reconcile.recovery import Recovery
 from strategies.base import DeskStrategy
 from strategies.messages import Decision
 
+_SHUTDOWN = "commands.system.shutdown"
+"""Topic on which the engine's queues report an error."""
 _POLL = 0.1
 _PRINT_AFTER = 0.005
 _FINISH_SHARE = 0.3
 """Share of the stop's deadline for a flatten that has begun."""
+
+
+def _on_loop_error(
+    stop: StopSignal, loop: asyncio.AbstractEventLoop, context: dict[str, Any]
+) -> None:
+    """Stop the node when a callback could not write; leave other errors to the loop."""
+    failure = storage_failure(context.get("exception") or Exception())
+    if failure is None:
+        loop.default_exception_handler(context)
+    else:
+        stop.fail(failure)
 
 
 class NodeRun:
@@ -90,8 +113,11 @@ class NodeRun:
 
     async def run(self) -> RunReport:
         """Start, trade, stop."""
-        context, stop = self._context, StopSignal(asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        context, stop = self._context, StopSignal(loop)
         stop.listen()
+        context.journal.on_failure = stop.fail
+        loop.set_exception_handler(partial(_on_loop_error, stop))
         beating = asyncio.create_task(context.heartbeat.keep_beating(), name="heartbeat")
         timeout = context.node.gates.request_timeout
         try:
@@ -195,6 +221,10 @@ class NodeRun:
         trading_node = build_node(config, strategies_of(node, ids), wiring, loop)
         # The kernel installed its signal handlers when it was built; a second signal would kill it.
         stop.listen()
+        # Its own stop, after an error of its queues, would leave orders open.
+        bus, kernel = trading_node.kernel.msgbus, trading_node.kernel
+        bus.unsubscribe(_SHUTDOWN, kernel._on_shutdown_system)
+        bus.subscribe(_SHUTDOWN, lambda command: stop.fail(DeskError(command.reason)))
         self.built = built = NodeContext(
             **vars(context),
             rest=rest,
@@ -265,9 +295,10 @@ class NodeRun:
         }
         await self._idle()
         for key, strategy in self.strategies.items():
-            if key not in self._missed or not self._missed[key]:
-                left = strategy.unfinished().items()
-                self._missed[key] = [Miss(name, *of, strategy.delay) for name, of in left]
+            left = strategy.unfinished()
+            kept = [miss for miss in self._missed.get(key, ()) if miss.instrument not in left]
+            waiting = [Miss(name, *left[name], strategy.delay) for name in sorted(left)]
+            self._missed[key] = kept + waiting
         self.report.missed = [str(miss) for misses in self._missed.values() for miss in misses]
         if not began:
             self._context.say(
@@ -296,11 +327,15 @@ class NodeRun:
         built = self.built
         if built is None:
             return
+        # Stop and close positions also when nothing can be written down.
+        if isinstance(stop.error, JournalError):
+            context.alerts(f"no entries, the node stops: {stop.error}", "critical", "node")
+            context.journal.go_on_in_memory()
         try:
             context.journal.phase("stopping", stop.reason)
         except DeskError as error:
-            # Stop and close positions all the same.
             context.say(f"that the node stops could not be written down: {error}")
+            context.journal.go_on_in_memory()
         context.heartbeat.beat("stopping")
         if self.started:
             assert self.supervisor is not None
@@ -312,11 +347,17 @@ class NodeRun:
                     strategy.leave_open()
             self.supervisor.drop_waiting("the node is stopping")
             await self.risk.finish(seconds * _FINISH_SHARE, stop)
-            await wind_down(built, stop, deadline - time.monotonic())
+            try:
+                await wind_down(built, stop, deadline - time.monotonic())
+            except JournalError:
+                context.journal.go_on_in_memory()
+                await wind_down(built, stop, deadline - time.monotonic())
             self.report.positions = CacheAccount(built.kernel.cache).positions()
             if context.trades_at_venue and not stop.quick:
                 left = max(0.0, (deadline - time.monotonic()) / 2)
                 self.report.left = await verify(built, left)
+                for line in self.report.left if stop.error is not None else ():
+                    context.say(f"after the stop: {line}")
                 await self._take_last_fills(deadline)
         self.report.refusals = built.gate.refusals
         await self._disconnect()

@@ -6,11 +6,14 @@ Engine-specific. The engine itself leaves orders and positions open, and dies at
 from __future__ import annotations
 
 import asyncio
+import errno
 import signal
+import sqlite3
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
+from actors.records.journal import JournalError
 from actors.records.order_facts import OrderFacts
 from config.documents import Node
 from config.errors import DeskError
@@ -29,6 +32,20 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 class StopRequestedError(Exception):
     """A signal or the end of the run's time interrupted the work."""
+
+
+_STORAGE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES})
+
+
+def storage_failure(error: BaseException) -> JournalError | None:
+    """Return the failure when an error means that the state folder can't be written, else None."""
+    if isinstance(error, BaseExceptionGroup):
+        return next(filter(None, map(storage_failure, error.exceptions)), None)
+    if isinstance(error, JournalError):
+        return error
+    if isinstance(error, sqlite3.Error) or (isinstance(error, OSError) and error.errno in _STORAGE):
+        return JournalError(error, "the state folder")
+    return None
 
 
 class StopSignal:
@@ -64,8 +81,10 @@ class StopSignal:
 
     def fail(self, error: BaseException) -> None:
         """Request a stop because of an error."""
+        error = storage_failure(error) or error
         self.error = self.error or error
-        self.reason = self.reason or f"{type(error).__name__}: {error}"
+        words = "" if isinstance(error, DeskError) else f"{type(error).__name__}: "
+        self.reason = self.reason or f"{words}{error}"
         self._asked.set()
 
     @property
@@ -106,8 +125,8 @@ async def watched(name: str, work: Coroutine[Any, Any, None], stop: StopSignal, 
         await asyncio.wait({task})
         error = task.exception()
         if error is not None:
-            say(f"{name} failed: {type(error).__name__}: {error}")
             stop.fail(error)
+            say(f"{name} failed: {storage_failure(error) or repr(error)}")
     finally:
         task.cancel()
 

@@ -128,6 +128,9 @@ class PlanExecution:
         self._save(self._progress.only({change.instrument for change in waiting}))
         if self._is_over(waiting):
             self._left = True
+            halt = self._strategy.verdicts.lasting_on(waiting[0].instrument, self._until)
+            if halt.action >= Action.HALT_ENTRIES:
+                self.delay = f"{waiting[0].instrument}: {refused_by(halt)}"
             self._strategy.log.error(
                 f"A rebalance is left unfinished for the next decision or start: {self.delay}"
             )
