@@ -329,7 +329,9 @@ class NodeRun:
             return
         # Stop and close positions also when nothing can be written down.
         if isinstance(stop.error, JournalError):
-            context.alerts(f"no entries, the node stops: {stop.error}", "critical", "node")
+            halt = f"no entries, the node stops: {stop.error}"
+            context.say(halt)
+            context.alerts(halt, "critical", "node")
             context.journal.go_on_in_memory()
         try:
             context.journal.phase("stopping", stop.reason)

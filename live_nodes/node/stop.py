@@ -34,7 +34,9 @@ class StopRequestedError(Exception):
     """A signal or the end of the run's time interrupted the work."""
 
 
-_STORAGE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES})
+_STORAGE = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EFBIG}
+)
 
 
 def storage_failure(error: BaseException) -> JournalError | None:

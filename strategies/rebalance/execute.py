@@ -380,6 +380,8 @@ class PlanExecution:
             return
         if isinstance(event, OrderDenied | OrderRejected):
             refusal = refusal_of(event.reason)
+            if refusal.code == "withdrawn":
+                return
             if refusal.transient or any(
                 verdict.guard == refusal.guard and passes(verdict, self._until)
                 for verdict in self._strategy.verdicts.on(name)

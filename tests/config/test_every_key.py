@@ -98,6 +98,7 @@ OUT_OF_RANGE = {name: value for value, names in _NUMBERS.items() for name in nam
     "at": '"24:00"', "side": "short_only", "weighting": "cap", "volatility_lookback": "1",
     "top_n": "1", "hysteresis": "1", "allocation": "1.01", "no_trade_band": "-0.01",
     "min_price": "-0.5", "tactic": "maker_last", "place": "inside", "reprice_every": "0s",
+    "retry_for": "0s",
     "window": "0s", "least_rest": "soon", "after_trade": "soon", "deadline": "3 minutes",
     "after": "3 minutes", "at_deadline": "take_it", "slippage_from": "start",
     "exchange_minimum": "ignore", "environment": "mainent", "tag": "reversal",

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from decimal import Decimal as D
 from pathlib import Path
 from typing import Any
 
 import pytest
+from nautilus_trader.model.events import OrderCancelRejected
 
+from actors.guards.core.snapshot import ErrorEvent, VenueResponse
+from config.documents.scenario import RefusedOp
 from config.errors import DeskError
 from live_nodes.node.launch import launch
 from live_nodes.node.report import RunOptions, RunReport, raise_left
-from tests.live_nodes.stage import ACCOUNT, Stage, keys, stage
-from tests.live_nodes.test_launch import node
+from tests.live_nodes.by_hand import BUY
+from tests.live_nodes.node.test_launch import node
+from tests.live_nodes.stage import ACCOUNT, Stage, desk_node, keys, stage
 from tests.waiting import eventually
 
 ONCE = RunOptions(run_once=True, force=True)
 COINS = [f"C{n:02}USDT-LINEAR.BYBIT" for n in range(8)]
 MAKER = {"tactic": "maker_first", "deadline": "10s", "reprice_every": "1s", "least_rest": "1s"}
+
+GONE = "order not exists or too late to cancel"
 
 
 class Runs:
@@ -111,3 +119,68 @@ def test_past_the_bound_each_start_says_what_is_missing_until_one_can_finish(run
     assert (runs.held(), third.missed, third.decisions) == (WANTED, [], 0)
     raise_left(third)
     assert runs(again, actors={}).outcome == "nothing due"
+
+
+# The state folder can't be written ----------------------------------------------------------------
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, of four megabytes."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only root can mount a small file system")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+RESTING = {"tactic": "maker_first", "deadline": "1h", "reprice_every": "10m"}
+
+
+def test_a_full_disk_cancels_entries_and_stops_in_one_sentence(small: Path) -> None:
+    with stage(coins=8) as st:
+        runs = Runs(st, small / "state")
+
+        def fill() -> None:
+            eventually(lambda: len(st.open_orders()) == 8)
+            with suppress(OSError), (small / "rest").open("wb") as file:
+                while file.write(bytes(4096)):
+                    file.flush()
+
+        filling = runs.after_orders(8, fill)
+        with pytest.raises(DeskError, match=r"the journal can't be written: .* free space") as said:
+            runs(execution=RESTING)
+        filling.join()
+        assert (said.value.exit_code, st.open_orders()) == (1, {})
+        assert any("no entries, the node stops" in line for line in runs.said)
+        # With space again the next start resumes what is unfinished.
+        (small / "rest").unlink()
+        runs(RunOptions(run_once=True))
+        assert runs.held() == WANTED
+
+
+def test_a_folder_that_can_not_be_written_refuses_the_start_in_one_sentence(small: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(small)], check=True)
+    with (
+        stage(coins=8) as st,
+        pytest.raises(DeskError, match=r"state folder .* can't be written: .*Read-only") as said,
+    ):
+        Runs(st, small / "state")()
+    assert said.value.exit_code == 1
+    assert "\n" not in str(said.value)
+
+
+def test_a_cancel_of_an_order_that_is_gone_is_no_rejection() -> None:
+    with stage() as st, desk_node(st) as desk:
+        order = desk.strategy.limit(BUY, "49000")
+        desk.until(lambda: desk.strategy.status(order) == "ACCEPTED")
+        heard: list[Any] = []
+        desk.do(lambda: desk.live.risk.desk._kernel.msgbus.subscribe("risk.seen", heard.append))
+        gone = RefusedOp(op="order.cancel", ret_code=110001, message=GONE)
+        st.call(lambda: st.faults.add("gone", gone))
+        desk.do(lambda: desk.strategy.cancel_waiting())
+        desk.until(lambda: any(isinstance(e, OrderCancelRejected) for e in desk.strategy.events))
+        assert [e for e in heard if isinstance(e, VenueResponse | ErrorEvent)] == []
+        st.end_faults()

@@ -152,7 +152,7 @@ def test_a_request_that_the_journal_cannot_keep_is_not_answered_and_stays(
     name = ask(desk.folder, MailRequest(command="flatten", reason="off"))
 
     def full(*_: object) -> None:
-        raise JournalError("the disk is full")
+        raise JournalError(OSError("the disk is full"))
 
     with monkeypatch.context() as patched:
         patched.setattr(desk.journal, "save_state", full)

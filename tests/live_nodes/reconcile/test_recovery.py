@@ -315,6 +315,10 @@ def test_from_when_on_executions_are_asked_for(
         ("EC_NoImmediateQtyToFill", "nothing_to_take", False),
         ("Too many visits!", "busy", True),
         ("retCode 10016: Server error", "busy", True),
+        ("System maintenance", "busy", True),
+        ("Trading is currently not allowed.", "not_trading", True),
+        ("order not exists or too late to cancel", "gone", False),
+        ("Order has been finished or canceled", "gone", False),
         ("ab not enough for new order", "venue", False),
     ],
 )
