@@ -180,10 +180,10 @@ class Ground:
         with urllib.request.urlopen(f"{self.endpoint.admin}/state", timeout=DEADLINE) as answer:
             return dict(json.load(answer))
 
-    def tell(self, path: str, **body: Any) -> dict[str, Any]:
+    def tell(self, path: str, *, method: str = "POST", **body: Any) -> dict[str, Any]:
         """Send a request to the exchange's admin."""
         request = urllib.request.Request(
-            f"{self.endpoint.admin}{path}", json.dumps(body).encode(), method="POST"
+            f"{self.endpoint.admin}{path}", json.dumps(body).encode(), method=method
         )
         with urllib.request.urlopen(request, timeout=DEADLINE) as answer:
             return dict(json.load(answer))

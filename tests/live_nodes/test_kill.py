@@ -160,6 +160,22 @@ def test_a_node_may_be_killed_at_any_moment(ground: Ground, seed: int) -> None:
 
 
 @pytest.mark.kill
+@pytest.mark.parametrize("seed", range(4))
+def test_a_node_whose_fills_are_told_late_may_be_killed_at_any_moment(
+    ground: Ground, seed: int
+) -> None:
+    """Not a lot is traded there and back: no execution passes its goal."""
+    late = {"model": "late_push", "topic": "execution", "by": 4, "times": 1000}
+    ground.tell("/faults", late=late)
+    try:
+        node = ground.node(MAKER)
+        killing = kill_and_restart(node, seconds=random.Random(seed).uniform(2, 12))
+        assert faults_of(node, killing) == []
+    finally:
+        ground.tell("/faults", method="DELETE")
+
+
+@pytest.mark.kill
 def test_a_restart_may_be_killed_as_well(ground: Ground) -> None:
     """Killed with orders sent and nothing known of them, then at every write of the recovery."""
     node = ground.node(TAKER)
