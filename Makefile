@@ -1,6 +1,7 @@
 # Two commands do everything: `make demo` and `make test`. The environment makes itself.
 PY := .venv/bin/python
-STAMP := .venv/.installed
+RUN := .venv/.installed
+STAMP := .venv/.installed-dev
 DEMO_CATALOG := catalog/data/demo
 TWO := -n 2 --dist worksteal
 EACH_ONCE := not slow and not kill and not soak
@@ -9,13 +10,17 @@ EACH_ONCE := not slow and not kill and not soak
 help: ## Show what there is
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
+$(RUN): requirements.lock pyproject.toml
+	@sh .ci/environment requirements.lock
+	@touch $(RUN)
+
 $(STAMP): requirements-dev.lock pyproject.toml
-	@sh .ci/environment
-	@touch $(STAMP)
+	@sh .ci/environment requirements-dev.lock
+	@touch $(RUN) $(STAMP)
 
-env: $(STAMP) ## Create the environment in .venv
+env: $(STAMP) ## Create the environment in .venv, with the tools of development
 
-demo: $(STAMP) ## Make the demo catalog, run the reversal backtest, show the table and the report's path
+demo: $(RUN) ## Make the demo catalog, run the reversal backtest, show the table and the report's path
 	@test -f $(DEMO_CATALOG)/CURRENT || $(PY) perpdesk.py catalog demo --catalog $(DEMO_CATALOG)
 	@$(PY) perpdesk.py backtest backtests/runs/xs_reversal_demo.yaml
 

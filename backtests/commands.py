@@ -47,25 +47,31 @@ def backtest(
     Example: perpdesk backtest backtests/runs/xs_reversal_demo.yaml --set venue.leverage=2 --stress
     """
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TextColumn
 
     from backtests.results.console import figures_table
     from backtests.session import backtest_document
+    from config.progress import LongWork, Remaining
 
     console = Console(stderr=True)
     columns = (
-        TextColumn("{task.description} {task.fields[day]}"),
+        TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.percentage:>3.0f}% {task.fields[speed]}"),
-        TimeRemainingColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
     )
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=1.0, day="reading the catalog", speed="")
+    with LongWork(*columns, Remaining()) as bar:
+        task = bar.add_task("reading the catalog", total=1.0)
+        last = ""
 
         def progress(name: str, done: float, now_ns: int, events_a_second: int) -> None:
+            nonlocal last
+            if name != last:
+                # The next run's time is its own.
+                bar.reset(task)
+                last = name
             day = datetime.fromtimestamp(now_ns / 1e9, UTC).strftime("%Y-%m-%d")
-            speed = f"{events_a_second:,} events/s"
-            bar.update(task, description=name, completed=done, day=day, speed=speed)
+            words = f"{name} {day}, {events_a_second:,} events/s"
+            bar.update(task, description=words, completed=done)
 
         result = backtest_document(
             file,

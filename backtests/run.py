@@ -35,7 +35,8 @@ from strategies.base import DeskStrategy
 
 CENT = Decimal("0.01")
 Progress = Callable[[int, int, int], None]
-"""Called after each slice: simulated time (UNIX nanoseconds, UTC), events done, events a second."""
+"""Called each half second: simulated time (UNIX nanoseconds, UTC), events done, events a second."""
+EACH_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -152,15 +153,14 @@ def run(
                 desk.gate.observers.append(refusals)
             recorder = RunRecorder(desk, market, prepared.start, prepared.end)
             benchmarks = Benchmarks(market, document.report.benchmark, prepared.start, opening)
-            events = 0
+            pace = _Pace(progress, began)
+            desk.accountant.on_time = pace.at
             for part in slices if slices is not None else prepared.feed.slices():
-                events += len(part.data)
+                pace.begin(part)
                 _step(desk, part)
                 recorder.end_slice(part)
                 forget_snapshots()
                 benchmarks.extend(part.grid)
-                if progress is not None:
-                    progress(part.end, events, int(events / (time.perf_counter() - began)))
             desk.engine.end()
             recorder.end_run()
             outcome = _close(prepared, desk, recorder, benchmarks, time.perf_counter() - began)
@@ -169,6 +169,28 @@ def run(
             )
         finally:
             desk.engine.dispose()
+
+
+class _Pace:
+    """Reports progress within slices too: one of a heavy run takes minutes."""
+
+    def __init__(self, progress: Progress | None, began: float) -> None:
+        self._progress, self._began, self._last = progress, began, 0.0
+        self._start = self._end = self._before = self._events = 0
+
+    def begin(self, part: FeedSlice) -> None:
+        self._before += self._events
+        self._start, self._end, self._events = part.start, part.end, len(part.data)
+        self.at(part.start)
+
+    def at(self, now: int) -> None:
+        clock = time.perf_counter()
+        if self._progress is None or clock - self._last < EACH_S:
+            return
+        self._last = clock
+        part = min(1.0, max(0.0, (now - self._start) / (self._end - self._start)))
+        events = self._before + round(self._events * part)
+        self._progress(min(now, self._end), events, int(events / (clock - self._began)))
 
 
 def engine_version() -> str:

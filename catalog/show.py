@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     SpinnerColumn,
     TextColumn,
     TimeElapsedColumn,
@@ -28,6 +27,7 @@ from catalog.storage.index import Coverage
 from catalog.storage.manifest import SeriesKey
 from catalog.storage.store import Catalog
 from catalog.storage.writer import CatalogWriter
+from config.progress import LongWork, Remaining
 
 MOST_FINDINGS = 50
 MOST_WARNINGS = 10
@@ -188,10 +188,10 @@ def findings(catalog: Catalog, found: list[CatalogFinding], every: bool, json: b
     out().print(f"{looked}: {verdict}, {len(found) - wrong:,} explained.")
 
 
-def progress(*columns: Any) -> Progress:
+def progress(*columns: Any) -> LongWork:
     """Return a progress display on stderr."""
     shown = columns or (SpinnerColumn(), TextColumn("{task.description}"))
-    return Progress(*shown, TimeElapsedColumn(), console=Console(stderr=True), transient=True)
+    return LongWork(*shown, TimeElapsedColumn(), Remaining())
 
 
 @contextmanager

@@ -80,6 +80,8 @@ class Accountant(SimulationModule):
         self.liquidated_at: int | None = None
         self.send_now: Callable[[SubmitOrder], None] | None = None
         self.take_back_all: Callable[[InstrumentId], None] | None = None
+        self.on_time: Callable[[int], None] | None = None
+        """Called with each stamp that it has processed."""
         self.path: CandlePath | None = None
         self._market = market
         self._fill_model = fill_model
@@ -248,6 +250,8 @@ class Accountant(SimulationModule):
             self._on_bar(grid, row)
             if self._watcher is not None:
                 self._watcher.moved(grid, row)
+        if self.on_time is not None:
+            self.on_time(now)
         self._schedule()
 
     def _on_bar(self, grid: PriceGrid, row: int) -> None:

@@ -211,9 +211,7 @@ def test_how_the_run_was_made_can_be_read(tmp_path):
         assert wanted in seen
     assert "Orders fill whole at the open of the next 1h candle." in seen
     assert "fixed_bps (bps 5.0)" in seen
-    assert "Run name small Strategy reversal use strategies.xs_reversal:XSReversal lookback 1" in (
-        seen
-    )
+    assert "name small Strategy reversal use strategies.xs_reversal:XSReversal lookback 1" in seen
     assert "weighting rank Venue starting_balance 1000" in seen
     assert "use: strategies.xs_reversal:XSReversal" in page
 
