@@ -21,7 +21,8 @@ VENUES = ("bybit", "binance", "okx", "bitget", "gateio", "kraken", "coinbase", "
 COLUMNS: dict[str, tuple[str, ...]] = {
     "time": (
         *("unix", "unixtimestamp", "opentime", "starttime", "startat", "timestamp", "datetime"),
-        *("date", "day", "ts", "time", "fundingratetimestamp", "calctime", "fundingtime"),
+        *("date", "day", "start", "ts", "time", "fundingratetimestamp", "calctime", "fundingtime"),
+        *("", "indexlevel0"),
     ),
     "symbol": ("symbol", "pair", "instrument", "ticker", "market", "contract"),
     "open": ("open", "openprice", "o"),
@@ -127,12 +128,20 @@ class Columns:
         """Return a column; raise InputError when there is none."""
         found = self.find(what, *more)
         if found is None:
-            names = ", ".join((*more, *COLUMNS[what]))
+            names = ", ".join(filter(None, (*more, *COLUMNS[what])))
             raise InputError(
                 f"{self.where}: no column for {LABELS.get(what, what)} (one of {names}); "
                 f"{self._there()} (--columns FILE.yaml names others)"
             )
         return found
+
+    def mapped(self, what: str) -> bool:
+        """Whether the user's mapping names this column."""
+        return what in self._mapping
+
+    def has(self, name: str) -> bool:
+        """Whether there is a column of this bare name."""
+        return name in self._by_name
 
     def numbers(self, what: str, *more: str) -> NDArray[np.float64]:
         """Return a column as floats; raise InputError with the row of a value that is none."""
@@ -226,8 +235,9 @@ def stamps_ns(values: pa.ChunkedArray, where: str) -> NDArray[np.int64]:
 
 
 def _from_texts(values: pa.ChunkedArray, where: str) -> NDArray[np.int64]:
+    bare = pc.replace_substring_regex(values, r" ?(UTC|GMT)$", "")
     dated = pc.replace_substring_regex(
-        values, r"^((?:19|20)\d\d)[./]?(\d\d)[./]?(\d\d)($|[T ])", r"\1-\2-\3\4"
+        bare, r"^((?:19|20)\d\d)[./]?(\d\d)[./]?(\d\d)($|[T ])", r"\1-\2-\3\4"
     )
     whole = pc.match_substring_regex(dated, r"^\d+$").to_numpy()
     decimal = pc.match_substring_regex(dated, r"^\d+\.\d+$").to_numpy()

@@ -33,6 +33,9 @@ from catalog.series import FUNDING, KINDS, PRICES
 from config.durations import STORED, interval_ns
 from config.errors import InputError
 
+MOST_WRONG = 0.1
+"""Share of impossible candles at which an import is refused; fewer are warned of."""
+
 
 def read(paths: Sequence[Path], options: ImportOptions) -> Iterator[Import]:
     """Read each table as one part; raise InputError with file, row and column."""
@@ -66,6 +69,13 @@ def _read_table(path: Path, source: SourceTable, options: ImportOptions) -> Impo
             part.tables["funding", "", instrument] = pa.table(pair, schema=FUNDING)
         return part
     candles = [columns.numbers(name) for name in PRICES]
+    opens, high, low, closes = candles
+    wrong = (high < np.maximum(opens, closes)) | (low > np.minimum(opens, closes))
+    if wrong.mean() > MOST_WRONG:
+        raise InputError(
+            f"{where}: row {int(np.argmax(wrong)) + 1}: open or close outside low and high, as in "
+            f"{wrong.mean():.0%} of the rows: columns in another order?"
+        )
     if kind == "bars":
         candles += _volumes(columns, list(rows_of), candles[-1], part)
     said = options.interval or _interval_in_name(source.name)
@@ -87,16 +97,20 @@ def _kind(path: Path, source: SourceTable, columns: Columns, options: ImportOpti
             "mark prices and funding (--kind bars, if they are candles)"
         )
     rates, close = columns.find("rate"), columns.find("close")
-    kind = options.kind or named
-    if kind is None and rates is not None and close is not None:
+    if options.kind is None and rates is not None and close is not None:
         raise InputError(f"{source.where}: has both candles and funding: say --kind")
-    return kind or ("bars" if rates is None else "funding")
+    return options.kind or named or ("bars" if rates is None else "funding")
 
 
 def _volumes(
     columns: Columns, instruments: list[str], close: np.ndarray, part: Import
 ) -> list[np.ndarray]:
     base, quote = volume_names([name.partition("-")[0] for name in instruments])
+    if columns.has("volccy") and not columns.mapped("volume"):
+        raise InputError(
+            f"{columns.where}: OKX counts vol in contracts for perpetuals and in coins for spot: "
+            "say --columns FILE.yaml with `volume: volCcy` or `volume: vol`"
+        )
     given = columns.find("turnover", *quote)
     turnover = np.full(len(close), np.nan)
     if given is not None:

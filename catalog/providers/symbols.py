@@ -22,6 +22,7 @@ PRODUCT_WORDS = {
 """Words in names of files and folders that say a product."""
 KIND_WORDS = {
     **dict.fromkeys(("mark", "markprice", "markpriceklines"), "mark"),
+    **dict.fromkeys(("funding", "fundingrate"), "funding"),
     **dict.fromkeys(("premium", "premiumindex", "premiumindexklines"), "index"),
     **dict.fromkeys(("index", "indexprice", "indexpriceklines"), "index"),
 }

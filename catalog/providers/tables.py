@@ -25,6 +25,7 @@ from config.errors import InputError
 SUFFIXES = (".parquet", ".csv", ".csv.gz", ".tsv", ".txt", ".json", ".json.gz", ".zip")
 PRICES = ("open", "high", "low", "close")
 HEADERLESS = {
+    2: ("time", "rate"),
     5: ("time", *PRICES),
     6: ("time", *PRICES, "volume"),
     7: ("time", *PRICES, "volume", "turnover"),

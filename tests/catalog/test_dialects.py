@@ -58,6 +58,7 @@ BINANCE = (
         ("BTCUSDT.csv", table(f"ts,{NAMES}", S * 10**6, (S + 3600) * 10**9), BTC),
         ("BTCUSDT.csv", table(f"time,{NAMES}", "2024-01-01T01:00+01:00", f"{S + 3600}.0"), BTC),
         ("BTCUSDT.csv", TWO.replace(",", ";"), BTC),
+        ("BTCUSDT.csv", TWO.replace("date", "").replace(":00,", ":00 UTC,"), BTC),
         ("BTC_USDT-1h.csv", TWO, SPOT),
         ("BTC_USDT_USDT-1h-futures.csv", TWO, BTC),
         ("BTC-USDT_hourly.csv", TWO, BTC),
@@ -274,6 +275,9 @@ def test_archives_and_encodings_are_opened(tmp_path, name, content):
         ("BTCUSDT.json", '{"result": {"list": []}}', "bybit_json"),
         ("BTCUSDT_ETHUSDT.csv", TWO, "several in the file's name"),
         ("BTCUSDT_241227-1h.csv", TWO, "a dated future"),
+        ("BTCUSDT.csv", TWO.replace("low,close", "close,low"), "row 1: open or close outside"),
+        ("BTC_USDT_USDT-8h-funding_rate.csv", TWO, "no column for rate"),
+        ("BTCUSDT.csv", TWO.replace("volume", "vol,volCcy").replace("0\n", "0,0\n"), "contracts"),
         ("BTCUSDT.csv", TWO.replace("volume", "rate"), "both candles and funding: say --kind"),
     ],
 )

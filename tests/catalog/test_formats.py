@@ -171,6 +171,26 @@ def test_intervals_that_are_not_kept_are_left_out_of_folders_and_refused_by_name
         parts("freqtrade", weekly)
 
 
+def test_freqtrades_json_and_parquet_are_read_and_other_contracts_left_out(tmp_path):
+    s = START // 10**6
+    (tmp_path / "BTC_USDT_USDT-8h-funding_rate.json").write_text(f"[[{s},0.0001,0,0,0,0]]")
+    pq.write_table(
+        candles(3).rename_columns(["date", *candles(3).column_names[1:]]),
+        tmp_path / "BTC_USDT_USDT-1h-mark.parquet",
+    )
+    (tmp_path / "BTC_USD_BTC-1h-futures.json").write_text("[]")
+    found = parts("freqtrade", tmp_path)
+    assert [list(part.tables) for part in found] == [[("mark", "1h", BTC)], [("funding", "", BTC)]]
+    assert found[0].note == "left out: BTC_USD_BTC-1h-futures.json"
+    assert found[1].tables["funding", "", BTC].to_pydict() == {"ts": [START], "rate": [0.0001]}
+    with pytest.raises(InputError, match="an inverse contract"):
+        parts("freqtrade", tmp_path / "BTC_USD_BTC-1h-futures.json")
+    (only,) = parts("freqtrade", tmp_path, symbols=("BTCUSDT",))[:1]
+    assert BTC in {key[2] for key in only.tables}
+    with pytest.raises(InputError, match="nothing there matches ETHUSDT"):
+        parts("freqtrade", tmp_path, symbols=("ETHUSDT",))
+
+
 def answer(result: dict, answered_ms: int = 2 * START // 10**6) -> str:
     """A Bybit v5 answer."""
     return json.dumps({"retCode": 0, "retMsg": "OK", "result": result, "time": answered_ms})
