@@ -20,6 +20,7 @@ from rich.table import Table
 
 from actors import measures
 from backtests.engine.build import strategies_of
+from backtests.results import console
 from backtests.screening.path import (
     Earned,
     ScreenStep,
@@ -75,11 +76,11 @@ class Screened:
             "volatility": measures.volatility(net, periods),
             "max_drawdown": deepest,
             "calmar": measures.calmar(growth, deepest),
-            "turnover_a_day": float(self.earned.turnover.sum() / days),
+            "turnover_a_day": float(self.earned.turnover.sum() / days) if days else np.nan,
             "cost_pct": 100.0 * float((self.earned.gross - self.earned.net).sum()),
         }
         defined = {k: float(v) if np.isfinite(v) else None for k, v in figures.items()}
-        return defined | {"days": len(net), "decisions": len(self.steps)}
+        return defined | {"days": float(days), "decisions": len(self.steps)}
 
     def table(self) -> pa.Table:
         """Return one row a decision and instrument: inputs, scores and weights."""
@@ -216,6 +217,16 @@ def as_dict(document: Backtest, found: list[Screened]) -> dict[str, Any]:
     }
 
 
+ROWS = {key: (label, shape) for key, label, shape in console.ROWS} | {
+    "gross_sharpe": ("Sharpe before costs", "{:.2f}"),
+    "turnover_a_day": ("turnover (x equity a day)", "{:,.2f}"),
+    "cost_pct": ("costs (of equity, summed)", "{:.2f}%"),
+    "days": ("days", "{:,.4g}"),
+    "decisions": ("decisions", "{:,}"),
+}
+"""Label and format of each figure, those of a backtest included."""
+
+
 def figures_table(document: Backtest, found: list[Screened]) -> Table:
     """Return the figures for the terminal."""
     table = Table(title=f"{document.name}, screened")
@@ -224,12 +235,6 @@ def figures_table(document: Backtest, found: list[Screened]) -> Table:
         table.add_column(item.key, justify="right")
     figures = [item.figures() for item in found]
     for name in figures[0]:
-        values = [each[name] for each in figures]
-        table.add_row(
-            name.replace("_", " "),
-            *(
-                "-" if v is None else f"{v:,}" if isinstance(v, int) else f"{v:,.4f}"
-                for v in values
-            ),
-        )
+        label, shape = ROWS[name]
+        table.add_row(label, *(console.shown(each, name, shape) for each in figures))
     return table

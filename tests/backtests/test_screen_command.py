@@ -43,8 +43,21 @@ def test_a_repeated_screen_gives_the_same_bytes(app, write_run):
 
 def test_the_table_shows_the_figures(app, write_run):
     got = call(app, write_run())
-    assert "reversal" in got.stdout
-    assert "gross sharpe" in got.stdout
+    figures = json.loads(call(app, write_run(), "--json").stdout)["strategies"]["reversal"][
+        "figures"
+    ]
+    shown = [line.split("│")[1:3] for line in got.stdout.splitlines() if line.startswith("│")]
+    table = {label.strip(): value.strip() for label, value in shown}
+    for label, value in {
+        "return": f"{figures['return_pct']:.2f}%",
+        "costs (of equity, summed)": f"{figures['cost_pct']:.2f}%",
+        "yearly growth": f"{100 * figures['cagr']:.2f}%",
+        "volatility": f"{100 * figures['volatility']:.2f}%",
+        "max drawdown": f"{100 * figures['max_drawdown']:.2f}%",
+        "Sharpe before costs": f"{figures['gross_sharpe']:.2f}",
+        "days": "59",
+    }.items():
+        assert table[label] == value
 
 
 def test_weights_are_written_with_the_reasons(app, write_run, tmp_path):
