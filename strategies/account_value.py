@@ -11,6 +11,8 @@ from decimal import Decimal
 from typing import NamedTuple, Protocol
 
 ZERO = Decimal(0)
+FEES = Decimal("0.002")
+"""Fees to open and close, and a little more, as a fraction of a position's value."""
 
 
 class OpenContract(Protocol):
@@ -31,6 +33,18 @@ class OpenContract(Protocol):
     @property
     def price(self) -> Decimal | None:
         """Price for valuation, None before any is known."""
+
+
+class Margin(NamedTuple):
+    """Equity that is free of initial margin, settlement currency, and leverage by instrument id."""
+
+    free: Decimal
+    leverage: Mapping[str, Decimal]
+
+    def used(self, instrument: str, value: Decimal) -> Decimal:
+        """Return the margin and fees of a position's value; zero where the leverage is unknown."""
+        leverage = self.leverage.get(instrument)
+        return abs(value) * (1 / leverage + FEES) if leverage else ZERO
 
 
 class Contract(NamedTuple):

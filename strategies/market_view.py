@@ -16,7 +16,7 @@ from nautilus_trader.model.instruments import CurrencyPair, Instrument
 from nautilus_trader.model.objects import Currency
 from nautilus_trader.portfolio.base import PortfolioFacade
 
-from strategies.account_value import Account, Contract
+from strategies.account_value import Account, Contract, Margin
 from strategies.sizing.rounding import ZERO, Lot
 from strategies.tactics.pricing import Terms, TopOfBook
 
@@ -78,6 +78,8 @@ class MarketView:
         self._watched: set[InstrumentId] = set()
         self.source: BookSource = "quotes"
         self.listed: dict[str, int] = {}
+        self.leverages: dict[str, Decimal] = {}
+        """Of each perpetual at the venue; empty in a backtest and on paper."""
         self.last_price: Price = self.engine_price
 
     # Instruments -------------------------------------------------------------------------------
@@ -231,6 +233,18 @@ class MarketView:
         ]
         cash = {} if total is None else {self._settlement: total.as_decimal()}
         return Account(cash, contracts, coin=self._settlement).equity.quantize(_MONEY)
+
+    def margin(self) -> Margin | None:
+        """Return the account's free margin, None where the leverages are unknown, as in backtests.
+
+        The venue's wallet counts the margin of every position and open order as locked.
+        """
+        if not self.leverages:
+            return None
+        account = self._engine.portfolio.account(self._venue)
+        locked = account.balance_locked(Currency.from_str(self._settlement))
+        used = ZERO if locked is None else locked.as_decimal()
+        return Margin(self.equity(self.newest_price) - used, self.leverages)
 
     def holdings(self) -> dict[str, Decimal]:
         """Return this strategy's open positions, signed base coin by instrument id."""

@@ -231,6 +231,7 @@ def strategies_by_key(
         key = strategy.config.key
         strategy.attach_state(state_of(context, key))
         strategy.know_listings({name: ns for name, ns in listed.items() if ns})
+        strategy.market.leverages.update(facts.leverages)
         strategy.broker.adopts_orders = context.node.watch.policies.foreign_orders == "adopt"
         found[key] = strategy
     return found

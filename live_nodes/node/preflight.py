@@ -273,8 +273,10 @@ class Preflight:
     histories: dict[str, BybitHistory]
     clock: ClockReading
     failures: list[GateFailure]
+    leverages: dict[str, Decimal]
+    """Of each perpetual of the universe, by instrument id, with those that the start sets."""
     set_leverages: dict[str, Decimal]
-    """By instrument id, those that the start sets at the venue (a dry run does not)."""
+    """Those that the start sets at the venue (a dry run does not)."""
 
 
 def universe_of(node: Node, ids: Iterable[str]) -> list[str]:
@@ -307,6 +309,7 @@ async def preflight(node: Node, rest: VenueRest, *, may_set: bool = False) -> Pr
             f"{node.name}: gate venue: {error}; is it up, and is this its address?"
         ) from error
     leverages: dict[str, Decimal] = {}
+    changes: dict[str, Decimal] = {}
     failures = clock_gate(reading.skew, reading.round_trip, node.gates.max_clock_skew)
     try:
         if node.environment != "paper":
@@ -325,9 +328,9 @@ async def preflight(node: Node, rest: VenueRest, *, may_set: bool = False) -> Pr
             raise InputError(f"{node.name}: {NO_SPOT}; universe.exclude: ['{SPOT}'] leaves it out")
         if node.environment != "paper":
             failures += permission_gate(permissions, products)
-            found, leverages = await _account(node, rest, infos, universe, products)
+            found, leverages, changes = await _account(node, rest, infos, universe, products)
             failures += found
-            for name, leverage in leverages.items() if may_set and not failures else ():
+            for name, leverage in changes.items() if may_set and not failures else ():
                 await rest.set_leverage(name, leverage)
     except VenueError as error:
         raise GateRefused(f"{node.name}: gate account: {error}") from error
@@ -336,7 +339,7 @@ async def preflight(node: Node, rest: VenueRest, *, may_set: bool = False) -> Pr
     except DeskError as error:
         raise GateRefused(f"{node.name}: gate venue: {error}") from error
     histories = {name: histories[name] for name in products}
-    return Preflight(infos, universe, products, histories, reading, failures, leverages)
+    return Preflight(infos, universe, products, histories, reading, failures, leverages, changes)
 
 
 def _products_asked(node: Node) -> list[str]:
@@ -353,7 +356,7 @@ async def _account(
     infos: Mapping[str, InstrumentInfo],
     universe: list[str],
     products: tuple[str, ...],
-) -> tuple[list[GateFailure], dict[str, Decimal]]:
+) -> tuple[list[GateFailure], dict[str, Decimal], dict[str, Decimal]]:
     fees = node.expected.fees
     expected = {"LINEAR": fees.linear, "SPOT": fees.spot}
     rates: dict[str, Mapping[str, FeeRate]] = {}
@@ -382,4 +385,4 @@ async def _account(
         *account_mode_gate(node.expected, await rest.margin_mode(), modes),
         *leverage_gate(needed, leverages | changes, most),
     ]
-    return failures, changes
+    return failures, leverages | changes, changes

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from config.durations import duration_ns
+from strategies.account_value import Margin
 from strategies.messages import Action, Decision, Target, Verdict
 from strategies.rebalance.config import PanelRebalancerConfig
 from strategies.rebalance.propose import Proposal, explain, not_applied, reason_to_wait
@@ -28,6 +29,8 @@ HALT_PAUSE_NS = 5 * 10**9
 LOOK_PAUSE_NS = 10**9
 BOOKS_PATIENCE_NS = 10 * 10**9
 """How long a decision waits for best bids and asks, as after a start."""
+MARGIN_PATIENCE_NS = 5 * 10**9
+"""How long a decision waits for margin: the wallet shows what cancels free a little later."""
 CANDLES_PATIENCE_NS = 60 * 10**9
 """How long a live decision waits for late candles, which the node requests."""
 
@@ -65,7 +68,8 @@ class Snapshot:
 
     ``patience_ns`` is how long to wait for missing candles or books, zero when nothing is missing,
     and ``since`` when that wait began. With ``settled``, own orders are cancelled: the decision is
-    sent without another wait.
+    sent without another wait, unless margin is short. ``margin`` is None where it is unknown, or
+    own orders still use it.
     """
 
     ts: int
@@ -81,6 +85,7 @@ class Snapshot:
     patience_ns: int = 0
     since: int | None = None
     settled: bool = False
+    margin: Margin | None = None
 
 
 class Wait(NamedTuple):
@@ -120,7 +125,31 @@ def decide(snapshot: Snapshot, rules: PanelRebalancerConfig) -> Decision | Wait:
         note = f"{hours:.1f} h late: sized at the newest prices, not at closes"
         equity = snapshot.equity_now
     targets = [_target(rules, proposal, line, equity) for line in snapshot.lines]
+    part = part_carried(snapshot.margin, targets)
+    if part < 1.0:
+        since = snapshot.now if snapshot.since is None else snapshot.since
+        if snapshot.now - since < MARGIN_PATIENCE_NS:
+            return Wait(LOOK_PAUSE_NS, since)
+        # All legs alike, or a neutral book would not stay neutral.
+        targets = [_target(rules, proposal, line, equity, part) for line in snapshot.lines]
+        note += f"{'; ' if note else ''}margin carries {part:.1%} of the book: every leg is cut so"
     return _decision(snapshot, rules, "rebalance", targets, note, equity)
+
+
+def part_carried(margin: Margin | None, targets: Iterable[Target]) -> float:
+    """Return the part of the targets, 0 to 1, whose initial margin the account has.
+
+    It does not ask to close what is held: a book that uses more than there is stays as large.
+    """
+    if margin is None:
+        return 1.0
+    held = wanted = ZERO
+    for target in targets:
+        price = ZERO if target.price is None else Decimal(repr(target.price))
+        held += margin.used(target.instrument, Decimal(target.current) * price)
+        wanted += margin.used(target.instrument, Decimal(target.target) * price)
+    room = max(margin.free, ZERO) + held
+    return 1.0 if wanted <= room else math.floor(room / wanted * 1000) / 1000
 
 
 def leave(
@@ -179,10 +208,14 @@ def _unscored(line: Line, order: Decimal, reason: str = "") -> Target:
 
 
 def _target(
-    rules: PanelRebalancerConfig, proposal: Proposal, line: Line, equity: Decimal
+    rules: PanelRebalancerConfig,
+    proposal: Proposal,
+    line: Line,
+    equity: Decimal,
+    part: float = 1.0,
 ) -> Target:
     column, held = line.column, line.held
-    weight, close = float(proposal.weight[column]), float(proposal.price[column])
+    weight, close = part * float(proposal.weight[column]), float(proposal.price[column])
     score = float(proposal.score[column])
     price = None if math.isnan(close) else Decimal(repr(close))
     if price is not None and line.newest is not None:

@@ -204,6 +204,7 @@ class Rebalancer(DeskStrategy):
             )
             if self._history.last_close(column) is not None or name in held
         )
+        clear = before is not None or not (self.broker.trading or self.broker.under_way())
         proposal = None if before is None else before.proposal
         if proposal is None and scored:
             proposal = self._propose(data_ts)
@@ -221,6 +222,7 @@ class Rebalancer(DeskStrategy):
             patience_ns=self._patience_ns(data_ts),
             since=since,
             settled=before is not None,
+            margin=market.margin() if clear else None,
         )
 
     def _propose(self, data_ts: int) -> Proposal:

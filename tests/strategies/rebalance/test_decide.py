@@ -1,10 +1,14 @@
 from decimal import Decimal as D
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from strategies.account_value import Margin
 from strategies.messages import Action, Verdict
-from strategies.rebalance.decide import order_for
+from strategies.rebalance.config import PanelRebalancerConfig
+from strategies.rebalance.decide import Line, Snapshot, Wait, decide, order_for
+from strategies.rebalance.propose import Proposal, Standing
 from strategies.sizing.rounding import Lot
 
 LOT = Lot(step=D("0.1"), min_quantity=D("0.1"), min_notional=D("5"))
@@ -71,3 +75,43 @@ def test_the_cap_follows_the_allocation():
     raised = {"equity": "100", "exchange_minimum": "respect_cap"}
     assert order(0.01, allocation=0.1, **raised).quantity == D("0.5")
     assert order(0.01, allocation=0.05, **raised).quantity == 0
+
+
+def a_book(margin, held="0", now=0, since=None):
+    """Decide on half of 1,000 long in A and half short in B, both at 10."""
+    none = np.zeros(2)
+    weight, price = np.array([0.5, -0.5]), np.array([10.0, 10.0])
+    standing = np.full(2, Standing.IN, np.int8)
+    ranks = np.array([1, 2])
+    proposal = Proposal(price, weight, ranks, weight, standing, none, none, none, none)
+    quiet = Verdict(action=Action.NONE, multiplier=1.0, guard="", reason="")
+    lines = (Line(0, "A", D(held), LOT, quiet), Line(1, "B", -D(held), LOT, quiet))
+    snapshot = Snapshot(
+        ts=0, data_ts=0, stamp=0, now=now, equity=D(1000), verdict=quiet, lines=lines,
+        proposal=proposal, sees_books=True, since=since, settled=True, margin=margin,
+    )  # fmt: skip
+    return decide(snapshot, PanelRebalancerConfig(key="r", instruments=("A", "B"), max_weight=0.5))
+
+
+@pytest.mark.parametrize(
+    ("free", "leverage", "held", "orders", "note"),
+    [
+        # At leverage 1 a book of 1,000 uses 1,002 with fees: 501 carry half of it.
+        (1002, 1, "0", ["50.0", "-50.0"], ""),
+        (501, 1, "0", ["25.0", "-25.0"], "margin carries 50.0% of the book: every leg is cut so"),
+        (501, 2, "0", ["49.9", "-49.9"], "margin carries 99.8% of the book: every leg is cut so"),
+        # 400 of it are held: with 100 more, half of what is wanted.
+        (100, 1, "20", ["4.9", "-4.9"], "margin carries 49.9% of the book: every leg is cut so"),
+        # Nothing is free, yet nothing is closed.
+        (-300, 1, "20", ["0.0", "0.0"], "margin carries 40.0% of the book: every leg is cut so"),
+        (0, 0, "0", ["50.0", "-50.0"], ""),  # The leverage is unknown.
+    ],
+)
+def test_all_legs_are_cut_alike_to_what_margin_carries(free, leverage, held, orders, note):
+    margin = Margin(D(free), {"A": D(leverage), "B": D(leverage)})
+    got = a_book(margin, held, now=5 * 10**9, since=0)
+    assert [f"{D(target.order):.1f}" for target in got.targets] == orders
+    assert got.note == note
+    if note:
+        # At first it waits: the wallet may not show yet what cancels have freed.
+        assert a_book(margin, held) == Wait(10**9, 0)
