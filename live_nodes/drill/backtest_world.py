@@ -156,9 +156,8 @@ class Engine:
     def _late_facts(self, now: int) -> dict[str, MarketFact]:
         assert self._facts is not None
         found = self._facts(now)
-        for name, late in self.tape.late.items():
-            found[name] = msgspec.structs.replace(found[name], delay_ns=late)
-        return found
+        late = self.tape.late.items()
+        return found | {n: msgspec.structs.replace(found[n], delay_ns=ns) for n, ns in late}
 
     def _ticks(self, ts: int) -> list[Data]:
         made: list[Data] = []

@@ -67,8 +67,13 @@ def test_the_cross_enters_and_its_stop_closes_the_position(tmp_path: Path, resta
             assert resting_stop(st).order_id == stop.order_id
             if not restarts:
                 fall(st, desk, strategy)
-                lines = [line for line in desk.said if line.startswith("hand: ")]
-                assert [line.partition(" at 49999")[0] for line in lines] == [
+
+                def lines() -> list[str]:
+                    printed = [line for line in desk.said if line.startswith("hand: ")]
+                    return [line.partition(" at 49999")[0] for line in printed]
+
+                desk.until(lambda: len(lines()) == 4, "the line of the last fill")
+                assert lines() == [
                     f"hand: BUY 0.199 {NAME} MARKET (above the average)",
                     f"hand: filled BUY 0.199 {NAME} at 50000.1",
                     f"hand: SELL 0.199 {NAME} STOP_MARKET at 49599.0 (stop)",
