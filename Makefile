@@ -48,12 +48,16 @@ lint: $(STAMP) ## Check style, types and the import floors
 bench: $(STAMP) ## Measure speed and memory against the bare engine and a bare node, print the tables
 	@$(PY) -m tests.bench
 
+wheel: $(STAMP) ## Pack perpdesk into dist/, to be installed anywhere
+	@$(PY) -m pip wheel -q --no-deps --no-build-isolation -w dist .
+	@ls dist/*.whl
+
 lock: $(STAMP) ## Pin the newest versions that the two .in files allow
 	@$(PY) -m pip install -q uv
 	@$(PY) -m uv pip compile -q --python-version 3.12 --no-header --no-emit-index-url --no-emit-find-links requirements.in -o requirements.lock
 	@$(PY) -m uv pip compile -q --python-version 3.12 --no-header --no-emit-index-url --no-emit-find-links requirements-dev.in -o requirements-dev.lock
 
 clean: ## Remove the environment, the demo catalog, results and caches
-	@rm -rf .venv build perpdesk.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache $(DEMO_CATALOG) results
+	@rm -rf .venv build dist perpdesk.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache $(DEMO_CATALOG) results
 
-.PHONY: help env demo test test-live test-slow test-kill test-soak lint bench lock clean
+.PHONY: help env demo test test-live test-slow test-kill test-soak lint bench wheel lock clean

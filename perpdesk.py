@@ -6,14 +6,40 @@ kill switch must not wait for the engine, nor `validate` for numba.
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import typer
 
+VERSION = "0.1.0"
 INTERRUPTED = 130
 """What shells expect of a command that Ctrl-C ended."""
+
+
+def find_packages() -> None:
+    """Put perpdesk's packages first on the path, and the project's folder before site-packages.
+
+    The wheel keeps them in a folder of their own (see setup.py); processes that this one starts
+    find them by PYTHONPATH.
+    """
+    home = Path(__file__).resolve().parent
+    packed = home / "perpdesk_packages"
+    rooms, project = str(packed if packed.is_dir() else home), str(Path.cwd())
+    if packed.is_dir() or rooms not in sys.path:
+        sys.path[:] = [rooms, *(place for place in sys.path if place != rooms)]
+    if project not in sys.path:
+        sites = (n for n, place in enumerate(sys.path) if place.endswith("-packages"))
+        sys.path.insert(next(sites, len(sys.path)), project)
+    if packed.is_dir():
+        inherited = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        others = [place for place in inherited if place and place != rooms]
+        os.environ["PYTHONPATH"] = os.pathsep.join([rooms, *others])
+
+
+find_packages()
 
 
 def build_app() -> typer.Typer:
@@ -30,20 +56,31 @@ def build_app() -> typer.Typer:
         help="A declarative trading desk for Bybit: one YAML, backtested and live.\n\n"
         "Example: perpdesk backtest backtests/runs/xs_reversal_demo.yaml",
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
     )
     for package in (config, catalog, backtests, live_nodes):
         package.commands.register(app)
-    app.callback()(_register_checks)
+
+    def show_version(wanted: bool) -> None:
+        if wanted:
+            print(f"perpdesk {VERSION}")
+            raise typer.Exit
+
+    def before_commands(
+        version: bool = typer.Option(
+            False, "--version", callback=show_version, is_eager=True, help="Show the version."
+        ),
+    ) -> None:
+        if "--help" not in sys.argv:
+            # Help reads no document, and is to answer at once.
+            _register_checks()
+
+    app.callback()(before_commands)
     return app
 
 
 def _register_checks() -> None:
     """Let `validate` know, before any command runs, what packages know of their documents."""
-    if "--help" in sys.argv:
-        # It reads no document, and is to answer at once.
-        return
     import backtests.checks
     import catalog.checks
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from catalog.demo.parameters import DemoParams
+from config.commands import LISTS
 from config.durations import STORED
 
 DEMO_CATALOG = Path("catalog/data/demo")
@@ -40,6 +41,17 @@ def register(app: typer.Typer) -> None:
     for name, command in commands.items():
         group.command(name)(command)
     app.add_typer(group, name="catalog")
+    LISTS["formats"] = _formats
+
+
+def _formats() -> list[tuple[str, str]]:
+    import sys
+    from inspect import getdoc
+
+    from catalog.providers.base import formats
+
+    modules = {name: sys.modules[read.__module__] for name, read in formats().items()}
+    return [(name, (getdoc(module) or "").partition("\n")[0]) for name, module in modules.items()]
 
 
 def make_demo(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +17,9 @@ SetOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
+LISTS: dict[str, Callable[[], list[tuple[str, str]]]] = {}
+"""What `perpdesk list` can list of upper packages: names, each with a line about it."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
@@ -23,6 +27,9 @@ def register(app: typer.Typer) -> None:
     app.command("explain")(explain_command)
     app.command("diff")(diff_command)
     app.command("schema")(schema_command)
+    app.command("init")(init_command)
+    app.command("list")(list_command)
+    app.command("describe")(describe_command)
 
 
 def validate_command(
@@ -132,6 +139,78 @@ def schema_command(
     from config.schema import as_text
 
     sys.stdout.write(as_text(kind))
+
+
+def init_command(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Its folder.")] = Path("."),
+) -> None:
+    """Write a project of your own: a strategy, its setup, a backtest, a node, schemas for editors.
+
+    Example: perpdesk init my_desk
+    """
+    from config.project import write_project
+
+    for file in write_project(folder):
+        print(file)
+    print("\nNext, in that folder:")
+    for line in (
+        "catalog demo",
+        "backtest backtests/my_idea.yaml",
+        "live nodes/practice.yaml --run-once --force",
+        "risk drill nodes/practice.yaml",
+    ):
+        print(f"  perpdesk {line}")
+
+
+def list_command(
+    what: Annotated[str, typer.Argument(help="strategies, guards, presets, setups, formats, …")],
+    as_json: JsonOption = False,
+) -> None:
+    """List what comes with perpdesk: strategies, guards, formats, and documents to extend by name.
+
+    Example: perpdesk list guards
+    """
+    from config import describe
+    from config.errors import InputError, did_you_mean
+
+    lists = describe.LISTS | LISTS
+    if what not in lists:
+        near = did_you_mean(what, lists)
+        hint = f" (did you mean {near}?)" if near else ""
+        raise InputError(f"nothing is listed as {what!r}; there are {', '.join(lists)}{hint}")
+    rows = lists[what]()
+    if as_json:
+        _print_json(dict(rows))
+        return
+    width = max(len(name) for name, _ in rows)
+    for name, text in rows:
+        print(f"{name:<{width}}  {text}".rstrip())
+
+
+def describe_command(
+    use: Annotated[str, typer.Argument(metavar="ADDRESS", help="As in the key use.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a strategy or guard does, and its parameters: allowed values, default, meaning.
+
+    Example: perpdesk describe actors.guards.daily_loss:DailyLoss
+    """
+    from textwrap import fill
+
+    from config.describe import describe
+
+    found = describe(use)
+    if as_json:
+        _print_json(asdict(found))
+        return
+    print(f"{found.use}\n{fill(found.text, 100)}")
+    if found.unit:
+        print(f"Measures in: {found.unit}")
+    for parameter in found.parameters:
+        default = "required" if parameter.default is None else f"default {parameter.default}"
+        print(f"\n{parameter.name}: {parameter.allowed}; {default}")
+        if parameter.text:
+            print(fill(parameter.text, 100, initial_indent="    ", subsequent_indent="    "))
 
 
 def _text(value: Any) -> str:

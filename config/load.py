@@ -27,6 +27,7 @@ from config.reading import (
     value_of,
 )
 from config.resolved import Resolved
+from config.shipped import PREFIX, file_of, name_meant
 
 
 def load(path: str | FilePath, overrides: Iterable[str] = ()) -> Resolved:
@@ -50,7 +51,7 @@ def examine(
     The document is None when its envelope is wrong; parameters may still be wrong.
     """
     problems: list[Problem] = []
-    file = FilePath(path)
+    file = file_of(path)
     tree, whole = assemble(file, problems)
     if tree is None:
         return None, problems
@@ -161,12 +162,20 @@ def _assemble(
         return result
     merged: Tree | None = None
     for parent in _parents(extends, problems):
-        target = FilePath(os.path.normpath(file.parent / str(parent.value)))
+        name = str(parent.value)
+        target = file_of(name)
+        if not name.startswith(PREFIX):
+            target = FilePath(os.path.normpath(file.parent / target))
         if target.resolve() in (*chain, file.resolve()):
             way = [*chain, file.resolve()]
             names = [p.name for p in way[way.index(target.resolve()) :]]
             cycle = " -> ".join([*names, target.name])
             problems.append(parent.place.problem("extends", f"extends itself: {cycle}"))
+            broken.append(target)
+            continue
+        if not target.is_file() and name.startswith(PREFIX):
+            text = f"there is no {name}; `perpdesk list setups` and `list presets` show all"
+            problems.append(parent.place.problem("extends", text, name_meant(name)))
             broken.append(target)
             continue
         if not target.is_file():

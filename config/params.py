@@ -22,7 +22,7 @@ from config.meant import KEYS_ELSEWHERE, is_secret, number_meant, rewritten
 from config.reading import Path, as_written, dotted, options
 
 _ENGINE = "nautilus_trader."
-_WORDS = {
+WORDS = {
     "int": "a whole number",
     "float": "a number",
     "decimal": "a number",
@@ -31,6 +31,11 @@ _WORDS = {
     "array": "a list",
     "object": "a mapping of keys",
     "null": "null",
+    "Decimal": "a number",
+    "NoneType": "null",
+    "tuple": "a list",
+    "list": "a list",
+    "dict": "a mapping of keys",
 }
 _INNER = re.compile(r" - at `\$(.*)`$")
 
@@ -116,7 +121,7 @@ def _without(params: Mapping[str, Any], path: Path) -> dict[str, Any]:
 def _sound_values(annotation: Any) -> list[Any]:
     numeric = any(part in (int, float) for part in options(annotation))
     bounds = [meta.le for meta in metas(annotation) if meta.le is not None] if numeric else []
-    return [*_choices(annotation), *(bounds or [1] * numeric)]
+    return [*choices(annotation), *(bounds or [1] * numeric)]
 
 
 def _check_together(config: type[msgspec.Struct], params: Mapping[str, Any]) -> list[ParamProblem]:
@@ -234,15 +239,15 @@ def _check_value(annotation: Any, value: Any, path: Path) -> list[ParamProblem]:
 
 
 def _in_words(text: str, annotation: Any, value: Any, field: str) -> tuple[str, str]:
-    choices = _choices(annotation)
+    listing = choices(annotation)
     was = shown(value)
-    listed = ", ".join(str(choice) for choice in choices)
-    near = rewritten(value, choices.__contains__) or did_you_mean(value, map(str, choices))
-    if choices and any(part is float for part in options(annotation)):
+    listed = ", ".join(str(choice) for choice in listing)
+    near = rewritten(value, listing.__contains__) or did_you_mean(value, map(str, listing))
+    if listing and any(part is float for part in options(annotation)):
         # A number that is out of range is told by its range.
         if text.startswith("Invalid enum value"):
             return f"must be a number or {listed}, was {was}", near
-    elif choices:
+    elif listing:
         return f"must be one of {listed}, was {was}", near
     alike = next((list(map(str, m.examples)) for m in metas(annotation) if m.examples), [])
     if "matching regex" in text and alike:
@@ -269,13 +274,14 @@ def metas(annotation: Any) -> list[msgspec.Meta]:
     return []
 
 
-def _choices(annotation: Any) -> list[Any]:
+def choices(annotation: Any) -> list[Any]:
+    """Return the values that a type lists."""
     parts = (part for part in options(annotation) if get_origin(part) is Literal)
     return [choice for part in parts for choice in get_args(part)]
 
 
 def _types_in_words(types: str) -> str:
-    return " or ".join(_WORDS.get(name, name) for name in types.split(" | "))
+    return " or ".join(WORDS.get(name, name) for name in types.split(" | "))
 
 
 def _convert(value: Any, annotation: Any) -> Any:

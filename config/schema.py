@@ -45,7 +45,8 @@ def schema(kind: str) -> dict[str, Any]:
     path = {"type": "string", "minLength": 1}
     result["properties"] = {
         "extends": {
-            "description": "File or files whose values this one inherits, relative to this file.",
+            "description": "File or files whose values this one inherits, relative to this file, "
+            "or names of shipped ones such as perpdesk:setups/xs_reversal.",
             "anyOf": [path, {"type": "array", "items": path}],
         },
         **result["properties"],

@@ -44,12 +44,15 @@ SECTIONS = {
 }
 """The commands under each heading, in the page's order: later ones need what earlier ones made."""
 TRADES = "Trade it live"
-LIVE = (TRADES, "What stops trading, and how to resume")
+OWN = "A project of your own"
+LIVE = (TRADES, OWN, "What stops trading, and how to resume")
 PERPDESK = [command for command in COMMANDS if command.startswith("perpdesk")]
 MAKE = [command for command in COMMANDS if command.startswith("make")]
 BYBIT = [command for command in PERPDESK if "_testnet" in command]
-OTHERS = [command for command in COMMANDS if not command.startswith(("perpdesk", "make", "source"))]
-AT_ONCE = "strategies.reversal.params.execution.tactic=taker"
+OTHERS = [
+    command for command in COMMANDS if not command.startswith(("perpdesk", "make", "source", "cd"))
+]
+AT_ONCE = "strategies.{}.params.execution.tactic=taker"
 """Nodes do not wait here for better prices."""
 SHORT = ("window.start=2023-02-01", "window.end=2023-03-01")
 """Commands on the two-year demo run here on a month of it."""
@@ -77,12 +80,12 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         stop_exchange(exchange)
 
 
-def perpdesk(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def perpdesk(root: Path, *arguments: str, below: str = ".") -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("BYBIT")}
     environment["PYTHONPATH"] = str(root)
     return subprocess.run(
         [sys.executable, str(root / "perpdesk.py"), *arguments],
-        cwd=root,
+        cwd=root / below,
         env=environment,
         capture_output=True,
         text=True,
@@ -112,14 +115,17 @@ def test_every_perpdesk_command_of_the_readme_works(clone: Path, section: str) -
             continue
         arguments = shlex.split(command)[1:]
         if arguments[0] == "live":
-            arguments += ["--set", AT_ONCE]
+            arguments += ["--set", AT_ONCE.format("myidea" if section == OWN else "reversal")]
         if arguments[0] in ("validate", "backtest", "screen") and "xs_reversal_demo" in command:
             arguments += [item for value in SHORT for item in ("--set", value)]
-        if arguments[:2] == ["catalog", "demo"]:
+        if arguments[:2] == ["catalog", "demo"] and section == OWN:
+            arguments += ["--days", "160", "--perps", "8"]
+        elif arguments[:2] == ["catalog", "demo"]:
             arguments[-1] = "catalog/data/another"
         if section == TRADES and "--stop" in arguments:
             assert running_exchange(exchange_of(clone)) is not None, "its node's outlives it"
-        done = perpdesk(clone, *arguments)
+        below = "my_desk" if section == OWN and arguments[0] != "init" else "."
+        done = perpdesk(clone, *arguments, below=below)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     if section == TRADES:
         what_its_node_did_is_there(clone)

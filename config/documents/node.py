@@ -64,8 +64,8 @@ class Account(Part):
 class Practice(Part):
     """The practice exchange that the node starts by itself when none is running."""
 
-    market: FilePath = "live_nodes/practice/markets/demo.yaml"
-    """Document of the exchange, relative to the working directory."""
+    market: FilePath = "perpdesk:markets/demo"
+    """Document of the exchange, relative to the working directory, or the name of a shipped one."""
 
 
 class VenueUrls(Part):

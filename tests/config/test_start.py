@@ -44,6 +44,9 @@ def loaded(*words: str, more: str = "") -> str:
     "words",
     [
         ("--help",),
+        ("--version",),
+        ("list", "presets"),
+        ("describe", "strategies.xs_reversal:XSReversal"),
         ("validate", SETUP, RUN, NODE, GUARDED),
         ("explain", RUN),
         ("explain", GUARDED, "actors"),
