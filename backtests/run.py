@@ -259,6 +259,7 @@ def _close(
             desk.strategies,
             tables,
             recorder.curve.highest_leverage,
+            accountant.unmarked,
         ),
     )
 

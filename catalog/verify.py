@@ -13,7 +13,7 @@ from catalog.findings import INFO, WRONG, CatalogFinding, SeriesRows, order
 from catalog.series import KINDS
 from catalog.storage.manifest import SeriesKey, content_hash
 from catalog.storage.store import Catalog
-from config.durations import bar_type
+from config.durations import DAY_NS, bar_type
 
 
 def verify(catalog: Catalog, step: Callable[[str], None] = lambda _: None) -> list[CatalogFinding]:
@@ -25,6 +25,7 @@ def verify(catalog: Catalog, step: Callable[[str], None] = lambda _: None) -> li
         found += _series(catalog, path, imported.get(SeriesKey.of_path(path).instrument, 0))
     found += _absent(catalog)
     found += _ends_early(catalog)
+    found += _shorter_than_candles(catalog)
     return sorted(found, key=lambda f: (f.severity != WRONG, f.check, f.series, f.instrument))
 
 
@@ -110,4 +111,29 @@ def _ends_early(catalog: Catalog) -> list[CatalogFinding]:
             words = f"candles stop before the others', no delisting known: {shown}"
             series = SeriesRows(name=f"bars/{interval}")
             found.append(series.found(INFO, "ends_early", len(early), first, end, words))
+    return found
+
+
+def _shorter_than_candles(catalog: Catalog) -> list[CatalogFinding]:
+    """Find mark prices and funding that begin or end over a day before or after the candles."""
+    candles: dict[str, tuple[int, int]] = {}
+    for interval in catalog.intervals():
+        for name, span in catalog.coverage("bars", interval).items():
+            first, last = candles.get(name, (span.first, span.last))
+            candles[name] = min(first, span.first), max(last, span.last)
+    kinds = [
+        ("mark", interval, "funding and margin use closes")
+        for interval in catalog.intervals("mark")
+    ]
+    found = []
+    for kind, interval, words in (*kinds, ("funding", "", "no funding is settled")):
+        for name, span in catalog.coverage(kind, interval).items():
+            first, last = candles.get(name, (span.first, span.last))
+            series = SeriesRows(name=f"{kind}/{interval}".rstrip("/"), instrument=name)
+            if span.last < last - DAY_NS:
+                text = f"they end before the candles: {words} after that"
+                found.append(series.found(INFO, "ends_early", 1, span.last, last, text))
+            if span.first > first + DAY_NS:
+                text = f"they begin after the candles: {words} before that"
+                found.append(series.found(INFO, "begins_late", 1, first, span.first, text))
     return found

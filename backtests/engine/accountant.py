@@ -77,6 +77,8 @@ class Accountant(SimulationModule):
         self.ledger = ledger
         self.fills: list[tuple[FillRow, Decimal]] = []
         self.payments: list[FundingPayment] = []
+        self.unmarked: list[Settlement] = []
+        """Settlements paid or received at a close, for want of a mark price."""
         self.liquidated_at: int | None = None
         self.send_now: Callable[[SubmitOrder], None] | None = None
         self.take_back_all: Callable[[InstrumentId], None] | None = None
@@ -282,6 +284,8 @@ class Accountant(SimulationModule):
         quantity = self.ledger.quantities.get(settlement.instrument)
         if not quantity:
             return
+        if not settlement.is_marked:
+            self.unmarked.append(settlement)
         amount = funding_amount(quantity, settlement.mark_price, settlement.rate)
         shares = self.ledger.book_funding(settlement.instrument, amount)
         for strategy, share in shares.items():

@@ -63,12 +63,16 @@ class PriceGrid:
 
 @dataclass(frozen=True)
 class Settlement:
-    """A funding settlement: stamp (UNIX nanoseconds, UTC), rate, mark price at the stamp."""
+    """A funding settlement: stamp (UNIX nanoseconds, UTC), rate, mark price at the stamp.
+
+    Not ``is_marked``, the price is a close, because the mark prices have a hole there.
+    """
 
     ts: int
     instrument: str
     rate: Decimal
     mark_price: Decimal
+    is_marked: bool = True
 
 
 @dataclass(frozen=True)
@@ -153,7 +157,12 @@ class CatalogFeed:
         marks = None
         if self.mark_interval is not None:
             marks = panel(
-                self.catalog, self.mark_interval, market.ids, start - DAY_NS, end, kind="mark"
+                self.catalog,
+                self.mark_interval,
+                market.ids,
+                start - DAY_NS - 1,
+                end,
+                kind="mark",
             )
         before = self._carried
         grid = self._grid(candles, marks, start, end)
@@ -292,32 +301,29 @@ class CatalogFeed:
             table.column("rate").to_pylist(),
             strict=True,
         ):
-            price = self._price_at(ts, self.market.column[name], grid, before, marks)
+            column = self.market.column[name]
+            mark = None if marks is None else _newest_mark(marks, ts, column)
+            price = _close_at(ts, column, grid, before) if mark is None else mark
             if price is not None:
-                found.append(Settlement(ts, name, Decimal(repr(rate)), Decimal(repr(price))))
+                is_marked = marks is None or mark is not None
+                amounts = Decimal(repr(rate)), Decimal(repr(price))
+                found.append(Settlement(ts, name, *amounts, is_marked))
         return sorted(found, key=lambda s: (s.ts, s.instrument))
 
-    def _price_at(
-        self,
-        ts: int,
-        column: int,
-        grid: PriceGrid,
-        before: NDArray[np.float64],
-        marks: Panel | None,
-    ) -> float | None:
-        """Return the mark price at a stamp, or the newest close where there is no mark.
 
-        It uses the newest row of mark candles at the stamp, at most a day old, and none after it.
-        If the instrument is missing from that row, its newest execution close is used.
-        """
-        if marks is not None:
-            row = int(np.searchsorted(marks.ts, ts, side="right")) - 1
-            if row >= 0 and not np.isnan(marks.close[row, column]):
-                return float(marks.close[row, column])
-        row = int(np.searchsorted(grid.ts, ts, side="right")) - 1
-        # Before the slice's first close, use the last close of the slice before.
-        price = grid.close[row, column] if row >= 0 else before[column]
-        return None if np.isnan(price) else float(price)
+def _newest_mark(marks: Panel, ts: int, column: int) -> float | None:
+    """Return the newest mark price at a stamp, at most a day old, and none after it."""
+    first, last = np.searchsorted(marks.ts, (ts - DAY_NS - 1, ts), side="right")
+    known = marks.close[first:last, column]
+    known = known[~np.isnan(known)]
+    return float(known[-1]) if len(known) else None
+
+
+def _close_at(ts: int, column: int, grid: PriceGrid, before: NDArray[np.float64]) -> float | None:
+    """Return the newest execution close at a stamp; ``before`` are those of the slice before."""
+    row = int(np.searchsorted(grid.ts, ts, side="right")) - 1
+    price = grid.close[row, column] if row >= 0 else before[column]
+    return None if np.isnan(price) else float(price)
 
 
 def _carry(values: NDArray[np.float64], before: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from backtests.engine.feed import CatalogFeed
+from backtests.engine.feed import CatalogFeed, Settlement
 from backtests.results.recorder import decisions_of
 from config.documents import Backtest
-from config.durations import HOUR_NS, interval_ns
+from config.durations import DAY_NS, HOUR_NS, interval_ns
 from strategies.base import DeskStrategy
 
 PATHS = {
@@ -101,6 +101,7 @@ def warnings_of(
     strategies: Mapping[str, DeskStrategy],
     tables: Mapping[str, pa.Table],
     highest_leverage: tuple[float, int],
+    unmarked: Sequence[Settlement] = (),
 ) -> list[str]:
     """Return warnings that could change the reading of the figures, most serious first.
 
@@ -130,6 +131,7 @@ def warnings_of(
                 f"No funding data for {len(lacking)} traded perpetuals ({few(lacking)}): "
                 "their funding counts as zero."
             )
+        found += _holes(feed, unmarked, tables["positions"], document.window.end_ns)
     elif not len(funding):
         found.append("Funding is switched off (venue.funding).")
     leverage, at = highest_leverage
@@ -202,6 +204,32 @@ def _lag(feed: CatalogFeed, strategies: Mapping[str, DeskStrategy]) -> list[str]
                 f"{key}: its orders wait {wait / HOUR_NS:.1f} h for the next "
                 f"{feed.execution_interval} open; import finer candles, or decide when one opens."
             )
+    return found
+
+
+def _holes(
+    feed: CatalogFeed, unmarked: Sequence[Settlement], positions: pa.Table, end: int
+) -> list[str]:
+    """Warn of funding at closes in place of mark prices, and of positions without funding data."""
+    found = []
+    if unmarked:
+        names = sorted({settlement.instrument for settlement in unmarked})
+        found.append(
+            f"{len(unmarked)} funding settlements were valued at closes, because the mark prices "
+            f"of {few(names)} end or have a gap (the first: {when(unmarked[0].ts)}); "
+            "`perpdesk catalog check` shows where."
+        )
+    spans = feed.catalog.coverage("funding")
+    bare = set()
+    for trip in positions.select(["instrument", "ts_opened", "ts_closed"]).to_pylist():
+        span, closed = spans.get(trip["instrument"]), trip["ts_closed"] or end
+        if span and (trip["ts_opened"] < span.first - DAY_NS or closed > span.last + DAY_NS):
+            bare.add(trip["instrument"])
+    if bare:
+        found.append(
+            f"Positions in {few(sorted(bare))} were held before their funding data begin or after "
+            "they end: that funding counts as zero."
+        )
     return found
 
 

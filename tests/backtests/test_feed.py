@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from backtests.engine.feed import PRINT_DELAY_NS
-from backtests.run import prepare
+from backtests.engine.feed import PRINT_DELAY_NS, Settlement
+from backtests.run import prepare, run
 from catalog.panel import panel
 from catalog.providers.demo import generate
 from catalog.storage.store import Catalog
@@ -97,6 +97,42 @@ def test_each_funding_stamp_settles_also_without_mark_prices_and_on_daily_candle
 
     assert len(settlements(1)) > 59 * 3
     assert settlements(1) == settlements(7) == settlements(3660)
+
+
+def test_where_mark_prices_end_closes_drive_funding_from_a_day_later_on(
+    tmp_path: Path, write_run: WriteRun
+) -> None:
+    """Marks of 7 end on 5 February, with one instrument's an hour before; closes are near 100."""
+    ends = np.datetime64("2023-02-05", "ns").astype(int)
+    made = generate(SMALL)
+
+    def cut(key: tuple[str, str, str], table: pa.Table) -> pa.Table:
+        if key[0] != "mark":
+            return table
+        for name in ("open", "high", "low", "close"):
+            place = table.column_names.index(name)
+            table = table.set_column(place, name, pa.array(np.full(len(table), 7.0)))
+        last = ends - HOUR if key[2] == "BTCUSDT-LINEAR.BYBIT" else ends
+        return table.filter(pa.array(table.column("ts").to_numpy() <= last))
+
+    with CatalogWriter(tmp_path / "marks") as writer:
+        tables = {key: cut(key, table) for key, table in made.tables.items()}
+        writer.add(dataclasses.replace(made, tables=tables))
+    file = write_run(catalog=str(tmp_path / "marks"))
+
+    def settlements(days: int) -> list[Settlement]:
+        feed = prepare(load(file, [f"slice_days={days}"]).document).feed
+        return [settlement for part in feed.slices() for settlement in part.settlements]
+
+    found = settlements(1)
+    assert found == settlements(7) == settlements(3660)
+    for settlement in found:
+        last = ends - HOUR if settlement.instrument == "BTCUSDT-LINEAR.BYBIT" else ends
+        assert settlement.is_marked == (settlement.ts <= last + 24 * HOUR)
+        assert settlement.is_marked == (settlement.mark_price == 7)
+    assert {settlement.is_marked for settlement in found} == {True, False}
+    outcome = run(prepare(load(file, ["venue.liquidation=false"]).document))
+    assert any("valued at closes" in words for words in outcome.warnings)
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,18 @@ def test_candles_that_stop_early_and_perps_without_mark_prices_or_funding_are_no
     assert "ETHUSDT" in early.words
 
 
+def test_mark_prices_and_funding_that_are_shorter_than_the_candles_are_noted(tmp_path):
+    with CatalogWriter(tmp_path) as writer:
+        writer.add_instruments([told()])
+        writer.add_rows("bars", "1h", BTC, candles(100))
+        writer.add_rows("mark", "1h", BTC, marks(75))
+        writer.add_rows("funding", "", BTC, funding(9, start=START + 32 * HOUR))
+    assert [(f.check, f.series, f.severity) for f in verify(Catalog(tmp_path))] == [
+        ("begins_late", "funding", INFO),
+        ("ends_early", "mark/1h", INFO),
+    ]
+
+
 def test_a_file_that_changed_or_cannot_be_read_is_damaged_and_the_check_goes_on(tmp_path):
     catalog = write(tmp_path, BTCUSDT=candles(100))
     path = next((catalog.folder / "raw").rglob("*.parquet"))
