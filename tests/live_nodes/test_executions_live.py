@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal as D
 from typing import Any
 
@@ -10,6 +11,7 @@ from nautilus_trader.model.identifiers import InstrumentId
 
 from config.documents.scenario import Http
 from tests.live_nodes.by_hand import BTC_ID, BUY
+from tests.live_nodes.practice.still_market import BTC
 from tests.live_nodes.stage import ACCOUNT, Desk, Stage, desk_node, stage
 from tests.waiting import slack
 
@@ -71,17 +73,46 @@ def test_an_order_does_not_end_while_its_fills_can_not_be_asked_for() -> None:
         assert desk.strategy.net() == st.position() == traded(st) == D("0.010")
 
 
-def test_an_exit_whose_position_goes_away_opens_nothing() -> None:
-    """Closed by hand while the exit rests: the venue cancels it, and nothing follows."""
+def by_hand(st: Stage, desk: Desk) -> None:
+    st.order("Sell", "0.020")
+
+
+def by_a_stop(st: Stage, desk: Desk) -> None:
+    desk.do(lambda: desk.strategy.place_stop(BTC_ID, D(49900)))
+    desk.until(lambda: len(st.open_orders()) == 2, "the stop")
+    st.call(lambda: st.market.move(BTC, D("49890.0"), 0))
+
+
+def by_the_venue(kind: Any) -> Callable[[Stage, Desk], None]:
+    def close(st: Stage, desk: Desk) -> None:
+        now = st.server.venue.clock_ms
+        st.call(lambda: st.exchange.force_close(ACCOUNT, "BTCUSDT", D(1), kind, now()))
+        st.call(lambda: st.server.venue.settle([BTC]))
+
+    return close
+
+
+@pytest.mark.parametrize(
+    "close",
+    [by_hand, by_a_stop, by_the_venue("BustTrade"), by_the_venue("AdlTrade")],
+    ids=["by hand", "by a stop", "by liquidation", "by deleveraging"],
+)
+def test_an_exit_whose_position_goes_away_opens_nothing(
+    close: Callable[[Stage, Desk], None],
+) -> None:
+    """Closed while the exit rests: the venue cancels it, and nothing follows."""
     with stage() as st, desk_node(st, strategies=making(deadline="4s")) as desk:
         desk.do(lambda: desk.strategy.market_order(BUY, "0.020"))
         desk.until(lambda: desk.strategy.net() == D("0.020"), "the position")
         rests(st, desk, "-0.020")
-        st.order("Sell", "0.020")
+        close(st, desk)
+        desk.until(lambda: st.position() == 0, "the close")
         desk.until(lambda: not desk.strategy.busy, "the end")
         desk.wait(1.0)
         assert desk.strategy.net() == st.position() == 0
-        assert traded(st) == D("0.040")
+        assert not st.open_orders()
+        opened = st.call(lambda: st.exchange.executions(ACCOUNT))
+        assert sum(row.qty for row in opened if row.exec_type != "Funding") == D("0.040")
 
 
 def test_an_entry_that_others_made_in_part_buys_the_rest() -> None:
