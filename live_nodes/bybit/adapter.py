@@ -118,6 +118,8 @@ FILLS_ASKED_EVERY = 60
 """Number of pauses before the venue is asked for fills that its order push counts."""
 FILLS_WAITS = 100
 """Number of pauses for its answer to pass the engine's queue."""
+LONGEST_PAUSE_S = 5
+"""Longest pause before it asks again."""
 CLOCKS_DIFFER_MS = 60_000
 ENDS = (OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED)
 
@@ -169,7 +171,9 @@ class DeskExecutionClient(BybitExecutionClient):
             )
             return
         report = OrderStatusReport.from_pyo3(pyo3_report)
-        if report.order_status in ENDS and not self._has_all_fills(report):
+        if report.order_status in ENDS and (
+            _refused_in_part(report) or not self._has_all_fills(report)
+        ):
             self.create_task(self._end_after_fills(pyo3_report, report))
             return
         super()._handle_order_status_report_pyo3(pyo3_report)
@@ -184,13 +188,15 @@ class DeskExecutionClient(BybitExecutionClient):
         return order is None or order.filled_qty >= report.filled_qty
 
     async def _end_after_fills(self, pyo3_report: Any, report: OrderStatusReport) -> None:
+        pause = 0
         while not await self._get_fills(report):
             self._log.warning(f"{report.client_order_id!r} ended; its fills are not known yet")
+            await asyncio.sleep(pause)
+            pause = min(pause + 1, LONGEST_PAUSE_S)
         order = self._cache.order(report.client_order_id)
         if order is None or order.is_closed:
             return
-        if report.order_status == OrderStatus.REJECTED:
-            # What was filled in part was in the market.
+        if _refused_in_part(report):
             self.generate_order_canceled(
                 strategy_id=order.strategy_id,
                 instrument_id=order.instrument_id,
@@ -238,6 +244,8 @@ class DeskExecutionClient(BybitExecutionClient):
             report.filled_qty = order.filled_qty
             if report.order_status in ENDS or report.order_status == OrderStatus.FILLED:
                 report.order_status = order.status
+        elif _refused_in_part(report):
+            report.order_status = OrderStatus.CANCELED
         return _with_code(report)
 
     def _send_order_event(self, event: OrderEvent) -> None:
@@ -317,6 +325,11 @@ class DeskExecutionClient(BybitExecutionClient):
             ts_last=report.ts_last,
             ts_init=report.ts_init,
         )
+
+
+def _refused_in_part(report: OrderStatusReport) -> bool:
+    # What was filled was in the market: the engine would not take its rejection.
+    return report.order_status == OrderStatus.REJECTED and report.filled_qty > 0
 
 
 def _coded(words: str) -> str:

@@ -7,6 +7,8 @@ from decimal import Decimal as D
 from typing import Any
 
 import pytest
+from nautilus_trader.execution.reports import OrderStatusReport
+from nautilus_trader.model.enums import OrderStatus, TimeInForce
 from nautilus_trader.model.identifiers import InstrumentId
 
 from config.documents.scenario import Http
@@ -71,6 +73,27 @@ def test_an_order_does_not_end_while_its_fills_can_not_be_asked_for() -> None:
         st.end_faults()
         desk.until(lambda: not desk.strategy.busy, "the end")
         assert desk.strategy.net() == st.position() == traded(st) == D("0.010")
+
+
+def test_what_the_venue_refuses_after_a_part_was_filled_is_a_cancel(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of 1.600 at the best ask there are 1.500."""
+    told = OrderStatusReport.from_pyo3
+
+    def refused(report: Any) -> OrderStatusReport:
+        found = told(report)
+        if found.order_status == OrderStatus.CANCELED:
+            found.order_status = OrderStatus.REJECTED
+        return found
+
+    monkeypatch.setattr(OrderStatusReport, "from_pyo3", staticmethod(refused))
+    with stage() as st, desk_node(st, strategies=making()) as desk:
+        order = desk.do(
+            lambda: desk.strategy.limit(BUY, "50000.1", "1.600", time_in_force=TimeInForce.IOC)
+        )
+        desk.until(lambda: desk.strategy.status(order) == "CANCELED", "the end")
+        assert desk.strategy.net() == st.position() == D("1.500")
 
 
 def by_hand(st: Stage, desk: Desk) -> None:
