@@ -47,7 +47,7 @@ def test_an_older_result_is_replaced_only_when_asked(
     run_command: RunCommand, write_run: WriteRun, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    words = ("backtest", str(write_run()), "--out", str(out), "--no-guard-costs")
+    words = ("backtest", str(write_run()), "--out", str(out))
     assert run_command(*words).code == 0
     before = (out / "summary.json").read_bytes()
     refused = run_command(*words)

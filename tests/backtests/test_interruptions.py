@@ -9,8 +9,11 @@ from backtests.results.console import figures_table
 from backtests.results.interruptions import interruptions
 from backtests.results.result import summarise
 from backtests.results.tables import table
+from backtests.run import prepare, run
+from config.validate import checked
+from tests.backtests.planned import write_planned
 from tests.builders import DAY, JANUARY, small_record
-from tests.builders_engine import info
+from tests.builders_engine import A, B, info
 
 YEAR = 365 * DAY
 BTC, ETH = "BTCUSDT-LINEAR.BYBIT", "ETHUSDT-LINEAR.BYBIT"
@@ -88,3 +91,11 @@ def test_the_terminals_table_begins_with_them():
     summary = summarise(small_record(interruptions={"halted by max": "2024-03-06"}))
     labels = list(figures_table({"value": summary}).columns[0].cells)
     assert labels[:2] == ["halted by max", "net profit (USDT)"]
+
+
+def test_a_run_on_data_that_end_early_warns_first(tmp_path):
+    closes = {A: [100.0] * 24, B: [100.0] * 10}
+    file = write_planned(tmp_path, closes, [(2, A, "1"), (2, B, "1")], {})
+    outcome = run(prepare(checked(file).document))
+    assert outcome.interruptions == {"closed as data ended": "1 position"}
+    assert outcome.warnings[0].startswith(f"1 position ({B.split('-')[0]}) closed at the last")

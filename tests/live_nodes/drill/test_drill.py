@@ -42,6 +42,11 @@ def test_each_guard_of_the_guarded_node_passes(key: str) -> None:
     assert row.released
 
 
+def test_a_drill_names_a_guard_that_cannot_bind_on_the_documents_schedule() -> None:
+    assert "can't bind on this schedule: its pauses" in backtest(checked(GUARDED), "cooldown").note
+    assert not backtest(checked(GUARDED), "daily").note
+
+
 def test_a_flatten_is_carried_out_by_the_desk_where_the_strategy_does_not(tmp_path: Path) -> None:
     row = backtest(drilled(tmp_path, {"daily": daily()}))
     assert (row.passed, row.seen, row.scope, row.limit) == (True, "flatten", "desk", 0.02)
