@@ -158,9 +158,6 @@ def _wanted(symbols: str | None) -> tuple[str, ...]:
 def resample_candles(
     interval: Annotated[str, typer.Argument(metavar="INTERVAL", help="To make: 1d, 4h …")],
     catalog: Folder,
-    source: Annotated[
-        str | None, typer.Option("--from", help="Made from; the longest that fits by default.")
-    ] = None,
     symbols: Symbols = None,
     json: Json = False,
 ) -> None:
@@ -175,7 +172,7 @@ def resample_candles(
     from catalog.show import working
 
     with working(f"Making {interval} candles"):
-        writer = resample(catalog, interval, source, _wanted(symbols))
+        writer = resample(catalog, interval, _wanted(symbols))
     show.written(catalog, writer, json)
 
 

@@ -318,7 +318,9 @@ def _number(value: object, row: int, name: str, where: str) -> float | None:
         ) from None
 
 
-def infer_interval(stamps: NDArray[np.int64], where: str, said: str | None = None) -> str:
+def infer_interval(
+    stamps: NDArray[np.int64], where: str, said: str | None = None, others: str = ""
+) -> str:
     """Return the interval of candles: the commonest distance of their stamps, or what is said.
 
     Raises InputError for an interval that the catalog doesn't have, fewer than two candles, stamps
@@ -328,8 +330,8 @@ def infer_interval(stamps: NDArray[np.int64], where: str, said: str | None = Non
     gaps = np.diff(unique)
     if len(unique) * 3 <= len(stamps) * 2:
         raise InputError(
-            f"{where}: most rows of a symbol share their date with others: is the time of day, or "
-            "the venue, in another column? (--columns FILE.yaml names columns)"
+            f"{where}: most rows share their date with others: is the time of day, or the venue, "
+            f"in another column{others}? (--columns FILE.yaml names columns)"
         )
     if said is not None:
         if len(gaps) and gaps.min() < STORED[said]:

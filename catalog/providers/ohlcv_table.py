@@ -80,7 +80,8 @@ def _read_table(path: Path, source: SourceTable, options: ImportOptions) -> Impo
         candles += _volumes(columns, list(rows_of), candles[-1], part)
     said = options.interval or _interval_in_name(source.name)
     for instrument, rows in rows_of.items():
-        interval = infer_interval(stamps[rows], f"{where}: {instrument}", said)
+        others = f" ({', '.join(table.column_names)})"
+        interval = infer_interval(stamps[rows], f"{where}: {instrument}", said, others)
         shift = interval_ns(interval) if options.stamp == "open" else 0
         values = [pa.array(c[rows], from_pandas=True) for c in candles]
         stamped = [stamps[rows] + shift, *values]

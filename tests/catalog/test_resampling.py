@@ -22,7 +22,7 @@ def test_four_hours_make_one_candle_and_an_incomplete_one_is_left_out():
     rows = [
         (1, 10.0, 12, 9, 11, 1.1, 10),
         (2, 11.0, 15, 10, 14, 0.1, 20),
-        (3, 14.0, 14, 8, 9, 0.2, 30),
+        (3, 14.0, 14, 8e-9, 9, 0.2, 30),
         (4, 9.0, 10, 9, 10, 0.3, 40),
         (5, 10.0, 99, 1, 10, 5.0, 50),
         (7, 10.0, 99, 1, 10, 5.0, 50),
@@ -31,7 +31,7 @@ def test_four_hours_make_one_candle_and_an_incomplete_one_is_left_out():
     hours, *values = zip(*rows, strict=True)
     table = pa.table([[START + h * HOUR for h in hours], *values], schema=BARS)
     (made,) = longer_candles(table, HOUR, 4 * HOUR).to_pylist()
-    assert list(made.values()) == [START + 4 * HOUR, 10.0, 15, 8, 10, 1.7, 100]
+    assert list(made.values()) == [START + 4 * HOUR, 10.0, 15, 8e-9, 10, 1.7, 100]
 
 
 @given(missing=st.sets(st.integers(0, 95), max_size=6))
@@ -77,4 +77,7 @@ def test_what_cannot_be_made_is_said_and_what_can_be_is_hinted(tmp_path):
     )
     assert catalog.resample_hint("5m") == ""
     with pytest.raises(InputError, match="no candles of which 5m ones are made; there are 1h"):
-        resample(tmp_path, "5m", None, ())
+        resample(tmp_path, "5m", ())
+    with pytest.raises(InputError, match="no candles of ETHUSDT, SOLUSDT of which 1d"):
+        resample(tmp_path, "1d", ("BTCUSDT", "SOLUSDT", "ETHUSDT"))
+    assert Catalog(tmp_path).intervals() == ["1h"]
