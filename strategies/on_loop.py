@@ -20,7 +20,12 @@ def on_loop(clock: Clock, callback: Callable[[Any], None]) -> Callable[[Any], No
     loop = asyncio.get_running_loop()
 
     def hop(event: Any) -> None:
-        loop.call_soon_threadsafe(callback, event)
+        try:
+            loop.call_soon_threadsafe(callback, event)
+        except RuntimeError:
+            # A timer may fire after the node's end; anything else is an error.
+            if not loop.is_closed():
+                raise
 
     return hop
 

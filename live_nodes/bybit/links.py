@@ -243,6 +243,11 @@ class VenueLinks:
         for task in self._tasks:
             task.cancel()
 
+    async def disconnect(self) -> None:
+        """Close every client within a second: one that connects later would find no event loop."""
+        closing = [asyncio.wait_for(link.close(), 1.0) for link in self._links.values()]
+        await asyncio.gather(*closing, return_exceptions=True)
+
     async def _end_half_open(self) -> list[str]:
         if not self._links:
             return []

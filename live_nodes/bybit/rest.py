@@ -54,12 +54,30 @@ ORDER_GONE = (110001, 170213)
 """Codes of a cancel that came too late or names no order (perpetuals, spot)."""
 
 
+_OTHER_KEY = (
+    "the venue does not know this key: check that it is copied whole and of this environment "
+    "(mainnet, testnet and demo have keys of their own), or make a new one"
+)
+REMEDIES = {
+    401: _OTHER_KEY,
+    403: "the venue refuses this address: too many requests, or a country that it does not serve",
+    10002: "this machine's clock is off: set it (chrony or systemd-timesyncd), then start again",
+    10003: _OTHER_KEY,
+    10004: "the secret is not this key's: copy both anew",
+    10005: "the key lacks a permission: let it trade, in Bybit's settings",
+    10010: "the key is bound to other addresses: add this machine's in Bybit's settings",
+    33004: "the key has expired: make a new one",
+}
+"""What to do about a refused request, by HTTP status or ``retCode`` (v5 "Error codes")."""
+
+
 class VenueError(DeskError):
     """The venue refused or did not answer; `code` is ``retCode``, HTTP status, or 0 (no answer)."""
 
     def __init__(self, message: str, code: int = 0) -> None:
         self.code = code
-        super().__init__(message)
+        remedy = REMEDIES.get(code)
+        super().__init__(f"{message}; {remedy}" if remedy else message)
 
 
 @dataclass(frozen=True)
@@ -341,7 +359,8 @@ class VenueRest:
         except aiohttp.ClientError as error:
             raise VenueError(f"{what}: {error or type(error).__name__}") from None
         if status != 200:
-            raise VenueError(f"{what}: HTTP {status} {text[:200]}".rstrip(), status)
+            words = "" if status in REMEDIES else " ".join(text.split())[:200]
+            raise VenueError(f"{what}: HTTP {status} {words}".rstrip(), status)
         try:
             answer = json.loads(text)
             code, words, result = answer["retCode"], answer["retMsg"], answer["result"]

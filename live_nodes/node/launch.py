@@ -112,6 +112,7 @@ def _in_loop(run: NodeRun) -> RunReport:
         for task in left:
             task.cancel()
         loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        loop.run_until_complete(run.links.disconnect())
         run.dispose()
         forget_clients()
         gc.unfreeze()

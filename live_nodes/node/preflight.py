@@ -311,6 +311,9 @@ async def preflight(node: Node, rest: VenueRest, *, may_set: bool = False) -> Pr
     leverages: dict[str, Decimal] = {}
     changes: dict[str, Decimal] = {}
     failures = clock_gate(reading.skew, reading.round_trip, node.gates.max_clock_skew)
+    if failures:
+        # Signed requests must not fail by the clock's fault, before that is said.
+        rest.clock_shift_ns = round(reading.skew * 1e9)
     try:
         if node.environment != "paper":
             # The first signed request, so that a wrong key shows early.

@@ -14,8 +14,9 @@ import pytest
 from nautilus_trader.model.events import OrderCancelRejected
 
 from actors.guards.core.snapshot import ErrorEvent, VenueResponse
-from config.documents.scenario import RefusedOp
-from config.errors import DeskError
+from config.documents.scenario import ClockSkew, RefusedOp
+from config.errors import DeskError, GateRefused
+from live_nodes.local.keys import KeyPair, Secret
 from live_nodes.node.launch import launch
 from live_nodes.node.report import RunOptions, RunReport, raise_left
 from tests.live_nodes.by_hand import BUY
@@ -184,3 +185,37 @@ def test_a_cancel_of_an_order_that_is_gone_is_no_rejection() -> None:
         desk.until(lambda: any(isinstance(e, OrderCancelRejected) for e in desk.strategy.events))
         assert [e for e in heard if isinstance(e, VenueResponse | ErrorEvent)] == []
         st.end_faults()
+
+
+# Words --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "secret", "words"),
+    [
+        ("nobody", "hers", r"HTTP 401; the venue does not know this key: check"),
+        ("practice-anna", "hers", r"code 10004\); the secret is not this key's: copy both anew"),
+    ],
+)
+def test_a_wrong_key_is_one_sentence_with_the_remedy(
+    runs: Runs, key: str, secret: str, words: str
+) -> None:
+    with pytest.raises(GateRefused, match=words) as said:
+        launch(
+            node(),
+            runs.stage.where,
+            KeyPair(Secret(key), Secret(secret)),
+            runs.folder,
+            "hash",
+            ONCE,
+            runs.said.append,
+        )
+    assert "\n" not in str(said.value)
+
+
+def test_a_clock_far_off_at_the_start_is_said_as_that(runs: Runs) -> None:
+    ahead = ClockSkew(by=D(30), seconds=D(600))
+    runs.stage.call(lambda: runs.stage.faults.add("clock", ahead))
+    with pytest.raises(GateRefused, match=r"gate clock: .* s late .*; set the clock") as said:
+        runs()
+    assert "10002" not in str(said.value)

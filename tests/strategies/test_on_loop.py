@@ -34,3 +34,10 @@ def test_on_loop_brings_it_back_to_the_thread_of_the_loop():
 def test_in_a_backtest_nothing_stands_between():
     call = print
     assert DeskStrategy.on_loop(SimpleNamespace(clock=TestClock()), call) is call
+
+
+def test_a_timer_that_fires_after_the_loops_end_is_no_error():
+    async def wrapped():
+        return DeskStrategy.on_loop(SimpleNamespace(clock=LiveClock()), print)
+
+    asyncio.run(wrapped())(None)
