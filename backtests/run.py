@@ -24,7 +24,8 @@ from backtests.results.interruptions import interruptions
 from backtests.results.recorder import RunRecorder
 from backtests.results.refusals import Refusals
 from backtests.results.summary_text import how_filled, warnings_of
-from catalog.instruments import VENUE
+from catalog.inference import known_at
+from catalog.instruments import VENUE, InstrumentInfo
 from catalog.panel import one_below_another, panel, settlements
 from catalog.storage.store import Catalog
 from config.documents import Backtest
@@ -34,6 +35,8 @@ from config.universe import select
 from strategies.base import DeskStrategy
 
 CENT = Decimal("0.01")
+LOOK_BACK_NS = 30 * DAY_NS
+"""Candles before the start that tell inferred ticks and lots."""
 Progress = Callable[[int, int, int], None]
 """Called each half second: simulated time (UNIX nanoseconds, UTC), events done, events a second."""
 EACH_S = 0.5
@@ -90,7 +93,8 @@ def prepare(document: Backtest) -> Prepared:
     execution = _execution_interval(document, catalog, wanted, intervals)
     covered = catalog.coverage("bars", execution)
     wanted = [name for name in wanted if name in covered and covered[name].first < end]
-    market = market_of([catalog.instruments[name] for name in wanted], document.venue)
+    infos = [_looking_back(catalog, catalog.instruments[name], start) for name in wanted]
+    market = market_of(infos, document.venue, catalog.instruments)
     feed = CatalogFeed(
         catalog,
         market,
@@ -191,6 +195,22 @@ class _Pace:
         part = min(1.0, max(0.0, (now - self._start) / (self._end - self._start)))
         events = self._before + round(self._events * part)
         self._progress(min(now, self._end), events, int(events / (clock - self._began)))
+
+
+def _looking_back(catalog: Catalog, info: InstrumentInfo, start: int) -> InstrumentInfo:
+    """Return facts without what later candles say, where they are inferred from candles.
+
+    They come from the last month before the start, or from the first candle of what begins later;
+    the tick becomes finer in the run as prices show it (`backtests.engine.feed`).
+    """
+    if not info.inferred:
+        return info
+    spans = {i: catalog.coverage("bars", i).get(info.id) for i in catalog.intervals()}
+    until = {interval: max(start, span.first) for interval, span in spans.items() if span}
+    interval = min(until, key=until.__getitem__)
+    last = until[interval]
+    recent = catalog.series("bars", interval, info.id, last - LOOK_BACK_NS, last)
+    return known_at(info, recent or catalog.series("bars", interval, info.id, 0, last))
 
 
 def engine_version() -> str:

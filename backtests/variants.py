@@ -109,7 +109,7 @@ def without_best(outcome: RunOutcome, count: int = BEST_TRADES) -> RunOutcome:
 def _on_venue(prepared: Prepared, changes: dict[str, Any]) -> Prepared:
     venue = prepared.document.venue.model_copy(update=changes)
     document = prepared.document.model_copy(update={"venue": venue})
-    market = market_of(list(prepared.market.infos), venue)
+    market = market_of(list(prepared.market.infos), venue, prepared.catalog.instruments)
     feed = prepared.feed.with_market(market)
     return replace(prepared, document=document, market=market, feed=feed)
 

@@ -126,9 +126,12 @@ def bars(table: pa.Table, info: InstrumentInfo, interval: str) -> list[Bar]:
 
 
 def to_nautilus(
-    info: InstrumentInfo, maker: Decimal, taker: Decimal
+    info: InstrumentInfo, maker: Decimal, taker: Decimal, stored: InstrumentInfo | None = None
 ) -> CryptoPerpetual | CurrencyPair:
     """Convert instrument facts to a Nautilus instrument; fees are a fraction of the notional.
+
+    ``stored`` are the catalog's facts, whose decimals the candles have, where ``info`` says what
+    was known of them at some time.
 
     Margins are zero, because the engine's margin check would lock balances and ignores most of
     Bybit's rules. The order gate checks leverage, and the accounting checks liquidation.
@@ -136,20 +139,20 @@ def to_nautilus(
     tick = Decimal(info.tick).normalize()
     lot = Decimal(info.lot).normalize()
     quote = Currency.from_str(info.quote)
+    stored = stored or info
+    price_precision, size_precision = stored.price_precision, stored.size_precision
     shared = {
         "instrument_id": InstrumentId.from_str(info.id),
         "raw_symbol": Symbol(info.symbol),
         "base_currency": Currency.from_str(info.base),
         "quote_currency": quote,
-        "price_precision": info.price_precision,
-        "size_precision": info.size_precision,
-        "price_increment": Price(tick, info.price_precision),
-        "size_increment": Quantity(lot, info.size_precision),
-        "lot_size": Quantity(lot, info.size_precision),
-        "min_quantity": Quantity(Decimal(info.min_qty), info.size_precision),
-        "max_quantity": Quantity(Decimal(info.max_qty), info.size_precision)
-        if info.max_qty
-        else None,
+        "price_precision": price_precision,
+        "size_precision": size_precision,
+        "price_increment": Price(tick, price_precision),
+        "size_increment": Quantity(lot, size_precision),
+        "lot_size": Quantity(lot, size_precision),
+        "min_quantity": Quantity(Decimal(info.min_qty), size_precision),
+        "max_quantity": Quantity(Decimal(info.max_qty), size_precision) if info.max_qty else None,
         "min_notional": Money(Decimal(info.min_notional), quote),
         "margin_init": Decimal(0),
         "margin_maint": Decimal(0),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -106,6 +107,27 @@ def infer_from_series(
         return infer(symbol, product, *values, min(opens), source, minutes)
     except ValueError as error:
         raise InputError(str(error)) from error
+
+
+def decimals_of_each(values: NDArray[np.float64], most: int = MAX_DECIMALS) -> NDArray[np.int64]:
+    """Return the decimals of each number, at most so many; those of NaN are 0."""
+    values = np.abs(np.nan_to_num(values))
+    found = np.full(values.shape, most, dtype=np.int64)
+    for count in range(most - 1, -1, -1):
+        found[np.abs(np.round(values, count) - values) <= NOISE * values] = count
+    return found
+
+
+def known_at(info: InstrumentInfo, candles: pa.Table) -> InstrumentInfo:
+    """Return inferred facts as candles up to a time tell them: tick, lot and smallest order.
+
+    They are no finer than those of all candles.
+    """
+    prices = np.concatenate([candles.column(name).to_numpy() for name in PRICES])
+    tick = step(min(info.price_precision, decimals_seen(prices, NOISE)))
+    volumes = candles.column("volume").to_numpy()
+    lot = step(min(info.size_precision, decimals_seen(volumes, NOISE)))
+    return msgspec.structs.replace(info, tick=tick, lot=lot, min_qty=lot)
 
 
 def step(count: int) -> str:

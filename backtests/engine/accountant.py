@@ -102,6 +102,7 @@ class Accountant(SimulationModule):
         self._forced_orders = 0
         self._watcher: Watcher | None = None
         self._waiting: list[Callable[[], None]] = []
+        self._decimals_seen = np.array([info.price_precision for info in market.infos])
         self._walking = False
         self._walked: list[int] = []
         self.stamp = 0
@@ -265,6 +266,8 @@ class Accountant(SimulationModule):
                 low[self._walked] = high[self._walked] = grid.close[row, self._walked]
             self._check_margin(low, high, int(grid.ts[row]))
         self._walked = []
+        if grid.decimals is not None:
+            self._learn_ticks(grid.decimals[row])
         self._prices = grid.close[row]
         self._decimals.clear()
         self._holdings = None
@@ -272,6 +275,13 @@ class Accountant(SimulationModule):
         self._valued = None
         for column in grid.delisted.get(row, ()):
             self._delist(column)
+
+    def _learn_ticks(self, decimals: NDArray[np.int64]) -> None:
+        if not np.array_equal(decimals, self._decimals_seen):
+            for column in np.flatnonzero(decimals > self._decimals_seen):
+                tick = Decimal(1).scaleb(-int(decimals[column]))
+                self._fill_model.finer[self._market.instrument_ids[column]] = tick
+            self._decimals_seen = decimals
 
     def _forget_closed(self, now: int) -> None:
         """Purge closed positions, which are in our books, from the engine.
@@ -380,7 +390,7 @@ class Accountant(SimulationModule):
     def _close(self, name: str, price: Decimal, kind: str, rounding: str = ROUND_HALF_EVEN) -> None:
         column = self._market.column[name]
         instrument = self._market.instruments[column]
-        tick = instrument.price_increment.as_decimal()
+        tick = self._fill_model.tick(instrument)
         price = max((price / tick).to_integral_value(rounding), Decimal(1)) * tick
         for (strategy, held), trip in sorted(self.ledger.open.items()):
             if held != name:

@@ -104,7 +104,7 @@ class CandlePath:
     def _next_price(self, column: int, goal: Decimal) -> Decimal:
         """Return the nearest price on the way where an order triggers or a limit is passed."""
         start = self._at[column]
-        tick = self._instrument(column).price_increment.as_decimal()
+        tick = Decimal(1).scaleb(-self._instrument(column).price_precision)
         found = goal
         for order in self._orders(column):
             for price in _prices(order, tick):

@@ -19,6 +19,7 @@ from nautilus_trader.model.enums import AggressorSide
 from numpy.typing import NDArray
 
 from backtests.engine.market import RunMarket
+from catalog.inference import decimals_of_each
 from catalog.panel import Panel, panel
 from catalog.storage.store import Catalog
 from config.durations import interval_ns
@@ -50,6 +51,8 @@ class PriceGrid:
         Whether a candle closed there, rather than a carried one; None means always.
     traded : ndarray of float64, shape (3, T, N), optional
         Open, high and low of the execution candles themselves, which resting orders walk.
+    decimals : ndarray of int64, shape (T, N), optional
+        Most decimals of an inferred instrument's prices until then; None when none is inferred.
     """
 
     ts: NDArray[np.int64]
@@ -59,6 +62,7 @@ class PriceGrid:
     delisted: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     real: NDArray[np.bool_] | None = None
     traded: NDArray[np.float64] | None = None
+    decimals: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,9 @@ class CatalogFeed:
         self._prints, self._funding = prints, funding
         self._interval_ns = interval_ns(execution_interval)
         self._carried = np.full(len(market.ids), np.nan)
+        self._seen: NDArray[np.int64] | None = None
+        self.coarsest: dict[str, float] = {}
+        """Largest part of a price that an inferred tick was, by instrument id."""
         coverage = catalog.coverage("bars", execution_interval)
         self.last_bar = {name: coverage[name].last for name in market.ids if name in coverage}
         marks = catalog.intervals("mark")
@@ -130,6 +137,7 @@ class CatalogFeed:
     def slices(self) -> Iterator[FeedSlice]:
         """Yield the window's slices in order."""
         self._carried = self.opening_prices()
+        self._seen, self.coarsest = None, {}
         start = self.start
         while start < self.end:
             end = min(start + self._step, self.end)
@@ -245,6 +253,7 @@ class CatalogFeed:
         real = ~np.isnan(close)
         close = _carry(close, self._carried)
         self._carried = close[-1].copy()
+        decimals = self._decimals(traded, close)
         low, high = np.where(np.isnan(low), close, low), np.where(np.isnan(high), close, high)
         if marks is not None and len(marks.ts):
             low, high = self._marked(ts, low, high, marks)
@@ -254,7 +263,32 @@ class CatalogFeed:
             if last is not None and start < last <= end and last < self.end:
                 row = int(np.searchsorted(ts, last))
                 delisted[row] = (*delisted.get(row, ()), column)
-        return PriceGrid(ts, close, low, high, delisted, real, traded)
+        return PriceGrid(ts, close, low, high, delisted, real, traded, decimals)
+
+    def _decimals(
+        self, traded: NDArray[np.float64], close: NDArray[np.float64]
+    ) -> NDArray[np.int64] | None:
+        """Return the decimals seen until each row, and note how coarse an inferred tick was."""
+        market = self.market
+        columns = [column for column, info in enumerate(market.infos) if info.inferred]
+        if not columns:
+            return None
+        if self._seen is None:
+            self._seen = np.array([info.price_precision for info in market.infos])
+        found = np.zeros(close.shape, dtype=np.int64)
+        for column in columns:
+            most = market.instruments[column].price_precision
+            values = np.vstack([traded[:, :, column], close[:, column]])
+            found[:, column] = decimals_of_each(values, most).max(axis=0)
+        found = np.maximum.accumulate(np.vstack([self._seen, found]))[1:]
+        self._seen = found[-1]
+        with np.errstate(invalid="ignore"):
+            part = 10.0 ** -found[:, columns] / close[:, columns]
+        largest_parts = np.nan_to_num(part).max(axis=0, initial=0.0)
+        for column, largest in zip(columns, largest_parts, strict=True):
+            name = market.ids[column]
+            self.coarsest[name] = max(float(largest), self.coarsest.get(name, 0.0))
+        return found
 
     def _marked(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -34,12 +35,17 @@ class RunMarket:
     currency: Currency
 
 
-def market_of(infos: list[InstrumentInfo], venue: Venue) -> RunMarket:
-    """Build the market with the document's fees."""
+def market_of(
+    infos: list[InstrumentInfo],
+    venue: Venue,
+    stored: Mapping[str, InstrumentInfo] | None = None,
+) -> RunMarket:
+    """Build the market with the document's fees; ``stored`` are the catalog's facts by id."""
     infos = sorted(infos, key=lambda info: info.id)
     fees = [venue.fees.spot if i.product == "SPOT" else venue.fees.linear for i in infos]
     instruments = tuple(
-        to_nautilus(info, fee.maker, fee.taker) for info, fee in zip(infos, fees, strict=True)
+        to_nautilus(info, fee.maker, fee.taker, (stored or {}).get(info.id))
+        for info, fee in zip(infos, fees, strict=True)
     )
     return RunMarket(
         ids=tuple(info.id for info in infos),

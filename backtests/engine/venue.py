@@ -56,6 +56,13 @@ class DeskFillModel(FillModel):
         self.slippage = slippage
         self.references: dict[str, Decimal] = {}
         self.forced: dict[str, Decimal] = {}
+        self.finer: dict[InstrumentId, Decimal] = {}
+        """Inferred ticks that have become finer than the instrument's."""
+
+    def tick(self, instrument: Instrument) -> Decimal:
+        """Return the tick as known by now."""
+        found: Decimal | None = self.finer.get(instrument.id)
+        return instrument.price_increment.as_decimal() if found is None else found
 
     def get_orderbook_for_fill_simulation(
         self, instrument: Instrument, order: Order, best_bid: Price, best_ask: Price
@@ -76,8 +83,7 @@ class DeskFillModel(FillModel):
             reference = standing.as_decimal()
             fraction = self.slippage.fraction(order.quantity.as_decimal() * reference)
             if fraction:
-                tick = instrument.price_increment.as_decimal()
-                price = slipped_price(reference, fraction, tick, buy=buy)
+                price = slipped_price(reference, fraction, self.tick(instrument), buy=buy)
                 if order.has_price:
                     limit = order.price.as_decimal()
                     price = min(price, limit) if buy else max(price, limit)

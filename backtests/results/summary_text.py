@@ -23,6 +23,9 @@ PATHS = {
 }
 """Order of a candle's extremes by ``venue.path``."""
 
+COARSE_TICK = 0.001
+"""Part of the price above which an inferred tick is warned of: 10 bps."""
+
 
 def rests(orders: pa.Table) -> bool:
     """Whether a run sent orders that can rest at the venue."""
@@ -146,6 +149,13 @@ def warnings_of(
         found.append(
             f"{len(inferred)} instruments are inferred from prices (ticks, lots, minimums and "
             "margins are guesses): import instruments-info for exact ones."
+        )
+    coarse = {name: part for name, part in feed.coarsest.items() if part > COARSE_TICK}
+    if coarse:
+        found.append(
+            f"The inferred tick of {few(sorted(coarse))} was up to "
+            f"{max(coarse.values()) * 1e4:,.0f} bps of the price, and fills are rounded to it: "
+            "import instruments-info."
         )
     if document.venue.fills == "next_open":
         found += _lag(feed, strategies)
