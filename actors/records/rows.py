@@ -138,6 +138,10 @@ class PositionRow:
     realized: Decimal
 
 
+MARKS = "marks"
+"""State of no owner: JSON of instrument to the mark price of the last equity."""
+
+
 @dataclass(frozen=True, slots=True)
 class EquityRow:
     """The account's equity, settlement currency."""

@@ -42,6 +42,7 @@ from live_nodes.node.preflight import (
     refuse,
 )
 from live_nodes.node.report import (
+    ExecutionLines,
     Miss,
     RunReport,
     decision_line,
@@ -103,6 +104,7 @@ class NodeRun:
         self.recovery: Recovery | None = None
         self.started = False
         self._missed: dict[str, list[Miss]] = {}
+        self._executions = ExecutionLines()
         self._waits = ""
         self._delays: dict[str, str] = {}
 
@@ -198,7 +200,7 @@ class NodeRun:
         await stop.guard(self.risk.begin(feed, stop))
         for strategy in built.strategies.values():
             # A scheduled strategy has a line a decision; a dry run prints what it would send.
-            if strategy.schedule() is None and not context.options.dry_run:
+            if not context.options.dry_run:
                 topic = f"events.order.{strategy.id}"
                 # Before the strategy: the order that it sends on a fill comes after the fill.
                 built.kernel.msgbus.subscribe(topic, self._on_order_event, priority=10)
@@ -257,8 +259,12 @@ class NodeRun:
 
     def _say_order(self, event: OrderEvent) -> None:
         assert self.built is not None
-        line = order_line(event, self.built.kernel.cache.order(event.client_order_id))
-        if line:
+        order = self.built.kernel.cache.order(event.client_order_id)
+        key = event.strategy_id.get_tag()
+        strategy = self.strategies.get(key)
+        scheduled = strategy is not None and strategy.schedule() is not None
+        line = order_line(event, order)
+        if line and not (scheduled and self._executions.repeats(event, order)):
             self._context.say(line)
 
     def _on_carried_out(self, decision: Decision, missed: list[Miss]) -> None:

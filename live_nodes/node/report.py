@@ -22,7 +22,7 @@ from config.errors import DeskError
 from live_nodes.local.timefmt import moment_text
 from strategies.base import DeskStrategy
 from strategies.messages import Decision
-from strategies.order_tags import reason_of
+from strategies.order_tags import decision_of, reason_of
 from strategies.refusals import readable
 from strategies.schedule import next_fire
 
@@ -168,6 +168,25 @@ def order_line(event: OrderEvent, order: Order | None) -> str:
     else:
         return ""
     return f"{order.strategy_id.get_tag()}: {found}{reason}"
+
+
+@dataclass
+class ExecutionLines:
+    """Which order events of an execution need no line: it re-prices and replaces its orders."""
+
+    _begun: dict[str, str] = field(default_factory=dict)
+    """Instrument to the decision whose execution began there last."""
+
+    def repeats(self, event: OrderEvent, order: Order | None) -> bool:
+        """Whether the event only moves an execution whose first order has had its line."""
+        if isinstance(event, OrderInitialized) and order is not None:
+            name, decision = event.instrument_id.value, decision_of(order.tags)
+            begun = self._begun.get(name) == decision
+            self._begun[name] = decision
+            return begun
+        if isinstance(event, OrderRejected):
+            return bool(event.due_post_only)
+        return isinstance(event, OrderCanceled | OrderExpired)
 
 
 def waiting_lines(strategies: Mapping[str, DeskStrategy], now_ns: int) -> Iterator[str]:

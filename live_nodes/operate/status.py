@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeGuard
 
 import msgspec
+from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from actors.records.journal_files import holder
 from actors.records.journal_reading import read
-from actors.records.rows import EquityRow, LinkRow, OrderRow, PositionRow, Run
+from actors.records.rows import MARKS, EquityRow, LinkRow, OrderRow, PositionRow, Run
 from live_nodes.local.heartbeat import hangs, last_beat
 from live_nodes.local.timefmt import age_text, moment_text
 from strategies.messages import Decision, Verdict
@@ -56,8 +57,10 @@ class NodeStatus:
     """A node's status; times in UNIX nanoseconds (UTC), quantities in base coin, money in USDT.
 
     ``state`` is ``running``, ``starting``, ``stopping``, ``stopped``, ``failed`` or ``dead`` (the
-    process is gone but the run has no end). ``as_of`` and ``heartbeat`` are the last writes of the
-    journal and the heartbeat file. ``hangs`` is why a living process counts as hanging.
+    process is gone but the run has no end). ``marks`` are the mark prices of the last equity, by
+    instrument, and ``unrealized`` the positions' profit at them. ``as_of`` and ``heartbeat`` are
+    the last writes of the journal and the heartbeat file. ``hangs`` is why a living process counts
+    as hanging.
     """
 
     node: str
@@ -70,6 +73,8 @@ class NodeStatus:
     verdicts: list[StandingVerdict]
     positions: list[PositionRow]
     orders: list[OrderRow]
+    marks: dict[str, Decimal]
+    unrealized: dict[str, Decimal]
     equity: EquityRow | None
     last_decision: Decision | None
     counters: dict[str, int]
@@ -104,6 +109,9 @@ def status_of(node: str, folder: Path, now_ns: int | None = None) -> NodeStatus:
         moments += [] if worth is None else [worth.ts]
         moments += [] if run is None else [run.ended or run.started]
         since = _books_begin(run, pid)
+        positions = [p for p in journal.holdings() if p.quantity and p.changed >= since]
+        kept = journal.load_state("", MARKS)
+        marks = {} if kept is None else msgspec.json.decode(kept, type=dict[str, Decimal])
         return NodeStatus(
             node=node,
             state=_state(run, pid),
@@ -116,7 +124,13 @@ def status_of(node: str, folder: Path, now_ns: int | None = None) -> NodeStatus:
                 for g in ([] if run is None else journal.gates(run.id))
             ],
             verdicts=[StandingVerdict(since, verdict) for since, verdict in journal.standing()],
-            positions=[p for p in journal.holdings() if p.quantity and p.changed >= since],
+            positions=positions,
+            marks=marks,
+            unrealized={
+                p.instrument: p.quantity * (marks[p.instrument] - p.entry_price)
+                for p in positions
+                if p.instrument in marks
+            },
             orders=[order for order in journal.unsettled() if order.created >= since],
             equity=worth,
             last_decision=decisions[0] if decisions else None,
@@ -231,43 +245,76 @@ def _tables(status: NodeStatus, now: int, moment: str) -> list[RenderableType]:
         ),
         (
             "positions",
-            ("instrument", "owner", "quantity", "entry", "realized"),
+            ("symbol", "owner", "held", "entry", "mark", "unrealized", "realized"),
             [
                 (
-                    p.instrument,
+                    symbol_of(p.instrument),
                     p.owner or "nobody",
                     p.quantity,
                     _short(p.entry_price),
-                    _short(p.realized),
+                    _short(status.marks.get(p.instrument)),
+                    _money(status.unrealized.get(p.instrument)),
+                    _money(p.realized),
                 )
                 for p in status.positions
             ],
         ),
         (
             "orders",
-            ("order", "instrument", "side", "quantity", "filled", "price", "status"),
+            ("order", "symbol", "side", "filled", "price", "trigger", "status"),
             [
-                (o.client_order_id, o.instrument, o.side, o.quantity, o.filled, o.price, o.status)
+                (
+                    o.client_order_id,
+                    symbol_of(o.instrument),
+                    o.side,
+                    f"{o.filled:f}/{o.quantity:f}",
+                    o.price,
+                    o.trigger_price,
+                    o.status.lower(),
+                )
                 for o in status.orders
             ],
         ),
     )
-    return [table(columns, rows, f"{title}{moment}") for title, columns, rows in pages if rows]
+    return [
+        table(columns, rows, f"{title}{moment}", wraps=("", "order", "owner"))
+        for title, columns, rows in pages
+        if rows
+    ]
 
 
 def table(
-    columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None, **look: Any
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    title: str | None = None,
+    *,
+    wraps: Collection[str] | None = None,
+    **look: Any,
 ) -> Table:
-    """Return a table for the terminal: None is ``-``, and `Text` keeps its style."""
+    """Return a table for the terminal: None is ``-``, and `Text` keeps its style.
+
+    `wraps` are the columns that may take several lines where it is narrow; None means all.
+    """
+    # Padding and rules would take half of a narrow terminal.
+    look = {"box": SIMPLE_HEAD, "padding": (0, 1, 0, 0), "show_edge": False, **look}
     made = Table(title=title, title_justify="left", **look)
     for column in columns:
         # A truncated order id can't be looked up at the venue.
-        made.add_column(column, overflow="fold")
+        made.add_column(column, overflow="fold", no_wrap=wraps is not None and column not in wraps)
     for row in rows:
         cells = ("-" if cell is None else cell for cell in row)
         made.add_row(*(cell if isinstance(cell, Text) else str(cell) for cell in cells))
     return made
 
 
-def _short(value: Decimal) -> str:
-    return f"{value:.10g}"
+def symbol_of(instrument: str) -> str:
+    """Return ``BTCUSDT`` of ``BTCUSDT-LINEAR.BYBIT``; spot keeps ``-SPOT``."""
+    return instrument.removesuffix(".BYBIT").removesuffix("-LINEAR")
+
+
+def _short(value: Decimal | None) -> str | None:
+    return None if value is None else f"{value:.10g}"
+
+
+def _money(value: Decimal | None) -> str | None:
+    return None if value is None else f"{value:,.2f}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 from nautilus_trader.model.enums import LiquiditySide, OrderSide, OrderStatus
 from nautilus_trader.model.events import (
     OrderEvent,
@@ -24,7 +25,7 @@ from actors.gate.pending import AccountView
 from actors.records.journal import Journal
 from actors.records.journal_schema import UNKNOWN
 from actors.records.owners import owner_of
-from actors.records.rows import EquityRow, FillRow, PositionRow
+from actors.records.rows import MARKS, EquityRow, FillRow, PositionRow
 from strategies.messages import Decision, Verdict
 from strategies.refusals import readable, refusal_of
 
@@ -119,12 +120,13 @@ class JournalRecorder:
             if known.quantity and key not in rows:
                 zero = Decimal(0)
                 rows[key] = PositionRow(*key, now, zero, zero, known.realized)
+        marks = {
+            row.instrument: price
+            for row in rows.values()
+            if row.quantity and (price := account.price(row.instrument)) is not None
+        }
         net = sum(
-            (
-                row.quantity * price
-                for row in rows.values()
-                if row.quantity and (price := account.price(row.instrument)) is not None
-            ),
+            (row.quantity * marks.get(row.instrument, Decimal(0)) for row in rows.values()),
             Decimal(0),
         )
         found = self._portfolio.account(Venue(venue))
@@ -132,6 +134,7 @@ class JournalRecorder:
         balance = next((m.as_decimal() for c, m in balances.items() if c.code == coin), Decimal(0))
         with self._journal.together():
             self._journal.positions(rows.values())
+            self._journal.save_state("", MARKS, msgspec.json.encode(marks))
             self._journal.equity(
                 EquityRow(
                     ts=now,

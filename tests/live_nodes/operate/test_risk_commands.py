@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -140,8 +141,8 @@ def past(tmp_path: Path) -> Past:
 
 def row_of(page: str, guard: str) -> list[str]:
     """Return the cells of a guard's first row."""
-    [line, *_] = [line for line in page.splitlines() if line.startswith(f"│ {guard} ")]
-    return [cell.strip() for cell in line.strip("│").split("│")]
+    [line, *_] = [line for line in page.splitlines() if re.match(rf" ?{guard}  ", line)]
+    return re.split(r" {2,}", line.strip())
 
 
 # Status ------------------------------------------------------------------------------------------

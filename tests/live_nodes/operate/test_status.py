@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from actors.records.journal import Journal
-from actors.records.rows import EquityRow, PositionRow
+from actors.records.rows import MARKS, EquityRow, PositionRow
 from config.errors import InputError
 from live_nodes.local.heartbeat import FILE, STALE_S, Beat, Heartbeat, hangs, last_beat
 from live_nodes.operate.status import rendered, status_of
@@ -26,9 +26,9 @@ from tests.actors.test_journal import ORDER
 MINUTE = 60_000_000_000
 
 
-def told(folder: Path, node: str = "test") -> str:
+def told(folder: Path, node: str = "test", width: int = 140) -> str:
     """Return the page as a trader reads it, thirty seconds after the clock's last moment."""
-    console = Console(width=140, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
+    console = Console(width=width, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
     console.print(rendered(status_of(node, folder), now_ns=10 * MINUTE), highlight=False)
     return re.sub(r" +\n", "\n", console.export_text())
 
@@ -42,6 +42,7 @@ def written(folder: Path) -> Journal:
     journal.intended(ORDER)
     journal.outcome(ORDER.client_order_id, "ACCEPTED", venue_order_id="v")
     journal.positions([PositionRow(ORDER.instrument, "rev", 1, D("0.5"), D("49000"), D("3.5"))])
+    journal.save_state("", MARKS, msgspec.json.encode({ORDER.instrument: "49500.5"}))
     journal.positions([PositionRow("X-LINEAR.BYBIT", "rev", 1, D(0), D(0), D(1))])
     journal.equity(EquityRow(9 * MINUTE, D("10123.45"), D("10000"), D("24500"), D("-24500")))
     journal.link("trade", "down", "no pong")
@@ -83,12 +84,23 @@ def test_a_node_that_runs_shows_everything(tmp_path: Path) -> None:
         "halt_entries on desk by node.links for 5 min: trade link down",
         "no pong",
         "49000",
+        "49500.5",
+        # 0.5 x (49500.5 - 49000)
+        "250.25",
         ORDER.client_order_id,
         "last decision: rebalance by rev, 1970-01-01 00:04:00 UTC, 1 order, ",
         "sweeps 12",
         "trade: fell silent",
     ):
         assert words in page
+
+
+def test_tables_hold_at_sixty_columns(tmp_path: Path) -> None:
+    with written(tmp_path):
+        page = told(tmp_path, width=60)
+    assert re.search(r"BTCUSDT +rev +0\.5 +49000 +49500\.5 +250\.25 +3\.50\n", page), page
+    assert re.search(r"BTCUSDT +BUY +0/0\.010 +50000\.1 +- +accepted\n", page), page
+    assert max(map(len, page.splitlines())) <= 60
 
 
 def test_a_node_that_stopped_says_why(tmp_path: Path) -> None:
@@ -107,7 +119,7 @@ def test_a_node_that_is_gone_has_no_link_that_is_ready_since(tmp_path: Path) -> 
     page = told(tmp_path)
     assert "all figures are as of 1970-01-01 00:09:00 UTC: the node is not running" in page
     assert "positions as of 1970-01-01 00:09:00 UTC" in page
-    assert re.search(r"private +│ ready +│ 4 min", page), page
+    assert re.search(r"private +ready +4 min", page), page
     halt = "halt_entries on desk by node.links for 4 min as of 1970-01-01 00:09:00 UTC: trade link"
     assert halt in page
     # The next run shows no link before it has one, and none as older than itself.

@@ -13,6 +13,7 @@ from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.objects import Quantity
 
 from actors.records.journal import Journal
+from actors.records.rows import MARKS
 from backtests.engine.market import market_of
 from live_nodes.node.audit import Audit
 from live_nodes.reconcile.recorder import JournalRecorder
@@ -112,6 +113,7 @@ def test_all_that_an_engine_does_is_journaled_and_a_decision_has_its_audit_file(
         rows = {row.instrument: row for row in journal.holdings()}
         assert (rows[gone].quantity, rows[gone].realized) == (0, 7)
         assert rows[A].quantity == 5
+        assert json.loads(journal.load_state("", MARKS)) == {A: "110.0"}
 
 
 def test_a_node_that_stops_in_between_says_so_in_its_audit_file(tmp_path: Path) -> None:
