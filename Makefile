@@ -49,6 +49,7 @@ bench: $(STAMP) ## Measure speed and memory against the bare engine and a bare n
 	@$(PY) -m tests.bench
 
 wheel: $(STAMP) ## Pack perpdesk into dist/, to be installed anywhere
+	@rm -rf build
 	@$(PY) -m pip wheel -q --no-deps --no-build-isolation -w dist .
 	@ls dist/*.whl
 
