@@ -64,7 +64,9 @@ def duration_meant(text: str) -> str:
 def clock_meant(text: str) -> str:
     """Return ``HH:MM`` for a clock time such as ``0:05``, ``9.30`` or ``24:00``, empty for none."""
     match = re.match(r"^(\d{1,2})[:.h](\d{2})(:\d{2})?( ?utc|z)?$", text.strip().lower())
-    return f"{int(match[1]) % 24:02}:{match[2]}{match[3] or ''}" if match and text < "25" else ""
+    if match is None or int(match[1]) > 24:
+        return ""
+    return f"{int(match[1]) % 24:02}:{match[2]}{match[3] or ''}"
 
 
 def instrument_meant(text: str, ids: Iterable[str] | None = None) -> str:
@@ -135,14 +137,14 @@ def yaml_remedy(text: str, line: int, problem: str) -> tuple[int, str]:
     PyYAML found `problem` in `line`.
     """
     lines = text.splitlines()
-    for number, row in enumerate(lines[:line], 1):
+    for number, row in list(enumerate(lines[:line], 1))[-2:]:
         if "\t" in row[: len(row) - len(row.lstrip())]:
             return number, "tabs can't indent YAML: use spaces"
     row = lines[line - 1] if 0 < line <= len(lines) else ""
     value = row.partition(": ")[2].strip() or row.strip().removeprefix("- ")
     if "'\\t'" in problem:
         return line, "a tab can't stand here: use spaces"
-    if re.search(r"[{,\[].*\$\{", row):
+    if re.search(r"[{\[].*[:\[,]\s*\$\{", row):
         return line, 'inside { } and [ ] write "${NAME}" in quotes'
     if re.match(r"\s*[\w-]+:[{\[\w\"']", row):
         return line, "a space must follow the colon"

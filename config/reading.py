@@ -204,7 +204,8 @@ def read_text(text: str, name: str, problems: list[Problem]) -> Tree | None:
             return None
         return _Reader(name, problems).tree(node, None, ())
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+        opened = error.context_mark if "quoted" in (error.context or "") else None
+        mark = opened or error.problem_mark or error.context_mark
         line, col = (mark.line + 1, mark.column + 1) if mark else (0, 0)
         what = ", ".join(part for part in (error.context, error.problem) if part)
         at, remedy = yaml_remedy(text, line, what)
