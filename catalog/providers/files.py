@@ -324,7 +324,7 @@ def infer_interval(
     """Return the interval of candles: the commonest distance of their stamps, or what is said.
 
     Raises InputError for an interval that the catalog doesn't have, fewer than two candles, stamps
-    that mostly come twice, or candles closer than the interval that is said.
+    that mostly come twice, or candles of another interval than the one that is said.
     """
     unique = np.unique(stamps)
     gaps = np.diff(unique)
@@ -334,10 +334,10 @@ def infer_interval(
             f"in another column{others}? (--columns FILE.yaml names columns)"
         )
     if said is not None:
-        if len(gaps) and gaps.min() < STORED[said]:
+        if len(gaps) and gaps.min() != STORED[said]:
             raise InputError(
-                f"{where}: its candles are {gaps.min() / 1e9:g} s apart, closer than {said}; say "
-                "the right --interval (`perpdesk catalog resample` makes longer ones)"
+                f"{where}: its candles are {gaps.min() / 1e9:g} s apart, not {said}; say the right "
+                "--interval (`perpdesk catalog resample` makes longer ones)"
             )
         return said
     if len(gaps):

@@ -161,7 +161,7 @@ def test_freqtrades_names_are_understood(name, expected):
 
 
 def test_intervals_that_are_not_kept_are_left_out_of_folders_and_refused_by_name(tmp_path):
-    table = candles(3).rename_columns(["date", *candles(3).column_names[1:]])
+    table = candles(3, "5m").rename_columns(["date", *candles(3, "5m").column_names[1:]])
     weekly = tmp_path / "BTC_USDT_USDT-1w-futures.feather"
     pyarrow.feather.write_feather(table, weekly)
     pyarrow.feather.write_feather(table, tmp_path / "BTC_USDT_USDT-5m-futures.feather")
