@@ -346,11 +346,14 @@ class CatalogFeed:
 
 
 def _newest_mark(marks: Panel, ts: int, column: int) -> float | None:
-    """Return the newest mark price at a stamp, at most a day old, and none after it."""
-    first, last = np.searchsorted(marks.ts, (ts - DAY_NS - 1, ts), side="right")
-    known = marks.close[first:last, column]
-    known = known[~np.isnan(known)]
-    return float(known[-1]) if len(known) else None
+    """Return the mark price of the newest row at a stamp, at most a day old, and none after it.
+
+    It is None where the instrument is missing from that row.
+    """
+    row = int(np.searchsorted(marks.ts, ts, side="right")) - 1
+    if row < 0 or marks.ts[row] < ts - DAY_NS or np.isnan(marks.close[row, column]):
+        return None
+    return float(marks.close[row, column])
 
 
 def _close_at(ts: int, column: int, grid: PriceGrid, before: NDArray[np.float64]) -> float | None:
