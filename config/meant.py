@@ -26,6 +26,7 @@ _SECRET = re.compile(r"^(.*_)?(api_?(key|secret)|secret(_?key)?|password|token)$
 _NUMBER = re.compile(r"^\s*([-+]?\d+(?:\.\d+)?)\s*(%|x|X)\s*$")
 _COMMA = re.compile(r"^\s*[-+]?\d+(,\d+)+(\.\d+)?\s*$")
 _SPAN = re.compile(r"^(\d+)\s*([a-z]+)$")
+_CLOCK = re.compile(r"^(24(?=.00)|[01]?\d|2[0-3])[:.h]([0-5]\d)(:[0-5]\d)?( ?utc|z)?$")
 _UNITS = {
     unit: letter
     for letter, names in {
@@ -63,10 +64,8 @@ def duration_meant(text: str) -> str:
 
 def clock_meant(text: str) -> str:
     """Return ``HH:MM`` for a clock time such as ``0:05``, ``9.30`` or ``24:00``, empty for none."""
-    match = re.match(r"^(\d{1,2})[:.h](\d{2})(:\d{2})?( ?utc|z)?$", text.strip().lower())
-    if match is None or int(match[1]) > 24:
-        return ""
-    return f"{int(match[1]) % 24:02}:{match[2]}{match[3] or ''}"
+    match = _CLOCK.match(text.strip().lower())
+    return f"{int(match[1]) % 24:02}:{match[2]}{match[3] or ''}" if match else ""
 
 
 def instrument_meant(text: str, ids: Iterable[str] | None = None) -> str:

@@ -244,7 +244,7 @@ def _in_words(text: str, annotation: Any, value: Any, field: str) -> tuple[str, 
     listed = ", ".join(str(choice) for choice in listing)
     near = rewritten(value, listing.__contains__) or did_you_mean(value, map(str, listing))
     if listing and any(part is float for part in options(annotation)):
-        # A number that is out of range is told by its range.
+        # A number that is out of range gets the words of its range.
         if text.startswith("Invalid enum value"):
             return f"must be a number or {listed}, was {was}", near
     elif listing:

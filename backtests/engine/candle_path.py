@@ -123,16 +123,13 @@ class CandlePath:
 
 
 def _prices(order: Order, tick: Decimal) -> list[Decimal]:
-    named = (order.trigger_price if order.has_trigger_price else None, _activation(order))
+    trigger = order.trigger_price if order.has_trigger_price else None
+    named = (trigger, getattr(order, "activation_price", None))
     found = [price.as_decimal() for price in named if price is not None]
     if order.has_price:
         beyond = -tick if order.side == OrderSide.BUY else tick
         found.append(order.price.as_decimal() + beyond)
     return found
-
-
-def _activation(order: Order) -> Any:
-    return getattr(order, "activation_price", None)
 
 
 def _tick(instrument: Instrument, price: Decimal, now: int) -> TradeTick:

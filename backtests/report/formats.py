@@ -38,7 +38,7 @@ def percent(value: float | None, digits: int = 1, *, signed: bool = False) -> st
     return shown if shown == UNDEFINED else f"{shown}\u202f%"
 
 
-def times(value: float | None, digits: int = 2) -> str:
+def multiple(value: float | None, digits: int = 2) -> str:
     """Return a multiple as ``1.50×``."""
     shown = number(value, digits)
     return shown if shown == UNDEFINED else f"{shown}×"

@@ -12,12 +12,12 @@ from backtests.report.formats import (
     UNDEFINED,
     date,
     money,
+    multiple,
     number,
     percent,
     span,
     table,
     text,
-    times,
     tone,
 )
 from backtests.report.report_data import BENCHMARK_NAMES, ReportData
@@ -81,7 +81,7 @@ def tiles(report: ReportData) -> str:
         ),
         (
             "Turnover",
-            times(summary["turnover"], 0),
+            multiple(summary["turnover"], 0),
             f"a year, {number(summary['fills'], 0)} fills",
         ),
     ]

@@ -41,8 +41,8 @@ def figures_table(columns: Mapping[str, Mapping[str, Any]], title: str | None = 
         table.add_column(heading, justify="right")
     early = {label: None for summary in columns.values() for label in _early(summary)}
     for label in early:
-        told = (_early(summary).get(label, "") for summary in columns.values())
-        table.add_row(label, *told, style="bold yellow")
+        values = (_early(summary).get(label, "") for summary in columns.values())
+        table.add_row(label, *values, style="bold yellow")
     for key, label, shape in ROWS:
         table.add_row(label, *(shown(summary, key, shape) for summary in columns.values()))
     return table

@@ -108,15 +108,15 @@ class Columns:
     """
 
     def __init__(self, table: pa.Table, where: str, mapping: dict[str, str] | None = None) -> None:
-        self.table, self.where, self._mapping = table, where, mapping or {}
+        self.table, self.where, self.mapping = table, where, mapping or {}
         self._by_name: dict[str, list[int]] = {}
         for index, name in enumerate(table.column_names):
             self._by_name.setdefault(_bare(name), []).append(index)
 
     def find(self, what: str, *more: str) -> pa.ChunkedArray | None:
         """Return a column, also under more names, or None."""
-        if what in self._mapping:
-            name = self._mapping[what]
+        if what in self.mapping:
+            name = self.mapping[what]
             found = self._one(name)
             if found is None:
                 raise InputError(f"{self.where}: no column {name!r} for {what}; {self._there()}")
@@ -135,10 +135,6 @@ class Columns:
             )
         return found
 
-    def mapped(self, what: str) -> bool:
-        """Whether the user's mapping names this column."""
-        return what in self._mapping
-
     def has(self, name: str) -> bool:
         """Whether there is a column of this bare name."""
         return name in self._by_name
@@ -149,7 +145,7 @@ class Columns:
 
     def stamps(self) -> NDArray[np.int64]:
         """Return the rows' UNIX nanoseconds, from one column or from a date and a clock time."""
-        if "time" not in self._mapping:
+        if "time" not in self.mapping:
             for clock in _CLOCKS:
                 times = self._one(clock)
                 day = next((c for d in _DAYS if (c := self._one(d)) is not None), None)

@@ -107,7 +107,7 @@ def _volumes(
     columns: Columns, instruments: list[str], close: np.ndarray, part: Import
 ) -> list[np.ndarray]:
     base, quote = volume_names([name.partition("-")[0] for name in instruments])
-    if columns.has("volccy") and not columns.mapped("volume"):
+    if columns.has("volccy") and "volume" not in columns.mapping:
         raise InputError(
             f"{columns.where}: OKX counts vol in contracts for perpetuals and in coins for spot: "
             "say --columns FILE.yaml with `volume: volCcy` or `volume: vol`"

@@ -99,28 +99,31 @@ def inverse(text: str) -> str:
     )
 
 
-def resolve(text: str, asked: str | None, hint: str | None) -> tuple[str, bool]:
+def resolve(text: str, given: str | None, hint: str | None) -> tuple[str, bool]:
     """Return the instrument id of a symbol, and whether its product was assumed.
 
-    ``asked`` is --product; ``hint`` comes from the names of file and folders. Raises ValueError
+    ``given`` is --product; ``hint`` comes from the names of file and folders. Raises ValueError
     for contracts that are not kept, and for a product against the symbol's own.
     """
     market = parse_market(text)
-    if asked and market.certain and asked != market.product:
-        raise ValueError(f"symbol {text!r} is {market.product}, but --product says {asked}".lower())
+    if given and market.certain and given != market.product:
+        raise ValueError(f"symbol {text!r} is {market.product}, but --product says {given}".lower())
     said = market.product if market.certain else None
-    product = asked or said or hint or market.product or LINEAR
+    known = given or said or hint or market.product
+    product = known or LINEAR
     if product == LINEAR and split_symbol(market.symbol)[1] not in DOLLARS:
         raise ValueError(inverse(text))
-    return instrument_id(market.symbol, product), not (asked or said or hint or market.product)
+    return instrument_id(market.symbol, product), not known
 
 
 def hinted(path: Path, words: dict[str, str]) -> str | None:
     """Return what the file's name, else its nearest folder, says in a table of words.
 
-    A word counts in a file's name, or as the whole name of a folder. Names that say two things
-    say nothing.
+    A word counts in a file's name, or as the whole name of a folder below the home folder. Names
+    that say two things say nothing.
     """
+    home = Path.home()
+    path = path.relative_to(home) if path.is_relative_to(home) else path
     stem = path.name.split(".")[0].lower()
     for place in (re.findall(r"[a-z]+", stem), *([p.lower()] for p in path.parts[-2::-1])):
         found = {words[word] for word in place if word in words}

@@ -29,17 +29,8 @@ HEADERLESS = {
     5: ("time", *PRICES),
     6: ("time", *PRICES, "volume"),
     7: ("time", *PRICES, "volume", "turnover"),
-    12: (
-        "time",
-        *PRICES,
-        "volume",
-        "close_time",
-        "turnover",
-        "trades",
-        "taker",
-        "taker_quote",
-        "_",
-    ),
+    # Binance's other columns are numbers of trades and taker volumes.
+    12: ("time", *PRICES, "volume", "close_time", "turnover", "_1", "_2", "_3", "_4"),
 }
 """Columns of rows without a header, by their number: ccxt's and freqtrade's, Bybit's, Binance's."""
 

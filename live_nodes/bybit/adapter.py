@@ -114,8 +114,8 @@ class ClientWiring:
 PUSH_TRIES = 200
 """Number of waits for the order's own sending: one second in all."""
 FILLS_PAUSE_S = 0.005
-FILLS_ASKED_EVERY = 60
-"""Number of pauses before the venue is asked for fills that its order push counts."""
+FILLS_REQUEST_AFTER = 60
+"""Number of pauses before late fills, which its order push counts, are requested."""
 FILLS_WAITS = 100
 """Number of pauses for its answer to pass the engine's queue."""
 LONGEST_PAUSE_S = 5
@@ -209,15 +209,15 @@ class DeskExecutionClient(BybitExecutionClient):
 
     async def _get_fills(self, report: OrderStatusReport) -> bool:
         """Wait for an order's fills, ask the venue for late ones; return whether all are known."""
-        for tries in range(1, FILLS_ASKED_EVERY + FILLS_WAITS + 1):
+        for tries in range(1, FILLS_REQUEST_AFTER + FILLS_WAITS + 1):
             if self._has_all_fills(report):
                 return True
-            if tries == FILLS_ASKED_EVERY:
-                await self._ask_for_fills(report)
+            if tries == FILLS_REQUEST_AFTER:
+                await self._request_fills(report)
             await asyncio.sleep(FILLS_PAUSE_S)
         return self._has_all_fills(report)
 
-    async def _ask_for_fills(self, report: OrderStatusReport) -> None:
+    async def _request_fills(self, report: OrderStatusReport) -> None:
         order = self._cache.order(report.client_order_id)
         try:
             found = await self._http_client.request_fill_reports(
@@ -229,7 +229,7 @@ class DeskExecutionClient(BybitExecutionClient):
                 start=order.ts_init // 1_000_000 - CLOCKS_DIFFER_MS,
             )
         except (ValueError, RuntimeError, OSError) as error:
-            self._log.error(f"Fills of {report.client_order_id!r} can't be asked for: {error}")
+            self._log.error(f"Fills of {report.client_order_id!r} can't be requested: {error}")
             return
         for fill in sorted(found, key=lambda fill: fill.ts_event):
             if fill.venue_order_id.value == report.venue_order_id.value and not any(

@@ -152,7 +152,7 @@ def unmet_faults(state_dir: Path, state: str = STATE) -> list[str]:
     found = running_exchange(state_dir, state)
     if found is None:
         return []
-    faults = _asked(found, "/faults") or {}
+    faults = _get_json(found, "/faults") or {}
     return [name for name, fault in faults.items() if not fault["hits"]]
 
 
@@ -167,11 +167,11 @@ def _settled(state_dir: Path) -> Endpoint | None:
 
 def _answers(endpoint: Endpoint) -> bool:
     # By its admin port, as REST may fail on purpose.
-    health = _asked(endpoint, "/health")
+    health = _get_json(endpoint, "/health")
     return health is not None and health.get("pid") == endpoint.pid
 
 
-def _asked(endpoint: Endpoint, path: str) -> dict[str, Any] | None:
+def _get_json(endpoint: Endpoint, path: str) -> dict[str, Any] | None:
     # Imported here, as few commands need it.
     import urllib.error
     import urllib.request

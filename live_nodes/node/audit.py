@@ -200,5 +200,5 @@ class Audit:
             self._folder.mkdir(parents=True, exist_ok=True)
             replace_file(begun.path, text)
         except OSError as error:
-            # It must keep no order from its cancel: the node is told, and stops.
+            # It must keep no order from its cancel: `on_failure` stops the node.
             self._journal.on_failure(JournalError(error, "the audit file"))

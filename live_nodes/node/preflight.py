@@ -171,12 +171,11 @@ def leverage_gate(
     needed: Decimal, leverages: Mapping[str, Decimal], most: Mapping[str, Decimal]
 ) -> list[GateFailure]:
     """Check the leverage of each perpetual; `most` is what the venue allows. Zero is unknown."""
-    low = [
-        f"{name} {leverage:f}" + (f" (the venue's most is {most[name]:f})" if few else "")
-        for name, leverage in sorted(leverages.items())
-        for few in (most.get(name, needed) < needed,)
-        if 0 < leverage < needed
-    ]
+    low = []
+    for name, leverage in sorted(leverages.items()):
+        if 0 < leverage < needed:
+            bound = f" (the venue's most is {most[name]:f})" if most[name] < needed else ""
+            low.append(f"{name} {leverage:f}{bound}")
     if not low:
         return []
     return [

@@ -267,7 +267,7 @@ class Sweep:
         return fresh
 
     def _is_coming(self, execution: str) -> bool:
-        # Told late, or to be repaired; not when a repair did not help.
+        # Reported late, or to be repaired; not when a repair did not help.
         return (
             self._watch.policies.unknown_fills == "recover"
             and (FindingKind.UNKNOWN_FILL, execution) not in self._ripening.acted

@@ -228,6 +228,12 @@ def test_marks_come_by_name_and_an_index_never(tmp_path):
             parts(tmp_path / place, bare)
 
 
+def test_the_name_of_a_home_folder_says_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "home", lambda: tmp_path / "mark")
+    (part,) = parts(tmp_path / "mark" / "data" / "BTCUSDT.csv", TWO)
+    assert list(part.tables) == [("bars", "1h", BTC)]
+
+
 def packed(text: str, name: str = "BTCUSDT-1h-2024-01.csv") -> bytes:
     """A .zip with one file, and another that is not a table."""
     import io
