@@ -164,7 +164,7 @@ def test_intervals_that_are_not_kept_are_left_out_of_folders_and_refused_by_name
     table = candles(3, "5m").rename_columns(["date", *candles(3, "5m").column_names[1:]])
     weekly = tmp_path / "BTC_USDT_USDT-1w-futures.feather"
     pyarrow.feather.write_feather(table, weekly)
-    pyarrow.feather.write_feather(table, tmp_path / "BTC_USDT_USDT-1h-futures.feather")
+    pyarrow.feather.write_feather(table, tmp_path / "BTC_USDT_USDT-5m-futures.feather")
     (part,) = parts("freqtrade", tmp_path)
     assert part.note == "left out: BTC_USDT_USDT-1w-futures.feather"
     with pytest.raises(InputError, match=r"1w-futures\.feather: not a name like"):
