@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json as json_module
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -33,6 +34,8 @@ MOST_FINDINGS = 50
 MOST_WARNINGS = 10
 WIDTH = 160
 """Columns of a table in a file or a pipe."""
+NARROW = 100
+"""Columns of a terminal that shows fewer columns of a table."""
 
 
 def out() -> Console:
@@ -132,18 +135,48 @@ def _print_series(catalog: Catalog, series: list[tuple[str, dict[str, Coverage]]
 
 
 def _print_instruments(catalog: Catalog, series: list[tuple[str, dict[str, Coverage]]]) -> None:
-    table = Table(title="Instruments (* facts guessed from prices)", title_justify="left")
-    for name in ("id", "tick", "lot", "min notional", "funding", "first", "last", "series"):
-        table.add_column(name, no_wrap=name == "id")
+    rows = []
     for name, info in catalog.instruments.items():
         own = {kind: found[name] for kind, found in series if name in found}
-        first = date(min(c.first for c in own.values())) if own else "-"
-        last = date(max(c.last for c in own.values())) if own else "-"
-        star = "*" if info.inferred else ""
-        hours = f"{info.funding_minutes / 60:g} h" if info.funding_minutes else "-"
-        facts = (name + star, info.tick, info.lot, info.min_notional, hours)
-        table.add_row(*facts, first, last, " ".join(own))
-    out().print(table)
+        rows.append(
+            {
+                "id": name + ("*" if info.inferred else ""),
+                "tick": str(info.tick),
+                "lot": str(info.lot),
+                "min notional": str(info.min_notional),
+                "funding": f"{info.funding_minutes / 60:g} h" if info.funding_minutes else "-",
+                "first": date(min(c.first for c in own.values()))[:10] if own else "-",
+                "last": date(max(c.last for c in own.values()))[:10] if own else "-",
+                "series": " ".join(own),
+            }
+        )
+    _print(
+        "Instruments (* facts guessed from prices)",
+        rows,
+        ("min notional", "funding", "first", "series"),
+    )
+
+
+def _print(title: str, rows: list[dict[str, str]], wide: Collection[str]) -> None:
+    """Print a table; on a narrow terminal without its `wide` columns."""
+    console = out()
+    hidden = wide if console.width < NARROW else ()
+    names = [name for name in (rows[0] if rows else ()) if name not in hidden]
+    table = Table(
+        title=title,
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+    )
+    for name in names:
+        right = name in ("tick", "lot", "count")
+        table.add_column(name, justify="right" if right else "left", no_wrap=name != "what")
+    for row in rows:
+        table.add_row(*(row[name] for name in names))
+    console.print(table)
+    if hidden:
+        console.print(f"A wider terminal also shows: {', '.join(hidden)}.")
 
 
 def _print_provenance(catalog: Catalog) -> None:
@@ -170,16 +203,23 @@ def findings(catalog: Catalog, found: list[CatalogFinding], every: bool, json: b
         }
         print(json_module.dumps(data, indent=2))
         return
-    table = Table(title=f"{catalog.path} (version {catalog.version})", title_justify="left")
-    for name in ("", "check", "series", "instrument", "count", "first", "last", "what"):
-        table.add_column(name, justify="right" if name == "count" else "left")
     shown = found if every else found[:MOST_FINDINGS]
-    for f in shown:
-        span = [date(stamp) if stamp else "-" for stamp in (f.first, f.last)]
-        who = f.instrument.removesuffix(".BYBIT")
-        table.add_row(f.severity, f.check, f.series, who, f"{f.count:,}", *span, f.words)
+    rows_shown = [
+        {
+            "": f.severity,
+            "check": f.check,
+            "series": f.series,
+            "instrument": f.instrument.removesuffix(".BYBIT"),
+            "count": f"{f.count:,}",
+            "first": date(f.first) if f.first else "-",
+            "last": date(f.last) if f.last else "-",
+            "what": f.words,
+        }
+        for f in shown
+    ]
     if found:
-        out().print(table)
+        title = f"{catalog.path} (version {catalog.version})"
+        _print(title, rows_shown, ("check", "first", "last"))
     if len(shown) < len(found):
         out().print(f"… and {len(found) - len(shown):,} more: --all shows them.")
     rows = sum(fact.rows for fact in catalog.manifest.files.values())

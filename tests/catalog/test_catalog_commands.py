@@ -1,6 +1,7 @@
 """The catalog's commands: what they print, what they leave, how they exit."""
 
 import json
+import re
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -8,6 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from catalog import show
 from catalog.commands import register
 from catalog.storage.store import Catalog
 from config.errors import InputError
@@ -37,7 +39,7 @@ def test_every_command_shows_an_example():
         assert f"Example: perpdesk catalog {name}" in shown.output.replace("\n", " ")
 
 
-def test_a_small_demo_market_is_made_looked_at_checked_and_rebuilt(tmp_path):
+def test_a_small_demo_market_is_made_looked_at_checked_and_rebuilt(tmp_path, monkeypatch):
     made = run("demo", "--catalog", tmp_path, "--days", "30", "--perps", "6", "--json")
     assert made.exit_code == 0
     assert json.loads(made.stdout)["changed"] is True
@@ -47,6 +49,11 @@ def test_a_small_demo_market_is_made_looked_at_checked_and_rebuilt(tmp_path):
     assert len(listed["instruments"]) == 8
     assert listed["provenance"][0]["source_venue"] == "simulated"
     assert BTC in run("ls", "--catalog", tmp_path).stdout
+    monkeypatch.setattr(show, "WIDTH", 60)
+    narrow = run("ls", "--catalog", tmp_path).stdout
+    assert re.search(rf"{BTC} +[0-9.]+ +[0-9.]+ +\d{{4}}-\d\d-\d\d *\n", narrow), narrow
+    assert "A wider terminal also shows: min notional, funding" in narrow
+    monkeypatch.undo()
 
     assert run("check", "--catalog", tmp_path).exit_code == 0
     rebuilt = run("rebuild", "--catalog", tmp_path, "--json")
