@@ -49,23 +49,27 @@ def longer_candles(table: pa.Table, source_ns: int, target_ns: int) -> pa.Table:
 def resample(path: Path, interval: str, symbols: tuple[str, ...]) -> CatalogWriter:
     """Make the candles and mark prices of an interval for every instrument (or those of symbols).
 
-    Made from the longest shorter interval that fits. Rows that are there stay as they are. Raises
-    InputError when nothing fits, or a symbol matches nothing.
+    Made from the shorter intervals that fit, the longest first. Rows that are there stay as they
+    are. Raises InputError when nothing fits, or a symbol matches nothing.
     """
     catalog, options = Catalog(path), ImportOptions(symbols=symbols)
     missing, found = set(symbols), False
     with CatalogWriter(path) as writer:
         for kind in (kind.name for kind in KINDS.values() if kind.by_interval):
-            for name, base in _sources(catalog, kind, interval).items():
+            there: dict[str, np.ndarray] = {}
+            for base, name in _sources(catalog, kind, interval):
                 if not options.wants(name):
                     continue
                 found = True
                 missing -= options.matching(name)
+                if name not in there:
+                    own = catalog.series(kind, interval, name, 0, FOREVER)
+                    there[name] = own.column("ts").to_numpy()
                 rows = catalog.series(kind, base, name, 0, FOREVER)
                 made = longer_candles(rows, STORED[base], interval_ns(interval))
-                own = catalog.series(kind, interval, name, 0, FOREVER)
-                there = np.isin(made.column("ts").to_numpy(), own.column("ts").to_numpy())
-                writer.add_rows(kind, interval, name, made.filter(~there))
+                made = made.filter(~np.isin(made.column("ts").to_numpy(), there[name]))
+                there[name] = np.append(there[name], made.column("ts").to_numpy())
+                writer.add_rows(kind, interval, name, made)
                 venues = [p.source_venue for p in catalog.provenance if name in p.instruments]
                 writer.provenance("catalog resample", venues[-1], f"{interval} from {base}")
         if missing or not found:
@@ -77,10 +81,11 @@ def resample(path: Path, interval: str, symbols: tuple[str, ...]) -> CatalogWrit
     return writer
 
 
-def _sources(catalog: Catalog, kind: str, interval: str) -> dict[str, str]:
+def _sources(catalog: Catalog, kind: str, interval: str) -> list[tuple[str, str]]:
     length = interval_ns(interval)
-    found: dict[str, str] = {}
-    for base in catalog.intervals(kind):
-        if STORED[base] < length and length % STORED[base] == 0:
-            found.update(dict.fromkeys(catalog.coverage(kind, base), base))
-    return found
+    return [
+        (base, name)
+        for base in reversed(catalog.intervals(kind))
+        if STORED[base] < length and length % STORED[base] == 0
+        for name in catalog.coverage(kind, base)
+    ]

@@ -70,6 +70,17 @@ def test_a_catalog_gains_days_of_candles_and_marks_and_keeps_its_own(tmp_path):
     assert (again["changed"], again["rows"]) == (True, {"bars/1d": 2})
 
 
+def test_days_that_no_longer_candle_covers_come_from_shorter_ones(tmp_path):
+    with CatalogWriter(tmp_path) as writer:
+        writer.add_rows("bars", "1h", BTC, candles(72))
+        late = longer_candles(candles(72), HOUR, 4 * HOUR).slice(12)
+        writer.add_rows("bars", "4h", BTC, late)
+        writer.provenance("hand", "bybit")
+    resample(tmp_path, "1d", ())
+    days = Catalog(tmp_path).series("bars", "1d", BTC, 0, FOREVER)
+    assert days.column("ts").to_pylist() == [START + n * 24 * HOUR for n in (1, 2, 3)]
+
+
 def test_what_cannot_be_made_is_said_and_what_can_be_is_hinted(tmp_path):
     catalog = write(tmp_path, BTCUSDT=candles(60))
     assert catalog.resample_hint("1d").endswith(
