@@ -83,12 +83,10 @@ def test_the_wheel_holds_every_file_and_puts_two_names_at_the_top(wheel: Path) -
     assert here - packed == set()
 
 
-def test_a_new_project_is_sound_and_is_not_written_over(run: Run, tmp_path: Path) -> None:
+def test_a_new_project_is_sound(run: Run) -> None:
     documents = ("setups/my_idea.yaml", "backtests/my_idea.yaml", "nodes/practice.yaml")
     assert [f"{name}: well" in run("validate", *documents) for name in documents] == [True] * 3
     assert "lookback: a whole number >= 2" in run("describe", "my_idea:MyIdea")
-    with pytest.raises(AssertionError, match="would be overwritten"):
-        run("init")
 
 
 def test_the_projects_backtest_runs_a_strategy_of_its_own(run: Run) -> None:

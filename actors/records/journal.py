@@ -161,14 +161,18 @@ class Journal(JournalWriter):
         """Write to a copy in memory from here on, as the file can't be written; safe to call twice.
 
         So a node can still cancel, close and verify; its next start asks the venue what was done.
+        The copy is empty when the file can't be read either.
         """
         if self._file is not None:
             return
         self._file, memory = self._connection, sqlite3.connect(":memory:", isolation_level=None)
-        if self._file.in_transaction:
-            self._file.execute("ROLLBACK")
         memory.row_factory = self._file.row_factory
-        self._file.backup(memory)
+        try:
+            if self._file.in_transaction:
+                self._file.execute("ROLLBACK")
+            self._file.backup(memory)
+        except sqlite3.Error:
+            memory.executescript(TABLES)
         self._connection = memory
 
     def state(self, owner: str) -> JournalState:

@@ -349,13 +349,13 @@ class NodeRun:
             assert self.supervisor is not None
             assert self.risk is not None
             built.gate.hold(no_entry)
-            if context.node.on_stop == "keep":
-                # Before their orders are denied: a plan under way stays for the next start.
-                for strategy in built.strategies.values():
-                    strategy.leave_open()
-            self.supervisor.drop_waiting("the node is stopping")
-            await self.risk.finish(seconds * _FINISH_SHARE, stop)
             try:
+                if context.node.on_stop == "keep":
+                    # Before their orders are denied: a plan under way stays for the next start.
+                    for strategy in built.strategies.values():
+                        strategy.leave_open()
+                self.supervisor.drop_waiting("the node is stopping")
+                await self.risk.finish(seconds * _FINISH_SHARE, stop)
                 await wind_down(built, stop, deadline - time.monotonic())
             except JournalError:
                 context.journal.go_on_in_memory()

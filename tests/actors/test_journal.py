@@ -509,3 +509,14 @@ def test_a_backup_that_fails_raises_at_the_next(tmp_path: Path) -> None:
     (tmp_path / f"{BACKUPS[0]}.writing").rmdir()
     journal.close()
     journal.close()
+
+
+def test_a_journal_that_can_not_be_read_goes_on_empty_in_memory(tmp_path):
+    journal = Journal.open(tmp_path, node="test")
+    journal._connection.close()
+    with pytest.raises(JournalError, match="can't be written"):
+        journal.phase("stopping")
+    journal.go_on_in_memory()
+    journal.phase("stopping")
+    assert journal.unsettled() == []
+    journal.close()
