@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from config.components import AddressError, resolve
 from config.documents import Backtest
-from config.durations import interval_ns
-from config.errors import Problem
+from config.durations import interval_ns, minute_text
+from config.errors import Problem, some_of
 from config.params import check_params, complete_params
 from config.resolved import Resolved
 from config.universe import select
@@ -61,7 +60,7 @@ def lacking(document: Backtest, catalog: CatalogIndex) -> Iterator[DataProblem]:
             if spot:
                 yield (
                     ("strategies", key, "params", "side"),
-                    f"spot can't be sold short: use long_only, or leave out {_some(spot)} "
+                    f"spot can't be sold short: use long_only, or leave out {some_of(spot)} "
                     "(universe.exclude)",
                 )
     ids = set(select(sorted(catalog.instruments), document.universe))
@@ -82,9 +81,9 @@ def lacking(document: Backtest, catalog: CatalogIndex) -> Iterator[DataProblem]:
     spans = [span for several in series.values() for span in several]
     first, last = min(begin for begin, _ in spans), max(end for _, end in spans)
     if document.window.start_ns < first:
-        yield ("window", "start"), f"the data of the universe begin {_moment(first)}"
+        yield ("window", "start"), f"the data of the universe begin {minute_text(first)} UTC"
     if document.window.end_ns > last:
-        yield ("window", "end"), f"the data of the universe end {_moment(last)}"
+        yield ("window", "end"), f"the data of the universe end {minute_text(last)} UTC"
     for interval, use in needed.items():
         if interval in there:
             yield from _outside(document, interval, use, series[interval], (first, last))
@@ -105,9 +104,9 @@ def _outside(
     first, last = min(begin for begin, _ in spans), max(end for _, end in spans)
     # One candle may be missing at either end: candles need not start or close with the window.
     if max(document.window.start_ns, known[0]) < first - step:
-        yield ("window", "start"), f"{what} begin {_moment(first)}"
+        yield ("window", "start"), f"{what} begin {minute_text(first)} UTC"
     if min(document.window.end_ns, known[1]) > last + step:
-        yield ("window", "end"), f"{what} end {_moment(last)}"
+        yield ("window", "end"), f"{what} end {minute_text(last)} UTC"
 
 
 def _parameters(document: Backtest) -> dict[str, dict[str, Any]]:
@@ -128,12 +127,3 @@ def _parameters(document: Backtest) -> dict[str, dict[str, Any]]:
 def _spot_of(document: Backtest, catalog: CatalogIndex, key: str) -> list[str]:
     ids = select(sorted(catalog.instruments), document.universe, document.strategies[key])
     return [name for name in ids if catalog.instruments[name].product == "SPOT"]
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(names[:5]) + more
-
-
-def _moment(ns: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.gmtime(ns // 1_000_000_000)) + " UTC"

@@ -6,7 +6,6 @@ import json as json_module
 import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,8 @@ from catalog.storage.index import Coverage
 from catalog.storage.manifest import SeriesKey
 from catalog.storage.store import Catalog
 from catalog.storage.writer import CatalogWriter
+from config.durations import minute_text
+from config.errors import some_of
 from config.progress import LongWork, Remaining
 
 MOST_FINDINGS = 50
@@ -49,11 +50,6 @@ def result(data: dict[str, Any], json: bool, words: str) -> None:
         print(json_module.dumps(data, indent=2))
     else:
         out().print(words)
-
-
-def date(stamp_ns: int) -> str:
-    """Return a stamp as UTC text to the minute."""
-    return datetime.fromtimestamp(stamp_ns // 10**9, UTC).strftime("%Y-%m-%d %H:%M")
 
 
 def written(path: Path, writer: CatalogWriter, json: bool) -> None:
@@ -81,19 +77,15 @@ def written(path: Path, writer: CatalogWriter, json: bool) -> None:
         if summary.duplicates:
             words += f" {summary.duplicates:,} contradicting duplicates: the last one won."
     if writer.assumed:
+        names = [name.partition("-")[0] for name in sorted(writer.assumed)]
         words += (
-            f"\nTaken for perpetuals, since nothing says what they are: {_some(writer.assumed)} "
+            f"\nTaken for perpetuals, since nothing says what they are: {some_of(names)} "
             "(--product spot, if they are spot)."
         )
     words += "".join(f"\nWarning: {text}" for text in writer.warnings[:MOST_WARNINGS])
     if len(writer.warnings) > MOST_WARNINGS:
         words += f"\n… and {len(writer.warnings) - MOST_WARNINGS} more: `perpdesk catalog check`"
     result(data, json, words)
-
-
-def _some(names: set[str]) -> str:
-    shown = ", ".join(name.partition("-")[0] for name in sorted(names)[:5])
-    return shown + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _series(catalog: Catalog) -> list[tuple[str, dict[str, Coverage]]]:
@@ -130,7 +122,7 @@ def _print_series(catalog: Catalog, series: list[tuple[str, dict[str, Coverage]]
     for name, found in series:
         rows = sum(c.rows for c in found.values())
         first, last = min(c.first for c in found.values()), max(c.last for c in found.values())
-        table.add_row(name, f"{len(found)}", f"{rows:,}", date(first), date(last))
+        table.add_row(name, f"{len(found)}", f"{rows:,}", minute_text(first), minute_text(last))
     out().print(table)
 
 
@@ -145,8 +137,8 @@ def _print_instruments(catalog: Catalog, series: list[tuple[str, dict[str, Cover
                 "lot": str(info.lot),
                 "min notional": str(info.min_notional),
                 "funding": f"{info.funding_minutes / 60:g} h" if info.funding_minutes else "-",
-                "first": date(min(c.first for c in own.values()))[:10] if own else "-",
-                "last": date(max(c.last for c in own.values()))[:10] if own else "-",
+                "first": minute_text(min(c.first for c in own.values()))[:10] if own else "-",
+                "last": minute_text(max(c.last for c in own.values()))[:10] if own else "-",
                 "series": " ".join(own),
             }
         )
@@ -211,8 +203,8 @@ def findings(catalog: Catalog, found: list[CatalogFinding], every: bool, json: b
             "series": f.series,
             "instrument": f.instrument.removesuffix(".BYBIT"),
             "count": f"{f.count:,}",
-            "first": date(f.first) if f.first else "-",
-            "last": date(f.last) if f.last else "-",
+            "first": minute_text(f.first) if f.first else "-",
+            "last": minute_text(f.last) if f.last else "-",
             "what": f.words,
         }
         for f in shown

@@ -123,6 +123,11 @@ def show(moment: datetime) -> str:
     return moment.replace(tzinfo=None).isoformat() + "Z"
 
 
+def minute_text(ns: int) -> str:
+    """Return UNIX nanoseconds (UTC) as ``2024-01-31 00:05``."""
+    return f"{datetime.fromtimestamp(int(ns) // 10**9, UTC):%Y-%m-%d %H:%M}"
+
+
 def nanoseconds(moment: datetime) -> int:
     """Return UNIX nanoseconds (UTC)."""
     return (moment - _EPOCH) // timedelta(microseconds=1) * 1000

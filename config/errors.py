@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -59,6 +59,12 @@ class DocumentErrors(InputError):
 def in_order(problems: Iterable[Problem]) -> list[Problem]:
     """Return the problems sorted by place, without duplicates."""
     return sorted(dict.fromkeys(problems), key=lambda p: (p.file, p.line, p.col))
+
+
+def some_of(names: Sequence[str], most: int = 5, between: str = ", ") -> str:
+    """Return the first of some names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return between.join(names[:most]) + more
 
 
 def did_you_mean(word: object, known: Iterable[str]) -> str:

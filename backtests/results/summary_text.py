@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -12,7 +11,7 @@ import pyarrow.compute as pc
 from backtests.engine.feed import CatalogFeed, Settlement
 from backtests.results.recorder import decisions_of
 from config.documents import Backtest
-from config.durations import DAY_NS, HOUR_NS, interval_ns
+from config.durations import DAY_NS, HOUR_NS, interval_ns, minute_text
 from strategies.base import DeskStrategy
 
 PATHS = {
@@ -251,4 +250,4 @@ def few(names: list[str]) -> str:
 
 def when(ns: int) -> str:
     """Return the UTC date and minute of a time in UNIX nanoseconds."""
-    return time.strftime("%Y-%m-%d %H:%M", time.gmtime(ns // 1_000_000_000)) + " UTC"
+    return f"{minute_text(ns)} UTC"

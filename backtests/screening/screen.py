@@ -8,7 +8,6 @@ slippage. Lots, minimum sizes, bands, verdicts, funding and liquidation are left
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ from backtests.screening.path import (
 from catalog.panel import panel
 from catalog.storage.store import Catalog
 from config.documents import Backtest
-from config.durations import interval_ns
+from config.durations import interval_ns, minute_text
 from config.errors import InputError
 from config.universe import select
 from strategies.rebalance.propose import Listings, explain
@@ -145,8 +144,8 @@ def _screen(document: Backtest, catalog: Catalog, key: str, strategy: Rebalancer
     if len(off):
         raise InputError(
             f"{document.catalog}: a {rules.interval} candle closes at "
-            f"{_clock(candles.ts[off[0]])}, off the grid from midnight UTC: import shorter candles "
-            "and make them with "
+            f"{minute_text(candles.ts[off[0]])}, off the grid from midnight UTC: import shorter "
+            "candles and make them with "
             f"`perpdesk catalog resample {rules.interval} --catalog {document.catalog}`"
         )
     listed = [catalog.instruments[name].listed_ns for name in ids]
@@ -168,10 +167,6 @@ def _screen(document: Backtest, catalog: Catalog, key: str, strategy: Rebalancer
     return Screened(
         key, ids, strategy, steps, ts, earn(weights, traded, returns, _cost(document, ids))
     )
-
-
-def _clock(stamp_ns: int) -> str:
-    return f"{datetime.fromtimestamp(int(stamp_ns) // 10**9, UTC):%Y-%m-%d %H:%M}"
 
 
 def _cost(document: Backtest, ids: tuple[str, ...]) -> NDArray[np.float64]:

@@ -30,7 +30,7 @@ from catalog.storage.manifest import (
 )
 from catalog.storage.store import Catalog
 from catalog.storage.versions import INDEX, StagedVersion
-from config.durations import bar_type, interval_ns
+from config.durations import bar_type, interval_ns, minute_text
 from config.errors import InputError
 
 
@@ -175,10 +175,9 @@ class CatalogWriter:
         )
         for check in KINDS[key.kind].import_checks:
             for f in check(series):
-                first = datetime.fromtimestamp(f.first // 10**9, UTC)
                 self.warnings.append(
                     f"{file}: {f.instrument} {f.series}: {f.count:,} {f.words} "
-                    f"(first at {first:%Y-%m-%d %H:%M})"
+                    f"(first at {minute_text(f.first)})"
                 )
 
     def _place(self, path: str) -> Path:

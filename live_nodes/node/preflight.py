@@ -16,7 +16,7 @@ from catalog.instruments import PRODUCTS, VENUE, InstrumentInfo
 from catalog.providers.bybit_http import BybitHistory
 from config.components import resolve
 from config.documents import Expected, Fees, Node
-from config.errors import DeskError, GateRefused, InputError
+from config.errors import DeskError, GateRefused, InputError, some_of
 from config.params import complete_params
 from config.universe import NO_SPOT, SPOT, intersect, select
 from live_nodes.bybit.facts import FeeRate, products_of
@@ -254,8 +254,7 @@ def _differing(gate: str, differing: list[str]) -> list[GateFailure]:
 
 
 def _some(items: list[str]) -> str:
-    more = f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else ""
-    return "; ".join(items[:_SHOWN]) + more
+    return some_of(items, _SHOWN, between="; ")
 
 
 def _or_none(value: Decimal | None) -> str:
