@@ -97,7 +97,7 @@ def _begun(row: dict[str, Any], end: int) -> VerdictSpan:
 
 
 LIMIT = 5_000
-"""Longest curve, in points, that is drawn without thinning."""
+"""Longest curve, in points, that is drawn whole."""
 
 
 def downsample(values: Floats, limit: int = LIMIT) -> Integers:
@@ -187,7 +187,8 @@ def closing_fills(positions: pa.Table, fills: pa.Table) -> list[tuple[str, str]]
     keys = list(zip(*(fills.column(name).to_pylist() for name in where), strict=True))
     columns = (fills.column(n).to_pylist() for n in ("side", "quantity", "client_order_id", "kind"))
     held: dict[tuple[str, str], Decimal] = {}
-    closing: dict[tuple[str, str, int], tuple[str, str]] = {}
+    # Several positions may close inside one candle, all at one stamp.
+    closing: dict[tuple[str, str, int], list[tuple[str, str]]] = {}
     for (strategy, instrument, ts), side, quantity, order_id, kind in zip(
         keys, *columns, strict=True
     ):
@@ -195,9 +196,11 @@ def closing_fills(positions: pa.Table, fills: pa.Table) -> list[tuple[str, str]]
         after = before + Decimal(quantity) * {"BUY": 1, "SELL": -1}.get(side, 0)
         held[strategy, instrument] = after
         if before and before * after <= 0:
-            closing[strategy, instrument, ts] = order_id, kind
+            closing.setdefault((strategy, instrument, ts), []).append((order_id, kind))
     ends = (positions.column(n).to_pylist() for n in ("strategy", "instrument", "ts_closed"))
-    return [closing.get(key, ("", "")) for key in zip(*ends, strict=True)]
+    return [
+        closing[key].pop(0) if closing.get(key) else ("", "") for key in zip(*ends, strict=True)
+    ]
 
 
 def exit_reasons(positions: pa.Table, fills: pa.Table, orders: pa.Table) -> list[str]:

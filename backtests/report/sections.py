@@ -6,7 +6,6 @@ from typing import Any
 
 from actors import measures
 from backtests.report import charts, guards
-from backtests.report import report_data as thinning
 from backtests.report.charts import Drawings
 from backtests.report.formats import (
     UNDEFINED,
@@ -20,7 +19,7 @@ from backtests.report.formats import (
     text,
     tone,
 )
-from backtests.report.report_data import BENCHMARK_NAMES, ReportData
+from backtests.report.report_data import BENCHMARK_NAMES, LIMIT, ReportData, downsample
 from backtests.report.verdict_lanes import with_verdicts
 
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
@@ -51,7 +50,7 @@ STRESS_COLUMNS = {
 def tiles(report: ReportData) -> str:
     """The most important figures as tiles."""
     summary = report.summary
-    days = summary["end_ns"] - summary["start_ns"]
+    length = span(summary["end_ns"] - summary["start_ns"])
     profit, change = summary["net_profit"], summary["return_pct"] / 100
     shown = [
         (
@@ -59,7 +58,7 @@ def tiles(report: ReportData) -> str:
             f'<span class="{tone(profit)}">{percent(change, signed=True)}</span>',
             f"{number(profit, 2, signed=True)} USDT",
         ),
-        ("CAGR", percent(summary["cagr"], signed=True), f"over {span(days)}"),
+        ("CAGR", percent(summary["cagr"], signed=True), f"over {length}"),
         ("Sharpe", number(summary["sharpe"]), f"Sortino {number(summary['sortino'])}"),
         (
             "Max drawdown",
@@ -118,8 +117,8 @@ def equity(report: ReportData, drawings: Drawings) -> str:
     """Equity curve beside benchmarks."""
     count = len(report.curves.equity)
     drawn = ""
-    if count > thinning.LIMIT:
-        kept = len(thinning.downsample(report.curves.equity))
+    if count > LIMIT:
+        kept = len(downsample(report.curves.equity))
         drawn = (
             f'<p class="hint">The curve has {count:,} samples, of which {kept:,} are drawn: the '
             "highest and the lowest of each stretch. All figures come from all samples.</p>"
@@ -141,11 +140,11 @@ def rolling(report: ReportData, drawings: Drawings) -> str:
         return "<p>The window is too short: rolling figures need at least 40 days.</p>"
     chart, window = found
     aim = report.summary["targets"].get("sharpe")
-    dashed = "" if aim is None else f"Dashed: the target, {aim:g}."
+    dashed = "" if aim is None else f'<p class="hint">Dashed: the target, {aim:g}.</p>'
     volatility, *beta = charts.rolling_risk(report, window)
     html = (
         f'<p class="hint">Of the last {window} UTC days, annualised on 365.</p>'
-        f'<h3>Sharpe</h3><p class="hint">{dashed}</p>{drawings.place(chart)}'
+        f"<h3>Sharpe</h3>{dashed}{drawings.place(chart)}"
         f"<h3>Volatility</h3>{drawings.place(volatility)}"
     )
     return html + "".join(

@@ -145,6 +145,20 @@ def test_a_flip_closes_one_position_and_opens_the_next():
     assert closing == [("O-reversal-3", "order"), ("O-reversal-4", "order"), ("", "")]
 
 
+def test_two_positions_that_close_in_one_candle_keep_their_own_exits():
+    sent = (("entry", 1, "BUY"), ("stop", 2, "SELL"), ("again", 2, "BUY"), ("target", 2, "SELL"))
+    fills = [
+        fill(hour * HOUR, "AAAUSDT", side, "1", "10", "10", "0") | {"client_order_id": name}
+        for name, hour, side in sent
+    ]
+    positions = [
+        trip("AAAUSDT", "LONG", hour * HOUR, 2 * HOUR, "1", 10, 10, "0", "0", "0")
+        for hour in (1, 2)
+    ]
+    closing = breakdown.closing_fills(table("positions", positions), table("fills", fills))
+    assert closing == [("stop", "order"), ("target", "order")]
+
+
 def test_prices_of_a_run_keep_the_extremes_whatever_the_slices():
     # A thousand hours in 500 stretches: two hours each.
     closes = np.array([[1.0, np.nan], [3.0, np.nan], [2.0, 5.0], [4.0, 7.0]])
