@@ -121,6 +121,11 @@ def _from_csv(text: str, where: str) -> pa.Table:
     skipped = counts.index(max(counts))
     names = [cell.strip().strip('"') for cell in head[skipped].split(delimiter)]
     given = _headerless(names, where) if names[0][:1].isdigit() else None
+    if given and skipped and counts[skipped - 1]:
+        raise InputError(
+            f"{where}: line {skipped + 1}: {len(names)} columns under {counts[skipped - 1] + 1} "
+            f"names; is there a {delimiter!r} too many at the ends of lines?"
+        )
     table = pyarrow.csv.read_csv(
         io.BytesIO(text.encode()),
         read_options=pyarrow.csv.ReadOptions(

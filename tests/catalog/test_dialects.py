@@ -271,6 +271,7 @@ def test_archives_and_encodings_are_opened(tmp_path, name, content):
         ("BTCUSDT.csv", TWO.encode("utf-16")[2:], "line 1: a zero byte"),
         ("BTCUSDT.csv", TWO.encode() + b"\xff\xfe", "line 4: not UTF-8"),
         ("BTCUSDT.csv", TWO + "2024-01-01 02:00,1,2\n", "Expected 6 columns, got 3"),
+        ("BTCUSDT.csv", TWO.replace("0\n", "0,\n"), "line 2: 7 columns under 6 names"),
         ("BTCUSDT.csv", TWO.replace("1.5", '"1,5"'), r"row 2: column open: .*no comma"),
         ("BTCUSDT.csv", TWO.replace(",10", ","), "row 1: column volume: is empty"),
         ("BTCUSDT.csv", TWO.replace("2024-01-01 01:00", "45292"), "row 2: '45292' is no date of"),
