@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from catalog.instruments import ACCOUNT_COIN
 from config.components import AddressError, resolve
 from config.documents import Backtest
 from config.durations import interval_ns, minute_text
@@ -48,7 +49,15 @@ def lacking(document: Backtest, catalog: CatalogIndex) -> Iterator[DataProblem]:
         hint = catalog.resample_hint(str(chosen))
         yield ("venue", "execution_interval"), f"no {chosen} candles: {has}{hint}"
     needed: dict[str, str] = {} if chosen == "auto" else {str(chosen): "orders fill on"}
-    for key, params in _parameters(document).items():
+    parameters = _parameters(document)
+    yield from _settled_otherwise(document, catalog, parameters)
+    for key, params in parameters.items():
+        if _asks_for_no_candles(document, catalog, key):
+            yield (
+                ("strategies", key, "use"),
+                "names no interval in history_needed: a backtest feeds a strategy the candles of "
+                'those intervals and nothing else; return {"1h": 1}, for instance',
+            )
         interval = params.get("interval")
         if interval is not None and interval not in there:
             hint = catalog.resample_hint(str(interval))
@@ -124,6 +133,44 @@ def _parameters(document: Backtest) -> dict[str, dict[str, Any]]:
     return found
 
 
+def _settled_otherwise(
+    document: Backtest, catalog: CatalogIndex, keys: Iterable[str]
+) -> Iterator[DataProblem]:
+    """Yield one line with everything traded that settles in another coin than the account's."""
+    infos, by_coin = catalog.instruments, dict[str, list[str]]()
+    for name in sorted({name for key in keys for name in _ids_of(document, catalog, key)}):
+        coin = infos[name].settle
+        if coin != ACCOUNT_COIN:
+            by_coin.setdefault(coin, []).append(name)
+    if by_coin:
+        parts = [
+            f"{', '.join(names)} settle{'s' * (len(names) == 1)} in {coin}"
+            for coin, names in by_coin.items()
+        ]
+        them = "it" if sum(map(len, by_coin.values())) == 1 else "them"
+        yield (
+            ("universe",),
+            f"{', '.join(parts)}, the account is in {ACCOUNT_COIN}: leave {them} out "
+            "(universe.exclude)",
+        )
+
+
+def _asks_for_no_candles(document: Backtest, catalog: CatalogIndex, key: str) -> bool:
+    component = document.strategies[key]
+    cls = resolve(component.use, document.allow)
+    ids = _ids_of(document, catalog, key)
+    # A pure class has an interval among its parameters.
+    if not ids or not hasattr(cls, "history_needed"):
+        return False
+    from backtests.engine.build import strategy_config
+
+    return not cls(strategy_config(key, component, document, ids)).history_needed()
+
+
+def _ids_of(document: Backtest, catalog: CatalogIndex, key: str) -> list[str]:
+    return select(catalog.instruments, document.universe, document.strategies[key])
+
+
 def _spot_of(document: Backtest, catalog: CatalogIndex, key: str) -> list[str]:
-    ids = select(sorted(catalog.instruments), document.universe, document.strategies[key])
+    ids = _ids_of(document, catalog, key)
     return [name for name in ids if catalog.instruments[name].product == "SPOT"]

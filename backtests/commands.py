@@ -128,6 +128,8 @@ def screen(
         print(json.dumps(screening.as_dict(document, found), sort_keys=True))
         return
     Console().print(screening.figures_table(document, found))
+    for words in screening.without_period(found):
+        print(f"! {words}", file=sys.stderr)
     print("Fills at the signal's close; no lots, minimums, bands or funding.", file=sys.stderr)
 
 

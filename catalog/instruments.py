@@ -9,6 +9,8 @@ import msgspec
 VENUE = "BYBIT"
 PRODUCTS = ("LINEAR", "SPOT")
 QUOTES = ("USDT", "USDC", "USD", "EUR", "BTC", "ETH")
+ACCOUNT_COIN = "USDT"
+"""Coin of the account in backtests and nodes, in which all that is traded must settle."""
 
 
 class InstrumentInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

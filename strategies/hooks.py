@@ -16,7 +16,10 @@ class Hooks:
     """Methods that builder and launcher call, and event handlers."""
 
     def history_needed(self) -> dict[str, int]:
-        """Return how many candles of each interval are needed before the first decision."""
+        """Return how many candles of each interval are needed before the first decision.
+
+        A backtest feeds candles of these intervals only, and refuses a strategy that names none.
+        """
         return {}
 
     def warm_up(self, panel: Candles, interval: str) -> None:

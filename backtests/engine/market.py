@@ -13,7 +13,7 @@ from nautilus_trader.model.objects import Currency
 from numpy.typing import NDArray
 
 from catalog.engine import to_nautilus
-from catalog.instruments import InstrumentInfo
+from catalog.instruments import ACCOUNT_COIN, InstrumentInfo
 from config.documents import Venue
 
 
@@ -55,5 +55,5 @@ def market_of(
         instrument_ids=tuple(instrument.id for instrument in instruments),
         maintenance_rate=np.array([float(Decimal(i.maintenance_margin)) for i in infos]),
         taker_fee=np.array([float(fee.taker) for fee in fees]),
-        currency=Currency.from_str("USDT"),
+        currency=Currency.from_str(ACCOUNT_COIN),
     )

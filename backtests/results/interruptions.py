@@ -12,6 +12,7 @@ import pyarrow as pa
 from actors.measures import DAY
 from backtests.results.summary_text import few, when
 from catalog.instruments import InstrumentInfo
+from config.durations import HOUR_NS
 from strategies.messages import Action
 
 LONG = 0.2
@@ -115,4 +116,8 @@ def _scopes(scopes: list[str]) -> str:
 
 
 def _length(part: int, whole: int) -> str:
-    return f"{part / DAY:,.0f} of {whole / DAY:,.0f} days"
+    """Return a part of the window, in hours under two days."""
+    out_of = f"{whole / DAY:,.0f} days" if whole >= 2 * DAY else f"{whole / HOUR_NS:.3g} h"
+    if part < 2 * DAY:
+        return f"{part / HOUR_NS:.3g} h of {out_of}"
+    return f"{part / DAY:,.0f} of {out_of}"

@@ -59,7 +59,10 @@ class Screened:
     earned: Earned
 
     def figures(self) -> dict[str, float | int | None]:
-        """Return Sharpe, growth, drawdown and the rest, from daily returns (UTC days)."""
+        """Return Sharpe, growth, drawdown and the rest, from daily returns (UTC days).
+
+        None of them is defined without a period, but for the number of decisions.
+        """
         ends, net = self._daily(self.earned.net)
         _, gross = self._daily(self.earned.gross)
         curve = measures.growth(net)
@@ -78,7 +81,8 @@ class Screened:
             "turnover_a_day": float(self.earned.turnover.sum() / days) if days else np.nan,
             "cost_pct": 100.0 * float((self.earned.gross - self.earned.net).sum()),
         }
-        defined = {k: float(v) if np.isfinite(v) else None for k, v in figures.items()}
+        known = len(self.earned.net) > 0
+        defined = {k: float(v) if known and np.isfinite(v) else None for k, v in figures.items()}
         return defined | {"days": float(days), "decisions": len(self.steps)}
 
     def table(self) -> pa.Table:
@@ -210,6 +214,16 @@ def as_dict(document: Backtest, found: list[Screened]) -> dict[str, Any]:
             for item in found
         },
     }
+
+
+def without_period(found: list[Screened]) -> list[str]:
+    """Return a line for each strategy whose decisions no candle of the window follows."""
+    return [
+        f"{one.key}: no whole {one.strategy.config.interval} candle after a decision fits into the "
+        "window: there are no figures."
+        for one in found
+        if not len(one.earned.net)
+    ]
 
 
 ROWS = {key: (label, shape) for key, label, shape in console.ROWS} | {

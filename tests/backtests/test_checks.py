@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+from msgspec.structs import replace
+
 from backtests import checks
+from backtests.run import prepare
+from catalog.providers.base import Import
+from catalog.storage.writer import CatalogWriter
+from config.errors import InputError
+from config.load import load
 from config.validate import validate
+from tests.backtests.planned import Planned, write_planned
+from tests.builders_engine import A, info
 from tests.conftest import WriteRun
 
 checks.register()
@@ -60,3 +70,53 @@ def test_spot_that_would_be_sold_short_is_named_with_its_line(write_run: WriteRu
     assert found.startswith(f"{file}:")
     assert "strategies.reversal.params.side: spot can't be sold short: use long_only" in found
     assert "leave out BTCUSDT-SPOT.BYBIT, ETHUSDT-SPOT.BYBIT" in found
+
+
+class Blind(Planned):
+    """Asks for no candles."""
+
+    def history_needed(self) -> dict[str, int]:
+        return {}
+
+
+@pytest.mark.parametrize("chosen", ["auto", "1h"])
+def test_a_strategy_that_names_no_candles_is_refused(tmp_path: Path, chosen: str) -> None:
+    file = write_planned(tmp_path, {A: [100.0] * 24}, [], {}, execution_interval=chosen)
+    blind = ["strategies.plan.use=tests.backtests.test_checks:Blind"]
+    words = "strategies.plan.use: names no interval in history_needed: "
+    (found,) = map(str, validate(file, blind))
+    assert words in found
+    with pytest.raises(InputError, match=words):
+        prepare(load(file, blind).document)
+
+
+def test_what_does_not_settle_in_the_coin_of_the_account_is_refused(tmp_path: Path) -> None:
+    file = write_planned(tmp_path, {A: [100.0] * 24}, [], {})
+    assert said(file) == []
+    others = [
+        replace(info(f"{base}{coin}-{product}.BYBIT"), base=base, quote=coin, settle=coin)
+        for base, coin, product in (
+            ("BTC", "USDC", "LINEAR"),
+            ("ETH", "BTC", "SPOT"),
+            ("ETH", "USDC", "SPOT"),
+        )
+    ]
+    with CatalogWriter(tmp_path / "catalog") as writer:
+        writer.add(Import("by hand", "bybit", others, {}))
+    (found,) = map(str, validate(file, ["universe.instruments=['*']"]))
+    assert found.endswith(
+        "universe: BTCUSDC-LINEAR.BYBIT, ETHUSDC-SPOT.BYBIT settle in USDC, ETHBTC-SPOT.BYBIT "
+        "settles in BTC, the account is in USDT: leave them out (universe.exclude)"
+    )
+    (found,) = said(file)
+    line = (
+        "universe: BTCUSDC-LINEAR.BYBIT settles in USDC, the account is in USDT: leave it out "
+        "(universe.exclude)"
+    )
+    assert found.endswith(line)
+    with pytest.raises(InputError) as refused:
+        prepare(load(file).document)
+    assert str(refused.value) == f"planned: {line}"
+    assert validate(file, ["universe.exclude=['*USDC-*']"]) == []
+    # What no strategy trades may stay in the universe.
+    assert validate(file, [f"strategies.plan.instruments=[{A}]"]) == []

@@ -29,13 +29,16 @@ def fill(day: int, kind: str = "order", instrument: str = BTC) -> dict[str, Any]
 
 
 def found(
-    verdicts: list[dict[str, Any]], fills: list[dict[str, Any]], **delisted: int
+    verdicts: list[dict[str, Any]],
+    fills: list[dict[str, Any]],
+    length: int = YEAR,
+    **delisted: int,
 ) -> list[tuple[str, str, str]]:
     tables = {"verdicts": table("verdicts", verdicts), "fills": pa.Table.from_pylist(fills)}
     infos = [info(name, delisted_ns=delisted.get(name[:3])) for name in (BTC, ETH)]
     return [
         (one.label, one.value, one.words)
-        for one in interruptions(tables, infos, None, JANUARY, JANUARY + YEAR)
+        for one in interruptions(tables, infos, None, JANUARY, JANUARY + length)
     ]
 
 
@@ -64,6 +67,20 @@ def test_a_halt_that_no_time_ends_is_said_with_its_length():
 )
 def test_which_halts_are_said(verdicts, said):
     assert [value for _, value, _ in found(verdicts, [fill(364)])] == ([said] if said else [])
+
+
+@pytest.mark.parametrize(
+    ("hours", "days", "said"),
+    [
+        (6, 1, "6 h of 24 h"),
+        (16.5, 1.75, "16.5 h of 42 h"),
+        (30, 3, "30 h of 3 days"),
+        (48, 3, "2 of 3 days"),
+    ],
+)
+def test_lengths_under_two_days_are_hours(hours: float, days: float, said: str) -> None:
+    halt = [verdict(0, until=1), verdict(0, "none", ts=JANUARY + round(hours * DAY / 24))]
+    assert [one[1] for one in found(halt, [fill(0)], round(days * DAY))] == [said]
 
 
 def test_halts_of_many_scopes_are_one_line():

@@ -60,6 +60,23 @@ def test_the_table_shows_the_figures(app, write_run):
         assert table[label] == value
 
 
+def test_a_window_without_a_whole_candle_has_no_figures(app, write_run):
+    # The only close inside decides; the next one is outside.
+    file = write_run(window={"start": "2023-02-01T12:00", "end": "2023-02-02T12:00"})
+    got = call(app, file)
+    shown = [line.split("│")[1:3] for line in got.stdout.splitlines() if line.startswith("│")]
+    table = {label.strip(): value.strip() for label, value in shown}
+    assert (table.pop("days"), table.pop("decisions")) == ("0", "1")
+    assert set(table.values()) == {"–"}
+    assert "reversal: no whole 1d candle after a decision fits into the window" in got.stderr
+    assert (
+        json.loads(call(app, file, "--json").stdout)["strategies"]["reversal"]["figures"][
+            "return_pct"
+        ]
+        is None
+    )
+
+
 def test_weights_are_written_with_the_reasons(app, write_run, tmp_path):
     use = "strategies.xs_reversal:XSReversal"
     choosy = {"reversal": {"use": use, "params": {"top_n": 5, "max_weight": 0.5}}}
