@@ -29,7 +29,7 @@ demands ``FLATTEN``, ``on_flatten`` cancels and closes by default.
 at the venue; call it once the position is there (in ``on_order_ended``). A second call moves the
 stop: the old one is cancelled after the new one is accepted. A stop survives rebalances and stops
 of the node, does not count as ``busy``, and is cancelled when the position is closed. A backtest
-judges it inside each candle (``venue.path``).
+judges it inside each candle (``venue.path``). Linked orders (OCO, OTO, OUO, brackets) are refused.
 
 **Tactics** of your own: write one by the protocol in `tactics.tactic`, register it with
 ``broker.host(tactic, rules)`` in the constructor, and begin with ``broker.start(id, quantity,

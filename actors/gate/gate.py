@@ -21,6 +21,7 @@ from nautilus_trader.execution.messages import (
     SubmitOrderList,
     TradingCommand,
 )
+from nautilus_trader.model.enums import ContingencyType
 from nautilus_trader.model.events import OrderEvent
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.instruments import CurrencyPair, Instrument
@@ -43,6 +44,12 @@ from strategies.refusals import Refusal, refused_by
 from strategies.verdicts import board_of
 
 ENDPOINT = "ExecEngine.execute"
+
+_LINKED = Refusal(
+    code="linked",
+    text="linked orders are not supported: nothing would cancel one when the other fills; "
+    "send reduce-only stop and limit orders in place of OCO, OTO, OUO and brackets",
+)
 
 Sender = Callable[[TradingCommand, Sequence[OrderFacts]], None]
 """Sends a command that passed to `OrderGate.forward`, now or a little later."""
@@ -268,6 +275,8 @@ class OrderGate:
         self, order: Order, quantity: Decimal, price: Price | None, market: Decimal | None
     ) -> tuple[Refusal | None, bool]:
         name = order.instrument_id.value
+        if _is_linked(order):
+            return _LINKED, False
         found = self._instrument_facts(order.instrument_id)
         if found is None:
             return Refusal(code="gate", text=f"unknown instrument {name}"), False
@@ -328,6 +337,11 @@ class OrderGate:
             )
             facts = self._facts[instrument_id] = rules, instrument.size_precision
         return facts
+
+
+def _is_linked(order: Order) -> bool:
+    is_contingent = order.contingency_type != ContingencyType.NO_CONTINGENCY
+    return is_contingent or bool(order.linked_order_ids) or order.parent_order_id is not None
 
 
 def _scopes(instrument: str, strategy: str) -> tuple[str, str, str]:

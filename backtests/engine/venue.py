@@ -28,6 +28,7 @@ from nautilus_trader.execution.messages import (
 from nautilus_trader.model.book import OrderBook
 from nautilus_trader.model.data import BookOrder, TradeTick
 from nautilus_trader.model.enums import BookType, LiquiditySide, OrderSide, OrderType, TimeInForce
+from nautilus_trader.model.events import OrderEvent, OrderRejected
 from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId
 from nautilus_trader.model.instruments import Instrument
 from nautilus_trader.model.objects import Price
@@ -129,6 +130,9 @@ class NextPrintClient(BacktestExecClient):
     An order that can rest and is sent at the very moment of a print, as a stop on the fill of an
     entry, leaves at once: all that its candle still brings is after it. ``walking`` is the
     instrument that moves along a `CandlePath`; stops that only reduce join it at once.
+
+    A market exit at the very moment at which the venue refused a stop of its instrument, because
+    the price had passed it, also leaves at once: it fills at the price that refused the stop.
     """
 
     def __init__(self, exchange: SimulatedExchange, kernel: Any, prints_to_wait: int) -> None:
@@ -137,7 +141,10 @@ class NextPrintClient(BacktestExecClient):
         self._prints_to_wait = prints_to_wait
         self._waiting: dict[InstrumentId, list[_Waiting]] = {}
         self.walking: InstrumentId | None = None
+        self._stop_refused_at: dict[InstrumentId, int] = {}
         kernel.msgbus.subscribe("data.trades.*", self._release)
+        # Before the strategies, which send their exits while they handle the rejection.
+        kernel.msgbus.subscribe("events.order.*", self._note_refused_stop, priority=10)
 
     def _release(self, tick: TradeTick) -> None:
         waiting = self._waiting.get(tick.instrument_id)
@@ -155,19 +162,27 @@ class NextPrintClient(BacktestExecClient):
         for entry in ready:
             self._venue.send(entry.command)
 
+    def _note_refused_stop(self, event: OrderEvent) -> None:
+        if isinstance(event, OrderRejected):
+            order = self._cache.order(event.client_order_id)
+            if order is not None and order.is_reduce_only and order.order_type in _STOPS:
+                self._stop_refused_at[event.instrument_id] = self._clock.timestamp_ns()
+
     def _wait(self, command: TradingCommand) -> None:
         entry = _Waiting(command, self._clock.timestamp_ns(), self._prints_to_wait)
         self._waiting.setdefault(command.instrument_id, []).append(entry)
 
     def submit_order(self, command: SubmitOrder) -> None:
-        """Keep the order until the instrument's next print, unless it can rest from now on."""
+        """Keep the order until the instrument's next print, unless it may leave at once."""
         self._submitted(command.order)
-        if self._rests_from_now(command.order):
+        if self._leaves_at_once(command.order):
             self._venue.send(command)
         else:
             self._wait(command)
 
-    def _rests_from_now(self, order: Order) -> bool:
+    def _leaves_at_once(self, order: Order) -> bool:
+        if order.order_type == OrderType.MARKET and order.is_reduce_only:
+            return self._stop_refused_at.get(order.instrument_id) == self._clock.timestamp_ns()
         if order.order_type == OrderType.MARKET or order.time_in_force in _AT_ONCE:
             return False
         if self.walking is not None:

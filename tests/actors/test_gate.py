@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 from nautilus_trader.core.uuid import UUID4
 from nautilus_trader.execution.messages import SubmitOrder, TradingCommand
-from nautilus_trader.model.enums import OrderSide, OrderStatus, TriggerType
+from nautilus_trader.model.enums import ContingencyType, OrderSide, OrderStatus, TriggerType
 from nautilus_trader.model.events import (
     OrderCancelRejected,
     OrderDenied,
     OrderModifyRejected,
     OrderSubmitted,
 )
-from nautilus_trader.model.identifiers import InstrumentId
+from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId
 from nautilus_trader.model.objects import Quantity
-from nautilus_trader.model.orders import Order
+from nautilus_trader.model.orders import LimitOrder, Order
 
 from actors.records.order_facts import OrderFacts
 from backtests.engine.build import BacktestDesk
@@ -273,6 +273,38 @@ def test_a_list_with_one_bad_order_is_refused_whole() -> None:
     assert "is below the venue's minimum" in script.denials[1]
     # Nothing of the refused list still counts as under way: the 500 passed.
     assert desk.gate.refusals == 2
+
+
+def bracket(script: Script) -> None:
+    make, quantity = script.order_factory, Quantity(D(1), 3)
+    levels = {"sl_trigger_price": price(97), "tp_price": price(105)}
+    script.submit_order_list(make.bracket(ID, OrderSide.BUY, quantity, **levels))
+
+
+def one_of_two(contingency: ContingencyType) -> Step:
+    def step(script: Script) -> None:
+        common = (script.trader_id, script.id, ID, ClientOrderId("first"), OrderSide.SELL)
+        terms = (Quantity(D(1), 3), price(105), UUID4(), script.clock.timestamp_ns())
+        linked = {"linked_order_ids": [ClientOrderId("second")], "reduce_only": True}
+        script.submit_order(LimitOrder(*common, *terms, contingency_type=contingency, **linked))
+
+    return step
+
+
+LINKED = [ContingencyType.OCO, ContingencyType.OTO, ContingencyType.OUO]
+
+
+@pytest.mark.parametrize(
+    ("step", "count"),
+    [(bracket, 3)] + [(one_of_two(kind), 1) for kind in (*LINKED, ContingencyType.NO_CONTINGENCY)],
+)
+def test_linked_orders_are_refused_with_their_code(step: Step, count: int) -> None:
+    desk, script = played((at(1), trading(A, "1")), (at(3), step))
+    denials = [event for event in script.heard if isinstance(event, OrderDenied)]
+    assert {refusal_of(event.reason).code for event in denials} == {"linked"}
+    assert len(denials) == desk.gate.refusals == count
+    assert len(script.fills) == 1
+    assert "order gate: linked orders are not supported" in script.denials[0]
 
 
 def test_the_orders_of_a_list_are_held_to_leverage_together() -> None:

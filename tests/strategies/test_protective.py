@@ -15,9 +15,9 @@ from nautilus_trader.model.objects import Price, Quantity
 from strategies.order_ids import LONGEST, is_closers, is_protective, order_id, owner_of, protective
 from strategies.order_sender import role_of_order
 from strategies.order_tags import decision_of, order_tags, reason_of, role_of
-from tests.builders_engine import A, B, Candles, at, play
+from tests.builders_engine import A, B, Candles, at, play, venue
+from tests.strategies.test_verdict_follower import Holder, holding, ident, resting
 from tests.strategies.test_verdict_follower import held as played
-from tests.strategies.test_verdict_follower import holding, ident
 from tests.test_readme import BLOCKS
 
 EXAMPLE = module_from_spec(ModuleSpec("strategies.moving_average", None))
@@ -112,6 +112,41 @@ def test_a_stop_that_the_price_has_passed_closes_the_position():
     strategy = held({at(3): stop("110")}, [100.0] * 7)
     assert made(strategy)[1:] == [STOP_REJECTED, (OrderType.MARKET, "FILLED", True)]
     assert not strategy.holdings()
+
+
+@pytest.mark.parametrize(("quantity", "level"), [("3", "99"), ("-3", "91")])
+def test_the_exit_after_a_refused_stop_fills_at_the_open_that_refused_it(quantity, level):
+    """Bought or sold at 100; the price has passed the stop when it leaves, at the open of 95."""
+    if quantity == "3":
+        opens = [100.0, 100.0, 100.0, 95.0, 60.0, 60.0]
+    else:
+        opens = [100.0, 100.0, 90.0, 95.0, 140.0, 140.0]
+    strategy = Holder({at(1): holding(A, quantity), at(3): stop(level)}, (A,))
+    slippage = venue(slippage={"model": "fixed_bps", "bps": 100})
+    desk = play({A: Candles(opens)}, strategy, document=slippage)
+    assert made(strategy)[1] == STOP_REJECTED
+    _, (leaving, _) = desk.accountant.fills
+    assert leaving.ts == at(3, seconds=1)
+    assert leaving.reference_price == 95
+    assert leaving.price == (D("94.05") if quantity == "3" else D("95.95"))
+
+
+def test_the_exit_after_a_stop_refused_inside_a_candle_fills_there():
+    """A limit buys at 98 inside the third candle, and its stop at 99 comes too late."""
+
+    class Late(Holder):
+        def on_order_ended(self):
+            if self.holding(ident(A)) and not made(self)[1:]:
+                self.place_stop(ident(A), D(99))
+
+    strategy = Late({at(1): resting(A, OrderSide.BUY, 98)}, (A,))
+    candles = Candles([100.0] * 3 + [60.0] * 3, lows=[100.0, 100.0, 97.0] + [60.0] * 3)
+    desk = play({A: candles}, strategy)
+    assert STOP_REJECTED in made(strategy)
+    assert [(fill.ts, fill.price) for fill, _ in desk.accountant.fills] == [
+        (at(3) - 1, D(98)),
+        (at(3) - 1, D("97.99")),
+    ]
 
 
 def test_a_rejection_of_an_earlier_sessions_stop_closes_nothing():
