@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from catalog.instruments import InstrumentInfo
 from catalog.series import PRICES
-from config.durations import bar_type
+from config.durations import bar_type, minute_text
 
 ROW_GROUP = 8192
 """Rows a row group; small, because reading part of a window decodes whole groups."""
@@ -62,8 +62,8 @@ def fixed_point(values: NDArray[np.float64], precision: int) -> pa.Array:
 def bar_table(candles: pa.Table, info: InstrumentInfo, interval: str) -> pa.Table:
     """Return the table that Nautilus would write for stored candles."""
     columns = [
-        fixed_point(_numpy(candles, name), info.price_precision if name in PRICES else size)
-        for name, size in (*((p, 0) for p in PRICES), ("volume", info.size_precision))
+        _column(candles, name, info.price_precision if name in PRICES else info.size_precision)
+        for name in (*PRICES, "volume")
     ]
     stamp = pa.array(candles.column("ts").to_numpy().astype(np.uint64))
     fields = [pa.field(name, _RAW, nullable=False) for name in (*PRICES, "volume")]
@@ -77,6 +77,18 @@ def bar_table(candles: pa.Table, info: InstrumentInfo, interval: str) -> pa.Tabl
     return pa.Table.from_arrays(
         [*columns, stamp, stamp], schema=pa.schema(fields, metadata=metadata)
     )
+
+
+def _column(candles: pa.Table, name: str, precision: int) -> pa.Array:
+    values = _numpy(candles, name)
+    try:
+        return fixed_point(values, precision)
+    except ValueError as error:
+        row = int(np.argmax(~((values >= 0) & (values * 10.0**precision < _LARGEST_EXACT))))
+        closed = minute_text(candles.column("ts")[row].as_py())
+        raise ValueError(
+            f"the candle that closes at {closed}: {name} {values[row]:.15g}: {error}"
+        ) from error
 
 
 def write_bars(

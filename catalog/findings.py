@@ -9,13 +9,19 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from config.durations import STORED
+from config.durations import MINUTE_NS, STORED
 
 WRONG, INFO = "wrong", "info"
 HOUR_NS = 3_600_000_000_000
 STALE_NS = 2 * HOUR_NS
 STALE_CANDLES = 3
 LONGEST_FUNDING_NS = 8 * HOUR_NS
+SHORTEST_FUNDING_NS = HOUR_NS - 5 * MINUTE_NS
+"""Settlements are an hour apart or more; five minutes are left for jitter."""
+REPEATED_ODDS = 50
+"""Repeated rates are wrong when chance alone shows them less often than once in so many series."""
+JUMP = 3.0
+LARGEST_MARK_GAP = 0.2
 LARGEST_RATE = 0.2
 PERCENT_LIKE = 0.003
 """A median funding rate above it is percent: the usual 0.01 % is 0.0001, and 0.01 in percent."""
@@ -168,6 +174,31 @@ def unfinished(series: SeriesRows) -> list[CatalogFinding]:
     return [series.found(INFO, "unfinished", 1, last, last, words)]
 
 
+def jumps(series: SeriesRows) -> list[CatalogFinding]:
+    """Find prices that jump threefold, and highs and lows threefold beyond both neighbours."""
+    high, low, close = (series.columns[name] for name in ("high", "low", "close"))
+    if len(close) < 2 or not all((prices > 0).all() for prices in (high, low, close)):
+        return []  # `impossible` finds prices that are not above 0.
+    before, after = np.r_[close[0], close[:-1]], np.r_[close[1:], close[-1]]
+    opens = series.columns["open"]
+    step = np.maximum(np.maximum(close, opens) / before, before / np.minimum(close, opens))
+    jumped = step >= JUMP
+    words = f"jumps to {JUMP:g} times the price before, or to a third: another unit or contract?"
+    found = series.found_at(INFO, "jump", np.flatnonzero(jumped), words)
+    spiked = (high >= JUMP * np.maximum(before, after)) | (low * JUMP <= np.minimum(before, after))
+    words = f"highs or lows {JUMP:g} times beyond the closes beside them"
+    return found + series.found_at(INFO, "spike", np.flatnonzero(spiked & ~jumped), words)
+
+
+def off_marks(marks: SeriesRows, last: SeriesRows) -> list[CatalogFinding]:
+    """Find mark prices far from the last prices of the same moment."""
+    _, rows, others = np.intersect1d(marks.ts, last.ts, return_indices=True)
+    closes, prices = marks.columns["close"][rows], last.columns["close"][others]
+    off = rows[np.abs(closes - prices) > LARGEST_MARK_GAP * prices]
+    words = f"mark prices over {LARGEST_MARK_GAP:.0%} off the last price: another unit or contract?"
+    return marks.found_at(WRONG, "off_mark", off, words)
+
+
 def off_tick(series: SeriesRows) -> list[CatalogFinding]:
     """Find prices with more decimals than the instrument has: the engine sees them rounded."""
     decimals = series.decimals
@@ -192,6 +223,33 @@ def rates(series: SeriesRows) -> list[CatalogFinding]:
     return found
 
 
+def repeated(series: SeriesRows) -> list[CatalogFinding]:
+    """Find rates that were filled forward: they change only every 4 or 8 hours.
+
+    Wrong when there are enough changes; noted when there are few.
+    """
+    ts, rate = series.ts, series.columns["rate"]
+    steps, changed = np.diff(ts), np.diff(rate) != 0
+    for block in (8, 4):
+        for hours in (1, 2, 4):
+            pairs = np.flatnonzero(steps == hours * HOUR_NS)
+            parts = block // hours
+            if parts < 2 or len(pairs) < 2 * parts:
+                continue
+            changes = pairs[changed[pairs]] + 1
+            if len(np.unique(ts[changes] % (block * HOUR_NS))) > 1:
+                continue
+            sure = parts ** max(0, len(changes) - 1) >= REPEATED_ODDS
+            if not sure and hours > 1:
+                continue
+            words = (
+                f"rates {hours} h apart that change every {block} h at most: rates of {block} h, "
+                "repeated? each would be paid in full"
+            )
+            return series.found_at(WRONG if sure else INFO, "repeated", pairs, words)
+    return []
+
+
 def settlements(series: SeriesRows) -> list[CatalogFinding]:
     """Find missing settlements, jittered stamps and changed intervals."""
     ts = series.ts
@@ -201,6 +259,8 @@ def settlements(series: SeriesRows) -> list[CatalogFinding]:
     words = f"stamps up to {largest:g} ms off the minute; snapped, originals kept"
     found = series.found_at(INFO, "jitter", jittered, words)
     gaps = np.diff(ts)
+    close = np.flatnonzero(gaps < SHORTEST_FUNDING_NS) + 1
+    found += series.found_at(WRONG, "frequent", close, "settlements less than 1 h after another")
     for index in np.flatnonzero(gaps > LONGEST_FUNDING_NS):
         words = f"no settlement for {gaps[index] / HOUR_NS:g} h"
         found.append(series.found(WRONG, "gap", 1, ts[index], ts[index + 1], words))

@@ -46,17 +46,26 @@ def longer_candles(table: pa.Table, source_ns: int, target_ns: int) -> pa.Table:
     return pa.table({name: values[whole] for name, values in made.items()}, schema=table.schema)
 
 
+def _closes(table: pa.Table, source_ns: int, target_ns: int) -> np.ndarray:
+    """Return the closes of longer candles of which some part is there."""
+    ts = table.column("ts").to_numpy()
+    return np.unique(-(-ts[ts % source_ns == 0] // target_ns) * target_ns)
+
+
 def resample(path: Path, interval: str, symbols: tuple[str, ...]) -> CatalogWriter:
     """Make the candles and mark prices of an interval for every instrument (or those of symbols).
 
     Made from the shorter intervals that fit, the longest first. Rows that are there stay as they
-    are. Raises InputError when nothing fits, or a symbol matches nothing.
+    are. The writer's warnings count what was left out. Raises InputError when nothing fits, when no
+    candle has all its parts, or a symbol matches nothing.
     """
     catalog, options = Catalog(path), ImportOptions(symbols=symbols)
     missing, found = set(symbols), False
+    off_grid = incomplete = whole = 0
     with CatalogWriter(path) as writer:
         for kind in (kind.name for kind in KINDS.values() if kind.by_interval):
             there: dict[str, np.ndarray] = {}
+            begun: dict[str, set[int]] = {}
             for base, name in _sources(catalog, kind, interval):
                 if not options.wants(name):
                     continue
@@ -66,12 +75,29 @@ def resample(path: Path, interval: str, symbols: tuple[str, ...]) -> CatalogWrit
                     own = catalog.series(kind, interval, name, 0, FOREVER)
                     there[name] = own.column("ts").to_numpy()
                 rows = catalog.series(kind, base, name, 0, FOREVER)
+                off_grid += int((rows.column("ts").to_numpy() % STORED[base] != 0).sum())
+                closes = _closes(rows, STORED[base], interval_ns(interval))
+                begun[name] = begun.get(name, set()).union(closes.tolist())
                 made = longer_candles(rows, STORED[base], interval_ns(interval))
                 made = made.filter(~np.isin(made.column("ts").to_numpy(), there[name]))
                 there[name] = np.append(there[name], made.column("ts").to_numpy())
                 writer.add_rows(kind, interval, name, made)
                 venues = [p.source_venue for p in catalog.provenance if name in p.instruments]
                 writer.provenance("catalog resample", venues[-1], f"{interval} from {base}")
+            for name, possible in begun.items():
+                incomplete += len(possible - set(there[name].tolist()))
+                whole += len(there[name])
+        left_out = [
+            f"{count:,} {words}"
+            for count, words in (
+                (incomplete, f"{interval} candles left out, since a part of each is missing"),
+                (off_grid, "shorter candles left out, since they close off the grid (UTC)"),
+            )
+            if count
+        ]
+        if found and not missing and not whole:
+            raise InputError(f"{path}: no {interval} candle can be made: {'; '.join(left_out)}")
+        writer.warnings += left_out
         if missing or not found:
             names = f" of {', '.join(sorted(missing))}" if missing else ""
             has = ", ".join(catalog.intervals()) or "none"

@@ -99,7 +99,7 @@ FUNDING = pa.schema([("ts", _STAMP), ("rate", _FLOAT)])
 original as ``ts_source``); `rate` is a fraction a settlement, positive when longs pay."""
 _STORED_FUNDING = pa.schema([("ts", _STAMP), ("ts_source", _STAMP), ("rate", _FLOAT)])
 
-_CANDLE_IMPORT = (findings.off_grid, findings.impossible)
+_CANDLE_IMPORT = (findings.off_grid, findings.impossible, findings.jumps)
 _CANDLE_CHECKS = (*_CANDLE_IMPORT, findings.gaps, findings.stale, findings.unfinished)
 
 KINDS: dict[str, SeriesKind] = {
@@ -130,8 +130,8 @@ KINDS: dict[str, SeriesKind] = {
             stored=_STORED_FUNDING,
             by_interval=False,
             store=_on_the_minute,
-            checks=(findings.rates, findings.settlements),
-            import_checks=(findings.rates,),
+            checks=(findings.rates, findings.repeated, findings.settlements),
+            import_checks=(findings.rates, findings.repeated),
         ),
     )
 }

@@ -9,10 +9,11 @@ from datetime import datetime
 import numpy as np
 import pyarrow.parquet as pq
 
-from catalog.findings import INFO, WRONG, CatalogFinding, SeriesRows, order
+from catalog.findings import INFO, WRONG, CatalogFinding, SeriesRows, off_marks, order
 from catalog.series import KINDS
 from catalog.storage.manifest import SeriesKey, content_hash
 from catalog.storage.store import Catalog
+from catalog.storage.writer import rows_of
 from config.durations import DAY_NS, bar_type
 
 
@@ -26,6 +27,7 @@ def verify(catalog: Catalog, step: Callable[[str], None] = lambda _: None) -> li
     found += _absent(catalog)
     found += _ends_early(catalog)
     found += _shorter_than_candles(catalog)
+    found += _off_marks(catalog)
     return sorted(found, key=lambda f: (f.severity != WRONG, f.check, f.series, f.instrument))
 
 
@@ -112,6 +114,26 @@ def _ends_early(catalog: Catalog) -> list[CatalogFinding]:
             series = SeriesRows(name=f"bars/{interval}")
             found.append(series.found(INFO, "ends_early", len(early), first, end, words))
     return found
+
+
+def _off_marks(catalog: Catalog) -> list[CatalogFinding]:
+    found: list[CatalogFinding] = []
+    for interval in catalog.intervals("mark"):
+        for name in catalog.coverage("mark", interval):
+            marks = SeriesKey("mark", interval, name)
+            for last in (SeriesKey("bars", own, name) for own in catalog.intervals()):
+                if last.path in catalog.manifest.files:
+                    found += _off_pair(catalog, marks, last)
+    return found
+
+
+def _off_pair(catalog: Catalog, *keys: SeriesKey) -> list[CatalogFinding]:
+    raw = catalog.folder / "raw"
+    try:
+        pair = [rows_of(key, pq.read_table(raw / key.path, partitioning=None)) for key in keys]
+    except (OSError, ValueError):
+        return []  # `_series` finds damaged files.
+    return off_marks(*pair)
 
 
 def _shorter_than_candles(catalog: Catalog) -> list[CatalogFinding]:

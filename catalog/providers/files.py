@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from catalog.findings import SHORTEST_FUNDING_NS
 from catalog.instruments import split_symbol
-from config.durations import DAY_NS, STORED
+from config.durations import DAY_NS, MINUTE_NS, STORED
 from config.errors import InputError, did_you_mean
 from config.reading import Tree, read_file
 
@@ -39,6 +40,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 """Names of each column in files, most telling first, without capitals, spaces, ``_`` and signs.
 The volume may also be named after its coin: ``Volume BTC``, ``Volume USDT``."""
 LABELS = {"time": "the date"}
+CLOSE_TIMES = ("closetime", "endtime", "closeat", "endat", "end", "datetimeend", "timeclose")
 _DAYS, _CLOCKS = ("date", "day"), ("time", "hour", "clock", "timestamp")
 
 # Ranges of UNIX stamps in each unit: 2001-09-09 to 2096-10-02. They don't overlap.
@@ -107,8 +109,15 @@ class Columns:
     ``mapping`` gives the user's own names. Raises InputError with the place and all names.
     """
 
-    def __init__(self, table: pa.Table, where: str, mapping: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        table: pa.Table,
+        where: str,
+        mapping: dict[str, str] | None = None,
+        stamp: str = "open",
+    ) -> None:
         self.table, self.where, self.mapping = table, where, mapping or {}
+        self.stamp = stamp
         self._by_name: dict[str, list[int]] = {}
         for index, name in enumerate(table.column_names):
             self._by_name.setdefault(_bare(name), []).append(index)
@@ -143,8 +152,30 @@ class Columns:
         """Return a column as floats; raise InputError with the row of a value that is none."""
         return floats(self.need(what, *more), what, self.where)
 
+    def amounts(self, what: str, *more: str) -> NDArray[np.float64]:
+        """Return a column of prices or volumes; raise InputError with the row of a negative one."""
+        found = self.numbers(what, *more)
+        if len(found) and found.min() < 0:
+            row = int(np.argmax(found < 0))
+            raise InputError(
+                f"{self.where}: row {row + 1}: column {what}: {found[row]:.15g} is negative; "
+                "prices and volumes are not"
+            )
+        return found
+
     def stamps(self) -> NDArray[np.int64]:
         """Return the rows' UNIX nanoseconds, from one column or from a date and a clock time."""
+        if self.stamp == "close":
+            column = self.find("time") if "time" in self.mapping else self._close_time()
+            if column is not None:
+                return stamps_ns(column, self.where)
+        elif _bare(self.mapping.get("time", "")) in CLOSE_TIMES or (
+            self.find("time") is None and self._close_time() is not None
+        ):
+            raise InputError(
+                f"{self.where}: no column for the date of a candle's open; {self._there()}: say "
+                "--stamp close to take the time of its close"
+            )
         if "time" not in self.mapping:
             for clock in _CLOCKS:
                 times = self._one(clock)
@@ -152,6 +183,9 @@ class Columns:
                 if times is not None and day is not None and _are_clocks(times):
                     return self._joined(day, times, clock)
         return stamps_ns(self.need("time"), self.where)
+
+    def _close_time(self) -> pa.ChunkedArray | None:
+        return next((c for name in CLOSE_TIMES if (c := self._one(name)) is not None), None)
 
     def _joined(self, day: pa.ChunkedArray, times: pa.ChunkedArray, clock: str) -> NDArray:
         days = stamps_ns(day, self.where)
@@ -346,6 +380,24 @@ def infer_interval(
     else:
         problem = "are too few to tell the interval; say --interval"
     raise InputError(f"{where}: its candles {problem}")
+
+
+def refuse_frequent(stamps: NDArray[np.int64], rows: NDArray[np.int64], where: str) -> None:
+    """Refuse funding more often than hourly: rates repeated for every candle, each paid in full.
+
+    ``rows`` are those of one instrument, counted from 0. Raises InputError with the row.
+    """
+    minutes = (stamps[rows] + MINUTE_NS // 2) // MINUTE_NS * MINUTE_NS
+    order = np.argsort(minutes, kind="stable")
+    gaps = np.diff(minutes[order])
+    close = np.flatnonzero((gaps > 0) & (gaps < SHORTEST_FUNDING_NS))
+    if len(close):
+        row, gap = int(rows[order[close[0] + 1]]), int(gaps[close[0]])
+        raise InputError(
+            f"{where}: row {row + 1}: a settlement {gap / MINUTE_NS:g} minutes after another: "
+            "funding is settled every 1 to 8 h; keep only the rows at settlements, not one for "
+            "every candle"
+        )
 
 
 def _first(mask: pa.ChunkedArray) -> int:

@@ -13,11 +13,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
 from catalog.instruments import instrument_id
 from catalog.providers.base import Import, ImportOptions
-from catalog.providers.files import Columns, find, infer_interval, venue_of
+from catalog.providers.files import Columns, find, infer_interval, refuse_frequent, venue_of
 from catalog.providers.symbols import DOLLARS, LINEAR, SPOT, inverse, parse_market
 from catalog.providers.tables import load_tables
 from catalog.series import KINDS, PRICES
@@ -117,7 +118,10 @@ def _read_file(path: Path, name: Name, options: ImportOptions, note: str) -> Imp
     stamps = columns.stamps()
     if interval:
         infer_interval(stamps, source.where, interval)
-    given = [stamps + (STORED[interval] if interval else 0), *map(columns.numbers, wanted)]
+    else:
+        refuse_frequent(stamps, np.arange(len(stamps)), source.where)
+    read = columns.amounts if interval else columns.numbers
+    given = [stamps + (STORED[interval] if interval else 0), *map(read, wanted)]
     if name.kind == "bars":
         given.append(pa.nulls(len(stamps), pa.float64()))
     part.tables[name.kind, interval, instrument] = pa.table(given, schema=KINDS[name.kind].given)

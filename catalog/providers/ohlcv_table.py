@@ -19,7 +19,15 @@ import pyarrow as pa
 from catalog.instruments import instrument_id
 from catalog.providers import freqtrade
 from catalog.providers.base import Import, ImportOptions
-from catalog.providers.files import Columns, find, floats, infer_interval, venue_of, volume_names
+from catalog.providers.files import (
+    Columns,
+    find,
+    floats,
+    infer_interval,
+    refuse_frequent,
+    venue_of,
+    volume_names,
+)
 from catalog.providers.symbols import (
     KIND_WORDS,
     LINEAR,
@@ -30,9 +38,10 @@ from catalog.providers.symbols import (
 )
 from catalog.providers.tables import SUFFIXES, SourceTable, load_tables
 from catalog.series import FUNDING, KINDS, PRICES
-from config.durations import STORED, interval_ns
+from config.durations import MINUTE_NS, STORED, interval_ns
 from config.errors import InputError
 
+SECOND_NS = 10**9
 MOST_WRONG = 0.1
 """Share of impossible candles at which an import is refused; fewer are warned of."""
 
@@ -54,9 +63,11 @@ def _read_table(path: Path, source: SourceTable, options: ImportOptions) -> Impo
         note=options.note,
         files=[path],
     )
-    columns = Columns(table, where, options.columns)
+    columns = Columns(table, where, options.columns, options.stamp)
     kind = _kind(path, source, columns, options)
     stamps = columns.stamps()
+    if options.stamp == "close" and kind != "funding":
+        stamps = _whole_seconds(stamps)
     hint = hinted(path.parent / source.name, PRODUCT_WORDS) or hinted(path, PRODUCT_WORDS)
     hint = hint if kind == "bars" else LINEAR
     rows_of = _rows_by_instrument(source, columns, options, part, hint)
@@ -65,10 +76,11 @@ def _read_table(path: Path, source: SourceTable, options: ImportOptions) -> Impo
     if kind == "funding":
         rates = columns.numbers("rate")
         for instrument, rows in rows_of.items():
+            refuse_frequent(stamps, rows, where)
             pair = [stamps[rows], rates[rows]]
             part.tables["funding", "", instrument] = pa.table(pair, schema=FUNDING)
         return part
-    candles = [columns.numbers(name) for name in PRICES]
+    candles = [columns.amounts(name) for name in PRICES]
     opens, high, low, closes = candles
     wrong = (high < np.maximum(opens, closes)) | (low > np.minimum(opens, closes))
     if wrong.mean() > MOST_WRONG:
@@ -87,6 +99,12 @@ def _read_table(path: Path, source: SourceTable, options: ImportOptions) -> Impo
         stamped = [stamps[rows] + shift, *values]
         part.tables[kind, interval, instrument] = pa.table(stamped, schema=KINDS[kind].given)
     return part
+
+
+def _whole_seconds(closes: np.ndarray) -> np.ndarray:
+    """Round the last moments of candles (…59.999, or …59 of whole minutes) up to their closes."""
+    rounded = -(-closes // SECOND_NS) * SECOND_NS
+    return rounded + SECOND_NS * (rounded % MINUTE_NS == MINUTE_NS - SECOND_NS)
 
 
 def _kind(path: Path, source: SourceTable, columns: Columns, options: ImportOptions) -> str:
@@ -120,7 +138,7 @@ def _volumes(
         part.warnings.append(f"{columns.where}: no volume in coins: it is turnover / close")
         return [np.round(floats(given, "turnover", columns.where) / close, 8), turnover]
     try:
-        return [columns.numbers("volume", *base), turnover]
+        return [columns.amounts("volume", *base), turnover]
     except InputError as error:
         if columns.find("volume", *base) is not None:
             raise

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from catalog.engine import write_bars
-from catalog.findings import SeriesRows
+from catalog.findings import CatalogFinding, SeriesRows, off_marks
 from catalog.inference import infer_from_series
 from catalog.instruments import InstrumentInfo
 from catalog.providers.base import Import
@@ -32,6 +32,18 @@ from catalog.storage.store import Catalog
 from catalog.storage.versions import INDEX, StagedVersion
 from config.durations import bar_type, interval_ns, minute_text
 from config.errors import InputError
+
+
+def rows_of(key: SeriesKey, table: pa.Table) -> SeriesRows:
+    """Return a stored table as checks see it."""
+    columns = {name: table.column(name).to_numpy() for name in table.column_names}
+    return SeriesRows(
+        name=key.group,
+        instrument=key.instrument,
+        interval=key.interval,
+        ts=columns.pop("ts"),
+        columns=columns,
+    )
 
 
 class CatalogWriter:
@@ -165,20 +177,25 @@ class CatalogWriter:
         self._sources[key.path].append((first, last, file))
 
     def _warn(self, key: SeriesKey, new: pa.Table, file: str) -> None:
-        columns = {name: new.column(name).to_numpy() for name in new.column_names}
-        series = SeriesRows(
-            name=key.group,
-            instrument=key.instrument,
-            interval=key.interval,
-            ts=columns.pop("ts"),
-            columns=columns,
-        )
-        for check in KINDS[key.kind].import_checks:
-            for f in check(series):
-                self.warnings.append(
-                    f"{file}: {f.instrument} {f.series}: {f.count:,} {f.words} "
-                    f"(first at {minute_text(f.first)})"
-                )
+        series = rows_of(key, new.sort_by("ts"))
+        self._warn_of(file, (f for check in KINDS[key.kind].import_checks for f in check(series)))
+
+    def _warn_of(self, file: str, found: Iterable[CatalogFinding]) -> None:
+        for f in found:
+            self.warnings.append(
+                f"{file}: {f.instrument} {f.series}: {f.count:,} {f.words} "
+                f"(first at {minute_text(f.first)})"
+            )
+
+    def _warn_of_marks(self, files: Iterable[str]) -> None:
+        keys = [key for path in files if (key := SeriesKey.of_path(path)).kind in ("bars", "mark")]
+        for marks in (key for key in keys if key.kind == "mark"):
+            sources = self._sources.get(marks.path)
+            for last in keys:
+                given = sources or self._sources.get(last.path)
+                if last.kind == "bars" and last.instrument == marks.instrument and given:
+                    pair = [rows_of(key, self._table(key.path)) for key in (marks, last)]
+                    self._warn_of(given[-1][2], off_marks(*pair))
 
     def _place(self, path: str) -> Path:
         staged = self._stage.folder / "raw" / path
@@ -193,6 +210,7 @@ class CatalogWriter:
         self.summary = self._provenance(inferred)
         if not files and not instruments:
             raise InputError("nothing to write: the source gave no rows at all")
+        self._warn_of_marks(files)
         if not self._files and instruments == self._old.instruments:
             return
         for path in files.keys() - self._files.keys():
@@ -262,7 +280,8 @@ class CatalogWriter:
                 try:
                     write_bars(self._stage.folder / "nautilus", table, info, interval)
                 except ValueError as error:
-                    raise InputError(f"{path}: {error}") from error
+                    given = self._sources.get(path)
+                    raise InputError(f"{given[-1][2] if given else path}: {error}") from error
             else:
                 assert self._stage.base is not None
                 folder = self._stage.base / "nautilus" / "data" / "bar" / bar_type(name, interval)

@@ -343,3 +343,41 @@ def test_a_zip_of_many_tables_gives_each(tmp_path):
         for day in ("01", "02"):
             archive.writestr(f"BTCUSDT-1h-2024-01-{day}.csv", TWO.replace("-01 ", f"-{day} "))
     assert [source.name[-6:] for source in load_tables(path)] == ["01.csv", "02.csv"]
+
+
+def test_funding_of_every_minute_is_refused_with_its_row(tmp_path):
+    rates = [f"{S + second},BTCUSDT,0.0001" for second in (0, 28800, 28860, 28920)]
+    with pytest.raises(InputError, match=r"f\.csv: row 3: a settlement 1 minutes after another"):
+        parts(tmp_path / "f.csv", "\n".join(["time,symbol,fundingRate", *rates]))
+    # Dates that come twice and jitter of seconds are none.
+    rates = [f"{S + second},BTCUSDT,0.0001" for second in (0, 0, 3645, 7200)]
+    parts(tmp_path / "f.csv", "\n".join(["time,symbol,fundingRate", *rates]))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [("3,1,2", "3,-1,2", "low: -1"), (",20", ",-20", "volume: -20")],
+)
+def test_a_negative_price_or_volume_is_refused_with_its_row(tmp_path, old, new, words):
+    rows = (ROWS[0], ROWS[1].replace(old, new))
+    text = table(f"date,{NAMES}", "2024-01-01 00:00", "2024-01-01 01:00", rows=rows)
+    with pytest.raises(InputError, match=rf"BTCUSDT\.csv: row 2: column {words} is negative"):
+        parts(tmp_path / "BTCUSDT.csv", text)
+
+
+def test_a_number_too_large_for_the_engine_names_the_file_and_the_candle(tmp_path):
+    (part,) = parts(tmp_path / "BTCUSDT.csv", TWO.replace(",20\n", ",20000000000000000000\n"))
+    words = r"BTCUSDT\.csv: the candle that closes at 2024-01-01 02:00: volume 2e\+19: .*too large"
+    with pytest.raises(InputError, match=words), CatalogWriter(tmp_path / "c") as writer:
+        writer.add(part)
+
+
+def test_a_close_time_is_no_open_and_ends_of_candles_are_their_closes(tmp_path):
+    ends = table(f"close_time,{NAMES}", f"{S + 3599}999", f"{S + 7199}999")
+    with pytest.raises(InputError, match=r"close_time.*--stamp close"):
+        parts(tmp_path / "BTCUSDT.csv", ends)
+    (part,) = parts(tmp_path / "BTCUSDT.csv", ends, stamp="close")
+    closes = part.tables["bars", "1h", BTC].column("ts").to_pylist()
+    assert closes == [START + HOUR, START + 2 * HOUR]
+    with pytest.raises(InputError, match=r"close_time.*--stamp close"):
+        parts(tmp_path / "BTCUSDT.csv", ends, columns={"time": "close_time"})

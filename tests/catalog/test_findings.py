@@ -7,6 +7,7 @@ import pytest
 
 from catalog import findings
 from catalog.findings import INFO, WRONG, SeriesRows
+from catalog.series import MARKS, PRICES
 from catalog.storage.store import Catalog
 from catalog.storage.writer import CatalogWriter
 from catalog.verify import verify
@@ -118,6 +119,71 @@ def test_settlements_are_jittered_missing_changed_or_impossible(at_hours, jitter
 def test_rates_in_percent_or_beyond_belief_are_found(rate, found):
     got = findings.rates(hourly(hours(0, 8), {"rate": np.array([rate, -rate])}))
     assert [f.check for f in got] == found
+
+
+@pytest.mark.parametrize(
+    ("step", "block", "count", "found"),
+    [
+        (1, 8, 48, [WRONG]),
+        (1, 4, 24, [WRONG]),
+        (2, 8, 48, [WRONG]),
+        (4, 8, 24, [WRONG]),
+        (1, 1000, 48, [INFO]),  # One rate for two days.
+        (1, 1, 48, []),
+        (8, 8, 48, []),
+    ],
+)
+@pytest.mark.parametrize("shift", [0, 1])
+def test_rates_filled_forward_are_found(step, block, count, found, shift):
+    number = np.arange(count) * step
+    rate = np.round(1e-4 + number // block * 1e-6, 9)
+    got = findings.repeated(hourly(hours(*(number + shift)), {"rate": rate}))
+    assert [f.severity for f in got] == found
+
+
+def test_settlements_less_than_an_hour_apart_are_wrong():
+    ts = hours(0, 8, 16)
+    ts[1] = ts[0] + HOUR // 2
+    got = findings.settlements(hourly(ts, {"ts_source": ts, "rate": np.full(3, 1e-4)}))
+    assert (WRONG, "frequent", 1) in [(f.severity, f.check, f.count) for f in got]
+
+
+@pytest.mark.parametrize(
+    ("prices", "found"),
+    [
+        ([10, 12, 11, 10], []),
+        ([10, 10, 30, 30], [("jump", 1)]),
+        ([30, 30, 10, 10], [("jump", 1)]),
+        ([10, 10, 29, 10], []),
+    ],
+)
+def test_a_threefold_jump_from_one_candle_to_the_next_is_noted(prices, found):
+    flat = dict.fromkeys(("open", "high", "low", "close"), np.array(prices, dtype=float))
+    got = findings.jumps(hourly(hours(1, 2, 3, 4), flat))
+    assert [(f.check, f.count) for f in got] == found
+    assert {f.severity for f in got} <= {INFO}
+
+
+@pytest.mark.parametrize(("name", "price"), [("high", 30.0), ("low", 3.0)])
+def test_a_high_or_low_threefold_beyond_its_neighbours_is_noted(name, price):
+    flat = {n: np.full(4, 10.0) for n in ("open", "high", "low", "close")}
+    flat[name][2] = price
+    (got,) = findings.jumps(hourly(hours(1, 2, 3, 4), flat))
+    assert (got.severity, got.check, got.first) == (INFO, "spike", hours(3)[0])
+
+
+def test_marks_a_fifth_off_the_last_prices_are_wrong_and_an_import_warns(tmp_path):
+    own = candles(50)
+    hundredth = [own.column("ts"), *(np.round(own.column(n).to_numpy() / 100, 4) for n in PRICES)]
+    with CatalogWriter(tmp_path) as writer:
+        writer.add_rows("bars", "1h", BTC, own)
+        writer.add_rows("mark", "1h", BTC, pa.table(hundredth, schema=MARKS), file="mark.csv")
+        writer.provenance("hand", "bybit")
+    (warning,) = writer.warnings
+    assert warning.startswith("mark.csv: ")
+    assert "50 mark prices over 20% off the last price" in warning
+    found = [f for f in verify(Catalog(tmp_path)) if f.check == "off_mark"]
+    assert [(f.severity, f.series, f.count) for f in found] == [(WRONG, "mark/1h", 50)]
 
 
 def test_a_sound_catalog_has_nothing_wrong(tmp_path):

@@ -12,6 +12,7 @@ from catalog.resampling import longer_candles, resample
 from catalog.series import BARS
 from catalog.storage.store import Catalog
 from catalog.storage.writer import CatalogWriter
+from config.durations import MINUTE_NS
 from config.errors import InputError
 from tests.catalog.market import BTC, ETH, FOREVER, HOUR, START, candles, marks, write
 from tests.catalog.test_catalog_commands import run
@@ -68,6 +69,19 @@ def test_a_catalog_gains_days_of_candles_and_marks_and_keeps_its_own(tmp_path):
     assert catalog.provenance[-1].source_venue == "bybit"
     again = json.loads(run("resample", "1d", "--catalog", tmp_path, "--json").stdout)
     assert (again["changed"], again["rows"]) == (True, {"bars/1d": 2})
+
+
+def test_what_is_left_out_is_counted_and_nothing_at_all_is_refused_with_the_reason(tmp_path):
+    write(tmp_path / "part", BTCUSDT=candles(60).take([*range(5), *range(6, 60)]))
+    assert resample(tmp_path / "part", "4h", ()).warnings == [
+        "1 4h candles left out, since a part of each is missing"
+    ]
+    write(tmp_path / "off", BTCUSDT=candles(48, start=START + 17 * MINUTE_NS))
+    with pytest.raises(InputError, match=r"no 4h candle can be made: 48 shorter .* off the grid"):
+        resample(tmp_path / "off", "4h", ())
+    write(tmp_path / "short", BTCUSDT=candles(3))
+    with pytest.raises(InputError, match="no 4h candle can be made: 1 4h candles left out"):
+        resample(tmp_path / "short", "4h", ())
 
 
 def test_days_that_no_longer_candle_covers_come_from_shorter_ones(tmp_path):
