@@ -62,7 +62,7 @@ SHORT = ("window.start=2023-02-01", "window.end=2023-03-01")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Return a copy of the project with the README's files added and a short demo catalog."""
     root = tmp_path_factory.mktemp("readme") / "perpdesk"
-    skip = shutil.ignore_patterns("__pycache__", "data", "results", "state", ".*")
+    skip = shutil.ignore_patterns("__pycache__", "data", "state", ".*")
     for room in ("config", "catalog", "strategies", "actors", "backtests", "live_nodes"):
         shutil.copytree(PROJECT / room, root / room, ignore=skip)
     for file in ("perpdesk.py", ".env.example"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
@@ -73,7 +74,9 @@ def outcome_line(decision: Decision, missed: list[Miss]) -> str:
     words = f"{decision.strategy}: {decision.kind} carried out, {orders - len(missed)} of {orders}"
     words += f" position{'' if orders == 1 else 's'} where wanted"
     more = f" and {len(missed) - _SHOWN} more" if len(missed) > _SHOWN else ""
-    return words + "".join(f"; {miss}" for miss in missed[:_SHOWN]) + more
+    held_back = Counter(target.held_back_by or "" for target in decision.targets)
+    kept = "".join(f"; {guard} holds back {n}" for guard, n in sorted(held_back.items()) if guard)
+    return words + "".join(f"; {miss}" for miss in missed[:_SHOWN]) + more + kept
 
 
 @dataclass(frozen=True)

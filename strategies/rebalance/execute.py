@@ -390,7 +390,11 @@ class PlanExecution:
                 self.delay = f"{name}: {refusal}"
                 self._hold_back()
                 return
-        if isinstance(event, OrderAccepted | OrderFilled | OrderRejected | OrderDenied):
+        # A fill that comes late belongs to an order that a halt stopped: its leg still waits.
+        leg = self._legs.get(event.instrument_id)
+        if (leg is None or not leg.ended) and isinstance(
+            event, OrderAccepted | OrderFilled | OrderRejected | OrderDenied
+        ):
             self._waits.discard(name)
 
     def on_halt(self, instruments: Container[str]) -> None:

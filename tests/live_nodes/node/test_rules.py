@@ -341,6 +341,13 @@ def test_the_line_names_what_is_missing_and_why() -> None:
     )
 
 
+def test_the_result_of_a_decision_says_what_guards_hold_back() -> None:
+    wanted = decision(*[Target(instrument=name, held_back_by="mismatch") for name in (A, B)])
+    assert outcome_line(wanted, []) == (
+        "rev: rebalance carried out, 0 of 0 positions where wanted; mismatch holds back 2"
+    )
+
+
 def test_a_run_that_did_not_do_what_it_was_to_fails_the_command() -> None:
     raise_left(RunReport(outcome="ran once"))
     with pytest.raises(DeskError, match="not where the decision wanted it: A holds 0, wanted 1"):
