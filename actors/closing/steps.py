@@ -6,7 +6,7 @@ the rest at market, until our books and the venue show nothing. It does not wait
 position shows whether a close worked. A close is reduce-only and never larger than what is held and
 not already leaving, so it can't turn a position round.
 
-Under HALT_ENTRIES and REDUCE_ONLY it cancels open entries: they would fill during the halt.
+Under HALT_ENTRIES and REDUCE_ONLY it cancels the desk's open entries: they would fill meanwhile.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from actors.closing.facts import (
+    EXTERNAL,
     SECOND,
     ZERO,
     Act,
@@ -131,7 +132,9 @@ def _must_go(
         if order.ours and order.is_leaving(held):
             return order.answered and now >= order.since + RESTS_NS
         return order.answered or not order.is_leaving(held)
-    return order.is_entry(held) and policy.is_due(state.halts, order.key, now)
+    # A halt leaves others' orders alone; only a flatten may cover them.
+    halted = order.owner != EXTERNAL and policy.is_due(state.halts, order.key, now)
+    return halted and order.is_entry(held)
 
 
 def _close(

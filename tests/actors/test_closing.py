@@ -138,6 +138,8 @@ STRATEGY_ONE = Verdict(action=Action.FLATTEN, scope="strategy:one", guard="g")
         ),
         ({"verdicts": (msgspec.structs.replace(HALT, transient=True),), "orders": MANY}, []),
         ({"verdicts": (SHRINK,), "orders": MANY}, []),
+        # An order placed by hand is left alone under a halt.
+        ({"verdicts": (HALT,), "orders": (order("x", "5", owner=""),), "external": "all"}, []),
         # External positions are closed by the document's policy, and not for one strategy.
         ({"positions": PER_OWNER, "external": "leave"}, []),
         ({"positions": PER_OWNER, "external": "universe"}, [CloseAct(PositionKey("", B), D(-1))]),
