@@ -211,15 +211,20 @@ def read(folder: Path) -> Iterator[JournalReader]:
     InputError
         If there is no journal in the folder.
     DeskError
-        If a newer version wrote it.
+        If a newer version wrote it, or it can't be read.
     """
     path = folder / NAME
     if not path.exists():
         raise InputError(f"{path}: no journal yet: this node has never been started")
-    # SQLite's read-only mode would fail on the WAL of a dead writer.
-    reading = JournalReader(connect(path))
     try:
-        reading.show_as_this_version(path)
-        yield reading
-    finally:
-        reading.close()
+        # SQLite's read-only mode would fail on the WAL of a dead writer.
+        reading = JournalReader(connect(path))
+        try:
+            reading.show_as_this_version(path)
+            yield reading
+        finally:
+            reading.close()
+    except sqlite3.OperationalError as error:
+        raise DeskError(
+            f"{path}: can't be read: {error}; SQLite needs the right to write in its folder"
+        ) from error

@@ -520,3 +520,12 @@ def test_a_journal_that_can_not_be_read_goes_on_empty_in_memory(tmp_path):
     journal.phase("stopping")
     assert journal.unsettled() == []
     journal.close()
+
+
+def test_a_journal_that_can_not_be_opened_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / NAME).mkdir()
+    with (
+        pytest.raises(DeskError, match=r"journal\.db: can't be read: unable to open"),
+        read(tmp_path),
+    ):
+        pass
