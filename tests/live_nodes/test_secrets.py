@@ -103,5 +103,5 @@ def test_keys_are_taken_from_an_env_file_and_found_nowhere_else(
     os.chmod(file, 0o600)
     ended = marked(ground).run(folder=tmp_path)
     assert ended.code == 3
-    assert "API key is invalid" in ended.said
+    assert "the venue does not know this key" in ended.said
     assert found(ground.folder, WRONG) == []
