@@ -6,10 +6,13 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from config.shipped import FOLDERS
 
 SetOption = Annotated[
     list[str] | None,
@@ -17,8 +20,25 @@ SetOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
-LISTS: dict[str, Callable[[], list[tuple[str, str]]]] = {}
-"""What `perpdesk list` can list of upper packages: names, each with a line about it."""
+
+def _components(room: str) -> list[tuple[str, str]]:
+    from config.describe import component_rows
+
+    return component_rows(room)
+
+
+def _documents(group: str) -> list[tuple[str, str]]:
+    from config.describe import document_rows
+
+    return document_rows(group)
+
+
+LISTS: dict[str, Callable[[], list[tuple[str, str]]]] = {
+    "strategies": partial(_components, "strategies"),
+    "guards": partial(_components, "actors"),
+    **{group: partial(_documents, group) for group in FOLDERS},
+}
+"""What `perpdesk list` lists: names, each with a line about it. Upper packages add theirs."""
 
 
 def register(app: typer.Typer) -> None:
@@ -170,15 +190,13 @@ def list_command(
 
     Example: perpdesk list guards
     """
-    from config import describe
     from config.errors import InputError, did_you_mean
 
-    lists = describe.LISTS | LISTS
-    if what not in lists:
-        near = did_you_mean(what, lists)
+    if what not in LISTS:
+        near = did_you_mean(what, LISTS)
         hint = f" (did you mean {near}?)" if near else ""
-        raise InputError(f"nothing is listed as {what!r}; there are {', '.join(lists)}{hint}")
-    rows = lists[what]()
+        raise InputError(f"nothing is listed as {what!r}; there are {', '.join(LISTS)}{hint}")
+    rows = LISTS[what]()
     if as_json:
         _print_json(dict(rows))
         return

@@ -88,7 +88,7 @@ def classes_of(module: Any) -> list[type[Any]]:
     ]
 
 
-def shipped() -> Iterator[str]:
+def shipped_addresses() -> Iterator[str]:
     """Yield the sorted addresses of the project's components, without the classes in `base`."""
     for room in SHIPPED:
         if importlib.util.find_spec(room.partition(".")[0]) is None:
@@ -103,7 +103,7 @@ def shipped() -> Iterator[str]:
 
 
 def _refuse_old_address(use: str, class_name: str, suggestion: str = "") -> None:
-    for address in shipped() if use.startswith(ROOMS) else ():
+    for address in shipped_addresses() if use.startswith(ROOMS) else ():
         module_name, _, name = address.partition(":")
         if name == class_name and address != suggestion:
             raise AddressError(f"{use} has moved: write {address}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,10 @@ import msgspec
 import yaml
 
 from config import shipped
-from config.components import resolve
-from config.components import shipped as components
-from config.meant import FORMS
+from config.components import resolve, shipped_addresses
 from config.params import WORDS, choices, metas, parameter_fields
 from config.reading import as_written, options
+from config.suggestions import FORMS
 
 Rows = list[tuple[str, str]]
 """Names, each with a line about it."""
@@ -26,21 +25,13 @@ Rows = list[tuple[str, str]]
 
 def component_rows(room: str) -> Rows:
     """Return the shipped components of ``strategies`` or ``actors``."""
-    found = (use for use in components() if use.startswith(f"{room}."))
+    found = (use for use in shipped_addresses() if use.startswith(f"{room}."))
     return [(use, _first_line(importlib.import_module(use.partition(":")[0]))) for use in found]
 
 
 def document_rows(group: str) -> Rows:
     """Return the shipped documents of a group, each with its description or first comment."""
     return [(name, _about(shipped.file_of(name))) for name in shipped.names(group)]
-
-
-LISTS: dict[str, Callable[[], Rows]] = {
-    "strategies": lambda: component_rows("strategies"),
-    "guards": lambda: component_rows("actors"),
-}
-"""What `perpdesk list` can list, beside what upper packages add to `config.commands.LISTS`."""
-LISTS |= {group: lambda group=group: document_rows(group) for group in shipped.FOLDERS}  # type: ignore[misc]
 
 
 def _about(file: Path) -> str:

@@ -10,16 +10,6 @@ from pydantic import BaseModel, ValidationError
 
 from config.documents import KINDS, StrategyComponent
 from config.errors import Problem, did_you_mean
-from config.meant import (
-    FORMS,
-    GLOB,
-    INSTRUMENT,
-    KEYS_ELSEWHERE,
-    instrument_meant,
-    is_secret,
-    number_meant,
-    rewritten,
-)
 from config.reading import (
     Origin,
     Path,
@@ -29,6 +19,16 @@ from config.reading import (
     known_keys,
     plain,
     problem,
+)
+from config.suggestions import (
+    FORMS,
+    GLOB,
+    INSTRUMENT,
+    KEYS_ELSEWHERE,
+    is_secret,
+    suggest_instrument,
+    suggest_number,
+    suggest_spelling,
 )
 
 SECRET_PATHS = (("account", "keys"),)
@@ -166,7 +166,7 @@ def _message(detail: Any, path: Path) -> tuple[str, str]:
     if kind == "literal_error":
         options = context["expected"].replace("'", "").replace(" or ", ", ")
         words = options.split(", ")
-        near = rewritten(given, words.__contains__) or did_you_mean(given, words)
+        near = suggest_spelling(given, words.__contains__) or did_you_mean(given, words)
         return f"must be one of {options}{was}", near
     if kind == "union_tag_invalid":
         options = context["expected_tags"].replace("'", "")
@@ -182,7 +182,7 @@ def _message(detail: Any, path: Path) -> tuple[str, str]:
         return form_words(context["pattern"], given)
     if kind == "value_error":
         return f"{context['error']}{was if not isinstance(given, dict) else ''}", ""
-    remedy = number_meant(given, path[-1]) if str(context.get("le")) == "1" else ""
+    remedy = suggest_number(given, path[-1]) if str(context.get("le")) == "1" else ""
     return detail["msg"].replace("Input should", "must") + was + (remedy and f"; {remedy}"), ""
 
 
@@ -192,7 +192,9 @@ def _remedy(kind: str, given: object, path: Path) -> str:
             return ": indent its keys further than its own"
         return ": a space must follow each colon" if re.match(r"^\w+:\S", str(given)) else ""
     found = (
-        number_meant(given, path[-1], fraction=False) if _EXPECTED[kind].endswith("number") else ""
+        suggest_number(given, path[-1], fraction=False)
+        if _EXPECTED[kind].endswith("number")
+        else ""
     )
     return found and f"; {found}"
 
@@ -200,9 +202,9 @@ def _remedy(kind: str, given: object, path: Path) -> str:
 def form_words(pattern: str, given: object) -> tuple[str, str]:
     """Return what a text that must match a pattern should look like, and what was meant."""
     if pattern in (GLOB, INSTRUMENT):
-        meant = instrument_meant(str(given))
+        meant = suggest_instrument(str(given))
     else:
-        meant = rewritten(given, re.compile(pattern).match)
+        meant = suggest_spelling(given, re.compile(pattern).match)
     return f"must be {FORMS.get(pattern, f'text matching {pattern}')}, was {shown(given)}", meant
 
 

@@ -27,7 +27,7 @@ from config.reading import (
     value_of,
 )
 from config.resolved import Resolved
-from config.shipped import PREFIX, file_of, name_meant
+from config.shipped import PREFIX, file_of, suggest_shipped
 
 
 def load(path: str | FilePath, overrides: Iterable[str] = ()) -> Resolved:
@@ -175,7 +175,7 @@ def _assemble(
             continue
         if not target.is_file() and name.startswith(PREFIX):
             text = f"there is no {name}; `perpdesk list setups` and `list presets` show all"
-            problems.append(parent.place.problem("extends", text, name_meant(name)))
+            problems.append(parent.place.problem("extends", text, suggest_shipped(name)))
             broken.append(target)
             continue
         if not target.is_file():

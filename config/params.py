@@ -18,8 +18,8 @@ from msgspec.structs import FieldInfo
 
 from config.envelope import form_words, shown
 from config.errors import DocumentErrors, Problem, did_you_mean
-from config.meant import KEYS_ELSEWHERE, is_secret, number_meant, rewritten
 from config.reading import Path, as_written, dotted, options
+from config.suggestions import KEYS_ELSEWHERE, is_secret, suggest_number, suggest_spelling
 
 _ENGINE = "nautilus_trader."
 WORDS = {
@@ -242,7 +242,7 @@ def _in_words(text: str, annotation: Any, value: Any, field: str) -> tuple[str, 
     listing = choices(annotation)
     was = shown(value)
     listed = ", ".join(str(choice) for choice in listing)
-    near = rewritten(value, listing.__contains__) or did_you_mean(value, map(str, listing))
+    near = suggest_spelling(value, listing.__contains__) or did_you_mean(value, map(str, listing))
     if listing and any(part is float for part in options(annotation)):
         # A number that is out of range gets the words of its range.
         if text.startswith("Invalid enum value"):
@@ -257,7 +257,7 @@ def _in_words(text: str, annotation: Any, value: Any, field: str) -> tuple[str, 
         return form_words(pattern, value)
     most = next((meta.le for meta in metas(annotation) if meta.le is not None), None)
     numeric = any(part in (int, float) for part in options(annotation))
-    remedy = number_meant(value, field, fraction=most == 1) if numeric else ""
+    remedy = suggest_number(value, field, fraction=most == 1) if numeric else ""
     text = text.split(", got ")[0]
     text = re.sub(r"`([^`]*)`", lambda match: _types_in_words(match[1]), text)
     return f"{text[:1].lower()}{text[1:]}, was {was}" + (remedy and f"; {remedy}"), ""

@@ -24,7 +24,7 @@ from pydantic import BaseModel
 
 from config.durations import show
 from config.errors import Problem
-from config.meant import yaml_remedy
+from config.suggestions import yaml_remedy
 
 Scalar = str | int | float | bool | None
 Path = tuple[str | int, ...]

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from config.components import resolve, shipped
+from config.components import resolve, shipped_addresses
 from config.documents import KINDS, Part
 from config.errors import InputError, did_you_mean
 from config.params import parameter_fields
@@ -118,7 +118,7 @@ def _describe(part: type[Part], schema: dict[str, Any]) -> None:
 
 
 def _add_parameters(definitions: dict[str, Any]) -> None:
-    addresses = list(shipped())
+    addresses = list(shipped_addresses())
     for use in addresses:
         config = resolve(use).Config
         fields = parameter_fields(config)

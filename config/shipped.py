@@ -33,6 +33,6 @@ def file_of(name: str | Path) -> Path:
     return ROOT / FOLDERS.get(group, group) / f"{stem}.yaml"
 
 
-def name_meant(name: str) -> str:
+def suggest_shipped(name: str) -> str:
     """Return the shipped name that is nearest to one that does not exist, empty for none."""
     return did_you_mean(name, (one for group in FOLDERS for one in names(group)))

@@ -12,10 +12,10 @@ from typing import Any
 from config.components import AddressError, resolve
 from config.documents import Component, Node, Setup, StrategyComponent, Universe
 from config.errors import Problem, did_you_mean
-from config.meant import INSTRUMENT, instrument_meant
 from config.params import sound_instance
 from config.reading import Path, key_problem
 from config.resolved import Resolved
+from config.suggestions import INSTRUMENT, suggest_instrument
 
 SPOT = "*-SPOT.BYBIT"
 
@@ -90,7 +90,7 @@ def unknown_instruments(resolved: Resolved, ids: Sequence[str] | None) -> list[P
             path,
             f"no instrument{'' if ids is None else ' of the catalog'} "
             f"{'is' if is_literal(pattern) else 'matches'} {pattern}",
-            _meant(pattern, ids),
+            _suggest(pattern, ids),
         )
         for path, pattern in places
         if not _exists(pattern, ids)
@@ -114,10 +114,10 @@ def _exists(pattern: str, ids: Sequence[str] | None) -> bool:
     return any(intersect([pattern, product]) for product in ("*-LINEAR.BYBIT", SPOT))
 
 
-def _meant(pattern: str, ids: Sequence[str] | None) -> str:
+def _suggest(pattern: str, ids: Sequence[str] | None) -> str:
     near = did_you_mean(pattern, ids or ()) if is_literal(pattern) else ""
-    by_form = instrument_meant(pattern)
-    return instrument_meant(pattern, ids) or near or (by_form if by_form != pattern else "")
+    by_form = suggest_instrument(pattern)
+    return suggest_instrument(pattern, ids) or near or (by_form if by_form != pattern else "")
 
 
 NO_SPOT = (
@@ -225,12 +225,12 @@ def _not_traded(name: str, setup: Setup, ids: Sequence[str] | None) -> tuple[str
     if is_literal(name):
         if select([name], universe) and (ids is None or name in ids):
             return None
-        return f"{name} is not in the universe", _meant(name, traded)
+        return f"{name} is not in the universe", _suggest(name, traded)
     if any(fnmatchcase(one, name) for one in traded):
         return None
     if ids is None and any(intersect([name, pattern]) for pattern in universe.instruments):
         return None
-    return f"no instrument of the universe matches {name}", instrument_meant(name, traded)
+    return f"no instrument of the universe matches {name}", suggest_instrument(name, traded)
 
 
 _LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-")

@@ -11,7 +11,7 @@ from config.errors import DocumentErrors, Problem, in_order
 from config.idle_guards import idle_guards
 from config.load import examine
 from config.resolved import Resolved
-from config.shipped import PREFIX, file_of, name_meant
+from config.shipped import PREFIX, file_of, suggest_shipped
 from config.universe import guard_problems, ownership_problems, spot_problems, unknown_instruments
 
 Check = Callable[[Resolved], Iterable[Problem]]
@@ -77,7 +77,7 @@ def validate_with_files(
             unchecked.append(f"instruments and times: there is no catalog in {folder}")
     for key, named in _named_documents(document):
         if not file_of(named).is_file():
-            near = name_meant(named) if named.startswith(PREFIX) else ""
+            near = suggest_shipped(named) if named.startswith(PREFIX) else ""
             problems.append(resolved.problem(key, f"there is no file {named}", near))
             continue
         wrong, unknown, _ = validate_with_files(named)

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from config.durations import Moment, nanoseconds
-from config.meant import GLOB, INSTRUMENT
+from config.suggestions import GLOB, INSTRUMENT
 
 
 class Part(BaseModel):

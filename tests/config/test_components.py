@@ -12,7 +12,7 @@ from msgspec import Meta
 from nautilus_trader.config import StrategyConfig
 from nautilus_trader.model.identifiers import InstrumentId
 
-from config.components import AddressError, resolve, shipped
+from config.components import AddressError, resolve, shipped_addresses
 from config.errors import DocumentErrors
 from config.load import examine
 from config.params import build_params, check_params, complete_params, parameter_fields
@@ -185,7 +185,7 @@ def test_a_wrong_address_is_refused_in_words(use, words):
 
 
 def test_every_component_is_found_from_an_old_address_and_a_misspelt_one():
-    addresses = list(shipped())
+    addresses = list(shipped_addresses())
     assert "strategies.xs_reversal:XSReversal" in addresses
     assert not any("Rebalancer" in address or "DeskStrategy" in address for address in addresses)
     for address in addresses:

@@ -1,4 +1,4 @@
-"""What holds for every guard that is shipped; the set of them is found by scanning the package."""
+"""What holds for every guard that is shipped_addresses; the set of them is found by scanning the package."""
 
 import ast
 import re
@@ -27,7 +27,7 @@ from actors.guards.core.snapshot import (
     Snapshot,
     VenueResponse,
 )
-from config.components import resolve, shipped
+from config.components import resolve, shipped_addresses
 from config.durations import HOUR_NS
 from config.params import check_params
 from live_nodes.node.operator_desk import OperatorHalt
@@ -36,7 +36,7 @@ from tests.actors.guards.playing import Player, held, nets, snapshot
 
 ROOT = Path(__file__).parents[3]
 GUARDS: dict[str, type[Guard[Any, Any]]] = {
-    use: resolve(use) for use in shipped() if use.startswith("actors.")
+    use: resolve(use) for use in shipped_addresses() if use.startswith("actors.")
 }
 ALL = [*GUARDS.values(), OperatorHalt]
 SCENE = Scene(key="mine", instruments=(BTC, ETH))

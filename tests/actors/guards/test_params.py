@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from actors.guards.core.params import span_ns
-from config.components import resolve, shipped
+from config.components import resolve, shipped_addresses
 from tests.actors.guards.moments import BTC, HOUR, MINUTE, MS, SECOND
 
-GUARDS = {use.partition(":")[2]: use for use in shipped() if use.startswith("actors.")}
+GUARDS = {use.partition(":")[2]: use for use in shipped_addresses() if use.startswith("actors.")}
 PERP, SPOT = BTC, "BTCUSDT-SPOT.BYBIT"
 
 

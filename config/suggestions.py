@@ -1,4 +1,4 @@
-"""What a wrong value or a wrong line of YAML was meant to be, and how to write it."""
+"""Suggestions for wrong values and wrong lines of YAML: what was meant, and how to write it."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def is_secret(key: object) -> bool:
     return _SECRET.match(str(key).lower()) is not None
 
 
-def duration_meant(text: str) -> str:
+def suggest_duration(text: str) -> str:
     """Return the duration that a text means, empty for none.
 
     Examples
     --------
-    >>> duration_meant("1day"), duration_meant("5 min"), duration_meant("2w"), duration_meant("x")
+    >>> suggest_duration("1day"), suggest_duration("5 min"), suggest_duration("2w"), suggest_duration("x")
     ('1d', '5m', '14d', '')
     """
     word = text.strip().lower()
@@ -62,18 +62,18 @@ def duration_meant(text: str) -> str:
     return f"{int(match[1])}{_UNITS[match[2]]}" if match[2] in _UNITS else ""
 
 
-def clock_meant(text: str) -> str:
+def suggest_clock(text: str) -> str:
     """Return ``HH:MM`` for a clock time such as ``0:05``, ``9.30`` or ``24:00``, empty for none."""
     match = _CLOCK.match(text.strip().lower())
     return f"{int(match[1]) % 24:02}:{match[2]}{match[3] or ''}" if match else ""
 
 
-def instrument_meant(text: str, ids: Iterable[str] | None = None) -> str:
+def suggest_instrument(text: str, ids: Iterable[str] | None = None) -> str:
     """Return the id or pattern that a text means; with `ids`, only one that matches some of them.
 
     Examples
     --------
-    >>> instrument_meant("BTC/USDT:USDT"), instrument_meant("btc"), instrument_meant("*USDT")
+    >>> suggest_instrument("BTC/USDT:USDT"), suggest_instrument("btc"), suggest_instrument("*USDT")
     ('BTCUSDT-LINEAR.BYBIT', 'BTCUSDT-LINEAR.BYBIT', '*USDT-LINEAR.BYBIT')
     """
     upper = text.strip().upper()
@@ -98,18 +98,18 @@ def instrument_meant(text: str, ids: Iterable[str] | None = None) -> str:
     return next((form for form in forms if known(form)), "")
 
 
-def rewritten(value: object, fits: Callable[[str], object]) -> str:
+def suggest_spelling(value: object, fits: Callable[[str], object]) -> str:
     """Return the value written in the way that fits, empty for none."""
     text = str(value)
-    meant = duration_meant(text)
-    ways = [meant, clock_meant(text), text.strip().lower(), text.strip().upper()]
+    meant = suggest_duration(text)
+    ways = [meant, suggest_clock(text), text.strip().lower(), text.strip().upper()]
     if meant:
         ns = duration_ns(meant)
         ways[1:1] = [name for name, length in INTERVALS.items() if length == ns]
     return next((way for way in ways if way and way != text and fits(way)), "")
 
 
-def number_meant(value: object, field: object, *, fraction: bool = True) -> str:
+def suggest_number(value: object, field: object, *, fraction: bool = True) -> str:
     """Return how to write a number that was given as ``20%``, ``2x`` or ``0,2``, empty for none.
 
     `field` is the name of its key: one in basis points reads 2 % as 200. A number above 1 in a
