@@ -59,8 +59,8 @@ def validate_command(
 ) -> None:
     """Report everything that is wrong with documents, each with its file, line and column.
 
-    It also checks the files that they name, and names what it could not check, and
-    guards that can't bind on the schedule of the strategies.
+    It also checks the files that they name, and names what it could not check, a node
+    without guards, and guards that can't bind on the schedule of the strategies.
 
     Example: perpdesk validate backtests/runs/xs_reversal_demo.yaml
     """

@@ -50,8 +50,8 @@ def suggest_duration(text: str) -> str:
 
     Examples
     --------
-    >>> suggest_duration("1day"), suggest_duration("5 min"), suggest_duration("2w"), suggest_duration("x")
-    ('1d', '5m', '14d', '')
+    >>> [suggest_duration(text) for text in ("1day", "5 min", "2w", "x")]
+    ['1d', '5m', '14d', '']
     """
     word = text.strip().lower()
     match = _SPAN.match(word)

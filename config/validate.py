@@ -8,7 +8,7 @@ from typing import Any
 
 from config.documents import KINDS, Backtest, ExchangeDocument, Node, Setup
 from config.errors import DocumentErrors, Problem, in_order
-from config.idle_guards import idle_guards
+from config.guard_warnings import guard_warnings
 from config.load import examine
 from config.resolved import Resolved
 from config.shipped import PREFIX, file_of, suggest_shipped
@@ -51,14 +51,13 @@ def validate(path: str | Path, overrides: Iterable[str] = ()) -> list[Problem]:
 def validate_with_files(
     path: str | Path, overrides: Iterable[str] = ()
 ) -> tuple[list[Problem], list[str], list[str]]:
-    """Return all problems of a document and of those it names, what could not be checked, and which
-    of its guards can't bind.
+    """Return all problems of a document and of those it names, what could not be checked, and
+    warnings about its guards.
     """
     resolved, problems = _examine(path, overrides)
     if resolved is None:
         return problems, [], []
     document, unchecked = resolved.document, list[str]()
-    idle = idle_guards(document) if isinstance(document, Setup) else {}
     if isinstance(document, Setup) and getattr(document, "catalog", None) is None:
         unchecked.append(
             f"whether the universe's instruments exist: the {document.kind} names no catalog"
@@ -83,7 +82,7 @@ def validate_with_files(
         wrong, unknown, _ = validate_with_files(named)
         problems += wrong
         unchecked += [f"{named}: {text}" for text in unknown]
-    remarks = [f"actors.{key}: {why}" for key, why in idle.items()]
+    remarks = guard_warnings(document) if isinstance(document, Setup) else []
     return in_order(problems), unchecked, remarks
 
 

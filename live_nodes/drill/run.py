@@ -17,7 +17,7 @@ from actors.guards.core.drill import Scene
 from actors.guards.core.guard import Guard
 from config.documents import Setup
 from config.errors import DeskError, InputError, did_you_mean
-from config.idle_guards import idle_guards
+from config.guard_warnings import idle_guards
 from config.resolved import Resolved
 from live_nodes.drill.backtest_world import BacktestWorld
 from live_nodes.drill.documents import OPERATOR_USE, scene_of

@@ -10,6 +10,7 @@ from pathlib import Path
 from actors.records.journal import Journal
 from config.documents import Node
 from config.errors import InputError
+from config.guard_warnings import guard_warnings
 from config.validate import checked
 from live_nodes.bybit.adapter import forget_clients
 from live_nodes.local.alerts import Alerts, alert_urls_of
@@ -137,6 +138,8 @@ def live_document(
     node = resolved.document
     if not isinstance(node, Node):
         raise InputError(f"{file}: kind is {node.kind}, but live runs kind: node")
+    for warning in guard_warnings(node):
+        say(f"warning: {warning}")
     variables = variables_of()
     node, line = overridden(node, variables)
     if line:

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from config.commands import register
 from config.errors import DocumentErrors, InputError
+from config.load import load
 from config.validate import validate, validate_with_files
 
 DEMO = "backtests/runs/xs_reversal_demo.yaml"
@@ -68,6 +69,14 @@ def test_validate_names_a_guard_that_cannot_bind_on_the_schedule(tmp_path, use, 
     assert remark.startswith("actors.g: can't bind") is bool(named)
     assert named in remark
     assert run.invoke(app, ["validate", str(file)]).stdout.count("can't bind") == bool(named)
+
+
+def test_validate_names_a_node_without_guards():
+    lines = run.invoke(app, ["validate", NODE, "--set", "actors.daily.enabled=false"]).stdout
+    assert "no guard is enabled" not in lines
+    keys = load(NODE).document.actors
+    off = [word for key in keys for word in ("--set", f"actors.{key}.enabled=false")]
+    assert f"{NODE}: no guard is enabled" in run.invoke(app, ["validate", NODE, *off]).stdout
 
 
 def test_validate_checks_the_practice_market_that_a_node_names(tmp_path):

@@ -1,4 +1,4 @@
-"""What holds for every guard that is shipped_addresses; the set of them is found by scanning the package."""
+"""What holds for every guard that is shipped; the set of them is found by scanning the package."""
 
 import ast
 import re

@@ -230,10 +230,13 @@ def test_wrong_input_is_named(file: Path, asked: dict[str, Any], words: str) -> 
     assert refused.value.exit_code == 2
 
 
-def test_unconfirmed_mainnet_is_refused(file: Path) -> None:
+def test_unconfirmed_mainnet_is_refused_and_a_lack_of_guards_is_said(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(GateRefused, match="confirm: mainnet") as refused:
         live(file, ["environment=mainnet"])
     assert refused.value.exit_code == 3
+    assert "warning: no guard is enabled" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -1,13 +1,26 @@
-"""Find guards whose halts hold back no decision on the schedule of a document's strategies."""
+"""Warn of a node without guards, and of guards that can't bind on the strategies' schedule."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from config.components import AddressError, resolve
+from config.documents import Node
 from config.documents.setup import Component, Setup
 from config.durations import duration_ns, offset_ns
 from config.params import build_params, check_params, complete_params
+
+NO_GUARD = (
+    "no guard is enabled: no loss stops this node; perpdesk:presets/risk_standard under `extends` "
+    "adds the shipped guards"
+)
+
+
+def guard_warnings(setup: Setup) -> list[str]:
+    """Return a sentence for a node without guards, or one for each guard that can't bind."""
+    if isinstance(setup, Node) and not any(actor.enabled for actor in setup.actors.values()):
+        return [NO_GUARD]
+    return [f"actors.{key}: {why}" for key, why in idle_guards(setup).items()]
 
 
 def idle_guards(setup: Setup) -> dict[str, str]:
