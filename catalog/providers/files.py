@@ -43,6 +43,9 @@ LABELS = {"time": "the date"}
 CLOSE_TIMES = ("closetime", "endtime", "closeat", "endat", "end", "datetimeend", "timeclose")
 _DAYS, _CLOCKS = ("date", "day"), ("time", "hour", "clock", "timestamp")
 
+SPARSEST = 10
+"""Candles whose nearest are as many of their intervals apart are of another interval."""
+
 # Ranges of UNIX stamps in each unit: 2001-09-09 to 2096-10-02. They don't overlap.
 _UNITS = tuple((10**power, 10 ** (18 - power)) for power in (9, 12, 15, 18))
 _EARLIEST, _LATEST = 10**18, 4 * 10**18
@@ -351,7 +354,10 @@ def _number(value: object, row: int, name: str, where: str) -> float | None:
 def infer_interval(
     stamps: NDArray[np.int64], where: str, said: str | None = None, others: str = ""
 ) -> str:
-    """Return the interval of candles: the commonest distance of their stamps, or what is said.
+    """Return the interval of candles: what is said, else what their distances tell.
+
+    Gaps may be anywhere: where all distances are multiples of the shortest, it is the interval;
+    else the commonest is.
 
     Raises InputError for an interval that the catalog doesn't have, fewer than two candles, stamps
     that mostly come twice, or candles of another interval than the one that is said.
@@ -363,20 +369,27 @@ def infer_interval(
             f"{where}: most rows share their date with others: is the time of day, or the venue, "
             f"in another column{others}? (--columns FILE.yaml names columns)"
         )
+    names = {length: name for name, length in STORED.items()}
+    shortest, shared = (int(gaps.min()), int(np.gcd.reduce(gaps))) if len(gaps) else (0, 0)
     if said is not None:
-        if len(gaps) and gaps.min() != STORED[said]:
+        length = STORED[said]
+        # Sparse candles may have no neighbours; those of months are 28 days apart.
+        sparse = shared == length and shortest < SPARSEST * length
+        if len(gaps) and shortest != length and not sparse:
             raise InputError(
-                f"{where}: its candles are {gaps.min() / 1e9:g} s apart, not {said}; say the right "
+                f"{where}: its candles are {shortest / 1e9:g} s apart, not {said}; say the right "
                 "--interval (`perpdesk catalog resample` makes longer ones)"
             )
         return said
     if len(gaps):
         lengths, counts = np.unique(gaps, return_counts=True)
-        commonest = int(lengths[np.argmax(counts)])
-        for name, length in STORED.items():
-            if length == commonest:
-                return name
-        problem = f"are {commonest / 1e9:g} s apart, which is none of {', '.join(STORED)}"
+        length = shortest if shared == shortest else int(lengths[np.argmax(counts)])
+        if length in names:
+            return names[length]
+        problem = (
+            f"are {length / 1e9:g} s apart, which is none of {', '.join(STORED)}; if many are "
+            "missing, say --interval"
+        )
     else:
         problem = "are too few to tell the interval; say --interval"
     raise InputError(f"{where}: its candles {problem}")

@@ -4,12 +4,13 @@ import gzip
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.providers.base import Import, ImportOptions, read_files
-from catalog.providers.files import Columns, read_mapping
+from catalog.providers.files import Columns, infer_interval, read_mapping
 from catalog.providers.symbols import parse_market, resolve
 from catalog.providers.tables import load_tables
 from catalog.storage.store import Catalog
@@ -343,6 +344,27 @@ def test_a_zip_of_many_tables_gives_each(tmp_path):
         for day in ("01", "02"):
             archive.writestr(f"BTCUSDT-1h-2024-01-{day}.csv", TWO.replace("-01 ", f"-{day} "))
     assert [source.name[-6:] for source in load_tables(path)] == ["01.csv", "02.csv"]
+
+
+@pytest.mark.parametrize(
+    ("hours", "said", "interval"),
+    [
+        # More gaps than neighbours: four are two hours apart, one is one.
+        ([0, 2, 4, 5, 7, 9], None, "1h"),
+        # No neighbours at all, as of a coin that hardly trades.
+        ([0, 2, 5, 7], "1h", "1h"),
+        ([0, 4, 8, 12], "1h", None),
+        ([0, 7 * 24, 14 * 24], "1d", None),
+        ([0, 31 * 24, 59 * 24, 90 * 24], "1d", None),
+    ],
+)
+def test_sparse_candles_keep_their_interval(hours, said, interval):
+    stamps = START + np.array(hours) * HOUR
+    if interval:
+        assert infer_interval(stamps, "f", said) == interval
+    else:
+        with pytest.raises(InputError, match=f"s apart, not {said}"):
+            infer_interval(stamps, "f", said)
 
 
 def test_funding_of_every_minute_is_refused_with_its_row(tmp_path):
