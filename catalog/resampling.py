@@ -83,7 +83,8 @@ def resample(path: Path, interval: str, symbols: tuple[str, ...]) -> CatalogWrit
                 there[name] = np.append(there[name], made.column("ts").to_numpy())
                 writer.add_rows(kind, interval, name, made)
                 venues = [p.source_venue for p in catalog.provenance if name in p.instruments]
-                writer.provenance("catalog resample", venues[-1], f"{interval} from {base}")
+                venue = venues[-1] if venues else "unknown"
+                writer.provenance("catalog resample", venue, f"{interval} from {base}")
             for name, possible in begun.items():
                 incomplete += len(possible - set(there[name].tolist()))
                 whole += len(there[name])

@@ -154,7 +154,7 @@ def build(
         _replace_client(kernel, exchange, client)
         accountant.send_now = client.send_now
         accountant.take_back_all = client.take_back_all
-        accountant.path = CandlePath(venue.path, exchange, client, market)
+        accountant.path = CandlePath(venue.path, exchange, client, market, fill_model.tick)
     accountant.begin(opening_prices)
     gate = OrderGate(kernel, accountant, float(venue.leverage))
     risk = None

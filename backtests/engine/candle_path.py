@@ -8,6 +8,7 @@ venue walk, when their candle has closed.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -52,12 +53,21 @@ def high_comes_first(
 
 
 class CandlePath:
-    """Moves the simulated market of single instruments through a closed candle."""
+    """Moves the simulated market of single instruments through a closed candle.
+
+    ``tick`` returns an instrument's tick as known by now.
+    """
 
     def __init__(
-        self, path: str, exchange: SimulatedExchange, client: NextPrintClient, market: RunMarket
+        self,
+        path: str,
+        exchange: SimulatedExchange,
+        client: NextPrintClient,
+        market: RunMarket,
+        tick: Callable[[Instrument], Decimal],
     ) -> None:
         self._path, self._exchange, self._client, self._market = path, exchange, client, market
+        self._tick = tick
         self._cache: Any = exchange.cache
         self._at: dict[int, Decimal] = {}
 
@@ -104,7 +114,7 @@ class CandlePath:
     def _next_price(self, column: int, goal: Decimal) -> Decimal:
         """Return the nearest price on the way where an order triggers or a limit is passed."""
         start = self._at[column]
-        tick = Decimal(1).scaleb(-self._instrument(column).price_precision)
+        tick = self._tick(self._instrument(column))
         found = goal
         for order in self._orders(column):
             for price in _prices(order, tick):

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from actors import measures
 from actors.records.rows import FillRow
 from backtests.engine.feed import PriceGrid
 from backtests.engine.market import RunMarket
@@ -110,7 +111,6 @@ class EquityCurve:
         """Return ts, equity, cash, unrealized, gross, net and drawdown, one array each."""
         values = np.concatenate(self._chunks)
         equity = values[:, 0]
-        peak = np.maximum.accumulate(equity)
         return {
             "ts": np.concatenate(self._ts),
             "equity": equity,
@@ -118,7 +118,7 @@ class EquityCurve:
             "unrealized": values[:, 2],
             "gross": values[:, 3],
             "net": values[:, 4],
-            "drawdown": 1.0 - equity / peak,
+            "drawdown": -measures.drawdown(equity),
         }
 
     def _row(self, grid: PriceGrid, ts: int) -> int:

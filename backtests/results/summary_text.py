@@ -243,8 +243,8 @@ def _holes(
 
 
 def few(names: list[str]) -> str:
-    """Return the first five of instrument ids, without their product."""
-    shown = ", ".join(name.split("-")[0] for name in names[:5])
+    """Return the first five of instrument ids, such as BTCUSDT, and BTCUSDT-SPOT for spot."""
+    shown = ", ".join(name.split(".")[0].removesuffix("-LINEAR") for name in names[:5])
     return shown + (" …" if len(names) > 5 else "")
 
 

@@ -31,6 +31,7 @@ from tests.builders_engine import (
     play,
     price,
     scripted,
+    statuses,
     trading,
     venue,
 )
@@ -205,6 +206,20 @@ def test_a_stop_on_the_fill_of_an_entry_protects_the_same_candle() -> None:
         (OPEN, 100.10),
         (IN, 95.00),
     ]
+
+
+def test_a_limit_is_passed_by_a_whole_tick() -> None:
+    class Close(Script):
+        def on_event(self, event: Any) -> None:
+            super().on_event(event)
+            if event in self.fills and event.order_side == OrderSide.BUY:
+                stop(94.95)(self)
+
+    # The price after 95.00 is 94.95, not 94.99: a stop there comes too late.
+    script = Close({at(1, 5): order("limit", "10", price=95)})
+    tape = Candles(*([100.0] * 3 + [value] for value in (100.0, 100.0, 90.0, 100.0)))
+    desk = play({A: tape}, script, facts={A: {"tick": "0.05"}})
+    assert statuses(desk) == ["FILLED", "REJECTED"]
 
 
 def test_a_run_with_resting_orders_names_its_path_and_stresses_the_others(tmp_path: Path) -> None:

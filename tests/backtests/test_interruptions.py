@@ -8,6 +8,7 @@ import pytest
 from backtests.results.console import figures_table
 from backtests.results.interruptions import interruptions
 from backtests.results.result import summarise
+from backtests.results.summary_text import few
 from backtests.results.tables import table
 from backtests.run import prepare, run
 from config.validate import checked
@@ -22,6 +23,10 @@ BTC, ETH = "BTCUSDT-LINEAR.BYBIT", "ETHUSDT-LINEAR.BYBIT"
 def verdict(day: int, action: str = "flatten", **more: Any) -> dict[str, Any]:
     known = {"guard": "max", "scope": "desk", "multiplier": 1.0, "until": None, "reason": "25 %"}
     return known | {"ts": JANUARY + day * DAY, "action": action} | more
+
+
+def test_a_spot_pair_is_told_from_the_perpetual() -> None:
+    assert few([BTC, "BTCUSDT-SPOT.BYBIT"]) == "BTCUSDT, BTCUSDT-SPOT"
 
 
 def fill(day: int, kind: str = "order", instrument: str = BTC) -> dict[str, Any]:
