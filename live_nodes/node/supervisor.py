@@ -21,6 +21,7 @@ from live_nodes.reconcile.repair import Repairer
 from live_nodes.reconcile.sweep import Sweep
 from live_nodes.reconcile.venue_books import engine_books
 from strategies.messages import Decision
+from strategies.order_ids import own_key
 
 
 class Supervisor:
@@ -31,7 +32,12 @@ class Supervisor:
     ) -> None:
         self._context = context
         strategies = context.strategies
-        self._recorder = JournalRecorder(context.kernel, context.journal)
+        adopts = context.node.watch.policies.foreign_orders == "adopt"
+        self._recorder = JournalRecorder(
+            context.kernel,
+            context.journal,
+            lambda name: adopts or own_key(context.node.tag, name) is not None,
+        )
         self._audit = Audit(
             context.journal,
             self._holdings,

@@ -6,6 +6,7 @@ written ends the run: the error reaches the engine's queue, which shuts the node
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -31,9 +32,16 @@ from strategies.refusals import readable, refusal_of
 
 
 class JournalRecorder:
-    """Subscribes to the node's messages and journals them in the current run."""
+    """Subscribes to the node's messages and journals them in the current run.
 
-    def __init__(self, kernel: Any, journal: Journal) -> None:
+    The engine also follows orders of others. Those whose id is not `is_ours` stay out of the
+    journal: what it has counts as the node's own.
+    """
+
+    def __init__(
+        self, kernel: Any, journal: Journal, is_ours: Callable[[str], bool] = lambda name: True
+    ) -> None:
+        self._is_ours = is_ours
         self._cache = kernel.cache
         self._portfolio = kernel.portfolio
         self._clock = kernel.clock
@@ -53,12 +61,15 @@ class JournalRecorder:
             return
         name = event.client_order_id.value
         order = self._cache.order(event.client_order_id)
+        is_known = self._journal.order(name) is not None
+        if not is_known and not self._is_ours(name):
+            return
         with self._journal.together():
             kind, detail = type(event).__name__, readable(str(getattr(event, "reason", "")))
             self._journal.order_event(name, kind, detail, event.ts_event)
             if order is None:
                 return
-            if self._journal.order(name) is None:
+            if not is_known:
                 self._adopt(order)
             given_up = order.status == OrderStatus.REJECTED and any(
                 isinstance(e, OrderRejected) and refusal_of(e.reason).code == "no_answer"

@@ -15,7 +15,6 @@ from nautilus_trader.execution.messages import (
     GenerateOrderStatusReport,
     GeneratePositionStatusReports,
 )
-from nautilus_trader.model.enums import OrderStatus
 from nautilus_trader.model.events import OrderRejected
 from nautilus_trader.model.identifiers import ClientId, ClientOrderId, InstrumentId, VenueOrderId
 
@@ -87,7 +86,7 @@ class Repairer:
 
     def _give_up(self, finding: SweepFinding) -> bool:
         order = self._kernel.cache.order(ClientOrderId(finding.key))
-        if order is None or order.status != OrderStatus.SUBMITTED:
+        if order is None or order.venue_order_id is not None or order.is_closed:
             return False
         rejected = OrderRejected(
             trader_id=order.trader_id,

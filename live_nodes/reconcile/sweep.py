@@ -50,8 +50,9 @@ class EngineBooks:
     """Our side of the comparison; net positions of all owners, signed base coin.
 
     `open_orders` and `unanswered` map client order ids to instruments. Only `confirmed` orders
-    (accepted, not being cancelled) must be at the venue. `unanswered` ones are too old to arrive.
-    `explained` are the linear positions of our own executions.
+    (accepted, not being cancelled) must be at the venue; its own ids (`venue_ids`) name also those
+    given without an id. `unanswered` ones are too old to arrive. `explained` are the linear
+    positions of our own executions.
     """
 
     open_orders: Mapping[str, str]
@@ -60,6 +61,7 @@ class EngineBooks:
     positions: Mapping[str, Decimal]
     explained: Mapping[str, Decimal]
     unanswered: Mapping[str, str] = field(default_factory=dict)
+    venue_ids: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,17 +100,20 @@ def compare(
     Own executions that are ``coming`` into our books explain a difference of positions.
     """
     found: list[SweepFinding] = []
-    at_venue = {order.order_link_id for order in venue.orders}
+    at_venue = {name for order in venue.orders for name in (order.order_link_id, order.order_id)}
     for order in venue.orders:
-        if is_attached(order) or not order.is_open or order.order_link_id in books.open_orders:
+        own = is_own(order.order_link_id)
+        if is_attached(order) or not order.is_open:
             continue
-        if is_own(order.order_link_id):
+        if own and order.order_link_id in books.open_orders:
+            continue
+        if own:
             kind, key = FindingKind.GHOST_ORDER, order.order_link_id
         else:
             kind, key = FindingKind.FOREIGN_ORDER, order.order_id
         found.append(SweepFinding(kind, key, order.instrument, order_text(order), order=order))
     for link_id in sorted(books.confirmed):
-        if link_id not in at_venue:
+        if at_venue.isdisjoint((link_id, books.venue_ids.get(link_id))):
             detail = f"{link_id} is open in our books and not at the venue"
             found.append(
                 SweepFinding(FindingKind.LOST_ORDER, link_id, books.open_orders[link_id], detail)

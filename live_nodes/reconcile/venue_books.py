@@ -51,10 +51,16 @@ def engine_books(
         executions={fill.execution_id for fill in fills if _is_known(cache, fill)},
         positions=positions,
         explained=explained,
+        # One whose cancel went the same way among them.
         unanswered={
             order.client_order_id.value: order.instrument_id.value
             for order in under_way
-            if order.status == OrderStatus.SUBMITTED and now_ns - order.ts_last >= UNANSWERED_NS
+            if order.venue_order_id is None and now_ns - order.ts_submitted >= UNANSWERED_NS
+        },
+        venue_ids={
+            order.client_order_id.value: order.venue_order_id.value
+            for order in under_way
+            if order.venue_order_id is not None
         },
     )
 

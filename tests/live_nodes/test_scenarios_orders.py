@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal as D
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from nautilus_trader.live.config import LiveExecEngineConfig
 
 import live_nodes.node.build
 import live_nodes.reconcile.venue_books
+from config.documents.scenario import LostRequest
 from live_nodes.bybit.adapter import DeskExecutionClient
 from tests.live_nodes.by_hand import BTC_ID, BUY, SELL
 from tests.live_nodes.stage import NAME, Desk, Stage, desk_node, stage
@@ -101,6 +103,18 @@ def test_our_tactic_goes_on_after_a_post_only_order_crossed() -> None:
         assert desk.strategy.net() == st.position() == D("0.010")
 
 
+def test_an_order_that_got_lost_with_its_cancel_ends() -> None:
+    with stage() as st, desk_node(st) as desk:
+        for op in ("order.create", "order.cancel"):
+            lost = LostRequest(op=op)
+            st.call(lambda lost=lost: st.faults.add(lost.op, lost))
+        order = desk.strategy.limit(BUY, "49000")
+        desk.until(lambda: st.struck("order.create"), "the loss")
+        desk.do(lambda: desk.strategy.cancel_waiting())
+        desk.until(lambda: desk.strategy.status(order) == "REJECTED", "the end")
+        assert desk.counted("never_arrived_repaired") == 1
+
+
 # Lost fill (live.md 4.10) -------------------------------------------------------------------------
 
 
@@ -142,6 +156,28 @@ def test_our_node_stops_entries_after_a_manual_trade_and_lets_exits_go() -> None
         # What was sold by hand is bought back by hand: our books and the venue's agree again.
         st.order("Buy", "0.005")
         desk.until(lambda: not desk.halted(), "the end of the halt")
+
+
+@pytest.mark.parametrize("name", ["", "by-hand", "n2-hand-abc-1"])
+def test_an_order_of_others_is_reported_left_alone_and_never_taken_for_ours(
+    tmp_path: Path, name: str
+) -> None:
+    """The second start once cancelled it, and its fill once counted as ours."""
+    with stage() as st:
+        for _ in range(2):
+            with desk_node(st, folder=tmp_path) as desk:
+                if not st.open_orders():
+                    resting = st.order("Buy", "0.010", "49999.9", name)
+                desk.until(lambda: desk.counted("foreign_order"), "the finding")
+                assert list(st.open_orders()) == [name or resting.order_id]
+                desk.wait(2.0)
+                assert desk.counted("lost_order") == 0
+                assert desk.journal.unsettled() == []
+        with desk_node(st, folder=tmp_path) as desk:
+            st.hit("Sell", "49999.9", "1.51")
+            desk.until(lambda: "node.position" in desk.halted(), "the halt")
+            assert any("the venue holds 0.010, our orders made 0" in line for line in desk.said)
+            assert [fill.strategy for fill in desk.fills()] == [""]
 
 
 def test_our_node_goes_on_with_a_manual_trade_where_the_document_only_wants_a_report() -> None:

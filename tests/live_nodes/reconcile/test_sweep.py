@@ -145,6 +145,17 @@ def position_findings(ours_and_theirs: str) -> list[tuple[FindingKind, str]]:
         ({"open_orders": {MINE: BTC}}, {"orders": (order(),)}, []),
         ({}, {"orders": (order(),)}, [(FindingKind.GHOST_ORDER, MINE)]),
         ({}, {"orders": (order("x"),)}, [(FindingKind.FOREIGN_ORDER, "venue-x")]),
+        # The engine follows it too, under the trader's id or one of its own.
+        (
+            {"open_orders": {"x": BTC}, "confirmed": {"x"}},
+            {"orders": (order("x"),)},
+            [(FindingKind.FOREIGN_ORDER, "venue-x")],
+        ),
+        (
+            {"open_orders": {"u": BTC}, "confirmed": {"u"}, "venue_ids": {"u": "venue-"}},
+            {"orders": (order(""),)},
+            [(FindingKind.FOREIGN_ORDER, "venue-")],
+        ),
         (
             {},
             {"orders": (order("n2-rev-abc-1"),)},
