@@ -24,10 +24,10 @@ _ADDRESS = re.compile(r"^([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)$", re.
 
 
 class AddressError(InputError):
-    """The address is wrong; `suggestion` is the nearest right one."""
+    """The address is wrong; `suggestion` is the nearest right one, `moved_to` that of today."""
 
-    def __init__(self, message: str, suggestion: str = "") -> None:
-        self.message, self.suggestion = message, suggestion
+    def __init__(self, message: str, suggestion: str = "", moved_to: str = "") -> None:
+        self.message, self.suggestion, self.moved_to = message, suggestion, moved_to
         hint = f" (did you mean {suggestion}?)" if suggestion else ""
         super().__init__(message + hint)
 
@@ -106,7 +106,7 @@ def _refuse_old_address(use: str, class_name: str, suggestion: str = "") -> None
     for address in shipped_addresses() if use.startswith(ROOMS) else ():
         module_name, _, name = address.partition(":")
         if name == class_name and address != suggestion:
-            raise AddressError(f"{use} has moved: write {address}")
+            raise AddressError(f"{use} has moved: write {address}", moved_to=address)
         for base in getattr(sys.modules[module_name], name).__mro__[1:]:
             if base.__name__ == class_name and base.__module__.startswith(ROOMS):
                 raise AddressError(

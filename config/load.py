@@ -15,6 +15,7 @@ from config.envelope import SECRET_PATHS, check_envelope, shown
 from config.errors import DocumentErrors, Problem, did_you_mean
 from config.params import check_params
 from config.reading import (
+    VARIABLE,
     Origin,
     Path,
     Tree,
@@ -118,20 +119,30 @@ def _check_component(
 ) -> list[Problem]:
     use, params = component["use"], component.get("params", {})
     other = next(name for name in ROOMS if name != room)
-    if use.startswith(f"{other}.") and other not in allow:
-        return [problem(tree, (*at, "use"), f"{use} belongs under {other}, not under {room}")]
+    problems: list[Problem] = []
     try:
-        found = resolve(use, allow)
+        found: Any = resolve(use, allow)
     except AddressError as error:
-        return [problem(tree, (*at, "use"), error.message, error.suggestion)]
-    if not isinstance(params, dict):
-        return []
-    return [
-        (key_problem if wrong.at_key else problem)(
-            tree, (*at, "params", *wrong.path), wrong.message, wrong.suggestion
-        )
-        for wrong in check_params(found.Config, params)
-    ]
+        problems = [problem(tree, (*at, "use"), error.message, error.suggestion)]
+        found = _class_or_none(error.moved_to or error.suggestion, allow)
+    if use.startswith(f"{other}.") and other not in allow:
+        text = f"{use} belongs under {other}, not under {room}"
+        problems = [problem(tree, (*at, "use"), text)]
+    if found is not None and isinstance(params, dict):
+        problems += [
+            (key_problem if wrong.at_key else problem)(
+                tree, (*at, "params", *wrong.path), wrong.message, wrong.suggestion
+            )
+            for wrong in check_params(found.Config, params)
+        ]
+    return problems
+
+
+def _class_or_none(use: str, allow: Sequence[str]) -> Any:
+    try:
+        return resolve(use, allow)
+    except AddressError:
+        return None
 
 
 def assemble(file: FilePath, problems: list[Problem]) -> tuple[Tree | None, bool]:
@@ -257,7 +268,6 @@ def _at(tree: Tree, origin: Origin) -> Tree:
 
 
 _BARE = re.compile(r"^\$[A-Za-z_]\w*")
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
 def substitute(
@@ -306,8 +316,8 @@ def substitute(
                 return ""
             return found
 
-        text = _VARIABLE.sub(value, str(tree.value))
-        if "${" in _VARIABLE.sub("", str(tree.value)):
+        text = VARIABLE.sub(value, str(tree.value))
+        if "${" in VARIABLE.sub("", str(tree.value)):
             problems.append(problem(root, path, "must be of the form ${NAME} or ${NAME:-default}"))
         problems.extend(
             problem(root, path, f"the environment variable {name} is not set") for name in missing

@@ -162,6 +162,13 @@ RESOLVERS: list[tuple[str, str, str]] = [
 ]
 
 
+VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+"""A variable of the environment, and the default behind its name."""
+# YAML reads the braces of a variable as a mapping, so they are hidden from it.
+_HIDDEN = str.maketrans("{}", "\ue000\ue001")
+_SHOWN = str.maketrans("\ue000\ue001", "{}")
+
+
 class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - as PyYAML has it
 
@@ -222,7 +229,8 @@ def read_text(text: str, name: str, problems: list[Problem]) -> Tree | None:
 @lru_cache(maxsize=32)
 def _composed(text: str) -> yaml.Node | None:
     # Cached, because many documents share their parents.
-    node: yaml.Node | None = _Loader(text).get_single_node()
+    hidden = VARIABLE.sub(lambda found: found[0].translate(_HIDDEN), text)
+    node: yaml.Node | None = _Loader(hidden).get_single_node()
     return node
 
 
@@ -238,9 +246,13 @@ class _Reader:
     def _note(self, node: yaml.Node, path: tuple[str, ...], message: str) -> None:
         self._problems.append(self._origin(node).problem(".".join(path), message))
 
-    def tree(self, node: yaml.Node, key: Origin | None, path: tuple[str, ...]) -> Tree:
+    def tree(
+        self, node: yaml.Node, key: Origin | None, path: tuple[str, ...], flow: bool = False
+    ) -> Tree:
         origin = self._origin(node)
         if isinstance(node, yaml.ScalarNode):
+            if flow and node.style is None and node.value.translate(_SHOWN) != node.value:
+                self._note(node, path, 'inside { } and [ ] write "${NAME}" in quotes')
             return Tree(self._scalar(node, path), origin, key, plain=node.style is None)
         if id(node) in self._open:
             self._note(node, path, "an alias holds itself")
@@ -251,7 +263,8 @@ class _Reader:
         try:
             if isinstance(node, yaml.MappingNode):
                 return Tree(self._mapping(node, path), origin, key)
-            items = [self.tree(item, None, path) for item in node.value]
+            flow = bool(node.flow_style)
+            items = [self.tree(item, None, path, flow) for item in node.value]
             return Tree(items, origin, key)
         finally:
             self._open.pop()
@@ -262,7 +275,7 @@ class _Reader:
             if not isinstance(key_node, yaml.ScalarNode):
                 self._note(key_node, path, "a key must be a word")
                 continue
-            name = str(key_node.value)
+            name = str(key_node.value).translate(_SHOWN)
             at = self._origin(key_node)
             inner = (*path, name)
             if name == "<<":
@@ -274,7 +287,7 @@ class _Reader:
                 self._note(
                     key_node, inner, f"duplicate key; it stands already in line {first.line}"
                 )
-            mapping[name] = self.tree(value_node, at, inner)
+            mapping[name] = self.tree(value_node, at, inner, bool(node.flow_style))
         return mapping
 
     def _scalar(self, node: yaml.ScalarNode, path: tuple[str, ...]) -> Scalar:
@@ -283,7 +296,7 @@ class _Reader:
             self._note(node, path, f"the tag {node.tag} is not read here; write plain values")
             return None
         try:
-            return scalar(kind, str(node.value))
+            return scalar(kind, str(node.value).translate(_SHOWN))
         except ValueError as error:
             self._note(node, path, str(error))
             return None

@@ -143,8 +143,6 @@ def yaml_remedy(text: str, line: int, problem: str) -> tuple[int, str]:
     value = row.partition(": ")[2].strip() or row.strip().removeprefix("- ")
     if "'\\t'" in problem:
         return line, "a tab can't stand here: use spaces"
-    if re.search(r"[{\[].*[:\[,]\s*\$\{", row):
-        return line, 'inside { } and [ ] write "${NAME}" in quotes'
     if re.match(r"\s*[\w-]+:[{\[\w\"']", row):
         return line, "a space must follow the colon"
     if re.search(r"[\[{,]\s*[*@`%&|>]|^[*@`%&]", value):

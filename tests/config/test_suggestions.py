@@ -67,7 +67,6 @@ def test_a_parameter_is_answered_with_what_was_meant(tmp_path, params, words):
         ("description: a: b\n", "text that holds a colon and a space needs quotes"),
         ("description: 'open\nseed: 1\n", "6:14: a quote is not closed"),
         ("description: 'it's'\n", "a quote, a comma or a bracket is missing before this"),
-        ("venue: {leverage: ${LEVERAGE}}\n", 'inside { } and [ ] write "${NAME}" in quotes'),
         ("venue: {fees: {linear: {maker: 0.02%, taker: 0}}}\n", "0.0002 means 0.02 %"),
         ("venue: {execution_interval: 5min}\n", "(did you mean 5m?)"),
         ("universe: {instruments: [BTC/USDT]}\n", "(did you mean BTCUSDT-LINEAR.BYBIT?)"),
@@ -92,6 +91,22 @@ def test_all_errors_of_one_component_come_at_once(tmp_path):
     assert paths == ["fraction", "lookbak", "at", "exclude[0]", "interval"]
 
 
+@pytest.mark.parametrize(
+    ("use", "words"),
+    [
+        ("actors.guards.daily_los:DailyLoss", "did you mean actors.guards.daily_loss:DailyLoss?"),
+        ("actors.guards.daily_loss:DailyLos", "did you mean actors.guards.daily_loss:DailyLoss?"),
+        ("actors.losses:DailyLoss", "has moved: write actors.guards.daily_loss:DailyLoss"),
+    ],
+)
+def test_a_wrong_address_hides_no_wrong_parameter(tmp_path, use, words):
+    more = f"actors: {{g: {{use: '{use}', params: {{limit_pct: 5%, x: 1}}}}}}\n"
+    address, limit, key = said(tmp_path, RUN % "" + more)
+    assert words in address
+    assert limit.endswith("0.05 means 5 %")
+    assert "g.params.x: unknown parameter" in key
+
+
 def test_a_wrong_value_raises_no_error_that_it_may_not_mean(tmp_path):
     # Meant was long_only, with which 0.9 is right.
     (found,) = said(tmp_path, RUN % "fraction: 0.9, side: longonly")
@@ -107,6 +122,30 @@ def test_a_secret_in_a_document_is_refused_and_not_printed(tmp_path, key, place)
     found = next(line for line in said(tmp_path, text) if "never stands in a document" in line)
     assert "account.keys" in found
     assert "hunter2" not in "".join(said(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "limits: {leverage: ${LEVERAGE}}\n",
+        "limits: {leverage: ${LEVERAG:-2}}\n",
+        "limits: {\n  leverage: ${LEVERAGE}}\n",
+        "universe: {instruments: [${COIN}, 'ETH*']}\n",
+    ],
+)
+def test_a_variable_without_quotes_inside_braces_hides_no_other_error(tmp_path, monkeypatch, more):
+    monkeypatch.setenv("LEVERAGE", "2")
+    monkeypatch.setenv("COIN", "BTC*")
+    place, quotes = said(tmp_path, NODE.replace("practice", "practise") + more)
+    assert "did you mean practice?" in place
+    assert quotes.endswith('inside { } and [ ] write "${NAME}" in quotes')
+
+
+def test_a_backtest_takes_no_variable_inside_braces(tmp_path):
+    assert said(tmp_path, RUN % "" + "venue: {leverage: ${LEVERAGE}}\n") == [
+        '6:19: venue.leverage: inside { } and [ ] write "${NAME}" in quotes',
+        "6:19: venue.leverage: ${NAME} is read in node documents only; write the value",
+    ]
 
 
 def test_a_variable_without_braces_is_refused(tmp_path):
