@@ -263,7 +263,7 @@ class _Reader:
         try:
             if isinstance(node, yaml.MappingNode):
                 return Tree(self._mapping(node, path), origin, key)
-            flow = bool(node.flow_style)
+            flow = isinstance(node, yaml.CollectionNode) and bool(node.flow_style)
             items = [self.tree(item, None, path, flow) for item in node.value]
             return Tree(items, origin, key)
         finally:
