@@ -110,6 +110,11 @@ class PlanExecution:
         for instrument_id in self._strategy.instrument_ids:
             self._broker.forget(instrument_id)
 
+    def _give_up_legs(self, instruments: set[str]) -> None:
+        if self.plan is not None:
+            self._progress = self._progress.only(self.plan.targets.keys() - instruments)
+        self._waits -= instruments
+
     def check(self) -> None:
         """End the plan when none of its orders is under way and no leg waits.
 
@@ -234,6 +239,7 @@ class PlanExecution:
 
         def go() -> None:
             self._to_leave = set()
+            self._give_up_legs(leaving)
             snapshot = self._snapshot(ts, scored=False)
             self._carry_out(leave(snapshot, self._rules, leaving, note), stamp)
 
@@ -257,6 +263,7 @@ class PlanExecution:
         self._begin_waiting()
         kept = self._waits if decision.kind == "flatten" else set()
         self._waits = kept - {change.instrument for change in changes}
+        self.delay = self.delay if self._waits else ""
         self._save(self._progress.begun(decision.kind, decision.ts, stamp, changes))
         self._strategy.publish(decision)
         self._send(decision.kind, changes)
@@ -348,6 +355,8 @@ class PlanExecution:
         if verdict.action == Action.FLATTEN:
             self.leave(strategy.clock.timestamp_ns(), verdict.reason, plan.stamp)
             return
+        leaving = strategy.verdicts.to_leave()
+        self._give_up_legs({name for name in leaving if plan.targets.get(name)})
         lacking = self._lacking()
         self._waits = {change.instrument for change in lacking}
         self._send_ready(plan, lacking)

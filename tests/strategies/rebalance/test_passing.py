@@ -2,10 +2,11 @@
 
 from decimal import Decimal as D
 
-from strategies.messages import Action
+from strategies.messages import Action, Verdict
 from strategies.rebalance.plan import Plan, Progress
 from strategies.state import MemoryState
 from strategies.tactics.execution import Execution
+from strategies.verdicts import board_of
 from tests.builders_engine import HOUR, SECOND, A, B, at
 from tests.strategies.rebalance.test_legs import (
     DECIDES,
@@ -119,3 +120,35 @@ def test_a_decision_to_wait_leaves_the_legs_of_an_earlier_plan_in_their_line():
     first = f"rev@{at(2) + (DECIDES - 2 * hour) * SECOND}"
     sent = {tag for o in strategy.cache.orders() for tag in o.tags if "rev@" in tag}
     assert len(sent) == 1, (sent, first)
+
+
+def test_legs_that_wait_are_given_up_where_a_guard_leaves_the_market():
+    on, off = (verdict(x, transient=True, **ON_A) for x in (Action.HALT_ENTRIES, Action.NONE))
+    for scope, rest in (("desk", {}), (f"instrument:{A}", {B: FIRST[B]})):
+        flat, over = (verdict(x, scope) for x in (Action.FLATTEN, Action.NONE))
+        store, seen = MemoryState(), []
+
+        def look(strategy, store=store, seen=seen):
+            plan = progress(store).plan
+            seen.append((strategy.delay, {} if plan is None else plan.targets))
+
+        steps = {at(2, 240): on, at(2, 400): flat, at(2, 500): over, at(2, 600): off}
+        strategy = played(steps | {at(2, 610): look}, store=store)
+        assert orders(strategy, at(2, 600)) == {}
+        assert seen == [("", rest)], scope
+
+
+def test_a_start_gives_up_legs_in_an_instrument_that_a_guard_leaves():
+    plan = Plan(stamp=at(2, 300), made=at(2, 300), kind="rebalance", targets=FIRST)
+
+    def step(strategy):
+        # It stood before the start.
+        scope = f"instrument:{A}"
+        board_of(strategy.msgbus).observe(Verdict(action=Action.FLATTEN, guard="g", scope=scope))
+        strategy.resume()
+        return strategy.unfinished()
+
+    store = stored(at(1, 300), plan)
+    strategy, unfinished = at_ten_past(step, store)
+    assert (orders(strategy, at(2, 600)), unfinished) == ({B: FIRST[B]}, {})
+    assert progress(store) == Progress(done=at(2, 300))
