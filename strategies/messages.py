@@ -55,7 +55,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     Quantities are decimal strings in units of the base coin (signed, short is negative), exactly as
     sent to the venue. ``weight`` is a fraction of equity, after caps. ``reason`` is why the
     instrument was left out, skipped or raised; empty when nothing unusual happened.
-    ``held_back_by`` is the key of the guard whose verdict replaced the order; absent without one.
+    ``held_back_by`` is the key of the guard whose verdict replaced the order, ``wanted`` the
+    position without a halt that held back an entry; both absent without one.
     """
 
     instrument: str
@@ -68,6 +69,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     order: str = "0"
     reason: str = ""
     held_back_by: str | msgspec.UnsetType = msgspec.UNSET
+    wanted: str | msgspec.UnsetType = msgspec.UNSET
 
 
 def decision_id(strategy: str, ts: int) -> str:

@@ -8,7 +8,7 @@ by a later decision.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -51,7 +51,15 @@ class _Kept(msgspec.Struct):
     decision: Decision
     equity_before: str
     positions_before: dict[str, str]
+    positions_after: dict[str, str] = {}
     dry_run: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it decided on the whole book: a rebalance, or an exit from all."""
+        decision = self.decision
+        leaves_all = all(Decimal(target.target) == 0 for target in decision.targets)
+        return decision.kind == "rebalance" or leaves_all
 
 
 class Audit:
@@ -77,6 +85,7 @@ class Audit:
         self._smallest, self._on_carried_out, self._left = smallest, on_carried_out, left
         self._folder = journal.folder / FOLDER
         self._open: list[_Open] = []
+        self._earlier: dict[str, _Kept] = {}
         self._reasons: dict[str, str] = {}
         self._is_dry = any(run.dry_run for run in journal.runs())
 
@@ -126,6 +135,8 @@ class Audit:
             key = kept.decision.strategy
             newest = key not in last
             last.add(key)
+            if kept.is_whole:
+                self._earlier.setdefault(key, kept)
             if kept.status not in UNFINISHED:
                 continue
             begun = _Open(kept.decision, path, kept.equity_before, kept.positions_before, kept.run)
@@ -134,6 +145,19 @@ class Audit:
             else:
                 reached = newest and not self._missed(kept.decision)
                 self._write(begun, "done" if reached else "dropped")
+
+    def still_missed(self, strategy: str, leaving: Container[str]) -> list[Miss]:
+        """Return what the newest rebalance of earlier runs missed, and misses still.
+
+        What it reached and others changed later is none of it, nor are instruments to be left.
+        """
+        kept = self._earlier.get(strategy)
+        if kept is None:
+            return []
+        after = {name: Decimal(quantity) for name, quantity in kept.positions_after.items()}
+        then = {miss.instrument for miss in misses(kept.decision, after, self._smallest, {})}
+        now = [miss for miss in self._missed(kept.decision) if miss.instrument in then]
+        return [miss for miss in now if miss.instrument not in leaving]
 
     def finish_done(self) -> list[Path]:
         """Finish the files whose decisions are carried out; returns them."""

@@ -283,6 +283,10 @@ class NodeRun:
             self.report.outcome = await self._once(resumed)
             stop.request(self._waits or self.report.outcome)
         else:
+            assert self.supervisor is not None
+            for key in self.strategies.keys() - resumed:
+                for miss in self.supervisor.still_missed(key):
+                    say(f"{key}: since the last decision {miss}")
             for line in waiting_lines(self.strategies, time.time_ns()):
                 say(line)
             if options.seconds is not None:
@@ -291,7 +295,8 @@ class NodeRun:
         await stop.wait()
 
     async def _once(self, resumed: set[str]) -> str:
-        force = self._context.options.force
+        force, supervisor = self._context.options.force, self.supervisor
+        assert supervisor is not None
         began = resumed | {
             key
             for key, strategy in self.strategies.items()
@@ -302,13 +307,15 @@ class NodeRun:
         await self._idle()
         for key, strategy in self.strategies.items():
             left = strategy.unfinished()
-            kept = [miss for miss in self._missed.get(key, ()) if miss.instrument not in left]
+            missed = self._missed[key] if key in self._missed else supervisor.still_missed(key)
+            kept = [miss for miss in missed if miss.instrument not in left]
             waiting = [Miss(name, *left[name], strategy.delay) for name in sorted(left)]
             self._missed[key] = kept + waiting
         self.report.missed = [str(miss) for misses in self._missed.values() for miss in misses]
         if not began:
+            done = "not carried out whole" if self.report.missed else "done"
             self._context.say(
-                "nothing is due: the last stamp of the schedule is done (--force does it again)"
+                f"nothing is due: the last stamp of the schedule is {done} (--force does it again)"
             )
             return "nothing due"
         return "waits" if self._waits else "ran once"

@@ -22,7 +22,7 @@ from nautilus_trader.model.orders import Order
 from config.errors import DeskError
 from live_nodes.local.timefmt import moment_text
 from strategies.base import DeskStrategy
-from strategies.messages import Decision
+from strategies.messages import Decision, Target
 from strategies.order_tags import decision_of, reason_of
 from strategies.refusals import readable
 from strategies.schedule import next_fire
@@ -53,24 +53,28 @@ def misses(
     smallest: Callable[[str], Decimal],
     reasons: Mapping[str, str],
 ) -> list[Miss]:
-    """Return which of a decision's orders did not bring their position to its target.
+    """Return which of a decision's orders, also those held back, left their target unreached.
 
     `held` is signed base coin. A gap below `smallest` (base coin) can't be traded and is no miss.
     """
     found = []
     for target in decision.targets:
-        wanted, has = Decimal(target.target), held.get(target.instrument, ZERO)
-        if Decimal(target.order) == ZERO or wanted == has:
+        wanted, has = Decimal(target.wanted or target.target), held.get(target.instrument, ZERO)
+        if not _wants_order(target) or wanted == has:
             continue
         if wanted == ZERO or abs(wanted - has) >= smallest(target.instrument):
-            why = reasons.get(target.instrument, "")
+            why = target.reason if target.wanted else reasons.get(target.instrument, "")
             found.append(Miss(target.instrument, wanted, has, why))
     return found
 
 
+def _wants_order(target: Target) -> bool:
+    return Decimal(target.order) != ZERO or bool(target.wanted)
+
+
 def outcome_line(decision: Decision, missed: list[Miss]) -> str:
     """Return the result of a decision in one line."""
-    orders = sum(Decimal(target.order) != ZERO for target in decision.targets)
+    orders = sum(map(_wants_order, decision.targets))
     words = f"{decision.strategy}: {decision.kind} carried out, {orders - len(missed)} of {orders}"
     words += f" position{'' if orders == 1 else 's'} where wanted"
     more = f" and {len(missed) - _SHOWN} more" if len(missed) > _SHOWN else ""
@@ -130,8 +134,10 @@ def raise_left(report: RunReport) -> None:
     """
     if report.outcome == "waits":
         raise DeskError(f"nothing was decided: {report.reason}")
-    if report.outcome == "ran once" and report.missed:
-        raise DeskError("not where the decision wanted it: " + "; ".join(report.missed))
+    if report.outcome in ("ran once", "nothing due") and report.missed:
+        again = " (--force decides again)" if report.outcome == "nothing due" else ""
+        missed = "; ".join(report.missed)
+        raise DeskError(f"not where the decision wanted it: {missed}{again}")
     if report.left:
         raise DeskError("after the stop: " + "; ".join(report.left))
 

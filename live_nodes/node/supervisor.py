@@ -103,6 +103,11 @@ class Supervisor:
         """Whether a decision is still being carried out."""
         return self._audit.is_open
 
+    def still_missed(self, key: str) -> list[Miss]:
+        """Return what a strategy's rebalance in an earlier run missed, and misses still."""
+        leaving = self._context.strategies[key].verdicts.to_leave()
+        return self._audit.still_missed(key, leaving)
+
     def drop_waiting(self, reason: str) -> None:
         """Deny the orders that wait in the throttle."""
         if self._throttle is not None:

@@ -235,6 +235,7 @@ def _target(
         order=f"{sized.quantity:f}",
         reason="; ".join(reason for reason in reasons if reason),
         held_back_by=sized.guard or msgspec.UNSET,
+        wanted=msgspec.UNSET if sized.wanted is None else f"{sized.wanted:f}",
     )
 
 
@@ -274,11 +275,12 @@ def order_for(
     if verdict.action < Action.HALT_ENTRIES or sized.quantity == ZERO:
         return sized
     # Only orders that shrink the position are allowed.
+    wanted = held + sized.quantity
     if held * sized.quantity >= ZERO:
-        return _held_back(ZERO, verdict)
-    return sized if abs(sized.quantity) <= abs(held) else _held_back(-held, verdict)
+        return _held_back(ZERO, verdict, wanted)
+    return sized if abs(sized.quantity) <= abs(held) else _held_back(-held, verdict, wanted)
 
 
-def _held_back(quantity: Decimal, verdict: Verdict) -> Sized:
+def _held_back(quantity: Decimal, verdict: Verdict, wanted: Decimal | None = None) -> Sized:
     reason = f"{verdict.action.name.lower()} by {verdict.guard}: {verdict.reason}"
-    return Sized(quantity, reason, verdict.guard)
+    return Sized(quantity, reason, verdict.guard, wanted)

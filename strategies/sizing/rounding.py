@@ -25,11 +25,15 @@ class Lot:
 
 @dataclass(frozen=True, slots=True)
 class Sized:
-    """Signed order quantity, zero for none; anything unusual, and the guard that changed it."""
+    """Signed order quantity, zero for none; anything unusual, and the guard that changed it.
+
+    ``wanted`` is the position without a halt that held back an entry, signed base coin.
+    """
 
     quantity: Decimal
     reason: str = ""
     guard: str = ""
+    wanted: Decimal | None = None
 
 
 def size_order(

@@ -17,12 +17,12 @@ from actors.records.journal import Journal
 from actors.records.journal_reading import read
 from actors.records.rows import EquityRow, PositionRow
 from config.documents import Node
-from config.errors import GateRefused, InputError
+from config.errors import DeskError, GateRefused, InputError
 from live_nodes.bybit.rest import VenueRest
 from live_nodes.local.endpoints import Endpoints
 from live_nodes.local.keys import KeyPair, Secret
 from live_nodes.node.launch import launch
-from live_nodes.node.report import RunOptions, RunReport
+from live_nodes.node.report import RunOptions, RunReport, raise_left
 from live_nodes.operate.commands import live
 from live_nodes.operate.status import status_of
 from live_nodes.practice.faults import FaultEffect
@@ -202,6 +202,11 @@ def test_orders_that_the_venue_rejects_are_reported_with_its_reason(
         assert "holds 0, wanted" in line
         assert "not enough" in line
     assert any("0 of 2 positions where wanted" in line for line in run.said)
+    # A later start sends nothing again, and says what is missing.
+    again = run(RunOptions(run_once=True))
+    assert (again.outcome, again.decisions, again.missed) == ("nothing due", 0, report.missed)
+    with pytest.raises(DeskError, match=r"wanted it: BTC.* holds 0, wanted 1\.000 .*--force"):
+        raise_left(again)
 
 
 def test_spot_is_refused_at_a_venue(run: Run) -> None:

@@ -328,6 +328,16 @@ def test_a_position_is_missed_when_another_order_could_mend_it(
     assert bool(found) is missed
 
 
+def test_an_entry_that_a_halt_holds_back_is_missed() -> None:
+    why = "halt_entries by loss: 3 % lost"
+    held_back = Target(instrument=A, wanted="10", held_back_by="loss", reason=why)
+    found = misses(decision(held_back), {}, lambda name: D(2), {})
+    assert [str(miss) for miss in found] == [f"{A} holds 0, wanted 10 ({why})"]
+    assert outcome_line(decision(held_back), found) == (
+        f"rev: rebalance carried out, 0 of 1 position where wanted; {found[0]}; loss holds back 1"
+    )
+
+
 def test_the_line_names_what_is_missing_and_why() -> None:
     wanted = decision(
         Target(instrument=A, target="10", order="10"),
@@ -352,6 +362,8 @@ def test_a_run_that_did_not_do_what_it_was_to_fails_the_command() -> None:
     raise_left(RunReport(outcome="ran once"))
     with pytest.raises(DeskError, match="not where the decision wanted it: A holds 0, wanted 1"):
         raise_left(RunReport(outcome="ran once", missed=["A holds 0, wanted 1"]))
+    with pytest.raises(DeskError, match=r"A holds 0, wanted 1 \(--force decides again\)"):
+        raise_left(RunReport(outcome="nothing due", missed=["A holds 0, wanted 1"]))
     with pytest.raises(DeskError, match="nothing was decided: no candle"):
         raise_left(RunReport(outcome="waits", reason="no candle has closed at the data time"))
     with pytest.raises(DeskError, match="after the stop: order x is still open"):

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from decimal import Decimal as D
 from pathlib import Path
 
+import msgspec
 from nautilus_trader.model.enums import OrderSide
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.objects import Quantity
@@ -20,6 +21,7 @@ from live_nodes.reconcile.recorder import JournalRecorder
 from strategies.messages import Action, Decision, Target, Verdict
 from tests.builders_engine import (
     A,
+    B,
     Candles,
     Script,
     at,
@@ -190,6 +192,40 @@ def test_what_nobody_resumes_is_dropped_unless_it_was_reached(tmp_path: Path) ->
     (last,) = set((tmp_path / "audit").glob("*.json")) - set(paths)
     assert json.loads(last.read_text())["status"] == "dropped"
     assert "missed" in json.loads(last.read_text())
+
+
+def test_what_the_newest_rebalance_did_not_reach_is_missed_by_later_runs(tmp_path: Path) -> None:
+    held: dict[str, str] = {}
+
+    def missed_later() -> list[str]:
+        with next_run(tmp_path, held, set()) as audit:
+            audit.take_up()
+            return [miss.instrument for miss in audit.still_missed("a", set())]
+
+    targets = [Target(instrument=name, target="5", order="5") for name in (A, B)]
+    wanted = msgspec.structs.replace(rebalance(1_000), targets=tuple(targets))
+    with next_run(tmp_path, held, set()) as audit:
+        audit.on_decision(wanted)
+        held[A] = "5"
+        audit.close()
+    assert [missed_later(), missed_later()] == [[B], [B]]
+    # A was reached: whoever closes it by hand later misses nothing. Nor does who buys B by hand.
+    held.clear()
+    assert missed_later() == [B]
+    with next_run(tmp_path, held, set()) as audit:
+        audit.take_up()
+        assert audit.still_missed("a", {B}) == []  # A guard that leaves it wants none of it.
+    held[B] = "5"
+    assert missed_later() == []
+    held.clear()
+    # To leave one instrument is no answer to what others miss; to leave all is.
+    for ts, kept, expected in ((2_000, "5", [B]), (3_000, "0", [])):
+        rest = Target(instrument="C", current="5", target=kept)
+        flatten = msgspec.structs.replace(rebalance(ts, "0"), kind="flatten")
+        with next_run(tmp_path, held, set()) as audit:
+            audit.on_decision(msgspec.structs.replace(flatten, targets=(*flatten.targets, rest)))
+            audit.close()
+        assert missed_later() == expected
 
 
 def test_an_audit_file_that_cannot_be_read_is_noted_and_left(tmp_path: Path) -> None:

@@ -70,6 +70,13 @@ def test_a_verdict_is_obeyed(action, weight, held, expected, explained):
     assert ("by drawdown: down 20 %" in got.reason) is explained
 
 
+def test_a_halt_of_entries_says_what_was_wanted_without_it():
+    assert order(0.2, held="10", action=Action.HALT_ENTRIES).wanted == D("20")
+    assert order(-0.2, held="10", action=Action.REDUCE_ONLY).wanted == D("-20")
+    assert order(0.2, held="30", action=Action.HALT_ENTRIES).wanted is None
+    assert order(0.2, held="10", action=Action.FLATTEN).wanted is None
+
+
 def test_the_cap_follows_the_allocation():
     # Half of a tenth of 100 is 5 USDT: exactly the minimum. Half of a twentieth is not.
     raised = {"equity": "100", "exchange_minimum": "respect_cap"}
