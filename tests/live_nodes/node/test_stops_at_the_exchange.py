@@ -57,6 +57,8 @@ def test_the_cross_enters_and_its_stop_closes_the_position(tmp_path: Path, resta
         with cross_node(st, tmp_path) as (desk, strategy):
             close_candle(desk, strategy, "50100.0")
             desk.until(lambda: st.position() > 0, "the entry")
+            # Above the average, should the exchange close a candle meanwhile.
+            st.move("50200.0")
             desk.until(lambda: [s for _, s in protective(strategy)] == ["ACCEPTED"], "the stop")
             held, stop = st.position(), resting_stop(st)
             assert (held, stop.qty, stop.trigger_price) == (D("0.199"), held, D("49599.0"))
@@ -70,7 +72,7 @@ def test_the_cross_enters_and_its_stop_closes_the_position(tmp_path: Path, resta
 
                 def lines() -> list[str]:
                     printed = [line for line in desk.said if line.startswith("hand: ")]
-                    return [line.partition(" at 49999")[0] for line in printed]
+                    return [line.partition(" at 50199")[0] for line in printed]
 
                 desk.until(lambda: len(lines()) == 4, "the line of the last fill")
                 assert lines() == [
