@@ -92,15 +92,15 @@ class CatalogWriter:
     def add(self, part: Import) -> None:
         """Add a provider's whole `Import`, provenance included.
 
-        Raises InputError when two files of one import contradict each other: spot and perpetual
-        under one name, or two venues.
+        Raises InputError when two files of one import contradict each other, or a file of an
+        assumed product the catalog: spot and perpetual under one name, or two venues.
         """
         self.add_instruments(part.instruments)
+        self.assumed.update(part.assumed)
         file = str(part.files[-1]) if part.files else ""
         for key, table in part.tables.items():
             self.add_rows(*key, table, file=file)
         self.warnings += part.warnings
-        self.assumed.update(part.assumed)
         self.provenance(part.source, part.source_venue, part.note, part.files)
 
     def add_instruments(self, instruments: Iterable[InstrumentInfo]) -> None:
@@ -157,11 +157,16 @@ class CatalogWriter:
     def _compare(self, key: SeriesKey, old: pa.Table | None, new: pa.Table, file: str) -> None:
         """Refuse rows that differ from those of another file of this import.
 
-        One may: the last candle of a download is often unfinished.
+        Where the product is assumed, also those that differ from the catalog's. One may: the last
+        candle of a download is often unfinished.
         """
         stamps = new.column("ts")
         first, last = int(pc.min(stamps).as_py()), int(pc.max(stamps).as_py())
-        for begin, end, other in self._sources.setdefault(key.path, []):
+        others = list(self._sources.setdefault(key.path, []))
+        stored = self._old.files.get(key.path)
+        if stored is not None and key.instrument in self.assumed:
+            others.append((stored.first, stored.last, "the catalog"))
+        for begin, end, other in others:
             if old is None or other == file or last < begin or first > end:
                 continue
             both = [

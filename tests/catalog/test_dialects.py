@@ -201,6 +201,27 @@ def test_files_of_one_import_that_contradict_each_other_are_refused(tmp_path, fo
                 writer.add(next(found))
 
 
+def test_spot_under_a_bare_name_never_replaces_the_perpetual_of_the_catalog(tmp_path):
+    def imported(text: str, **options: object) -> CatalogWriter:
+        (part,) = parts(tmp_path / "BTCUSDT.csv", text, **options)
+        with CatalogWriter(tmp_path / "catalog") as writer:
+            writer.add(part)
+        return writer
+
+    imported(TWO)
+    # A last candle that was not finished may change.
+    assert imported(TWO.replace("3,1,2,20", "3,1,2,21")).changed
+    other = TWO.replace("1.5", "1.6")
+    with pytest.raises(InputError, match="2 rows of BTCUSDT-LINEAR.* of the catalog: .*--product"):
+        imported(other)
+    imported(other, product="SPOT")
+    imported(other, product="LINEAR")
+    catalog = Catalog(tmp_path / "catalog")
+    for instrument in (BTC, SPOT):
+        rows = catalog.series("bars", "1h", instrument, 0, FOREVER)
+        assert rows.column("close").to_pylist() == [1.6, 2]
+
+
 FUNDING = {
     "bybit": f"symbol,fundingRate,fundingRateTimestamp\nBTCUSDT,0.0001,{S}000\n",
     "binance": f"calc_time,funding_interval_hours,last_funding_rate\n{S}000,8,0.0001\n",
