@@ -20,6 +20,7 @@ from catalog.instruments import instrument_id
 from catalog.providers import freqtrade
 from catalog.providers.base import Import, ImportOptions
 from catalog.providers.files import (
+    CLOSE_TIMES,
     Columns,
     find,
     floats,
@@ -32,6 +33,7 @@ from catalog.providers.symbols import (
     KIND_WORDS,
     LINEAR,
     PRODUCT_WORDS,
+    has_symbol,
     hinted,
     resolve,
     symbol_in_name,
@@ -47,10 +49,33 @@ MOST_WRONG = 0.1
 
 
 def read(paths: Sequence[Path], options: ImportOptions) -> Iterator[Import]:
-    """Read each table as one part; raise InputError with file, row and column."""
-    for path in find(paths, SUFFIXES):
+    """Read each table as one part; raise InputError with file, row and column.
+
+    Texts of a folder that are no tables, such as README.txt, are left out with a warning.
+    """
+    found = find(paths, SUFFIXES)
+    problems = {p: words for p in found if p not in paths and (words := _no_table(p, options))}
+    if len(problems) == len(found):
+        raise InputError("\n".join(problems.values()))
+    left_out = [f"{words}; left out" for words in problems.values()]
+    for path in (p for p in found if p not in problems):
         for source in load_tables(path):
-            yield _read_table(path, source, options)
+            part = _read_table(path, source, options)
+            part.warnings[:0], left_out = left_out, []
+            yield part
+
+
+def _no_table(path: Path, options: ImportOptions) -> str:
+    """Return why a text without a symbol in its name is no table, or nothing."""
+    if path.suffix != ".txt" or has_symbol(path.name):
+        return ""
+    try:
+        tables = list(load_tables(path))
+    except InputError as error:
+        return str(error)
+    columns = [Columns(source.table, source.where, options.columns) for source in tables]
+    dated = any(c.find("time", *CLOSE_TIMES) is not None for c in columns)
+    return "" if dated else f"{path}: no column for the date"
 
 
 def _read_table(path: Path, source: SourceTable, options: ImportOptions) -> Import:

@@ -164,3 +164,11 @@ def symbol_in_name(name: str) -> str:
         raise ValueError(f"{name} is of a dated future: only perpetuals and spot are kept")
     # TradingView marks perpetuals with .P: its BYBIT_BTCUSDT is the spot pair.
     return f"{symbol}-{SPOT}" if tradingview else word
+
+
+def has_symbol(name: str) -> bool:
+    """Whether a file's name has one symbol that is kept."""
+    try:
+        return bool(symbol_in_name(name))
+    except ValueError:
+        return False

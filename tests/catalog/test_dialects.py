@@ -317,6 +317,25 @@ def test_a_fault_is_one_line_that_names_file_and_place(tmp_path, name, content, 
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["Candles of Bybit.\n\nOpen, high, low.\n", "Prices, in USDT\n"])
+def test_a_text_beside_the_tables_is_left_out_with_a_warning(tmp_path, text):
+    (tmp_path / "README.txt").write_text(text)
+    with pytest.raises(InputError, match=r"README\.txt: "):
+        list(read_files("ohlcv_table", [tmp_path], ImportOptions()))
+    (tmp_path / "BTCUSDT.txt").write_text(TWO)
+    (tmp_path / "more.txt").write_text(table(f"symbol,date,{NAMES}", *["ETHUSDT,2024-01-01"] * 2))
+    found = read_files("ohlcv_table", [tmp_path], ImportOptions())
+    part = next(found)
+    assert list(part.tables) == [("bars", "1h", BTC)]
+    assert len(part.warnings) == 1 and "README.txt" in part.warnings[0]
+    # Tables stay tables, whatever their name is, and a named file is read or an error.
+    with pytest.raises(InputError, match=r"more\.txt: .*share their date"):
+        next(found)
+    (tmp_path / "BTCUSDT.txt").write_text(text)
+    with pytest.raises(InputError, match=r"BTCUSDT\.txt: "):
+        next(read_files("ohlcv_table", [tmp_path], ImportOptions()))
+
+
 def test_a_mapping_names_other_columns_and_its_faults_have_lines(tmp_path):
     mapping = tmp_path / "columns.yaml"
     mapping.write_text("time: Start\nvolume: Amount\n")
