@@ -212,7 +212,7 @@ def test_spot_under_a_bare_name_never_replaces_the_perpetual_of_the_catalog(tmp_
     # A last candle that was not finished may change.
     assert imported(TWO.replace("3,1,2,20", "3,1,2,21")).changed
     other = TWO.replace("1.5", "1.6")
-    with pytest.raises(InputError, match="2 rows of BTCUSDT-LINEAR.* of the catalog: .*--product"):
+    with pytest.raises(InputError, match=r"2 rows of BTCUSDT-LINEAR.* of the catalog: .*--product"):
         imported(other)
     imported(other, product="SPOT")
     imported(other, product="LINEAR")
@@ -327,7 +327,8 @@ def test_a_text_beside_the_tables_is_left_out_with_a_warning(tmp_path, text):
     found = read_files("ohlcv_table", [tmp_path], ImportOptions())
     part = next(found)
     assert list(part.tables) == [("bars", "1h", BTC)]
-    assert len(part.warnings) == 1 and "README.txt" in part.warnings[0]
+    (warning,) = part.warnings
+    assert "README.txt" in warning
     # Tables stay tables, whatever their name is, and a named file is read or an error.
     with pytest.raises(InputError, match=r"more\.txt: .*share their date"):
         next(found)
