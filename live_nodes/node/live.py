@@ -17,7 +17,7 @@ from typing import Any
 from nautilus_trader.model.events import OrderEvent
 
 from actors.records.journal import JournalError
-from config.errors import DeskError, GateRefused
+from config.errors import DeskError, GateRefused, some_of
 from live_nodes.bybit.adapter import ClientWiring
 from live_nodes.bybit.links import VenueLinks
 from live_nodes.bybit.rest import VenueRest
@@ -71,6 +71,7 @@ _SHUTDOWN = "commands.system.shutdown"
 """Topic on which the engine's queues report an error."""
 _POLL = 0.1
 _PRINT_AFTER = 0.005
+_SHOWN = 5
 _FINISH_SHARE = 0.3
 """Share of the stop's deadline for a flatten that has begun."""
 
@@ -305,13 +306,9 @@ class NodeRun:
             and strategy.run_now(force)
         }
         await self._idle()
-        for key, strategy in self.strategies.items():
-            left = strategy.unfinished()
-            missed = self._missed[key] if key in self._missed else supervisor.still_missed(key)
-            kept = [miss for miss in missed if miss.instrument not in left]
-            waiting = [Miss(name, *left[name], strategy.delay) for name in sorted(left)]
-            self._missed[key] = kept + waiting
-        self.report.missed = [str(miss) for misses in self._missed.values() for miss in misses]
+        for key in self.strategies:
+            self._missed.setdefault(key, supervisor.still_missed(key))
+        self._note_unfinished()
         if not began:
             done = "not carried out whole" if self.report.missed else "done"
             self._context.say(
@@ -319,6 +316,18 @@ class NodeRun:
             )
             return "nothing due"
         return "waits" if self._waits else "ran once"
+
+    def _note_unfinished(self) -> list[Miss]:
+        """Add what strategies leave for the next start to the report, and return it."""
+        found = []
+        for key, strategy in self.strategies.items():
+            left = strategy.unfinished()
+            kept = [miss for miss in self._missed.get(key, ()) if miss.instrument not in left]
+            waiting = [Miss(name, *left[name], strategy.delay) for name in sorted(left)]
+            self._missed[key] = kept + waiting
+            found += waiting
+        self.report.missed = [str(miss) for misses in self._missed.values() for miss in misses]
+        return found
 
     async def _idle(self) -> None:
         quiet = 0
@@ -337,6 +346,8 @@ class NodeRun:
         context, seconds = self._context, self._context.node.stop_deadline
         deadline = time.monotonic() + seconds
         self.report.reason = self.report.reason or stop.reason
+        if context.options.run_once and self.report.outcome == "stopped":
+            self.report.outcome = "interrupted"
         built = self.built
         if built is None:
             return
@@ -368,6 +379,9 @@ class NodeRun:
                 context.journal.go_on_in_memory()
                 await wind_down(built, stop, deadline - time.monotonic())
             self.report.positions = CacheAccount(built.kernel.cache).positions()
+            if context.trades_at_venue and (left_open := self._note_unfinished()):
+                names = some_of([str(miss) for miss in left_open], _SHOWN)
+                context.say(f"unfinished, the next start goes on: {names}")
             if context.trades_at_venue and not stop.quick:
                 left = max(0.0, (deadline - time.monotonic()) / 2)
                 self.report.left = await verify(built, left)

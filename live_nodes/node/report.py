@@ -101,10 +101,10 @@ class RunOptions:
 class RunReport:
     """Outcome of a run; the command prints it.
 
-    `outcome` is ``stopped``, ``ran once``, ``nothing due``, or ``waits`` (the decision could not be
-    made). `intended` are orders that a dry run did not send. `positions` are signed base coin.
-    `left` is what is wrong at the venue after the stop; `unmet_faults` are faults of the practice
-    exchange's scenario that had no effect so far.
+    `outcome` is ``stopped``, ``ran once``, ``nothing due``, ``waits`` (the decision could not be
+    made), or ``interrupted`` (stopped before one run was done). `intended` are orders that a dry
+    run did not send. `positions` are signed base coin. `left` is what is wrong at the venue after
+    the stop; `unmet_faults` are faults of the practice exchange's scenario without effect so far.
     """
 
     outcome: str = "stopped"
@@ -134,6 +134,9 @@ def raise_left(report: RunReport) -> None:
     """
     if report.outcome == "waits":
         raise DeskError(f"nothing was decided: {report.reason}")
+    if report.outcome == "interrupted":
+        left = "; the next start goes on: " + "; ".join(report.missed) if report.missed else ""
+        raise DeskError(f"stopped by {report.reason} before its work was done{left}")
     if report.outcome in ("ran once", "nothing due") and report.missed:
         again = " (--force decides again)" if report.outcome == "nothing due" else ""
         missed = "; ".join(report.missed)

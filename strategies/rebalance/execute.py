@@ -92,7 +92,7 @@ class PlanExecution:
 
     def unfinished(self) -> dict[str, tuple[Decimal, Decimal]]:
         """Return target and position of each leg of a plan that is left for the next start."""
-        found = self._lacking() if self._left else ()
+        found = self._lacking() if self._left or self.stopping else ()
         return {change.instrument: (change.target, change.held) for change in found}
 
     def due(self, now_ns: int) -> int | None:

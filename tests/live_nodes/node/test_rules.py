@@ -370,6 +370,12 @@ def test_a_run_that_did_not_do_what_it_was_to_fails_the_command() -> None:
         raise_left(RunReport(left=["order x is still open"]))
     # A node that was stopped in between goes on at the next start.
     raise_left(RunReport(outcome="stopped", missed=["A holds 0, wanted 1"]))
+    with pytest.raises(DeskError, match=r"by SIGTERM .* next start goes on: A holds 0, wanted 1"):
+        raise_left(
+            RunReport(outcome="interrupted", reason="SIGTERM", missed=["A holds 0, wanted 1"])
+        )
+    with pytest.raises(DeskError, match=r"stopped by SIGTERM before its work was done$"):
+        raise_left(RunReport(outcome="interrupted", reason="SIGTERM"))
 
 
 @pytest.mark.parametrize(

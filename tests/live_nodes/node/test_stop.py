@@ -73,10 +73,11 @@ def test_a_signal_cancels_what_rests_and_the_next_start_takes_the_rebalance_up(
 ) -> None:
     node = ground.node(FAR)
     ended, seconds = stopped_while_resting(node, number)
-    assert (ended.code, ended.signal) == (0, None), ended.said
+    # Cron must not take it for done.
+    assert (ended.code, ended.signal) == (1, None), ended.said
     assert seconds < slack(10)
-    report = json.loads(ended.said[ended.said.rindex("\n{") :])
-    assert (report["outcome"], report["reason"], report["left"]) == ("stopped", number.name, [])
+    report, _ = json.JSONDecoder().raw_decode(ended.said, ended.said.rindex("\n{") + 1)
+    assert (report["outcome"], report["reason"], report["left"]) == ("interrupted", number.name, [])
     assert node.at_the_exchange()["open_orders"] == []
     assert node.positions() == {}
     assert journal_is_whole(node.folder)
@@ -87,6 +88,8 @@ def test_a_signal_cancels_what_rests_and_the_next_start_takes_the_rebalance_up(
     # The next start takes the rebalance up.
     plan = node.plan()
     assert plan is not None
+    assert {line.partition(" ")[0] for line in report["missed"]} == set(plan.targets)
+    assert "unfinished, the next start goes on: " in ended.said
     assert node.run("--run-once", *TAKE).code == 0, node.said()
     assert node.positions() == plan.targets
     assert len(node.decisions()) == 1
@@ -95,7 +98,7 @@ def test_a_signal_cancels_what_rests_and_the_next_start_takes_the_rebalance_up(
 def test_a_second_signal_ends_at_once_and_loses_nothing_of_the_journal(ground: Ground) -> None:
     node = ground.node(FAR)
     ended, seconds = stopped_while_resting(node, signal.SIGTERM, signal.SIGTERM)
-    assert (ended.code, ended.signal) == (0, None), ended.said
+    assert (ended.code, ended.signal) == (1, None), ended.said
     assert seconds < slack(10)
     assert journal_is_whole(node.folder)
     # What a quick stop leaves, the next start finds and ends.
@@ -125,7 +128,9 @@ def test_a_signal_at_any_moment_leaves_a_whole_journal_and_no_order(
     if ended.signal == signal.SIGTERM:
         assert not (node.folder / NAME).exists(), "only before there is anything to be kept"
         return
-    assert ended.code == 0, ended.said
+    interrupted = "interrupted: SIGTERM" in ended.said
+    assert ended.code == int(interrupted), ended.said
+    assert interrupted != ("ran once" in ended.said)
     assert "Traceback" not in ended.said
     assert journal_is_whole(node.folder)
     assert node.at_the_exchange()["open_orders"] == []
