@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAVY = ("nautilus_trader", "numba", "numpy", "plotly", "pandas")
+HEAVY = ("nautilus_trader", "numba", "numpy", "plotly", "pandas", "sklearn")
 RUN = "backtests/runs/xs_reversal_demo.yaml"
 NODE = "live_nodes/nodes/xs_reversal_practice.yaml"
 GUARDED = "live_nodes/nodes/guarded_practice.yaml"
