@@ -29,7 +29,13 @@ from catalog.instruments import InstrumentInfo
 from catalog.providers.base import Import
 from catalog.storage.writer import CatalogWriter
 from config.documents import Backtest
-from tests.backtests.test_screen_reference import COST, PUBLISHED, SCORES, reference_weights, table
+from tests.backtests.test_screen_reference import (
+    COST,
+    PUBLISHED,
+    STRATEGIES,
+    reference_weights,
+    table,
+)
 
 pytestmark = pytest.mark.skipif(
     not PUBLISHED.exists(), reason="no ../shared/data beside the checkout"
@@ -179,7 +185,7 @@ def check(tmp_path: Path, strategy: str, rows: slice) -> None:
     assert not (late <= allowed[1:]).all(), "a run a day late would pass"
 
 
-@pytest.mark.parametrize("strategy", SCORES)
+@pytest.mark.parametrize("strategy", STRATEGIES)
 def test_the_engine_earns_what_the_reference_says_within_the_bound(
     tmp_path: Path, strategy: str
 ) -> None:
@@ -187,7 +193,7 @@ def test_the_engine_earns_what_the_reference_says_within_the_bound(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", SCORES)
+@pytest.mark.parametrize("strategy", STRATEGIES)
 def test_the_engine_earns_what_the_reference_says_over_all_six_years(
     tmp_path: Path, strategy: str
 ) -> None:

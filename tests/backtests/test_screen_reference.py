@@ -14,9 +14,10 @@ import pytest
 
 from actors.measures import sharpe
 from backtests.screening.path import earn
-from strategies.signals.mean_return import mean_return
-from strategies.signals.past_return import past_return
+from strategies.rebalance.history import Window
 from strategies.sizing.weights import weigh
+from strategies.xs_momentum import XSMomentum, XSMomentumConfig
+from strategies.xs_reversal import XSReversal, XSReversalConfig
 from tests.builders import SHARED_DATA
 
 FOLDER = SHARED_DATA / "references" / "cs_momentum_reversal_prams2104"
@@ -32,9 +33,10 @@ PERIODS = {
     "valid": ("2023-01-01", "2024-12-31"),
     "oos": ("2025-01-01", "2100-01-01"),
 }
-SCORES = {
-    "momentum20": (21, lambda close: mean_return(close, 20)),
-    "reversal1": (2, lambda close: -past_return(close, 1)),
+PLAIN = {"lookbacks": (20,), "past_returns": "mean", "winsorize": 0.0, "forecast_cap": None}
+STRATEGIES = {
+    "momentum20": (XSMomentum, XSMomentumConfig(key="m", instruments=(), **PLAIN)),
+    "reversal1": (XSReversal, XSReversalConfig(key="r", instruments=())),
 }
 
 
@@ -51,11 +53,13 @@ def reference_weights(strategy, lag=1):
 
     Weights of a close are held over the day that follows it; a larger lag holds them later.
     """
-    rows, score = SCORES[strategy]
+    cls, config = STRATEGIES[strategy]
+    rows = cls.rows_for_scores(config)
     close = table("px").to_numpy(float)
     eligible = table("elig").to_numpy(bool)
     padded = np.vstack([np.full((rows - 1, close.shape[1]), np.nan), close])
-    scores = np.array([score(padded[t : t + rows]) for t in range(len(close))])
+    windows = (padded[t : t + rows] for t in range(len(close)))
+    scores = np.array([cls.scores(config, Window(0, close, close)) for close in windows])
     scores[~eligible] = np.nan
     rules = {"side": "long_short", "weighting": "rank", "fraction": 0.5}
     wanted = np.array([weigh(row, gross=1.0, max_weight=1.0, **rules) for row in scores])
@@ -82,7 +86,7 @@ def published(strategy, period):
     return json.loads(PUBLISHED.read_text())["published"][strategy][period]
 
 
-CASES = [(strategy, period) for strategy in SCORES for period in PERIODS]
+CASES = [(strategy, period) for strategy in STRATEGIES for period in PERIODS]
 
 
 @pytest.mark.parametrize(("strategy", "period"), CASES)
@@ -112,7 +116,7 @@ def test_the_published_returns_come_out_to_the_printed_digits():
     assert round(earned.net[chosen].mean() * 365, 3) == expected["net_return"]
 
 
-@pytest.mark.parametrize("strategy", SCORES)
+@pytest.mark.parametrize("strategy", STRATEGIES)
 def test_weights_held_a_day_late_would_be_seen(strategy):
     days, earned, _ = screened(strategy, lag=2)
     for period in PERIODS:

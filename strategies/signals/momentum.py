@@ -1,0 +1,63 @@
+"""Momentum forecast: returns over several lookbacks, each compared across the instruments.
+
+The scale and the cap follow Carver, "Systematic Trading" (2015), chapter 7, divided by ten: a
+forecast of 1 is an average one, and 2 is the strongest that counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+_ROUNDING = 1e-12
+
+
+def cross_sectional_z(value: NDArray[np.float64], winsorize: float = 0.0) -> NDArray[np.float64]:
+    """Return each value's distance from the mean of all, in standard deviations of all.
+
+    ``value`` has shape (N,); NaN stays NaN and does not count. Values beyond the ``winsorize``
+    quantile of either end (0 to below 0.5) are set to that quantile first. All zero where the
+    values are equal but for rounding.
+    """
+    result = np.full(value.shape, np.nan)
+    known = np.flatnonzero(~np.isnan(value))
+    if not known.size:
+        return result
+    low, high = np.quantile(value[known], (winsorize, 1.0 - winsorize))
+    inside = np.clip(value[known], low, high)
+    if np.ptp(inside) <= _ROUNDING * np.abs(inside).max():
+        result[known] = 0.0
+        return result
+    deviation = inside - inside.mean()
+    result[known] = deviation / np.sqrt((deviation * deviation).mean())
+    return result
+
+
+def momentum_forecast(
+    returns: NDArray[np.float64],
+    weights: Sequence[float],
+    *,
+    winsorize: float = 0.0,
+    power: float = 1.0,
+    cap: float | None = None,
+) -> NDArray[np.float64]:
+    """Return the combined forecast of returns over L lookbacks; its mean absolute value is 1.
+
+    ``returns`` has shape (L, N), one row a lookback, of any unit; ``weights`` has L numbers, not
+    all zero. Each row's `cross_sectional_z` counts by its weight; the sum's absolute value is
+    raised to ``power``, keeps its sign, is scaled to a mean absolute value of 1, and is then cut
+    off at plus and minus ``cap`` (None: not). The result has shape (N,); NaN where any lookback is
+    unknown, and everywhere when nothing tells the instruments apart.
+    """
+    known = np.isfinite(returns).all(axis=0)
+    combined = np.zeros(known.shape)
+    for row, weight in zip(returns, weights, strict=True):
+        combined += weight * cross_sectional_z(np.where(known, row, np.nan), winsorize)
+    forecast = np.sign(combined) * np.abs(combined) ** power
+    size = np.abs(forecast[known]).mean() if known.any() else 0.0
+    if not size > 0.0:
+        return np.full(known.shape, np.nan)
+    forecast = forecast / size
+    return forecast if cap is None else np.clip(forecast, -cap, cap)

@@ -1,0 +1,113 @@
+"""Cross-sectional momentum: buy what rose most against the others, sell what fell most.
+
+Documented for stocks by Jegadeesh and Titman (1993), "Returns to Buying Winners and Selling
+Losers", and for coins by Liu, Tsyvinski and Wu (2022), "Common Risk Factors in Cryptocurrency".
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from strategies.rebalance.config import PanelRebalancer, PanelRebalancerConfig
+from strategies.rebalance.history import Window
+from strategies.signals.mean_return import mean_return
+from strategies.signals.momentum import momentum_forecast
+from strategies.signals.past_return import past_return
+from strategies.signals.volatility import volatility
+
+
+class XSMomentumConfig(
+    PanelRebalancerConfig, frozen=True, kw_only=True, forbid_unknown_fields=True
+):
+    """Parameters of the momentum, beside those of every rebalancer."""
+
+    lookbacks: Annotated[
+        tuple[Annotated[int, Meta(ge=1, le=5000)], ...],
+        Meta(min_length=1, description="Candles over which past returns are taken, one or more."),
+    ] = (12, 24, 48, 96)
+    lookback_weights: (
+        Annotated[
+            tuple[Annotated[float, Meta(ge=0.0)], ...],
+            Meta(description="How much each lookback counts, in their order; null: all alike."),
+        ]
+        | None
+    ) = None
+    skip: Annotated[int, Meta(ge=0, le=1000, description="Newest candles that are left out.")] = 0
+    past_returns: Annotated[
+        Literal["total", "mean"],
+        Meta(
+            description="total: from the first price to the last. mean: mean of the candles' "
+            "returns, in which one large move counts only once."
+        ),
+    ] = "total"
+    volatility_adjusted: Annotated[
+        bool, Meta(description="Divide the returns by the volatility over volatility_lookback.")
+    ] = False
+    winsorize: Annotated[
+        float,
+        Meta(
+            ge=0.0,
+            le=0.25,
+            description="Part of the instruments at either end whose return counts as the one at "
+            "its border, so that a single jump does not outweigh all others; 0 = off.",
+        ),
+    ] = 0.025
+    power: Annotated[
+        float,
+        Meta(gt=0.0, le=4.0, description="Exponent of the forecast; above 1 favours its extremes."),
+    ] = 1.0
+    forecast_cap: (
+        Annotated[
+            float,
+            Meta(
+                gt=0.0,
+                le=100.0,
+                description="Largest forecast, in mean absolute forecasts; null: any.",
+            ),
+        ]
+        | None
+    ) = 2.0
+
+    def check(self) -> list[tuple[str, str]]:
+        """Return (field, message) for each parameter that does not go with the others."""
+        problems = super().check()
+        weights, count = self.lookback_weights, len(self.lookbacks)
+        if weights is not None and len(weights) != count:
+            problems.append(("lookback_weights", f"must be {count} numbers, one a lookback"))
+        elif weights is not None and not any(weights):
+            problems.append(("lookback_weights", "must not all be zero"))
+        return problems
+
+
+class XSMomentum(PanelRebalancer):
+    """Cross-sectional momentum: the score is the forecast of several past returns."""
+
+    Config: ClassVar[type[XSMomentumConfig]] = XSMomentumConfig
+
+    @staticmethod
+    def rows_for_scores(config: XSMomentumConfig) -> int:
+        """Return the number of candles from the longest return's first price to the newest."""
+        rows = max(config.lookbacks) + config.skip + 1
+        return max(rows, config.volatility_lookback + 1) if config.volatility_adjusted else rows
+
+    @staticmethod
+    def scores(config: XSMomentumConfig, window: Window) -> NDArray[np.float64]:
+        """Return the combined forecast; see `momentum_forecast`."""
+        kind = past_return if config.past_returns == "total" else mean_return
+        returns = np.array([kind(window.close, each, config.skip) for each in config.lookbacks])
+        # Without a candle now it is not traded, and does not count among the others either.
+        returns[:, np.isnan(window.close[-1])] = np.nan
+        if config.volatility_adjusted:
+            spread = volatility(window.close, config.volatility_lookback)
+            returns = returns / np.where(spread > 0.0, spread, np.nan)
+        return momentum_forecast(
+            returns,
+            config.lookback_weights or (1.0,) * len(config.lookbacks),
+            winsorize=config.winsorize,
+            power=config.power,
+            cap=config.forecast_cap,
+        )
