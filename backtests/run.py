@@ -86,7 +86,8 @@ def prepare(document: Backtest) -> Prepared:
     strategies = strategies_of(document, ids)
     if not strategies:
         raise InputError(f"{document.name}: no strategy is enabled")
-    wanted = sorted({name for s in strategies.values() for name in s.config.instruments})
+    made = tuple(strategies.values())
+    wanted = sorted({name for s in made for name in s.config.instruments})
     _check_funding(document, catalog, strategies)
     intervals = signal_intervals(strategies)
     start, end = document.window.start_ns, document.window.end_ns
@@ -105,6 +106,7 @@ def prepare(document: Backtest) -> Prepared:
         slice_days=document.slice_days,
         prints=document.venue.fills == "next_open",
         funding=document.venue.funding,
+        rates_of=[n for n in wanted if any(s.funding_needed() and n in s.ids for s in made)],
     )
     return Prepared(document, catalog, market, feed, intervals, start, end)
 

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from nautilus_trader.model.data import Bar, BarType
+from nautilus_trader.model.data import Bar, BarType, FundingRateUpdate
 from nautilus_trader.model.identifiers import InstrumentId, Symbol
 from nautilus_trader.model.instruments import CryptoPerpetual, CurrencyPair
 from nautilus_trader.model.objects import (
@@ -135,6 +135,16 @@ def bars(table: pa.Table, info: InstrumentInfo, interval: str) -> list[Bar]:
         series, info.price_precision, info.size_precision, *columns, stamps, stamps
     )
     return made
+
+
+def funding_rates(table: pa.Table) -> list[FundingRateUpdate]:
+    """Convert settlements (ts, instrument, rate) to Nautilus updates, each at its stamp."""
+    names, stamps, rates = (table[name].to_pylist() for name in ("instrument", "ts", "rate"))
+    ids = {name: InstrumentId.from_str(name) for name in set(names)}
+    return [
+        FundingRateUpdate(ids[name], Decimal(repr(rate)), ts, ts)
+        for name, ts, rate in zip(names, stamps, rates, strict=True)
+    ]
 
 
 def to_nautilus(

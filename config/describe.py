@@ -84,21 +84,20 @@ def _parameters(config: Any, prefix: str = "") -> Iterator[Parameter]:
         ):
             texts |= dict.fromkeys(names.split(", "), " ".join(words.split()))
     for name, field in parameter_fields(config).items():
-        inner = next(
-            (
-                o
-                for o in options(field.type)
-                if isinstance(o, type) and issubclass(o, msgspec.Struct)
-            ),
-            None,
-        )
+        inner = next((option for option in options(field.type) if _is_block(option)), None)
         if inner is not None and field.default is not None:
             yield from _parameters(inner, f"{prefix}{name}.")
             continue
+        nested = list(_parameters(inner, f"{prefix}{name}.")) if inner is not None else []
         text = next((m.description for m in metas(field.type) if m.description), "")
         yield Parameter(
             prefix + name, _allowed(field.type), _default(field), text or texts.get(name, "")
         )
+        yield from nested
+
+
+def _is_block(option: Any) -> bool:
+    return isinstance(option, type) and issubclass(option, msgspec.Struct)
 
 
 def _default(field: Any) -> str | None:
@@ -118,7 +117,8 @@ def _allowed(annotation: Any) -> str:
             return ", ".join(map(str, meta.examples))
         if meta.pattern:
             return FORMS.get(meta.pattern, f"text matching {meta.pattern}")
-    kinds = [WORDS.get(getattr(o, "__name__", ""), "") for o in options(annotation)]
+    names = ["object" if _is_block(o) else getattr(o, "__name__", "") for o in options(annotation)]
+    kinds = [WORDS.get(name, "") for name in names]
     signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
     limits = [
         f"{sign} {value:g}"

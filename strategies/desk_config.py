@@ -48,4 +48,10 @@ class DeskStrategyConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
 
     def check(self) -> list[tuple[str, str]]:
         """Return (field, message) for each parameter that does not go with the others."""
-        return [(f"execution.{field}", words) for field, words in self.execution.check()]
+        blocks = {name: getattr(self, name) for name in self.__struct_fields__}
+        return [
+            (f"{name}.{field}", words)
+            for name, block in blocks.items()
+            if isinstance(block, msgspec.Struct) and hasattr(block, "check")
+            for field, words in block.check()
+        ]

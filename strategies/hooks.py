@@ -37,6 +37,15 @@ class Hooks:
         id. A second call, one settlement later, replaces the first.
         """
 
+    def funding_lacking(self, ts_ns: int) -> list[str]:
+        """Return the ids of which a settlement until this time is due and missing.
+
+        Live, the node requests settlements each hour, and again while some are missing. In a
+        backtest ``on_funding_rate`` gets each at its stamp, for a strategy that needs and
+        subscribes to them.
+        """
+        return []
+
     def history_lacking(self, interval: str, close_ns: int) -> list[str]:
         """Return the ids whose candle of a close time is missing.
 

@@ -7,7 +7,7 @@ and the funding settlements. Only one slice is in memory at a time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -19,6 +19,7 @@ from nautilus_trader.model.enums import AggressorSide
 from numpy.typing import NDArray
 
 from backtests.engine.market import RunMarket
+from catalog.engine import funding_rates
 from catalog.inference import decimals_of_each
 from catalog.panel import Panel, panel
 from catalog.storage.store import Catalog
@@ -95,7 +96,8 @@ class CatalogFeed:
 
     Times are UNIX nanoseconds (UTC), ``end`` exclusive. Orders fill at the opens of
     ``execution_interval`` candles, whose closes value the account. ``prints`` feeds these opens as
-    trades (``next_open``); otherwise orders fill at candle closes.
+    trades (``next_open``); otherwise orders fill at candle closes. Strategies get the funding
+    rates of ``rates_of``, each at its settlement.
     """
 
     def __init__(
@@ -110,6 +112,7 @@ class CatalogFeed:
         slice_days: int,
         prints: bool,
         funding: bool,
+        rates_of: Iterable[str] = (),
     ) -> None:
         self.catalog, self.market = catalog, market
         self.signal_intervals = signal_intervals
@@ -117,6 +120,7 @@ class CatalogFeed:
         self.start, self.end = start, end
         self._step = slice_days * DAY_NS
         self._prints, self._funding = prints, funding
+        self._rates_of = tuple(rates_of)
         self._interval_ns = interval_ns(execution_interval)
         self._carried = np.full(len(market.ids), np.nan)
         self._seen: NDArray[np.int64] | None = None
@@ -179,6 +183,8 @@ class CatalogFeed:
             # Without prints, orders need the candle that closes at the start.
             after = start if start == self.start and self._prints else start - 1
             data += self.catalog.engine_data("bars", interval, market.ids, after, end - 1)
+        rates_after = start if start == self.start else start - 1
+        data += funding_rates(self.catalog.funding(self._rates_of, rates_after, end - 1))
         if self._prints:
             data += self._open_prints(candles, start, end)
         settlements = []

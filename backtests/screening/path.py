@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from catalog.panel import Panel
@@ -99,13 +100,18 @@ class ScreenStep:
 class RegularPanel:
     """Candles at every close time of the grid; NaN rows where nobody traded.
 
-    `first` is the close time of row 0, UNIX nanoseconds (UTC). Arrays are C-contiguous, (T, N).
+    `first` is the close time of row 0, UNIX nanoseconds (UTC). `arrays` are those of a `Window`,
+    C-contiguous, (T, N).
     """
 
     first: int
     interval_ns: int
-    close: NDArray[np.float64]
-    volume: NDArray[np.float64]
+    arrays: dict[str, NDArray[np.float64]]
+
+    @property
+    def close(self) -> NDArray[np.float64]:
+        """Close prices."""
+        return self.arrays["close"]
 
     def row(self, ts: int) -> int:
         """Return the row of a close time; it may lie outside the panel."""
@@ -118,8 +124,19 @@ def close_times(first: int, last: int, step_ns: int) -> NDArray[np.int64]:
     return first + step_ns * np.arange((last - first) // step_ns + 1, dtype=np.int64)
 
 
-def regular(panel: Panel, step_ns: int, first: int, last: int) -> RegularPanel:
+def regular(
+    panel: Panel,
+    step_ns: int,
+    first: int,
+    last: int,
+    *,
+    ranges: bool = False,
+    funding: pa.Table | None = None,
+) -> RegularPanel:
     """Lay a panel on the grid of close times from first to last.
+
+    `ranges` adds open, high and low; `funding` (schema `catalog.panel.SETTLEMENTS`) the rates that
+    settled in each candle.
 
     Raises
     ------
@@ -131,10 +148,27 @@ def regular(panel: Panel, step_ns: int, first: int, last: int) -> RegularPanel:
         raise ValueError(f"candles of {step_ns} ns must close at multiples of it")
     inside = (panel.ts >= first) & (panel.ts <= last)
     shape = (max(0, (last - first) // step_ns + 1), len(panel.ids))
-    close, volume = np.full(shape, np.nan), np.full(shape, np.nan)
-    close[rows[inside]] = panel.close[inside]
-    volume[rows[inside]] = panel.volume[inside]
-    return RegularPanel(first, step_ns, close, volume)
+    arrays = {}
+    for name in ("close", "volume", *(("open", "high", "low") if ranges else ())):
+        arrays[name] = np.full(shape, np.nan)
+        arrays[name][rows[inside]] = getattr(panel, name)[inside]
+    if funding is not None:
+        arrays["funding"] = _settled(funding, panel.ids, step_ns, first, shape)
+    return RegularPanel(first, step_ns, arrays)
+
+
+def _settled(
+    funding: pa.Table, ids: tuple[str, ...], step_ns: int, first: int, shape: tuple[int, int]
+) -> NDArray[np.float64]:
+    column = {name: index for index, name in enumerate(ids)}
+    rows = -((first - funding["ts"].to_numpy()) // step_ns)
+    columns = np.array([column[name] for name in funding["instrument"].to_pylist()], np.int64)
+    inside = (rows >= 0) & (rows < shape[0])
+    place, sums, known = (rows[inside], columns[inside]), np.zeros(shape), np.zeros(shape, np.bool_)
+    # In the order of time, as a history adds them.
+    np.add.at(sums, place, funding["rate"].to_numpy()[inside])
+    known[place] = True
+    return np.where(known, sums, np.nan)
 
 
 def history_start(rules: PanelRebalancerConfig, cls: type[PanelRebalancer], start: int) -> int:
@@ -150,15 +184,26 @@ def decisions(
     panel: Panel,
     start: int,
     end: int,
+    funding: pa.Table | None = None,
 ) -> list[ScreenStep]:
     """Return every decision with start <= ts < end, UNIX nanoseconds (UTC).
 
     `listings` are in the order of the panel's columns. Candles must begin at
-    `history_start`; candles after a decision do not change it.
+    `history_start`, settlements (schema `catalog.panel.SETTLEMENTS`, for a strategy that uses
+    funding) a candle before; those after a decision do not change it.
     """
     step = interval_ns(rules.interval)
     rows = rows_needed(rules, cls.rows_for_scores(rules))
-    candles = regular(panel, step, history_start(rules, cls, start), last_close(end, step))
+    if rules.wants_funding and funding is None:
+        raise ValueError(f"strategy {rules.key} uses funding, and none is given")
+    candles = regular(
+        panel,
+        step,
+        history_start(rules, cls, start),
+        last_close(end, step),
+        ranges=rules.wants_range,
+        funding=funding if rules.wants_funding else None,
+    )
     every, offset = duration_ns(rules.every), offset_ns(rules.at)
     steps = []
     ts = next_fire(start - 1, every, offset)
@@ -166,7 +211,7 @@ def decisions(
         data_ts = last_close(ts, step)
         last = candles.row(data_ts) + 1
         cut = slice(last - rows, last)
-        window = Window(data_ts, candles.close[cut], candles.volume[cut])
+        window = Window(data_ts, **{name: array[cut] for name, array in candles.arrays.items()})
         proposal = propose(rules, listings, window, cls.scores(rules, window))
         steps.append(ScreenStep(ts, data_ts, proposal, reason_to_wait(rules, proposal)))
         ts += every

@@ -9,6 +9,7 @@ from backtests.engine.build import signal_intervals
 from catalog.instruments import InstrumentInfo
 from catalog.panel import Panel, one_below_another, side_by_side
 from catalog.providers.bybit_http import BybitHistory
+from catalog.series import KINDS
 from config.durations import interval_ns
 from config.errors import GateRefused
 from strategies.base import DeskStrategy
@@ -60,10 +61,10 @@ class WarmUp:
         await self._feed_funding(now_ns)
 
     async def complete(self, now_ns: int) -> list[str]:
-        """Fetch candles that the feed did not bring; return the instruments found.
+        """Fetch candles that the feed did not bring, and funding; return the instruments found.
 
         A candle that closes while its link is down is never sent again. Each is requested a few
-        times (`ASK_AFTER`).
+        times (`ASK_AFTER`), and so are settlements, of which the feed brings none.
 
         Raises
         ------
@@ -73,14 +74,8 @@ class WarmUp:
         found = []
         for interval, rows in signal_intervals(dict(self._strategies)).items():
             close = last_close(now_ns, interval_ns(interval))
-            at, times = self._asked.get(interval, (close, 0))
-            times = times if at == close else 0
-            passed = (now_ns - close) / 1e9
-            if times >= len(ASK_AFTER) or passed < ASK_AFTER[times]:
+            if not self._is_time(interval, now_ns, close):
                 continue
-            # A start late in the interval requests once, not once for each time that has passed.
-            times = sum(passed >= after for after in ASK_AFTER)
-            self._asked[interval] = (close, times)
             lacking = {
                 name
                 for strategy in self._strategies.values()
@@ -96,7 +91,22 @@ class WarmUp:
             if tables:
                 self._hand_over(side_by_side(tables), interval)
                 found += sorted(tables)
+        settled = last_close(now_ns, HOUR_NS)
+        if self._is_time("funding", now_ns, settled):
+            if any(s.funding_lacking(settled) for s in self._strategies.values()):
+                self._funded_hour = 0
+            await self._feed_funding(now_ns)
         return found
+
+    def _is_time(self, what: str, now_ns: int, since: int) -> bool:
+        at, times = self._asked.get(what, (since, 0))
+        times = times if at == since else 0
+        passed = (now_ns - since) / 1e9
+        if times >= len(ASK_AFTER) or passed < ASK_AFTER[times]:
+            return False
+        # A start late in the interval requests once, not once for each time that has passed.
+        self._asked[what] = (since, sum(passed >= after for after in ASK_AFTER))
+        return True
 
     async def _feed(self, now_ns: int, most: int | None) -> int:
         needed = {
@@ -135,7 +145,9 @@ class WarmUp:
             # Spot has no funding; Bybit gives no answer for it.
             if (info := self._infos[name]).product == "LINEAR":
                 history = self._histories[info.product]
-                tables[name] = await history.funding(info, now_ns - back[name], now_ns)
+                table = await history.funding(info, now_ns - back[name], now_ns)
+                # As in the catalog: by time, on the minute.
+                tables[name] = KINDS["funding"].normalize(table, name).sort_by("ts")
         for strategy in self._strategies.values():
             if strategy.funding_needed():
                 own = {name: tables[name] for name in strategy.ids if name in tables}

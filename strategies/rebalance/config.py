@@ -120,6 +120,16 @@ class PanelRebalancerConfig(
     ] = True
 
     @property
+    def wants_range(self) -> bool:
+        """Whether a decision uses open, high and low of candles."""
+        return False
+
+    @property
+    def wants_funding(self) -> bool:
+        """Whether a decision uses settled funding rates."""
+        return False
+
+    @property
     def wants_liquidity(self) -> bool:
         """Whether spread or depth are limited."""
         return self.max_spread_bps > 0.0 or self.min_depth > 0.0
@@ -160,5 +170,6 @@ class PanelRebalancer:
 
         Return an array of shape (N,), NaN where history is too short. The function must be pure:
         the screen calls it on windows cut from a panel. ``window`` has the candles that are
-        complete at the decision; ``config`` is of the derived class's own ``Config``.
+        complete at the decision; ``config`` is of the derived class's own ``Config``, whose
+        ``wants_range`` and ``wants_funding`` say which arrays there are beside close and volume.
         """

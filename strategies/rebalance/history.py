@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -13,18 +14,31 @@ RECENT = 7
 """An instrument without a candle for so many intervals does not count as missing."""
 
 
+def _nothing() -> NDArray[np.float64]:
+    return np.empty((0, 0))
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """Candles that are complete at one moment: all that a decision may see.
 
     ``ts`` is the close time of the last row, UNIX nanoseconds (UTC); row i closes ``W - 1 - i``
-    intervals before. ``close`` and ``volume`` (traded base coin) are float64 arrays of shape (W,
-    N), C-contiguous, NaN where there is no candle.
+    intervals before. Arrays are float64 of shape (W, N), C-contiguous. Prices and ``volume``
+    (traded base coin) are NaN where there is no candle. ``funding`` is the sum of the funding rates
+    settled after the candle's open until its close, a fraction, positive when longs pay; NaN
+    without a settlement.
+
+    ``open``, ``high`` and ``low`` are empty unless the config says ``wants_range``, ``funding``
+    unless it says ``wants_funding``.
     """
 
     ts: int
     close: NDArray[np.float64]
     volume: NDArray[np.float64]
+    open: NDArray[np.float64] = field(default_factory=_nothing)
+    high: NDArray[np.float64] = field(default_factory=_nothing)
+    low: NDArray[np.float64] = field(default_factory=_nothing)
+    funding: NDArray[np.float64] = field(default_factory=_nothing)
 
 
 class Candles(Protocol):
@@ -39,8 +53,20 @@ class Candles(Protocol):
         """N instrument ids."""
 
     @property
+    def open(self) -> NDArray[np.float64]:
+        """Open prices, NaN where there is no candle; shape (T, N)."""
+
+    @property
+    def high(self) -> NDArray[np.float64]:
+        """Highest prices, as above."""
+
+    @property
+    def low(self) -> NDArray[np.float64]:
+        """Lowest prices, as above."""
+
+    @property
     def close(self) -> NDArray[np.float64]:
-        """Close prices, NaN where there is no candle; shape (T, N)."""
+        """Close prices, as above."""
 
     @property
     def volume(self) -> NDArray[np.float64]:
@@ -51,16 +77,29 @@ class CandleHistory:
     """Last candles of N instruments, at least ``rows`` of them.
 
     There is a row for every close time of the grid, also without trades, so that "three candles
-    ago" has the same meaning after a gap.
+    ago" has the same meaning after a gap. ``ranges`` keeps open, high and low too, ``funding`` the
+    settled rates.
     """
 
-    def __init__(self, count: int, rows: int, interval_ns: int) -> None:
+    def __init__(
+        self,
+        count: int,
+        rows: int,
+        interval_ns: int,
+        *,
+        ranges: bool = False,
+        funding: bool = False,
+    ) -> None:
         self.rows = rows
         self.interval_ns = interval_ns
         self._head = -1
         self._newest: int | None = None
-        self._close = np.full((rows * _SPARE, count), np.nan)
-        self._volume = np.full((rows * _SPARE, count), np.nan)
+        names = ["close", "volume"] + ["open", "high", "low"] * ranges + ["funding"] * funding
+        # One row more than a window: a settlement may come before its candle has closed.
+        self._arrays = {name: np.full(((rows + 1) * _SPARE, count), np.nan) for name in names}
+        self._close, self._volume = self._arrays["close"], self._arrays["volume"]
+        self._ranges = [self._arrays[name] for name in ("open", "high", "low") if ranges]
+        self._settled: list[list[int]] = [[] for _ in range(count if funding else 0)]
         # Kept apart, as a position may outlast its instrument's candles by more than a window.
         self._last: list[tuple[int, float] | None] = [None] * count
 
@@ -69,25 +108,41 @@ class CandleHistory:
         """Close time of the newest candle, None before the first."""
         return self._newest
 
-    def add(self, index: int, ts: int, close: float, volume: float) -> None:
+    def add(
+        self, index: int, ts: int, close: float, volume: float, ranges: Iterable[float] = ()
+    ) -> None:
         """Add one instrument's candle; a second one of that time replaces it.
 
-        One older than the rows kept is dropped. One that doesn't close on the grid raises
-        ValueError.
+        ``ranges`` are open, high and low, where they are kept. A candle older than the rows kept is
+        dropped. One that doesn't close on the grid raises ValueError.
         """
         if ts != self._newest:
             self._reach(ts)
         last = self._last[index]
         if last is None or last[0] <= ts:
             self._last[index] = (ts, close)
-        row = self._head
-        if ts != self._newest:
-            assert self._newest is not None
-            row -= (self._newest - ts) // self.interval_ns
-            if row < 0:
-                return
+        row = self._head if ts == self._newest else self._row(ts)
+        if row < 0:
+            return
         self._close[row, index] = close
         self._volume[row, index] = volume
+        if self._ranges:
+            for array, value in zip(self._ranges, ranges, strict=True):
+                array[row, index] = value
+
+    def add_funding(self, index: int, ts: int, rate: float) -> None:
+        """Add one instrument's settlement, in the order of time; a repeated one changes nothing."""
+        settled = self._settled[index]
+        if settled and ts <= settled[-1]:
+            return
+        self._settled[index] = [*settled[-1:], ts]
+        close = -(-ts // self.interval_ns) * self.interval_ns
+        if close != self._newest:
+            self._reach(close)
+        funding, row = self._arrays["funding"], self._row(close)
+        if row >= 0:
+            sum_before = funding[row, index]
+            funding[row, index] = rate if np.isnan(sum_before) else sum_before + rate
 
     def warm_up(self, panel: Candles, ids: tuple[str, ...]) -> None:
         """Add a panel's candles, oldest first; instruments that it lacks stay empty."""
@@ -98,20 +153,25 @@ class CandleHistory:
             for index, source in pairs:
                 close = panel.close[t, source]
                 if not np.isnan(close):
-                    self.add(index, ts, float(close), float(panel.volume[t, source]))
+                    ranges = [
+                        float(prices[t, source])
+                        for prices in (panel.open, panel.high, panel.low)
+                        if self._ranges
+                    ]
+                    self.add(index, ts, float(close), float(panel.volume[t, source]), ranges)
 
     def window(self, ts: int) -> Window:
         """Return the candles complete at a close time, with NaN for missing ones."""
-        close = np.full((self.rows, self._close.shape[1]), np.nan)
-        volume = close.copy()
+        shape = (self.rows, self._close.shape[1])
+        cut = {name: np.full(shape, np.nan) for name in self._arrays}
         if self._newest is not None:
-            last = self._head - (self._newest - ts) // self.interval_ns
+            last = self._row(ts)
             first = last - self.rows + 1
             low, high = max(first, 0), min(last, self._head) + 1
             if low < high:
-                close[low - first : high - first] = self._close[low:high]
-                volume[low - first : high - first] = self._volume[low:high]
-        return Window(ts, close, volume)
+                for name, array in self._arrays.items():
+                    cut[name][low - first : high - first] = array[low:high]
+        return Window(ts, **cut)
 
     def lacks(self, ts: int) -> list[int]:
         """Return the instruments whose candle of a close time is missing.
@@ -127,10 +187,25 @@ class CandleHistory:
             if last is not None and since <= last[0] < ts and np.isnan(newest[index])
         ]
 
+    def lacks_funding(self, ts: int) -> list[int]:
+        """Return the instruments of which a settlement until this time is due and missing.
+
+        It is due as long after the last one as that was after the one before.
+        """
+        return [
+            index
+            for index, settled in enumerate(self._settled)
+            if len(settled) == 2 and 2 * settled[1] - settled[0] <= ts
+        ]
+
     def last_close(self, index: int) -> float | None:
         """Return the instrument's newest close, however old; None before the first."""
         last = self._last[index]
         return None if last is None else last[1]
+
+    def _row(self, ts: int) -> int:
+        assert self._newest is not None
+        return self._head - (self._newest - ts) // self.interval_ns
 
     def _reach(self, ts: int) -> None:
         if ts % self.interval_ns:
@@ -140,12 +215,12 @@ class CandleHistory:
             return
         if self._head + steps >= len(self._close):
             # Move only the rows that a window can still contain to the front.
-            kept = max(0, min(self.rows - 1, self._head + 1, self.rows - steps))
+            kept = max(0, min(self.rows, self._head + 1, self.rows + 1 - steps))
             old = self._head + 1 - kept
-            for array in (self._close, self._volume):
+            for array in self._arrays.values():
                 array[:kept] = array[old : old + kept].copy()
                 array[kept:] = np.nan
             self._head = kept - 1
-            steps = min(steps, self.rows)
+            steps = min(steps, self.rows + 1)
         self._head += steps
         self._newest = ts

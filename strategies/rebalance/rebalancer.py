@@ -12,12 +12,13 @@ from collections.abc import Container
 from decimal import Decimal
 
 import numpy as np
+import pyarrow as pa
 from nautilus_trader.common.component import LiveClock
-from nautilus_trader.model.data import Bar, BarType
+from nautilus_trader.model.data import Bar, BarType, FundingRateUpdate
 from nautilus_trader.model.events import OrderEvent
 from nautilus_trader.model.identifiers import InstrumentId
 
-from config.durations import bar_type, duration_ns, interval_ns, offset_ns
+from config.durations import DAY_NS, bar_type, duration_ns, interval_ns, offset_ns
 from strategies.base import DeskStrategy
 from strategies.messages import Action, Executed, Verdict
 from strategies.rebalance.config import PanelRebalancer, PanelRebalancerConfig
@@ -35,6 +36,9 @@ from strategies.schedule import last_close, last_fire
 from strategies.sizing.rounding import ZERO
 from strategies.state import StateStore
 
+SETTLEMENTS_NS = 2 * DAY_NS
+"""Funding is settled at least three times a day: enough to tell how often."""
+
 
 class Rebalancer(DeskStrategy):
     """Runs a `PanelRebalancer` in the engine; `strategies.engine_class` joins the two."""
@@ -47,7 +51,14 @@ class Rebalancer(DeskStrategy):
     def __init__(self, config: PanelRebalancerConfig) -> None:
         super().__init__(config)
         rows = rows_needed(config, self.ranking.rows_for_scores(config))
-        self._history = CandleHistory(len(self.ids), rows, interval_ns(config.interval))
+        self._history = CandleHistory(
+            len(self.ids),
+            rows,
+            interval_ns(config.interval),
+            ranges=config.wants_range,
+            funding=config.wants_funding,
+        )
+        self._wants_range = config.wants_range
         self._index = {instrument: i for i, instrument in enumerate(self.instrument_ids)}
         self._execution = PlanExecution(self, self.schedule(), self.snapshot)
         self.market.last_price = self.last_price
@@ -62,6 +73,23 @@ class Rebalancer(DeskStrategy):
         """Add candles from before the start."""
         if interval == self.config.interval:
             self._history.warm_up(panel, self.ids)
+
+    def funding_needed(self) -> int:
+        """Return the time of the candles kept, or of several settlements, in nanoseconds."""
+        if not self.config.wants_funding:
+            return 0
+        # Two candles more: one that is not whole at the start, and one for a decision that waits.
+        return max((self._history.rows + 2) * self._history.interval_ns, SETTLEMENTS_NS)
+
+    def warm_up_funding(self, settlements: pa.Table) -> None:
+        """Add settlements; those known already change nothing."""
+        columns = (settlements[name].to_pylist() for name in ("instrument", "ts", "rate"))
+        for name, ts, rate in zip(*columns, strict=True):
+            self._add_funding(InstrumentId.from_str(name), ts, rate)
+
+    def funding_lacking(self, ts_ns: int) -> list[str]:
+        """Return the ids of which a settlement until this time is due and missing."""
+        return [self.ids[i] for i in self._history.lacks_funding(ts_ns)]
 
     def history_lacking(self, interval: str, close_ns: int) -> list[str]:
         """Return the ids whose candle of a close time is missing."""
@@ -78,7 +106,17 @@ class Rebalancer(DeskStrategy):
             bar.ts_event,
             round(close.as_double(), close.precision),
             round(volume.as_double(), volume.precision),
+            [round(p.as_double(), p.precision) for p in (bar.open, bar.high, bar.low)]
+            if self._wants_range
+            else (),
         )
+
+    def on_funding_rate(self, update: FundingRateUpdate) -> None:
+        """Add a settlement of a backtest."""
+        self._add_funding(update.instrument_id, update.ts_event, float(update.rate))
+
+    def _add_funding(self, instrument_id: InstrumentId, ts: int, rate: float) -> None:
+        self._history.add_funding(self._index[instrument_id], ts, rate)
 
     def last_price(self, instrument_id: InstrumentId) -> Decimal | None:
         """Return the last close; for an instrument of another strategy, the engine's price."""
@@ -154,6 +192,10 @@ class Rebalancer(DeskStrategy):
         self._listings = Listings(self.ids, since)
         for name in self.ids:
             self.subscribe_bars(BarType.from_str(bar_type(name, self.config.interval)))
+        # Live, updates have the rate expected next; the node requests the settled ones.
+        if self.config.wants_funding and not isinstance(self.clock, LiveClock):
+            for instrument_id in self.instrument_ids:
+                self.subscribe_funding_rates(instrument_id)
         if self.config.wants_liquidity or not self.broker.takes_at_once:
             for instrument_id in self.instrument_ids:
                 self.market.watch(instrument_id)
@@ -240,7 +282,9 @@ class Rebalancer(DeskStrategy):
 
     def _patience_ns(self, data_ts: int) -> int:
         # In a backtest a missing candle never comes.
-        if isinstance(self.clock, LiveClock) and self._history.lacks(data_ts):
+        if isinstance(self.clock, LiveClock) and (
+            self._history.lacks(data_ts) or self._history.lacks_funding(data_ts)
+        ):
             return CANDLES_PATIENCE_NS
         if not self.config.wants_liquidity or not self.market.sees_top_of_book:
             return 0

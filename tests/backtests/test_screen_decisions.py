@@ -90,6 +90,21 @@ def test_screen_and_run_agree_on_hourly_candles(write_run):
     agree(taken(screened), found.steps, found.ids)
 
 
+@pytest.mark.parametrize("rules", [{}, HOURLY | {"rows": 20}], ids=["daily", "hourly"])
+def test_screen_and_run_see_the_same_ranges_and_funding(write_run, rules):
+    """Hourly candles close at settlements and between them; each daily one has several."""
+    params = {name: value for name, value in rules.items() if name != "lookback"}
+    use = {"use": "tests.backtests.panel_readers:EveryArray", "params": params}
+    window = {"start": "2023-02-01", "end": "2023-02-08" if rules else "2023-03-10"}
+    screened = load(
+        write_run(strategies={"reader": use}, window=window, slice_days=3, allow=["tests"])
+    ).document
+    (found,) = screen_document(screened)
+    scores = np.array([step.proposal.score for step in found.steps])
+    assert np.isfinite(scores).any()
+    agree(taken(screened), found.steps, found.ids)
+
+
 def test_a_shift_of_one_day_is_noticed(write_run, demo_catalog):
     screened = document(write_run, RULES["plain"])
     (found,) = screen_document(screened)

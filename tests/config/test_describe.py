@@ -34,6 +34,13 @@ def test_a_description_says_range_default_and_meaning():
     assert found["execution.place"].allowed == "join, improve, behind"
 
 
+def test_the_keys_of_an_optional_block_are_described_after_it():
+    found = {p.name: p for p in describe("tests.config.test_components:PlainStrategy").parameters}
+    assert (found["band"].allowed, found["band"].default) == ("a mapping of keys or null", "null")
+    assert (found["band.low"].allowed, found["band.low"].default) == ("a number >= 0", "0.0")
+    assert list(found)[-3:] == ["band", "band.low", "band.high"]
+
+
 @pytest.mark.parametrize("use", list(shipped_addresses()))
 def test_no_parameter_of_a_component_is_left_without_words(use):
     found = describe(use).parameters

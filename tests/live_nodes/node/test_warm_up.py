@@ -27,6 +27,7 @@ from live_nodes.practice.market.path_market import PathMarket
 from live_nodes.practice.market.replay_market import ReplaySource, choose_anchor, open_catalog
 from live_nodes.practice.wire.server import serve
 from strategies.base import DeskStrategy
+from strategies.hooks import Hooks
 from strategies.rebalance.history import CandleHistory
 from tests.live_nodes.desk_strategies import CarryReader
 from tests.live_nodes.practice.still_market import KEYS, Kept, Scripted
@@ -57,7 +58,7 @@ class Venue:
         return pa.table({"ts": pa.array(stamps, pa.int64()), "close": closes, "volume": closes})
 
 
-class Reader:
+class Reader(Hooks):
     """A strategy that looks back on two candles."""
 
     ids = (A, B, C)
@@ -228,6 +229,50 @@ def test_a_catalog_without_the_funding_asked_for_is_refused(demo_catalog: Path) 
     )
     with pytest.raises(InputError, match=r"no funding of any instrument of strategies\.short"):
         prepare(setup)
+
+
+def test_a_settlement_that_is_late_is_asked_for_until_it_is_there() -> None:
+    """Others may be settled each hour, so all are requested after one; then what lacks any."""
+    hour = 3600 * SECOND
+    asked: list[int] = []
+    stamps = [hour * n for n in (8, 16)]
+
+    async def funding(info: Any, start: int, end: int) -> pa.Table:
+        asked.append(end)
+        known = [ts + 3_000_000 for ts in stamps]  # As the venue stamps them
+        return pa.table({"ts": pa.array(known), "rate": pa.array([0.0001] * len(known))})
+
+    class Funded(Hooks):
+        ids = (A,)
+
+        def __init__(self) -> None:
+            self.history = CandleHistory(1, 2, hour, funding=True)
+
+        def funding_needed(self) -> int:
+            return 40 * hour
+
+        def warm_up_funding(self, settlements: pa.Table) -> None:
+            for ts, rate in zip(settlements["ts"], settlements["rate"], strict=True):
+                self.history.add_funding(0, ts.as_py(), rate.as_py())
+
+        def funding_lacking(self, ts_ns: int) -> list[str]:
+            return [A] if self.history.lacks_funding(ts_ns) else []
+
+    venue, funded, infos = SimpleNamespace(funding=funding), Funded(), {A: Info(A)}
+    warm_up = WarmUp({"LINEAR": venue}, infos, {"r": funded})  # type: ignore[arg-type,dict-item]
+    asyncio.run(warm_up.run(23 * hour, 1.0))
+    complete(warm_up, 23 * hour + 9 * SECOND)  # None is due, and this hour's are known.
+    assert len(asked) == 1
+    complete(warm_up, 24 * hour + 5 * SECOND)
+    assert funded.funding_lacking(24 * hour) == [A]
+    complete(warm_up, 24 * hour + 6 * SECOND)
+    assert len(asked) == 2
+    stamps.append(24 * hour)
+    complete(warm_up, 24 * hour + 10 * SECOND)
+    assert funded.funding_lacking(24 * hour) == []
+    complete(warm_up, 24 * hour + 40 * SECOND)
+    assert len(asked) == 3
+    assert funded.history.window(24 * hour).funding[-1, 0] == 0.0001
 
 
 def test_funding_is_asked_for_again_only_when_an_hour_has_passed() -> None:
