@@ -56,8 +56,10 @@ class RunRecorder:
         self._grid = part.grid
         self._prices.extend(part.grid)
         cache = self._desk.engine.kernel.cache
-        self._keep("orders", [_order_row(order) for order in cache.orders_closed()])
+        # The clock stands before a slice's last prints: what they closed is purged a slice later.
         now = self._desk.engine.kernel.clock.timestamp_ns()
+        closed = [order for order in cache.orders_closed() if order.ts_closed <= now]
+        self._keep("orders", [_order_row(order) for order in closed])
         cache.purge_closed_orders(ts_now=now)
         cache.purge_closed_positions(ts_now=now)
         cache.purge_account_events(ts_now=now)

@@ -22,6 +22,7 @@ from config.load import load
 from tests.conftest import SMALL, WriteRun
 
 HOUR = 3_600_000_000_000
+DAY = 24 * HOUR
 TABLES = ("orders", "fills", "positions", "equity", "decisions", "funding", "verdicts", "prices")
 
 
@@ -71,6 +72,20 @@ def test_the_length_of_a_slice_changes_nothing(write_run: WriteRun, tmp_path: Pa
     whole = backtest_document(write_run("whole", slice_days=90), out=tmp_path / "whole")
     sliced = backtest_document(write_run("sliced", slice_days=7), out=tmp_path / "sliced")
     assert tables_of(whole) == tables_of(sliced)
+
+
+def test_an_order_filled_by_a_slices_last_print_is_recorded_once(
+    write_run: WriteRun, tmp_path: Path
+) -> None:
+    # The guard leaves the market as a day's hour ends, now and then its last but one.
+    daily = {"use": "actors.guards.daily_loss:DailyLoss", "params": {"limit_pct": 0.005}}
+    for days in (1, 90):
+        run = write_run(f"d{days}", slice_days=days, actors={"daily": daily})
+        backtest_document(run, out=tmp_path / str(days))
+    whole = tables_of(tmp_path / "90")
+    left = [row["ts_created"] for row in whole["orders"] if row["reason"] == "flatten"]
+    assert any(int(str(ts)) % DAY == 23 * HOUR - 1 for ts in left)
+    assert tables_of(tmp_path / "1") == whole
 
 
 def test_a_fill_leads_to_the_decision_that_it_carries_out(result: Result) -> None:
