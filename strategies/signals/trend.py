@@ -1,0 +1,142 @@
+"""Trend of prices: exponential average and its slope, true range, ATR, ADX.
+
+ATR and ADX are those of Wilder (1978), "New Concepts in Technical Trading Systems": smoothed by
+1 / length, begun with a plain mean. A window has a beginning, which still shows in its last value:
+`rows_for_ema` and the like give windows after which that is less than three thousandths.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def rows_for_ema(length: int) -> int:
+    """Return how many candles `ema` needs for a settled value."""
+    return 4 * length
+
+
+def rows_for_slope(length: int) -> int:
+    """Return how many candles `ema_slope` needs for a settled value."""
+    return rows_for_ema(length) + slope_candles(length)
+
+
+def rows_for_atr(length: int) -> int:
+    """Return how many candles `average_true_range` needs for a settled value."""
+    return 7 * length + 1
+
+
+def rows_for_adx(length: int) -> int:
+    """Return how many candles `adx` needs for a settled value."""
+    return 10 * length + 1
+
+
+def slope_candles(length: int) -> int:
+    """Return over how many candles the slope of an average is taken: a quarter of its length."""
+    return max(1, length // 4)
+
+
+def filled(close: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return closes with each gap at the close before it; NaN before the first.
+
+    The shape is (W, N), oldest first.
+    """
+    there = ~np.isnan(close)
+    last = np.maximum.accumulate(np.where(there, np.arange(len(close))[:, None], 0), axis=0)
+    return np.take_along_axis(close, last, axis=0)
+
+
+def ema(close: NDArray[np.float64], length: int) -> NDArray[np.float64]:
+    """Return the exponential moving average of the closes, 2 / (length + 1) the newest's part.
+
+    ``close`` has shape (W, N), oldest first; W >= length >= 1. The result has shape (N,), NaN where
+    the oldest candle is missing; later gaps count with the close before.
+    """
+    return _smoothed(filled(close), length, 2.0 / (length + 1))
+
+
+def ema_slope(close: NDArray[np.float64], length: int, candles_a_day: float) -> NDArray[np.float64]:
+    """Return how fast the exponential average rises, basis points of the last close a day.
+
+    It is the mean change over the last `slope_candles`. ``close`` as for `ema`, of so many rows
+    more. The result has shape (N,), and means the same for candles of any interval.
+    """
+    prices = filled(close)
+    back = slope_candles(length)
+    alpha = 2.0 / (length + 1)
+    # Both averages begin in the same row, so that the slope is that of one curve.
+    change = _smoothed(prices, length, alpha) - _smoothed(prices[:-back], length, alpha)
+    result: NDArray[np.float64] = change / back / prices[-1] * 1e4 * candles_a_day
+    return result
+
+
+def true_range(
+    high: NDArray[np.float64], low: NDArray[np.float64], close: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return each candle's range, the move from the close before included, as a price.
+
+    The inputs have shape (W, N), oldest first; the result (W - 1, N), without the oldest. A gap
+    counts as a candle that stays at the close before; NaN before the first candle.
+    """
+    high, low, close = _flat_gaps(high, low, close)
+    result: NDArray[np.float64] = np.maximum(high[1:], close[:-1]) - np.minimum(low[1:], close[:-1])
+    return result
+
+
+def average_true_range(
+    high: NDArray[np.float64],
+    low: NDArray[np.float64],
+    close: NDArray[np.float64],
+    length: int,
+) -> NDArray[np.float64]:
+    """Return Wilder's average true range (ATR), a price, of shape (N,).
+
+    The inputs are those of `true_range`; W > length >= 1. NaN where the oldest candle is missing.
+    """
+    return _smoothed(true_range(high, low, close), length, 1.0 / length)
+
+
+def adx(
+    high: NDArray[np.float64],
+    low: NDArray[np.float64],
+    close: NDArray[np.float64],
+    length: int,
+) -> NDArray[np.float64]:
+    """Return Wilder's average directional index (ADX), 0 to 100: how strong a trend is.
+
+    It does not tell up from down. The inputs are those of `true_range`; W >= 2 * length. The result
+    has shape (N,), NaN where the oldest candle is missing. Prices that never move have 0.
+    """
+    high, low, _ = _flat_gaps(high, low, close)
+    up, down = high[1:] - high[:-1], low[:-1] - low[1:]
+    # The ranges by which Wilder divides both cancel out. Times 0 keeps what is unknown.
+    rise = np.where((up > down) & (up > 0.0), up, 0.0 * up)
+    fall = np.where((down > up) & (down > 0.0), down, 0.0 * down)
+    moves = np.stack([rise, fall], axis=1)
+    smoothed = np.empty((len(moves) - length + 1, *moves.shape[1:]))
+    smoothed[0] = moves[:length].sum(axis=0) / length
+    for row in range(1, len(smoothed)):
+        smoothed[row] = smoothed[row - 1] + (moves[length + row - 1] - smoothed[row - 1]) / length
+    rise, fall = smoothed[:, 0], smoothed[:, 1]
+    both = rise + fall
+    index = 0.0 * both
+    np.divide(100.0 * np.abs(rise - fall), both, out=index, where=both > 0.0)
+    return _smoothed(index, length, 1.0 / length)
+
+
+def _flat_gaps(
+    high: NDArray[np.float64], low: NDArray[np.float64], close: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    prices = filled(close)
+    gaps = np.isnan(close)
+    return np.where(gaps, prices, high), np.where(gaps, prices, low), prices
+
+
+def _smoothed(value: NDArray[np.float64], length: int, alpha: float) -> NDArray[np.float64]:
+    """Return the last exponential average of the rows; the first ``length`` begin it alike."""
+    later = len(value) - length
+    weight = np.empty(len(value))
+    weight[:length] = (1.0 - alpha) ** later / length
+    weight[length:] = alpha * (1.0 - alpha) ** np.arange(later - 1, -1, -1)
+    result: NDArray[np.float64] = (weight[:, None] * value).sum(axis=0)
+    return result
