@@ -185,11 +185,16 @@ class Chance:
             self.untold.append((None, quantity))
 
     def tell(self, which):
-        """Tell one of the things that were not told; the end of an order after its fills."""
+        """Tell one of the things that were not told; the end of an order after its fills.
+
+        The answer to a cancel that came too late may overtake them.
+        """
         if not self.untold:
             return
-        order, _ = self.untold[which % len(self.untold)]
-        number = next(n for n, (other, _) in enumerate(self.untold) if other is order)
+        number = which % len(self.untold)
+        order, told = self.untold[number]
+        if not isinstance(told, OrderCancelRejected):
+            number = next(n for n, (other, _) in enumerate(self.untold) if other is order)
         order, told = self.untold.pop(number)
         if order is None:
             self.held += told
