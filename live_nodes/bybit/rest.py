@@ -44,9 +44,11 @@ from live_nodes.bybit.facts import (
 from live_nodes.local.keys import KeyPair
 
 RECEIVE_WINDOW_MS = 5000
-TOO_MANY = 10006
+TOO_MANY = (10006, 429)
+"""Codes of a rate limit: ``retCode``, HTTP status."""
 SERVER_BUSY = (10000, 10016)
 """Bybit's codes of a server that timed out or is restarting."""
+LONGEST_PAUSE_S = 2.0
 PAGE = 50
 SETTINGS_AT_ONCE, SETTINGS_PAUSE_S = 20, 0.5
 INSTRUMENT_PAGE = 1000
@@ -58,7 +60,9 @@ _OTHER_KEY = (
     "the venue does not know this key: check that it is copied whole and of this environment "
     "(mainnet, testnet and demo have keys of their own), or make a new one"
 )
+_OTHERS_TOO = "see what else uses this key or address, or wait a minute"
 REMEDIES = {
+    **dict.fromkeys(TOO_MANY, _OTHERS_TOO),
     401: _OTHER_KEY,
     403: "the venue refuses this address: too many requests, or a country that it does not serve",
     10002: "this machine's clock is off: set it (chrony or systemd-timesyncd), then start again",
@@ -94,7 +98,8 @@ class VenueRest:
     A read-only request is made up to `tries` times, of `timeout` seconds each, after a rate limit
     or no answer. `clock_shift_ns` corrects this machine's clock in stamps: a wrong clock must not
     prevent closing. `on_error` takes ``(path, text)`` of every failed try. `answers` says whether
-    the newest request got a valid answer, even a refusal.
+    the newest request got a valid answer, even a refusal. `waits_out` may ask for another try after
+    the last one.
     """
 
     def __init__(
@@ -105,6 +110,7 @@ class VenueRest:
         self._session: aiohttp.ClientSession | None = None
         self.clock_shift_ns = 0
         self.on_error: Callable[[str, str], None] | None = None
+        self.waits_out: Callable[[VenueError], bool] = lambda _: False
         self.answers = True
 
     async def __aenter__(self) -> Self:
@@ -310,17 +316,19 @@ class VenueRest:
         self, path: str, params: dict[str, str], *, signed: bool = False
     ) -> dict[str, Any]:
         pause = 0.25
-        for attempt in range(1, self._tries + 1):
+        for attempt in itertools.count(1):
             try:
                 query = urlencode(params)
                 headers = self._signed(query) if signed else {}
                 url = f"{self.base_url}{path}" + (f"?{query}" if query else "")
                 return await self._ask("GET", path, url, headers, None)
             except VenueError as error:
-                if attempt == self._tries or not _worth_repeating(error):
+                if not _worth_repeating(error):
+                    raise
+                if attempt >= self._tries and not self.waits_out(error):
                     raise
             await asyncio.sleep(pause)
-            pause *= 2
+            pause = min(2 * pause, LONGEST_PAUSE_S)
         raise AssertionError("unreachable")
 
     async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -391,4 +399,4 @@ def venue_symbol(instrument: str) -> tuple[str, str]:
 
 
 def _worth_repeating(error: VenueError) -> bool:
-    return error.code in (0, TOO_MANY, 429, *SERVER_BUSY) or 500 <= error.code < 600
+    return error.code in (0, *TOO_MANY, *SERVER_BUSY) or 500 <= error.code < 600

@@ -20,7 +20,7 @@ from actors.records.journal import JournalError
 from config.errors import DeskError, GateRefused, some_of
 from live_nodes.bybit.adapter import ClientWiring
 from live_nodes.bybit.links import VenueLinks
-from live_nodes.bybit.rest import VenueRest
+from live_nodes.bybit.rest import TOO_MANY, VenueError, VenueRest
 from live_nodes.node.account import CacheAccount
 from live_nodes.node.build import (
     LOG_FILE,
@@ -107,6 +107,7 @@ class NodeRun:
         self._missed: dict[str, list[Miss]] = {}
         self._executions = ExecutionLines()
         self._waits = ""
+        self._limits: set[str] = set()
         self._delays: dict[str, str] = {}
 
     @property
@@ -140,8 +141,17 @@ class NodeRun:
             beating.cancel()
             stop.release_signals()
 
+    def _waits_out(self, until: float, error: VenueError) -> bool:
+        goes_on = error.code in TOO_MANY and time.monotonic() < until
+        if goes_on and str(error) not in self._limits:
+            self._limits.add(str(error))
+            self._context.say(f"waits: {error}")
+        return goes_on
+
     async def _preflight(self, rest: VenueRest) -> Preflight:
         context = self._context
+        until = time.monotonic() + context.node.gates.connect_timeout
+        rest.waits_out = partial(self._waits_out, until)
         facts = await preflight(context.node, rest, may_set=not context.options.dry_run)
         self._pass(facts.failures)
         context.journal.gate("preflight", passed=True, detail=f"clock {facts.clock.skew:+.4f} s")
@@ -171,10 +181,14 @@ class NodeRun:
                 node.watch.policies,
                 traded=facts.universe,
             )
-            found = await stop.guard(self.recovery.run())
+            try:
+                found = await stop.guard(self.recovery.run())
+            except VenueError as error:
+                raise GateRefused(f"{node.name}: gate recovery: {error}") from error
             for line in found.lines():
                 context.say(line)
             self._pass(foreign_positions_gate(found.foreign_positions))
+        rest.waits_out = lambda _: False
         built = self._build(rest, facts, stop)
         warm_up = WarmUp(facts.histories, facts.infos, built.strategies)
         candles = await stop.guard(warm_up.run(time.time_ns(), node.gates.warm_up_timeout))
@@ -207,7 +221,11 @@ class NodeRun:
                 built.kernel.msgbus.subscribe(topic, self._on_order_event, priority=10)
             built.trading_node.trader.start_strategy(strategy.id)
         # A candle may have closed between the request for history and the subscription.
-        await stop.guard(warm_up.top_up(time.time_ns()))
+        try:
+            await stop.guard(warm_up.top_up(time.time_ns()))
+        except DeskError as error:
+            # The strategies trade already: they wait for the candle, and the watch fetches it.
+            context.say(f"candles of the start can't be fetched yet: {error}")
         context.journal.phase("running")
         context.heartbeat.beat("running")
         context.say(f"{node.name} runs (pid {os.getpid()})")

@@ -11,7 +11,7 @@ from catalog.panel import Panel, one_below_another, side_by_side
 from catalog.providers.bybit_http import BybitHistory
 from catalog.series import KINDS
 from config.durations import interval_ns
-from config.errors import GateRefused
+from config.errors import DeskError, GateRefused
 from strategies.base import DeskStrategy
 from strategies.schedule import last_close
 
@@ -42,7 +42,7 @@ class WarmUp:
         Raises
         ------
         GateRefused
-            If the venue does not send them in time.
+            If the venue refuses them, or does not send them in time.
         """
         try:
             async with asyncio.timeout(timeout):
@@ -54,6 +54,8 @@ class WarmUp:
                 f"gate warm-up: the venue gave no full history within {timeout:g} s "
                 "(gates.warm_up_timeout)"
             ) from None
+        except DeskError as error:
+            raise GateRefused(f"gate warm-up: {error}") from error
 
     async def top_up(self, now_ns: int) -> None:
         """Feed new candles and funding that the feed may have missed; repeats do no harm."""

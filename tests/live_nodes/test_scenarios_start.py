@@ -53,6 +53,17 @@ def test_our_node_refuses_to_start_when_the_orders_stay_hidden() -> None:
         assert st.sent() == 0
 
 
+def test_a_rate_limit_at_the_start_is_waited_out_within_its_bound() -> None:
+    """Recovery asks for the open orders first."""
+    with stage() as st:
+        st.play("orders_hidden_at_start", times=5)
+        with desk_node(st) as desk:
+            assert sum("waits: " in line for line in desk.said) == 1
+        st.play("orders_hidden_at_start", times=10_000)
+        why, _ = refusal(st, gates={"connect_timeout": 1.0})
+        assert re.search("gate recovery: .*code 10006.; see what else uses this key", why), why
+
+
 # A failed connect leaves a zombie (live.md 4.6) ---------------------------------------------------
 
 
