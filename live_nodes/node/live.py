@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import os
 import time
 from functools import partial
@@ -308,9 +309,11 @@ class NodeRun:
                     say(f"{key}: since the last decision {miss}")
             for line in waiting_lines(self.strategies, time.time_ns()):
                 say(line)
-            if options.seconds is not None:
-                await asyncio.sleep(options.seconds)
-                stop.request(f"{options.seconds:g} s are over")
+            until = math.inf if options.seconds is None else time.monotonic() + options.seconds
+            while time.monotonic() < until:
+                self._say_delays()
+                await asyncio.sleep(min(_POLL, max(until - time.monotonic(), 0.0)))
+            stop.request(f"{options.seconds:g} s are over")
         await stop.wait()
 
     async def _once(self, resumed: set[str]) -> str:
@@ -353,12 +356,15 @@ class NodeRun:
             busy = any(strategy.busy for strategy in self.strategies.values())
             busy = busy or (self.supervisor is not None and self.supervisor.carrying_out)
             quiet = 0 if busy else quiet + 1
-            for key, strategy in self.strategies.items():
-                if strategy.delay != self._delays.get(key, ""):
-                    self._delays[key] = strategy.delay
-                    if strategy.delay:
-                        self._context.say(f"{key}: waits ({strategy.delay})")
+            self._say_delays()
             await asyncio.sleep(_POLL)
+
+    def _say_delays(self) -> None:
+        for key, strategy in self.strategies.items():
+            if strategy.delay != self._delays.get(key, ""):
+                self._delays[key] = strategy.delay
+                if strategy.delay:
+                    self._context.say(f"{key}: waits ({strategy.delay})")
 
     async def _stop(self, stop: StopSignal) -> None:
         context, seconds = self._context, self._context.node.stop_deadline

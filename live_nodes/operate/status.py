@@ -207,6 +207,9 @@ def rendered(status: NodeStatus, now_ns: int | None = None) -> RenderableType:
             f"\nequity {worth.equity:,.2f}  balance {worth.balance:,.2f}  "
             f"gross {worth.gross:,.2f}  net {worth.net:,.2f}"
         )
+        if not gone:
+            # A new position is written down at once, equity and marks now and then.
+            head.append(f", with the marks {age_text(now - worth.ts)} old")
     parts: list[RenderableType] = [head]
     failed = [gate for gate in status.gates if not gate.passed]
     parts += [Text(f"gate {gate.name} refused: {gate.detail}", "red") for gate in failed]

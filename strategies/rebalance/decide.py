@@ -19,6 +19,7 @@ from strategies.account_value import Margin
 from strategies.messages import Action, Decision, Target, Verdict
 from strategies.rebalance.config import PanelRebalancerConfig
 from strategies.rebalance.propose import Proposal, explain, not_applied, reason_to_wait
+from strategies.refusals import refused_by
 from strategies.sizing.rounding import ZERO, Lot, Sized, outside_band, size_order
 from strategies.verdicts import passes
 
@@ -89,10 +90,11 @@ class Snapshot:
 
 
 class Wait(NamedTuple):
-    """Look again after a pause; ``since`` is for the next `Snapshot`."""
+    """Look again after a pause; ``since`` is for the next `Snapshot`, ``why`` for a person."""
 
     pause_ns: int
     since: int | None
+    why: str
 
 
 def decide(snapshot: Snapshot, rules: PanelRebalancerConfig) -> Decision | Wait:
@@ -108,10 +110,12 @@ def decide(snapshot: Snapshot, rules: PanelRebalancerConfig) -> Decision | Wait:
     if not snapshot.settled:
         by_ns = snapshot.ts + duration_ns(rules.execution.retry_for)
         if passes(snapshot.verdict, by_ns):
-            return Wait(HALT_PAUSE_NS, snapshot.since)
+            return Wait(HALT_PAUSE_NS, snapshot.since, str(refused_by(snapshot.verdict)))
         since = snapshot.now if snapshot.since is None else snapshot.since
         if snapshot.now - since < snapshot.patience_ns:
-            return Wait(LOOK_PAUSE_NS, since)
+            candles = snapshot.patience_ns == CANDLES_PATIENCE_NS
+            why = "candles are missing" if candles else "best bids and asks are missing"
+            return Wait(LOOK_PAUSE_NS, since, why)
     proposal = snapshot.proposal
     assert proposal is not None
     reason = reason_to_wait(rules, proposal)
@@ -129,7 +133,7 @@ def decide(snapshot: Snapshot, rules: PanelRebalancerConfig) -> Decision | Wait:
     if part < 1.0:
         since = snapshot.now if snapshot.since is None else snapshot.since
         if snapshot.now - since < MARGIN_PATIENCE_NS:
-            return Wait(LOOK_PAUSE_NS, since)
+            return Wait(LOOK_PAUSE_NS, since, f"margin carries {part:.1%} of the book")
         # All legs alike, or a neutral book would not stay neutral.
         targets = [_target(rules, proposal, line, equity, part) for line in snapshot.lines]
         note += f"{'; ' if note else ''}margin carries {part:.1%} of the book: every leg is cut so"

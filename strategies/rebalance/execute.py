@@ -67,11 +67,11 @@ class PlanExecution:
         self._reason = ""
         self._bound = 0.0
         self._resumed = self._releasing = self._sending = False
-        self._looking = self._held_back = self._left = False
+        self._held_back = self._left = False
+        self._lacks = ""
         self._waits: set[str] = set()
         self._until = 0
-        self.delay = ""
-        """Why legs wait, in words."""
+        self._delay = ""
         self.stopping = False
         """Whether the plan under way is left for the next start."""
 
@@ -88,7 +88,12 @@ class PlanExecution:
     @property
     def busy(self) -> bool:
         """Whether a plan is under way, or a decision waits for missing data."""
-        return (self.plan is not None and not self._left) or self._looking
+        return (self.plan is not None and not self._left) or bool(self._lacks)
+
+    @property
+    def delay(self) -> str:
+        """Why a decision or legs wait, in words."""
+        return self._lacks or self._delay
 
     def unfinished(self) -> dict[str, tuple[Decimal, Decimal]]:
         """Return target and position of each leg of a plan that is left for the next start."""
@@ -127,7 +132,7 @@ class PlanExecution:
             return
         waiting = self._waiting()
         if not waiting:
-            self.delay = ""
+            self._delay = ""
             self._save(self._progress.finished())
             return
         self._save(self._progress.only({change.instrument for change in waiting}))
@@ -135,9 +140,9 @@ class PlanExecution:
             self._left = True
             halt = self._strategy.verdicts.lasting_on(waiting[0].instrument, self._until)
             if halt.action >= Action.HALT_ENTRIES:
-                self.delay = f"{waiting[0].instrument}: {refused_by(halt)}"
+                self._delay = f"{waiting[0].instrument}: {refused_by(halt)}"
             self._strategy.log.error(
-                f"A rebalance is left unfinished for the next decision or start: {self.delay}"
+                f"A rebalance is left unfinished for the next decision or start: {self._delay}"
             )
         else:
             self._hold_back()
@@ -177,11 +182,11 @@ class PlanExecution:
         the account as it is after that. ``ts`` is UNIX nanoseconds (UTC), ``since`` when the wait
         for missing data began, ``before`` the snapshot from before the cancels.
         """
-        self._looking = False
+        self._lacks = ""
         snapshot = self._snapshot(ts, since=since, before=before)
         decided = decide(snapshot, self._rules)
         if isinstance(decided, Wait):
-            self._looking, waits_since = True, decided.since
+            self._lacks, waits_since = decided.why, decided.since
             self._wake("look", decided.pause_ns, lambda: self.rebalance(ts, waits_since))
         elif decided.kind == "flatten":
             self.leave(ts, decided.note, snapshot.stamp)
@@ -263,7 +268,7 @@ class PlanExecution:
         self._begin_waiting()
         kept = self._waits if decision.kind == "flatten" else set()
         self._waits = kept - {change.instrument for change in changes}
-        self.delay = self.delay if self._waits else ""
+        self._delay = self._delay if self._waits else ""
         self._save(self._progress.begun(decision.kind, decision.ts, stamp, changes))
         self._strategy.publish(decision)
         self._send(decision.kind, changes)
@@ -336,6 +341,7 @@ class PlanExecution:
     def resume(self) -> None:
         """Cancel open orders, then send what is missing to the targets of a saved plan."""
         self._begin_waiting()
+        self._delay = "own orders are being cancelled"
         self._broker.when_clear(self._send_rest, or_else=self._could_not_take_up)
 
     def _begin_waiting(self) -> None:
@@ -345,7 +351,7 @@ class PlanExecution:
     def _could_not_take_up(self) -> None:
         self._strategy.could_not_clear()
         self._waits = {change.instrument for change in self._lacking()}
-        self.delay = "own orders would not be cancelled"
+        self._delay = "own orders would not be cancelled"
         self.check()
 
     def _send_rest(self) -> None:
@@ -362,8 +368,13 @@ class PlanExecution:
         self._send_ready(plan, lacking)
 
     def _send_ready(self, plan: Plan, waiting: Iterable[Change]) -> None:
-        ready = [c for c in waiting if not self._is_blocked(c) and not self._is_under_way(c)]
+        blocked = [change for change in waiting if self._is_blocked(change)]
+        ready = [c for c in waiting if c not in blocked and not self._is_under_way(c)]
         self._waits -= {change.instrument for change in ready}
+        self._delay = self._delay if self._waits else ""
+        if blocked:
+            name = blocked[0].instrument
+            self._delay = f"{name}: {refused_by(self._strategy.verdicts.strictest_on(name))}"
         if self._waits:
             self._hold_back()
         self._broker.decision_id = decision_id(self._rules.key, plan.made)
@@ -396,7 +407,7 @@ class PlanExecution:
                 for verdict in self._strategy.verdicts.on(name)
             ):
                 self._waits.add(name)
-                self.delay = f"{name}: {refusal}"
+                self._delay = f"{name}: {refusal}"
                 self._hold_back()
                 return
         # A fill that comes late belongs to an order that a halt stopped: its leg still waits.
@@ -422,11 +433,11 @@ class PlanExecution:
 
     def _note_halted(self, instruments: Iterable[str]) -> None:
         verdicts = self._strategy.verdicts
-        for name in instruments:
+        for name in sorted(instruments):
             halts = [v for v in verdicts.on(name) if v.action >= Action.HALT_ENTRIES]
             if halts and all(passes(verdict, self._until) for verdict in halts):
                 self._waits.add(name)
-                self.delay = f"{name}: {refused_by(halts[0])}"
+                self._delay = f"{name}: {refused_by(halts[0])}"
                 self._hold_back()
 
     def _hold_back(self) -> None:
@@ -441,7 +452,7 @@ class PlanExecution:
             return
         if self._is_over(waiting):
             self.check()
-        elif self._broker.clearing or self._looking:
+        elif self._broker.clearing or self._lacks:
             self._hold_back()
         else:
             self._send_ready(plan, waiting)

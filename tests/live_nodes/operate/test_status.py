@@ -81,6 +81,7 @@ def test_a_node_that_runs_shows_everything(tmp_path: Path) -> None:
         "last written 60 s ago",
         "last heartbeat 4 s ago",
         "equity 10,123.45",
+        "net -24,500.00, with the marks 60 s old",
         "halt_entries on desk by node.links for 5 min: trade link down",
         "no pong",
         "49000",

@@ -121,4 +121,4 @@ def test_all_legs_are_cut_alike_to_what_margin_carries(free, leverage, held, ord
     assert got.note == note
     if note:
         # At first it waits: the wallet may not show yet what cancels have freed.
-        assert a_book(margin, held) == Wait(10**9, 0)
+        assert a_book(margin, held) == Wait(10**9, 0, note.partition(":")[0])

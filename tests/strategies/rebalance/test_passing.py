@@ -153,3 +153,16 @@ def test_a_start_gives_up_legs_in_an_instrument_that_a_guard_leaves():
     strategy, unfinished = at_ten_past(step, store)
     assert (orders(strategy, at(2, 600)), unfinished) == ({B: FIRST[B]}, {})
     assert progress(store) == Progress(done=at(2, 300))
+
+
+def test_a_start_on_what_is_left_says_what_it_waits_for():
+    plan = Plan(stamp=at(2, 300), made=at(2, 300), kind="rebalance", targets={A: FIRST[A]})
+
+    def step(strategy):
+        halted = Verdict(action=Action.HALT_ENTRIES, transient=True, **ON_A)
+        board_of(strategy.msgbus).observe(halted)
+        strategy.resume()
+        return strategy.delay
+
+    _, delay = at_ten_past(step, stored(at(1, 300), plan))
+    assert delay == f"{A}: halt_entries for now by closed: the venue takes no orders in it"
