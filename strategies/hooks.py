@@ -61,6 +61,11 @@ class Hooks:
         """Return the latest missed stamp (UNIX nanoseconds, UTC) of the schedule, or None."""
         return None
 
+    @property
+    def decided(self) -> int | None:
+        """Newest stamp of the schedule that it decided on, None before the first."""
+        return None
+
     def run_now(self, force: bool = False) -> bool:
         """Run what is due, with ``force`` even when nothing is; return whether it began."""
         return False

@@ -32,7 +32,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     ``until`` (UNIX nanoseconds, UTC; None for no time) is when the guard checks again. It is for
     readers only: a verdict stands until its guard withdraws it. A ``transient`` verdict ends by
     itself: orders that it holds back are tried again, not given up. Journals have it as
-    ``passing``.
+    ``passing``. With ``covers_decision`` the next decision is held back, so that none waits for its
+    end.
     """
 
     action: Action
@@ -44,6 +45,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     measured: float | None = None
     limit: float | None = None
     transient: bool = msgspec.field(default=False, name="passing")
+    covers_decision: bool = False
 
 
 NOTHING_STANDS = Verdict(action=Action.NONE)

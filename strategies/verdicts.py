@@ -88,7 +88,7 @@ def passes(verdict: Verdict, by_ns: int) -> bool:
     """
     if not Action.HALT_ENTRIES <= verdict.action < Action.FLATTEN:
         return False
-    due = verdict.until is not None and verdict.until <= by_ns
+    due = not verdict.covers_decision and verdict.until is not None and verdict.until <= by_ns
     return verdict.transient or verdict.guard.startswith("node.") or due
 
 

@@ -13,6 +13,7 @@ from config.documents.setup import Setup
 from config.durations import interval_ns
 from config.params import build_params
 from strategies.base import DeskStrategy
+from strategies.schedule import next_fire
 
 
 def guards_of(setup: Setup) -> dict[str, GuardActor]:
@@ -41,9 +42,12 @@ def guards_of(setup: Setup) -> dict[str, GuardActor]:
     return made
 
 
-def decisions_of(strategies: Mapping[str, DeskStrategy]) -> Decisions:
-    """Return when a desk's strategies decide, for guards' halts: on a schedule, or on candles."""
-    found = {}
+def decisions_of(strategies: Mapping[str, DeskStrategy], started: int = 0) -> Decisions:
+    """Return when a desk's strategies decide, for guards' halts: on a schedule, or on candles.
+
+    A live node that ``started`` (UNIX nanoseconds, UTC) makes up the decisions it missed before.
+    """
+    found, missed = {}, {}
     for key, strategy in strategies.items():
         schedule = strategy.schedule()
         candles = [interval_ns(name) for name in strategy.history_needed()]
@@ -51,4 +55,6 @@ def decisions_of(strategies: Mapping[str, DeskStrategy]) -> Decisions:
             schedule = min(candles), 0
         if schedule is not None:
             found[key] = Schedule(*schedule, frozenset(strategy.ids))
-    return Decisions(found)
+            if strategy.decided is not None:
+                missed[key] = next_fire(strategy.decided, *schedule)
+    return Decisions(found, {key: ts for key, ts in missed.items() if ts <= started}, started)

@@ -72,7 +72,6 @@ class NodeRisk:
             later=asyncio.get_running_loop().call_soon,
             market=self.markets,
             heartbeat_ns=round(node.risk.heartbeat * SECOND),
-            decisions=decisions_of(context.strategies),
         )
         self.desk.join(context.gate)
         for key, guard in self.guards.items():
@@ -132,7 +131,9 @@ class NodeRisk:
         self._kernel.msgbus.subscribe("events.position.*", self._pending_cash.on_position_event)
         self.markets.feed = feed
         trader = context.trading_node.trader
+        decisions = decisions_of(context.strategies, time.time_ns())
         for guard in self.guards.values():
+            guard.guard.join(decisions)
             trader.start_actor(guard.id)
         # One commit: the unseen executions, and the guards' states after them.
         with context.journal.together():

@@ -81,9 +81,9 @@ class PlanExecution:
         return self._progress.plan
 
     @property
-    def done(self) -> int | None:
-        """Newest stamp that is carried out or given up, None before the first."""
-        return self._progress.done
+    def decided(self) -> int | None:
+        """Newest stamp that is carried out, under way or given up, None before the first."""
+        return self._progress.decided
 
     @property
     def busy(self) -> bool:
@@ -103,7 +103,7 @@ class PlanExecution:
     def due(self, now_ns: int) -> int | None:
         """Return the latest stamp of the schedule unless it is done or under way."""
         stamp = last_fire(now_ns, *self._schedule)
-        return None if self._progress.knows(stamp) else stamp
+        return None if self.decided is not None and self.decided >= stamp else stamp
 
     def read(self, store: StateStore) -> None:
         """Load the progress from a store; raises DeskError when it can't be read."""

@@ -64,10 +64,12 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     done: int | None = None
     plan: Plan | None = None
 
-    def knows(self, stamp: int) -> bool:
-        """Whether the stamp, or a later one, is done or under way."""
-        stamps = (self.done, None if self.plan is None else self.plan.stamp)
-        return any(known is not None and known >= stamp for known in stamps)
+    @property
+    def decided(self) -> int | None:
+        """Newest stamp that is done or under way."""
+        served = None if self.plan is None else self.plan.stamp
+        stamps = [stamp for stamp in (self.done, served) if stamp is not None]
+        return max(stamps, default=None)
 
     def begun(self, kind: str, made: int, stamp: int | None, changes: Iterable[Change]) -> Progress:
         """Return the progress after a decision; without changes it is done."""
@@ -89,9 +91,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
     def finished(self) -> Progress:
         """Return the progress after the plan is finished or given up."""
-        served = None if self.plan is None else self.plan.stamp
-        stamps = [stamp for stamp in (self.done, served) if stamp is not None]
-        return Progress(done=max(stamps, default=None))
+        return Progress(done=self.decided)
 
 
 def changes_of(targets: Iterable[Target]) -> list[Change]:

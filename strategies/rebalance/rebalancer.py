@@ -144,6 +144,11 @@ class Rebalancer(DeskStrategy):
         """Return the latest stamp of the schedule unless it is done or under way."""
         return self._execution.due(now_ns)
 
+    @property
+    def decided(self) -> int | None:
+        """Newest stamp of the schedule that it decided on, None before the first."""
+        return self._execution.decided
+
     def run_now(self, force: bool = False) -> bool:
         """Rebalance for the latest stamp, with ``force`` once more; verdicts still apply."""
         now = self.clock.timestamp_ns()
@@ -165,7 +170,7 @@ class Rebalancer(DeskStrategy):
                 return True
             self.log.warning(f"The {plan.kind} of {plan.made} was left unfinished; it is dropped")
             self._execution.give_up()
-        if self._execution.done is not None and self.run_now():
+        if self.decided is not None and self.run_now():
             return True
         leaving = self.verdicts.left_to_leave()
         if leaving and not self.busy:

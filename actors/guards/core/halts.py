@@ -116,6 +116,7 @@ def _verdict(latches: list[Latch], guard: str, transient: bool) -> Verdict:
         measured=latch.measured,
         limit=latch.limit,
         transient=transient and latch.release != "manual",
+        covers_decision=any(other.release == "next_day" for other in latches),
     )
 
 
@@ -168,6 +169,8 @@ def _later(latch: Latch, reading: Reading | None, now: int, decisions: Decisions
         return msgspec.structs.replace(latch, until=reading.until)
     if latch.until is None or now < latch.until:
         return latch
+    if latch.release == "next_day" and now < (end := decisions.caught_up(latch.scope, latch.until)):
+        return msgspec.structs.replace(latch, until=end)
     if not over:
         return None
     until = _until(latch.release, reading, now, latch.scope, decisions)

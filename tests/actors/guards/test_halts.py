@@ -1,9 +1,12 @@
 """Halts: which limits begin one, what ends it, and its verdict; against an oracle."""
 
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.desk.build import decisions_of
 from actors.guards.core.decisions import Decisions, Schedule
 from actors.guards.core.halts import Latch, released, step, verdicts
 from actors.guards.core.limits import Reading
@@ -125,6 +128,27 @@ def test_a_halt_until_the_next_day_covers_the_next_decision(decisions, scope, si
     assert latch.until == midnight + until * MINUTE
     assert step((latch,), [], latch.until - 1, params("next_day"), decisions) == (latch,)
     assert step((latch,), [], latch.until, params("next_day"), decisions) == ()
+    # No decision waits for its end.
+    assert verdicts((latch,), "g")[scope].covers_decision
+    assert not verdicts(tripped("30m"), "g")["desk"].covers_decision
+
+
+@pytest.mark.parametrize(("decided", "stands"), [(5 - 1440, True), (5, False)])
+def test_a_start_that_makes_up_the_covered_decision_is_held_back(decided, stands):
+    """Down until 09:00; the last decision was at 00:05 of the day before, or of this day."""
+    midnight = NIGHT + MINUTE
+    day = SimpleNamespace(
+        schedule=lambda: (DAY, 5 * MINUTE),
+        history_needed=dict,
+        ids=("BTC",),
+        decided=midnight + decided * MINUTE,
+    )
+    (latch,) = step((), [reading(11)], NIGHT, params("next_day"), Decisions({"day": DAILY}))
+    start = midnight + 540 * MINUTE
+    late = decisions_of({"day": day}, start)
+    after = step((latch,), [], start + 1, params("next_day"), late)
+    assert [each.until for each in after] == [start + 5 * MINUTE] * stands
+    assert step(after, [], start + 5 * MINUTE, params("next_day"), late) == ()
 
 
 # -- what ends it ----------------------------------------------------------------------------------

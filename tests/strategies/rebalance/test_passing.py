@@ -64,6 +64,17 @@ def test_a_decision_waits_for_the_end_of_a_short_halt():
     assert orders(strategy, at(2, 540)) == FIRST
 
 
+def test_a_halt_that_covers_the_decision_is_not_waited_for():
+    """As losses of the day before: it ends five minutes after the decision."""
+    on = halt(at(2, 600), covers_decision=True)
+    strategy = played({at(2, 240): on, at(2, 600): OVER})
+    first = next(d for d in strategy.decisions if d.ts >= at(2))
+    assert first.ts == at(2, 300)
+    assert {t.held_back_by for t in first.targets if t.wanted} == {"errors"}
+    assert [d.ts for d in strategy.decisions if at(2) < d.ts < at(3)] == [at(2, 300)]
+    assert orders(strategy, at(2, 300)) == orders(strategy, at(2, 600)) == {}
+
+
 def test_a_halted_symbol_waits_alone_and_follows():
     on, off = (verdict(x, transient=True, **ON_A) for x in (Action.HALT_ENTRIES, Action.NONE))
     strategy = played({at(2, 240): on, at(2, 600): off})
