@@ -117,7 +117,7 @@ class Gates(Part):
     request_timeout: Seconds = 5.0
     """How long one answer of the venue may take before the start."""
     connect_timeout: Seconds = 30.0
-    """How long connecting and logging in may take; as long, a rate limit before that is waited out."""
+    """How long connecting and logging in may take; before, as long a rate limit is waited out."""
     reconcile_timeout: Seconds = 30.0
     """How long reconciling and comparing our books with the venue's may take."""
     warm_up_timeout: Seconds = 300.0

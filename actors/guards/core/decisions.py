@@ -58,7 +58,8 @@ class Decisions:
         Examples
         --------
         >>> minute = 60 * 10**9
-        >>> decisions = Decisions({"a": Schedule(60 * minute, 0)}, {"a": 120 * minute}, 200 * minute)
+        >>> hourly = {"a": Schedule(60 * minute, 0)}
+        >>> decisions = Decisions(hourly, {"a": 120 * minute}, 200 * minute)
         >>> [decisions.caught_up("desk", end * minute) // minute for end in (119, 125)]
         [119, 205]
         """
