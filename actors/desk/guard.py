@@ -27,7 +27,7 @@ from strategies.state import StateStore
 from strategies.verdicts import VerdictBoard
 
 SEEN = "risk.seen"
-"""Topic of all inputs of the rules."""
+"""Topic of all inputs of the guards, for those that record or wake by them."""
 _SHOWN_EVERY = 1_000_000_000
 
 
@@ -56,11 +56,11 @@ class GuardActor(Actor):
         self.key = key
         self.guard = guard
         self.params: GuardParams = guard.params
-        self._observed = guard.events | {Snapshot}
         self.guard_state: msgspec.Struct | None = None
         self.latches: Latches = ()
         self._readings: tuple[Reading, ...] = ()
         self._unread: tuple[msgspec.Struct, Snapshot] | None = None
+        self._measured: msgspec.Struct | None = None
         self.failed = ""
         """Why the guard stopped; empty while it works."""
         self._desk: GuardHost | None = None
@@ -109,9 +109,12 @@ class GuardActor(Actor):
         return self._readings
 
     def on_start(self) -> None:
-        """Publish the verdicts that still stand, then subscribe: guards start before strategies."""
-        self.msgbus.subscribe(SEEN, self.observe)
+        """Publish the verdicts that still stand: guards start before strategies."""
         self.publish()
+
+    def observes(self, kind: type) -> bool:
+        """Whether the desk sends it inputs of a kind."""
+        return kind is Snapshot or kind in self.guard.events
 
     def observe(self, seen: Input) -> None:
         """Process a snapshot or an event, without publishing verdicts yet.
@@ -120,7 +123,7 @@ class GuardActor(Actor):
         in a backtest, its error ends the run.
         """
         assert self._desk is not None
-        if (type(seen) not in self._observed and not self._unkept) or self.failed:
+        if self.failed:
             return
         try:
             self._see(seen)
@@ -212,15 +215,18 @@ class GuardActor(Actor):
         if state is not self.guard_state or latches is not self.latches or self._unkept:
             self._take(state, latches, now)
         if readings is not None:
-            self._readings, self._unread = readings, None
+            self._readings, self._unread, self._measured = readings, None, state
             self._show(now)
         if snapshot is not None:
             # Only snapshots count as heartbeats: they show that it still checks the account.
             self._desk.beat(self.key)
 
     def _is_quiet(self, state: msgspec.Struct, snapshot: Snapshot) -> bool:
-        needs_readings = self.latches or self._unkept or self._store is not None
-        return not needs_readings and self.guard.is_quiet(state, snapshot)
+        if self.latches or self._unkept or self._store is not None:
+            return False
+        # Without a halt, all that was measured of this state was inside its limits.
+        is_known = self.guard.only_events and state is self._measured
+        return is_known or self.guard.is_quiet(state, snapshot)
 
     def _take(self, state: msgspec.Struct, latches: Latches, now: int) -> None:
         """Save the state, or go on in memory: a disk error must not lose a halt."""

@@ -1,7 +1,8 @@
 """The risk desk: sends events to the guards and checks entries with them. Engine-specific.
 
 A node or a backtest has one. It makes the Snapshot, turns order events and fills into desk events,
-sends both to every guard on `risk.seen`, and is an observer and a hold of the order gate.
+and is an observer and a hold of the order gate. A snapshot goes to every guard, an event to those
+that name it in `Guard.events`; then both go out on `risk.seen`.
 
 Guards process an order event or a fill at once, but the desk publishes their verdicts only after
 the engine has finished the event. Otherwise a strategy that must leave would act before it and the
@@ -18,7 +19,7 @@ import time
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from itertools import chain
-from typing import Any
+from typing import Any, get_args
 
 from nautilus_trader.model.events import OrderEvent
 from nautilus_trader.model.identifiers import ClientOrderId
@@ -115,6 +116,10 @@ class RiskDesk:
         self._later = later
         self.market = market
         self.needs: frozenset[Need] = frozenset().union(*(g.guard.needs for g in guards.values()))
+        self._observers = {
+            kind: [guard for guard in guards.values() if guard.observes(kind)]
+            for kind in get_args(Input)
+        }
         self._admitting = [g for g in guards.values() if type(g.guard).admit is not Guard.admit]
         required = [key for key, guard in guards.items() if guard.params.required]
         self.heartbeats = None if heartbeat_ns is None else Heartbeats(required, heartbeat_ns)
@@ -290,15 +295,27 @@ class RiskDesk:
         if errors:
             raise one_of(errors)
 
-    def _show(self, seen: Input) -> None:
+    def _show(self, seen: Input) -> bool:
+        """Send an input to its guards; return whether it changed a halt."""
         if isinstance(seen, Snapshot):
             self.snapshot = seen
-        self._bus.publish(SEEN, seen)
+        has_changed = self._send(seen)
         if self._early and isinstance(seen, Snapshot):
             early, self._early = self._early, []
             for fact in early:
-                self._bus.publish(SEEN, fact)
-        self._plan()
+                self._send(fact)
+        if has_changed or isinstance(seen, Snapshot):
+            self._plan()
+        return has_changed
+
+    def _send(self, seen: Input) -> bool:
+        has_changed = False
+        for guard in self._observers[type(seen)]:
+            before = guard.latches
+            guard.observe(seen)
+            has_changed |= guard.latches is not before
+        self._bus.publish(SEEN, seen)
+        return has_changed
 
     def _plan(self) -> None:
         now = self.now()
@@ -330,8 +347,8 @@ class RiskDesk:
         if self.snapshot is None:
             self._early.append(fact)
             return
-        self._show(fact)
-        self._publish_later()
+        if self._show(fact):
+            self._publish_later()
 
     def _publish_later(self) -> None:
         if self._publishing_later:

@@ -69,6 +69,7 @@ class AccountMismatch(Guard[AccountMismatchParams, Differences]):
     State = Differences
     unit = "differences"
     events = frozenset({Mismatch})
+    only_events = True
     example = Example(
         AccountMismatchParams(count=3),
         lambda count: tuple(

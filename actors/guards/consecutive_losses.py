@@ -66,6 +66,7 @@ class ConsecutiveLosses(Guard[ConsecutiveLossesParams, Rows]):
     State = Rows
     unit = "losses"
     events = frozenset({RoundTripEvent})
+    only_events = True
     example = Example(
         ConsecutiveLossesParams(losses=3),
         lambda count: tuple(
@@ -94,8 +95,14 @@ class ConsecutiveLosses(Guard[ConsecutiveLossesParams, Rows]):
         """Count a round trip."""
         assert isinstance(event, RoundTripEvent)
         # End rows first: a trip at the very end of the halt must not count for the old row.
-        state = _counted(_ended(state, event.ts), event, self.params, self.decisions)
-        return state, self._readings(state)
+        before = _ended(state, event.ts)
+        after = _counted(before, event, self.params, self.decisions)
+        scope, losses = _scope(event, self.params), self.params.losses
+        counts = [rows.rows[scope].count for rows in (before, after) if scope in rows.rows]
+        if before is state and max(counts, default=0) < losses:
+            # No halt begins or ends: the next snapshot is soon enough for the readings of hundreds.
+            return after, None
+        return after, self._readings(after)
 
     def _readings(self, state: Rows) -> tuple[Reading, ...]:
         # Cached: rows change with round trips only, and are read at each snapshot.

@@ -45,6 +45,7 @@ class ErrorRate(Guard[ErrorRateParams, Errors]):
     State = Errors
     unit = "errors"
     events = frozenset({ErrorEvent})
+    only_events = True
     example = Example(
         ErrorRateParams(limit=10),
         lambda count: tuple(

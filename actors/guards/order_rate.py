@@ -58,6 +58,7 @@ class OrderRate(Guard[OrderRateParams, Rates]):
     State = Rates
     unit = "refused"
     events = frozenset({OrderRequested, Refused})
+    only_events = True
     example = Example(
         OrderRateParams(count=1, spam_after=10),
         lambda count: (

@@ -48,6 +48,7 @@ class Rejections(Guard[RejectionsParams, Rejected]):
     State = Rejected
     unit = "rejections"
     events = frozenset({VenueResponse})
+    only_events = True
     example = Example(
         RejectionsParams(limit=10),
         lambda count: tuple(

@@ -58,6 +58,7 @@ class SlippageBreaches(Guard[SlippageBreachesParams, Breaches]):
     State = Breaches
     unit = "fills"
     events = frozenset({FillEvent})
+    only_events = True
     example = Example(
         SlippageBreachesParams(count=10),
         lambda count: tuple(

@@ -19,7 +19,7 @@ from actors.guards.core.params import GuardParams
 from actors.guards.core.snapshot import DeskEvent, Input, Need, OrderRequested, Snapshot
 
 Readings = tuple[Reading, ...] | None
-"""None: the readings before stay valid."""
+"""None: no limit is reached or cleared; the next snapshot brings the readings."""
 type Measured[S] = tuple[S, tuple[Reading, ...]]
 """The state after a snapshot, and its readings."""
 
@@ -41,6 +41,7 @@ class Guard[P: GuardParams, S: msgspec.Struct]:
     State: ClassVar[type[msgspec.Struct]] = Nothing  # frozen, and readable back from JSON
     unit: ClassVar[str] = ""  # of readings, such as ``%`` or ``USDT``; empty for plain numbers
     events: ClassVar[frozenset[type]] = frozenset()  # for `on_event`; a rebalance makes hundreds
+    only_events: ClassVar[bool] = False  # nothing but its events brings it nearer to a limit
     needs: ClassVar[frozenset[Need]] = frozenset()  # costly parts of inputs that it reads
     example: ClassVar[Example]  # the contract test plays it
 

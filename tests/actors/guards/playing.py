@@ -147,6 +147,7 @@ class Player:
         assert self.params.check() == []
         self.guard = guard(self.params)
         self.state: Any = None
+        self.measured: Any = None
         self.latches: Latches = ()
         self.readings: tuple[Reading, ...] = ()
         self.last: Snapshot | None = None
@@ -164,10 +165,15 @@ class Player:
             assert (after is self.state) == (after == self.state), "a write for nothing"
             if isinstance(seen, Snapshot):
                 assert self.guard.observe(after, seen) == (after, readings), "measured twice"
+                known = self.guard.only_events and self.measured is self.state and not self.latches
+                if known:
+                    assert not any(each.over for each in readings or ())
                 if self.guard.is_quiet(self.state, seen):
                     assert after is self.state
                     assert all(each.clear for each in readings or ())
             self.state = after
+            if readings is not None:
+                self.measured = after
             now = seen.now if isinstance(seen, Snapshot) else seen.ts
             self.latches = step(self.latches, readings, now, self.params)
             again(self.latches, Latches)

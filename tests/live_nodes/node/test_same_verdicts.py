@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from actors.desk.build import guards_of
-from actors.desk.guard import SEEN, GuardActor
+from actors.desk.guard import GuardActor
 from actors.guards.core.snapshot import Input, Snapshot
 from strategies.messages import Action, Verdict, encode
 from tests.actors.tiny_guards import Table
@@ -161,7 +161,9 @@ def replayed(guards: dict[str, GuardActor], tape: list[Input | None]) -> dict[st
         table.bus.subscribe(f"verdicts.{key}", found.append)
     for seen in tape:
         if seen is not None:
-            table.bus.publish(SEEN, seen)
+            for made in guards.values():
+                if made.observes(type(seen)):
+                    made.observe(seen)
             continue
         for made in guards.values():
             made.publish()
