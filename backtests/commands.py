@@ -31,6 +31,10 @@ def backtest(
     stress: Annotated[
         bool, typer.Option("--stress", help="Add rows with worse fees, slippage, timing and luck.")
     ] = False,
+    ablate: Annotated[
+        bool,
+        typer.Option("--ablate", help="Add a row without each part of a strategy that is on."),
+    ] = False,
     guard_costs: Annotated[
         bool,
         typer.Option(
@@ -79,6 +83,7 @@ def backtest(
             out=out,
             overwrite=overwrite,
             stress=stress,
+            ablate=ablate,
             costs=guard_costs,
             progress=progress,
         )

@@ -15,7 +15,7 @@ from backtests.report.page import render
 from backtests.results.figures import RunBooks
 from backtests.results.result import RunRecord, claim, write
 from backtests.run import Prepared, RunOutcome, engine_version, prepare, run
-from backtests.variants import acting, guard_costs, stress_rows
+from backtests.variants import ablation_rows, acting, guard_costs, stress_rows
 from config.documents import Backtest
 from config.errors import InputError
 from config.resolved import Resolved
@@ -32,6 +32,7 @@ def backtest_document(
     out: Path | None = None,
     overwrite: bool = False,
     stress: bool = False,
+    ablate: bool = False,
     costs: bool = False,
     progress: Progress | None = None,
 ) -> Path:
@@ -39,7 +40,7 @@ def backtest_document(
 
     `overrides` are such as ``venue.leverage=2``. `out` is by default `default_folder`; an older
     result in it is replaced with `overwrite` only. `stress` runs it again under worse conditions,
-    `costs` again without each guard that acted.
+    `ablate` without each part of a strategy, `costs` without each guard that acted.
 
     Raises
     ------
@@ -64,10 +65,15 @@ def backtest_document(
         return tell
 
     outcome = run(prepared, progress=watch(document.name))
-    rows = list(stress_rows(prepared, outcome, watch)) if stress else None
+    stressed = list(stress_rows(prepared, outcome, watch)) if stress else None
+    ablated = list(ablation_rows(prepared, outcome, watch)) if ablate else None
     # When no guard acted there is nothing to run: the costs are zero.
     costs_table = guard_costs(prepared, outcome, watch) if costs or not acting(outcome) else None
-    write(record_of(resolved, prepared, outcome, started, rows, costs_table), folder, render)
+    write(
+        record_of(resolved, prepared, outcome, started, stressed, ablated, costs_table),
+        folder,
+        render,
+    )
     return folder
 
 
@@ -77,6 +83,7 @@ def record_of(
     outcome: RunOutcome,
     started: float,
     stress: list[dict[str, Any]] | None = None,
+    ablations: list[dict[str, Any]] | None = None,
     costs: pa.Table | None = None,
 ) -> RunRecord:
     """Join a run's outcome with its inputs."""
@@ -102,6 +109,7 @@ def record_of(
             name: float(value) for name, value in document.report.targets.model_dump().items()
         },
         stress=stress,
+        ablations=ablations,
         guard_costs=costs,
     )
 

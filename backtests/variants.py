@@ -1,6 +1,7 @@
 """Variants of a backtest: run it again with one thing changed.
 
-``--stress`` runs it under worse conditions. `guard_costs` compares the ending equity with and
+``--stress`` runs it under worse conditions, ``--ablate`` without each part of its strategies in
+turn. `guard_costs` compares the ending equity with and
 without each guard. These differences do not add up over guards: where two guards would have stopped
 the same loss, each alone brought nothing. So one more run has no guards at all.
 
@@ -23,7 +24,9 @@ from backtests.results.figures import booked, figures
 from backtests.results.summary_text import PATHS
 from backtests.results.tables import ALL, table
 from backtests.run import Prepared, Progress, RunOutcome, run
-from config.documents import Fees, Venue
+from config.components import resolve
+from config.documents import Backtest, Fees, Venue
+from config.params import parameter_fields
 
 BEST_TRADES = 5
 LATE = "entry one bar later"
@@ -59,7 +62,8 @@ def _venues(base: RunOutcome, venue: Venue) -> dict[str, dict[str, Any]]:
 def stress_rows(
     prepared: Prepared, base: RunOutcome, watch: Watch | None = None
 ) -> Iterator[dict[str, Any]]:
-    """Yield one row a stress: its name and all its `figures`."""
+    """Yield one row a stress, its name and all its `figures`, after the run as specified."""
+    yield {"name": "as specified", **figures(base, prepared.start, prepared.end)}
     for name, change in _venues(base, prepared.document.venue).items():
         changed = _on_venue(prepared, change)
         outcome = run(changed, progress=watch(name) if watch else None)
@@ -112,6 +116,40 @@ def _on_venue(prepared: Prepared, changes: dict[str, Any]) -> Prepared:
     market = market_of(list(prepared.market.infos), venue, prepared.catalog.instruments)
     feed = prepared.feed.with_market(market)
     return replace(prepared, document=document, market=market, feed=feed)
+
+
+def ablation_rows(
+    prepared: Prepared, base: RunOutcome, watch: Watch | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yield one row a part that is switched on: the run without it, after the run with all."""
+    yield {"name": "all on", **figures(base, prepared.start, prepared.end)}
+    for key, parameter, off in switched_on(prepared.document):
+        name = f"without {key}.{parameter}"
+        changed = _with_parameter(prepared, key, parameter, off)
+        outcome = run(changed, progress=watch(name) if watch else None)
+        yield {"name": name, **figures(outcome, prepared.start, prepared.end)}
+
+
+def switched_on(document: Backtest) -> list[tuple[str, str, Any]]:
+    """Return strategy, parameter and value for off of each part that is on.
+
+    Parts are the parameters that are off by default: null, false, zero or empty.
+    """
+    return [
+        (key, name, field.default)
+        for key, component in document.strategies.items()
+        if component.enabled
+        for name, field in parameter_fields(resolve(component.use, document.allow).Config).items()
+        if not field.default and component.params.get(name)
+    ]
+
+
+def _with_parameter(prepared: Prepared, key: str, parameter: str, value: Any) -> Prepared:
+    document = prepared.document
+    component = document.strategies[key]
+    changed = component.model_copy(update={"params": component.params | {parameter: value}})
+    strategies = document.strategies | {key: changed}
+    return replace(prepared, document=document.model_copy(update={"strategies": strategies}))
 
 
 def guard_costs(prepared: Prepared, base: RunOutcome, watch: Watch | None = None) -> pa.Table:

@@ -34,6 +34,7 @@ SECTIONS: tuple[tuple[str, str, str, Section], ...] = (
     ("risk", "VaR", "Value at risk", sections.tail_risk),
     ("guards", "Guards", "What the guards did", guards.guards),
     ("stress", "Stress", "Stress", sections.stress),
+    ("ablations", "Parts", "Without each part", sections.ablations),
     ("exposure", "Exposure", "Exposure and turnover", sections.exposure),
     ("costs", "Costs", "Costs", trading.costs),
     ("symbols", "Symbols", "Profit by symbol", trading.by_symbol),
@@ -49,13 +50,17 @@ SECTIONS: tuple[tuple[str, str, str, Section], ...] = (
 """Anchor, menu entry, title and function of each section, in the order of the page."""
 
 
+OPTIONAL = {"stress", "ablations"}
+"""Sections that stand only where their runs were asked for."""
+
+
 def render(result: Result) -> str:
     """Return the report of a result folder as one HTML page."""
     report, drawings = read_report_data(result), Drawings()
     written = [
         (key, word, title, write(report, drawings))
         for key, word, title, write in SECTIONS
-        if key != "stress" or report.summary["stress"]
+        if key not in OPTIONAL or report.summary.get(key)
     ]
     return page(
         f"{text(result.summary['name'])} · perpdesk backtest",

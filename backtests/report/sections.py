@@ -37,12 +37,15 @@ LEVELS = (0.95, 0.99)
 
 AS_PERCENT = {"max_drawdown", "win_rate", "cagr", "volatility"}
 
-STRESS_COLUMNS = {
+VARIANT_COLUMNS = {
     "return_pct": "Return",
     "cagr": "CAGR",
     "sharpe": "Sharpe",
     "max_drawdown": "Max drawdown",
     "calmar": "Calmar",
+    "turnover": "Turnover, x equity a year",
+    "fees": "Fees, USDT",
+    "slippage": "Slippage, USDT",
     "net_profit": "Net, USDT",
 }
 
@@ -233,8 +236,16 @@ def drawdowns(report: ReportData, _: Drawings) -> str:
 
 def stress(report: ReportData, _: Drawings) -> str:
     """The same run under worse conditions."""
-    rows_given: list[dict[str, Any]] = report.summary["stress"] or []
-    keys = [key for key in STRESS_COLUMNS if any(key in row for row in rows_given)]
+    return _variants(report.summary["stress"])
+
+
+def ablations(report: ReportData, _: Drawings) -> str:
+    """The same run without each part of its strategies."""
+    return _variants(report.summary["ablations"])
+
+
+def _variants(rows_given: list[dict[str, Any]]) -> str:
+    keys = [key for key in VARIANT_COLUMNS if any(key in row for row in rows_given)]
     rows = [
         [text(_capital(str(row["name"])))]
         + [
@@ -243,7 +254,7 @@ def stress(report: ReportData, _: Drawings) -> str:
         ]
         for row in rows_given
     ]
-    return table(["", *(STRESS_COLUMNS[key] for key in keys)], rows)
+    return table(["", *(VARIANT_COLUMNS[key] for key in keys)], rows)
 
 
 def _capital(name: str) -> str:

@@ -48,6 +48,8 @@ class RunRecord(RunBooks):
         Targets for ``sharpe``, ``max_drawdown``, ``calmar`` and ``win_rate``.
     stress : list of dict or None
         One row a stressed run, the run as specified first: ``name`` and its `figures`.
+    ablations : list of dict or None
+        The same for runs without each part of a strategy.
     guard_costs : pyarrow.Table or None
         What each guard cost or saved (`tables.GUARD_COSTS`).
     """
@@ -63,6 +65,7 @@ class RunRecord(RunBooks):
     provenance: list[dict[str, Any]]
     targets: dict[str, float]
     stress: list[dict[str, Any]] | None = None
+    ablations: list[dict[str, Any]] | None = None
     guard_costs: pa.Table | None = None
 
 
@@ -115,6 +118,7 @@ def summarise(record: RunRecord) -> dict[str, Any]:
         "warnings": record.warnings,
         "targets": record.targets,
         "stress": record.stress,
+        "ablations": record.ablations,
         "guard_costs": None if record.guard_costs is None else _costs(record.guard_costs),
     }
 

@@ -1,4 +1,6 @@
-"""What guards cost or saved, and stressed runs: markets of 24 candles, every figure by hand.
+"""What guards and parts of a strategy bring, and stressed runs: most on markets of 24 candles.
+
+Every figure is by hand.
 
 1,000 USDT, no fees, no slippage, no funding. What is sent when a candle opens fills at that open,
 which is the close before.
@@ -19,8 +21,9 @@ from backtests.results.result import read
 from backtests.results.tables import SCHEMAS
 from backtests.run import Prepared, RunOutcome, prepare, run
 from backtests.session import backtest_document
-from backtests.variants import ALL, acting, guard_costs, stress_rows
+from backtests.variants import ALL, ablation_rows, acting, guard_costs, stress_rows
 from config.documents import Backtest
+from config.load import load
 from config.validate import checked
 from perpdesk import build_app
 from strategies.messages import Decision, Target, encode
@@ -208,11 +211,29 @@ def test_stress_rows_have_their_costs_doubled_or_tripled_or_come_one_bar_late(tm
     assert (base.fees, base.slippage) == (Decimal("2.3996"), Decimal("2.4"))
     assert base.gross_pnl == Decimal("397.6")
     rows = {row["name"]: row for row in stress_rows(made, base)}
-    assert [rows[name]["fees"] for name in rows][:3] == pytest.approx([4.7992, 2.3988, 2.3998])
-    assert [rows[name]["slippage"] for name in rows][:3] == pytest.approx([2.4, 7.2, 2.4])
+    assert [rows[name]["fees"] for name in rows][:4] == pytest.approx(
+        [2.3996, 4.7992, 2.3988, 2.3998]
+    )
+    assert [rows[name]["slippage"] for name in rows][:4] == pytest.approx([2.4, 2.4, 7.2, 2.4])
     # One bar later it is bought at 110 and sold at 130.
-    assert [rows[name]["gross_before_slippage"] for name in rows] == [400, 400, 200, 2.4]
+    assert [rows[name]["gross_before_slippage"] for name in rows] == [400, 400, 400, 200, 2.4]
     assert rows["without the 5 best trades"]["trades"] == 0
+
+
+def test_each_part_that_is_on_is_left_out_in_turn(write_run):
+    window = {"start": "2023-02-01", "end": "2023-02-20"}
+
+    def made(**params):
+        use = {"use": "strategies.xs_reversal:XSReversal", "params": {"lookback": 2, **params}}
+        return prepare(load(write_run(window=window, strategies={"r": use})).document)
+
+    both = made(skip=1, no_trade_band=0.15, top_n=None, min_price=0)
+    rows = {row["name"]: row["net_profit"] for row in ablation_rows(both, run(both))}
+    others = [made(skip=1), made(no_trade_band=0.15)]
+    alone = [float(run(other).ending_equity) - 100_000 for other in others]
+    assert list(rows) == ["all on", "without r.no_trade_band", "without r.skip"]
+    assert list(rows.values())[1:] == pytest.approx(alone, abs=0.01)
+    assert len({round(value, 2) for value in rows.values()}) == 3
 
 
 # -- who refused -----------------------------------------------------------------------------------
