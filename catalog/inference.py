@@ -100,7 +100,7 @@ def infer_from_series(
     if not prices:
         raise InputError(
             f"{instrument}: mark prices or funding, but neither candles nor facts; "
-            "import its candles with them (or before)"
+            "import its candles, or the venue's instruments-info, with them or before"
         )
     values = (np.concatenate(prices), np.concatenate(volumes))
     try:

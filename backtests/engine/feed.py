@@ -126,6 +126,8 @@ class CatalogFeed:
         self._seen: NDArray[np.int64] | None = None
         self.coarsest: dict[str, float] = {}
         """Largest part of a price that an inferred tick was, by instrument id."""
+        self.dearest_lots: dict[str, float] = {}
+        """Largest worth of an inferred lot, quote coin, by instrument id."""
         coverage = catalog.coverage("bars", execution_interval)
         self.last_bar = {name: coverage[name].last for name in market.ids if name in coverage}
         marks = catalog.intervals("mark")
@@ -141,7 +143,7 @@ class CatalogFeed:
     def slices(self) -> Iterator[FeedSlice]:
         """Yield the window's slices in order."""
         self._carried = self.opening_prices()
-        self._seen, self.coarsest = None, {}
+        self._seen, self.coarsest, self.dearest_lots = None, {}, {}
         start = self.start
         while start < self.end:
             end = min(start + self._step, self.end)
@@ -274,7 +276,7 @@ class CatalogFeed:
     def _decimals(
         self, traded: NDArray[np.float64], close: NDArray[np.float64]
     ) -> NDArray[np.int64] | None:
-        """Return the decimals seen until each row, and note how coarse an inferred tick was."""
+        """Return the decimals seen until each row; note how coarse inferred ticks and lots are."""
         market = self.market
         columns = [column for column, info in enumerate(market.infos) if info.inferred]
         if not columns:
@@ -294,6 +296,8 @@ class CatalogFeed:
         for column, largest in zip(columns, largest_parts, strict=True):
             name = market.ids[column]
             self.coarsest[name] = max(float(largest), self.coarsest.get(name, 0.0))
+            lot = float(np.nanmax(close[:, column], initial=0.0)) * float(market.infos[column].lot)
+            self.dearest_lots[name] = max(lot, self.dearest_lots.get(name, 0.0))
         return found
 
     def _marked(

@@ -24,6 +24,8 @@ PATHS = {
 
 COARSE_TICK = 0.001
 """Part of the price above which an inferred tick is warned of: 10 bps."""
+COARSE_LOT = 0.01
+"""Part of the starting balance above which an inferred lot is warned of."""
 
 
 def rests(orders: pa.Table) -> bool:
@@ -155,6 +157,13 @@ def warnings_of(
             f"The inferred tick of {few(sorted(coarse))} was up to "
             f"{max(coarse.values()) * 1e4:,.0f} bps of the price, and fills are rounded to it: "
             "import instruments-info."
+        )
+    most = COARSE_LOT * float(document.venue.starting_balance)
+    dear = {name: worth for name, worth in feed.dearest_lots.items() if worth > most}
+    if dear:
+        found.append(
+            f"The inferred lot of {few(sorted(dear))} was worth up to {max(dear.values()):,.0f}, "
+            "and orders are multiples of it: import instruments-info."
         )
     if document.venue.fills == "next_open":
         found += _lag(feed, strategies)

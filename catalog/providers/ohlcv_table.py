@@ -134,7 +134,11 @@ def _whole_seconds(closes: np.ndarray) -> np.ndarray:
 
 def _kind(path: Path, source: SourceTable, columns: Columns, options: ImportOptions) -> str:
     inner = path.parent / source.name
-    named = hinted(inner, KIND_WORDS) or hinted(path, KIND_WORDS)
+    # Mark prices have no volume: a folder /data/mark with candles may be a person's.
+    volume = None if "volume" in columns.mapping else columns.find("volume")
+    traded = volume is not None and floats(volume, "volume", source.where, empty=True).any()
+    unsure = ("mark",) if traded or "volume" in columns.mapping else ()
+    named = hinted(inner, KIND_WORDS, unsure) or hinted(path, KIND_WORDS, unsure)
     if options.kind is None and named == "index":
         raise InputError(
             f"{source.where}: its name says index or premium, which are not kept: only candles, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -116,16 +117,17 @@ def resolve(text: str, given: str | None, hint: str | None) -> tuple[str, bool]:
     return instrument_id(market.symbol, product), not known
 
 
-def hinted(path: Path, words: dict[str, str]) -> str | None:
+def hinted(path: Path, words: dict[str, str], unsure: Collection[str] = ()) -> str | None:
     """Return what the file's name, else its nearest folder, says in a table of words.
 
     A word counts in a file's name, or as the whole name of a folder below the home folder. Names
-    that say two things say nothing.
+    that say two things say nothing. Folders named by an ``unsure`` word say nothing either.
     """
     home = Path.home()
     path = path.relative_to(home) if path.is_relative_to(home) else path
     stem = path.name.split(".")[0].lower()
-    for place in (re.findall(r"[a-z]+", stem), *([p.lower()] for p in path.parts[-2::-1])):
+    folders = ([p.lower()] for p in path.parts[-2::-1] if p.lower() not in unsure)
+    for place in (re.findall(r"[a-z]+", stem), *folders):
         found = {words[word] for word in place if word in words}
         if len(found) > 1:
             return None

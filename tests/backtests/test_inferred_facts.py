@@ -59,6 +59,9 @@ def test_later_candles_change_no_fill_before_them(tmp_path: Path) -> None:
     assert traded(whole)[2:] == [("100.02332", "10")]
     (warning,) = [words for words in whole.warnings if "inferred tick" in words]
     assert "BBBUSDT was up to 400 bps" in warning
+    # A lot of 1, as volumes were whole: 100 of the 1,000 USDT of the account.
+    (warning,) = [words for words in whole.warnings if "inferred lot" in words]
+    assert "AAAUSDT was worth up to 100," in warning
 
 
 @pytest.mark.parametrize(

@@ -240,14 +240,21 @@ def test_funding_is_read_as_venues_save_it(tmp_path, venue):
 
 def test_marks_come_by_name_and_an_index_never(tmp_path):
     bare = table(f"date,{NAMES}", "2024-01-01 00:00", "2024-01-01 01:00")
+    still = bare.replace(",10\n", ",0\n").replace(",20\n", ",0\n")
     for place in ("mark/BTCUSDT.csv", "markPriceKlines/BTCUSDT-1h.csv", "BTCUSDT_mark_1h.csv"):
-        (part,) = parts(tmp_path / place, bare)
+        (part,) = parts(tmp_path / place, still)
         assert list(part.tables) == [("mark", "1h", BTC)]
     (part,) = parts(tmp_path / "BTCUSDT.csv", bare, kind="mark")
     assert list(part.tables) == [("mark", "1h", BTC)]
     for place in ("BTCUSDT_premium_index_1h.csv", "indexPriceKlines/BTCUSDT-1h.csv"):
         with pytest.raises(InputError, match="index or premium, which are not kept"):
             parts(tmp_path / place, bare)
+
+
+def test_candles_with_volume_are_no_marks_by_a_folder_alone(tmp_path):
+    for place, kind in (("mark/BTCUSDT.csv", "bars"), ("BTCUSDT_mark_1h.csv", "mark")):
+        (part,) = parts(tmp_path / place, TWO)
+        assert list(part.tables) == [(kind, "1h", BTC)]
 
 
 def test_the_name_of_a_home_folder_says_nothing(tmp_path, monkeypatch):
