@@ -167,7 +167,8 @@ def test_guessed_facts_sharpen_with_more_candles_and_yield_to_known_ones(tmp_pat
 
 
 def test_funding_of_an_instrument_that_nobody_knows_is_refused(tmp_path):
-    with pytest.raises(InputError, match="neither candles.* or the venue's instruments-info"), CatalogWriter(tmp_path) as writer:
+    words = r"neither candles.* or the venue's instruments-info"
+    with pytest.raises(InputError, match=words), CatalogWriter(tmp_path) as writer:
         writer.add_rows("funding", "", BTC, funding(3))
     with pytest.raises(InputError, match="no catalog here"):
         Catalog(tmp_path)
