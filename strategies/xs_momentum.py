@@ -6,18 +6,17 @@ Losers", and for coins by Liu, Tsyvinski and Wu (2022), "Common Risk Factors in 
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-import numpy as np
 from msgspec import Meta
-from numpy.typing import NDArray
 
 from strategies.rebalance.config import PanelRebalancer, PanelRebalancerConfig
-from strategies.rebalance.history import Window
-from strategies.signals.mean_return import mean_return
-from strategies.signals.momentum import momentum_forecast
-from strategies.signals.past_return import past_return
-from strategies.signals.volatility import volatility
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from strategies.rebalance.history import Window
 
 
 class XSMomentumConfig(
@@ -97,13 +96,16 @@ class XSMomentum(PanelRebalancer):
     @staticmethod
     def scores(config: XSMomentumConfig, window: Window) -> NDArray[np.float64]:
         """Return the combined forecast; see `momentum_forecast`."""
-        kind = past_return if config.past_returns == "total" else mean_return
-        returns = np.array([kind(window.close, each, config.skip) for each in config.lookbacks])
-        # Without a candle now it is not traded, and does not count among the others either.
-        returns[:, np.isnan(window.close[-1])] = np.nan
-        if config.volatility_adjusted:
-            spread = volatility(window.close, config.volatility_lookback)
-            returns = returns / np.where(spread > 0.0, spread, np.nan)
+        # Documents are checked without NumPy.
+        from strategies.signals.momentum import momentum_forecast, past_returns
+
+        returns = past_returns(
+            window.close,
+            config.lookbacks,
+            config.skip,
+            kind=config.past_returns,
+            volatility_lookback=config.volatility_lookback if config.volatility_adjusted else None,
+        )
         return momentum_forecast(
             returns,
             config.lookback_weights or (1.0,) * len(config.lookbacks),

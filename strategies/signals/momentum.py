@@ -7,9 +7,14 @@ forecast of 1 is an average one, and 2 is the strongest that counts.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from strategies.signals.mean_return import mean_return
+from strategies.signals.past_return import past_return
+from strategies.signals.volatility import volatility
 
 _ROUNDING = 1e-12
 
@@ -33,6 +38,29 @@ def cross_sectional_z(value: NDArray[np.float64], winsorize: float = 0.0) -> NDA
     deviation = inside - inside.mean()
     result[known] = deviation / np.sqrt((deviation * deviation).mean())
     return result
+
+
+def past_returns(
+    close: NDArray[np.float64],
+    lookbacks: Sequence[int],
+    skip: int = 0,
+    *,
+    kind: Literal["total", "mean"] = "total",
+    volatility_lookback: int | None = None,
+) -> NDArray[np.float64]:
+    """Return each instrument's past returns, one row a lookback, shape (L, N).
+
+    ``close`` has shape (W, N), oldest first; W > lookbacks + skip. They are fractions by
+    `past_return` or `mean_return`; with ``volatility_lookback`` in units of one candle's
+    volatility. NaN where a price is missing, the newest one included, or the volatility is zero.
+    """
+    function = past_return if kind == "total" else mean_return
+    returns = np.array([function(close, lookback, skip) for lookback in lookbacks])
+    returns[:, np.isnan(close[-1])] = np.nan
+    if volatility_lookback is not None:
+        spread = volatility(close, volatility_lookback)
+        returns = returns / np.where(spread > 0.0, spread, np.nan)
+    return returns
 
 
 def momentum_forecast(

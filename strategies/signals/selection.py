@@ -3,73 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
 
-import msgspec
 import numpy as np
-from msgspec import Meta
 from numpy.typing import NDArray
 
 from strategies.signals.momentum import cross_sectional_z
+from strategies.signals.parameters import Bands, Names
 from strategies.signals.ranking import ordinal_rank
 
 Mask = NDArray[np.bool_]
-
-
-class Names(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How many instruments each side holds, by how much all of them differ."""
-
-    least: Annotated[int, Meta(ge=1, le=1000, description="Instruments a side at low_bps …")] = 2
-    most: Annotated[
-        int, Meta(ge=1, le=1000, description="… and at high_bps; in between in proportion.")
-    ] = 6
-    lookback: Annotated[
-        int, Meta(ge=1, le=5000, description="Candles of the returns whose dispersion counts.")
-    ] = 24
-    low_bps: Annotated[
-        float,
-        Meta(ge=0.0, description="Dispersion: standard deviation across returns, basis points …"),
-    ] = 35.0
-    high_bps: Annotated[
-        float, Meta(ge=0.0, description="… from which the most instruments are held.")
-    ] = 300.0
-
-    def check(self) -> list[tuple[str, str]]:
-        """Return (field, message) for each parameter that does not go with the others."""
-        problems = []
-        if self.most < self.least:
-            problems.append(("most", f"must not be below least, which is {self.least}"))
-        if self.high_bps <= self.low_bps:
-            problems.append(("high_bps", f"must be above low_bps, which is {self.low_bps:g}"))
-        return problems
-
-
-class Bands(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How far a score must be from the mean to open a position, and to keep one."""
-
-    entry: Annotated[
-        float,
-        Meta(
-            ge=0.0,
-            le=10.0,
-            description="Least distance of a new position's score, in standard"
-            " deviations of all scores, on its side of the mean.",
-        ),
-    ] = 0.65
-    exit: Annotated[
-        float,
-        Meta(
-            ge=0.0,
-            le=10.0,
-            description="Least distance at which a position is kept; such go before new ones.",
-        ),
-    ] = 0.45
-
-    def check(self) -> list[tuple[str, str]]:
-        """Return (field, message) for each parameter that does not go with the others."""
-        if self.exit > self.entry:
-            return [("exit", f"must not exceed entry, which is {self.entry:g}")]
-        return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +70,8 @@ def choose_sides(
     )
 
 
-def _first(chosen: Mask, rank: NDArray[np.int64], kept: Mask, count: int) -> Mask:
-    """Return the first ``count`` of the chosen: those kept, then the lowest rank."""
+def _first(chosen: Mask, rank: NDArray[np.int64], kept: Mask, count: int | None) -> Mask:
+    """Return the first ``count`` (None: all) chosen: those kept, then the lowest ranks."""
     columns = np.flatnonzero(chosen)
     order = columns[np.lexsort((rank[columns], ~kept[columns]))]
     result = np.zeros(chosen.shape, dtype=np.bool_)

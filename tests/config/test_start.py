@@ -11,7 +11,7 @@ HEAVY = ("nautilus_trader", "numba", "numpy", "plotly", "pandas", "sklearn")
 RUN = "backtests/runs/xs_reversal_demo.yaml"
 NODE = "live_nodes/nodes/xs_reversal_practice.yaml"
 GUARDED = "live_nodes/nodes/guarded_practice.yaml"
-SETUP = "config/setups/xs_reversal.yaml"
+SETUPS = ("config/setups/xs_reversal.yaml", "config/setups/xs_momentum.yaml")
 COMMAND = """
 import sys
 import perpdesk
@@ -47,7 +47,7 @@ def loaded(*words: str, more: str = "") -> str:
         ("--version",),
         ("list", "presets"),
         ("describe", "strategies.xs_reversal:XSReversal"),
-        ("validate", SETUP, RUN, NODE, GUARDED),
+        ("validate", *SETUPS, RUN, NODE, GUARDED),
         ("explain", RUN),
         ("explain", GUARDED, "actors"),
         ("status", GUARDED),

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from strategies.signals.selection import Bands, Names, Sides, choose_sides, names_a_side
+from strategies.signals.parameters import Bands, Names
+from strategies.signals.selection import Sides, choose_sides, names_a_side
 
 NAN = np.nan
 # Mean 0, standard deviation sqrt(20 / 6) = 1.83: z of 3 is 1.64, of 1 is 0.55, of 0 is 0.

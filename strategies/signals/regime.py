@@ -1,0 +1,76 @@
+"""Regimes of a market: what leads the others or what trends by itself; majors; trend strength."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from strategies.signals.parameters import MarketTrend, Regime
+from strategies.signals.past_return import past_return
+from strategies.signals.volatility import volatility
+
+Mode = Literal["cross_section", "own_trend"]
+
+
+def next_mode(
+    rules: Regime,
+    before: Mode | None,
+    *,
+    correlation: float,
+    dispersion: float,
+    slope: float,
+    names: int,
+) -> Mode:
+    """Return what to hold now, given what was held before (None: nothing yet).
+
+    ``dispersion`` is a fraction, ``slope`` the majors' in basis points a day; ``names`` counts the
+    eligible. Where a number is unknown (NaN) that matters, nothing changes.
+    """
+    kept: Mode = before or "cross_section"
+    if names < rules.least_names:
+        return "own_trend"
+    if np.isnan(dispersion):
+        return kept
+    back = rules.hysteresis if kept == "own_trend" else 0.0
+    if dispersion * 1e4 < rules.low_dispersion_bps * (1.0 + back):
+        return "own_trend"
+    if np.isnan(correlation) or np.isnan(slope):
+        return kept
+    together = correlation >= rules.high_correlation - abs(rules.high_correlation) * back
+    trending = abs(slope) >= rules.high_slope_bps * (1.0 - back)
+    return "own_trend" if together and trending else "cross_section"
+
+
+def own_trend(close: NDArray[np.float64], lookback: int) -> NDArray[np.float64]:
+    """Return each instrument's own return in units of its volatility over the same time.
+
+    ``close`` has shape (W, N), oldest first; W > lookback >= 2. The result has shape (N,): about
+    standard normal where prices walk at random; NaN where a price is missing or none moved.
+    """
+    spread = volatility(close, lookback) * np.sqrt(lookback)
+    return past_return(close, lookback) / np.where(spread > 0.0, spread, np.nan)
+
+
+def mirrored(score: NDArray[np.float64], flipped: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the scores with some mirrored at the mean of all; shape (N,), NaN stays."""
+    known = score[~np.isnan(score)]
+    mean = known.mean() if known.size else 0.0
+    return np.where(flipped, 2.0 * mean - score, score)
+
+
+def trending(
+    rules: MarketTrend, market: float, own: NDArray[np.float64]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which instruments trend, and of which that is unknown; masks of shape (N,).
+
+    ``market`` is the market's ADX, ``own`` has each instrument's, NaN where unknown.
+    """
+    nobody = np.zeros(own.shape, dtype=np.bool_)
+    trend = nobody if rules.name_above is None else own >= rules.name_above
+    unknown = nobody if rules.name_above is None else np.isnan(own)
+    if rules.above is not None:
+        trend = trend | (market >= rules.above)
+        unknown = unknown | np.isnan(market)
+    return trend, unknown & ~trend
