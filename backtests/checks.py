@@ -64,7 +64,7 @@ def lacking(document: Backtest, catalog: CatalogIndex) -> Iterator[DataProblem]:
             yield ("strategies", key, "params", "interval"), f"no {interval} candles: {has}{hint}"
         elif interval is not None:
             needed[str(interval)] = f"strategies.{key} ranks"
-        if params.get("side") == "long_short":
+        if params.get("side", "long_only") != "long_only":
             spot = _spot_of(document, catalog, key)
             if spot:
                 yield (

@@ -37,7 +37,11 @@ class PanelRebalancerConfig(
         ),
     ] = "00:05"
     side: Annotated[
-        Side, Meta(description="long_short: best long, worst short; long_only: best long.")
+        Side,
+        Meta(
+            description="long_short: best long, worst short; long_only: best long; by_sign: "
+            "positive scores long, negative short, one side alone if need be."
+        ),
     ] = "long_short"
     fraction: Annotated[
         float,
@@ -128,6 +132,11 @@ class PanelRebalancerConfig(
     def wants_funding(self) -> bool:
         """Whether a decision uses settled funding rates."""
         return False
+
+    @property
+    def sells_short(self) -> bool:
+        """Whether a decision may sell short, which spot can't."""
+        return self.side != "long_only"
 
     @property
     def wants_liquidity(self) -> bool:

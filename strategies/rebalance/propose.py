@@ -190,7 +190,7 @@ _LEFT_OUT = {
     Standing.TOO_SHALLOW: (
         "depth {depth:.0f} within {rules.depth_bps:g} bps is below {rules.min_depth:.0f}"
     ),
-    Standing.NO_SCORE: "not enough history for a score",
+    Standing.NO_SCORE: "no score: too little history, or the strategy gives none",
     Standing.NO_VOLATILITY: "volatility is unknown or zero",
     Standing.BELOW_TOP: "not among the {rules.top_n} with the most turnover",
 }

@@ -185,7 +185,7 @@ class Rebalancer(DeskStrategy):
     def on_start(self) -> None:
         """Subscribe to the candles and set the timer."""
         super().on_start()
-        if self.config.side == "long_short":
+        if self.config.sells_short:
             spot = [i.value for i in self.instrument_ids if self.market.is_spot(i)]
             if spot:
                 raise ValueError(

@@ -6,5 +6,5 @@ one rule as one file, with a table of hand-made numbers in `tests/strategies`.
 
 from typing import Literal
 
-Side = Literal["long_short", "long_only"]
+Side = Literal["long_short", "long_only", "by_sign"]
 Weighting = Literal["equal", "inverse_volatility", "rank", "zscore"]

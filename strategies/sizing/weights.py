@@ -31,8 +31,12 @@ def weigh(
     to that of the score (``zscore``). For the latter two, a fraction of 0.5 weighs all, the middle
     included.
 
+    By sign, positive scores are long and negative ones short, of each the best ``fraction`` by size
+    of the score; ``rank`` and ``zscore`` are then of the size itself, not of a distance. A side
+    without an instrument stays empty, and the other does not grow.
+
     Arrays have shape (N,). A NaN score is not eligible. ``fraction`` is above 0, at most 0.5 (long
-    only: at most 1); at least one instrument is held on each side, and never more than there are.
+    only and by sign: at most 1); at least one instrument is held on each side that has any.
     ``max_weight`` is the largest absolute weight of one instrument; the excess goes to the others
     of its side, and when all are at it, the sum is below ``gross``. ``volatility`` must be positive
     where the score is known.
@@ -50,7 +54,7 @@ def weigh(
     if side == "long_only":
         return _scaled(longs, gross, max_weight)
     shorts = np.where(chosen_short, np.maximum(share if _is_plain(weighting) else -share, 0.0), 0.0)
-    if not longs.any() or not shorts.any():
+    if side == "long_short" and not (longs.any() and shorts.any()):
         return empty
     half = gross / 2.0
     return _scaled(longs, half, max_weight) - _scaled(shorts, half, max_weight)
@@ -65,11 +69,19 @@ def _sides(
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     ranks = ordinal_rank(score)
     known = ranks > 0
+    if side == "by_sign":
+        above = _held(int(np.count_nonzero(score > 0.0)), fraction)
+        below = _held(int(np.count_nonzero(score < 0.0)), fraction)
+        return known & (ranks <= above), known & (ranks > count - below)
     if not _is_plain(weighting) and fraction >= _EVERYONE:
         return known, known
-    # A small tolerance, as 0.3 * 10 is 2.9999999999999996 in some orders of multiplication.
-    held = max(1, int(fraction * count + 1e-9))
+    held = _held(count, fraction)
     return known & (ranks <= held), known & (ranks > count - held)
+
+
+def _held(count: int, fraction: float) -> int:
+    # A small tolerance, as 0.3 * 10 is 2.9999999999999996 in some orders of multiplication.
+    return min(count, max(1, int(fraction * count + 1e-9)))
 
 
 def _shares(
@@ -85,6 +97,9 @@ def _shares(
         if volatility is None:
             raise ValueError("inverse_volatility needs the volatility of each instrument")
         return np.divide(1.0, volatility, out=np.zeros(score.shape), where=known)
+    if side == "by_sign":
+        size = percentile_rank(np.abs(score)) if weighting == "rank" else np.abs(score)
+        return np.where(known, np.sign(score) * size, 0.0)
     values = percentile_rank(score) if weighting == "rank" else score
     if side == "long_only" and int(np.count_nonzero(known)) == 1:
         return np.where(known, 1.0, 0.0)

@@ -140,7 +140,10 @@ def test_fills_at_the_signals_close_begin_with_the_first_decision(write_run: Wri
     ("changes", "words"),
     [
         (["venue.starting_balance=5"], "is below the exchange's minimum 5"),
-        (["strategies.reversal.params.lookback=999"], "left out: not enough history for a score ("),
+        (
+            ["strategies.reversal.params.lookback=999"],
+            "left out: no score: too little history, or the strategy gives none (",
+        ),
         (["universe.instruments=[BTCUSDT-LINEAR.BYBIT]"], "no instrument got a weight, of 1"),
     ],
 )

@@ -105,6 +105,18 @@ def test_screen_and_run_see_the_same_ranges_and_funding(write_run, rules):
     agree(taken(screened), found.steps, found.ids)
 
 
+def test_screen_and_run_receive_the_same_funding(write_run):
+    params = {"interval": "1h", "every": "8h", "lookback": 72, "history": 480, "leave": 0.1}
+    use = {"use": "strategies.carry:Carry", "params": params | {"enter": 0.12}}
+    window = {"start": "2023-02-01", "end": "2023-02-15"}
+    screened = load(write_run(strategies={"carry": use}, window=window)).document
+    (found,) = screen_document(screened)
+    weights = np.array([step.proposal.weight for step in found.steps])
+    assert (weights < 0).any()
+    assert (weights == 0).any()
+    agree(taken(screened), found.steps, found.ids)
+
+
 def test_a_shift_of_one_day_is_noticed(write_run, demo_catalog):
     screened = document(write_run, RULES["plain"])
     (found,) = screen_document(screened)

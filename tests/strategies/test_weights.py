@@ -17,6 +17,7 @@ def weights(score=SCORE, **changes):
     return weigh(np.asarray(score, float), **(rules | changes))
 
 
+SIGN = {"side": "by_sign"}
 LONG, RANK, ZSCORE = {"side": "long_only"}, {"weighting": "rank"}, {"weighting": "zscore"}
 CALM = {"weighting": "inverse_volatility", "fraction": 0.4}
 
@@ -51,6 +52,14 @@ CALM = {"weighting": "inverse_volatility", "fraction": 0.4}
         # What is above the middle.
         (RANK | LONG | {"fraction": 1.0}, [2 / 3, 0, 0, 0, 0, 1 / 3]),
         (ZSCORE | {"fraction": 0.5}, [0.4 / 1.2, -0.4 / 1.2, 0, 0, -0.2 / 1.2, 0.2 / 1.2]),
+        # By sign, each side by itself: the longs are 0.5, 0.1 and 0.3, the shorts -0.3 and -0.1.
+        (SIGN | {"fraction": 1.0}, [1 / 6, -0.25, 0, 1 / 6, -0.25, 1 / 6]),
+        (SIGN | {"fraction": 0.7}, [0.25, -0.5, 0, 0, 0, 0.25]),
+        (SIGN | ZSCORE | {"fraction": 1.0}, [0.5 / 1.8, -0.375, 0, 0.1 / 1.8, -0.125, 0.3 / 1.8]),
+        (SIGN | RANK | {"fraction": 1.0, "score": [3.0, -9.0, 1.0]}, [1 / 3, -0.5, 1 / 6]),
+        # A side alone has its half and no more.
+        (SIGN | {"fraction": 1.0, "score": [2.0, 0.0, NAN, 1.0]}, [0.25, 0, 0, 0.25]),
+        (SIGN | {"score": [-2.0]}, [-0.5]),
         # Scores next to zero keep to the gross of their side.
         (ZSCORE | {"fraction": 0.5, "score": [2.3e-309, 0.0]}, [0.5, -0.5]),
         # Fewer than two, and equal scores, give no side to anyone.

@@ -197,7 +197,10 @@ def test_a_decision_leaves_out_an_instrument_that_is_not_listed_yet():
     strategy = played(instruments=(A, B, C), tape=tape)
     assert {C in lines(d) for d in strategy.decisions if d.data_ts < at(4)} == {False}
     newly = first_of(strategy, at(4))
-    assert lines(newly)[C].reason == "left out: not enough history for a score"
+    assert (
+        lines(newly)[C].reason
+        == "left out: no score: too little history, or the strategy gives none"
+    )
 
 
 def test_spot_can_not_be_sold_short():
