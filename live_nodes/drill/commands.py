@@ -85,6 +85,6 @@ def drill_command(
         terminal = Console()
         # Into a file or a pipe: eleven columns need more than the eighty that rich takes there.
         console = terminal if terminal.is_terminal else Console(width=WIDE)
-        console.print(rendered(rows, seconds), highlight=False)
+        console.print(rendered(rows, seconds, console.width), highlight=False)
     if not passed:
         raise typer.Exit(1)

@@ -98,22 +98,29 @@ HEADINGS = (
     "released",
     "",
 )
+NARROW = 100
+"""Columns of the terminal below which a table has `MAIN` only."""
+MAIN = ("guard", "world", "action", "verdict", "flat", "")
 INJECTED = "* the guard was notified; the breach itself can't happen in this world"
 
 
-def rendered(rows: Sequence[DrillRow], seconds: float) -> RenderableType:
+def rendered(rows: Sequence[DrillRow], seconds: float, width: int = NARROW) -> RenderableType:
     """Return the table, the failures below it, and the number of rows that pass."""
+    shown = HEADINGS if width >= NARROW else MAIN
     table = Table(title="Drill", title_justify="left", pad_edge=False)
-    for heading in HEADINGS:
+    for heading in shown:
         table.add_column(heading, no_wrap=heading not in FOLDS)
     before = ""
     for row in rows:
         first = row.guard != before
         if first and before:
             table.add_section()
-        table.add_row(*_cells(row, first=first))
+        cells = dict(zip(HEADINGS, _cells(row, first=first), strict=True))
+        table.add_row(*(cells[heading] for heading in shown))
         before = row.guard
     parts: list[RenderableType] = [table]
+    if hidden := [heading for heading in HEADINGS if heading not in shown]:
+        parts.append(Text(f"A wider terminal also shows: {', '.join(hidden)}.", "dim"))
     notes = {f"{row.guard}: {row.note}" for row in rows if row.note}
     parts += [Text(note, "dim") for note in sorted(notes)]
     if any(row.injected for row in rows):

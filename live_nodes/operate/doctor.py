@@ -160,10 +160,18 @@ def python() -> DoctorCheck:
 
 
 def packages(lock: Path = LOCK) -> DoctorCheck:
-    """Compare the installed packages with the lock file."""
-    if not lock.is_file():
-        return DoctorCheck("packages", "warn", f"{lock.name} is not here, so versions are unknown")
-    wanted = dict(re.findall(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)", lock.read_text(), re.MULTILINE))
+    """Compare the installed packages with the lock file, those of a wheel with what it requires."""
+    source, remedy = lock.name, f"pip install -r {lock.name}"
+    if lock.is_file():
+        text = lock.read_text()
+    else:
+        source, remedy = "the wheel's requirements", "install the wheel anew"
+        try:
+            text = "\n".join(importlib.metadata.requires("perpdesk") or ())
+        except importlib.metadata.PackageNotFoundError:
+            found = f"neither {lock.name} nor a wheel is here, so versions are unknown"
+            return DoctorCheck("packages", "warn", found)
+    wanted = dict(re.findall(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)", text, re.MULTILINE))
     wrong = []
     for name, version in wanted.items():
         try:
@@ -173,12 +181,12 @@ def packages(lock: Path = LOCK) -> DoctorCheck:
         if installed != version:
             wrong.append(f"{name} {installed} instead of {version}")
     if not wrong:
-        return DoctorCheck("packages", "ok", f"{len(wanted)} as in {lock.name}")
+        return DoctorCheck("packages", "ok", f"{len(wanted)} as in {source}")
     more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
     found = ", ".join(wrong[:5]) + more
     # Everything here was tested with one version of the engine.
-    grade: Grade = "bad" if any(w.startswith("nautilus-trader ") for w in wrong) else "warn"
-    return DoctorCheck("packages", grade, found, f"pip install -r {lock.name}")
+    grade: Grade = "bad" if any(re.match("nautilus.trader ", w) for w in wrong) else "warn"
+    return DoctorCheck("packages", grade, found, remedy)
 
 
 def disk(folder: Path) -> DoctorCheck:

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from config.documents import ExchangeDocument
     from live_nodes.local.practice_process import Endpoint
 
-STATE_ROOM = Path("live_nodes/state")
+STATE_ROOMS = Path("live_nodes/state"), Path("state")
+"""Of the checkout, and of a project's folder, which has no ``live_nodes``."""
 
 
 def register(app: typer.Typer) -> None:
@@ -23,7 +24,8 @@ def register(app: typer.Typer) -> None:
 def exchange_command(
     file: Annotated[Path, typer.Argument(help="A document of kind exchange.")],
     state: Annotated[
-        Path | None, typer.Option(help="State file; live_nodes/state/exchange-NAME/exchange.db.")
+        Path | None,
+        typer.Option(help="State file; exchange-NAME/exchange.db in the folder of states."),
     ] = None,
     port: Annotated[int | None, typer.Option(help="Port of 127.0.0.1; 0 takes a free one.")] = None,
     admin_port: Annotated[int | None, typer.Option(help="Port of the admin.")] = None,
@@ -118,4 +120,6 @@ def _warn(unmet_faults: list[str]) -> None:
 def _state_of(document: ExchangeDocument) -> Path:
     from live_nodes.local.practice_process import STATE
 
-    return STATE_ROOM / f"exchange-{document.name}" / STATE
+    checkout, project = STATE_ROOMS
+    room = checkout if checkout.parent.is_dir() else project
+    return room / f"exchange-{document.name}" / STATE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from rich.console import Console
 from typer.testing import CliRunner
 
 from actors.desk.build import guards_of
@@ -16,7 +18,7 @@ from config.errors import DeskError, InputError
 from config.load import load
 from config.validate import checked
 from live_nodes.drill.documents import exchange_yaml, instruments_of, node_yaml, scene_of
-from live_nodes.drill.rows import DrillRow, compare
+from live_nodes.drill.rows import DrillRow, compare, rendered
 from live_nodes.drill.run import drill
 from live_nodes.local.practice_process import Endpoint
 from perpdesk import build_app
@@ -128,6 +130,17 @@ def test_worlds_that_differ_fail_both_rows() -> None:
     compare([one, other, alone])
     assert [row.passed for row in (one, other, alone)] == [False, False, True]
     assert one.why == "the worlds differ: limit is 0.02 in backtest and 0.03 in practice"
+
+
+def test_the_drills_table_holds_at_sixty_columns() -> None:
+    row = DrillRow("consecutive_loss", "", "backtest", breach="x" * 90, seen="halt_entries")
+    row.scope, row.verdict_s, row.flat_s = "instrument:BTCUSDT-LINEAR.BYBIT", 12.34, 20.0
+    console = Console(width=60, record=True, file=io.StringIO())
+    console.print(rendered([row], 1.0, 60))
+    page = console.export_text()
+    assert max(map(len, page.splitlines())) <= 60
+    for words in ("consecutive_loss", "backtest", "12.3 s", "FAILS", "A wider terminal also"):
+        assert words in page
 
 
 def test_the_command_prints_rows_as_json_and_succeeds(tmp_path: Path) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.metadata
 import io
 import json
 from decimal import Decimal as D
 from pathlib import Path
 
+import nautilus_trader
 import pytest
 from rich.console import Console
 
@@ -169,6 +171,18 @@ def test_packages_are_held_against_the_lock(
     found = doctor.packages(file)
     assert found.grade == grade
     assert words in found.found
+
+
+@pytest.mark.parametrize(
+    ("version", "grade"), [("0.1", "bad"), (nautilus_trader.__version__, "ok")]
+)
+def test_a_wheel_is_held_against_its_own_requirements(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, grade: str
+) -> None:
+    needs = [f"nautilus_trader=={version}", "rich"]
+    monkeypatch.setattr(importlib.metadata, "requires", lambda name: needs)
+    found = doctor.packages(tmp_path / "requirements.lock")
+    assert (found.grade, "the wheel" in found.found + found.remedy) == (grade, True)
 
 
 def test_a_page_shows_every_finding() -> None:

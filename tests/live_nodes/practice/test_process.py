@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ from live_nodes.local.practice_process import (
     running_exchange,
     stop_exchange,
 )
+from live_nodes.practice import commands
 from tests.conftest import RunCommand
 from tests.live_nodes.practice.test_admin import DOCUMENT, MANUAL
 from tests.waiting import DEADLINE, eventually
@@ -106,6 +108,16 @@ def test_the_error_of_an_exchange_that_can_not_start_has_the_reason(
         ensure_exchange(write(tmp_path, market=market), folder)
     assert "perpdesk catalog demo" in str(raised.value)
     assert "earlier" not in str(raised.value)
+
+
+def test_a_projects_exchange_keeps_its_state_in_the_projects_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    document: Any = SimpleNamespace(name="demo")
+    assert commands._state_of(document) == Path("state/exchange-demo/exchange.db")
+    (tmp_path / "live_nodes").mkdir()
+    assert commands._state_of(document) == Path("live_nodes/state/exchange-demo/exchange.db")
 
 
 def test_the_command_stops_an_exchange_by_its_own_document_or_a_nodes(
