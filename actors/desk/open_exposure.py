@@ -9,19 +9,26 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from nautilus_trader.model.enums import OrderSide
 from nautilus_trader.model.identifiers import ClientOrderId
 
 from actors.gate.pending import AccountView
-from actors.guards.core.snapshot import Holding, OpenExposure
+from actors.guards.core.snapshot import ExposureRange, Holding, OpenExposure, ranges_of
 from actors.records.owners import owner_of
 from strategies.order_ids import is_protective
 
 ZERO = Decimal(0)
 Key = tuple[str, str]
 """Instrument and owner."""
+
+
+class _Sender(NamedTuple):
+    """Who sent an order, and whether it can only reduce a position."""
+
+    owner: str
+    reduces: bool
 
 
 class OpenExposures:
@@ -38,9 +45,10 @@ class OpenExposures:
         self._is_valid = False
         self._keys: list[Key] = []
         self._rows: list[OpenExposure] = []
+        self._ranges: dict[str, ExposureRange] = {}
         self._held: dict[str, dict[str, Holding]] = {}
         self._stale: set[str] = set()
-        self._owners: dict[str, str] = {}
+        self._senders: dict[str, _Sender] = {}
         self._earlier: dict[str, dict[str, Decimal]] = {}
 
     def forget(self) -> None:
@@ -53,9 +61,10 @@ class OpenExposures:
 
     def rows(
         self, strategy: str, instrument: str, asked_price: Decimal | None, order_id: str
-    ) -> tuple[OpenExposure, ...]:
-        """Return all rows, sorted by instrument, then owner; one row is always the order's own.
+    ) -> tuple[tuple[OpenExposure, ...], dict[str, ExposureRange]]:
+        """Return all rows, sorted by instrument, then owner, and the ranges of instruments.
 
+        One row is always the order's own.
         The order ``order_id`` does not count as open. ``asked_price`` is used where no price is
         known.
         """
@@ -63,20 +72,23 @@ class OpenExposures:
             self._begin()
         self._renew()
         own = (instrument, strategy)
-        place, rows = bisect_left(self._keys, own), self._rows
+        place, rows, ranges = bisect_left(self._keys, own), self._rows, self._ranges
         known = self._keys[place : place + 1] == [own]
-        if not known or order_id in self._orders(instrument) or rows[place].price == ZERO:
-            row = self._row(own, without=order_id, asked_price=asked_price)
+        orders = self._orders(instrument)
+        changes = orders.pop(order_id, None) is not None
+        if not known or changes or rows[place].price == ZERO:
+            row = self._row(own, orders, asked_price)
             rows = [*rows[:place], row, *rows[place + known :]]
-        return tuple(rows)
+            ranges = ranges | ranges_of(r for r in rows if r.instrument == instrument)
+        return tuple(rows), dict(ranges)
 
     def _begin(self) -> None:
         self._is_valid = True
         self._held.clear()
         for held in self._account.holdings():
             self._held.setdefault(held.instrument, {})[held.strategy] = held
-        self._owners.clear()
-        self._keys, self._rows = [], []
+        self._senders.clear()
+        self._keys, self._rows, self._ranges = [], [], {}
         self._earlier = self._from_earlier()
         self._stale = self._held.keys() | self._earlier.keys()
         self._stale.update(name for name, orders in self.under_way.items() if orders)
@@ -97,46 +109,53 @@ class OpenExposures:
         return {
             key: left
             for key, left in orders.items()
-            if not (is_protective(key) and self._reduces(key))
+            if not (is_protective(key) and self._sender(key).reduces)
         }
 
-    def _owner(self, order_id: str) -> str:
-        found = self._owners.get(order_id)
+    def _sender(self, order_id: str) -> _Sender:
+        found = self._senders.get(order_id)
         if found is None:
             order = self._cache.order(ClientOrderId(order_id))
-            found = self._owners[order_id] = owner_of(order.strategy_id)
+            found = _Sender(owner_of(order.strategy_id), bool(order.is_reduce_only))
+            self._senders[order_id] = found
         return found
-
-    def _reduces(self, order_id: str) -> bool:
-        return bool(self._cache.order(ClientOrderId(order_id)).is_reduce_only)
 
     def _renew(self) -> None:
         for name in self._stale:
-            owners = self._held.get(name, {}).keys() | set(map(self._owner, self._orders(name)))
+            orders = self._orders(name)
+            owners = {*self._held.get(name, ()), *(self._sender(key).owner for key in orders)}
             keys = [(name, owner) for owner in sorted(owners)]
+            rows = [self._row(key, orders) for key in keys]
             first = bisect_left(self._keys, (name, ""))
             last = bisect_left(self._keys, (name + "\0", ""))  # the first of the next name
-            self._keys[first:last], self._rows[first:last] = keys, map(self._row, keys)
+            self._keys[first:last], self._rows[first:last] = keys, rows
+            self._ranges.pop(name, None)
+            self._ranges |= ranges_of(rows)
         self._stale.clear()
 
-    def _row(self, key: Key, without: str = "", asked_price: Decimal | None = None) -> OpenExposure:
+    def _row(
+        self, key: Key, orders: Mapping[str, Decimal], asked_price: Decimal | None = None
+    ) -> OpenExposure:
         name, owner = key
-        orders = {
-            order_id: left
-            for order_id, left in self._orders(name).items()
-            if order_id != without and self._owner(order_id) == owner
-        }
-        lefts = orders.values()
-        opening = [left for order_id, left in orders.items() if not self._reduces(order_id)]
+        buys = sells = ZERO
+        buy_orders = sell_orders = 0
+        for order_id, left in orders.items():
+            sender = self._sender(order_id)
+            if sender.owner != owner:
+                continue
+            if left > ZERO:
+                buys, buy_orders = buys + left, buy_orders + (not sender.reduces)
+            elif left < ZERO:
+                sells, sell_orders = sells - left, sell_orders + (not sender.reduces)
         held = self._held.get(name, {}).get(owner)
         price = self._account.price(name) or asked_price or (held and held.entry)
         return OpenExposure(
             strategy=owner,
             instrument=name,
             held=ZERO if held is None else held.quantity,
-            buys=sum((left for left in lefts if left > ZERO), ZERO),
-            sells=-sum((left for left in lefts if left < ZERO), ZERO),
-            buy_orders=sum(left > ZERO for left in opening),
-            sell_orders=sum(left < ZERO for left in opening),
+            buys=buys,
+            sells=sells,
+            buy_orders=buy_orders,
+            sell_orders=sell_orders,
             price=price or ZERO,
         )

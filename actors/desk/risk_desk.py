@@ -37,6 +37,7 @@ from actors.guards.core.halts import Latches
 from actors.guards.core.snapshot import (
     DeskEvent,
     ErrorEvent,
+    ExposureRange,
     Input,
     Market,
     Mismatch,
@@ -371,8 +372,9 @@ class RiskDesk:
     def _order_requested(self, facts: OrderFacts) -> OrderRequested:
         strategy, instrument = facts.strategy, facts.instrument
         rows: tuple[OpenExposure, ...] = ()
+        ranges: dict[str, ExposureRange] = {}
         if "open_exposure" in self.needs and not facts.is_exit:
-            rows = self._open_exposure.rows(
+            rows, ranges = self._open_exposure.rows(
                 strategy, instrument, facts.price, facts.client_order_id
             )
         return OrderRequested(
@@ -384,6 +386,7 @@ class RiskDesk:
             is_exit=facts.is_exit,
             order_id=facts.client_order_id,
             open_exposure=rows,
+            ranges=ranges,
         )
 
     def _enlarges(self, facts: OrderFacts) -> bool:

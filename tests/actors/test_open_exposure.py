@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from nautilus_trader.model.enums import OrderSide
 
 from actors.desk.open_exposure import OpenExposures
-from actors.guards.core.snapshot import Holding
+from actors.guards.core.snapshot import Holding, ranges_of
 from strategies.order_ids import protective
 from tests.actors.tiny_guards import Account
 
@@ -88,7 +88,8 @@ class Desk:
         return [(*key, *rows[key], self.account.prices[key[0]]) for key in sorted(rows)]
 
     def rows(self, owner: str, name: str) -> list[tuple[Any, ...]]:
-        found = self.standings.rows(owner, name, None, "new")
+        found, ranges = self.standings.rows(owner, name, None, "new")
+        assert ranges == ranges_of(found)
         return [(r.instrument, r.strategy, r.held, r.buys, r.sells, r.price) for r in found]
 
 
@@ -122,14 +123,14 @@ def test_an_order_that_is_changed_does_not_stand_in_its_own_way():
     desk = Desk()
     desk.send("a", NAMES[0], 5)
     desk.send("a", NAMES[0], 2)
-    (row,) = desk.standings.rows("a", NAMES[0], None, "1")
+    ((row,), _) = desk.standings.rows("a", NAMES[0], None, "1")
     assert (row.buys, row.buy_orders) == (Decimal(2), 1)
 
 
 def test_what_has_no_price_is_valued_at_what_the_order_asks():
     desk = Desk()
     del desk.account.prices[NAMES[0]]
-    (row,) = desk.standings.rows("a", NAMES[0], Decimal(7), "new")
+    ((row,), _) = desk.standings.rows("a", NAMES[0], Decimal(7), "new")
     assert row.price == Decimal(7)
 
 

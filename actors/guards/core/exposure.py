@@ -26,6 +26,7 @@ from actors.guards.core.snapshot import (
     Snapshot,
     once,
     range_between,
+    ranges_of,
 )
 
 Values = Mapping[str, Decimal]
@@ -336,23 +337,17 @@ def worst_case(order: OrderRequested, strategy: str | None = None) -> WorstCase:
 @once
 def _worst_case(order: OrderRequested, strategy: str | None) -> WorstCase:
     rows = order.open_exposure
+    before = order.ranges
     if strategy is not None:
-        rows = tuple(row for row in rows if row.strategy == strategy)
-    before = {row.instrument: row.reach for row in rows}
-    if len(before) < len(rows):
-        before = {}
-        for row in rows:
-            name, found = row.instrument, row.reach
-            before[name] = _joined(before[name], found) if name in before else found
+        before = ranges_of(row for row in rows if row.strategy == strategy)
+    elif not before:
+        before = ranges_of(rows)
     old = before[order.instrument]
-    price = [row.price for row in rows if row.instrument == order.instrument][-1]
-    value = order.quantity * price
+    own = own_standing(order)
+    assert own is not None, "the order's own row is always there"
+    value = order.quantity * own.price
     low, high = (old.low, old.high + value) if value > 0 else (old.low + value, old.high)
     return WorstCase(before, order.instrument, range_between(low, high), order.quantity > 0)
-
-
-def _joined(one: ExposureRange, other: ExposureRange) -> ExposureRange:
-    return range_between(one.low + other.low, one.high + other.high)
 
 
 class Held(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ guards can replay a run's tape.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
@@ -120,11 +120,22 @@ class OpenExposure(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     sell_orders: int = 0
     price: Decimal  # as `Holding.price`, else the order's price, else the entry
 
-    @cached_property  # the next order of a rebalance finds nearly all rows again
+    @property
     def reach(self) -> ExposureRange:
         """Range of the position's value while any part of the pending orders fills."""
         low, high = self.held - self.sells, self.held + self.buys
         return range_between(low * self.price, high * self.price)
+
+
+def ranges_of(rows: Iterable[OpenExposure]) -> dict[str, ExposureRange]:
+    """Return the range of each instrument's value over all owners."""
+    ranges: dict[str, ExposureRange] = {}
+    for row in rows:
+        name, own = row.instrument, row.reach
+        if name in ranges:
+            own = range_between(ranges[name].low + own.low, ranges[name].high + own.high)
+        ranges[name] = own
+    return ranges
 
 
 class OrderRequested(Derivable, frozen=True, kw_only=True, tag=True, dict=True):
@@ -143,6 +154,7 @@ class OrderRequested(Derivable, frozen=True, kw_only=True, tag=True, dict=True):
     is_exit: bool
     order_id: str = ""
     open_exposure: tuple[OpenExposure, ...] = ()
+    ranges: dict[str, ExposureRange] = msgspec.field(default_factory=dict)  # `ranges_of` its rows
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
