@@ -19,6 +19,7 @@ from config.reading import (
     Origin,
     Path,
     Tree,
+    dotted,
     key_problem,
     merge,
     plain,
@@ -129,11 +130,18 @@ def _check_component(
         text = f"{use} belongs under {other}, not under {room}"
         problems = [problem(tree, (*at, "use"), text)]
     if found is not None and isinstance(params, dict):
+        # Those inside come first: it imports their packages, where these are allowed.
+        for field in getattr(found.Config, "components", ()):
+            inside = params.get(field)
+            for key, inner in inside.items() if isinstance(inside, dict) else ():
+                if isinstance(inner, dict) and isinstance(inner.get("use"), str):
+                    place: Path = (*at, "params", field, key)
+                    problems += _check_component(tree, place, inner, room, allow)
+        known = {wrong.path for wrong in problems}
         problems += [
-            (key_problem if wrong.at_key else problem)(
-                tree, (*at, "params", *wrong.path), wrong.message, wrong.suggestion
-            )
+            (key_problem if wrong.at_key else problem)(tree, path, wrong.message, wrong.suggestion)
             for wrong in check_params(found.Config, params)
+            if dotted(path := (*at, "params", *wrong.path)) not in known
         ]
     return problems
 

@@ -82,9 +82,13 @@ def check_params(config: type[msgspec.Struct], params: Mapping[str, Any]) -> lis
     problems = _check_fields(fields, params, ())
     if not problems:
         return _check_together(config, params)
-    own = {field.name for field in _fields(config)} - fields.keys()
+    own = {
+        field.name: "is set by the desk, not by a document"
+        for field in _fields(config)
+        if field.name not in fields
+    } | getattr(config, "elsewhere", {})
     problems = [
-        replace(wrong, message="is set by the desk, not by a document", suggestion="")
+        replace(wrong, message=own[str(wrong.path[0])], suggestion="")
         if wrong.at_key and len(wrong.path) == 1 and wrong.path[0] in own
         else wrong
         for wrong in problems

@@ -22,7 +22,7 @@ from config.errors import InputError, did_you_mean
 from config.params import parameter_fields
 
 FOLDER = Path(__file__).parent / "schemas"
-_COMPONENTS = ("Component", "StrategyComponent")
+_COMPONENTS = ("Component", "StrategyComponent", "Scorer")
 
 
 def schema(kind: str) -> dict[str, Any]:
@@ -119,6 +119,7 @@ def _describe(part: type[Part], schema: dict[str, Any]) -> None:
 
 def _add_parameters(definitions: dict[str, Any]) -> None:
     addresses = list(shipped_addresses())
+    references = {}
     for use in addresses:
         config = resolve(use).Config
         fields = parameter_fields(config)
@@ -136,17 +137,17 @@ def _add_parameters(definitions: dict[str, Any]) -> None:
         for name, field in fields.items():
             if field.default is not msgspec.NODEFAULT:
                 properties[name]["default"] = msgspec.to_builtins(field.default, enc_hook=str)
-        for name in _COMPONENTS:
-            if name in definitions:
-                definitions[name].setdefault("allOf", []).append(
-                    {
-                        "if": {"properties": {"use": {"const": use}}, "required": ["use"]},
-                        "then": {"properties": {"params": reference}},
-                    }
-                )
+        references[use] = reference
     for name in _COMPONENTS:
         if name in definitions:
             definitions[name]["properties"]["use"]["examples"] = addresses
+            definitions[name]["allOf"] = [
+                {
+                    "if": {"properties": {"use": {"const": use}}, "required": ["use"]},
+                    "then": {"properties": {"params": reference}},
+                }
+                for use, reference in references.items()
+            ]
 
 
 if __name__ == "__main__":

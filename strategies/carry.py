@@ -113,7 +113,8 @@ class Carry(PanelRebalancer):
         from strategies.signals.carry import carry
 
         return carry(
-            window.funding,
+            # A longer window, as for a volatility, must not change what is remembered.
+            window.funding[-Carry.rows_for_scores(config) :],
             lookback=config.lookback,
             candles_a_year=365 * DAY_NS / interval_ns(config.interval),
             enter=config.enter,

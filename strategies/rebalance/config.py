@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 
 from msgspec import Meta
 
@@ -124,6 +124,11 @@ class PanelRebalancerConfig(
     ] = True
 
     @property
+    def sleeves(self) -> tuple[Sleeve, ...]:
+        """Sleeves of a blend; empty for a strategy with one score an instrument."""
+        return ()
+
+    @property
     def wants_range(self) -> bool:
         """Whether a decision uses open, high and low of candles."""
         return False
@@ -177,8 +182,18 @@ class PanelRebalancer:
     def scores(config: Any, window: Window) -> NDArray[np.float64]:
         """Return a score for each instrument from its candles; higher is bought, lower sold.
 
-        Return an array of shape (N,), NaN where history is too short. The function must be pure:
-        the screen calls it on windows cut from a panel. ``window`` has the candles that are
-        complete at the decision; ``config`` is of the derived class's own ``Config``, whose
-        ``wants_range`` and ``wants_funding`` say which arrays there are beside close and volume.
+        Return an array of shape (N,), NaN where history is too short; that of a blend has shape
+        (K, N), a row a sleeve. The function must be pure: the screen calls it on windows cut from a
+        panel. ``window`` has the candles that are complete at the decision; ``config`` is of the
+        derived class's own ``Config``, whose ``wants_range`` and ``wants_funding`` say which arrays
+        there are beside close and volume.
         """
+
+
+class Sleeve(NamedTuple):
+    """One scorer of a blend: its name, its part of the gross, its class and all its parameters."""
+
+    name: str
+    part: float
+    ranking: type[PanelRebalancer]
+    rules: PanelRebalancerConfig

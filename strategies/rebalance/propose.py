@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from config.durations import interval_ns
 from strategies.rebalance.config import PanelRebalancerConfig
 from strategies.rebalance.history import Window
+from strategies.rebalance.sleeves import best_known, net, shares_in_words, weights_of_sleeves
 from strategies.signals.ranking import ordinal_rank
 from strategies.signals.turnover import mean_turnover
 from strategies.signals.universe import Standing, standing
@@ -18,6 +19,7 @@ from strategies.signals.volatility import volatility
 from strategies.sizing.weights import weigh
 
 _DAY = 86400 * 10**9
+_NO_SHARES = np.empty((0, 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,8 @@ class Proposal:
     ``rank`` 0 for instruments left out; rank 1 is the highest score. ``weight`` is a signed
     fraction of equity; ``standing`` is a `Standing`. ``age_days``, ``turnover``, ``spread_bps`` and
     ``depth`` are the values compared with the limits; the last two are NaN where there are only
-    candles.
+    candles. ``shares``, of shape (K, N), are the weights of a blend's sleeves before they are
+    netted; the score is then their sum.
     """
 
     price: NDArray[np.float64]
@@ -64,6 +67,7 @@ class Proposal:
     turnover: NDArray[np.float64]
     spread_bps: NDArray[np.float64]
     depth: NDArray[np.float64]
+    shares: NDArray[np.float64] = field(default_factory=lambda: _NO_SHARES)
 
     @property
     def is_blind(self) -> bool:
@@ -89,8 +93,8 @@ def propose(
     """Return the weights that the rules give for a window of candles.
 
     ``window`` has `rows_needed` rows, all complete at the decision. ``scores`` has shape (N,):
-    higher is better, NaN where history is too short. Without ``liquidity`` the limits on spread and
-    depth are not applied.
+    higher is better, NaN where history is too short; of a blend (K, N), a row a sleeve. Without
+    ``liquidity`` the limits on spread and depth are not applied.
     """
     price = window.close[-1]
     age_days = (window.ts - listings.listed_ns) / _DAY
@@ -110,7 +114,7 @@ def propose(
         excluded=excluded,
         age_days=age_days,
         turnover=turnover,
-        score=scores,
+        score=best_known(scores) if rules.sleeves else scores,
         volatility=spread,
         min_age_days=rules.min_age_days,
         min_price=rules.min_price,
@@ -121,16 +125,21 @@ def propose(
         min_depth=rules.min_depth,
         top_n=rules.top_n,
     )
-    score = np.where(standings == Standing.IN, scores, np.nan)
-    weight = weigh(
-        score,
-        side=rules.side,
-        weighting=rules.weighting,
-        fraction=rules.fraction,
-        gross=rules.gross_leverage,
-        max_weight=rules.max_weight,
-        volatility=spread,
-    )
+    score, shares = np.where(standings == Standing.IN, scores, np.nan), _NO_SHARES
+    if rules.sleeves:
+        shares = weights_of_sleeves(rules.sleeves, window, score)
+        score = np.where(standings == Standing.IN, shares.sum(axis=0), np.nan)
+        weight = net(rules, shares)
+    else:
+        weight = weigh(
+            score,
+            side=rules.side,
+            weighting=rules.weighting,
+            fraction=rules.fraction,
+            gross=rules.gross_leverage,
+            max_weight=rules.max_weight,
+            volatility=spread,
+        )
     return Proposal(
         price=price,
         score=score,
@@ -141,6 +150,7 @@ def propose(
         turnover=turnover,
         spread_bps=unknown if liquidity is None else liquidity.spread_bps,
         depth=unknown if liquidity is None else liquidity.depth,
+        shares=shares * rules.allocation,
     )
 
 
@@ -163,8 +173,10 @@ def reason_to_wait(rules: PanelRebalancerConfig, proposal: Proposal) -> str:
 
 
 def explain(proposal: Proposal, index: int, rules: PanelRebalancerConfig) -> str:
-    """Return why an instrument was left out, in words; empty when it was not."""
+    """Return why an instrument was left out, or the shares of a blend's sleeves, in words."""
     standing = Standing(int(proposal.standing[index]))
+    if standing == Standing.IN and rules.sleeves:
+        return shares_in_words(rules.sleeves, proposal.shares[:, index])
     if standing == Standing.IN:
         return ""
     spread = proposal.spread_bps[index]

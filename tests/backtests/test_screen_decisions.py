@@ -105,6 +105,25 @@ def test_screen_and_run_see_the_same_ranges_and_funding(write_run, rules):
     agree(taken(screened), found.steps, found.ids)
 
 
+def test_screen_and_run_net_the_same_sleeves(write_run):
+    carry = {"lookback": 72, "history": 480, "enter": 0.12, "own_percentile": 0.5}
+    scorers = {
+        "reversal": {"use": "strategies.xs_reversal:XSReversal", "weight": 0.5, "params": {}},
+        "momentum": {"use": "strategies.xs_momentum:XSMomentum", "weight": 0.25, "params": {}},
+        "carry": {"use": "strategies.carry:Carry", "weight": 0.25, "params": carry},
+    }
+    params = {"interval": "1h", "every": "6h", "top_n": 8, "max_weight": 0.15, "scorers": scorers}
+    use = {"use": "strategies.blend:XSBlend", "params": params}
+    window = {"start": "2023-02-01", "end": "2023-02-08"}
+    screened = load(write_run(strategies={"blend": use}, window=window, slice_days=3)).document
+    (found,) = screen_document(screened)
+    assert all(step.proposal.shares.any(axis=1).all() for step in found.steps)
+    took = taken(screened)
+    agree(took, found.steps, found.ids)
+    reasons = {target.reason for decision in took for target in decision.targets}
+    assert any("reversal" in reason and "carry" in reason for reason in reasons)
+
+
 def test_screen_and_run_receive_the_same_funding(write_run):
     params = {"interval": "1h", "every": "8h", "lookback": 72, "history": 480, "leave": 0.1}
     use = {"use": "strategies.carry:Carry", "params": params | {"enter": 0.12}}

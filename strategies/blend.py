@@ -1,0 +1,160 @@
+"""Blend: several scorers, such as reversal, momentum and carry, own the same instruments.
+
+Each scorer has a sleeve: it ranks the eligible instruments by itself and weighs them as it would
+alone, with its own part of the gross. The sleeves' weights are added to one weight an instrument
+before caps, what is remembered, and orders. A sleeve that holds nothing leaves its part unused.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+import msgspec
+from msgspec import Meta
+
+from config.components import ROOMS, AddressError, resolve
+from config.params import build_params, parameter_fields
+from strategies.order_ids import KEY
+from strategies.rebalance.config import PanelRebalancer, PanelRebalancerConfig, Sleeve
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from strategies.rebalance.history import Window
+
+_OF_THE_PANEL = frozenset(PanelRebalancerConfig.__struct_fields__)
+_OF_A_SLEEVE = frozenset({"side", "fraction", "weighting", "volatility_lookback"})
+"""Parameters of every rebalancer that each scorer has for itself; the others are the blend's."""
+_TAKEN_OVER = ("key", "instruments", "settlement", "interval", "every", "at")
+_ROUNDING = 1e-9
+
+
+class Scorer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One scorer of a blend and its part of it."""
+
+    use: Annotated[
+        str,
+        Meta(description="Address of a strategy that ranks, as strategies.carry:Carry."),
+    ]
+    weight: Annotated[
+        float,
+        Meta(ge=0.0, le=1.0, description="Its part of gross_leverage; 0 = off."),
+    ]
+    params: Annotated[
+        dict[str, Any],
+        Meta(
+            description="Its own parameters, and its side, fraction, weighting and volatility; "
+            "everything else is the blend's."
+        ),
+    ] = {}
+
+    def ranking(self) -> type[PanelRebalancer] | None:
+        """Return the scorer's class; None for one that can't be a scorer, or was not allowed."""
+        package = self.use.partition(":")[0].partition(".")[0]
+        # Loading a document imports what it allows, and nothing else may be imported.
+        if package not in ROOMS and package not in sys.modules:
+            return None
+        try:
+            found = resolve(self.use, [package])
+        except AddressError:
+            return None
+        is_one = issubclass(found, PanelRebalancer) and not issubclass(found, XSBlend)
+        return found if is_one else None
+
+
+class XSBlendConfig(
+    PanelRebalancerConfig, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True
+):
+    """Parameters of a blend, beside those of every rebalancer that are not a scorer's own."""
+
+    desk_fields: ClassVar[frozenset[str]] = PanelRebalancerConfig.desk_fields | _OF_A_SLEEVE
+    elsewhere: ClassVar[dict[str, str]] = dict.fromkeys(
+        _OF_A_SLEEVE, "is each scorer's own: write it in the params of a scorer"
+    )
+    components: ClassVar[tuple[str, ...]] = ("scorers",)
+
+    scorers: Annotated[
+        dict[Annotated[str, Meta(pattern=f"^{KEY}$")], Scorer],
+        Meta(
+            min_length=1,
+            description="By name: use (address), weight (part of gross_leverage; all at most 1), "
+            "params (its own, side, fraction, weighting, volatility_lookback).",
+        ),
+    ]
+
+    @cached_property
+    def sleeves(self) -> tuple[Sleeve, ...]:
+        """Scorers with a weight, each with all its parameters."""
+        return tuple(
+            self._sleeve(name, scorer) for name, scorer in self.scorers.items() if scorer.weight
+        )
+
+    def _sleeve(self, name: str, scorer: Scorer) -> Sleeve:
+        ranking = scorer.ranking()
+        if ranking is None:
+            raise ValueError(f"scorer {name}: {scorer.use} is no strategy that ranks a universe")
+        rules = ranking.Config(
+            **{field: getattr(self, field) for field in _TAKEN_OVER},
+            **build_params(ranking.Config, scorer.params),
+            gross_leverage=self.gross_leverage,
+            # Of the sleeve's own book: times the weight it is the blend's.
+            max_weight=self.max_weight / scorer.weight,
+        )
+        return Sleeve(name, scorer.weight, ranking, rules)
+
+    @property
+    def wants_range(self) -> bool:
+        """Whether a decision uses open, high and low of candles."""
+        return super().wants_range or any(sleeve.rules.wants_range for sleeve in self.sleeves)
+
+    @property
+    def wants_funding(self) -> bool:
+        """Whether a decision uses settled funding rates."""
+        return super().wants_funding or any(sleeve.rules.wants_funding for sleeve in self.sleeves)
+
+    @property
+    def sells_short(self) -> bool:
+        """Whether a decision may sell short, which spot can't."""
+        return any(sleeve.rules.sells_short for sleeve in self.sleeves)
+
+    def check(self) -> list[tuple[str, str]]:
+        """Return (field, message) for each parameter that does not go with the others."""
+        problems = super().check()
+        total = sum(scorer.weight for scorer in self.scorers.values())
+        if not _ROUNDING < total <= 1.0 + _ROUNDING:
+            problems.append(("scorers", f"weights must add up to at most 1, and are {total:g}"))
+        for name, scorer in self.scorers.items():
+            ranking = scorer.ranking()
+            if ranking is None:
+                text = f"{scorer.use} is no strategy that ranks a universe"
+                problems.append((f"scorers.{name}.use", text))
+                continue
+            problems += [
+                (f"scorers.{name}.params.{field}", "is the blend's: write it beside scorers")
+                for field in scorer.params
+                if field in (_OF_THE_PANEL - _OF_A_SLEEVE) & parameter_fields(ranking.Config).keys()
+            ]
+        return problems
+
+
+class XSBlend(PanelRebalancer):
+    """Blend of scorers that own the same instruments: their weights are netted before orders."""
+
+    Config: ClassVar[type[XSBlendConfig]] = XSBlendConfig
+
+    @staticmethod
+    def rows_for_scores(config: XSBlendConfig) -> int:
+        """Return the number of candles that the scorer needs that needs most."""
+        from strategies.rebalance.sleeves import rows_for_sleeve
+
+        return max(rows_for_sleeve(sleeve) for sleeve in config.sleeves)
+
+    @staticmethod
+    def scores(config: XSBlendConfig, window: Window) -> NDArray[np.float64]:
+        """Return each sleeve's scores, one row a sleeve."""
+        from strategies.rebalance.sleeves import scores_of_sleeves
+
+        return scores_of_sleeves(config.sleeves, window)

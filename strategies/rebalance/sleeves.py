@@ -1,0 +1,93 @@
+"""Sleeves of a blend: each scorer's scores and weights, netted to one weight an instrument."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from strategies.rebalance.config import PanelRebalancerConfig, Sleeve
+from strategies.rebalance.history import Window
+from strategies.signals.volatility import volatility
+from strategies.sizing.weights import weigh
+
+Floats = NDArray[np.float64]
+
+
+def rows_for_sleeve(sleeve: Sleeve) -> int:
+    """Return how many candles a sleeve's scores and sizes need."""
+    rows = sleeve.ranking.rows_for_scores(sleeve.rules)
+    return max(rows, sleeve.rules.volatility_lookback + 1 if _by_volatility(sleeve) else 1)
+
+
+def scores_of_sleeves(sleeves: tuple[Sleeve, ...], window: Window) -> Floats:
+    """Return the scores of K sleeves, shape (K, N); each sees as many candles as it would alone."""
+    return np.array(
+        [
+            sleeve.ranking.scores(sleeve.rules, _newest(window, rows_for_sleeve(sleeve)))
+            for sleeve in sleeves
+        ]
+    )
+
+
+def best_known(scores: Floats) -> Floats:
+    """Return each instrument's highest known score of K sleeves, NaN without any; shape (N,)."""
+    best: Floats = np.fmax.reduce(np.where(np.isfinite(scores), scores, np.nan), axis=0)
+    return best
+
+
+def weights_of_sleeves(sleeves: tuple[Sleeve, ...], window: Window, scores: Floats) -> Floats:
+    """Return the weights of K sleeves, shape (K, N), each within its part of the gross.
+
+    ``scores`` has shape (K, N), NaN where an instrument is not eligible. A sleeve's weights are
+    those that its strategy would have alone, times its part.
+    """
+    return np.array(
+        [
+            sleeve.part * _weigh(sleeve, window, np.where(np.isfinite(score), score, np.nan))
+            for sleeve, score in zip(sleeves, scores, strict=True)
+        ]
+    )
+
+
+def net(rules: PanelRebalancerConfig, shares: Floats) -> Floats:
+    """Return one weight an instrument: the sum of its shares, cut at the cap; shape (N,).
+
+    What is cut goes to nobody: it would enlarge what other sleeves hold.
+    """
+    return np.clip(shares.sum(axis=0), -rules.max_weight, rules.max_weight)
+
+
+def shares_in_words(sleeves: tuple[Sleeve, ...], shares: Floats) -> str:
+    """Return the share of each sleeve in one instrument's weight, shape (K,); empty without any."""
+    return ", ".join(
+        f"{sleeve.name} {share:+.4f}"
+        for sleeve, share in zip(sleeves, shares, strict=True)
+        if share
+    )
+
+
+def _by_volatility(sleeve: Sleeve) -> bool:
+    return sleeve.rules.weighting == "inverse_volatility"
+
+
+def _weigh(sleeve: Sleeve, window: Window, score: Floats) -> Floats:
+    rules, spread = sleeve.rules, None
+    if _by_volatility(sleeve):
+        spread = volatility(window.close, rules.volatility_lookback)
+        score = np.where(spread > 0.0, score, np.nan)
+    return weigh(
+        score,
+        side=rules.side,
+        weighting=rules.weighting,
+        fraction=rules.fraction,
+        gross=rules.gross_leverage,
+        max_weight=rules.max_weight,
+        volatility=spread,
+    )
+
+
+def _newest(window: Window, rows: int) -> Window:
+    arrays = {f.name: getattr(window, f.name) for f in fields(window) if f.name != "ts"}
+    return Window(window.ts, **{name: array[-rows:] for name, array in arrays.items()})
