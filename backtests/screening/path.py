@@ -12,7 +12,15 @@ from catalog.panel import Panel
 from config.durations import duration_ns, interval_ns, offset_ns
 from strategies.rebalance.config import PanelRebalancer, PanelRebalancerConfig
 from strategies.rebalance.history import Window
-from strategies.rebalance.propose import Listings, Proposal, propose, reason_to_wait, rows_needed
+from strategies.rebalance.memory import NO_MEMORY
+from strategies.rebalance.propose import (
+    Listings,
+    Proposal,
+    propose,
+    reason_to_wait,
+    remembered,
+    rows_needed,
+)
 from strategies.schedule import last_close, next_fire
 
 
@@ -205,14 +213,17 @@ def decisions(
         funding=funding if rules.wants_funding else None,
     )
     every, offset = duration_ns(rules.every), offset_ns(rules.at)
-    steps = []
+    steps, memory = [], NO_MEMORY
     ts = next_fire(start - 1, every, offset)
     while ts < end:
         data_ts = last_close(ts, step)
         last = candles.row(data_ts) + 1
         cut = slice(last - rows, last)
         window = Window(data_ts, **{name: array[cut] for name, array in candles.arrays.items()})
-        proposal = propose(rules, listings, window, cls.scores(rules, window))
-        steps.append(ScreenStep(ts, data_ts, proposal, reason_to_wait(rules, proposal)))
+        proposal = propose(rules, listings, window, cls.scores(rules, window), memory=memory)
+        wait = reason_to_wait(rules, proposal)
+        if not wait:
+            memory = remembered(rules, listings.ids, data_ts, memory, proposal)
+        steps.append(ScreenStep(ts, data_ts, proposal, wait))
         ts += every
     return steps

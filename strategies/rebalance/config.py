@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 from msgspec import Meta
 
 from config.durations import CLOCK, DURATION, Interval, duration_ns, offset_ns
 from strategies.desk_config import DeskStrategyConfig
+from strategies.rebalance.blocks import Hold, LossExit, LossStreak, Partial
 from strategies.sizing import Side, Weighting
 from strategies.sizing.rounding import Minimum
 
@@ -122,6 +123,64 @@ class PanelRebalancerConfig(
         bool,
         Meta(description="With nothing to hold, close everything (true) or keep what is held."),
     ] = True
+
+    partial: Annotated[
+        Partial | None, Meta(description="Move toward the target by steps; null: at once.")
+    ] = None
+    hold: Annotated[
+        Hold | None, Meta(description="How long a position is held; null: no limits.")
+    ] = None
+    loss_exit: Annotated[
+        LossExit | None, Meta(description="Exit after a loss at closes; null: none.")
+    ] = None
+    dropped: Annotated[
+        Literal["close", "keep"],
+        Meta(
+            description="A held name that a filter leaves out: close it, or keep its last weight, "
+            "which counts toward the caps."
+        ),
+    ] = "close"
+    turnover_budget: (
+        Annotated[
+            float,
+            Meta(
+                gt=0.0,
+                le=20.0,
+                description="Largest sum of changes of weights at a decision, of equity, exits "
+                "apart; all are cut alike. null: any.",
+            ),
+        ]
+        | None
+    ) = None
+    stop_cooldown: (
+        Annotated[
+            str,
+            Meta(
+                pattern=DURATION,
+                description="No new entry for this long after an exit that no decision asked for, "
+                "as by a stop or a guard, from that exit; null: none.",
+            ),
+        ]
+        | None
+    ) = None
+    loss_streak: Annotated[
+        LossStreak | None, Meta(description="Pause after losing trades; null: none.")
+    ] = None
+
+    @property
+    def wants_memory(self) -> bool:
+        """Whether a decision depends on earlier ones."""
+        return self.dropped == "keep" or any(
+            block is not None
+            for block in (
+                self.partial,
+                self.hold,
+                self.loss_exit,
+                self.turnover_budget,
+                self.stop_cooldown,
+                self.loss_streak,
+            )
+        )
 
     @property
     def sleeves(self) -> tuple[Sleeve, ...]:

@@ -18,6 +18,7 @@ from config.durations import duration_ns
 from strategies.account_value import Margin
 from strategies.messages import Action, Decision, Target, Verdict
 from strategies.rebalance.config import PanelRebalancerConfig
+from strategies.rebalance.memory import NO_MEMORY, Memory
 from strategies.rebalance.propose import Proposal, explain, not_applied, reason_to_wait
 from strategies.refusals import refused_by
 from strategies.sizing.rounding import ZERO, Lot, Sized, outside_band, size_order
@@ -70,7 +71,7 @@ class Snapshot:
     ``patience_ns`` is how long to wait for missing candles or books, zero when nothing is missing,
     and ``since`` when that wait began. With ``settled``, own orders are cancelled: the decision is
     sent without another wait, unless margin is short. ``margin`` is None where it is unknown, or
-    own orders still use it.
+    own orders still use it. ``memory`` is that of earlier decisions, corrected by what is held.
     """
 
     ts: int
@@ -87,6 +88,7 @@ class Snapshot:
     since: int | None = None
     settled: bool = False
     margin: Margin | None = None
+    memory: Memory = NO_MEMORY
 
 
 class Wait(NamedTuple):
@@ -114,7 +116,7 @@ def decide(snapshot: Snapshot, rules: PanelRebalancerConfig) -> Decision | Wait:
         since = snapshot.now if snapshot.since is None else snapshot.since
         if snapshot.now - since < snapshot.patience_ns:
             candles = snapshot.patience_ns == CANDLES_PATIENCE_NS
-            why = "candles are missing" if candles else "best bids and asks are missing"
+            why = "candles or funding are missing" if candles else "best bids and asks are missing"
             return Wait(LOOK_PAUSE_NS, since, why)
     proposal = snapshot.proposal
     assert proposal is not None

@@ -10,6 +10,7 @@ from collections.abc import Callable, Container, Iterable
 from dataclasses import replace
 from decimal import Decimal
 
+import msgspec
 from nautilus_trader.common.component import LiveClock
 from nautilus_trader.common.events import TimeEvent
 from nautilus_trader.model.events import (
@@ -27,6 +28,7 @@ from strategies.messages import Action, Decision, Executed, Verdict, decision_id
 from strategies.on_loop import on_loop, wake_in
 from strategies.order_ids import is_closers
 from strategies.rebalance.decide import HALT_PAUSE_NS, Snapshot, Wait, decide, keep, leave
+from strategies.rebalance.memory import Memory
 from strategies.rebalance.plan import (
     STATE,
     Change,
@@ -37,6 +39,7 @@ from strategies.rebalance.plan import (
     encode,
     exits_first,
 )
+from strategies.rebalance.propose import remembered
 from strategies.refusals import refusal_of, refused_by
 from strategies.schedule import last_fire, next_fire
 from strategies.sizing.rounding import ZERO
@@ -84,6 +87,17 @@ class PlanExecution:
     def decided(self) -> int | None:
         """Newest stamp that is carried out, under way or given up, None before the first."""
         return self._progress.decided
+
+    @property
+    def memory(self) -> Memory:
+        """Memory of the last decision that was carried out."""
+        return self._progress.memory
+
+    def note_exit(self, name: str, ts: int, price: float, side: int) -> None:
+        """Remember an exit at a time (UNIX nanoseconds, UTC) that no decision asked for."""
+        memory = self.memory.with_exit(name, ts, price, side)
+        if memory is not self.memory:
+            self._save(msgspec.structs.replace(self._progress, memory=memory))
 
     @property
     def busy(self) -> bool:
@@ -194,7 +208,7 @@ class PlanExecution:
             # Keeping positions is a decision; one without any candle is tried again.
             self._keep(decided, again=snapshot.proposal is None or snapshot.proposal.is_blind)
         elif before is not None or not (self._broker.trading or self._broker.under_way()):
-            self._carry_out(decided, snapshot.stamp)
+            self._carry_out(decided, snapshot.stamp, snapshot)
         else:
             self._to_leave = set()
             self._broker.when_clear(
@@ -254,7 +268,9 @@ class PlanExecution:
 
         self._broker.when_clear(go, or_else=give_up, instruments=leaving)
 
-    def _carry_out(self, decision: Decision, stamp: int | None) -> None:
+    def _carry_out(
+        self, decision: Decision, stamp: int | None, snapshot: Snapshot | None = None
+    ) -> None:
         before = self._broker.decision_id
         if decision.kind == "wait":
             self._strategy.publish(decision)
@@ -269,7 +285,17 @@ class PlanExecution:
         kept = self._waits if decision.kind == "flatten" else set()
         self._waits = kept - {change.instrument for change in changes}
         self._delay = self._delay if self._waits else ""
-        self._save(self._progress.begun(decision.kind, decision.ts, stamp, changes))
+        progress = self._progress.begun(decision.kind, decision.ts, stamp, changes)
+        if snapshot is not None and snapshot.proposal is not None:
+            memory = remembered(
+                self._rules,
+                self._strategy.ids,
+                snapshot.data_ts,
+                snapshot.memory,
+                snapshot.proposal,
+            )
+            progress = msgspec.structs.replace(progress, memory=memory)
+        self._save(progress)
         self._strategy.publish(decision)
         self._send(decision.kind, changes)
 

@@ -14,6 +14,7 @@ import msgspec
 
 from config.errors import DeskError
 from strategies.messages import Target
+from strategies.rebalance.memory import NO_MEMORY, Memory
 from strategies.sizing.rounding import ZERO
 
 STATE = "rebalance"
@@ -58,11 +59,12 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """Progress of a strategy's schedule.
 
     ``done`` is the newest stamp that is carried out or given up, None before the first; ``plan`` is
-    under way.
+    under way. ``memory`` is that of the last decision that was carried out.
     """
 
     done: int | None = None
     plan: Plan | None = None
+    memory: Memory = NO_MEMORY
 
     @property
     def decided(self) -> int | None:
@@ -79,7 +81,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
             targets = self.plan.targets | targets
             stamp = self.plan.stamp if stamp is None else stamp
         plan = Plan(stamp=stamp, made=made, kind=kind, targets=targets)
-        progress = Progress(done=self.done, plan=plan)
+        progress = msgspec.structs.replace(self, plan=plan)
         return progress if targets else progress.finished()
 
     def only(self, instruments: Container[str]) -> Progress:
@@ -91,7 +93,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
     def finished(self) -> Progress:
         """Return the progress after the plan is finished or given up."""
-        return Progress(done=self.decided)
+        return msgspec.structs.replace(self, done=self.decided, plan=None)
 
 
 def changes_of(targets: Iterable[Target]) -> list[Change]:

@@ -8,10 +8,12 @@ from fnmatch import fnmatchcase
 import numpy as np
 from numpy.typing import NDArray
 
-from config.durations import interval_ns
+from config.durations import duration_ns, interval_ns
 from strategies.rebalance.config import PanelRebalancerConfig
 from strategies.rebalance.history import Window
+from strategies.rebalance.memory import NO_MEMORY, Memory, recall, remember
 from strategies.rebalance.sleeves import best_known, net, shares_in_words, weights_of_sleeves
+from strategies.rebalance.steps import leave_out, next_weights
 from strategies.signals.ranking import ordinal_rank
 from strategies.signals.turnover import mean_turnover
 from strategies.signals.universe import Standing, standing
@@ -89,12 +91,14 @@ def propose(
     window: Window,
     scores: NDArray[np.float64],
     liquidity: Liquidity | None = None,
+    memory: Memory = NO_MEMORY,
 ) -> Proposal:
     """Return the weights that the rules give for a window of candles.
 
     ``window`` has `rows_needed` rows, all complete at the decision. ``scores`` has shape (N,):
     higher is better, NaN where history is too short; of a blend (K, N), a row a sleeve. Without
-    ``liquidity`` the limits on spread and depth are not applied.
+    ``liquidity`` the limits on spread and depth are not applied. ``memory`` is that of the
+    decision before, of a config with ``wants_memory``.
     """
     price = window.close[-1]
     age_days = (window.ts - listings.listed_ns) / _DAY
@@ -125,6 +129,10 @@ def propose(
         min_depth=rules.min_depth,
         top_n=rules.top_n,
     )
+    known = None
+    if rules.wants_memory:
+        known = recall(memory, listings.ids, window.ts, price)
+        standings = leave_out(rules, known, standings)
     score, shares = np.where(standings == Standing.IN, scores, np.nan), _NO_SHARES
     if rules.sleeves:
         shares = weights_of_sleeves(rules.sleeves, window, score)
@@ -140,11 +148,14 @@ def propose(
             max_weight=rules.max_weight,
             volatility=spread,
         )
+    weight = weight * rules.allocation
+    if known is not None:
+        weight, standings = next_weights(rules, known, standings, weight)
     return Proposal(
         price=price,
         score=score,
         rank=ordinal_rank(score),
-        weight=weight * rules.allocation,
+        weight=weight,
         standing=standings,
         age_days=age_days,
         turnover=turnover,
@@ -152,6 +163,23 @@ def propose(
         depth=unknown if liquidity is None else liquidity.depth,
         shares=shares * rules.allocation,
     )
+
+
+def remembered(
+    rules: PanelRebalancerConfig,
+    ids: tuple[str, ...],
+    ts: int,
+    memory: Memory,
+    proposal: Proposal,
+) -> Memory:
+    """Return the memory after a proposal is carried out; ``ts`` is its window's."""
+    if not rules.wants_memory:
+        return memory
+    cooldown = np.zeros(proposal.weight.shape, np.int64)
+    if rules.loss_exit is not None:
+        lost = proposal.standing == Standing.LOSS_EXIT
+        cooldown[lost] = duration_ns(rules.loss_exit.cooldown)
+    return remember(memory, ids, ts, proposal.price, proposal.weight, cooldown)
 
 
 def not_applied(rules: PanelRebalancerConfig) -> str:
@@ -173,16 +201,17 @@ def reason_to_wait(rules: PanelRebalancerConfig, proposal: Proposal) -> str:
 
 
 def explain(proposal: Proposal, index: int, rules: PanelRebalancerConfig) -> str:
-    """Return why an instrument was left out, or the shares of a blend's sleeves, in words."""
+    """Return why an instrument was left out or kept, or a blend's shares, in words."""
     standing = Standing(int(proposal.standing[index]))
     if standing == Standing.IN and rules.sleeves:
         return shares_in_words(rules.sleeves, proposal.shares[:, index])
     if standing == Standing.IN:
         return ""
+    done = "left out" if proposal.weight[index] == 0.0 else "kept"
     spread = proposal.spread_bps[index]
     if standing in (Standing.TOO_WIDE, Standing.TOO_SHALLOW) and np.isnan(spread):
-        return "left out: no best bid and ask are known"
-    return "left out: " + _LEFT_OUT[standing].format(
+        return f"{done}: no best bid and ask are known"
+    return f"{done}: " + _LEFT_OUT[standing].format(
         rules=rules,
         age=proposal.age_days[index],
         price=proposal.price[index],
@@ -205,6 +234,14 @@ _LEFT_OUT = {
     Standing.NO_SCORE: "no score: too little history, or the strategy gives none",
     Standing.NO_VOLATILITY: "volatility is unknown or zero",
     Standing.BELOW_TOP: "not among the {rules.top_n} with the most turnover",
+    Standing.COOLING_DOWN: "cooling down after its exit",
+    Standing.LOSING_STREAK: (
+        "its last {rules.loss_streak.losses} trades or more lost; paused for "
+        "{rules.loss_streak.pause}"
+    ),
+    Standing.HELD_LONG: "held for {rules.hold.most}",
+    Standing.HELD_BRIEFLY: "held for less than {rules.hold.least}",
+    Standing.LOSS_EXIT: "lost {rules.loss_exit.loss:g} of equity or more since its entry",
 }
 
 

@@ -15,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 from nautilus_trader.common.component import LiveClock
 from nautilus_trader.model.data import Bar, BarType, FundingRateUpdate
-from nautilus_trader.model.events import OrderEvent
+from nautilus_trader.model.enums import OrderSide
+from nautilus_trader.model.events import OrderEvent, PositionClosed
 from nautilus_trader.model.identifiers import InstrumentId
 
 from config.durations import DAY_NS, bar_type, duration_ns, interval_ns, offset_ns
@@ -30,7 +31,8 @@ from strategies.rebalance.decide import (
     Snapshot,
 )
 from strategies.rebalance.execute import PlanExecution
-from strategies.rebalance.history import CandleHistory, Candles
+from strategies.rebalance.history import CandleHistory, Candles, Window
+from strategies.rebalance.memory import Memory
 from strategies.rebalance.propose import Liquidity, Listings, Proposal, propose, rows_needed
 from strategies.schedule import last_close, last_fire
 from strategies.sizing.rounding import ZERO
@@ -253,8 +255,12 @@ class Rebalancer(DeskStrategy):
         )
         clear = before is not None or not (self.broker.trading or self.broker.under_way())
         proposal = None if before is None else before.proposal
+        memory = self._execution.memory if before is None else before.memory
         if proposal is None and scored:
-            proposal = self._propose(data_ts)
+            window = self._history.window(data_ts)
+            if self.config.wants_memory:
+                memory = self._corrected(memory, window, held)
+            proposal = self._propose(window, memory)
         return Snapshot(
             ts=ts,
             data_ts=data_ts,
@@ -270,11 +276,32 @@ class Rebalancer(DeskStrategy):
             since=since,
             settled=before is not None,
             margin=market.margin() if clear else None,
+            memory=memory,
         )
 
-    def _propose(self, data_ts: int) -> Proposal:
+    def _corrected(self, memory: Memory, window: Window, held: dict[str, Decimal]) -> Memory:
+        price = dict(zip(self.ids, map(float, window.close[-1]), strict=True))
+        last = self.market.last_price
+        # Without any equity only the side counts.
+        equity, cooldown = float(self.market.equity()), self.config.stop_cooldown
+        weights = {
+            name: float(quantity * (last(InstrumentId.from_str(name)) or 1)) / (abs(equity) or 1.0)
+            for name, quantity in held.items()
+        }
+        return memory.corrected(
+            weights, price, window.ts, 0 if cooldown is None else duration_ns(cooldown)
+        )
+
+    def on_position_closed(self, event: PositionClosed) -> None:
+        """Remember an exit by a stop or a guard."""
+        super().on_position_closed(event)
+        if self.config.wants_memory:
+            side = 1 if event.entry == OrderSide.BUY else -1
+            name, price = event.instrument_id.value, float(event.avg_px_close)
+            self._execution.note_exit(name, event.ts_closed, price, side)
+
+    def _propose(self, window: Window, memory: Memory) -> Proposal:
         market, rules, names = self.market, self.config, self.instrument_ids
-        window = self._history.window(data_ts)
         liquidity = None
         if rules.wants_liquidity and market.sees_top_of_book:
             books = [market.top_of_book(name) for name in names]
@@ -283,7 +310,7 @@ class Rebalancer(DeskStrategy):
                 np.array([market.depth(name, rules.depth_bps) for name in names]),
             )
         scores = self.ranking.scores(rules, window)
-        return propose(rules, self._listings, window, scores, liquidity)
+        return propose(rules, self._listings, window, scores, liquidity, memory)
 
     def _patience_ns(self, data_ts: int) -> int:
         # In a backtest a missing candle never comes.

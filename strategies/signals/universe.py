@@ -22,6 +22,11 @@ class Standing(IntEnum):
     BELOW_TOP = 8
     TOO_WIDE = 9
     TOO_SHALLOW = 10
+    COOLING_DOWN = 11
+    LOSING_STREAK = 12
+    HELD_LONG = 13
+    HELD_BRIEFLY = 14
+    LOSS_EXIT = 15
 
 
 def standing(

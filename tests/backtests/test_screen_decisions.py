@@ -17,7 +17,9 @@ from backtests.screening.screen import screen_document
 from catalog.panel import Panel, panel
 from catalog.storage.store import Catalog
 from config.load import load
+from config.params import build_params
 from strategies.rebalance.propose import Listings
+from strategies.signals.universe import Standing
 from strategies.xs_reversal import XSReversal, XSReversalConfig
 
 DAY = 86_400_000_000_000
@@ -35,6 +37,18 @@ RULES = {
     },
     "everyone by rank": {"weighting": "rank", "fraction": 0.5, "gross_leverage": 2.0},
     "few and long": {"weighting": "zscore", "side": "long_only", "every": "2d", "allocation": 0.7},
+    "by steps": {
+        "fraction": 0.25,
+        "partial": {"fraction": 0.4, "min_change": 0.01},
+        "hold": {"least": "2d", "most": "6d"},
+        "loss_exit": {"loss": 0.003, "cooldown": "3d"},
+        "loss_streak": {"losses": 2, "pause": "4d"},
+        "dropped": "keep",
+        "top_n": 8,
+        "turnover_lookback": 3,
+        "turnover_budget": 0.5,
+        "stop_cooldown": "1d",
+    },
     "keeps what it has": {"min_turnover": 1e15, "flatten_on_empty_targets": False},
 }
 HOURLY = {"interval": "1h", "every": "4h", "at": "00:10", "lookback": 12, "turnover_lookback": 48}
@@ -80,6 +94,15 @@ def test_screen_and_run_agree_day_by_day(write_run, name):
     (found,) = screen_document(screened)
     assert len(found.steps) >= 29
     agree(taken(screened), found.steps, found.ids)
+    if name == "by steps":
+        seen = np.concatenate([step.proposal.standing for step in found.steps])
+        assert {
+            Standing.COOLING_DOWN,
+            Standing.LOSING_STREAK,
+            Standing.HELD_LONG,
+            Standing.HELD_BRIEFLY,
+            Standing.LOSS_EXIT,
+        } <= set(seen)
 
 
 def test_screen_and_run_agree_on_hourly_candles(write_run):
@@ -153,7 +176,8 @@ def material(path, **params):
     """Return the panel, rules, listings and window of the plain rules on the demo catalog."""
     catalog = Catalog(path)
     ids = tuple(name for name in catalog.instruments if name.endswith("-LINEAR.BYBIT"))
-    rules = XSReversalConfig(key="reversal", instruments=ids, **(RULES["plain"] | params))
+    params = build_params(XSReversal, RULES["plain"] | params)
+    rules = XSReversalConfig(key="reversal", instruments=ids, **params)
     start, end = 1_675_209_600 * 10**9, 1_680_307_200 * 10**9  # 2023-02-01, 2023-04-01.
     oldest = history_start(rules, XSReversal, start)
     candles = panel(catalog, rules.interval, ids, oldest - 1, end)

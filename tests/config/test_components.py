@@ -19,7 +19,7 @@ from config.params import build_params, check_params, complete_params, parameter
 
 
 class Band(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    low: Annotated[float, Meta(ge=0)] = 0.0
+    low: Annotated[float, Meta(ge=0.0)] = 0.0
     high: Annotated[float, Meta(le=1)]
 
 

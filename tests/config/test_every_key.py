@@ -107,6 +107,9 @@ OUT_OF_RANGE = {name: value for value, names in _NUMBERS.items() for name in nam
     "tiers": "[{at: 0.2, size: 0.5}, {at: 0.1, size: 0.25}]", "release": "tomorrow",
     "session": "week", "of": "everybody", "windows": "[{start: soon, end: later}]",
     "before": "-1m", "kinds": "[position_difers]", "after_loss": "-5s",
+    "partial": "{fraction: 2}", "hold": "{most: soon}", "loss_exit": "{loss: 0}",
+    "dropped": "hold", "turnover_budget": "0", "stop_cooldown": "0s",
+    "loss_streak": "{losses: 0}",
     "legs": "[[BTCUSDT-LINEAR.BYBIT, BTCUSDT-LINEAR.BYBIT]]", "external": "some",
 }  # fmt: skip
 """A value of the right type but out of range, for each key that has a range."""
