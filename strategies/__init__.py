@@ -31,6 +31,11 @@ stop: the old one is cancelled after the new one is accepted. A stop survives re
 of the node, does not count as ``busy``, and is cancelled when the position is closed. A backtest
 judges it inside each candle (``venue.path``). Linked orders (OCO, OTO, OUO, brackets) are refused.
 
+**Protection**: with ``protection:`` in its document, each position gets an ATR stop, and trailing,
+partial take-profits, break-even and a time stop as asked (`tactics.protective`); place no stops of
+your own then. A rebalancer does it all; another strategy calls ``protect_on(bar)`` with each candle
+of one interval, and gets ``on_stopped_out``.
+
 **Tactics** of your own: write one by the protocol in `tactics.tactic`, register it with
 ``broker.host(tactic, rules)`` in the constructor, and begin with ``broker.start(id, quantity,
 reason, tactic=name)``. It may have several orders out, and its state survives a crash.

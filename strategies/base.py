@@ -6,10 +6,11 @@ Engine-specific. Derived classes decide what to trade.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, ClassVar
 
-from nautilus_trader.model.data import OrderBookDeltas, QuoteTick
+from nautilus_trader.model.data import Bar, OrderBookDeltas, QuoteTick
 from nautilus_trader.model.events import OrderEvent, PositionClosed
 from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId
 from nautilus_trader.model.instruments import Instrument
@@ -61,6 +62,7 @@ class DeskStrategy(Hooks, Strategy):
                 progressed=self.on_execution_progress,
                 executed=self._on_executed,
                 stopping=self.on_stopping,
+                stopped_out=self.on_stopped_out,
             ),
         )
         self.verdicts = VerdictFollower(
@@ -134,6 +136,8 @@ class DeskStrategy(Hooks, Strategy):
     def on_start(self) -> None:
         """Subscribe to verdicts; a derived class calls this first."""
         self.broker.begin_session()
+        if self.broker.protector is not None:
+            self._protect()
         # Guards start first: after a restart their verdicts are on the board already.
         self.verdicts.begin(board_of(self.msgbus))
         self.msgbus.subscribe(TOPIC, self._on_verdict)
@@ -209,6 +213,28 @@ class DeskStrategy(Hooks, Strategy):
         """
         self.broker.place_stop(instrument_id, trigger)
 
+    def protect_on(self, bar: Bar) -> None:
+        """Move stops and take-profits by a candle that just closed, as `protection` says.
+
+        A strategy calls it with each candle of one interval; a rebalancer does so itself.
+        """
+        protector = self.broker.protector
+        if protector is not None:
+            prices = [round(p.as_double(), p.precision) for p in (bar.high, bar.low, bar.close)]
+            kind, closed = bar.bar_type, bar.ts_event
+            opened = closed - kind.spec.timedelta // timedelta(microseconds=1) * 1000
+            protector.on_candle(kind.instrument_id, opened, closed, *prices)
+
+    def _protect(self) -> None:
+        spot = [name.value for name in self.instrument_ids if self.market.is_spot(name)]
+        if spot:
+            raise ValueError(
+                f"strategy {self.config.key}: protection rests reduce-only orders, which spot does "
+                f"not have: leave out {', '.join(spot)}, or set protection: null"
+            )
+        assert self.broker.protector is not None
+        self.broker.protector.reattach(self.instrument_ids)
+
     def execute(self, instrument_id: InstrumentId, quantity: Decimal, reason: str) -> None:
         """Trade a signed quantity of base coin by the document's tactic.
 
@@ -260,7 +286,7 @@ class DeskStrategy(Hooks, Strategy):
 
     def on_position_closed(self, event: PositionClosed) -> None:
         """Cancel the position's stops; a derived class that overrides it calls this as well."""
-        self.broker.withdraw_protection(event.instrument_id)
+        self.broker.withdraw_protection(event.instrument_id, event.entry)
 
     def on_quote_tick(self, tick: QuoteTick) -> None:
         """Send a quote to tactics; a derived class that overrides it calls this as well."""

@@ -26,6 +26,7 @@ from nautilus_trader.model.events import (
 )
 from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId
 from nautilus_trader.model.objects import Price, Quantity
+from nautilus_trader.model.orders import Order
 
 from config.errors import DeskError
 from strategies.desk_config import DeskStrategyConfig
@@ -34,6 +35,7 @@ from strategies.messages import Executed
 from strategies.on_loop import on_loop
 from strategies.order_sender import Engine, OrderSender
 from strategies.order_tags import order_tags
+from strategies.protector import Protector
 from strategies.refusals import refusal_of
 from strategies.state import StateStore
 from strategies.tactics import tactic as protocol
@@ -90,13 +92,14 @@ class BrokerEvents:
     ``order_ended``: an order was filled, cancelled or refused. ``progressed``: part of an execution
     was filled. ``executed``: an execution ended, fully traded or not. ``stopping``: tactics are
     about to be stopped, all (None) or those in some instruments; orders that were to follow must
-    not be sent.
+    not be sent. ``stopped_out``: others than the strategy's own exits closed a protected position.
     """
 
     order_ended: Callable[[], None]
     progressed: Callable[[InstrumentId], None]
     executed: Callable[[Executed], None]
     stopping: Callable[[Container[str] | None], None]
+    stopped_out: Callable[[InstrumentId], None] = lambda instrument_id: None
 
 
 @dataclass(slots=True)
@@ -126,6 +129,17 @@ class Broker(OrderSender):
         self._clear_timer = f"clear.{config.key}"
         self.store: StateStore | None = None
         self.host(MAKER_FIRST, config.execution)
+        self.protector = (
+            None
+            if config.protection is None
+            else Protector(
+                self,
+                market,
+                config.protection,
+                now=lambda: engine.clock.timestamp_ns(),
+                stopped_out=self._on_stopped_out,
+            )
+        )
 
     @property
     def trading(self) -> bool:
@@ -135,6 +149,8 @@ class Broker(OrderSender):
     def on_order_event(self, event: OrderEvent) -> None:
         """Update orders and executions from an order event."""
         ended = self._track(event)
+        if self.protector is not None:
+            self.protector.on_order_event(event)
         if event.client_order_id in self._executions:
             self._report_to_tactic(event)
         elif isinstance(event, OrderFilled) and event.instrument_id in self._live:
@@ -143,6 +159,17 @@ class Broker(OrderSender):
         if ended:
             self._check_clear()
             self._events.order_ended()
+
+    def _on_stopped_out(self, instrument_id: InstrumentId) -> None:
+        """Stop what would open a position again that a stop has just closed."""
+        self._events.stopped_out(instrument_id)
+        self.stop({instrument_id.value})
+        self.cancel_all({instrument_id.value})
+
+    def _attached_stop(self, order: Order) -> dict[str, str] | None:
+        if self.protector is None or not self._config.claims or not self.is_entry(order):
+            return None
+        return self.protector.attached_stop(order)
 
     # Cancel and wait ---------------------------------------------------------------------------
     # Live, an order may still fill until its cancel is answered: a size taken from the position

@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from strategies.order_ids import BACKTEST_TAG, KEY, TAG
 from strategies.tactics.execution import Execution
+from strategies.tactics.protective import Protection
 
 
 class DeskStrategyConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,7 +32,9 @@ class DeskStrategyConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
         Whether orders that are found at the venue in its instruments become the strategy's, which
         only a live node needs.
     execution : Execution
-        How its orders reach the market; the one of these that the document sets.
+        How its orders reach the market.
+    protection : Protection or None
+        Stops and take-profits of its positions; the document sets these two.
     """
 
     desk_fields: ClassVar[frozenset[str]] = frozenset(
@@ -45,6 +48,10 @@ class DeskStrategyConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     claims: bool = False
 
     execution: Execution = Execution()
+    protection: Annotated[
+        Protection | None,
+        Meta(description="Stops and take-profits at the exchange; null: none."),
+    ] = None
 
     def check(self) -> list[tuple[str, str]]:
         """Return (field, message) for each parameter that does not go with the others."""

@@ -94,5 +94,8 @@ class Hooks:
     def on_stopping(self, instruments: Container[str] | None) -> None:
         """Prepare for a stop of tactics, all (None) or those in some instruments."""
 
+    def on_stopped_out(self, instrument_id: InstrumentId) -> None:
+        """Handle the end of a protected position by a stop or a take-profit, or by others."""
+
     def on_order_ended(self) -> None:
         """Handle the end of an own order: filled, cancelled or refused."""

@@ -261,6 +261,17 @@ class MarketView:
         )
         return sum((position.signed_decimal_qty() for position in positions), ZERO)
 
+    def entry_price(self, instrument_id: InstrumentId) -> Decimal | None:
+        """Return the average entry price of this strategy's position, None without one."""
+        found = [
+            (abs(position.signed_decimal_qty()), Decimal(repr(position.avg_px_open)))
+            for position in self._engine.cache.positions_open(
+                instrument_id=instrument_id, strategy_id=self._engine.id
+            )
+        ]
+        held = sum((quantity for quantity, _ in found), ZERO)
+        return sum((quantity * price for quantity, price in found), ZERO) / held if held else None
+
     def shrinks(self, instrument_id: InstrumentId, quantity: Decimal) -> bool:
         """Whether an order of a signed quantity can only shrink the position."""
         held = self.holding(instrument_id)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 from decimal import Decimal
-from typing import Protocol
+from typing import Any, Protocol
 
 from nautilus_trader.cache.base import CacheFacade
 from nautilus_trader.common.component import Clock
@@ -30,7 +30,15 @@ from nautilus_trader.model.orders import Order
 from strategies.desk_config import DeskStrategyConfig
 from strategies.market_view import MarketView
 from strategies.messages import decision_id as decision_id_of
-from strategies.order_ids import is_closers, numbered, order_id, owner_of, protective, session_of
+from strategies.order_ids import (
+    is_closers,
+    is_protective,
+    numbered,
+    order_id,
+    owner_of,
+    protective,
+    session_of,
+)
 from strategies.order_tags import Role, order_tags, role_of
 from strategies.sizing.rounding import split
 from strategies.tactics.pricing import ZERO
@@ -57,8 +65,8 @@ class Engine(Protocol):
     def order_factory(self) -> OrderFactory:
         """Makes orders."""
 
-    def submit_order(self, order: Order) -> None:
-        """Send an order."""
+    def submit_order(self, order: Order, *, params: dict[str, Any] | None = None) -> None:
+        """Send an order, with parameters of the venue's adapter."""
 
     def cancel_order(self, order: Order) -> None:
         """Request a cancel from the venue."""
@@ -98,7 +106,14 @@ class OrderSender:
     def send(self, order: Order) -> None:
         """Send an order and track it."""
         self._own.add(order.client_order_id)
-        self._engine.submit_order(order)
+        attached = self._attached_stop(order)
+        if attached is None:
+            self._engine.submit_order(order)
+        else:
+            self._engine.submit_order(order, params=attached)
+
+    def _attached_stop(self, order: Order) -> dict[str, str] | None:
+        return None
 
     def send_market(
         self,
@@ -107,12 +122,12 @@ class OrderSender:
         reason: str,
         *,
         decision_id: str | None = None,
-    ) -> None:
+    ) -> list[ClientOrderId]:
         """Send a market order for a signed quantity of base coin, whatever the tactic.
 
         It is reduce-only when it can only shrink the position. It is split into orders of similar
         size when it exceeds the venue's largest order. Without a ``decision_id`` it belongs to the
-        newest decision, or to this moment; an empty one is for none.
+        newest decision, or to this moment; an empty one is for none. Returns the orders' ids.
         """
         market, engine = self._market, self._engine
         found = market.instrument(instrument_id)
@@ -120,7 +135,9 @@ class OrderSender:
         role: Role = "exit" if market.shrinks(instrument_id, quantity) else "entry"
         reduce_only = role == "exit" and not market.is_spot(instrument_id)
         tags = order_tags(reason, self._decision() if decision_id is None else decision_id, role)
+        names = []
         for size in split(abs(quantity), found.size_increment.as_decimal(), largest):
+            names.append(self.next_order_id())
             self.send(
                 engine.order_factory.market(
                     instrument_id,
@@ -128,9 +145,21 @@ class OrderSender:
                     Quantity(size, found.size_precision),
                     reduce_only=reduce_only,
                     tags=tags,
-                    client_order_id=self.next_order_id(),
+                    client_order_id=names[-1],
                 )
             )
+        return names
+
+    def order(self, name: ClientOrderId) -> Order | None:
+        """Return an order as it is now, None when it is unknown."""
+        return self._engine.cache.order(name)
+
+    def sent(self, name: ClientOrderId) -> bool:
+        """Whether this strategy sent the order, in any session, other than to protect."""
+        value = name.value
+        if is_closers(value) or is_protective(value):
+            return False
+        return owner_of(value) == (self._config.node, self._config.key)
 
     def under_way(self, instruments: Container[str] | None = None) -> list[Order]:
         """Return open orders, also of earlier sessions, without protective ones.
@@ -178,7 +207,12 @@ class OrderSender:
     # them, as they can only shrink a position.
 
     def place_stop(
-        self, instrument_id: InstrumentId, trigger: Decimal, reason: str = "stop"
+        self,
+        instrument_id: InstrumentId,
+        trigger: Decimal,
+        reason: str = "stop",
+        *,
+        quantity: Decimal | None = None,
     ) -> ClientOrderId:
         """Place a reduce-only stop-market order for the whole position at the venue.
 
@@ -190,7 +224,7 @@ class OrderSender:
 
         ``trigger`` is the last price at which it sells a long or buys back a short, rounded down to
         the tick.
-        ``reason`` is a tag.
+        ``reason`` is a tag. With a ``quantity``, unsigned base coin, it is for that much.
 
         Raises
         ------
@@ -201,17 +235,14 @@ class OrderSender:
         if held == ZERO or self._market.is_spot(instrument_id):
             raise ValueError(f"no position in a perpetual to protect: {instrument_id}")
         tick = found.price_increment.as_decimal()
-        self._made += 1
-        name = ClientOrderId(protective(self._id_prefix, self._made))
-        self._replaced[name] = [
-            order.client_order_id for order in self.protective_orders({instrument_id.value})
-        ]
+        name = self._protective_id()
+        self._replaced[name] = [order.client_order_id for order in self._stops(instrument_id)]
         self._protecting.add(name)
         self._engine.submit_order(
             self._engine.order_factory.stop_market(
                 instrument_id,
                 OrderSide.SELL if held > ZERO else OrderSide.BUY,
-                Quantity(abs(held), found.size_precision),
+                Quantity(quantity or abs(held), found.size_precision),
                 Price(trigger // tick * tick, found.price_precision),
                 trigger_type=TriggerType.LAST_PRICE,
                 reduce_only=True,
@@ -221,14 +252,48 @@ class OrderSender:
         )
         return name
 
+    def place_take(
+        self, instrument_id: InstrumentId, price: Decimal, quantity: Decimal, reason: str
+    ) -> None:
+        """Place a reduce-only limit order that takes profit on part of the position.
+
+        ``price`` is on the tick, ``quantity`` unsigned base coin; ``reason`` is a tag.
+        """
+        found, name = self._market.instrument(instrument_id), self._protective_id()
+        self._protecting.add(name)
+        self._engine.submit_order(
+            self._engine.order_factory.limit(
+                instrument_id,
+                OrderSide.SELL if self._market.holding(instrument_id) > ZERO else OrderSide.BUY,
+                Quantity(quantity, found.size_precision),
+                Price(price, found.price_precision),
+                reduce_only=True,
+                tags=order_tags(reason, self._decision(), "protective"),
+                client_order_id=name,
+            )
+        )
+
+    def _protective_id(self) -> ClientOrderId:
+        self._made += 1
+        return ClientOrderId(protective(self._id_prefix, self._made))
+
+    def _stops(self, instrument_id: InstrumentId) -> list[Order]:
+        return [o for o in self.protective_orders({instrument_id.value}) if o.has_trigger_price]
+
     def protective_orders(self, instruments: Container[str] | None = None) -> list[Order]:
         """Return open protective orders, sorted like `under_way`."""
         return [o for o in self._all_open(instruments) if role_of_order(o) == "protective"]
 
-    def withdraw_protection(self, instrument_id: InstrumentId) -> None:
-        """Cancel the protective orders of an instrument, as when its position is closed."""
+    def withdraw_protection(
+        self, instrument_id: InstrumentId, entry: OrderSide | None = None
+    ) -> None:
+        """Cancel the protective orders of an instrument, as when its position is closed.
+
+        With an ``entry`` side only those of positions entered on it: a flip has begun another.
+        """
         for order in self.protective_orders({instrument_id.value}):
-            self.cancel(order)
+            if order.side != entry:
+                self.cancel(order)
 
     def _follow_protective(self, event: OrderEvent) -> None:
         if isinstance(event, OrderAccepted):
@@ -268,7 +333,9 @@ class OrderSender:
             self._follow_protective(event)
         # Rejections of earlier sessions come again at a restart: their positions are history.
         refused_stop = (
-            isinstance(event, OrderRejected) and event.client_order_id in self._protecting
+            isinstance(event, OrderRejected)
+            and event.client_order_id in self._protecting
+            and self._config.protection is None
         )
         if ended:
             self._own.discard(event.client_order_id)
@@ -279,7 +346,7 @@ class OrderSender:
 
     def _close_unprotected(self, instrument_id: InstrumentId) -> None:
         held, name = self._market.holding(instrument_id), {instrument_id.value}
-        if held and not self.protective_orders(name) and not self.under_way(name):
+        if held and not self._stops(instrument_id) and not self.under_way(name):
             self.send_market(instrument_id, -held, "stop refused")
 
     def _decision(self) -> str:

@@ -129,6 +129,12 @@ class PlanExecution:
         for instrument_id in self._strategy.instrument_ids:
             self._broker.forget(instrument_id)
 
+    def give_up_leg(self, instrument_id: InstrumentId) -> None:
+        """Leave one instrument as it is until the next decision, also after a restart."""
+        self._give_up_legs({instrument_id.value})
+        if self.plan is not None:
+            self._save(self._progress)
+
     def _give_up_legs(self, instruments: set[str]) -> None:
         if self.plan is not None:
             self._progress = self._progress.only(self.plan.targets.keys() - instruments)

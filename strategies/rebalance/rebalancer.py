@@ -69,12 +69,16 @@ class Rebalancer(DeskStrategy):
 
     def history_needed(self) -> dict[str, int]:
         """Return the number of candles a decision needs."""
-        return {self.config.interval: self._history.rows}
+        rules = self.config.protection
+        ranges = 0 if rules is None else rules.atr + 1
+        return {self.config.interval: max(self._history.rows, ranges)}
 
     def warm_up(self, panel: Candles, interval: str) -> None:
         """Add candles from before the start."""
         if interval == self.config.interval:
             self._history.warm_up(panel, self.ids)
+            if self.broker.protector is not None:
+                self.broker.protector.warm_up(panel, self._history.interval_ns)
 
     def funding_needed(self) -> int:
         """Return the time of the candles kept, or of several settlements, in nanoseconds."""
@@ -112,6 +116,7 @@ class Rebalancer(DeskStrategy):
             if self._wants_range
             else (),
         )
+        self.protect_on(bar)
 
     def on_funding_rate(self, update: FundingRateUpdate) -> None:
         """Add a settlement of a backtest."""
@@ -344,6 +349,10 @@ class Rebalancer(DeskStrategy):
     def delay(self) -> str:
         """Why legs wait, empty when none does."""
         return self._execution.delay
+
+    def on_stopped_out(self, instrument_id: InstrumentId) -> None:
+        """Give up the leg of a position that a stop has closed."""
+        self._execution.give_up_leg(instrument_id)
 
     def on_stopping(self, instruments: Container[str] | None) -> None:
         """Drop legs that are not sent yet."""

@@ -1,7 +1,8 @@
 """Execution tactics as pure state machines: (state, event) -> (state, actions).
 
 `tactic` is the protocol, `execution` the document's parameters, `pricing` price and size of orders,
-`maker_first` the first tactic, `release` which legs of a rebalance may be out together. None
+`maker_first` the first tactic, `release` which legs of a rebalance may be out together,
+`protective` the stops and take-profits of a position (`strategies.protector` places them). None
 imports the engine: `strategies.broker` runs tactics, saves each state before its action, and
 resumes it after a crash. To add one, see `tactic`.
 """

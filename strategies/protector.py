@@ -1,0 +1,359 @@
+"""Bring the protective orders of each position to what `strategies.tactics.protective` wants.
+
+Engine-specific. It sees every order event and every candle of its strategy, follows each position,
+and saves what it knows of it before it sends. A stop moves by a new one before the old goes; a
+take-profit by a cancel first, so that together they never exceed the position.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from nautilus_trader.model.enums import OrderSide
+from nautilus_trader.model.events import (
+    OrderAccepted,
+    OrderCanceled,
+    OrderCancelRejected,
+    OrderDenied,
+    OrderEvent,
+    OrderFilled,
+    OrderRejected,
+)
+from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId
+from nautilus_trader.model.objects import Price
+from nautilus_trader.model.orders import Order
+
+from config.errors import DeskError
+from strategies.market_view import MarketView
+from strategies.order_ids import is_protective
+from strategies.refusals import refusal_of
+from strategies.tactics.pricing import ZERO
+from strategies.tactics.protective import (
+    CandleClosed,
+    Event,
+    PositionSeen,
+    Protected,
+    Protection,
+    Reattached,
+    TakeFilled,
+    Wanted,
+    step,
+    wanted,
+)
+
+if TYPE_CHECKING:
+    from strategies.broker import Broker
+
+_STATE = "protective."
+
+
+@dataclass(slots=True)
+class _Ranges:
+    """True ranges of the last candles of one instrument, and the candles themselves."""
+
+    candles: deque[tuple[int, int, float, float]]
+    ranges: deque[float]
+    close: float | None = None
+
+    def add(self, opened: int, closed: int, high: float, low: float, close: float) -> bool:
+        """Add a candle; return whether it is newer than the last."""
+        if self.candles and closed <= self.candles[-1][1]:
+            return False
+        before = close if self.close is None else self.close
+        self.ranges.append(max(high, before) - min(low, before))
+        self.candles.append((opened, closed, high, low))
+        self.close = close
+        return True
+
+    def average(self) -> Decimal | None:
+        """Return the average true range, of fewer candles where there are no more."""
+        count = len(self.ranges)
+        return Decimal(repr(sum(self.ranges) / count)) if count else None
+
+
+@dataclass(slots=True)
+class _Guarded:
+    state: Protected
+    leaving: set[ClientOrderId] = field(default_factory=set)
+
+
+class Protector:
+    """Protective orders of one strategy's positions, by instrument.
+
+    ``stopped_out`` is called when a position was closed by other orders than the strategy's own
+    exits, or is about to be: what would open it again must not be sent.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        market: MarketView,
+        rules: Protection,
+        now: Callable[[], int],
+        stopped_out: Callable[[InstrumentId], None],
+    ) -> None:
+        self._broker, self._market, self._rules = broker, market, rules
+        self._now, self._stopped_out = now, stopped_out
+        self._ranges: dict[InstrumentId, _Ranges] = {}
+        self._guarded: dict[InstrumentId, _Guarded] = {}
+        self._moving: set[ClientOrderId] = set()
+
+    # Candles -----------------------------------------------------------------------------------
+
+    def warm_up(self, panel: Any, interval_ns: int) -> None:
+        """Add candles from before the start: a `catalog.panel.Panel`."""
+        for column, name in enumerate(panel.ids):
+            prices = (panel.high[:, column], panel.low[:, column], panel.close[:, column])
+            for ts, *row in zip(panel.ts.tolist(), *(p.tolist() for p in prices), strict=True):
+                if row[2] == row[2]:
+                    self._add(InstrumentId.from_str(name), ts - interval_ns, ts, *row)
+
+    def on_candle(
+        self,
+        instrument_id: InstrumentId,
+        opened: int,
+        closed: int,
+        high: float,
+        low: float,
+        close: float,
+    ) -> None:
+        """Add a candle that just closed, and move orders by it; times are UNIX nanoseconds."""
+        if not self._add(instrument_id, opened, closed, high, low, close):
+            return
+        if instrument_id in self._guarded:
+            self._follow(instrument_id)
+        elif self._market.holding(instrument_id):
+            self._see(instrument_id)
+        self._sync(instrument_id)
+
+    def _add(self, instrument_id: InstrumentId, *candle: Any) -> bool:
+        kept = self._ranges.get(instrument_id)
+        if kept is None:
+            count = self._rules.atr
+            kept = _Ranges(deque(maxlen=count), deque(maxlen=count))
+            self._ranges[instrument_id] = kept
+        return kept.add(*candle)
+
+    def _atr(self, instrument_id: InstrumentId) -> Decimal | None:
+        kept = self._ranges.get(instrument_id)
+        return None if kept is None else kept.average()
+
+    def _follow(self, instrument_id: InstrumentId) -> None:
+        """Let the position see the candles that it has not seen."""
+        atr, kept = self._atr(instrument_id), self._ranges.get(instrument_id)
+        if atr is None or kept is None:
+            return
+        for opened, closed, high, low in kept.candles:
+            if closed > self._guarded[instrument_id].state.candle:
+                prices = (Decimal(repr(high)), Decimal(repr(low)))
+                self._step(instrument_id, CandleClosed(opened, closed, *prices, atr))
+
+    # The position ------------------------------------------------------------------------------
+
+    def reattach(self, instrument_ids: tuple[InstrumentId, ...]) -> None:
+        """Take up the positions found at a start, before anything new is sent.
+
+        Raises DeskError when a saved state can't be read.
+        """
+        for instrument_id in instrument_ids:
+            saved = self._load(instrument_id)
+            held = self._market.holding(instrument_id)
+            takes = [o for o in self._resting(instrument_id) if not o.has_trigger_price]
+            if saved is not None:
+                self._guarded[instrument_id] = _Guarded(saved)
+                self._step(instrument_id, Reattached(held, sum(map(_left, takes), ZERO)))
+            if saved is None and held == ZERO:
+                continue
+            self._see(instrument_id)
+            if held:
+                self._follow(instrument_id)
+                self._sync(instrument_id)
+            else:
+                self._broker.withdraw_protection(instrument_id)
+                self._stopped_out(instrument_id)
+
+    def on_order_event(self, event: OrderEvent) -> None:
+        """Follow fills, and orders of its own that end."""
+        name, instrument_id = event.client_order_id, event.instrument_id
+        if isinstance(event, OrderFilled):
+            self._on_fill(event)
+        elif isinstance(event, OrderAccepted):
+            if is_protective(name.value):
+                self._sync(instrument_id)
+        elif isinstance(event, OrderCanceled):
+            # A take-profit that the venue cut is looked at again with the next fill or candle.
+            if name in self._moving or self._is_stop(name):
+                self._moving.discard(name)
+                self._sync(instrument_id)
+        elif isinstance(event, OrderCancelRejected):
+            self._moving.discard(name)
+        elif isinstance(event, OrderRejected | OrderDenied):
+            guarded = self._guarded.get(instrument_id)
+            if guarded is not None:
+                guarded.leaving.discard(name)
+                if self._is_stop(name):
+                    self._on_refused_stop(instrument_id, event)
+
+    def _on_fill(self, event: OrderFilled) -> None:
+        name, instrument_id = event.client_order_id, event.instrument_id
+        guarded = self._guarded.get(instrument_id)
+        protects = is_protective(name.value)
+        if guarded is not None and protects and not self._is_stop(name):
+            self._step(instrument_id, TakeFilled(event.last_qty.as_decimal()))
+        self._see(instrument_id)
+        if instrument_id in self._guarded:
+            self._sync(instrument_id)
+        elif guarded is not None and not self._market.holding(instrument_id):
+            self._broker.withdraw_protection(instrument_id)
+            if protects or not self._broker.sent(name):
+                self._stopped_out(instrument_id)
+
+    def _see(self, instrument_id: InstrumentId) -> None:
+        market = self._market
+        held, entry = market.holding(instrument_id), market.entry_price(instrument_id)
+        atr = self._atr(instrument_id)
+        self._step(instrument_id, PositionSeen(self._now(), held, entry or ZERO, atr))
+
+    def _step(self, instrument_id: InstrumentId, event: Event) -> None:
+        guarded = self._guarded.get(instrument_id)
+        before = None if guarded is None else guarded.state
+        after = step(before, event, self._rules)
+        if after is before:
+            return
+        if after is None:
+            del self._guarded[instrument_id]
+        elif guarded is None:
+            self._guarded[instrument_id] = _Guarded(after)
+        else:
+            guarded.state = after
+        store = self._broker.store
+        if store is not None and after != before:
+            value = b"" if after is None else msgspec.json.encode(after)
+            store.save(f"{_STATE}{instrument_id.value}", value)
+
+    def _load(self, instrument_id: InstrumentId) -> Protected | None:
+        name, store = f"{_STATE}{instrument_id.value}", self._broker.store
+        raw = None if store is None else store.load(name)
+        try:
+            return msgspec.json.decode(raw, type=Protected) if raw else None
+        except msgspec.MsgspecError as error:
+            raise DeskError(
+                f"the saved state {name!r} can't be read ({error}); restore the journal from a "
+                "backup, or move it aside"
+            ) from error
+
+    # Orders ------------------------------------------------------------------------------------
+
+    def attached_stop(self, order: Order) -> dict[str, str] | None:
+        """Return the adapter's parameters of an entry that opens a position, None for another.
+
+        Bybit keeps the stop for the whole position from the first fill on, so that it is never
+        without; it stays behind our own, which fires first.
+        """
+        instrument_id, buys = order.instrument_id, order.side == OrderSide.BUY
+        guarded, atr = self._guarded.get(instrument_id), self._atr(instrument_id)
+        price = order.price.as_decimal() if order.has_price else None
+        price = price or self._market.newest_price(instrument_id)
+        if atr is None or price is None or (guarded is not None and guarded.state.long == buys):
+            return None
+        away = Decimal(repr(self._rules.catastrophic)) * atr
+        found = self._market.instrument(instrument_id)
+        tick = found.price_increment.as_decimal()
+        trigger = max((price - away if buys else price + away) // tick, Decimal(1)) * tick
+        text = str(Price(trigger, found.price_precision))
+        return {"stop_loss": text, "sl_trigger_by": "LastPrice"}
+
+    def _sync(self, instrument_id: InstrumentId) -> None:
+        guarded = self._guarded.get(instrument_id)
+        if guarded is None:
+            return
+        state, broker = guarded.state, self._broker
+        if state.leave and not guarded.leaving:
+            self._leave(instrument_id, guarded, state.leave)
+            return
+        exits = OrderSide.SELL if state.long else OrderSide.BUY
+        others = [o for o in broker.under_way({instrument_id.value}) if o.side == exits]
+        room = max(state.held - sum(map(_left, others), ZERO), ZERO)
+        terms = self._market.terms(instrument_id, exits=True)
+        stop, *takes = wanted(state, self._rules, terms, room)
+        resting = self._resting(instrument_id)
+        self._sync_stop(instrument_id, stop, [o for o in resting if o.has_trigger_price])
+        self._sync_takes(instrument_id, takes, [o for o in resting if not o.has_trigger_price])
+
+    def _resting(self, instrument_id: InstrumentId) -> list[Order]:
+        return self._broker.protective_orders({instrument_id.value})
+
+    def _sync_stop(self, instrument_id: InstrumentId, stop: Wanted, resting: list[Order]) -> None:
+        # The answer to a stop under way comes first.
+        if any(not order.is_open for order in resting):
+            return
+        good = [
+            order
+            for order in resting
+            if order.trigger_price.as_decimal() == stop.price
+            and _left(order) == stop.quantity
+            and not order.is_pending_cancel
+        ]
+        if not good:
+            self._broker.place_stop(instrument_id, stop.price, stop.reason, quantity=stop.quantity)
+        for order in resting:
+            if good and order is not good[-1]:
+                self._broker.cancel(order)
+
+    def _sync_takes(
+        self, instrument_id: InstrumentId, takes: list[Wanted], resting: list[Order]
+    ) -> None:
+        # Their answers come first, and cancels before new ones.
+        if any(not order.is_open or order.client_order_id in self._moving for order in resting):
+            return
+        missing, wrong = list(takes), []
+        for order in resting:
+            same = [
+                take
+                for take in missing
+                if order.price.as_decimal() == take.price and _left(order) == take.quantity
+            ]
+            if same and not order.is_pending_cancel:
+                missing.remove(same[0])
+            else:
+                wrong.append(order)
+        self._moving.update(order.client_order_id for order in wrong)
+        for order in wrong:
+            self._broker.cancel(order)
+        for take in missing if not wrong else ():
+            self._broker.place_take(instrument_id, take.price, take.quantity, take.reason)
+
+    def _is_stop(self, name: ClientOrderId) -> bool:
+        order = self._broker.order(name)
+        return is_protective(name.value) and order is not None and order.has_trigger_price
+
+    def _on_refused_stop(
+        self, instrument_id: InstrumentId, event: OrderRejected | OrderDenied
+    ) -> None:
+        """Close at market what no stop can protect: the price has passed it, or none rests."""
+        guarded, market = self._guarded[instrument_id], self._market
+        order, top = self._broker.order(event.client_order_id), market.top_of_book(instrument_id)
+        price = market.engine_price(instrument_id) if top is None else top.mid
+        if order is None or not market.holding(instrument_id):
+            return
+        trigger = order.trigger_price.as_decimal()
+        passed = price is not None and guarded.state.side * (price - trigger) <= ZERO
+        others = [o for o in self._resting(instrument_id) if o.has_trigger_price]
+        if (passed or not others) and not guarded.leaving:
+            reason = "stop passed" if passed else f"stop refused: {refusal_of(event.reason)}"
+            self._leave(instrument_id, guarded, reason)
+
+    def _leave(self, instrument_id: InstrumentId, guarded: _Guarded, reason: str) -> None:
+        self._stopped_out(instrument_id)
+        held = self._market.holding(instrument_id)
+        if held:
+            guarded.leaving.update(self._broker.send_market(instrument_id, -held, reason))
+
+
+def _left(order: Order) -> Decimal:
+    return order.quantity.as_decimal() - order.filled_qty.as_decimal()

@@ -1,0 +1,157 @@
+"""Protected positions on candles: each fill at a price that a reader can work out."""
+
+from decimal import Decimal as D
+
+import pytest
+from nautilus_trader.model.data import BarType
+
+from config.durations import bar_type
+from strategies.base import DeskStrategyConfig
+from strategies.tactics.protective import Protection, Target
+from tests.builders_engine import A, Candles, at, play, venue
+from tests.strategies.test_verdict_follower import Holder, holding, ident
+
+HALF = (Target(at=1.0, fraction=0.5),)
+
+
+class Careful(Holder):
+    """Does a plan's steps; its positions are protected."""
+
+    def __init__(self, plan, rules):
+        super().__init__(plan, (A,))
+        config = DeskStrategyConfig(key="hold", instruments=(A,), protection=rules)
+        super(Holder, self).__init__(config)
+        self.expect_book("none")
+        self.stopped = []
+
+    def on_start(self):
+        super().on_start()
+        self.subscribe_bars(BarType.from_str(bar_type(A, "1h")))
+
+    def on_bar(self, bar):
+        self.protect_on(bar)
+
+    def on_stopped_out(self, instrument_id):
+        self.stopped.append(self.clock.timestamp_ns())
+
+
+def played(rules, rows, quantity="4", plan=(), **terms):
+    """Enter at the open of the third candle, at 100 with an ATR of 2, and play rows from there.
+
+    A row is open, high, low, close. Returns the strategy and its later fills as (hour in which the
+    candle closes or opens, signed quantity, price).
+    """
+    rows = [(100, 101, 99, 100)] * 3 + rows
+    columns = [[float(row[i]) for row in rows] for i in range(4)]
+    candles = Candles(columns[0], closes=columns[3], lows=columns[2], highs=columns[1])
+    strategy = Careful({at(3): holding(A, quantity)} | dict(plan), Protection(atr=2, **rules))
+    desk = play({A: candles}, strategy, document=venue(**terms))
+    entry, *later = [fill for fill, _ in desk.accountant.fills]
+    assert (entry.ts, entry.price, signed(entry)) == (at(3, seconds=1), 100, D(quantity))
+    return strategy, [
+        (round((fill.ts - at(0)) / 3.6e12), float(signed(fill)), float(fill.price))
+        for fill in later
+    ]
+
+
+def signed(fill):
+    return fill.quantity if fill.side == "BUY" else -fill.quantity
+
+
+CALM = (100, 101, 99, 100)
+UP = (100, 110, 100, 108)
+"""True range 10, so that the ATR of two candles is 6."""
+FALL = (100, 101, 95, 99)
+
+
+@pytest.mark.parametrize("side", [1, -1], ids=["long", "short"])
+@pytest.mark.parametrize(
+    ("rules", "rows", "fills"),
+    [
+        pytest.param({}, [CALM, FALL], [(5, -4, 96)], id="stop"),
+        pytest.param({}, [FALL], [(4, -4, 96)], id="in the candle of the entry"),
+        pytest.param({}, [CALM, (90, 91, 89, 90)], [(4, -4, 90)], id="a gap"),
+        pytest.param({"stop": None}, [CALM, (100, 101, 92, 99)], [(5, -4, 93)], id="catastrophic"),
+        pytest.param(
+            {"take": HALF},
+            [CALM, (100, 105, 99, 100), FALL],
+            [(5, -2, 104), (6, -2, 96)],
+            id="half at one R, the rest by the stop",
+        ),
+        pytest.param({"take": HALF}, [CALM, (100, 105, 95, 100)], [(5, -4, 96)], id="both"),
+        pytest.param(
+            {"take": (*HALF, Target(at=2.0, fraction=0.5))},
+            [CALM, (100, 109, 99, 100), CALM],
+            [(5, -2, 104), (5, -2, 108)],
+            id="all taken",
+        ),
+        pytest.param({"take": HALF}, [CALM, (96.5, 103, 96.5, 97)], [], id="no target on a loss"),
+        pytest.param(
+            {"trail_atr": 1.0}, [CALM, UP, (108, 109, 103, 104)], [(6, -4, 104)], id="trailing"
+        ),
+        pytest.param({"trail_atr": 1.0}, [(100, 110, 100, 100)], [], id="not by its own candle"),
+        pytest.param(
+            {"trail_atr": 1.0},
+            [CALM, (100, 110, 100, 101), (101, 102, 100, 101)],
+            [(5, -4, 101)],
+            id="a trailing stop that the price has passed",
+        ),
+        pytest.param(
+            {"break_even": 1.0, "break_even_bps": 10.0},
+            [CALM, (100, 104, 99, 103), (103, 103, 100, 101)],
+            [(6, -4, 100.1)],
+            id="break even",
+        ),
+        pytest.param({"time_stop": "2h"}, [CALM] * 3, [(6, -4, 100)], id="time"),
+    ],
+)
+def test_a_position_leaves_where_its_rules_say(rules, rows, fills, side):
+    rows = [*rows, (rows[-1][3],) * 4, (rows[-1][3],) * 4]
+    if side < 0:
+        rows = [(200 - o, 200 - low, 200 - high, 200 - c) for o, high, low, c in rows]
+        fills = [(hour, -quantity, round(200 - price, 2)) for hour, quantity, price in fills]
+    strategy, found = played({"stop": 2.0} | rules, rows, str(4 * side))
+    assert found == fills
+    left = 4 + sum(side * quantity for _, quantity, _ in fills)
+    assert abs(strategy.holding(ident(A))) == left
+    assert bool(strategy.broker.protective_orders()) == bool(left)
+    assert len(strategy.stopped) == (not left)
+
+
+def test_the_path_decides_which_of_two_fills_first():
+    rows = [CALM, (100, 105, 95, 100), CALM]
+    _, found = played({"stop": 2.0, "take": HALF}, rows, path="open_high_low_close")
+    assert found == [(5, -2, 104), (5, -2, 96)]
+
+
+def test_orders_follow_the_position_that_the_strategy_changes():
+    seen = []
+
+    def look(strategy):
+        seen.append(
+            sorted(
+                ("take", float(o.quantity), float(o.price))
+                if o.has_price
+                else ("stop", float(o.quantity), float(o.trigger_price))
+                for o in strategy.broker.protective_orders()
+            )
+        )
+
+    plan = {
+        at(4, 60): look,
+        at(5): holding(A, "4"),
+        at(5, 60): look,
+        at(6): holding(A, "-6"),
+        at(6, 60): look,
+        at(7): holding(A, "-7"),
+        at(7, 60): look,
+    }
+    rows = [CALM, CALM, (102, 103, 101, 102), *[(102, 102, 102, 102)] * 3]
+    strategy, _ = played({"stop": 2.0, "take": HALF}, rows, plan=plan)
+    assert seen == [
+        [("stop", 4, 96), ("take", 2, 104)],
+        [("stop", 8, 97), ("take", 4, 105)],
+        [("stop", 2, 97), ("take", 1, 105)],
+        [("stop", 5, 105), ("take", 2.5, 99)],
+    ]
+    assert strategy.stopped == []
