@@ -41,10 +41,15 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     until: int = 0
     results: tuple[float, ...] = ()
 
+    def gain_at(self, close: float) -> float:
+        """Return the profit since the entry at a close; as of the last decision when it is NaN."""
+        moved = close / self.price - 1.0 if self.weight and close > 0.0 else 0.0
+        return self.gain + self.weight * moved
+
     def closed(self, ts: int, price: float, until: int) -> Remembered:
         """Return what is remembered after an exit at a price, NaN when it is unknown."""
         price = price if price > 0.0 else self.price
-        earned = (price / self.entry - 1.0) * (1 if self.weight > 0.0 else -1)
+        earned = round((price / self.entry - 1.0) * (1 if self.weight > 0.0 else -1), 6)
         return Remembered(
             left=ts, until=max(until, self.until), results=(*self.results, earned)[-MOST_RESULTS:]
         )
@@ -133,15 +138,12 @@ class Recall:
 def recall(memory: Memory, ids: tuple[str, ...], ts: int, price: NDArray[np.float64]) -> Recall:
     """Return a memory in the order of the columns, at a close time and its closes."""
     known = [memory.instruments.get(name, _NOTHING) for name in ids]
-    weight = np.array([one.weight for one in known])
-    before = np.array([one.price for one in known])
-    moved = np.zeros(weight.shape)
-    np.divide(price, before, out=moved, where=(before > 0.0) & (price > 0.0))
-    moved = np.where(moved > 0.0, moved - 1.0, 0.0)
     return Recall(
-        weight=weight,
+        weight=np.array([one.weight for one in known]),
         age_ns=np.array([float(ts - one.since) for one in known]),
-        gain=np.array([one.gain for one in known]) + weight * moved,
+        gain=np.array(
+            [one.gain_at(close) for one, close in zip(known, price.tolist(), strict=True)]
+        ),
         since_exit_ns=np.array([float(ts - one.left) for one in known]),
         wait_ns=np.array([float(one.until - ts) for one in known]),
         results=tuple(one.results for one in known),
@@ -160,16 +162,15 @@ def remember(
 
     ``cooldown_ns`` is how long nothing is entered after an exit.
     """
-    gain = recall(memory, ids, ts, price).gain
     known = dict(memory.instruments)
-    for i in np.flatnonzero((weight != 0.0) | np.array([name in known for name in ids])):
-        name, new, close = ids[i], float(weight[i]), float(price[i])
+    columns = (array.tolist() for array in (weight, price, cooldown_ns))
+    for name, new, close, cooldown in zip(ids, *columns, strict=True):
         one = known.get(name, _NOTHING)
         if one.weight and one.weight * new <= 0.0:
-            one = known[name] = one.closed(ts, close, ts + int(cooldown_ns[i]))
+            one = known[name] = one.closed(ts, close, ts + cooldown)
         if one.weight:
             known[name] = msgspec.structs.replace(
-                one, weight=new, price=close if close > 0.0 else one.price, gain=float(gain[i])
+                one, weight=new, price=close if close > 0.0 else one.price, gain=one.gain_at(close)
             )
         elif new:
             known[name] = msgspec.structs.replace(

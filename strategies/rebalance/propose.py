@@ -241,6 +241,7 @@ _LEFT_OUT = {
     ),
     Standing.HELD_LONG: "held for {rules.hold.most}",
     Standing.HELD_BRIEFLY: "held for less than {rules.hold.least}",
+    Standing.NEAR_TARGET: "the change would be below {rules.partial.min_change:g} of equity",
     Standing.LOSS_EXIT: "lost {rules.loss_exit.loss:g} of equity or more since its entry",
 }
 

@@ -66,6 +66,8 @@ def next_weights(
         kept |= ends
     weight = np.where(kept, last, target)
     if rules.partial is not None:
+        near = (weight != 0.0) & (weight != last) & is_near(last, weight, rules.partial)
+        standings = np.where(near & (standings == Standing.IN), Standing.NEAR_TARGET, standings)
         weight = part_of_the_way(last, weight, rules.partial)
     if rules.turnover_budget is not None:
         weight = within_turnover(last, weight, rules.turnover_budget)
@@ -76,10 +78,15 @@ def next_weights(
     return within_gross(last, np.clip(weight, -largest, largest), gross), standings
 
 
+def is_near(last: Floats, target: Floats, partial: Partial) -> NDArray[np.bool_]:
+    """Return where the target is too near to the last weight to change it."""
+    return np.abs(target - last) < partial.min_change
+
+
 def part_of_the_way(last: Floats, target: Floats, partial: Partial) -> Floats:
     """Return the last weights, moved toward the target by a fraction; exits are whole."""
-    change = target - last
-    moved = np.where(np.abs(change) < partial.min_change, last, last + partial.fraction * change)
+    moved = last + partial.fraction * (target - last)
+    moved = np.where(is_near(last, target, partial), last, moved)
     return np.where(target == 0.0, 0.0, moved)
 
 

@@ -27,6 +27,7 @@ class Standing(IntEnum):
     HELD_LONG = 13
     HELD_BRIEFLY = 14
     LOSS_EXIT = 15
+    NEAR_TARGET = 16
 
 
 def standing(

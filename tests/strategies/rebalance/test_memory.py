@@ -99,6 +99,14 @@ def test_part_of_the_way_compares_before_it_takes_the_fraction_and_exits_are_who
     np.testing.assert_allclose(moved, [0.1075, 0.10, 0.0, -0.02])
 
 
+def test_a_weight_that_stays_as_its_target_is_near_says_so():
+    known, standings = known_of((0.1, 0, 0.1)), np.full(3, IN, np.int8)
+    steps = rules(partial={"fraction": 0.5, "min_change": 0.02})
+    weight, found = next_weights(steps, known, standings, array(0.09, 0.01, 0))
+    np.testing.assert_allclose(weight, [0.1, 0, 0])
+    assert found.tolist() == [Standing.NEAR_TARGET, Standing.NEAR_TARGET, IN]
+
+
 def test_a_turnover_budget_cuts_all_changes_alike_but_exits():
     last, weight = array(0.1, 0.0, -0.3), array(0.3, -0.2, 0.0)
     np.testing.assert_allclose(within_turnover(last, weight, 0.1), [0.15, -0.05, 0.0])
@@ -219,4 +227,4 @@ def test_a_stopped_instrument_is_entered_again_only_after_its_cooldown():
     assert [reasons[at(hour)] for hour in (4, 5, 6)] == [cooling] * 3
     assert first_of(strategy, at(7)).gross > 0
     (lost,) = decode(store.load(STATE), "rev").memory.instruments[A].results
-    assert lost == pytest.approx(97 / 99 - 1)
+    assert lost == pytest.approx(97 / 99 - 1, abs=1e-6)
