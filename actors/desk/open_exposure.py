@@ -15,7 +15,7 @@ from nautilus_trader.model.enums import OrderSide
 from nautilus_trader.model.identifiers import ClientOrderId
 
 from actors.gate.pending import AccountView
-from actors.guards.core.snapshot import ExposureRange, Holding, OpenExposure, ranges_of
+from actors.guards.core.snapshot import NO_RANGES, Holding, OpenExposure, Ranges, ranges_of
 from actors.records.owners import owner_of
 from strategies.order_ids import is_protective
 
@@ -45,7 +45,7 @@ class OpenExposures:
         self._is_valid = False
         self._keys: list[Key] = []
         self._rows: list[OpenExposure] = []
-        self._ranges: dict[str, ExposureRange] = {}
+        self._ranges = NO_RANGES
         self._held: dict[str, dict[str, Holding]] = {}
         self._stale: set[str] = set()
         self._senders: dict[str, _Sender] = {}
@@ -61,7 +61,7 @@ class OpenExposures:
 
     def rows(
         self, strategy: str, instrument: str, asked_price: Decimal | None, order_id: str
-    ) -> tuple[tuple[OpenExposure, ...], dict[str, ExposureRange]]:
+    ) -> tuple[tuple[OpenExposure, ...], Ranges]:
         """Return all rows, sorted by instrument, then owner, and the ranges of instruments.
 
         One row is always the order's own.
@@ -79,8 +79,8 @@ class OpenExposures:
         if not known or changes or rows[place].price == ZERO:
             row = self._row(own, orders, asked_price)
             rows = [*rows[:place], row, *rows[place + known :]]
-            ranges = ranges | ranges_of(r for r in rows if r.instrument == instrument)
-        return tuple(rows), dict(ranges)
+            ranges = _changed(ranges, instrument, [r for r in rows if r.instrument == instrument])
+        return tuple(rows), ranges
 
     def _begin(self) -> None:
         self._is_valid = True
@@ -88,7 +88,7 @@ class OpenExposures:
         for held in self._account.holdings():
             self._held.setdefault(held.instrument, {})[held.strategy] = held
         self._senders.clear()
-        self._keys, self._rows, self._ranges = [], [], {}
+        self._keys, self._rows, self._ranges = [], [], NO_RANGES
         self._earlier = self._from_earlier()
         self._stale = self._held.keys() | self._earlier.keys()
         self._stale.update(name for name, orders in self.under_way.items() if orders)
@@ -121,6 +121,7 @@ class OpenExposures:
         return found
 
     def _renew(self) -> None:
+        anew = not self._rows
         for name in self._stale:
             orders = self._orders(name)
             owners = {*self._held.get(name, ()), *(self._sender(key).owner for key in orders)}
@@ -129,8 +130,10 @@ class OpenExposures:
             first = bisect_left(self._keys, (name, ""))
             last = bisect_left(self._keys, (name + "\0", ""))  # the first of the next name
             self._keys[first:last], self._rows[first:last] = keys, rows
-            self._ranges.pop(name, None)
-            self._ranges |= ranges_of(rows)
+            if not anew:
+                self._ranges = _changed(self._ranges, name, rows)
+        if anew:
+            self._ranges = ranges_of(self._rows)
         self._stale.clear()
 
     def _row(
@@ -159,3 +162,7 @@ class OpenExposures:
             sell_orders=sell_orders,
             price=price or ZERO,
         )
+
+
+def _changed(ranges: Ranges, name: str, rows: list[OpenExposure]) -> Ranges:
+    return ranges.changed(name, ranges_of(rows).by_instrument.get(name))

@@ -35,9 +35,9 @@ from actors.guards.core.decisions import NO_DECISIONS, Decisions
 from actors.guards.core.guard import Guard
 from actors.guards.core.halts import Latches
 from actors.guards.core.snapshot import (
+    NO_RANGES,
     DeskEvent,
     ErrorEvent,
-    ExposureRange,
     Input,
     Market,
     Mismatch,
@@ -372,7 +372,7 @@ class RiskDesk:
     def _order_requested(self, facts: OrderFacts) -> OrderRequested:
         strategy, instrument = facts.strategy, facts.instrument
         rows: tuple[OpenExposure, ...] = ()
-        ranges: dict[str, ExposureRange] = {}
+        ranges = NO_RANGES
         if "open_exposure" in self.needs and not facts.is_exit:
             rows, ranges = self._open_exposure.rows(
                 strategy, instrument, facts.price, facts.client_order_id

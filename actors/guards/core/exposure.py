@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from functools import cache, cached_property
+from functools import cache
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -18,6 +18,7 @@ from msgspec import Meta
 from actors.guards.core.limits import ONE, Reading, exact
 from actors.guards.core.params import GuardParams
 from actors.guards.core.snapshot import (
+    NO_RANGES,
     ZERO,
     ExposureRange,
     FillEvent,
@@ -290,7 +291,8 @@ def group_refusal(name: str, way: WorstCase, caps: GroupCaps, *, net_entries: bo
 class WorstCase:
     """The largest exposure that pending orders can lead to, with and without a new order."""
 
-    before: dict[str, ExposureRange]  # by instrument id, without the order
+    before: Mapping[str, ExposureRange]  # by instrument id, without the order
+    worst_before: Decimal  # sum of the worst of them
     name: str  # the order's instrument
     own: ExposureRange  # of that instrument, with the order
     buys: bool  # whether the order buys
@@ -303,13 +305,13 @@ class WorstCase:
     def only(self, keep: Callable[[str], bool]) -> WorstCase:
         """Return the worst case of some instruments, the order's own among them."""
         kept = {name: reach for name, reach in self.before.items() if keep(name)}
-        return replace(self, before=kept)
+        worst = sum((reach.worst for reach in kept.values()), ZERO)
+        return replace(self, before=kept, worst_before=worst)
 
-    @cached_property
+    @property
     def gross(self) -> Decimal:
         """Return the largest gross value, with the order."""
-        before = sum([reach.worst for reach in self.before.values()], ZERO)
-        return before - self.before[self.name].worst + self.own.worst
+        return self.worst_before - self.before[self.name].worst + self.own.worst
 
     def net(self) -> Decimal:
         """Return the largest net value on the side of the order.
@@ -336,18 +338,15 @@ def worst_case(order: OrderRequested, strategy: str | None = None) -> WorstCase:
 
 @once
 def _worst_case(order: OrderRequested, strategy: str | None) -> WorstCase:
-    rows = order.open_exposure
-    before = order.ranges
-    if strategy is not None:
-        before = ranges_of(row for row in rows if row.strategy == strategy)
-    elif not before:
-        before = ranges_of(rows)
-    old = before[order.instrument]
+    rows, before = order.open_exposure, order.ranges
+    if strategy is not None or before is NO_RANGES:
+        before = ranges_of(row for row in rows if strategy in (None, row.strategy))
+    old = before.by_instrument[order.instrument]
     own = own_standing(order)
     assert own is not None, "the order's own row is always there"
     value = order.quantity * own.price
     low, high = (old.low, old.high + value) if value > 0 else (old.low + value, old.high)
-    return WorstCase(before, order.instrument, range_between(low, high), order.quantity > 0)
+    return WorstCase(*before, order.instrument, range_between(low, high), order.quantity > 0)
 
 
 class Held(msgspec.Struct, frozen=True):

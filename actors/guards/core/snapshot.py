@@ -7,7 +7,7 @@ guards can replay a run's tape.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
@@ -127,15 +127,35 @@ class OpenExposure(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return range_between(low * self.price, high * self.price)
 
 
-def ranges_of(rows: Iterable[OpenExposure]) -> dict[str, ExposureRange]:
-    """Return the range of each instrument's value over all owners."""
+class Ranges(NamedTuple):
+    """The range of each instrument's value over all owners, and the sum of the worst of them."""
+
+    by_instrument: Mapping[str, ExposureRange]
+    worst: Decimal
+
+    def changed(self, name: str, found: ExposureRange | None) -> Ranges:
+        """Return the ranges with another one of an instrument, or without it."""
+        ranges, worst = dict(self.by_instrument), self.worst
+        before = ranges.pop(name, None)
+        if before is not None:
+            worst -= before.worst
+        if found is not None:
+            ranges[name], worst = found, worst + found.worst
+        return Ranges(ranges, worst)
+
+
+NO_RANGES = Ranges({}, ZERO)
+
+
+def ranges_of(rows: Iterable[OpenExposure]) -> Ranges:
+    """Return the ranges of rows; an instrument's owners add up."""
     ranges: dict[str, ExposureRange] = {}
     for row in rows:
         name, own = row.instrument, row.reach
         if name in ranges:
             own = range_between(ranges[name].low + own.low, ranges[name].high + own.high)
         ranges[name] = own
-    return ranges
+    return Ranges(ranges, sum((found.worst for found in ranges.values()), ZERO))
 
 
 class OrderRequested(Derivable, frozen=True, kw_only=True, tag=True, dict=True):
@@ -154,7 +174,7 @@ class OrderRequested(Derivable, frozen=True, kw_only=True, tag=True, dict=True):
     is_exit: bool
     order_id: str = ""
     open_exposure: tuple[OpenExposure, ...] = ()
-    ranges: dict[str, ExposureRange] = msgspec.field(default_factory=dict)  # `ranges_of` its rows
+    ranges: Ranges = NO_RANGES  # `ranges_of` these rows; a desk keeps them up
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
