@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal as D
@@ -50,7 +51,9 @@ def limits_of(desk: Desk) -> dict[str, GuardStatus]:
 
 
 def told(desk: Desk, words: str) -> bool:
-    return any(words in line for line in desk.said)
+    """Whether it said the words; "NOT flat after" does not say "flat after"."""
+    exact = re.compile(rf"(?<!NOT ){re.escape(words)}")
+    return any(exact.search(line) for line in desk.said)
 
 
 def asked(desk: Desk, request: MailRequest) -> MailAnswer:
@@ -90,7 +93,7 @@ def test_a_daily_loss_closes_all_alerts_survives_a_restart_and_is_released(tmp_p
             desk.until(lambda: st.position() == 0 and not st.open_orders(), "flat")
             desk.until(lambda: told(desk, "flat after"), "the good news")
             assert "flatten by daily" in desk.denied()
-            desk.until(lambda: "flat after" in there.text, "the alerts")
+            desk.until(lambda: re.search("(?<!NOT )flat after", there.text), "the alerts")
             assert "flatten on desk by daily" in there.text
             # Readings are written once a second.
             desk.until(lambda: limits_of(desk)["daily"].over, "the reading")
