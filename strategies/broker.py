@@ -148,14 +148,17 @@ class Broker(OrderSender):
 
     def on_order_event(self, event: OrderEvent) -> None:
         """Update orders and executions from an order event."""
+        is_own = event.client_order_id in self._own
         ended = self._track(event)
         if self.protector is not None:
             self.protector.on_order_event(event)
         if event.client_order_id in self._executions:
             self._report_to_tactic(event)
-        elif isinstance(event, OrderFilled) and event.instrument_id in self._live:
+        elif isinstance(event, OrderFilled) and not is_own:
             # By a stop, or by hand: less may be left to trade.
-            self._step(event.instrument_id, protocol.TimePassed(event.ts_init))
+            self._shrink_waiting(event)
+            if event.instrument_id in self._live:
+                self._step(event.instrument_id, protocol.TimePassed(event.ts_init))
         if ended:
             self._check_clear()
             self._events.order_ended()

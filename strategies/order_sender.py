@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from nautilus_trader.cache.base import CacheFacade
 from nautilus_trader.common.component import Clock
 from nautilus_trader.common.factories import OrderFactory
-from nautilus_trader.model.enums import OrderSide, TriggerType
+from nautilus_trader.model.enums import OrderSide, OrderStatus, TriggerType
 from nautilus_trader.model.events import (
     OrderAccepted,
     OrderCanceled,
@@ -39,7 +39,8 @@ from strategies.order_ids import (
     protective,
     session_of,
 )
-from strategies.order_tags import Role, order_tags, role_of
+from strategies.order_tags import Role, decision_of, order_tags, reason_of, role_of
+from strategies.refusals import refusal_of
 from strategies.sizing.rounding import split
 from strategies.tactics.pricing import ZERO
 
@@ -88,6 +89,7 @@ class OrderSender:
         self._made = 0
         self._own: set[ClientOrderId] = set()
         self._protecting: set[ClientOrderId] = set()
+        self._rests: dict[ClientOrderId, Decimal] = {}
         self._replaced: dict[ClientOrderId, list[ClientOrderId]] = {}
         self.decision_id = ""
         self.adopts_orders = False
@@ -312,6 +314,7 @@ class OrderSender:
 
     def cancel(self, order: Order) -> None:
         """Cancel an order unless its cancel is pending."""
+        self._rests.pop(order.client_order_id, None)
         if not order.is_pending_cancel:
             self._engine.cancel_order(order)
 
@@ -322,6 +325,36 @@ class OrderSender:
         """
         for order in self.under_way(instruments):
             self.cancel(order)
+
+    # A market order may wait in the throttle for its turn to leave. When others move the position
+    # toward its goal meanwhile, it would pass the goal: it is withdrawn, and its rest sent.
+
+    def _shrink_waiting(self, event: OrderFilled) -> None:
+        moved = event.last_qty.as_decimal()
+        for order in self.under_way({event.instrument_id.value}):
+            name = order.client_order_id
+            waits = name in self._own and order.status == OrderStatus.INITIALIZED
+            # The venue itself cuts what is reduce-only.
+            other = order.has_price or order.is_reduce_only or order.side != event.order_side
+            size = self._rests.get(name, order.quantity.as_decimal())
+            rest = max(size - moved, ZERO)
+            if other or not waits or rest == size:
+                continue
+            moved -= size - rest
+            is_withdrawn, self._rests[name] = name in self._rests, rest
+            if not is_withdrawn:
+                self._engine.cancel_order(order)
+
+    def _send_rest(self, event: OrderEvent) -> None:
+        rest = self._rests.pop(event.client_order_id, ZERO)
+        if rest and isinstance(event, OrderDenied) and refusal_of(event.reason).code == "withdrawn":
+            order = self._engine.cache.order(event.client_order_id)
+            self.send_market(
+                event.instrument_id,
+                rest if order.side == OrderSide.BUY else -rest,
+                reason_of(order.tags),
+                decision_id=decision_of(order.tags),
+            )
 
     def _track(self, event: OrderEvent) -> bool:
         if isinstance(event, OrderFilled):
@@ -338,6 +371,7 @@ class OrderSender:
             and self._config.protection is None
         )
         if ended:
+            self._send_rest(event)
             self._own.discard(event.client_order_id)
             self._protecting.discard(event.client_order_id)
         if refused_stop:

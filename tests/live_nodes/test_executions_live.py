@@ -169,3 +169,22 @@ def test_an_order_in_the_throttle_at_the_deadline_is_not_given_up(
         # Each was in the market, whether it was taken in the end or left.
         sent = {o.instrument_id for o in desk.strategy.cache.orders() if o.venue_order_id}
         assert sent == set(ids)
+
+
+def test_what_others_trade_is_taken_off_a_market_order_in_the_throttle() -> None:
+    """The first takes the only turn of three seconds; of the 0.020 that waits, others buy 0.015."""
+    other = InstrumentId.from_str("C00USDT-LINEAR.BYBIT")
+    settings = {
+        "strategies": making(tactic="taker"),
+        "universe": {"instruments": (BTC_ID.value, other.value)},
+        "watch": {
+            "throttle": {"per_second": 0.3, "burst": 1},
+            "policies": {"external_positions": "report"},
+        },
+    }
+    with stage(coins=1) as st, desk_node(st, **settings) as desk:
+        for name, size in ((other, "1.00"), (BTC_ID, "0.020")):
+            desk.do(lambda name=name, size=size: desk.strategy.execute(name, D(size), "try"))
+        st.order("Buy", "0.015")
+        desk.until(lambda: not desk.strategy.busy, "the end")
+        assert desk.strategy.net() == st.position() == D("0.020")

@@ -42,7 +42,7 @@ WITHDRAWN = as_reason(Refusal(code="withdrawn", text="cancelled before it left")
 class Chance:
     """An engine as the broker needs it, and the venue behind it; quantities are signed."""
 
-    def __init__(self, before, wanted):
+    def __init__(self, before, wanted, taker=False):
         self.traded_in = perpetual(A)
         self.id = StrategyId("Hand-hand")
         self.clock, self.cache = EngineClock(), self
@@ -63,7 +63,9 @@ class Chance:
         self.market(0)
         self.broker = Broker(self, MarketView(self, (self.traded_in.id,), "USDT"), config, events)
         self.broker.begin_session()
-        self.broker.start(self.traded_in.id, wanted, "test")
+        self.taker = taker
+        send = self.broker.send_market if taker else self.broker.start
+        send(self.traded_in.id, wanted, "test")
 
     # What the broker and the market view ask
 
@@ -93,7 +95,7 @@ class Chance:
         sign = 1 if self.wanted > 0 else -1
         size = signed(order, order.quantity) * sign
         assert size > 0
-        assert out + size <= (self.goal - self.held) * sign, "past its goal"
+        assert self.taker or out + size <= (self.goal - self.held) * sign, "past its goal"
         assert order.is_reduce_only or not self.exits
         self.orders[order.client_order_id] = order
         self.sending.append(order)
@@ -125,14 +127,17 @@ class Chance:
         if not self.sending:
             return
         order = self.sending.pop(0)
+        if not order.is_reduce_only:
+            sign = 1 if self.wanted > 0 else -1
+            assert signed(order, order.quantity) * sign <= (self.goal - self.held) * sign
         order.apply(Events.order_submitted(order))
         if refuses or (order.is_reduce_only and not self.room(order)):
             self.untold.append((order, refused(OrderRejected, order, "[busy] later")))
             return
         self.untold.append((order, Events.order_accepted(order)))
         self.resting.append(SimpleNamespace(order=order, left=order.quantity.as_decimal()))
-        if order.time_in_force == TimeInForce.IOC:
-            self.fill(-1, 2)
+        if order.time_in_force == TimeInForce.IOC or not order.has_price:
+            self.fill(-1, 2 if order.has_price else 4)
             self.end(order)
 
     def room(self, order):
@@ -278,3 +283,26 @@ def test_no_execution_passes_its_goal_or_crosses_zero_on_its_way_out(others, dat
     met(f"others {chance.others}, exit {chance.exits}, whole {not done.reason}")
     if not chance.others:
         assert chance.there == before + chance.traded
+
+
+@given(st.data(), TENTHS, TENTHS.filter(bool))
+def test_a_market_order_leaves_no_larger_than_the_way_to_its_goal(data, before, wanted):
+    """It waits for its turn while others trade; they may trade once more as it is on its way."""
+    chance = Chance(before, wanted, taker=True)
+    for what, *how in data.draw(st.lists(STEP | OTHERS, max_size=20)):
+        if what != "stop":
+            getattr(chance, what)(*how)
+    chance.calm_down()
+    assert not chance.broker.trading
+    if not chance.others:
+        assert chance.there == before + chance.traded
+
+
+def test_what_others_trade_is_taken_off_a_market_order_that_waits():
+    """6 of 10 on the way from -4 to 6: others buy 7, so 3 are left."""
+    chance = Chance(D(-4), D(10), taker=True)
+    chance.trade(D(7))
+    chance.tell(0)
+    chance.calm_down()
+    assert (chance.traded, chance.there) == (D(3), D(6))
+    assert [order.quantity for order in chance.orders.values()] == [10, 3]
