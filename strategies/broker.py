@@ -154,9 +154,10 @@ class Broker(OrderSender):
             self.protector.on_order_event(event)
         if event.client_order_id in self._executions:
             self._report_to_tactic(event)
-        elif isinstance(event, OrderFilled) and not is_own:
+        elif isinstance(event, OrderFilled):
             # By a stop, or by hand: less may be left to trade.
-            self._shrink_waiting(event)
+            if not is_own:
+                self._shrink_waiting(event)
             if event.instrument_id in self._live:
                 self._step(event.instrument_id, protocol.TimePassed(event.ts_init))
         if ended:
