@@ -26,9 +26,12 @@ if TYPE_CHECKING:
     from strategies.rebalance.history import Window
 
 _OF_THE_PANEL = frozenset(PanelRebalancerConfig.__struct_fields__)
-_OF_A_SLEEVE = frozenset({"side", "fraction", "weighting", "volatility_lookback"})
+_OF_A_SLEEVE = frozenset({"side", "fraction", "weighting", "volatility_lookback"}) | {
+    "volatility_estimator",
+    "volatility_half_life",
+}
 """Parameters of every rebalancer that each scorer has for itself; the others are the blend's."""
-_TAKEN_OVER = ("key", "instruments", "settlement", "interval", "every", "at")
+_TAKEN_OVER = ("key", "instruments", "settlement", "interval", "every", "at", "covariance")
 _ROUNDING = 1e-9
 
 

@@ -10,7 +10,8 @@ from msgspec import Meta
 from config.durations import CLOCK, DURATION, Interval, duration_ns, offset_ns
 from strategies.desk_config import DeskStrategyConfig
 from strategies.rebalance.blocks import Hold, LossExit, LossStreak, Partial
-from strategies.sizing import Side, Weighting
+from strategies.sizing import Side, VolatilityEstimator, Weighting
+from strategies.sizing.parameters import ClusterCap, Covariance, Kelly, Neutral, VolatilityTarget
 from strategies.sizing.rounding import Minimum
 
 if TYPE_CHECKING:
@@ -49,11 +50,22 @@ class PanelRebalancerConfig(
         Meta(gt=0.0, le=1.0, description="Part of the eligible held on each side; 0.2 = a fifth."),
     ] = 0.2
     weighting: Annotated[
-        Weighting, Meta(description="equal, inverse_volatility, rank or zscore.")
+        Weighting, Meta(description="equal, inverse_volatility, risk_parity, rank or zscore.")
     ] = "equal"
     volatility_lookback: Annotated[
         int, Meta(ge=2, le=5000, description="Returns, in candles, for inverse_volatility.")
     ] = 20
+    volatility_estimator: Annotated[
+        VolatilityEstimator,
+        Meta(
+            description="For inverse_volatility: from closes (sample, or ewma, in which newer ones "
+            "count more) or from the range of candles (parkinson, garman_klass)."
+        ),
+    ] = "sample"
+    volatility_half_life: Annotated[
+        float,
+        Meta(gt=0.0, le=5000.0, description="Candles after which a return counts half, for ewma."),
+    ] = 11.0
     gross_leverage: Annotated[
         float,
         Meta(gt=0.0, le=10.0, description="Sum of absolute weights, in units of equity."),
@@ -61,6 +73,34 @@ class PanelRebalancerConfig(
     max_weight: Annotated[
         float, Meta(gt=0.0, le=10.0, description="Largest weight of one instrument, of equity.")
     ] = 0.2
+    covariance: Annotated[
+        Covariance, Meta(description="How covariances are estimated, where one is needed.")
+    ] = Covariance()
+    volatility_target: (
+        Annotated[
+            VolatilityTarget,
+            Meta(description="Shrinks the whole book to a volatility, from gross_leverage down."),
+        ]
+        | None
+    ) = None
+    kelly: (
+        Annotated[
+            Kelly,
+            Meta(description="Shrinks the whole book to part of its growth-optimal size."),
+        ]
+        | None
+    ) = None
+    cluster_cap: (
+        Annotated[ClusterCap, Meta(description="Caps what one side holds of what moves together.")]
+        | None
+    ) = None
+    neutral: (
+        Annotated[
+            Neutral,
+            Meta(description="Shrinks the heavier side until the net exposure is small enough."),
+        ]
+        | None
+    ) = None
     allocation: Annotated[
         float, Meta(gt=0.0, le=1.0, description="Part of equity that this strategy manages.")
     ] = 1.0
@@ -190,7 +230,8 @@ class PanelRebalancerConfig(
     @property
     def wants_range(self) -> bool:
         """Whether a decision uses open, high and low of candles."""
-        return False
+        ranges = ("parkinson", "garman_klass")
+        return self.weighting == "inverse_volatility" and self.volatility_estimator in ranges
 
     @property
     def wants_funding(self) -> bool:
@@ -201,6 +242,13 @@ class PanelRebalancerConfig(
     def sells_short(self) -> bool:
         """Whether a decision may sell short, which spot can't."""
         return self.side != "long_only"
+
+    @property
+    def wants_covariance(self) -> bool:
+        """Whether a decision uses covariances, correlations or betas."""
+        by_beta = self.neutral is not None and self.neutral.by == "beta"
+        blocks = (self.volatility_target, self.kelly, self.cluster_cap)
+        return by_beta or self.weighting == "risk_parity" or blocks != (None, None, None)
 
     @property
     def wants_liquidity(self) -> bool:
@@ -214,6 +262,8 @@ class PanelRebalancerConfig(
             problems.append(("at", f"must be below every, which is {self.every}"))
         if self.side == "long_short" and self.fraction > 0.5:
             problems.append(("fraction", "must be at most 0.5 when both sides are held"))
+        if self.neutral is not None and not self.sells_short:
+            problems.append(("neutral", "needs a side that sells short"))
         return problems
 
     def instruments_named(self) -> list[tuple[tuple[str | int, ...], str]]:

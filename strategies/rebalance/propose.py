@@ -12,13 +12,18 @@ from config.durations import duration_ns, interval_ns
 from strategies.rebalance.config import PanelRebalancerConfig
 from strategies.rebalance.history import Window
 from strategies.rebalance.memory import NO_MEMORY, Memory, recall, remember
+from strategies.rebalance.size import (
+    rows_to_size,
+    scale_and_cap,
+    size,
+    stay_within,
+    volatility_to_size,
+)
 from strategies.rebalance.sleeves import best_known, net, shares_in_words, weights_of_sleeves
 from strategies.rebalance.steps import leave_out, next_weights
 from strategies.signals.ranking import ordinal_rank
 from strategies.signals.turnover import mean_turnover
 from strategies.signals.universe import Standing, standing
-from strategies.signals.volatility import volatility
-from strategies.sizing.weights import weigh
 
 _DAY = 86400 * 10**9
 _NO_SHARES = np.empty((0, 0))
@@ -79,10 +84,8 @@ class Proposal:
 
 def rows_needed(rules: PanelRebalancerConfig, for_scores: int) -> int:
     """Return how many candles a decision needs; the scores alone need ``for_scores``."""
-    rows = max(for_scores, rules.turnover_lookback if _wants_turnover(rules) else 1)
-    if rules.weighting == "inverse_volatility":
-        rows = max(rows, rules.volatility_lookback + 1)
-    return rows
+    for_turnover = rules.turnover_lookback if _wants_turnover(rules) else 1
+    return max(for_scores, for_turnover, rows_to_size(rules))
 
 
 def propose(
@@ -106,9 +109,7 @@ def propose(
     if _wants_turnover(rules):
         per_candle = mean_turnover(window.close, window.volume, rules.turnover_lookback)
         turnover = per_candle * (_DAY / interval_ns(rules.interval))
-    spread = None
-    if rules.weighting == "inverse_volatility":
-        spread = volatility(window.close, rules.volatility_lookback)
+    spread = volatility_to_size(rules, window)
     excluded = np.array(
         [any(fnmatchcase(name, pattern) for pattern in rules.exclude) for name in listings.ids],
         dtype=np.bool_,
@@ -137,20 +138,13 @@ def propose(
     if rules.sleeves:
         shares = weights_of_sleeves(rules.sleeves, window, score)
         score = np.where(standings == Standing.IN, shares.sum(axis=0), np.nan)
-        weight = net(rules, shares)
+        weight = scale_and_cap(rules, window, score, net(rules, shares))
     else:
-        weight = weigh(
-            score,
-            side=rules.side,
-            weighting=rules.weighting,
-            fraction=rules.fraction,
-            gross=rules.gross_leverage,
-            max_weight=rules.max_weight,
-            volatility=spread,
-        )
+        weight = size(rules, window, score, spread)
     weight = weight * rules.allocation
     if known is not None:
         weight, standings = next_weights(rules, known, standings, weight)
+        weight = stay_within(rules, window, score, weight)
     return Proposal(
         price=price,
         score=score,

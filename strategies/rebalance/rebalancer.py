@@ -35,6 +35,7 @@ from strategies.rebalance.history import CandleHistory, Candles, Window
 from strategies.rebalance.memory import Memory
 from strategies.rebalance.propose import Liquidity, Listings, Proposal, propose, rows_needed
 from strategies.schedule import last_close, last_fire
+from strategies.sizing.covariance import load_estimators
 from strategies.sizing.rounding import ZERO
 from strategies.state import StateStore
 
@@ -52,6 +53,8 @@ class Rebalancer(DeskStrategy):
 
     def __init__(self, config: PanelRebalancerConfig) -> None:
         super().__init__(config)
+        if any(rules.wants_covariance for rules in (config, *(s.rules for s in config.sleeves))):
+            load_estimators()
         rows = rows_needed(config, self.ranking.rows_for_scores(config))
         self._history = CandleHistory(
             len(self.ids),

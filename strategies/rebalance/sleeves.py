@@ -9,16 +9,14 @@ from numpy.typing import NDArray
 
 from strategies.rebalance.config import PanelRebalancerConfig, Sleeve
 from strategies.rebalance.history import Window
-from strategies.signals.volatility import volatility
-from strategies.sizing.weights import weigh
+from strategies.rebalance.size import rows_to_size, size, volatility_to_size
 
 Floats = NDArray[np.float64]
 
 
 def rows_for_sleeve(sleeve: Sleeve) -> int:
     """Return how many candles a sleeve's scores and sizes need."""
-    rows = sleeve.ranking.rows_for_scores(sleeve.rules)
-    return max(rows, sleeve.rules.volatility_lookback + 1 if _by_volatility(sleeve) else 1)
+    return max(sleeve.ranking.rows_for_scores(sleeve.rules), rows_to_size(sleeve.rules))
 
 
 def scores_of_sleeves(sleeves: tuple[Sleeve, ...], window: Window) -> Floats:
@@ -68,24 +66,11 @@ def shares_in_words(sleeves: tuple[Sleeve, ...], shares: Floats) -> str:
     )
 
 
-def _by_volatility(sleeve: Sleeve) -> bool:
-    return sleeve.rules.weighting == "inverse_volatility"
-
-
 def _weigh(sleeve: Sleeve, window: Window, score: Floats) -> Floats:
-    rules, spread = sleeve.rules, None
-    if _by_volatility(sleeve):
-        spread = volatility(window.close, rules.volatility_lookback)
+    spread = volatility_to_size(sleeve.rules, window)
+    if spread is not None:
         score = np.where(spread > 0.0, score, np.nan)
-    return weigh(
-        score,
-        side=rules.side,
-        weighting=rules.weighting,
-        fraction=rules.fraction,
-        gross=rules.gross_leverage,
-        max_weight=rules.max_weight,
-        volatility=spread,
-    )
+    return size(sleeve.rules, window, score, spread)
 
 
 def _newest(window: Window, rows: int) -> Window:

@@ -29,7 +29,7 @@ def weigh(
     side gets half of ``gross``, the sum of absolute weights. Within a side, shares are ``equal``,
     proportional to 1 / ``volatility``, to the distance of the percentile ``rank`` from its mean, or
     to that of the score (``zscore``). For the latter two, a fraction of 0.5 weighs all, the middle
-    included.
+    included. ``risk_parity`` gives equal shares, which `strategies.sizing.book` then divides anew.
 
     By sign, positive scores are long and negative ones short, of each the best ``fraction`` by size
     of the score; ``rank`` and ``zscore`` are then of the size itself, not of a distance. A side
@@ -61,7 +61,7 @@ def weigh(
 
 
 def _is_plain(weighting: Weighting) -> bool:
-    return weighting in ("equal", "inverse_volatility")
+    return weighting in ("equal", "inverse_volatility", "risk_parity")
 
 
 def _sides(
@@ -91,7 +91,7 @@ def _shares(
     side: Side,
 ) -> NDArray[np.float64]:
     known = ~np.isnan(score)
-    if weighting == "equal":
+    if weighting in ("equal", "risk_parity"):
         return np.where(known, 1.0, 0.0)
     if weighting == "inverse_volatility":
         if volatility is None:
@@ -105,6 +105,12 @@ def _shares(
         return np.where(known, 1.0, 0.0)
     mean = values[known].sum() / np.count_nonzero(known)
     return np.where(known, values - mean, 0.0)
+
+
+def capped(weight: NDArray[np.float64], max_weight: float) -> NDArray[np.float64]:
+    """Return weights with the excess over a cap given to the others of the side, pro rata."""
+    longs, shorts = np.maximum(weight, 0.0), np.maximum(-weight, 0.0)
+    return _scaled(longs, longs.sum(), max_weight) - _scaled(shorts, shorts.sum(), max_weight)
 
 
 def _scaled(share: NDArray[np.float64], total: float, cap: float) -> NDArray[np.float64]:

@@ -49,6 +49,15 @@ RULES = {
         "turnover_budget": 0.5,
         "stop_cooldown": "1d",
     },
+    "sized by ranges": {"weighting": "inverse_volatility", "volatility_estimator": "garman_klass"},
+    "sized to a volatility": {
+        "weighting": "risk_parity",
+        "volatility_target": {"annual": 0.2},
+        "kelly": {},
+        "cluster_cap": {"correlation": 0.3, "max_weight": 0.3},
+        "neutral": {"by": "beta"},
+        "partial": {"fraction": 0.5, "min_change": 0.005},
+    },
     "keeps what it has": {"min_turnover": 1e15, "flatten_on_empty_targets": False},
 }
 HOURLY = {"interval": "1h", "every": "4h", "at": "00:10", "lookback": 12, "turnover_lookback": 48}

@@ -110,6 +110,8 @@ OUT_OF_RANGE = {name: value for value, names in _NUMBERS.items() for name in nam
     "partial": "{fraction: 2}", "hold": "{most: soon}", "loss_exit": "{loss: 0}",
     "dropped": "hold", "turnover_budget": "0", "stop_cooldown": "0s",
     "loss_streak": "{losses: 0}",
+    "volatility_estimator": "garch", "volatility_target": "{annual: 0}",
+    "kelly": "{fraction: 0}", "cluster_cap": "{correlation: 1}", "neutral": "{max_net: -0.1}",
     "legs": "[[BTCUSDT-LINEAR.BYBIT, BTCUSDT-LINEAR.BYBIT]]", "external": "some",
 }  # fmt: skip
 """A value of the right type but out of range, for each key that has a range."""

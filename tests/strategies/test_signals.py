@@ -9,7 +9,12 @@ from strategies.signals.past_return import past_return
 from strategies.signals.ranking import ordinal_rank, percentile_rank
 from strategies.signals.turnover import mean_turnover
 from strategies.signals.universe import Standing, standing
-from strategies.signals.volatility import volatility
+from strategies.signals.volatility import (
+    ewma_volatility,
+    garman_klass_volatility,
+    parkinson_volatility,
+    volatility,
+)
 
 NAN = np.nan
 # Three coins over four candles; the last was listed late, the second misses a candle.
@@ -40,6 +45,41 @@ def test_volatility_agrees_with_pandas_on_random_walks():
     close = 100 * np.exp(np.random.default_rng(3).normal(0, 0.02, (50, 7)).cumsum(axis=0))
     expected = pd.DataFrame(close).pct_change().rolling(20).std().to_numpy()[-1]
     np.testing.assert_allclose(volatility(close, 20), expected, rtol=1e-12)
+
+
+def test_ewma_volatility_is_the_decaying_mean_of_squares():
+    # Returns +10 %, +10 %, -50 %; at a half-life of one candle they count 1, 2 and 4.
+    expected = np.sqrt((1 * 0.01 + 2 * 0.01 + 4 * 0.25) / 7)
+    np.testing.assert_allclose(ewma_volatility(CLOSE, 3, 1.0), [expected, NAN, NAN])
+    close = 100 * np.exp(np.random.default_rng(3).normal(0, 0.02, (51, 7)).cumsum(axis=0))
+    squares = pd.DataFrame(close).pct_change().iloc[1:] ** 2
+    expected = np.sqrt(squares.ewm(halflife=11.0).mean().to_numpy()[-1])
+    np.testing.assert_allclose(ewma_volatility(close, 50, 11.0), expected, rtol=1e-12)
+
+
+def test_range_volatility_by_hand():
+    # Ranges of e^0.2 and e^0.4; opened at the low, closed at the high or where they opened.
+    low, high = np.full((3, 2), 10.0), 10.0 * np.exp([[9.9, NAN], [0.2, 0.2], [0.4, NAN]])
+    parkinson = np.sqrt((0.04 + 0.16) / 2 / (4 * np.log(2)))
+    np.testing.assert_allclose(parkinson_volatility(high, low, 2), [parkinson, NAN])
+    flat = np.sqrt((0.5 * 0.04 + 0.5 * 0.16) / 2)
+    np.testing.assert_allclose(garman_klass_volatility(low, high, low, low, 2), [flat, NAN])
+    full = np.sqrt((0.04 + 0.16) * (1.5 - 2 * np.log(2)) / 2)
+    np.testing.assert_allclose(garman_klass_volatility(low, high, low, high, 2), [full, NAN])
+
+
+def test_all_estimates_agree_on_a_random_walk():
+    ticks = np.random.default_rng(5).normal(0.0, 0.02 / 20, (400 * 400, 1)).cumsum()
+    path = 100 * np.exp(ticks.reshape(400, 400))
+    open_, close = path[:, :1], path[:, -1:]
+    high, low = path.max(axis=1)[:, None], path.min(axis=1)[:, None]
+    for got in (
+        volatility(close, 399),
+        ewma_volatility(close, 399, 200.0),
+        parkinson_volatility(high, low, 399),
+        garman_klass_volatility(open_, high, low, close, 399),
+    ):
+        np.testing.assert_allclose(got, 0.02, rtol=0.1)
 
 
 def test_turnover_averages_the_candles_that_are_there():
