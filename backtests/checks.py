@@ -11,7 +11,7 @@ from config.components import AddressError, resolve
 from config.documents import Backtest
 from config.durations import interval_ns, minute_text
 from config.errors import Problem, some_of
-from config.params import check_params, complete_params
+from config.params import check_params, complete_params, sound_instance
 from config.resolved import Resolved
 from config.universe import select
 from config.validate import register_check
@@ -64,7 +64,7 @@ def lacking(document: Backtest, catalog: CatalogIndex) -> Iterator[DataProblem]:
             yield ("strategies", key, "params", "interval"), f"no {interval} candles: {has}{hint}"
         elif interval is not None:
             needed[str(interval)] = f"strategies.{key} ranks"
-        if params.get("side", "long_only") != "long_only":
+        if _sells_short(document, key, params):
             spot = _spot_of(document, catalog, key)
             if spot:
                 yield (
@@ -131,6 +131,13 @@ def _parameters(document: Backtest) -> dict[str, dict[str, Any]]:
         if not check_params(cls.Config, component.params):
             found[key] = complete_params(cls, component.params)
     return found
+
+
+def _sells_short(document: Backtest, key: str, params: dict[str, Any]) -> bool:
+    component = document.strategies[key]
+    config = resolve(component.use, document.allow).Config
+    by_side = params.get("side", "long_only") != "long_only"
+    return bool(getattr(sound_instance(config, component.params), "sells_short", by_side))
 
 
 def _settled_otherwise(

@@ -133,23 +133,36 @@ def ablation_rows(
 def switched_on(document: Backtest) -> list[tuple[str, str, Any]]:
     """Return strategy, parameter and value for off of each part that is on.
 
-    Parts are the parameters that are off by default: null, false, zero or empty.
+    Parts are the parameters that are off by default: null, false, zero or empty; and each scorer of
+    a blend.
     """
-    return [
-        (key, name, field.default)
-        for key, component in document.strategies.items()
-        if component.enabled
-        for name, field in parameter_fields(resolve(component.use, document.allow).Config).items()
-        if not field.default and component.params.get(name)
-    ]
+    found: list[tuple[str, str, Any]] = []
+    for key, component in document.strategies.items():
+        config, params = resolve(component.use, document.allow).Config, component.params
+        found += [
+            (key, name, field.default)
+            for name, field in parameter_fields(config).items()
+            if component.enabled and not field.default and params.get(name)
+        ]
+        for field in getattr(config, "components", ()):
+            on = [name for name, inner in params[field].items() if inner["weight"]]
+            if component.enabled and len(on) > 1:
+                found += [(key, f"{field}.{name}.weight", 0.0) for name in on]
+    return found
 
 
 def _with_parameter(prepared: Prepared, key: str, parameter: str, value: Any) -> Prepared:
     document = prepared.document
     component = document.strategies[key]
-    changed = component.model_copy(update={"params": component.params | {parameter: value}})
+    params = _with_value(component.params, parameter.split("."), value)
+    changed = component.model_copy(update={"params": params})
     strategies = document.strategies | {key: changed}
     return replace(prepared, document=document.model_copy(update={"strategies": strategies}))
+
+
+def _with_value(params: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]:
+    first, *rest = path
+    return params | {first: _with_value(params[first], rest, value) if rest else value}
 
 
 def guard_costs(prepared: Prepared, base: RunOutcome, watch: Watch | None = None) -> pa.Table:

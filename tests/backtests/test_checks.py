@@ -72,6 +72,14 @@ def test_spot_that_would_be_sold_short_is_named_with_its_line(write_run: WriteRu
     assert "leave out BTCUSDT-SPOT.BYBIT, ETHUSDT-SPOT.BYBIT" in found
 
 
+def test_spot_that_a_scorer_of_a_blend_would_sell_short_is_named(write_run: WriteRun) -> None:
+    for side, count in (("long_only", 0), ("long_short", 1)):
+        own = {"use": "strategies.xs_reversal:XSReversal", "weight": 1.0, "params": {"side": side}}
+        blend = {"use": "strategies.blend:XSBlend", "params": {"scorers": {"own": own}}}
+        file = write_run(universe={"instruments": ["*"]}, strategies={"blend": blend})
+        assert ["spot can't be sold short" in found for found in said(file)] == [True] * count
+
+
 class Blind(Planned):
     """Asks for no candles."""
 

@@ -236,6 +236,24 @@ def test_each_part_that_is_on_is_left_out_in_turn(write_run):
     assert len({round(value, 2) for value in rows.values()}) == 3
 
 
+def test_each_scorer_of_a_blend_is_left_out_in_turn(write_run):
+    def made(**weights):
+        scorers = {
+            name: {"use": "strategies.xs_reversal:XSReversal", "weight": weight, "params": own}
+            for (name, weight), own in zip(weights.items(), [{}, {"lookback": 3}], strict=True)
+        }
+        use = {"use": "strategies.blend:XSBlend", "params": {"scorers": scorers}}
+        window = {"start": "2023-02-01", "end": "2023-02-15"}
+        return prepare(load(write_run(window=window, strategies={"b": use})).document)
+
+    both = made(fast=0.5, slow=0.25)
+    rows = {row["name"]: row["net_profit"] for row in ablation_rows(both, run(both))}
+    assert list(rows)[1:] == ["without b.scorers.fast.weight", "without b.scorers.slow.weight"]
+    alone = float(run(made(fast=0.5, slow=0.0)).ending_equity) - 100_000
+    assert rows["without b.scorers.slow.weight"] == pytest.approx(alone, abs=0.01)
+    assert len({round(value, 2) for value in rows.values()}) == 3
+
+
 # -- who refused -----------------------------------------------------------------------------------
 
 
