@@ -247,6 +247,11 @@ class Protector:
                 "backup, or move it aside"
             ) from error
 
+    def has_taken(self, instrument_id: InstrumentId) -> bool:
+        """Whether take-profits have closed part of the position."""
+        guarded = self._guarded.get(instrument_id)
+        return guarded is not None and guarded.state.taken > ZERO
+
     # Orders ------------------------------------------------------------------------------------
 
     def attached_stop(self, order: Order) -> dict[str, str] | None:

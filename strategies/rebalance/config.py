@@ -210,15 +210,20 @@ class PanelRebalancerConfig(
     @property
     def wants_memory(self) -> bool:
         """Whether a decision depends on earlier ones."""
-        return self.dropped == "keep" or any(
-            block is not None
-            for block in (
-                self.partial,
-                self.hold,
-                self.loss_exit,
-                self.turnover_budget,
-                self.stop_cooldown,
-                self.loss_streak,
+        takes = self.protection is not None and self.protection.take
+        return (
+            self.dropped == "keep"
+            or bool(takes)
+            or any(
+                block is not None
+                for block in (
+                    self.partial,
+                    self.hold,
+                    self.loss_exit,
+                    self.turnover_budget,
+                    self.stop_cooldown,
+                    self.loss_streak,
+                )
             )
         )
 

@@ -7,7 +7,7 @@ strategies correct it by what is held, as after a stop, and save it with their `
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -25,7 +25,8 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ``weight`` is the last one decided, a signed fraction of equity. ``since`` is the close time of
     the candle at its entry, ``entry`` that candle's close and ``price`` the close at the last
     decision, settlement currency. ``gain`` is the profit since the entry until then, a fraction of
-    equity at closes, before costs. ``entered`` is whether the position was seen at the account.
+    equity at closes, before costs. ``entered`` is whether the position was seen at the account,
+    ``taken`` whether take-profits have closed part of it.
 
     After an exit, ``left`` is its time, and nothing is entered before ``until``. ``results`` are
     returns of closed trades, the newest last, positive when they earned.
@@ -37,6 +38,7 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     price: float = 0.0
     gain: float = 0.0
     entered: bool = False
+    taken: bool = False
     left: int = 0
     until: int = 0
     results: tuple[float, ...] = ()
@@ -83,19 +85,28 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return msgspec.structs.replace(self, exits=self.exits | {name: Exit(ts, price)})
 
     def corrected(
-        self, held: Mapping[str, float], price: Mapping[str, float], ts: int, cooldown_ns: int
+        self,
+        held: Mapping[str, float],
+        price: Mapping[str, float],
+        ts: int,
+        cooldown_ns: int,
+        taken: Container[str] = (),
     ) -> Memory:
         """Return the memory, corrected by the weights that are held at a time.
 
         A position that is gone or has turned was closed: nothing is entered for ``cooldown_ns``
         from its exit. One that was never seen, as it was too small or halted, is kept in mind. What
-        is held and not remembered counts from now on.
+        is held and not remembered counts from now on. What take-profits left of the ``taken`` is
+        their last weight.
         """
         known = dict(self.instruments)
         for name in sorted(known.keys() | held.keys()):
             one, now = known.get(name, _NOTHING), held.get(name, 0.0)
             if one.weight * now > 0.0:
-                known[name] = msgspec.structs.replace(one, entered=True)
+                one = known[name] = msgspec.structs.replace(one, entered=True)
+                if name in taken:
+                    less = min(one.weight, now, key=abs)
+                    known[name] = msgspec.structs.replace(one, weight=less, taken=True)
                 continue
             left = self.exits.get(name)
             if one.weight and (one.entered or left is not None):
@@ -124,7 +135,8 @@ class Recall:
 
     ``weight`` is the last one decided, ``age_ns`` the time since its entry, ``gain`` the profit
     since then at the window's closes, a fraction of equity. ``since_exit_ns`` is the time since the
-    last exit, ``wait_ns`` how long nothing may be entered yet.
+    last exit, ``wait_ns`` how long nothing may be entered yet. ``taken`` is where take-profits have
+    closed part of the position.
     """
 
     weight: NDArray[np.float64]
@@ -132,6 +144,7 @@ class Recall:
     gain: NDArray[np.float64]
     since_exit_ns: NDArray[np.float64]
     wait_ns: NDArray[np.float64]
+    taken: NDArray[np.bool_]
     results: tuple[tuple[float, ...], ...]
 
 
@@ -146,6 +159,7 @@ def recall(memory: Memory, ids: tuple[str, ...], ts: int, price: NDArray[np.floa
         ),
         since_exit_ns=np.array([float(ts - one.left) for one in known]),
         wait_ns=np.array([float(one.until - ts) for one in known]),
+        taken=np.array([one.taken for one in known], np.bool_),
         results=tuple(one.results for one in known),
     )
 

@@ -235,6 +235,7 @@ _LEFT_OUT = {
     ),
     Standing.HELD_LONG: "held for {rules.hold.most}",
     Standing.HELD_BRIEFLY: "held for less than {rules.hold.least}",
+    Standing.PROFIT_TAKEN: "a take-profit has closed part of it, which is not bought back",
     Standing.NEAR_TARGET: "the change would be below {rules.partial.min_change:g} of equity",
     Standing.LOSS_EXIT: "lost {rules.loss_exit.loss:g} of equity or more since its entry",
 }

@@ -296,9 +296,14 @@ class Rebalancer(DeskStrategy):
             name: float(quantity * (last(InstrumentId.from_str(name)) or 1)) / (abs(equity) or 1.0)
             for name, quantity in held.items()
         }
-        return memory.corrected(
-            weights, price, window.ts, 0 if cooldown is None else duration_ns(cooldown)
-        )
+        protector = self.broker.protector
+        taken = {
+            name.value
+            for name in self.instrument_ids
+            if protector is not None and protector.has_taken(name)
+        }
+        cooldown_ns = 0 if cooldown is None else duration_ns(cooldown)
+        return memory.corrected(weights, price, window.ts, cooldown_ns, taken)
 
     def on_position_closed(self, event: PositionClosed) -> None:
         """Remember an exit by a stop or a guard."""

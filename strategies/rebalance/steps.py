@@ -64,7 +64,9 @@ def next_weights(
         ends = young & ~kept & (target * last <= 0.0)
         standings = np.where(ends & (standings == Standing.IN), Standing.HELD_BRIEFLY, standings)
         kept |= ends
-    weight = np.where(kept, last, target)
+    again = known.taken & (target * last > 0.0) & (np.abs(target) > np.abs(last))
+    standings = np.where(again & (standings == Standing.IN), Standing.PROFIT_TAKEN, standings)
+    weight = np.where(kept | again, last, target)
     if rules.partial is not None:
         near = (weight != 0.0) & (weight != last) & is_near(last, weight, rules.partial)
         standings = np.where(near & (standings == Standing.IN), Standing.NEAR_TARGET, standings)

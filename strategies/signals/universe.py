@@ -28,6 +28,7 @@ class Standing(IntEnum):
     HELD_BRIEFLY = 14
     LOSS_EXIT = 15
     NEAR_TARGET = 16
+    PROFIT_TAKEN = 17
 
 
 def standing(

@@ -83,6 +83,22 @@ def test_what_is_held_and_not_remembered_counts_from_now_on():
     assert found.instruments == {"A": expected}
 
 
+def test_what_a_take_profit_closed_is_not_bought_back():
+    memory = decided(NO_MEMORY, 10, (100, 50, 1), (0.2, -0.1, 0))
+    price = {"A": 110.0, "B": 40.0}
+    memory = memory.corrected({"A": 0.11, "B": -0.08}, price, 20, 0, taken={"A"})
+    known = recall(memory, IDS, 20, array(110, 40, 1))
+    # B was not taken: its lower price alone makes it lighter, and it goes back to its target.
+    np.testing.assert_allclose(known.weight, [0.11, -0.1, 0])
+    standings = np.full(3, IN, np.int8)
+    weight, found = next_weights(rules(), known, standings, array(0.2, -0.2, 0))
+    np.testing.assert_allclose(weight, [0.11, -0.2, 0])
+    assert found.tolist() == [Standing.PROFIT_TAKEN, IN, IN]
+    # Less, or the other side, is traded.
+    weight, _ = next_weights(rules(), known, standings, array(0.05, -0.1, 0))
+    np.testing.assert_allclose(weight, [0.05, -0.1, 0])
+
+
 def test_a_memory_survives_in_the_journal_and_one_without_it_loads():
     memory = decided(NO_MEMORY, 10, (100, 50, 1), (0.2, -0.1, 0)).with_exit("A", 14, 95.0, 1)
     progress = Progress(done=5, memory=memory).begun("rebalance", 7, 6, [])
@@ -228,3 +244,21 @@ def test_a_stopped_instrument_is_entered_again_only_after_its_cooldown():
     assert first_of(strategy, at(7)).gross > 0
     (lost,) = decode(store.load(STATE), "rev").memory.instruments[A].results
     assert lost == pytest.approx(97 / 99 - 1, abs=1e-6)
+
+
+def test_a_decision_does_not_buy_back_what_a_take_profit_closed():
+    """A is bought at 98 with an ATR of 3: one R is 5.1, and half of it goes at 103.1."""
+    a = Candles(
+        opens=[100, 100, 100, 98, 98, 103, 102, 102],
+        highs=[101, 101, 101, 99, 104, 103.5, 103, 103],
+        lows=[99, 99, 97, 97, 97.9, 101, 101, 101],
+        closes=[100, 100, 98, 98, 103, 102, 102, 102],
+    )
+    half = {"at": 1.0, "fraction": 0.5}
+    params = build_params(XSReversal, {"protection": {"atr": 2, "take": [half]}, "every": "3h"})
+    strategy = played(tape={A: a, B: Candles(opens=[100] * 8)}, **params)
+    bought, later = (lines(first_of(strategy, at(hour)))[A] for hour in (3, 6))
+    assert (bought.weight, bought.target) == (0.5, "51.020")
+    assert later.current == "25.510"
+    assert later.reason.startswith("kept: a take-profit has closed part of it")
+    assert (later.weight, later.order) == (pytest.approx(25.51 * 102 / 10_230, abs=1e-3), "0.000")
