@@ -120,6 +120,15 @@ class JournalReader:
         rows = self._ask("SELECT instrument, quantity FROM explained")
         return {row["instrument"]: Decimal(row["quantity"]) for row in rows}
 
+    def last_owner(self, instrument: str) -> str:
+        """Return the strategy of the newest own execution in an instrument, empty without one."""
+        rows = self._ask(
+            "SELECT strategy FROM fills WHERE instrument = ? AND strategy != ''"
+            " ORDER BY ts DESC LIMIT 1",
+            instrument,
+        )
+        return str(rows[0]["strategy"]) if rows else ""
+
     def last_fill_ts(self) -> int | None:
         """Return the time of the newest execution."""
         return self._ask("SELECT max(ts) AS ts FROM fills")[0]["ts"]

@@ -69,6 +69,8 @@ class VenueFill:
     kind: str
     """Bybit's ``execType``: ``Trade``, ``Funding``, ``BustTrade`` …"""
     ts_ns: int
+    attached: bool = False
+    """Whether it is of a stop or take-profit that the venue keeps for the position."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,7 @@ def fill_of(row: dict[str, Any], product: str) -> VenueFill:
         is_maker=bool(row.get("isMaker")),
         kind=row["execType"],
         ts_ns=int(row["execTime"]) * MS,
+        attached=row.get("stopOrderType") in ATTACHED,
     )
 
 

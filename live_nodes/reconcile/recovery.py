@@ -183,6 +183,12 @@ class Recovery:
         if key is not None:
             return key
         known = self.journal.order(fill.order_link_id) if fill.order_link_id else None
+        if known is None and fill.attached:
+            # It closes what our own executions made, and comes without an id of ours.
+            made = self.journal.explained().get(fill.instrument, Decimal(0))
+            return (
+                self.journal.last_owner(fill.instrument) if made * signed_quantity(fill) < 0 else ""
+            )
         return "" if known is None else known.strategy
 
     async def _settle(self, unsettled: Sequence[OrderRow], found: Recovered) -> None:

@@ -86,6 +86,7 @@ class ByHand(Hands, DeskStrategy):
     Config = ByHandConfig
 
     def on_start(self) -> None:
+        self.stopped: list[InstrumentId] = []
         DeskStrategy.on_start(self)
         self.remember()
         self.where = self.instrument_ids[0]
@@ -94,6 +95,9 @@ class ByHand(Hands, DeskStrategy):
 
     def name_of_next(self) -> ClientOrderId | None:
         return self.next_order_id()
+
+    def on_stopped_out(self, instrument_id: InstrumentId) -> None:
+        self.stopped.append(instrument_id)
 
     def on_order_event(self, event: Any) -> None:
         DeskStrategy.on_order_event(self, event)

@@ -1,0 +1,126 @@
+"""Protection on practice: the attached stop, our own orders, and a restart."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal as D
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from live_nodes.practice.exchange.model import CancelRequest
+from tests.live_nodes.by_hand import BTC_ID
+from tests.live_nodes.stage import ACCOUNT, Desk, Stage, desk_node, stage
+from tests.waiting import eventually
+
+HOUR = 3_600 * 10**9
+RULES = {"atr": 2, "stop": 2.0, "trail_atr": 1.0, "take": [{"at": 1.0, "fraction": 0.5}]}
+HAND = {"use": "tests.live_nodes.by_hand:ByHand", "params": {"protection": RULES}}
+STOP, TAKE = "49800.1", "50200.1"
+"""For an entry at 50,000.1: R is 2 ATR of 100."""
+
+
+@contextmanager
+def protected(st: Stage, folder: Path) -> Iterator[tuple[Desk, Any]]:
+    """Run a node whose strategy knows a candle of a range of 100, and so an ATR of 100."""
+    with desk_node(st, folder=folder, strategies={"hand": HAND}) as desk:
+        candle(desk, 50_100.0, 50_000.0, 50_050.0, after=-2)
+        yield desk, desk.strategy
+
+
+def candle(desk: Desk, high: float, low: float, close: float, after: int = 0) -> None:
+    """Let a candle close that began ``after`` hours after now."""
+    opened = time.time_ns() + after * HOUR
+    protector = desk.strategy.broker.protector
+    desk.do(lambda: protector.on_candle(BTC_ID, opened, opened + HOUR, high, low, close))
+
+
+def resting(st: Stage) -> set[tuple[str, str, str]]:
+    """Return kind, price and quantity of what rests at the exchange."""
+    orders = st.open_orders().values()
+    assert all(order.reduce_only for order in orders)
+    return {
+        (
+            order.stop_order_type or "take",
+            str(order.trigger_price or order.price),
+            str(order.leaves),
+        )
+        for order in orders
+    }
+
+
+def enter(desk: Desk, st: Stage, *own: tuple[str, str, str]) -> tuple[str, str, str]:
+    """Buy 0.010; wait until our own orders rest, and return the attached stop."""
+    desk.do(lambda: desk.strategy.execute(BTC_ID, D("0.010"), "entry"))
+    desk.until(lambda: len(resting(st)) == 3 and resting(st) > set(own), "what protects it")
+    (attached,) = resting(st) - set(own)
+    # 3.5 ATR from the mid or the mark.
+    assert attached[0] == "StopLoss"
+    assert abs(D(attached[1]) - 49_650) < 1
+    return attached
+
+
+def flat(desk: Desk, st: Stage) -> None:
+    desk.until(lambda: st.position() == desk.strategy.net() == 0, "the stop")
+    desk.until(lambda: not st.open_orders(), "the end of the other orders")
+    # The sweeps find that both sides are the same.
+    desk.wait(2.5)
+    assert not desk.halted()
+    assert not desk.strategy.busy
+
+
+def test_an_entry_carries_a_stop_and_our_own_orders_follow_the_position(tmp_path: Path) -> None:
+    with stage() as st, protected(st, tmp_path) as (desk, strategy):
+        kind, price, quantity = enter(desk, st, ("Stop", STOP, "0.010"), ("take", TAKE, "0.005"))
+        assert quantity == "0.010"
+        assert not strategy.busy
+        st.move("50300.0")
+        left = {(kind, price, "0.005"), ("Stop", STOP, "0.005")}
+        desk.until(lambda: resting(st) == left, "the smaller stop after the take-profit")
+        candle(desk, 50_310.0, 50_210.0, 50_300.0)
+        left = {(kind, price, "0.005"), ("Stop", "50130.0", "0.005")}
+        desk.until(lambda: resting(st) == left, "the trailing stop")
+        st.move("50100.0")
+        flat(desk, st)
+
+
+def test_a_restart_takes_orders_up_before_anything_new(tmp_path: Path) -> None:
+    """While the node is down the take-profit fills, and somebody cancels the stop."""
+    with stage() as st:
+        with protected(st, tmp_path) as (desk, _):
+            kind, price, _ = enter(desk, st, ("Stop", STOP, "0.010"), ("take", TAKE, "0.005"))
+        (stop,) = (o for o in st.open_orders().values() if o.stop_order_type == "Stop")
+        by_hand = CancelRequest("linear", "BTCUSDT", order_id=stop.order_id)
+        st.call(lambda: st.exchange.cancel(ACCOUNT, by_hand, st.server.venue.clock_ms()))
+        st.move("50300.0")
+        eventually(lambda: st.position() == D("0.005"), "the take-profit")
+        with protected(st, tmp_path) as (desk, _):
+            left = {(kind, price, "0.005"), ("Stop", STOP, "0.005")}
+            desk.until(lambda: resting(st) == left, "a stop for what is left, no new take-profit")
+            candle(desk, 50_310.0, 50_210.0, 50_300.0)
+            desk.until(lambda: ("Stop", "50130.0", "0.005") in resting(st), "the trailing stop")
+            st.move("50100.0")
+            flat(desk, st)
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_a_fill_of_the_attached_stop_counts_as_the_position_s_own(
+    tmp_path: Path, down: bool
+) -> None:
+    """The price jumps past both stops, and the attached one was there first."""
+    with stage() as st:
+        with protected(st, tmp_path) as (desk, strategy):
+            enter(desk, st, ("Stop", STOP, "0.010"), ("take", TAKE, "0.005"))
+            if not down:
+                st.move("49000.0")
+                flat(desk, st)
+                assert strategy.stopped == [BTC_ID]
+        if down:
+            st.move("49000.0")
+            eventually(lambda: st.position() == 0, "the stop")
+            with protected(st, tmp_path) as (desk, strategy):
+                flat(desk, st)
+                assert strategy.stopped == [BTC_ID]
