@@ -1,0 +1,55 @@
+"""A node that is killed while it enters or places its stops has each position protected again."""
+
+from __future__ import annotations
+
+import signal
+from decimal import Decimal
+
+import pytest
+
+from strategies.order_ids import is_protective
+from tests.live_nodes.killing import TAKER, Ground, KilledNode, kill_and_restart
+
+PARAMS = {
+    "interval": "1h",
+    "every": "1d",
+    "at": "00:00",
+    "fraction": 0.5,
+    "gross_leverage": 0.1,
+    "execution": TAKER,
+    "protection": {"stop": 30.0, "catastrophic": 50.0, "take": [{"at": 1.0, "fraction": 0.5}]},
+}
+
+
+def faults_of(node: KilledNode) -> list[str]:
+    """Return what is wrong with what protects its positions at the exchange, in words."""
+    account, held = node.at_the_exchange(), node.positions()
+    wrong = [] if len(held) == 4 else [f"it holds {held}"]
+    found: dict[tuple[str, str], Decimal] = {}
+    for row in account["open_orders"]:
+        name, side = f"{row['symbol']}-LINEAR.BYBIT", -1 if row["side"] == "Sell" else 1
+        kind = row["stop_order_type"] or "take"
+        if kind != "StopLoss" and not is_protective(row["order_link_id"]):
+            wrong.append(f"order {row['order_link_id']} is open")
+        key = (name, kind)
+        found[key] = found.get(key, Decimal(0)) - side * Decimal(row["qty"])
+    for name, quantity in held.items():
+        taken = found.pop((name, "take"), Decimal(0))
+        if not 0 < taken / quantity <= Decimal("0.5"):
+            wrong.append(f"{name}: takes profit on {taken} of {quantity}")
+        # One stop of its own, and the one that is attached to its entry, for exactly all of it.
+        for kind in ("Stop", "StopLoss"):
+            if found.pop((name, kind), None) != quantity:
+                wrong.append(f"{name}: its {kind} is not for {quantity}")
+    wrong += [f"{key} is left" for key in found]
+    return wrong
+
+
+@pytest.mark.parametrize("number", [2, 6])
+def test_a_killed_node_s_positions_are_protected_again(ground: Ground, number: int) -> None:
+    steady = {"use": "tests.live_nodes.desk_strategies:Steady", "params": PARAMS}
+    node = ground.node(strategies={"steady": steady})
+    killing = kill_and_restart(node, fatal=("trade: sent submit_order", number))
+    assert killing.killed.signal == signal.SIGKILL, killing.killed.reached
+    assert killing.again.code == 0, killing.again.said
+    assert faults_of(node) == [], killing.again.said
