@@ -38,9 +38,11 @@ def faults_of(node: KilledNode) -> list[str]:
         if not 0 < taken / quantity <= Decimal("0.5"):
             wrong.append(f"{name}: takes profit on {taken} of {quantity}")
         # One stop of its own, and the one that is attached to its entry, for exactly all of it.
-        for kind in ("Stop", "StopLoss"):
-            if found.pop((name, kind), None) != quantity:
-                wrong.append(f"{name}: its {kind} is not for {quantity}")
+        wrong += [
+            f"{name}: its {kind} is not for {quantity}"
+            for kind in ("Stop", "StopLoss")
+            if found.pop((name, kind), None) != quantity
+        ]
     wrong += [f"{key} is left" for key in found]
     return wrong
 
