@@ -66,10 +66,10 @@ class PlanExecution:
         self._progress = Progress()
         self._to_leave: set[str] = set()
         self._legs: dict[InstrumentId, Leg] = {}
-        self._changes: dict[InstrumentId, Change] = {}
+        self._targets: dict[InstrumentId, Decimal] = {}
         self._reason = ""
         self._bound = 0.0
-        self._resumed = self._releasing = self._sending = False
+        self._releasing = self._sending = False
         self._held_back = self._left = False
         self._lacks = ""
         self._waits: set[str] = set()
@@ -320,9 +320,9 @@ class PlanExecution:
         else:
             price_of = strategy.market.last_price
             if not resumed:
-                self._changes, self._legs = {}, {}
-            self._reason, self._resumed = kind, resumed
-            self._changes |= orders
+                self._targets, self._legs = {}, {}
+            self._reason = kind
+            self._targets |= {name: change.target for name, change in orders}
             self._legs |= {
                 name: Leg(name.value, float(c.order) * float(price_of(name) or ZERO))
                 for name, c in orders
@@ -346,12 +346,10 @@ class PlanExecution:
         while names := releasable(list(self._legs.values()), self._bound):
             for name in map(InstrumentId.from_str, names):
                 self._legs[name] = replace(self._legs[name], sent=True)
-                if self._resumed:
-                    broker.resume(name, self._changes[name].target, self._reason)
-                    if name not in broker.live:
-                        self._legs[name] = replace(self._legs[name], ended=True)
-                else:
-                    broker.start(name, self._changes[name].order, self._reason)
+                # To its target from what is held now: others may trade while it waits.
+                broker.resume(name, self._targets[name], self._reason)
+                if name not in broker.live:
+                    self._legs[name] = replace(self._legs[name], ended=True)
         self._releasing = False
 
     def on_executed(self, done: Executed) -> None:

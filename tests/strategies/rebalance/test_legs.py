@@ -103,6 +103,14 @@ def test_legs_leave_in_pairs_within_the_bound_and_the_last_one_ends_the_plan():
     assert decode(store.load(STATE), "rev").done == START + DECIDES * SECOND
 
 
+@pytest.mark.parametrize("quantity", ["-10", "-40", "10"])
+def test_a_leg_that_waits_trades_from_what_is_held_then_to_its_target(quantity):
+    wanted = play(rebalancer(), still()).holdings()
+    stray = {30: lambda s: s.send_market(s.instrument_ids[3], D(quantity), "by hand")}
+    assert play(rebalancer(stray), still()).holdings() == wanted
+    assert D(-40) < wanted[E] < D(-10)
+
+
 def test_with_room_for_all_of_them_they_leave_at_once():
     strategy = play(rebalancer(max_leg_imbalance=0.6), still())
     assert sides(strategy, 1) == {("A", "buy"), ("B", "buy"), ("C", "sell"), ("E", "sell")}
