@@ -80,7 +80,7 @@ def unknown_instruments(resolved: Resolved, ids: Sequence[str] | None) -> list[P
     for key, component in setup.strategies.items():
         for index, pattern in enumerate(component.instruments or ()):
             places.append((("strategies", key, "instruments", index), pattern))
-        for path, pattern in _named(component, setup):
+        for path, pattern in _named(component, setup, "instruments_named"):
             places.append((("strategies", key, "params", *path), pattern))
     report = getattr(setup, "report", None)
     if report is not None and resolved.origin(("report", "benchmark")).line:
@@ -95,6 +95,19 @@ def unknown_instruments(resolved: Resolved, ids: Sequence[str] | None) -> list[P
         for path, pattern in places
         if not _exists(pattern, ids)
     ]
+    for key, component in setup.strategies.items():
+        # What a strategy looks at comes with its own candles.
+        for path, name in _named(component, setup, "instruments_read"):
+            own = select([name], universe, component)
+            if not own or (ids is not None and name not in ids):
+                known = list(universe.instruments) if ids is None else ids
+                problems.append(
+                    resolved.problem(
+                        ("strategies", key, "params", *path),
+                        f"{name} is not among the strategy's instruments",
+                        _suggest(name, select(known, universe, component)),
+                    )
+                )
     if ids is not None and not problems:
         problems.extend(
             resolved.problem(
@@ -201,21 +214,21 @@ def guard_problems(resolved: Resolved, ids: Sequence[str] | None = None) -> list
         if key in RESERVED
     ]
     for key, component in setup.actors.items():
-        for path, name in _named(component, setup):
+        for path, name in _named(component, setup, "instruments_named"):
             wrong = _not_traded(name, setup, ids)
             if wrong is not None:
                 problems.append(resolved.problem(("actors", key, "params", *path), *wrong))
     return problems
 
 
-def _named(component: Component, setup: Setup) -> Iterator[tuple[Path, str]]:
+def _named(component: Component, setup: Setup, method: str) -> Iterator[tuple[Path, str]]:
     try:
         found: Any = resolve(component.use, setup.allow)
     except AddressError:
         return
-    if hasattr(found.Config, "instruments_named"):
+    if hasattr(found.Config, method):
         sound = sound_instance(found.Config, component.params)
-        yield from () if sound is None else sound.instruments_named()
+        yield from () if sound is None else getattr(sound, method)()
 
 
 def _not_traded(name: str, setup: Setup, ids: Sequence[str] | None) -> tuple[str, str] | None:

@@ -31,8 +31,11 @@ _OF_A_SLEEVE = frozenset({"side", "fraction", "weighting", "volatility_lookback"
     "volatility_half_life",
 }
 """Parameters of every rebalancer that each scorer has for itself; the others are the blend's."""
+_OF_NO_BLEND = frozenset({"names", "bands", "regime"})
+"""Rules about one ranking, which a blend has none of."""
 _TAKEN_OVER = ("key", "instruments", "settlement", "interval", "every", "at", "covariance")
 _ROUNDING = 1e-9
+_NOT_HERE = "is for a strategy with one ranking, not for a blend"
 
 
 class Scorer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -73,10 +76,12 @@ class XSBlendConfig(
 ):
     """Parameters of a blend, beside those of every rebalancer that are not a scorer's own."""
 
-    desk_fields: ClassVar[frozenset[str]] = PanelRebalancerConfig.desk_fields | _OF_A_SLEEVE
+    desk_fields: ClassVar[frozenset[str]] = (
+        PanelRebalancerConfig.desk_fields | _OF_A_SLEEVE | _OF_NO_BLEND
+    )
     elsewhere: ClassVar[dict[str, str]] = dict.fromkeys(
         _OF_A_SLEEVE, "is each scorer's own: write it in the params of a scorer"
-    )
+    ) | dict.fromkeys(_OF_NO_BLEND, _NOT_HERE)
     components: ClassVar[tuple[str, ...]] = ("scorers",)
 
     scorers: Annotated[
@@ -136,7 +141,12 @@ class XSBlendConfig(
                 problems.append((f"scorers.{name}.use", text))
                 continue
             problems += [
-                (f"scorers.{name}.params.{field}", "is the blend's: write it beside scorers")
+                (
+                    f"scorers.{name}.params.{field}",
+                    _NOT_HERE
+                    if field in _OF_NO_BLEND
+                    else "is the blend's: write it beside scorers",
+                )
                 for field in scorer.params
                 if field in (_OF_THE_PANEL - _OF_A_SLEEVE) & parameter_fields(ranking.Config).keys()
             ]

@@ -40,7 +40,7 @@ class Hooks:
     def funding_lacking(self, ts_ns: int) -> list[str]:
         """Return the ids of which a settlement until this time is due and missing.
 
-        Live, the node requests settlements each hour, and those of these ids again. In a
+        Live, the node requests settlements each hour, and again while some are missing. In a
         backtest ``on_funding_rate`` gets each at its stamp, for a strategy that needs and
         subscribes to them.
         """

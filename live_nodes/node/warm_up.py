@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 
 from backtests.engine.build import signal_intervals
 from catalog.instruments import InstrumentInfo
@@ -95,9 +95,9 @@ class WarmUp:
                 found += sorted(tables)
         settled = last_close(now_ns, HOUR_NS)
         if self._is_time("funding", now_ns, settled):
-            owners = self._strategies.values()
-            again = {name for owner in owners for name in owner.funding_lacking(settled)}
-            await self._feed_funding(now_ns, again)
+            if any(s.funding_lacking(settled) for s in self._strategies.values()):
+                self._funded_hour = 0
+            await self._feed_funding(now_ns)
         return found
 
     def _is_time(self, what: str, now_ns: int, since: int) -> bool:
@@ -132,7 +132,7 @@ class WarmUp:
             self._until[interval] = end
         return candles
 
-    async def _feed_funding(self, now_ns: int, again: Set[str] = frozenset()) -> None:
+    async def _feed_funding(self, now_ns: int) -> None:
         # Bybit settles on the hour, every 8, 4, 2 or 1 hours (https://www.bybit.com/en/help-
         # center/article/Introduction-to-Funding-Rate).
         hour = now_ns // HOUR_NS
@@ -140,11 +140,10 @@ class WarmUp:
         for strategy in self._strategies.values():
             for name in strategy.ids if strategy.funding_needed() else ():
                 back[name] = max(back.get(name, 0), strategy.funding_needed())
-        names = back.keys() if hour != self._funded_hour else back.keys() & again
-        if not names:
+        if not back or hour == self._funded_hour:
             return
         tables = {}
-        for name in sorted(names):
+        for name in sorted(back):
             # Spot has no funding; Bybit gives no answer for it.
             if (info := self._infos[name]).product == "LINEAR":
                 history = self._histories[info.product]

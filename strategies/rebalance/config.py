@@ -10,6 +10,18 @@ from msgspec import Meta
 from config.durations import CLOCK, DURATION, Interval, duration_ns, offset_ns
 from strategies.desk_config import DeskStrategyConfig
 from strategies.rebalance.blocks import Hold, LossExit, LossStreak, Partial
+from strategies.signals.parameters import (
+    AdxFilter,
+    Bands,
+    FundingFilter,
+    HoursFilter,
+    MajorsGate,
+    MarketTrend,
+    Names,
+    Regime,
+    SlopeFilter,
+    SymbolRecord,
+)
 from strategies.sizing import Side, VolatilityEstimator, Weighting
 from strategies.sizing.parameters import ClusterCap, Covariance, Kelly, Neutral, VolatilityTarget
 from strategies.sizing.rounding import Minimum
@@ -164,6 +176,44 @@ class PanelRebalancerConfig(
         Meta(description="With nothing to hold, close everything (true) or keep what is held."),
     ] = True
 
+    names: Annotated[
+        Names | None,
+        Meta(
+            description="Number held a side, by dispersion, in place of fraction; null: fraction."
+        ),
+    ] = None
+    bands: Annotated[
+        Bands | None, Meta(description="Thresholds of scores to enter and to exit; null: none.")
+    ] = None
+    regime: Annotated[
+        Regime | None,
+        Meta(description="Hold own trends in place of scores in some markets; null: never."),
+    ] = None
+    majors_gate: Annotated[
+        MajorsGate | None, Meta(description="Hold less while majors go nowhere; null: off.")
+    ] = None
+    market_trend: Annotated[
+        MarketTrend | None,
+        Meta(description="Skip, scale or flip in a strong trend; null: off."),
+    ] = None
+    adx_filter: Annotated[
+        AdxFilter | None, Meta(description="Limits on an instrument's own ADX; null: off.")
+    ] = None
+    slope_filter: Annotated[
+        SlopeFilter | None,
+        Meta(description="Least slope of an instrument's exponential average; null: off."),
+    ] = None
+    hours_filter: Annotated[
+        HoursFilter | None, Meta(description="Hours in which to hold anything; null: all.")
+    ] = None
+    funding_filter: Annotated[
+        FundingFilter | None, Meta(description="Most funding that a side may pay; null: any.")
+    ] = None
+    symbol_record: Annotated[
+        SymbolRecord | None,
+        Meta(description="Pause instruments on which own trades went badly; null: off."),
+    ] = None
+
     partial: Annotated[
         Partial | None, Meta(description="Move toward the target by steps; null: at once.")
     ] = None
@@ -223,6 +273,9 @@ class PanelRebalancerConfig(
                     self.turnover_budget,
                     self.stop_cooldown,
                     self.loss_streak,
+                    self.bands,
+                    self.regime,
+                    self.symbol_record,
                 )
             )
         )
@@ -235,13 +288,15 @@ class PanelRebalancerConfig(
     @property
     def wants_range(self) -> bool:
         """Whether a decision uses open, high and low of candles."""
+        if self.adx_filter is not None or self.market_trend is not None:
+            return True
         ranges = ("parkinson", "garman_klass")
         return self.weighting == "inverse_volatility" and self.volatility_estimator in ranges
 
     @property
     def wants_funding(self) -> bool:
         """Whether a decision uses settled funding rates."""
-        return False
+        return self.funding_filter is not None
 
     @property
     def sells_short(self) -> bool:
@@ -269,11 +324,26 @@ class PanelRebalancerConfig(
             problems.append(("fraction", "must be at most 0.5 when both sides are held"))
         if self.neutral is not None and not self.sells_short:
             problems.append(("neutral", "needs a side that sells short"))
+        if self.regime is not None and self.neutral is not None:
+            problems.append(("neutral", "own trends, which regime may hold, are not neutral"))
         return problems
 
     def instruments_named(self) -> list[tuple[tuple[str | int, ...], str]]:
         """Return (path below ``params``, id or pattern) for `perpdesk validate` to look for."""
         return [(("exclude", index), name) for index, name in enumerate(self.exclude)]
+
+    def instruments_read(self) -> list[tuple[tuple[str | int, ...], str]]:
+        """Return (path below ``params``, id) of instruments that must be among the strategy's."""
+        named = {
+            ("majors_gate", "instruments"): self.majors_gate and self.majors_gate.instruments,
+            ("market_trend", "instruments"): self.market_trend and self.market_trend.instruments,
+            ("regime", "majors"): self.regime and self.regime.majors,
+        }
+        return [
+            ((*path, index), name)
+            for path, names in named.items()
+            for index, name in enumerate(names or ())
+        ]
 
 
 class PanelRebalancer:

@@ -19,7 +19,7 @@ from strategies.account_value import Margin
 from strategies.messages import Action, Decision, Target, Verdict
 from strategies.rebalance.config import PanelRebalancerConfig
 from strategies.rebalance.memory import NO_MEMORY, Memory
-from strategies.rebalance.propose import Proposal, explain, not_applied, reason_to_wait
+from strategies.rebalance.propose import Proposal, explain, in_words, not_applied, reason_to_wait
 from strategies.refusals import refused_by
 from strategies.sizing.rounding import ZERO, Lot, Sized, outside_band, size_order
 from strategies.verdicts import passes
@@ -125,10 +125,12 @@ def decide(snapshot: Snapshot, rules: PanelRebalancerConfig) -> Decision | Wait:
         return keep(snapshot, rules, reason)
     # Exposure is off by the market's moves since the closes. On time that is little, and backtest
     # and live size alike; a decision that is hours late is sized at current prices.
-    note, equity = "" if snapshot.sees_books else not_applied(rules), snapshot.equity
+    notes, equity = [in_words(proposal)], snapshot.equity
+    if not snapshot.sees_books:
+        notes.append(not_applied(rules))
     if snapshot.equity_now is not None:
         hours = (snapshot.ts - snapshot.stamp) / 3.6e12
-        note = f"{hours:.1f} h late: sized at the newest prices, not at closes"
+        notes.append(f"{hours:.1f} h late: sized at the newest prices, not at closes")
         equity = snapshot.equity_now
     targets = [_target(rules, proposal, line, equity) for line in snapshot.lines]
     part = part_carried(snapshot.margin, targets)
@@ -138,7 +140,8 @@ def decide(snapshot: Snapshot, rules: PanelRebalancerConfig) -> Decision | Wait:
             return Wait(LOOK_PAUSE_NS, since, f"margin carries {part:.1%} of the book")
         # All legs alike, or a neutral book would not stay neutral.
         targets = [_target(rules, proposal, line, equity, part) for line in snapshot.lines]
-        note += f"{'; ' if note else ''}margin carries {part:.1%} of the book: every leg is cut so"
+        notes.append(f"margin carries {part:.1%} of the book: every leg is cut so")
+    note = "; ".join(filter(None, notes))
     return _decision(snapshot, rules, "rebalance", targets, note, equity)
 
 

@@ -190,11 +190,13 @@ class CandleHistory:
     def lacks_funding(self, ts: int) -> list[int]:
         """Return the instruments of which a settlement until this time is due and missing.
 
-        It is due as long after the last one as that was after the one before. An instrument that
-        missed `RECENT` of them does not count: it is no longer listed.
+        It is due as long after the last one as that was after the one before.
         """
-        gaps = {i: two[1] - two[0] for i, two in enumerate(self._settled) if len(two) == 2}
-        return [i for i, gap in gaps.items() if 1 <= (ts - self._settled[i][1]) // gap <= RECENT]
+        return [
+            index
+            for index, settled in enumerate(self._settled)
+            if len(settled) == 2 and 2 * settled[1] - settled[0] <= ts
+        ]
 
     def last_close(self, index: int) -> float | None:
         """Return the instrument's newest close, however old; None before the first."""

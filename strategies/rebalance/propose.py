@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from config.durations import duration_ns, interval_ns
+from strategies.rebalance.admit import chosen, filtered, rows_to_admit
 from strategies.rebalance.config import PanelRebalancerConfig
 from strategies.rebalance.history import Window
 from strategies.rebalance.memory import NO_MEMORY, Memory, recall, remember
@@ -62,7 +65,8 @@ class Proposal:
     fraction of equity; ``standing`` is a `Standing`. ``age_days``, ``turnover``, ``spread_bps`` and
     ``depth`` are the values compared with the limits; the last two are NaN where there are only
     candles. ``shares``, of shape (K, N), are the weights of a blend's sleeves before they are
-    netted; the score is then their sum.
+    netted; the score is then their sum. ``regime`` is a `Mode`; ``readings`` are the values that
+    filters compared.
     """
 
     price: NDArray[np.float64]
@@ -75,6 +79,8 @@ class Proposal:
     spread_bps: NDArray[np.float64]
     depth: NDArray[np.float64]
     shares: NDArray[np.float64] = field(default_factory=lambda: _NO_SHARES)
+    regime: str = ""
+    readings: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     @property
     def is_blind(self) -> bool:
@@ -85,7 +91,7 @@ class Proposal:
 def rows_needed(rules: PanelRebalancerConfig, for_scores: int) -> int:
     """Return how many candles a decision needs; the scores alone need ``for_scores``."""
     for_turnover = rules.turnover_lookback if _wants_turnover(rules) else 1
-    return max(for_scores, for_turnover, rows_to_size(rules))
+    return max(for_scores, for_turnover, rows_to_size(rules), rows_to_admit(rules))
 
 
 def propose(
@@ -130,18 +136,21 @@ def propose(
         min_depth=rules.min_depth,
         top_n=rules.top_n,
     )
-    known = None
-    if rules.wants_memory:
-        known = recall(memory, listings.ids, window.ts, price)
+    known = recall(memory, listings.ids, window.ts, price) if rules.wants_memory else None
+    left = filtered(rules, listings.ids, window, standings, known)
+    standings = left.standing
+    if known is not None:
         standings = leave_out(rules, known, standings)
-    score, shares = np.where(standings == Standing.IN, scores, np.nan), _NO_SHARES
+    picked = chosen(rules, listings.ids, window, scores, left, standings, known, memory.regime)
+    standings, score, shares = picked.standing, picked.score, _NO_SHARES
     if rules.sleeves:
-        shares = weights_of_sleeves(rules.sleeves, window, score)
+        shares = weights_of_sleeves(rules.sleeves, window, score, picked.sides)
         score = np.where(standings == Standing.IN, shares.sum(axis=0), np.nan)
         weight = scale_and_cap(rules, window, score, net(rules, shares))
     else:
-        weight = size(rules, window, score, spread)
-    weight = weight * rules.allocation
+        own_trend = picked.regime == "own_trend"
+        weight = size(rules, window, score, spread, picked.sides, own_trend=own_trend)
+    weight = weight * left.part * rules.allocation
     if known is not None:
         weight, standings = next_weights(rules, known, standings, weight)
         weight = stay_within(rules, window, score, weight)
@@ -156,6 +165,8 @@ def propose(
         spread_bps=unknown if liquidity is None else liquidity.spread_bps,
         depth=unknown if liquidity is None else liquidity.depth,
         shares=shares * rules.allocation,
+        regime=picked.regime,
+        readings=left.readings,
     )
 
 
@@ -173,7 +184,13 @@ def remembered(
     if rules.loss_exit is not None:
         lost = proposal.standing == Standing.LOSS_EXIT
         cooldown[lost] = duration_ns(rules.loss_exit.cooldown)
+    memory = msgspec.structs.replace(memory, regime=proposal.regime)
     return remember(memory, ids, ts, proposal.price, proposal.weight, cooldown)
+
+
+def in_words(proposal: Proposal) -> str:
+    """Return what a regime changes in a decision, in words; empty when nothing."""
+    return "own trends are held in place of scores" if proposal.regime == "own_trend" else ""
 
 
 def not_applied(rules: PanelRebalancerConfig) -> str:
@@ -205,6 +222,9 @@ def explain(proposal: Proposal, index: int, rules: PanelRebalancerConfig) -> str
     spread = proposal.spread_bps[index]
     if standing in (Standing.TOO_WIDE, Standing.TOO_SHALLOW) and np.isnan(spread):
         return f"{done}: no best bid and ask are known"
+    readings = {name: values[index] for name, values in proposal.readings.items()}
+    if np.isnan(readings.get(reading := _READING.get(standing, ""), 0.0)):
+        return f"{done}: {reading} is unknown"
     return f"{done}: " + _LEFT_OUT[standing].format(
         rules=rules,
         age=proposal.age_days[index],
@@ -212,9 +232,15 @@ def explain(proposal: Proposal, index: int, rules: PanelRebalancerConfig) -> str
         turnover=proposal.turnover[index],
         spread=spread,
         depth=proposal.depth[index],
+        **readings,
     )
 
 
+_READING = {
+    Standing.ADX_OUTSIDE: "adx",
+    Standing.SLOPE_OUTSIDE: "slope",
+    Standing.FUNDING_TOO_HIGH: "funding",
+}
 _LEFT_OUT = {
     Standing.NO_CANDLE: "no candle closed at the decision's data time",
     Standing.EXCLUDED: "excluded by the document",
@@ -238,6 +264,21 @@ _LEFT_OUT = {
     Standing.PROFIT_TAKEN: "a take-profit has closed part of it, which is not bought back",
     Standing.NEAR_TARGET: "the change would be below {rules.partial.min_change:g} of equity",
     Standing.LOSS_EXIT: "lost {rules.loss_exit.loss:g} of equity or more since its entry",
+    Standing.OUT_OF_HOURS: "the hour is not among hours_filter.hours",
+    Standing.POOR_RECORD: "own trades in it went badly; paused for {rules.symbol_record.pause}",
+    Standing.QUIET_MAJORS: ("the majors' slope is below {rules.majors_gate.least_bps:g} bps a day"),
+    Standing.TREND_UNKNOWN: "the strength of the trend is unknown",
+    Standing.TRENDING: "it or the market trends",
+    Standing.ADX_OUTSIDE: (
+        "adx {adx:.1f} is outside {rules.adx_filter.least:g} to {rules.adx_filter.most:g}"
+    ),
+    Standing.SLOPE_OUTSIDE: (
+        "slope {slope:.1f} bps a day fails {rules.slope_filter.least_bps:g} for its side"
+    ),
+    Standing.FUNDING_TOO_HIGH: (
+        "funding {funding:.1f} bps a day, paid by longs, exceeds "
+        "{rules.funding_filter.most_bps:g} for its side"
+    ),
 }
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from config.durations import DAY_NS, duration_ns, interval_ns
 from strategies.rebalance.config import PanelRebalancerConfig
 from strategies.rebalance.history import Window
+from strategies.signals.selection import Sides
 from strategies.signals.volatility import (
     ewma_volatility,
     garman_klass_volatility,
@@ -51,11 +52,15 @@ def size(
     window: Window,
     score: NDArray[np.float64],
     spread: NDArray[np.float64] | None,
+    sides: Sides | None = None,
+    *,
+    own_trend: bool = False,
 ) -> NDArray[np.float64]:
     """Return the weights of a decision, before the allocation.
 
     ``score`` is NaN for an instrument left out; ``spread`` is of `volatility_to_size`, known for
-    all others. Both have shape (N,), as has the result, signed fractions of equity.
+    all others. Both have shape (N,), as has the result, signed fractions of equity. ``sides`` and
+    ``own_trend`` are for `weigh`.
     """
     by_risk = rules.weighting == "risk_parity"
     shape = weigh(
@@ -66,6 +71,8 @@ def size(
         gross=rules.gross_leverage,
         max_weight=np.inf if by_risk or _is_limited(rules) else rules.max_weight,
         volatility=spread,
+        sides=sides,
+        own_trend=own_trend,
     )
     if by_risk:
         held = np.flatnonzero(shape)

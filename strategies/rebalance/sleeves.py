@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from strategies.rebalance.config import PanelRebalancerConfig, Sleeve
 from strategies.rebalance.history import Window
 from strategies.rebalance.size import rows_to_size, size, volatility_to_size
+from strategies.signals.selection import Sides, choose_sides, side_counts
 
 Floats = NDArray[np.float64]
 
@@ -35,15 +36,19 @@ def best_known(scores: Floats) -> Floats:
     return best
 
 
-def weights_of_sleeves(sleeves: tuple[Sleeve, ...], window: Window, scores: Floats) -> Floats:
+def weights_of_sleeves(
+    sleeves: tuple[Sleeve, ...], window: Window, scores: Floats, allowed: Sides
+) -> Floats:
     """Return the weights of K sleeves, shape (K, N), each within its part of the gross.
 
     ``scores`` has shape (K, N), NaN where an instrument is not eligible. A sleeve's weights are
-    those that its strategy would have alone, times its part.
+    those that its strategy would have alone, times its part; ``allowed`` says on which sides an
+    instrument may be held.
     """
     return np.array(
         [
-            sleeve.part * _weigh(sleeve, window, np.where(np.isfinite(score), score, np.nan))
+            sleeve.part
+            * _weigh(sleeve, window, np.where(np.isfinite(score), score, np.nan), allowed)
             for sleeve, score in zip(sleeves, scores, strict=True)
         ]
     )
@@ -66,11 +71,14 @@ def shares_in_words(sleeves: tuple[Sleeve, ...], shares: Floats) -> str:
     )
 
 
-def _weigh(sleeve: Sleeve, window: Window, score: Floats) -> Floats:
-    spread = volatility_to_size(sleeve.rules, window)
+def _weigh(sleeve: Sleeve, window: Window, score: Floats, allowed: Sides) -> Floats:
+    rules = sleeve.rules
+    spread = volatility_to_size(rules, window)
     if spread is not None:
         score = np.where(spread > 0.0, score, np.nan)
-    return size(sleeve.rules, window, score, spread)
+    counts = side_counts(score, rules.weighting, rules.fraction, rules.side)
+    sides = choose_sides(score, counts, side=rules.side, allowed=allowed)
+    return size(rules, window, score, spread, sides)
 
 
 def _newest(window: Window, rows: int) -> Window:

@@ -16,19 +16,19 @@ Mode = Literal["cross_section", "own_trend"]
 
 def next_mode(
     rules: Regime,
-    before: Mode | None,
+    before: str,
     *,
     correlation: float,
     dispersion: float,
     slope: float,
     names: int,
 ) -> Mode:
-    """Return what to hold now, given what was held before (None: nothing yet).
+    """Return what to hold now, given what was held before (empty: nothing yet).
 
     ``dispersion`` is a fraction, ``slope`` the majors' in basis points a day; ``names`` counts the
     eligible. Where a number is unknown (NaN) that matters, nothing changes.
     """
-    kept: Mode = before or "cross_section"
+    kept: Mode = "own_trend" if before == "own_trend" else "cross_section"
     if names < rules.least_names:
         return "own_trend"
     if np.isnan(dispersion):

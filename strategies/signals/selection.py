@@ -11,6 +11,7 @@ from strategies.signals.momentum import cross_sectional_z
 from strategies.signals.parameters import Bands, Names
 from strategies.signals.ranking import ordinal_rank
 
+_EVERYONE = 0.5
 Mask = NDArray[np.bool_]
 
 
@@ -32,18 +33,43 @@ def names_a_side(rules: Names, dispersion: float) -> int:
     return rules.least + int((rules.most - rules.least) * part + 0.5)
 
 
+def side_counts(
+    score: NDArray[np.float64], weighting: str, fraction: float, side: str
+) -> tuple[int, int] | None:
+    """Return how many instruments are held long and short; None when the weights' sign says it.
+
+    The latter is so for ``rank`` and ``zscore`` with a fraction of 0.5 or more. ``fraction`` is of
+    all scores, ``by_sign`` of those above zero and of those below.
+    """
+    eligible = int(np.count_nonzero(~np.isnan(score)))
+    if side == "by_sign":
+        above, below = int(np.count_nonzero(score > 0.0)), int(np.count_nonzero(score < 0.0))
+        return _part(fraction, above), _part(fraction, below)
+    if weighting in ("rank", "zscore") and fraction >= _EVERYONE:
+        return None
+    held = _part(fraction, eligible)
+    return held, held
+
+
+def _part(fraction: float, count: int) -> int:
+    # A small tolerance, as 0.3 * 10 is 2.9999999999999996 in some orders of multiplication.
+    return min(count, max(1, int(fraction * count + 1e-9)))
+
+
 def choose_sides(
     score: NDArray[np.float64],
-    count: int | None,
+    counts: tuple[int, int] | None,
     *,
+    side: str = "long_short",
     allowed: Sides | None = None,
     held: NDArray[np.float64] | None = None,
     bands: Bands | None = None,
-    one_side: bool = False,
 ) -> Sides:
-    """Return the best ``count`` scores as long, the worst as short (none when ``one_side``).
+    """Return the best scores as long, the worst as short, so many as ``counts`` says of each.
 
-    With ``count`` None all are in both, for weights whose sign says the side.
+    With ``counts`` None all are in both, for weights whose sign says the side. ``side`` is
+    ``long_short``, ``long_only``, or ``by_sign``: positive scores long, negative ones short.
+
     Arrays have shape (N,); a NaN score is not eligible. An instrument that is not ``allowed`` on
     its side makes room for the next, but longs come from the upper half of the ranks and shorts
     from the lower, so that no filter turns a side round. With ``bands``, what is held now on that
@@ -52,22 +78,66 @@ def choose_sides(
     rank = ordinal_rank(score)
     known = rank > 0
     eligible = int(np.count_nonzero(known))
-    half = eligible if one_side or count is None else eligible // 2
-    longs, shorts = known & (rank <= half), known & (rank > eligible - half)
-    if allowed is not None:
-        longs, shorts = longs & allowed.long, shorts & allowed.short
-    keep_long = keep_short = np.zeros(score.shape, dtype=np.bool_)
-    if bands is not None:
-        z = cross_sectional_z(score)
-        has = np.zeros(score.shape) if held is None else held
-        keep_long, keep_short = has > 0.0, has < 0.0
-        longs &= z >= np.where(keep_long, bands.exit, bands.entry)
-        shorts &= -z >= np.where(keep_short, bands.exit, bands.entry)
-    nobody = np.zeros(score.shape, dtype=np.bool_)
+    distance = cross_sectional_z(score)
+    if side == "by_sign":
+        sides = Sides(score > 0.0, score < 0.0)
+        scale = np.sqrt((score[known] ** 2).sum() / max(eligible, 1))
+        distance = score / (scale or 1.0)
+    elif side == "long_only":
+        sides = Sides(known, np.zeros(score.shape, dtype=np.bool_))
+    else:
+        half = eligible if counts is None else eligible // 2
+        sides = Sides(known & (rank <= half), known & (rank > eligible - half))
+    sides, kept = _within(sides, distance, allowed, held, bands)
+    most_long, most_short = counts or (None, None)
     return Sides(
-        _first(longs, rank, keep_long, count),
-        nobody if one_side else _first(shorts, -rank, keep_short, count),
+        _first(sides.long, rank, kept.long, most_long),
+        _first(sides.short, -rank, kept.short, most_short),
     )
+
+
+def trend_sides(
+    trend: NDArray[np.float64],
+    counts: tuple[int, int] | None,
+    *,
+    side: str = "long_short",
+    allowed: Sides | None = None,
+    held: NDArray[np.float64] | None = None,
+    bands: Bands | None = None,
+) -> Sides:
+    """Return the strongest trends as long where they rise, as short where they fall.
+
+    As `choose_sides`, but each instrument's own trend, not its rank, says the side, so that all may
+    be long: as many in all as ``counts`` has on both sides. The bands count in the trend's units.
+    """
+    one_side = side == "long_only"
+    sides = Sides(trend > 0.0, (trend < 0.0) & (not one_side))
+    sides, kept = _within(sides, trend, allowed, held, bands)
+    most = None if counts is None else counts[0] + (0 if one_side else counts[1])
+    strength = ordinal_rank(np.abs(trend))
+    first = _first(sides.long | sides.short, strength, kept.long | kept.short, most)
+    return Sides(sides.long & first, sides.short & first)
+
+
+def _within(
+    sides: Sides,
+    distance: NDArray[np.float64],
+    allowed: Sides | None,
+    held: NDArray[np.float64] | None,
+    bands: Bands | None,
+) -> tuple[Sides, Sides]:
+    """Return the sides that are allowed and far enough out, and what is held now on each."""
+    nobody = np.zeros(distance.shape, dtype=np.bool_)
+    kept = Sides(nobody, nobody)
+    if allowed is not None:
+        sides = Sides(sides.long & allowed.long, sides.short & allowed.short)
+    if bands is not None:
+        kept = kept if held is None else Sides(held > 0.0, held < 0.0)
+        sides = Sides(
+            sides.long & (distance >= np.where(kept.long, bands.exit, bands.entry)),
+            sides.short & (-distance >= np.where(kept.short, bands.exit, bands.entry)),
+        )
+    return sides, kept
 
 
 def _first(chosen: Mask, rank: NDArray[np.int64], kept: Mask, count: int | None) -> Mask:

@@ -121,7 +121,8 @@ def adx(
     both = rise + fall
     index = 0.0 * both
     np.divide(100.0 * np.abs(rise - fall), both, out=index, where=both > 0.0)
-    return _smoothed(index, length, 1.0 / length)
+    # Weights sum to 1 but for rounding.
+    return np.minimum(_smoothed(index, length, 1.0 / length), 100.0)
 
 
 def _flat_gaps(

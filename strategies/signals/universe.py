@@ -29,6 +29,14 @@ class Standing(IntEnum):
     LOSS_EXIT = 15
     NEAR_TARGET = 16
     PROFIT_TAKEN = 17
+    OUT_OF_HOURS = 18
+    POOR_RECORD = 19
+    QUIET_MAJORS = 20
+    TREND_UNKNOWN = 21
+    TRENDING = 22
+    ADX_OUTSIDE = 23
+    SLOPE_OUTSIDE = 24
+    FUNDING_TOO_HIGH = 25
 
 
 def standing(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from strategies.signals.ranking import ordinal_rank, percentile_rank
+from strategies.signals.ranking import percentile_rank
+from strategies.signals.selection import Sides, choose_sides, side_counts
 from strategies.sizing import Side, Weighting
 
-_EVERYONE = 0.5
 _TINY = 1e-200
 """Shares below it are scaled up first: dividing by their sum would overflow."""
 
@@ -22,6 +22,8 @@ def weigh(
     gross: float,
     max_weight: float,
     volatility: NDArray[np.float64] | None = None,
+    sides: Sides | None = None,
+    own_trend: bool = False,
 ) -> NDArray[np.float64]:
     """Return each instrument's weight as a signed fraction of equity.
 
@@ -39,21 +41,33 @@ def weigh(
     only and by sign: at most 1); at least one instrument is held on each side that has any.
     ``max_weight`` is the largest absolute weight of one instrument; the excess goes to the others
     of its side, and when all are at it, the sum is below ``gross``. ``volatility`` must be positive
-    where the score is known.
+    where the score is known. ``sides`` are held in place of those that the ``fraction`` gives.
+
+    With ``own_trend``, scores are trends of each instrument itself: both sides share the whole of
+    ``gross``, ``rank`` and ``zscore`` count the trend's size, and one side may be empty.
 
     Weights are all zero when fewer than two instruments are eligible for long and short, or when
     all scores are equal (``rank`` and ``zscore``).
     """
     count = int(np.count_nonzero(~np.isnan(score)))
     empty = np.zeros(score.shape)
+    if sides is None:
+        sides = choose_sides(score, side_counts(score, weighting, fraction, side), side=side)
+    if own_trend:
+        share = _shares(np.abs(score), weighting, volatility)
+        held = np.where(sides.long | sides.short, share, 0.0)
+        return np.where(sides.short, -1.0, 1.0) * _scaled(held, gross, max_weight)
     if count < (2 if side == "long_short" else 1):
         return empty
-    share = _shares(score, weighting, volatility, side)
-    chosen_long, chosen_short = _sides(score, count, fraction, weighting, side)
-    longs = np.where(chosen_long, np.maximum(share, 0.0), 0.0)
+    if _is_plain(weighting):
+        share = opposite = _shares(score, weighting, volatility)
+    else:
+        share = _signed_shares(score, weighting, side)
+        opposite = -share
+    longs = np.where(sides.long, np.maximum(share, 0.0), 0.0)
     if side == "long_only":
         return _scaled(longs, gross, max_weight)
-    shorts = np.where(chosen_short, np.maximum(share if _is_plain(weighting) else -share, 0.0), 0.0)
+    shorts = np.where(sides.short, np.maximum(opposite, 0.0), 0.0)
     if side == "long_short" and not (longs.any() and shorts.any()):
         return empty
     half = gross / 2.0
@@ -64,31 +78,8 @@ def _is_plain(weighting: Weighting) -> bool:
     return weighting in ("equal", "inverse_volatility", "risk_parity")
 
 
-def _sides(
-    score: NDArray[np.float64], count: int, fraction: float, weighting: Weighting, side: Side
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    ranks = ordinal_rank(score)
-    known = ranks > 0
-    if side == "by_sign":
-        above = _held(int(np.count_nonzero(score > 0.0)), fraction)
-        below = _held(int(np.count_nonzero(score < 0.0)), fraction)
-        return known & (ranks <= above), known & (ranks > count - below)
-    if not _is_plain(weighting) and fraction >= _EVERYONE:
-        return known, known
-    held = _held(count, fraction)
-    return known & (ranks <= held), known & (ranks > count - held)
-
-
-def _held(count: int, fraction: float) -> int:
-    # A small tolerance, as 0.3 * 10 is 2.9999999999999996 in some orders of multiplication.
-    return min(count, max(1, int(fraction * count + 1e-9)))
-
-
 def _shares(
-    score: NDArray[np.float64],
-    weighting: Weighting,
-    volatility: NDArray[np.float64] | None,
-    side: Side,
+    score: NDArray[np.float64], weighting: Weighting, volatility: NDArray[np.float64] | None
 ) -> NDArray[np.float64]:
     known = ~np.isnan(score)
     if weighting in ("equal", "risk_parity"):
@@ -97,12 +88,19 @@ def _shares(
         if volatility is None:
             raise ValueError("inverse_volatility needs the volatility of each instrument")
         return np.divide(1.0, volatility, out=np.zeros(score.shape), where=known)
+    return percentile_rank(score) if weighting == "rank" else score
+
+
+def _signed_shares(
+    score: NDArray[np.float64], weighting: Weighting, side: Side
+) -> NDArray[np.float64]:
+    known = ~np.isnan(score)
     if side == "by_sign":
-        size = percentile_rank(np.abs(score)) if weighting == "rank" else np.abs(score)
+        size = _shares(np.abs(score), weighting, None)
         return np.where(known, np.sign(score) * size, 0.0)
-    values = percentile_rank(score) if weighting == "rank" else score
     if side == "long_only" and int(np.count_nonzero(known)) == 1:
         return np.where(known, 1.0, 0.0)
+    values = _shares(score, weighting, None)
     mean = values[known].sum() / np.count_nonzero(known)
     return np.where(known, values - mean, 0.0)
 

@@ -4,8 +4,10 @@ The screen's panel is built from the raw Parquet; the run's decisions are read f
 """
 
 import dataclasses
+import pickle
 
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +16,7 @@ from backtests.results.recorder import decisions_of
 from backtests.run import prepare, run
 from backtests.screening.path import close_times, decisions, history_start
 from backtests.screening.screen import screen_document
-from catalog.panel import Panel, panel
+from catalog.panel import Panel, one_below_another, panel, settlements
 from catalog.storage.store import Catalog
 from config.load import load
 from config.params import build_params
@@ -57,6 +59,30 @@ RULES = {
         "cluster_cap": {"correlation": 0.3, "max_weight": 0.3},
         "neutral": {"by": "beta"},
         "partial": {"fraction": 0.5, "min_change": 0.005},
+    },
+    "filtered": {
+        "fraction": 0.4,
+        "adx_filter": {"length": 5, "least": 10, "most": 70},
+        "slope_filter": {"length": 8, "least_bps": 5, "sides": "against_trend"},
+        "funding_filter": {"most_bps": 4},
+        "hours_filter": {"hours": [0]},
+        "symbol_record": {"trades": 2, "pause": "3d"},
+        "bands": {"entry": 0.8, "exit": 0.3},
+        "names": {"least": 1, "most": 4, "lookback": 3, "low_bps": 100, "high_bps": 900},
+        "dropped": "keep",
+    },
+    "by regime": {
+        "fraction": 0.3,
+        "regime": {
+            "slope_length": 8,
+            "correlation_lookback": 10,
+            "high_correlation": 0.3,
+            "dispersion_lookback": 3,
+            "low_dispersion_bps": 200,
+            "trend_lookback": 10,
+        },
+        "majors_gate": {"length": 8, "least_bps": 40, "action": "scale"},
+        "market_trend": {"length": 4, "above": 50, "name_above": 60, "action": "flip"},
     },
     "keeps what it has": {"min_turnover": 1e15, "flatten_on_empty_targets": False},
 }
@@ -112,6 +138,20 @@ def test_screen_and_run_agree_day_by_day(write_run, name):
             Standing.HELD_BRIEFLY,
             Standing.LOSS_EXIT,
         } <= set(seen)
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("filtered", {Standing.ADX_OUTSIDE, Standing.SLOPE_OUTSIDE, Standing.POOR_RECORD}),
+        ("by regime", {"own_trend", "cross_section"}),
+    ],
+)
+def test_the_filters_and_regimes_compared_are_met(write_run, name, found):
+    (screened,) = screen_document(document(write_run, RULES[name]))
+    proposals = [step.proposal for step in screened.steps]
+    met = {int(one) for each in proposals for one in each.standing}
+    assert found <= met | {each.regime for each in proposals if each.weight.any()}
 
 
 def test_screen_and_run_agree_on_hourly_candles(write_run):
@@ -202,22 +242,21 @@ def until(candles, ts):
 
 
 def shown(steps):
-    names = [field.name for field in dataclasses.fields(steps[0].proposal)] if steps else []
-    return [
-        (s.ts, s.data_ts, s.wait, *(getattr(s.proposal, name).tobytes() for name in names))
-        for s in steps
-    ]
+    return [(s.ts, s.data_ts, s.wait, pickle.dumps(s.proposal)) for s in steps]
 
 
 @pytest.mark.parametrize("name", RULES)
 def test_what_comes_after_a_decision_does_not_change_it_in_the_screen(demo_catalog, name):
     candles, rules, listings, (start, end) = material(demo_catalog, **RULES[name])
-    whole = decisions(XSReversal, rules, listings, candles, start, end)
+    catalog = Catalog(demo_catalog)
+    paid = one_below_another(settlements(catalog, listings.ids, 0, end), 0)
+    whole = decisions(XSReversal, rules, listings, candles, start, end, paid)
 
     @settings(max_examples=15)
     @given(cut=st.integers(start + 1, end))
     def holds(cut):
-        got = decisions(XSReversal, rules, listings, until(candles, cut), start, cut)
+        known = paid.filter(pc.less_equal(paid["ts"], cut))
+        got = decisions(XSReversal, rules, listings, until(candles, cut), start, cut, known)
         assert shown(got) == shown([step for step in whole if step.ts < cut])
 
     holds()

@@ -72,7 +72,10 @@ def readers(key: Key) -> list[Path]:
     return [file for file in readers_of(key.file) if counts(key, file)]
 
 
-NO_RANGE = {"description", "funding", "liquidation", "flatten_on_empty_targets", "mark", "enabled"}
+NO_RANGE = {
+    "description", "funding", "liquidation", "flatten_on_empty_targets", "mark", "enabled",
+    "volatility_adjusted",
+}  # fmt: skip
 """Free text and truth values: every value of the right type is in range."""
 
 _NUMBERS = {
@@ -80,11 +83,12 @@ _NUMBERS = {
         slice_days starting_balance lookback fraction gross_leverage max_weight
         turnover_lookback depth_bps ticks participation max_leg_imbalance depth volatility
         updates_per_second price lot balance idle_exit limit_pct losses count per_minute
-        spam_after least limit_bps net cap most max_bps heartbeat
+        spam_after least limit_bps net cap most max_bps heartbeat power forecast_cap length trades
     """,
     "-1": """
         bps skip min_turnover min_age_days max_spread_bps min_depth move_bps max_reprices
-        max_slippage_bps seed admin_port limit exit_grace
+        max_slippage_bps seed admin_port limit exit_grace entry exit low_bps high_bps most_bps
+        least_bps high_slope_bps low_dispersion_bps hit_rate profit_factor
     """,
 }
 OUT_OF_RANGE = {name: value for value, names in _NUMBERS.items() for name in names.split()} | {
@@ -108,10 +112,16 @@ OUT_OF_RANGE = {name: value for value, names in _NUMBERS.items() for name in nam
     "session": "week", "of": "everybody", "windows": "[{start: soon, end: later}]",
     "before": "-1m", "kinds": "[position_difers]", "after_loss": "-5s",
     "partial": "{fraction: 2}", "hold": "{most: soon}", "loss_exit": "{loss: 0}",
+    "lookbacks": "[0]", "lookback_weights": "[1]", "past_returns": "log", "winsorize": "0.3",
     "dropped": "hold", "turnover_budget": "0", "stop_cooldown": "0s",
     "loss_streak": "{losses: 0}",
     "volatility_estimator": "garch", "volatility_target": "{annual: 0}",
     "kelly": "{fraction: 0}", "cluster_cap": "{correlation: 1}", "neutral": "{max_net: -0.1}",
+    "names": "{least: 0}", "bands": "{entry: -1}",
+    "majors": '["lower case"]', "high_correlation": "1.1", "pause": "0s",
+    "regime": "{hysteresis: 1}", "majors_gate": "{action: flip}", "market_trend": "{above: 101}",
+    "adx_filter": "{length: 1}", "slope_filter": "{sides: up}", "hours_filter": "{hours: [24]}",
+    "funding_filter": "{most_bps: -1}", "symbol_record": "{prior: 0}",
     "legs": "[[BTCUSDT-LINEAR.BYBIT, BTCUSDT-LINEAR.BYBIT]]", "external": "some",
 }  # fmt: skip
 """A value of the right type but out of range, for each key that has a range."""
@@ -122,7 +132,7 @@ OUT_OF_RANGE_OF_GUARDS = {"leverage": "0"}
 WRONG_AS_A_WHOLE = {"tiers"}
 """Lists of sound items in a wrong order."""
 
-FREE_LISTS = {("strategies", "reversal", "params", "exclude")}
+FREE_LISTS = {("strategies", key, "params", "exclude") for key in ("reversal", "momentum")}
 """Lists of text of any kind."""
 
 

@@ -74,6 +74,19 @@ def test_with_the_instruments_known_the_answer_is_exact(write):
     assert problems_of(write, "['BTC*']", "['*T-*']") == []
 
 
+def test_what_a_strategy_looks_at_must_be_among_its_instruments(write):
+    text = "kind: setup\nname: one\nstrategies:\n  one:\n    instruments: ['BTC*', 'SOL*']\n"
+    text += "    use: strategies.xs_reversal:XSReversal\n    params:\n"
+    gate = "      majors_gate: {instruments: [BTCUSDT-LINEAR.BYBIT, ETHUSDT-LINEAR.BYBIT]}\n"
+    [problem] = validate(write("one.yaml", text + gate))
+    assert (problem.line, problem.path) == (8, "strategies.one.params.majors_gate.instruments[1]")
+    assert problem.message == "ETHUSDT-LINEAR.BYBIT is not among the strategy's instruments"
+    # Those by default are named at their block.
+    [problem] = validate(write("one.yaml", text + "      regime: {trend_lookback: 10}\n"))
+    assert problem.line == 8
+    assert validate(write("one.yaml", text + gate.replace("ETH", "SOL"))) == []
+
+
 def test_a_registered_check_speaks_with_the_others(write):
     register_check("setup", lambda resolved: [resolved.problem(("name",), "is dull")])
     problems = problems_of(write, "null", "null")

@@ -6,6 +6,7 @@ from config.load import load
 from strategies.blend import Scorer, XSBlend, XSBlendConfig
 from strategies.rebalance.history import Window
 from strategies.rebalance.propose import Listings, explain, propose
+from strategies.signals.parameters import FundingFilter, HoursFilter
 from strategies.signals.universe import Standing
 
 NAN = np.nan
@@ -61,6 +62,18 @@ def test_sleeves_are_netted_by_hand(scorers, changes, expected):
     np.testing.assert_allclose(proposed(rules, MOVED).weight, expected, atol=1e-15)
 
 
+def test_filters_hold_for_every_sleeve():
+    paid = np.full(MOVED.shape, NAN)
+    paid[-1] = [-5e-4, 0.0, 0.0, 5e-4]
+    # Shorts of A pay, and longs of D: reversal has nothing left on the outer half of either side,
+    # and takes the next; momentum is long of A and short of D as before.
+    rules = blend(HALVES, funding_filter=FundingFilter(most_bps=3.6))
+    expected = [0.125, 0.125 - 0.25, 0.25 - 0.125, -0.125]
+    np.testing.assert_allclose(proposed(rules, MOVED, paid).weight, expected, atol=1e-15)
+    rules = blend(HALVES, hours_filter=HoursFilter(hours=(1,)))
+    assert not proposed(rules, MOVED).weight.any()
+
+
 def test_a_decision_says_the_share_of_each_sleeve():
     rules = blend(HALVES, exclude=("C",))
     proposal = proposed(rules, MOVED)
@@ -103,11 +116,12 @@ strategies:
     use: strategies.blend:XSBlend
     params:
       fraction: 0.3
+      bands: {}
       scorers:
         reversal:
           use: strategies.xs_reversal:XSReversal
           weight: 0.7
-          params: {lookbak: 2, interval: 1h}
+          params: {lookbak: 2, interval: 1h, regime: {}}
         momentum:
           use: strategies.xs_momentum:XSMomentun
           weight: 0.2
@@ -130,17 +144,22 @@ def test_a_scorers_parameters_are_checked_by_its_own_config_at_their_lines(tmp_p
     found = {(p.line, p.path.removeprefix(inner), p.message) for p in error.value.problems}
     assert {(line, path) for line, path, _ in found} == {
         (7, "strategies.blend.params.fraction"),
-        (8, ""),
-        (12, ".reversal.params.lookbak"),
-        (12, ".reversal.params.interval"),
-        (14, ".momentum.use"),
-        (20, ".carry.params.leave"),
-        (21, ".guard.use"),
-        (21, ".guard.params.scorers"),
-        (22, ".mine.use"),
+        (9, ""),
+        (13, ".reversal.params.lookbak"),
+        (8, "strategies.blend.params.bands"),
+        (13, ".reversal.params.interval"),
+        (13, ".reversal.params.regime"),
+        (15, ".momentum.use"),
+        (21, ".carry.params.leave"),
+        (22, ".guard.use"),
+        (22, ".guard.params.scorers"),
+        (23, ".mine.use"),
     }
-    assert (8, "", "weights must add up to at most 1, and are 1.2") in found
-    assert (12, ".reversal.params.interval", "is the blend's: write it beside scorers") in found
+    assert (9, "", "weights must add up to at most 1, and are 1.2") in found
+    assert (13, ".reversal.params.interval", "is the blend's: write it beside scorers") in found
+    one_ranking = "is for a strategy with one ranking, not for a blend"
+    assert (8, "strategies.blend.params.bands", one_ranking) in found
+    assert (13, ".reversal.params.regime", one_ranking) in found
 
 
 @pytest.mark.parametrize("allow", [[], ["tests"]])

@@ -5,6 +5,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from strategies.signals.selection import Sides
 from strategies.sizing.weights import weigh
 
 NAN = np.nan
@@ -75,6 +76,33 @@ CALM = {"weighting": "inverse_volatility", "fraction": 0.4}
 )
 def test_weights_by_hand(changes, expected):
     np.testing.assert_allclose(weights(**changes), expected, atol=1e-15)
+
+
+TREND = np.array([2.0, -1.0, NAN, 0.5, 0.0, 1.0])
+SIDES = Sides(np.array([1, 0, 0, 0, 0, 1], bool), np.array([0, 1, 0, 0, 0, 0], bool))
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        # Both sides share the gross: three of them, two long.
+        ({}, [1 / 3, -1 / 3, 0, 0, 0, 1 / 3]),
+        ({"weighting": "zscore"}, [0.5, -0.25, 0, 0, 0, 0.25]),
+        # Sizes 2, 1, 0.5, 0, 1 have ranks from the bottom 5, 3.5, 2, 1, 3.5.
+        ({"weighting": "rank"}, [5 / 12, -3.5 / 12, 0, 0, 0, 3.5 / 12]),
+        ({"weighting": "zscore", "max_weight": 0.3}, [0.3, -0.3, 0, 0, 0, 0.3]),
+        # All may be long.
+        ({"sides": Sides(SIDES.long, np.zeros(6, bool))}, [0.5, 0, 0, 0, 0, 0.5]),
+    ],
+)
+def test_weights_of_own_trends_by_hand(changes, expected):
+    got = weights(TREND, **{"sides": SIDES, "own_trend": True} | changes)
+    np.testing.assert_allclose(got, expected, atol=1e-15)
+
+
+def test_sides_that_are_given_are_held():
+    np.testing.assert_allclose(weights(sides=SIDES), [0.25, -0.5, 0, 0, 0, 0.25])
+    assert not weights(sides=Sides(SIDES.long, np.zeros(6, bool))).any()
 
 
 def test_inverse_volatility_without_volatility_is_refused():

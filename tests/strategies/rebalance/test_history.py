@@ -94,8 +94,6 @@ def test_a_settlement_is_due_as_long_after_the_last_as_that_was_after_the_one_be
         kept.add_funding(0, ts, 0.1)
     kept.add_funding(1, 16, 0.1)
     assert [kept.lacks_funding(ts) for ts in (23, 24)] == [[], [0]]
-    # Seven are missing, then eight: it is no longer listed.
-    assert [kept.lacks_funding(16 + 8 * n) for n in (7, 8)] == [[0], []]
 
 
 def test_warming_up_is_the_same_as_hearing_the_candles():

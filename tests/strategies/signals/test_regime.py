@@ -17,7 +17,7 @@ CALM = {"correlation": 0.3, "dispersion": 0.0050, "slope": 5.0, "names": 20}
 @pytest.mark.parametrize(
     ("before", "changes", "expected"),
     [
-        (None, {}, SCORES),
+        ("", {}, SCORES),
         # All move together, and up, or down: both are trends.
         (SCORES, {"correlation": 0.6, "slope": 2.0}, TRENDS),
         (SCORES, {"correlation": 0.6, "slope": -2.0}, TRENDS),
@@ -34,7 +34,7 @@ CALM = {"correlation": 0.3, "dispersion": 0.0050, "slope": 5.0, "names": 20}
         (TRENDS, {"dispersion": 0.0039}, SCORES),
         (SCORES, {"names": 5}, TRENDS),
         # What is unknown changes nothing.
-        (None, {"dispersion": NAN}, SCORES),
+        ("", {"dispersion": NAN}, SCORES),
         *[
             (mode, {name: NAN}, mode)
             for mode in (SCORES, TRENDS)
