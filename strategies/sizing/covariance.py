@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from strategies.sizing.one_thread import on_one_thread
 from strategies.sizing.parameters import CovarianceEstimator
 
 
@@ -17,6 +18,7 @@ def load_estimators() -> None:
     import sklearn.covariance  # noqa: F401
 
 
+@on_one_thread
 def shrunk_covariance(
     returns: NDArray[np.float64], estimator: CovarianceEstimator
 ) -> NDArray[np.float64]:
@@ -36,6 +38,7 @@ def shrunk_covariance(
     return result
 
 
+@on_one_thread
 def clusters(returns: NDArray[np.float64], correlation: float) -> NDArray[np.int64]:
     """Return the number of each column's cluster; in one, every two correlate above a limit.
 
