@@ -122,6 +122,10 @@ OUT_OF_RANGE = {name: value for value, names in _NUMBERS.items() for name in nam
     "regime": "{hysteresis: 1}", "majors_gate": "{action: flip}", "market_trend": "{above: 101}",
     "adx_filter": "{length: 1}", "slope_filter": "{sides: up}", "hours_filter": "{hours: [24]}",
     "funding_filter": "{most_bps: -1}", "symbol_record": "{prior: 0}",
+    "protection": "{atr: 1}", "atr": "1", "stop": "0", "catastrophic": "0", "trail_atr": "0",
+    "break_even": "0", "take": "[{at: 0, fraction: 1}]", "time_stop": "soon",
+    "volatility_half_life": "0", "estimator": "oracle", "annual": "0", "correlation": "1",
+    "information_coefficient": "0",
     "legs": "[[BTCUSDT-LINEAR.BYBIT, BTCUSDT-LINEAR.BYBIT]]", "external": "some",
 }  # fmt: skip
 """A value of the right type but out of range, for each key that has a range."""
