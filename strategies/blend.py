@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from config.components import ROOMS, AddressError, resolve
-from config.params import build_params, parameter_fields
+from config.params import build_params, parameter_fields, sound_instance
 from strategies.order_ids import KEY
 from strategies.rebalance.config import PanelRebalancer, PanelRebalancerConfig, Sleeve
 
@@ -26,9 +26,8 @@ if TYPE_CHECKING:
     from strategies.rebalance.history import Window
 
 _OF_THE_PANEL = frozenset(PanelRebalancerConfig.__struct_fields__)
-_OF_A_SLEEVE = frozenset({"side", "fraction", "weighting", "volatility_lookback"}) | {
-    "volatility_estimator",
-    "volatility_half_life",
+_OF_A_SLEEVE = frozenset({"side", "fraction", "weighting"}) | {
+    f"volatility_{name}" for name in ("lookback", "estimator", "half_life")
 }
 """Parameters of every rebalancer that each scorer has for itself; the others are the blend's."""
 _OF_NO_BLEND = frozenset({"names", "bands", "regime"})
@@ -70,6 +69,13 @@ class Scorer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         is_one = issubclass(found, PanelRebalancer) and not issubclass(found, XSBlend)
         return found if is_one else None
 
+    @property
+    def sells_short(self) -> bool:
+        """Whether it may sell short, as far as its parameters are right."""
+        ranking = self.ranking()
+        rules = None if ranking is None else sound_instance(ranking.Config, self.params)
+        return rules is not None and rules.sells_short
+
 
 class XSBlendConfig(
     PanelRebalancerConfig, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True
@@ -89,7 +95,7 @@ class XSBlendConfig(
         Meta(
             min_length=1,
             description="By name: use (address), weight (part of gross_leverage; all at most 1), "
-            "params (its own, side, fraction, weighting, volatility_lookback).",
+            "params (its own, side, fraction, weighting and volatility).",
         ),
     ]
 
@@ -126,7 +132,7 @@ class XSBlendConfig(
     @property
     def sells_short(self) -> bool:
         """Whether a decision may sell short, which spot can't."""
-        return any(sleeve.rules.sells_short for sleeve in self.sleeves)
+        return any(scorer.sells_short for scorer in self.scorers.values() if scorer.weight)
 
     def check(self) -> list[tuple[str, str]]:
         """Return (field, message) for each parameter that does not go with the others."""

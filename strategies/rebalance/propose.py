@@ -212,10 +212,15 @@ def reason_to_wait(rules: PanelRebalancerConfig, proposal: Proposal) -> str:
 
 
 def explain(proposal: Proposal, index: int, rules: PanelRebalancerConfig) -> str:
-    """Return why an instrument was left out or kept, or a blend's shares, in words."""
+    """Return a blend's shares, and why an instrument was left out or kept, in words."""
+    words = [_why(proposal, index, rules)]
+    if rules.sleeves:
+        words.insert(0, shares_in_words(rules.sleeves, proposal.shares[:, index]))
+    return "; ".join(filter(None, words))
+
+
+def _why(proposal: Proposal, index: int, rules: PanelRebalancerConfig) -> str:
     standing = Standing(int(proposal.standing[index]))
-    if standing == Standing.IN and rules.sleeves:
-        return shares_in_words(rules.sleeves, proposal.shares[:, index])
     if standing == Standing.IN:
         return ""
     done = "left out" if proposal.weight[index] == 0.0 else "kept"

@@ -75,7 +75,7 @@ def _weigh(sleeve: Sleeve, window: Window, score: Floats, allowed: Sides) -> Flo
     rules = sleeve.rules
     spread = volatility_to_size(rules, window)
     if spread is not None:
-        score = np.where(spread > 0.0, score, np.nan)
+        score = np.where(np.isfinite(spread) & (spread > 0.0), score, np.nan)
     counts = side_counts(score, rules.weighting, rules.fraction, rules.side)
     sides = choose_sides(score, counts, side=rules.side, allowed=allowed)
     return size(rules, window, score, spread, sides)

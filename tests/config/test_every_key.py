@@ -136,7 +136,8 @@ OUT_OF_RANGE_OF_GUARDS = {"leverage": "0"}
 WRONG_AS_A_WHOLE = {"tiers"}
 """Lists of sound items in a wrong order."""
 
-FREE_LISTS = {("strategies", key, "params", "exclude") for key in ("reversal", "momentum")}
+RANKINGS = ("reversal", "momentum", "carry", "blend")
+FREE_LISTS = {("strategies", key, "params", "exclude") for key in RANKINGS}
 """Lists of text of any kind."""
 
 

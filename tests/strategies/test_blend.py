@@ -4,13 +4,16 @@ import pytest
 from config.errors import DocumentErrors
 from config.load import load
 from strategies.blend import Scorer, XSBlend, XSBlendConfig
+from strategies.rebalance.blocks import Partial
 from strategies.rebalance.history import Window
 from strategies.rebalance.propose import Listings, explain, propose
 from strategies.signals.parameters import FundingFilter, HoursFilter
 from strategies.signals.universe import Standing
+from strategies.sizing.parameters import Neutral
 
 NAN = np.nan
 REVERSAL = {"use": "strategies.xs_reversal:XSReversal", "params": {"fraction": 0.25}}
+BUYS = {**REVERSAL, "params": {"fraction": 0.25, "side": "long_only"}}
 MOMENTUM = {
     "use": "strategies.xs_momentum:XSMomentum",
     "params": {"lookbacks": [1], "winsorize": 0.0, "fraction": 0.5},
@@ -53,6 +56,16 @@ HALVES = {"reversal": REVERSAL | {"weight": 0.5}, "momentum": MOMENTUM | {"weigh
         # Nobody settles funding: that half is not used, and the other does not grow.
         ({"carry": CARRY | {"weight": 0.5}, "reversal": REVERSAL | {"weight": 0.5}}, {},
          [-0.25, 0, 0, 0.25]),
+        # Reversal only buys: 0.125, 0.125, -0.125, 0.375. Of 0.625 long 0.225 stay.
+        (
+            HALVES | {"reversal": BUYS | {"weight": 0.5}},
+            {"neutral": Neutral(max_net=0.1)},
+            [0.045, 0.045, -0.125, 0.135],
+        ),
+        # Half of the way to the netted weight, from nothing.
+        (HALVES, {"partial": Partial(fraction=0.5, min_change=0.06)},
+         [-0.0625, 0.0625, -0.0625, 0.0625]),
+        (HALVES, {"partial": Partial(fraction=0.5, min_change=0.13)}, [0, 0, 0, 0]),
         ({"momentum": MOMENTUM | {"weight": 0.0}, "reversal": REVERSAL | {"weight": 1.0}}, {},
          [-0.5, 0, 0, 0.5]),
     ],
@@ -132,6 +145,7 @@ strategies:
             leave: 0.5
         guard: {use: "strategies.blend:XSBlend", weight: 0.1}
         mine: {use: "nobody.knows:Me", weight: 0}
+      neutral: {max_net: 0.1}
 """
 
 
