@@ -43,6 +43,11 @@ PLANTED = DemoParams(
 )
 """Calm but for each perp's own noise and the market's jumps: what is planted stands out."""
 
+STRATEGIES = {
+    "reversal": ("strategies.xs_reversal:XSReversal", {}),
+    # Momentum lies in the twenty days before yesterday.
+    "momentum": ("strategies.xs_momentum:XSMomentum", {"lookbacks": [20], "skip": 1}),
+}
 FIRST_DAY = 5
 SIGMAS = 3.5
 """A right engine fails one of a test's comparisons once in two thousand seeds."""
@@ -64,10 +69,11 @@ class Earned:
         return float(surprise.std(ddof=1) * np.sqrt(surprise.size))
 
 
-def earn(params: DemoParams, folder: Path, **rules: Any) -> Earned:
-    """Make a market, run the reversal on it, and add up both sides."""
+def earn(params: DemoParams, folder: Path, strategy: str = "reversal") -> Earned:
+    """Make a market, run a strategy on it, and add up both sides."""
     with CatalogWriter(folder / "catalog") as writer:
         writer.add(generate(params))
+    use, rules = STRATEGIES[strategy]
     start = params.start_ns + FIRST_DAY * DAY_NS
     end = params.start_ns + params.days * DAY_NS
     document = {
@@ -80,10 +86,7 @@ def earn(params: DemoParams, folder: Path, **rules: Any) -> Earned:
         },
         "venue": {"starting_balance": 1_000_000},
         "strategies": {
-            "reversal": {
-                "use": "strategies.xs_reversal:XSReversal",
-                "params": {"fraction": 0.25, **rules},
-            }
+            strategy: {"use": use, "params": {"fraction": 0.25, **rules}},
         },
     }
     file = folder / "planted.yaml"
@@ -144,11 +147,17 @@ def test_the_same_money_a_day_off_would_be_noticed(planted: Earned) -> None:
     assert abs(difference) > SIGMAS * planted.error
 
 
-def test_with_nothing_planted_the_run_earns_minus_its_costs(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
+def test_the_momentum_finds_the_momentum_planted(tmp_path: Path) -> None:
+    got = earn(replace(PLANTED, reversal=0.0, momentum=0.5), tmp_path, "momentum")
+    assert abs(got.gross.sum() - got.planted.sum()) < SIGMAS * got.error
+    # It moves too slowly for a day off to be noticed; none at all would be.
+    assert got.planted.sum() > SIGMAS * got.error
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_with_nothing_planted_the_run_earns_minus_its_costs(tmp_path: Path, strategy: str) -> None:
     nothing = replace(PLANTED, seed=32, reversal=0.0, momentum=0.0, market_drift=0.0)
-    got = earn(nothing, tmp_path_factory.mktemp("nothing"))
+    got = earn(nothing, tmp_path, strategy)
     assert not got.planted.any()
     assert abs(got.gross.sum()) < SIGMAS * got.error
     s = got.summary
