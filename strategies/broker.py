@@ -136,7 +136,7 @@ class Broker(OrderSender):
                 self,
                 market,
                 config.protection,
-                now=lambda: engine.clock.timestamp_ns(),
+                clock=lambda: engine.clock,
                 stopped_out=self._on_stopped_out,
             )
         )

@@ -168,9 +168,10 @@ class OrderSender:
 
         Sorted by instrument, then in the order they were made.
         """
-        return [o for o in self._all_open(instruments) if role_of_order(o) != "protective"]
+        return [o for o in self.all_open(instruments) if role_of_order(o) != "protective"]
 
-    def _all_open(self, instruments: Container[str] | None) -> list[Order]:
+    def all_open(self, instruments: Container[str] | None = None) -> list[Order]:
+        """Return open orders of every role, sorted like `under_way`."""
         cache, mine = self._engine.cache, self._engine.id
         found = {order.client_order_id: order for order in cache.orders_open(strategy_id=mine)}
         for order in cache.orders_inflight(strategy_id=mine):
@@ -284,7 +285,7 @@ class OrderSender:
 
     def protective_orders(self, instruments: Container[str] | None = None) -> list[Order]:
         """Return open protective orders, sorted like `under_way`."""
-        return [o for o in self._all_open(instruments) if role_of_order(o) == "protective"]
+        return [o for o in self.all_open(instruments) if role_of_order(o) == "protective"]
 
     def withdraw_protection(
         self, instrument_id: InstrumentId, entry: OrderSide | None = None

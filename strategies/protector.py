@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from nautilus_trader.common.component import Clock
 from nautilus_trader.model.enums import OrderSide
 from nautilus_trader.model.events import (
     OrderAccepted,
@@ -30,6 +31,7 @@ from nautilus_trader.model.orders import Order
 
 from config.errors import DeskError
 from strategies.market_view import MarketView
+from strategies.on_loop import wake_in
 from strategies.order_ids import is_protective
 from strategies.refusals import refusal_of
 from strategies.tactics.pricing import ZERO
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from strategies.broker import Broker
 
 _STATE = "protective."
+_AGAIN_NS = 10**9
 
 
 @dataclass(slots=True)
@@ -94,11 +97,11 @@ class Protector:
         broker: Broker,
         market: MarketView,
         rules: Protection,
-        now: Callable[[], int],
+        clock: Callable[[], Clock],
         stopped_out: Callable[[InstrumentId], None],
     ) -> None:
         self._broker, self._market, self._rules = broker, market, rules
-        self._now, self._stopped_out = now, stopped_out
+        self._clock, self._stopped_out = clock, stopped_out
         self._ranges: dict[InstrumentId, _Ranges] = {}
         self._guarded: dict[InstrumentId, _Guarded] = {}
         self._moving: set[ClientOrderId] = set()
@@ -196,7 +199,9 @@ class Protector:
             guarded = self._guarded.get(instrument_id)
             if guarded is not None:
                 guarded.leaving.discard(name)
-                if self._is_stop(name):
+                if refusal_of(event.reason).transient:
+                    self._try_again(instrument_id)
+                elif self._is_stop(name):
                     self._on_refused_stop(instrument_id, event)
 
     def _on_fill(self, event: OrderFilled) -> None:
@@ -217,7 +222,9 @@ class Protector:
         market = self._market
         held, entry = market.holding(instrument_id), market.entry_price(instrument_id)
         atr = self._atr(instrument_id)
-        self._step(instrument_id, PositionSeen(self._now(), held, entry or ZERO, atr))
+        self._step(
+            instrument_id, PositionSeen(self._clock().timestamp_ns(), held, entry or ZERO, atr)
+        )
 
     def _step(self, instrument_id: InstrumentId, event: Event) -> None:
         guarded = self._guarded.get(instrument_id)
@@ -281,14 +288,19 @@ class Protector:
         if state.leave and not guarded.leaving:
             self._leave(instrument_id, guarded, state.leave)
             return
-        exits = OrderSide.SELL if state.long else OrderSide.BUY
-        others = [o for o in broker.under_way({instrument_id.value}) if o.side == exits]
-        room = max(state.held - sum(map(_left, others), ZERO), ZERO)
+        exit_side = OrderSide.SELL if state.long else OrderSide.BUY
+        stops: list[Order] = []
+        targets: list[Order] = []
+        room = state.held
+        for order in broker.all_open({instrument_id.value}):
+            if is_protective(order.client_order_id.value):
+                (stops if order.has_trigger_price else targets).append(order)
+            elif order.side == exit_side:
+                room -= _left(order)
         terms = self._market.terms(instrument_id, exits=True)
-        stop, *takes = wanted(state, self._rules, terms, room)
-        resting = self._resting(instrument_id)
-        self._sync_stop(instrument_id, stop, [o for o in resting if o.has_trigger_price])
-        self._sync_takes(instrument_id, takes, [o for o in resting if not o.has_trigger_price])
+        stop, *takes = wanted(state, self._rules, terms, max(room, ZERO))
+        self._sync_stop(instrument_id, stop, stops)
+        self._sync_takes(instrument_id, takes, targets)
 
     def _resting(self, instrument_id: InstrumentId) -> list[Order]:
         return self._broker.protective_orders({instrument_id.value})
@@ -336,6 +348,11 @@ class Protector:
     def _is_stop(self, name: ClientOrderId) -> bool:
         order = self._broker.order(name)
         return is_protective(name.value) and order is not None and order.has_trigger_price
+
+    def _try_again(self, instrument_id: InstrumentId) -> None:
+        """Look at an instrument again in a moment, as when the venue was busy."""
+        name = f"protect.{instrument_id}"
+        wake_in(self._clock(), _AGAIN_NS, name, lambda _: self._sync(instrument_id))
 
     def _on_refused_stop(
         self, instrument_id: InstrumentId, event: OrderRejected | OrderDenied

@@ -13,6 +13,7 @@ from backtests.results.recorder import decisions_of
 from config.documents import Backtest
 from config.durations import DAY_NS, HOUR_NS, interval_ns, minute_text
 from strategies.base import DeskStrategy
+from strategies.order_ids import is_protective
 
 PATHS = {
     "pessimistic": "to the extreme that hurts the position first, so that of a stop and a "
@@ -183,10 +184,13 @@ def _turned_away(orders: pa.Table) -> list[str]:
                 f"{len(reasons)} of {len(orders)} orders were {who} (the first: {reasons[0]}); "
                 "orders.parquet says why."
             )
-    cancelled = pc.sum(pc.equal(orders.column("status"), "CANCELED")).as_py() or 0
-    if cancelled > len(orders) / 2:
+    # What protects a position rests until that is closed, and follows it by new orders.
+    names = orders.column("client_order_id").to_pylist()
+    others = orders.filter(pa.array([not is_protective(name) for name in names], pa.bool_()))
+    cancelled = pc.sum(pc.equal(others.column("status"), "CANCELED")).as_py() or 0
+    if cancelled > len(others) / 2:
         found.append(
-            f"{cancelled} of {len(orders)} orders were cancelled before they filled: the next "
+            f"{cancelled} of {len(others)} orders were cancelled before they filled: the next "
             "decision, or the end, came before the next open."
         )
     return found

@@ -8,17 +8,20 @@ from decimal import Decimal
 from pathlib import Path
 
 import msgspec
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from backtests.results.result import Result, read
+from backtests.results.summary_text import _turned_away
 from backtests.run import prepare, run
 from backtests.session import backtest_document
 from catalog.providers.demo import generate
 from catalog.storage.writer import CatalogWriter
 from config.errors import InputError
 from config.load import load
+from strategies.order_ids import protective
 from tests.conftest import SMALL, WriteRun
 
 HOUR = 3_600_000_000_000
@@ -207,3 +210,11 @@ def test_finer_candles_that_cover_a_part_of_the_window_are_not_filled_on(
         InputError, match=r"1h candles .* strategies\.reversal ranks, begin 2023-03"
     ):
         prepare(document)
+
+
+def test_orders_that_followed_a_position_are_not_warned_of_as_cancelled():
+    names = ["bt-a-1-1", *(protective("bt-a-1-", number) for number in (2, 3))]
+    columns = {"client_order_id": names, "status": ["FILLED", "CANCELED", "CANCELED"]}
+    assert _turned_away(pa.table(columns | {"reason": ["", "", ""]})) == []
+    columns["status"] = ["CANCELED"] * 3
+    assert len(_turned_away(pa.table(columns | {"reason": ["", "", ""]}))) == 1

@@ -2,13 +2,20 @@
 
 from decimal import Decimal as D
 
+import msgspec
 import pytest
 from nautilus_trader.model.data import BarType
 
 from config.durations import bar_type
+from config.errors import DeskError
 from strategies.base import DeskStrategyConfig
-from strategies.tactics.protective import Protection, Target
-from tests.builders_engine import A, Candles, at, play, venue
+from strategies.rebalance.plan import Plan
+from strategies.state import MemoryState
+from strategies.tactics.protective import Protected, Protection, Target
+from tests.builders_engine import SPOT, A, B, Candles, at, play, venue
+from tests.strategies.rebalance.test_rebalance_protocol import orders, stored
+from tests.strategies.rebalance.test_rebalancer import played as rebalanced
+from tests.strategies.rebalance.test_rebalancer import reversal
 from tests.strategies.test_verdict_follower import Holder, holding, ident
 
 HALF = (Target(at=1.0, fraction=0.5),)
@@ -17,9 +24,9 @@ HALF = (Target(at=1.0, fraction=0.5),)
 class Careful(Holder):
     """Does a plan's steps; its positions are protected."""
 
-    def __init__(self, plan, rules):
-        super().__init__(plan, (A,))
-        config = DeskStrategyConfig(key="hold", instruments=(A,), protection=rules)
+    def __init__(self, plan, rules, name=A):
+        super().__init__(plan, (name,))
+        config = DeskStrategyConfig(key="hold", instruments=(name,), protection=rules)
         super(Holder, self).__init__(config)
         self.expect_book("none")
         self.stopped = []
@@ -155,3 +162,39 @@ def test_orders_follow_the_position_that_the_strategy_changes():
         [("stop", 5, 105), ("take", 2.5, 99)],
     ]
     assert strategy.stopped == []
+
+
+def protected_state(long=True):
+    risk = {"entry": D(90), "risk": D(9), "best": D(90), "held": D(3), "base": D(3)}
+    return msgspec.json.encode(Protected(long=long, since=at(1), stop=D(81), **risk))
+
+
+def test_a_restart_does_not_open_again_what_a_stop_closed_meanwhile():
+    plan = Plan(stamp=at(2, 300), made=at(2, 300), kind="rebalance", targets={A: D(3), B: D(-2)})
+    store = stored(done=at(1, 300), plan=plan)
+    store.save(f"protective.{A}", protected_state())
+    steps = {at(2, 600): lambda strategy: strategy.resume()}
+    strategy = rebalanced(steps, store=store, timer=False, protection=Protection(atr=2))
+    assert orders(strategy, at(2, 600)) == {B: D(-2)}
+    assert store.values[f"protective.{A}"] == b""
+    # Bought back at 110 + 1.7 ATR; the true ranges were 10 and 0.
+    (stop,) = strategy.broker.protective_orders()
+    assert (stop.instrument_id.value, stop.trigger_price, stop.quantity) == (B, D("118.5"), 2)
+    assert (
+        Protection(atr=200).atr + 1
+        == reversal(protection=Protection(atr=200)).history_needed()["1h"]
+    )
+
+
+def test_a_saved_state_that_cannot_be_read_stops_the_start():
+    strategy = Careful({}, Protection())
+    strategy.attach_state(MemoryState())
+    strategy.broker.store.save(f"protective.{A}", b"{}")
+    with pytest.raises(DeskError, match=rf"protective.{A}' can't be read"):
+        strategy.broker.protector.reattach((ident(A),))
+
+
+def test_spot_has_no_orders_that_protect():
+    strategy = Careful({}, Protection(), SPOT)
+    with pytest.raises(ValueError, match=f"leave out {SPOT}"):
+        play({SPOT: Candles([100.0] * 3)}, strategy)

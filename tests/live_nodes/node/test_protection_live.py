@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nautilus_trader.model.events import OrderDenied, OrderRejected
 
 from live_nodes.practice.exchange.model import CancelRequest
 from tests.live_nodes.by_hand import BTC_ID
@@ -124,3 +125,20 @@ def test_a_fill_of_the_attached_stop_counts_as_the_position_s_own(
             with protected(st, tmp_path) as (desk, strategy):
                 flat(desk, st)
                 assert strategy.stopped == [BTC_ID]
+
+
+def test_a_stop_refused_for_now_is_sent_again_and_one_that_is_passed_closes(tmp_path: Path) -> None:
+    with stage() as st, protected(st, tmp_path) as (desk, strategy):
+        kind, price, quantity = enter(desk, st, ("Stop", STOP, "0.010"), ("take", TAKE, "0.005"))
+        st.play("symbol_halted", symbol="BTCUSDT", at=D(0), seconds=D(60))
+        candle(desk, 50_020.0, 49_990.0, 50_000.0)
+        refused = [OrderRejected, OrderDenied]
+        desk.until(lambda: any(type(e) in refused for e in strategy.events), "the refusal")
+        assert ("Stop", STOP, "0.010") in resting(st)
+        st.end_faults()
+        moved = {(kind, price, quantity), ("Stop", "49940.0", "0.010"), ("take", TAKE, "0.005")}
+        desk.until(lambda: resting(st) == moved, "the trailing stop")
+        # A candle whose high moves the stop beyond the price: there is nothing to wait for.
+        candle(desk, 50_310.0, 50_210.0, 50_300.0, after=1)
+        flat(desk, st)
+        assert strategy.stopped == [BTC_ID]
