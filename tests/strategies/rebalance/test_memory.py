@@ -262,3 +262,21 @@ def test_a_decision_does_not_buy_back_what_a_take_profit_closed():
     assert later.current == "25.510"
     assert later.reason.startswith("kept: a take-profit has closed part of it")
     assert (later.weight, later.order) == (pytest.approx(25.51 * 102 / 10_230, abs=1e-3), "0.000")
+
+
+def test_a_stop_at_the_venue_starts_the_cooldown_from_its_fill():
+    """The stop rests at 92.9; a candle falls through it, and its close at 06:00 counts."""
+    closes = [100, 100, 98, 97, 96, 92, 91, 90, 89, 88]
+    opens = [100, 100, 100, 98, 98, 96, 92, 91, 90, 89]
+    a = Candles(
+        opens=opens,
+        highs=[101, 101, 101, *(price + 1 for price in opens[3:])],
+        lows=[99, 99, 97, *(price - 1 for price in closes[3:])],
+        closes=closes,
+    )
+    params = {"protection": {"atr": 2}, "stop_cooldown": "90m", "no_trade_band": 0.2}
+    strategy = played(tape={A: a, B: Candles(opens=[100] * 10)}, **build_params(XSReversal, params))
+    weights = {
+        d.data_ts: lines(d)[A].weight for d in strategy.decisions if d.gross or d.data_ts > at(5)
+    }
+    assert [weights[at(hour)] for hour in (3, 4, 5, 6, 7, 8)] == [0.5, 0.5, 0.5, 0, 0, 0.5]
