@@ -108,21 +108,17 @@ def propose(
     higher is better, NaN where history is too short; of a blend (K, N), a row a sleeve. Without
     ``liquidity`` the limits on spread and depth are not applied. ``memory`` is that of the
     decision before, of a config with ``wants_memory``.
+
+    The steps: who is in the universe, what filters and own exits leave, regime and sides, sizes,
+    then the way from the last weights, within the limits of sizes again.
     """
-    price = window.close[-1]
+    price, unknown = window.close[-1], np.full(window.close.shape[1], np.nan)
     age_days = (window.ts - listings.listed_ns) / _DAY
-    turnover = unknown = np.full(price.shape, np.nan)
-    if _wants_turnover(rules):
-        per_candle = mean_turnover(window.close, window.volume, rules.turnover_lookback)
-        turnover = per_candle * (_DAY / interval_ns(rules.interval))
+    turnover = _turnover_a_day(rules, window) if _wants_turnover(rules) else unknown
     spread = volatility_to_size(rules, window)
-    excluded = np.array(
-        [any(fnmatchcase(name, pattern) for pattern in rules.exclude) for name in listings.ids],
-        dtype=np.bool_,
-    )
     standings = standing(
         close=price,
-        excluded=excluded,
+        excluded=_excluded(rules, listings.ids),
         age_days=age_days,
         turnover=turnover,
         score=best_known(scores) if rules.sleeves else scores,
@@ -138,9 +134,7 @@ def propose(
     )
     known = recall(memory, listings.ids, window.ts, price) if rules.wants_memory else None
     left = filtered(rules, listings.ids, window, standings, known)
-    standings = left.standing
-    if known is not None:
-        standings = leave_out(rules, known, standings)
+    standings = left.standing if known is None else leave_out(rules, known, left.standing)
     picked = chosen(rules, listings.ids, window, scores, left, standings, known, memory.regime)
     standings, score, shares = picked.standing, picked.score, _NO_SHARES
     if rules.sleeves:
@@ -285,6 +279,15 @@ _LEFT_OUT = {
         "{rules.funding_filter.most_bps:g} for its side"
     ),
 }
+
+
+def _excluded(rules: PanelRebalancerConfig, ids: tuple[str, ...]) -> NDArray[np.bool_]:
+    return np.array([any(fnmatchcase(i, pattern) for pattern in rules.exclude) for i in ids], bool)
+
+
+def _turnover_a_day(rules: PanelRebalancerConfig, window: Window) -> NDArray[np.float64]:
+    per_candle = mean_turnover(window.close, window.volume, rules.turnover_lookback)
+    return per_candle * (_DAY / interval_ns(rules.interval))
 
 
 def _wants_turnover(rules: PanelRebalancerConfig) -> bool:

@@ -162,6 +162,25 @@ def test_screen_and_run_agree_on_hourly_candles(write_run):
     agree(taken(screened), found.steps, found.ids)
 
 
+@pytest.mark.parametrize("without", ["neutral", "regime"])
+def test_screen_and_run_agree_with_everything_on(write_run, without):
+    """Momentum on hourly candles; own trends of a regime need not be neutral."""
+    params = RULES["sized to a volatility"] | RULES["filtered"] | RULES["by regime"]
+    params |= RULES["by steps"] | {"weighting": "risk_parity", "loss_exit": {"loss": 0.0005}}
+    params |= {"interval": "1h", "every": "4h", "at": "00:10", "top_n": 10, "lookbacks": [4, 12]}
+    params |= {"hold": {"least": "6h", "most": "2d"}, "hours_filter": {"hours": [0, 4, 8, 12, 20]}}
+    params |= {"loss_streak": {"losses": 2, "pause": "12h"}, "stop_cooldown": "4h"}
+    del params[without]
+    use = {"use": "strategies.xs_momentum:XSMomentum", "params": params}
+    window = {"start": "2023-02-01", "end": "2023-02-15"}
+    screened = load(write_run(strategies={"momentum": use}, window=window)).document
+    (found,) = screen_document(screened)
+    agree(taken(screened), found.steps, found.ids)
+    seen = set(np.concatenate([step.proposal.standing for step in found.steps]))
+    steps = {Standing.LOSS_EXIT, Standing.HELD_BRIEFLY, Standing.COOLING_DOWN}
+    assert steps | {Standing.OUT_OF_HOURS, Standing.ADX_OUTSIDE} <= seen
+
+
 @pytest.mark.parametrize("rules", [{}, HOURLY | {"rows": 20}], ids=["daily", "hourly"])
 def test_screen_and_run_see_the_same_ranges_and_funding(write_run, rules):
     """Hourly candles close at settlements and between them; each daily one has several."""
