@@ -8,7 +8,14 @@ from msgspec.structs import replace
 
 from strategies.rebalance.history import Window
 from strategies.rebalance.memory import Memory, Remembered
-from strategies.rebalance.propose import Listings, explain, propose, remembered, rows_needed
+from strategies.rebalance.propose import (
+    Listings,
+    explain,
+    in_words,
+    propose,
+    remembered,
+    rows_needed,
+)
 from strategies.signals.parameters import (
     AdxFilter,
     Bands,
@@ -189,6 +196,7 @@ def test_own_trends_are_held_while_all_move_together():
     # Five rise and one falls: each has a sixth of the gross.
     np.testing.assert_allclose(proposal.weight, [1 / 6] * 5 + [-1 / 6])
     assert remembered(used, IDS, NOON, memory, proposal).regime == "own_trend"
+    assert in_words(proposal) == "own trends are held in place of scores"
     calm = replace(regime, high_slope_bps=1e9)
     assert weights(rules | {"regime": calm}, close) == weights({"fraction": 0.5})
 

@@ -8,6 +8,7 @@ import pytest
 from strategies.base import DeskStrategy
 from strategies.engine_class import engine_class
 from strategies.messages import Action, Verdict
+from strategies.signals.parameters import MajorsGate
 from strategies.xs_reversal import XSReversal, XSReversalConfig
 from tests.builders_engine import HOUR, SPOT, Candles, at, play, trading  # noqa: F401
 
@@ -207,6 +208,11 @@ def test_spot_can_not_be_sold_short():
     strategy = reversal(instruments=(A, SPOT))
     with pytest.raises(ValueError, match="spot can't be sold short"):
         play({A: TAPE[A], SPOT: TAPE[B]}, strategy)
+
+
+def test_majors_that_are_not_there_are_named_at_the_start():
+    with pytest.raises(ValueError, match="BYBIT must be among its instruments"):
+        played(majors_gate=MajorsGate(instruments=(A, "BTCUSDT-LINEAR.BYBIT")))
 
 
 def test_only_the_builders_fields_are_closed_to_the_document():
