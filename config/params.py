@@ -221,10 +221,13 @@ def _check_value(annotation: Any, value: Any, path: Path) -> list[ParamProblem]:
             problems.extend(_check_value(item, inner, (*path, index)))
         if problems:
             return problems
-    of_name = _value_by_name(annotation)
-    if of_name is not None and isinstance(value, Mapping):
+    by_name = _name_and_value(annotation)
+    if by_name is not None and isinstance(value, Mapping):
         problems = []
+        of_names, of_name = by_name
         for name, inner in value.items():
+            wrong = _check_value(of_names, name, (*path, name))
+            problems.extend(replace(one, at_key=True) for one in wrong)
             problems.extend(_check_value(of_name, inner, (*path, name)))
         if problems:
             return problems
@@ -307,10 +310,11 @@ def _item(annotation: Any) -> Any:
     return None
 
 
-def _value_by_name(annotation: Any) -> Any:
+def _name_and_value(annotation: Any) -> tuple[Any, Any] | None:
     for part in options(annotation):
         if get_origin(part) is dict:
-            return get_args(part)[1]
+            of_names, of_name = get_args(part)
+            return of_names, of_name
     return None
 
 

@@ -84,11 +84,13 @@ _NUMBERS = {
         turnover_lookback depth_bps ticks participation max_leg_imbalance depth volatility
         updates_per_second price lot balance idle_exit limit_pct losses count per_minute
         spam_after least limit_bps net cap most max_bps heartbeat power forecast_cap length trades
+        same_sign_of own_percentile history
     """,
     "-1": """
         bps skip min_turnover min_age_days max_spread_bps min_depth move_bps max_reprices
         max_slippage_bps seed admin_port limit exit_grace entry exit low_bps high_bps most_bps
         least_bps high_slope_bps low_dispersion_bps hit_rate profit_factor
+        enter leave same_sign max_net
     """,
 }
 OUT_OF_RANGE = {name: value for value, names in _NUMBERS.items() for name in names.split()} | {
@@ -127,6 +129,7 @@ OUT_OF_RANGE = {name: value for value, names in _NUMBERS.items() for name in nam
     "volatility_half_life": "0", "estimator": "oracle", "annual": "0", "correlation": "1",
     "information_coefficient": "0",
     "legs": "[[BTCUSDT-LINEAR.BYBIT, BTCUSDT-LINEAR.BYBIT]]", "external": "some",
+    "weight": "1.5", "by": "sign",
 }  # fmt: skip
 """A value of the right type but out of range, for each key that has a range."""
 
@@ -173,7 +176,7 @@ def own_place(folder: Path, key: Key) -> tuple[str, int]:
 
 def is_free_name(key: Key) -> bool:
     """Whether the file itself gave the name: only what breaks its form is then a misspelling."""
-    if key.path[:-1] in (("accounts",), ("market", "symbols")):
+    if key.path[:-1] in (("accounts",), ("market", "symbols")) or key.path[-2:-1] == ("scorers",):
         return True
     return key.path[:-1] in (("strategies",), ("actors",)) and any(
         other.path == (*key.path, "use") for other in keys_of(key.file)
