@@ -13,13 +13,15 @@ import pytest
 from nautilus_trader.model.events import OrderDenied, OrderRejected
 
 from live_nodes.practice.exchange.model import CancelRequest
+from strategies.refusals import refusal_of
 from tests.live_nodes.by_hand import BTC_ID
+from tests.live_nodes.practice.still_market import BTC
 from tests.live_nodes.stage import ACCOUNT, Desk, Stage, desk_node, stage
 from tests.waiting import eventually
 
 HOUR = 3_600 * 10**9
 RULES = {"atr": 2, "stop": 2.0, "trail_atr": 1.0, "take": [{"at": 1.0, "fraction": 0.5}]}
-HAND = {"use": "tests.live_nodes.by_hand:ByHand", "params": {"protection": RULES}}
+HAND: dict[str, Any] = {"use": "tests.live_nodes.by_hand:ByHand", "params": {"protection": RULES}}
 STOP, TAKE = "49800.1", "50200.1"
 """For an entry at 50,000.1: R is 2 ATR of 100."""
 
@@ -62,6 +64,11 @@ def enter(desk: Desk, st: Stage, *own: tuple[str, str, str]) -> tuple[str, str, 
     assert attached[0] == "StopLoss"
     assert abs(D(attached[1]) - 49_650) < 1
     return attached
+
+
+def halt(st: Stage) -> None:
+    st.play("symbol_halted", at=D(0), seconds=D(60))
+    eventually(lambda: st.call(lambda: st.exchange.market(BTC).halted), "the halt")
 
 
 def flat(desk: Desk, st: Stage) -> None:
@@ -130,7 +137,7 @@ def test_a_fill_of_the_attached_stop_counts_as_the_position_s_own(
 def test_a_stop_refused_for_now_is_sent_again_and_one_that_is_passed_closes(tmp_path: Path) -> None:
     with stage() as st, protected(st, tmp_path) as (desk, strategy):
         kind, price, quantity = enter(desk, st, ("Stop", STOP, "0.010"), ("take", TAKE, "0.005"))
-        st.play("symbol_halted", symbol="BTCUSDT", at=D(0), seconds=D(60))
+        halt(st)
         candle(desk, 50_020.0, 49_990.0, 50_000.0)
         refused = [OrderRejected, OrderDenied]
         desk.until(lambda: any(type(e) in refused for e in strategy.events), "the refusal")
@@ -142,3 +149,35 @@ def test_a_stop_refused_for_now_is_sent_again_and_one_that_is_passed_closes(tmp_
         candle(desk, 50_310.0, 50_210.0, 50_300.0, after=1)
         flat(desk, st)
         assert strategy.stopped == [BTC_ID]
+
+
+def test_an_entry_with_its_stop_rests_as_a_maker_and_is_refused_like_any_other(
+    tmp_path: Path,
+) -> None:
+    """Orders with an attached stop go by a request of their own, with answers of their own."""
+    maker = HAND["params"] | {"execution": {"tactic": "maker_first", "deadline": "5m"}}
+    hand = {"use": HAND["use"], "params": maker}
+    with stage() as st, desk_node(st, folder=tmp_path, strategies={"hand": hand}) as desk:
+        strategy = desk.strategy
+        candle(desk, 50_100.0, 50_000.0, 50_050.0, after=-2)
+        desk.until(lambda: strategy.market.top_of_book(BTC_ID), "the book")
+        halt(st)
+        desk.do(lambda: strategy.send_market(BTC_ID, D("0.010"), "entry"))
+        desk.until(lambda: isinstance(strategy.events[-1], OrderRejected), "the refusal")
+        assert refusal_of(strategy.events[-1].reason).code == "not_trading"
+        st.end_faults()
+        desk.until(
+            lambda: not st.call(lambda: st.exchange.market(BTC).halted), "the end of the halt"
+        )
+        desk.do(lambda: strategy.execute(BTC_ID, D("0.010"), "entry"))
+        desk.until(lambda: st.open_orders(), "the maker's order")
+        (order,) = st.open_orders().values()
+        assert (order.price, order.stop_loss) == (D("49999.9"), D("49649.9"))
+        # The queue before it is 1.500.
+        for part, held in (("1.504", "0.004"), ("0.006", "0.010")):
+            st.hit("Sell", "49999.9", part)
+            desk.until(lambda held=held: str(strategy.net()) == held, f"the fill up to {held}")
+        own = {("Stop", "49799.9", "0.010"), ("take", "50199.9", "0.005")}
+        whole = own | {("StopLoss", "49649.9", "0.010")}
+        desk.until(lambda: resting(st) == whole, "the orders that grow with the position")
+        assert not strategy.busy
