@@ -112,7 +112,8 @@ def screen(
 ) -> None:
     """Run a document's strategies over whole panels, without an engine: seconds, not minutes.
 
-    Decisions are exactly the backtest's; fills are at the signal's close, without lots and funding.
+    Decisions are exactly the backtest's; fills are at the signal's close, without lots, stops and
+    funding.
 
     Example: perpdesk screen backtests/runs/xs_reversal_demo.yaml --weights weights.parquet
     """
@@ -135,7 +136,9 @@ def screen(
     Console().print(screening.figures_table(document, found))
     for words in screening.without_period(found):
         print(f"! {words}", file=sys.stderr)
-    print("Fills at the signal's close; no lots, minimums, bands or funding.", file=sys.stderr)
+    print(
+        "Fills at the signal's close; no lots, minimums, bands, stops or funding.", file=sys.stderr
+    )
 
 
 def report(

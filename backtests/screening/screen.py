@@ -2,7 +2,7 @@
 
 The decisions equal those of the event-driven run bit for bit. The profit is an estimate: trades
 are fractions of equity at the close that gave the signal, and pay the taker fee and the configured
-slippage. Lots, minimum sizes, bands, verdicts, funding and liquidation are left out.
+slippage. Lots, minimum sizes, bands, stops, verdicts, funding and liquidation are left out.
 """
 
 from __future__ import annotations
