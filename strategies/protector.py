@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from nautilus_trader.model.events import (
     OrderCancelRejected,
     OrderDenied,
     OrderEvent,
+    OrderExpired,
     OrderFilled,
     OrderRejected,
 )
@@ -79,12 +80,6 @@ class _Ranges:
         return Decimal(repr(sum(self.ranges) / count)) if count else None
 
 
-@dataclass(slots=True)
-class _Guarded:
-    state: Protected
-    leaving: set[ClientOrderId] = field(default_factory=set)
-
-
 class Protector:
     """Protective orders of one strategy's positions, by instrument.
 
@@ -103,8 +98,9 @@ class Protector:
         self._broker, self._market, self._rules = broker, market, rules
         self._clock, self._stopped_out = clock, stopped_out
         self._ranges: dict[InstrumentId, _Ranges] = {}
-        self._guarded: dict[InstrumentId, _Guarded] = {}
+        self._guarded: dict[InstrumentId, Protected] = {}
         self._moving: set[ClientOrderId] = set()
+        self._leaving: dict[InstrumentId, list[ClientOrderId]] = {}
 
     # Candles -----------------------------------------------------------------------------------
 
@@ -152,7 +148,7 @@ class Protector:
         if atr is None or kept is None:
             return
         for opened, closed, high, low in kept.candles:
-            if closed > self._guarded[instrument_id].state.candle:
+            if closed > self._guarded[instrument_id].candle:
                 prices = (Decimal(repr(high)), Decimal(repr(low)))
                 self._step(instrument_id, CandleClosed(opened, closed, *prices, atr))
 
@@ -168,7 +164,7 @@ class Protector:
             held = self._market.holding(instrument_id)
             takes = [o for o in self._resting(instrument_id) if not o.has_trigger_price]
             if saved is not None:
-                self._guarded[instrument_id] = _Guarded(saved)
+                self._guarded[instrument_id] = saved
                 self._step(instrument_id, Reattached(held, sum(map(_left, takes), ZERO)))
             if saved is None and held == ZERO:
                 continue
@@ -188,32 +184,30 @@ class Protector:
         elif isinstance(event, OrderAccepted):
             if is_protective(name.value):
                 self._sync(instrument_id)
-        elif isinstance(event, OrderCanceled):
+        elif isinstance(event, OrderCanceled | OrderExpired):
             # A take-profit that the venue cut is looked at again with the next fill or candle.
             if name in self._moving or self._is_stop(name):
                 self._moving.discard(name)
                 self._sync(instrument_id)
+            elif name in self._leaving.get(instrument_id, ()):
+                self._try_again(instrument_id)
         elif isinstance(event, OrderCancelRejected):
             self._moving.discard(name)
-        elif isinstance(event, OrderRejected | OrderDenied):
-            guarded = self._guarded.get(instrument_id)
-            if guarded is not None:
-                guarded.leaving.discard(name)
-                if refusal_of(event.reason).transient:
-                    self._try_again(instrument_id)
-                elif self._is_stop(name):
-                    self._on_refused_stop(instrument_id, event)
+        elif isinstance(event, OrderRejected | OrderDenied) and instrument_id in self._guarded:
+            if refusal_of(event.reason).transient:
+                self._try_again(instrument_id)
+            elif self._is_stop(name):
+                self._on_refused_stop(instrument_id, event)
 
     def _on_fill(self, event: OrderFilled) -> None:
         name, instrument_id = event.client_order_id, event.instrument_id
-        guarded = self._guarded.get(instrument_id)
-        protects = is_protective(name.value)
-        if guarded is not None and protects and not self._is_stop(name):
+        was_guarded, protects = instrument_id in self._guarded, is_protective(name.value)
+        if protects and not self._is_stop(name):
             self._step(instrument_id, TakeFilled(event.last_qty.as_decimal()))
         self._see(instrument_id)
         if instrument_id in self._guarded:
             self._sync(instrument_id)
-        elif guarded is not None and not self._market.holding(instrument_id):
+        elif was_guarded and not self._market.holding(instrument_id):
             self._broker.withdraw_protection(instrument_id)
             if protects or not self._broker.sent(name):
                 self._stopped_out(instrument_id)
@@ -227,17 +221,14 @@ class Protector:
         )
 
     def _step(self, instrument_id: InstrumentId, event: Event) -> None:
-        guarded = self._guarded.get(instrument_id)
-        before = None if guarded is None else guarded.state
+        before = self._guarded.get(instrument_id)
         after = step(before, event, self._rules)
         if after is before:
             return
         if after is None:
             del self._guarded[instrument_id]
-        elif guarded is None:
-            self._guarded[instrument_id] = _Guarded(after)
         else:
-            guarded.state = after
+            self._guarded[instrument_id] = after
         store = self._broker.store
         if store is not None and after != before:
             value = b"" if after is None else msgspec.json.encode(after)
@@ -256,8 +247,8 @@ class Protector:
 
     def has_taken(self, instrument_id: InstrumentId) -> bool:
         """Whether take-profits have closed part of the position."""
-        guarded = self._guarded.get(instrument_id)
-        return guarded is not None and guarded.state.taken > ZERO
+        state = self._guarded.get(instrument_id)
+        return state is not None and state.taken > ZERO
 
     # Orders ------------------------------------------------------------------------------------
 
@@ -268,10 +259,10 @@ class Protector:
         without; it stays behind our own, which fires first.
         """
         instrument_id, buys = order.instrument_id, order.side == OrderSide.BUY
-        guarded, atr = self._guarded.get(instrument_id), self._atr(instrument_id)
+        state, atr = self._guarded.get(instrument_id), self._atr(instrument_id)
         price = order.price.as_decimal() if order.has_price else None
         price = price or self._market.newest_price(instrument_id)
-        if atr is None or price is None or (guarded is not None and guarded.state.long == buys):
+        if atr is None or price is None or (state is not None and state.long == buys):
             return None
         away = Decimal(repr(self._rules.catastrophic)) * atr
         found = self._market.instrument(instrument_id)
@@ -281,12 +272,11 @@ class Protector:
         return {"stop_loss": text, "sl_trigger_by": "LastPrice"}
 
     def _sync(self, instrument_id: InstrumentId) -> None:
-        guarded = self._guarded.get(instrument_id)
-        if guarded is None:
+        state, broker = self._guarded.get(instrument_id), self._broker
+        if state is None:
             return
-        state, broker = guarded.state, self._broker
-        if state.leave and not guarded.leaving:
-            self._leave(instrument_id, guarded, state.leave)
+        if state.leave and not self._is_leaving(instrument_id):
+            self._leave(instrument_id, state.leave)
             return
         exit_side = OrderSide.SELL if state.long else OrderSide.BUY
         stops: list[Order] = []
@@ -358,23 +348,28 @@ class Protector:
         self, instrument_id: InstrumentId, event: OrderRejected | OrderDenied
     ) -> None:
         """Close at market what no stop can protect: the price has passed it, or none rests."""
-        guarded, market = self._guarded[instrument_id], self._market
+        state, market = self._guarded[instrument_id], self._market
         order, top = self._broker.order(event.client_order_id), market.top_of_book(instrument_id)
         price = market.engine_price(instrument_id) if top is None else top.mid
         if order is None or not market.holding(instrument_id):
             return
         trigger = order.trigger_price.as_decimal()
-        passed = price is not None and guarded.state.side * (price - trigger) <= ZERO
+        passed = price is not None and state.side * (price - trigger) <= ZERO
         others = [o for o in self._resting(instrument_id) if o.has_trigger_price]
-        if (passed or not others) and not guarded.leaving:
+        if (passed or not others) and not self._is_leaving(instrument_id):
             reason = "stop passed" if passed else f"stop refused: {refusal_of(event.reason)}"
-            self._leave(instrument_id, guarded, reason)
+            self._leave(instrument_id, reason)
 
-    def _leave(self, instrument_id: InstrumentId, guarded: _Guarded, reason: str) -> None:
+    def _leave(self, instrument_id: InstrumentId, reason: str) -> None:
         self._stopped_out(instrument_id)
         held = self._market.holding(instrument_id)
         if held:
-            guarded.leaving.update(self._broker.send_market(instrument_id, -held, reason))
+            sent = self._broker.send_market(instrument_id, -held, reason)
+            self._leaving[instrument_id] = sent
+
+    def _is_leaving(self, instrument_id: InstrumentId) -> bool:
+        orders = map(self._broker.order, self._leaving.get(instrument_id, ()))
+        return any(order is not None and not order.is_closed for order in orders)
 
 
 def _left(order: Order) -> Decimal:

@@ -198,3 +198,11 @@ def test_spot_has_no_orders_that_protect():
     strategy = Careful({}, Protection(), SPOT)
     with pytest.raises(ValueError, match=f"leave out {SPOT}"):
         play({SPOT: Candles([100.0] * 3)}, strategy)
+
+
+def test_a_position_leaves_even_if_the_order_that_closes_it_is_cancelled():
+    cancel = {at(6, 0): lambda strategy: strategy.cancel_waiting()}
+    rows = [*[CALM] * 3, *[(100,) * 4] * 2]
+    strategy, found = played({"time_stop": "2h"}, rows, plan=cancel)
+    assert [quantity for _, quantity, _ in found] == [-4]
+    assert strategy.holding(ident(A)) == 0
