@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from nautilus_trader.common.component import Clock
+from nautilus_trader.indicators import AverageTrueRange
 from nautilus_trader.model.enums import OrderSide
 from nautilus_trader.model.events import (
     OrderAccepted,
@@ -56,28 +56,24 @@ _STATE = "protective."
 _AGAIN_NS = 10**9
 
 
-@dataclass(slots=True)
 class _Ranges:
-    """True ranges of the last candles of one instrument, and the candles themselves."""
+    """Last candles of one instrument, and their average true range."""
 
-    candles: deque[tuple[int, int, float, float]]
-    ranges: deque[float]
-    close: float | None = None
+    def __init__(self, count: int) -> None:
+        self.candles: deque[tuple[int, int, float, float]] = deque(maxlen=count)
+        self._average = AverageTrueRange(count)
 
     def add(self, opened: int, closed: int, high: float, low: float, close: float) -> bool:
         """Add a candle; return whether it is newer than the last."""
         if self.candles and closed <= self.candles[-1][1]:
             return False
-        before = close if self.close is None else self.close
-        self.ranges.append(max(high, before) - min(low, before))
+        self._average.update_raw(high, low, close)
         self.candles.append((opened, closed, high, low))
-        self.close = close
         return True
 
-    def average(self) -> Decimal | None:
+    def average(self) -> Decimal:
         """Return the average true range, of fewer candles where there are no more."""
-        count = len(self.ranges)
-        return Decimal(repr(sum(self.ranges) / count)) if count else None
+        return Decimal(repr(self._average.value))
 
 
 class Protector:
@@ -133,9 +129,7 @@ class Protector:
     def _add(self, instrument_id: InstrumentId, *candle: Any) -> bool:
         kept = self._ranges.get(instrument_id)
         if kept is None:
-            count = self._rules.atr
-            kept = _Ranges(deque(maxlen=count), deque(maxlen=count))
-            self._ranges[instrument_id] = kept
+            kept = self._ranges[instrument_id] = _Ranges(self._rules.atr)
         return kept.add(*candle)
 
     def _atr(self, instrument_id: InstrumentId) -> Decimal | None:
@@ -144,13 +138,13 @@ class Protector:
 
     def _follow(self, instrument_id: InstrumentId) -> None:
         """Let the position see the candles that it has not seen."""
-        atr, kept = self._atr(instrument_id), self._ranges.get(instrument_id)
-        if atr is None or kept is None:
+        kept = self._ranges.get(instrument_id)
+        if kept is None:
             return
         for opened, closed, high, low in kept.candles:
             if closed > self._guarded[instrument_id].candle:
                 prices = (Decimal(repr(high)), Decimal(repr(low)))
-                self._step(instrument_id, CandleClosed(opened, closed, *prices, atr))
+                self._step(instrument_id, CandleClosed(opened, closed, *prices, kept.average()))
 
     # The position ------------------------------------------------------------------------------
 

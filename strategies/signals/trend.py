@@ -1,6 +1,6 @@
-"""Trend of prices: exponential average and its slope, true range, ATR, ADX.
+"""Trend of prices: exponential average and its slope, ADX.
 
-ATR and ADX are those of Wilder (1978), "New Concepts in Technical Trading Systems": smoothed by
+The ADX is that of Wilder (1978), "New Concepts in Technical Trading Systems": smoothed by
 1 / length, begun with a plain mean. A window has a beginning, which still shows in its last value:
 `rows_for_ema` and the like give windows after which that is less than three thousandths.
 """
@@ -19,11 +19,6 @@ def rows_for_ema(length: int) -> int:
 def rows_for_slope(length: int) -> int:
     """Return how many candles `ema_slope` needs for a settled value."""
     return rows_for_ema(length) + slope_candles(length)
-
-
-def rows_for_atr(length: int) -> int:
-    """Return how many candles `average_true_range` needs for a settled value."""
-    return 7 * length + 1
 
 
 def rows_for_adx(length: int) -> int:
@@ -70,32 +65,6 @@ def ema_slope(close: NDArray[np.float64], length: int, candles_a_day: float) -> 
     return result
 
 
-def true_range(
-    high: NDArray[np.float64], low: NDArray[np.float64], close: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return each candle's range, the move from the close before included, as a price.
-
-    The inputs have shape (W, N), oldest first; the result (W - 1, N), without the oldest. A gap
-    counts as a candle that stays at the close before; NaN before the first candle.
-    """
-    high, low, close = _flat_gaps(high, low, close)
-    result: NDArray[np.float64] = np.maximum(high[1:], close[:-1]) - np.minimum(low[1:], close[:-1])
-    return result
-
-
-def average_true_range(
-    high: NDArray[np.float64],
-    low: NDArray[np.float64],
-    close: NDArray[np.float64],
-    length: int,
-) -> NDArray[np.float64]:
-    """Return Wilder's average true range (ATR), a price, of shape (N,).
-
-    The inputs are those of `true_range`; W > length >= 1. NaN where the oldest candle is missing.
-    """
-    return _smoothed(true_range(high, low, close), length, 1.0 / length)
-
-
 def adx(
     high: NDArray[np.float64],
     low: NDArray[np.float64],
@@ -104,10 +73,12 @@ def adx(
 ) -> NDArray[np.float64]:
     """Return Wilder's average directional index (ADX), 0 to 100: how strong a trend is.
 
-    It does not tell up from down. The inputs are those of `true_range`; W >= 2 * length. The result
-    has shape (N,), NaN where the oldest candle is missing. Prices that never move have 0.
+    It does not tell up from down. The inputs have shape (W, N), oldest first, W >= 2 * length; a
+    gap counts as a candle that stays at the close before. The result has shape (N,), NaN where the
+    oldest candle is missing. Prices that never move have 0.
     """
-    high, low, _ = _flat_gaps(high, low, close)
+    prices, gaps = filled(close), np.isnan(close)
+    high, low = np.where(gaps, prices, high), np.where(gaps, prices, low)
     up, down = high[1:] - high[:-1], low[:-1] - low[1:]
     # The ranges by which Wilder divides both cancel out. Times 0 keeps what is unknown.
     rise = np.where((up > down) & (up > 0.0), up, 0.0 * up)
@@ -123,14 +94,6 @@ def adx(
     np.divide(100.0 * np.abs(rise - fall), both, out=index, where=both > 0.0)
     # Weights sum to 1 but for rounding.
     return np.minimum(_smoothed(index, length, 1.0 / length), 100.0)
-
-
-def _flat_gaps(
-    high: NDArray[np.float64], low: NDArray[np.float64], close: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    prices = filled(close)
-    gaps = np.isnan(close)
-    return np.where(gaps, prices, high), np.where(gaps, prices, low), prices
 
 
 def _smoothed(value: NDArray[np.float64], length: int, alpha: float) -> NDArray[np.float64]:
