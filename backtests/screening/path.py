@@ -22,6 +22,7 @@ from strategies.rebalance.propose import (
     rows_needed,
 )
 from strategies.schedule import last_close, next_fire
+from strategies.signals.trend import filled
 
 
 @dataclass(frozen=True)
@@ -84,10 +85,8 @@ def close_returns(close: NDArray[np.float64]) -> NDArray[np.float64]:
 
     Zero in a gap; the period that ends the gap has the whole move. NaN before the first price.
     """
-    there = close > 0.0
-    last = np.maximum.accumulate(np.where(there, np.arange(len(close))[:, None], 0), axis=0)
-    filled = np.take_along_axis(close, last, axis=0)
-    result: NDArray[np.float64] = filled[1:] / filled[:-1] - 1.0
+    prices = filled(np.where(close > 0.0, close, np.nan))
+    result: NDArray[np.float64] = prices[1:] / prices[:-1] - 1.0
     return result
 
 

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from config.durations import duration_ns, interval_ns
+from config.durations import DAY_NS, duration_ns, interval_ns
 from strategies.rebalance.admit import chosen, filtered, rows_to_admit
 from strategies.rebalance.config import PanelRebalancerConfig
 from strategies.rebalance.history import Window
@@ -28,7 +28,6 @@ from strategies.signals.ranking import ordinal_rank
 from strategies.signals.turnover import mean_turnover
 from strategies.signals.universe import Standing, standing
 
-_DAY = 86400 * 10**9
 _NO_SHARES = np.empty((0, 0))
 
 
@@ -113,7 +112,7 @@ def propose(
     then the way from the last weights, within the limits of sizes again.
     """
     price, unknown = window.close[-1], np.full(window.close.shape[1], np.nan)
-    age_days = (window.ts - listings.listed_ns) / _DAY
+    age_days = (window.ts - listings.listed_ns) / DAY_NS
     turnover = _turnover_a_day(rules, window) if _wants_turnover(rules) else unknown
     spread = volatility_to_size(rules, window)
     standings = standing(
@@ -287,7 +286,7 @@ def _excluded(rules: PanelRebalancerConfig, ids: tuple[str, ...]) -> NDArray[np.
 
 def _turnover_a_day(rules: PanelRebalancerConfig, window: Window) -> NDArray[np.float64]:
     per_candle = mean_turnover(window.close, window.volume, rules.turnover_lookback)
-    return per_candle * (_DAY / interval_ns(rules.interval))
+    return per_candle * (DAY_NS / interval_ns(rules.interval))
 
 
 def _wants_turnover(rules: PanelRebalancerConfig) -> bool:

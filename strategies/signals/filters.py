@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from config.durations import DAY_NS, HOUR_NS
 from strategies.signals.parameters import AdxFilter, FundingFilter, HoursFilter, SlopeFilter
 from strategies.signals.selection import Mask, Sides
-
-_HOUR = 3600 * 10**9
-_DAY = 24 * _HOUR
 
 
 def adx_passes(rules: AdxFilter, adx: NDArray[np.float64]) -> Mask:
@@ -27,7 +25,7 @@ def slope_sides(rules: SlopeFilter, slope: NDArray[np.float64]) -> Sides:
 
 def in_hours(rules: HoursFilter, ts: int) -> bool:
     """Return whether the hour of a time (UNIX nanoseconds, UTC) is among those named."""
-    return ts % _DAY // _HOUR in rules.hours
+    return ts % DAY_NS // HOUR_NS in rules.hours
 
 
 def funding_sides(rules: FundingFilter, paid_a_day: NDArray[np.float64]) -> Sides:
@@ -38,7 +36,7 @@ def funding_sides(rules: FundingFilter, paid_a_day: NDArray[np.float64]) -> Side
 
 def rows_for_funding(interval_ns: int) -> int:
     """Return how many candles cover a day."""
-    return -(-_DAY // interval_ns)
+    return -(-DAY_NS // interval_ns)
 
 
 def funding_a_day(funding: NDArray[np.float64], interval_ns: int) -> NDArray[np.float64]:
@@ -50,5 +48,5 @@ def funding_a_day(funding: NDArray[np.float64], interval_ns: int) -> NDArray[np.
     rows = rows_for_funding(interval_ns)
     last = funding[-rows:]
     settled = ~np.isnan(last)
-    total = np.where(settled, last, 0.0).sum(axis=0) * (_DAY / (rows * interval_ns))
+    total = np.where(settled, last, 0.0).sum(axis=0) * (DAY_NS / (rows * interval_ns))
     return np.where(settled.any(axis=0), total, np.nan)
