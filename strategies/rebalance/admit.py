@@ -166,7 +166,9 @@ def chosen(
             eligible = standings == Standing.IN
     score = np.where(eligible, scores, np.nan)
     if mode == "cross_section" and left.flipped.any():
-        score = np.apply_along_axis(mirrored, -1, score, left.flipped)
+        how = [sleeve.rules.side for sleeve in rules.sleeves] or [rules.side]
+        rows = zip(np.atleast_2d(score), how, strict=True)
+        score = np.reshape([mirrored(row, left.flipped, side) for row, side in rows], score.shape)
     if rules.sleeves:
         return Chosen(standings, score, left.sides, mode)
     counts = side_counts(score, rules.weighting, rules.fraction, rules.side)

@@ -228,7 +228,7 @@ class MarketTrend(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Literal["skip", "scale", "flip"],
         Meta(
             description="skip: hold none; scale: its weight by factor; flip: the opposite side, "
-            "its score mirrored at the mean."
+            "its score mirrored at the mean, by_sign at zero."
         ),
     ] = "skip"
     factor: Annotated[

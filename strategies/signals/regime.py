@@ -53,11 +53,16 @@ def own_trend(close: NDArray[np.float64], lookback: int) -> NDArray[np.float64]:
     return past_return(close, lookback) / np.where(spread > 0.0, spread, np.nan)
 
 
-def mirrored(score: NDArray[np.float64], flipped: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return the scores with some mirrored at the mean of all; shape (N,), NaN stays."""
+def mirrored(
+    score: NDArray[np.float64], flipped: NDArray[np.bool_], side: str = "long_short"
+) -> NDArray[np.float64]:
+    """Return the scores with some mirrored; shape (N,), NaN stays.
+
+    They are mirrored at the mean of all, at zero where their sign says the side (``by_sign``).
+    """
     known = score[~np.isnan(score)]
-    mean = known.mean() if known.size else 0.0
-    return np.where(flipped, 2.0 * mean - score, score)
+    middle = known.mean() if known.size and side != "by_sign" else 0.0
+    return np.where(flipped, 2.0 * middle - score, score)
 
 
 def trending(

@@ -179,6 +179,13 @@ def test_trends_of_market_and_names(flat, action, expected):
     assert weights(rules, close) == expected
 
 
+def test_by_sign_the_opposite_side_has_the_opposite_sign():
+    trend = MarketTrend(**MARKET, action="flip")
+    score = np.array([3.0, 2.0, 1.0, 1.0, 1.0, 1.0])
+    found = weights({"market_trend": trend, "side": "by_sign"}, steady(*[1] * 6), score=score)
+    assert found == [-0.25, -0.25, 0, 0, 0, 0]
+
+
 def test_own_trends_are_held_while_all_move_together():
     # All rise alike, with the same wobble: their correlation is 1, and they hardly differ.
     close = zigzag(steady(3, 3, 3, 3, 3, 3), *range(6))
