@@ -244,8 +244,8 @@ class Rebalancer(DeskStrategy):
 
         ``ts`` is its time, UNIX nanoseconds (UTC); ``since`` is when the wait for missing data
         began. With an earlier snapshot ``before``, whose orders are cancelled by now, only the
-        account is read again. ``scored=False`` is for leaving the market, which must not depend on
-        scores.
+        account is read again, unless a position was closed meanwhile. ``scored=False`` is for
+        leaving the market, which must not depend on scores.
         """
         market, verdicts = self.market, self.verdicts
         stamp, data_ts = last_fire(ts, *self.schedule()), last_close(ts, self._history.interval_ns)
@@ -268,8 +268,10 @@ class Rebalancer(DeskStrategy):
             if self._history.last_close(column) is not None or name in held
         )
         clear = before is not None or not (self.broker.trading or self.broker.under_way())
-        proposal = None if before is None else before.proposal
-        memory = self._execution.memory if before is None else before.memory
+        proposal, memory = None, self._execution.memory
+        # What a stop has closed since must not be bought back.
+        if before is not None and not (scored and memory.exits):
+            proposal, memory = before.proposal, before.memory
         if proposal is None and scored:
             window = self._history.window(data_ts)
             if self.config.wants_memory:

@@ -246,6 +246,19 @@ def test_a_stopped_instrument_is_entered_again_only_after_its_cooldown():
     assert lost == pytest.approx(97 / 99 - 1, abs=1e-6)
 
 
+def test_what_a_stop_closes_while_orders_are_cancelled_is_not_bought_back():
+    """A is bought at 04:00:01; it is closed at 05:00:01, between the two looks of a decision."""
+    seen, ts = [], at(4, 3000)
+    steps = {
+        at(4, 1800): close_a,
+        ts: lambda s: seen.append(s.snapshot(ts)),
+        at(5, 60): lambda s: seen.append(s.snapshot(ts, before=seen[0])),
+    }
+    played(steps, tape=FALLING, every="3h", stop_cooldown="2h")
+    assert [look.proposal.weight[0] for look in seen] == [0.5, 0.0]
+    assert seen[1].memory.instruments[A].left == at(5, seconds=1)
+
+
 def test_a_decision_does_not_buy_back_what_a_take_profit_closed():
     """A is bought at 98 with an ATR of 3: one R is 5.1, and half of it goes at 103.1."""
     a = Candles(
