@@ -93,9 +93,8 @@ class PlanExecution:
         """Memory of the last decision that was carried out."""
         return self._progress.memory
 
-    def note_exit(self, name: str, ts: int, price: float, side: int) -> None:
-        """Remember an exit at a time (UNIX nanoseconds, UTC) that no decision asked for."""
-        memory = self.memory.with_exit(name, ts, price, side)
+    def note(self, memory: Memory) -> None:
+        """Save a memory that an entry or an exit has changed."""
         if memory is not self.memory:
             self._save(msgspec.structs.replace(self._progress, memory=memory))
 

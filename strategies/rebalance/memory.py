@@ -75,6 +75,14 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     exits: dict[str, Exit] = {}
     regime: str = ""
 
+    def with_entry(self, name: str, side: int) -> Memory:
+        """Return the memory with a position seen at the account, of side 1 or -1, if remembered."""
+        one = self.instruments.get(name, _NOTHING)
+        if one.weight * side <= 0.0:
+            return self
+        known = self.instruments | {name: msgspec.structs.replace(one, entered=True)}
+        return msgspec.structs.replace(self, instruments=known)
+
     def with_exit(self, name: str, ts: int, price: float, side: int) -> Memory:
         """Return the memory with the exit of a position, of side 1 or -1, if one is remembered.
 

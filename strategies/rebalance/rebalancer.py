@@ -16,7 +16,7 @@ import pyarrow as pa
 from nautilus_trader.common.component import LiveClock
 from nautilus_trader.model.data import Bar, BarType, FundingRateUpdate
 from nautilus_trader.model.enums import OrderSide
-from nautilus_trader.model.events import OrderEvent, PositionClosed
+from nautilus_trader.model.events import OrderEvent, PositionClosed, PositionOpened
 from nautilus_trader.model.identifiers import InstrumentId
 
 from config.durations import DAY_NS, bar_type, duration_ns, interval_ns, offset_ns
@@ -313,13 +313,19 @@ class Rebalancer(DeskStrategy):
         cooldown_ns = 0 if cooldown is None else duration_ns(cooldown)
         return memory.corrected(weights, price, window.ts, cooldown_ns, taken)
 
+    def on_position_opened(self, event: PositionOpened) -> None:
+        """Remember that a position was entered, so that its end while the node is down is known."""
+        if self.config.wants_memory:
+            memory, side = self._execution.memory, 1 if event.entry == OrderSide.BUY else -1
+            self._execution.note(memory.with_entry(event.instrument_id.value, side))
+
     def on_position_closed(self, event: PositionClosed) -> None:
         """Remember an exit by a stop or a guard."""
         super().on_position_closed(event)
         if self.config.wants_memory:
-            side = 1 if event.entry == OrderSide.BUY else -1
+            memory, side = self._execution.memory, 1 if event.entry == OrderSide.BUY else -1
             name, price = event.instrument_id.value, float(event.avg_px_close)
-            self._execution.note_exit(name, event.ts_closed, price, side)
+            self._execution.note(memory.with_exit(name, event.ts_closed, price, side))
 
     def _propose(self, window: Window, memory: Memory) -> Proposal:
         market, rules, names = self.market, self.config, self.instrument_ids

@@ -246,6 +246,15 @@ def test_a_stopped_instrument_is_entered_again_only_after_its_cooldown():
     assert lost == pytest.approx(97 / 99 - 1, abs=1e-6)
 
 
+def test_what_a_stop_closes_while_the_node_is_down_cools_down_after_the_first_decision_too():
+    store, seen = MemoryState(), []
+    steps = {at(4, 60): lambda s: seen.append(decode(store.load(STATE), "rev").memory)}
+    played(steps, tape=FALLING, store=store, every="3h", stop_cooldown="2h")
+    # Bought at 04:00:01; it is gone at the next start.
+    found = seen[0].corrected({}, {A: 90.0}, at(5), cooldown_ns=100).instruments[A]
+    assert (found.weight, found.left, found.until) == (0.0, at(5), at(5) + 100)
+
+
 def test_what_a_stop_closes_while_orders_are_cancelled_is_not_bought_back():
     """A is bought at 04:00:01; it is closed at 05:00:01, between the two looks of a decision."""
     seen, ts = [], at(4, 3000)
