@@ -24,6 +24,7 @@ from strategies.hooks import Hooks
 from strategies.market_view import BookSource, MarketView
 from strategies.messages import Decision, Executed, Verdict
 from strategies.on_loop import on_loop
+from strategies.protector import forget_protection
 from strategies.state import StateStore
 from strategies.verdict_follower import VerdictFollower
 from strategies.verdicts import TOPIC, board_of
@@ -138,6 +139,8 @@ class DeskStrategy(Hooks, Strategy):
         self.broker.begin_session()
         if self.broker.protector is not None:
             self._protect()
+        elif self.broker.store is not None:
+            forget_protection(self.broker.store, self.instrument_ids)
         # Guards start first: after a restart their verdicts are on the board already.
         self.verdicts.begin(board_of(self.msgbus))
         self.msgbus.subscribe(TOPIC, self._on_verdict)

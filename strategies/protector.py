@@ -8,7 +8,7 @@ take-profit by a cancel first, so that together they never exceed the position.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,7 @@ from strategies.market_view import MarketView
 from strategies.on_loop import wake_in
 from strategies.order_ids import is_protective
 from strategies.refusals import refusal_of
+from strategies.state import StateStore
 from strategies.tactics.pricing import ZERO
 from strategies.tactics.protective import (
     CandleClosed,
@@ -52,8 +53,17 @@ from strategies.tactics.protective import (
 if TYPE_CHECKING:
     from strategies.broker import Broker
 
-_STATE = "protective."
 _AGAIN_NS = 10**9
+
+
+def forget_protection(store: StateStore, instrument_ids: Iterable[InstrumentId]) -> None:
+    """Delete the saved states of protected positions, as a session without protection does.
+
+    A later session must not protect a new position by the stop of an old one.
+    """
+    for name in map(_name, instrument_ids):
+        if store.load(name):
+            store.save(name, b"")
 
 
 class _Ranges:
@@ -226,10 +236,10 @@ class Protector:
         store = self._broker.store
         if store is not None and after != before:
             value = b"" if after is None else msgspec.json.encode(after)
-            store.save(f"{_STATE}{instrument_id.value}", value)
+            store.save(_name(instrument_id), value)
 
     def _load(self, instrument_id: InstrumentId) -> Protected | None:
-        name, store = f"{_STATE}{instrument_id.value}", self._broker.store
+        name, store = _name(instrument_id), self._broker.store
         raw = None if store is None else store.load(name)
         try:
             return msgspec.json.decode(raw, type=Protected) if raw else None
@@ -364,6 +374,10 @@ class Protector:
     def _is_leaving(self, instrument_id: InstrumentId) -> bool:
         orders = map(self._broker.order, self._leaving.get(instrument_id, ()))
         return any(order is not None and not order.is_closed for order in orders)
+
+
+def _name(instrument_id: InstrumentId) -> str:
+    return f"protective.{instrument_id.value}"
 
 
 def _left(order: Order) -> Decimal:

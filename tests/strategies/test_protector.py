@@ -194,6 +194,15 @@ def test_a_saved_state_that_cannot_be_read_stops_the_start():
         strategy.broker.protector.reattach((ident(A),))
 
 
+def test_a_session_without_protection_forgets_the_positions_of_earlier_ones():
+    """Those that it leaves are others: their stops would close them at once."""
+    strategy = Careful({}, None)
+    strategy.attach_state(MemoryState())
+    strategy.broker.store.save(f"protective.{A}", protected_state())
+    play({A: Candles([100.0] * 3)}, strategy)
+    assert strategy.broker.store.values[f"protective.{A}"] == b""
+
+
 def test_spot_has_no_orders_that_protect():
     strategy = Careful({}, Protection(), SPOT)
     with pytest.raises(ValueError, match=f"leave out {SPOT}"):
