@@ -143,10 +143,13 @@ def propose(
     else:
         own_trend = picked.regime == "own_trend"
         weight = size(rules, window, score, spread, picked.sides, own_trend=own_trend)
-    weight = weight * left.part * rules.allocation
+    weight = weight * rules.allocation
+    sized, weight = weight, weight * left.part
     if known is not None:
         weight, standings = next_weights(rules, known, standings, weight)
-        weight = stay_within(rules, window, score, weight)
+        # What was sized keeps its limits, and estimates take most of a decision's time.
+        if not np.array_equal(weight, sized):
+            weight = stay_within(rules, window, score, weight)
     return Proposal(
         price=price,
         score=score,

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from strategies.sizing.one_thread import on_one_thread
 from strategies.sizing.parameters import CovarianceEstimator
 
+_UNCHECKED = {"assume_finite": True, "skip_parameter_validation": True}
+"""Checks of scikit-learn that take longer than its estimates; callers give what they ask for."""
+
 
 def load_estimators() -> None:
     """Import scikit-learn now, so that no decision waits for it."""
@@ -31,10 +34,12 @@ def shrunk_covariance(
     """
     if not returns.shape[1]:
         return np.zeros((0, 0))
+    from sklearn import config_context
     from sklearn.covariance import ledoit_wolf, oas
 
     shrink = {"ledoit_wolf": ledoit_wolf, "oas": oas}[estimator]
-    result: NDArray[np.float64] = shrink(returns)[0]
+    with config_context(**_UNCHECKED):
+        result: NDArray[np.float64] = shrink(returns)[0]
     return result
 
 
@@ -48,6 +53,7 @@ def clusters(returns: NDArray[np.float64], correlation: float) -> NDArray[np.int
     count = returns.shape[1]
     if count < 2:
         return np.zeros(count, dtype=np.int64)
+    from sklearn import config_context
     from sklearn.cluster import AgglomerativeClustering
 
     distance = np.maximum(1.0 - np.corrcoef(returns, rowvar=False), 0.0)
@@ -57,7 +63,8 @@ def clusters(returns: NDArray[np.float64], correlation: float) -> NDArray[np.int
         linkage="complete",
         distance_threshold=1.0 - correlation,
     )
-    labels: NDArray[np.int64] = tree.fit(distance).labels_.astype(np.int64)
+    with config_context(**_UNCHECKED):
+        labels: NDArray[np.int64] = tree.fit(distance).labels_.astype(np.int64)
     return labels
 
 
