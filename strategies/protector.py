@@ -260,12 +260,15 @@ class Protector:
         """Return the adapter's parameters of an entry that opens a position, None for another.
 
         Bybit keeps the stop for the whole position from the first fill on, so that it is never
-        without; it stays behind our own, which fires first.
+        without; it stays behind our own, which fires first. It is counted from the market's price
+        where a limit, as of an order that takes, would let the entry be worse.
         """
         instrument_id, buys = order.instrument_id, order.side == OrderSide.BUY
         state, atr = self._guarded.get(instrument_id), self._atr(instrument_id)
-        price = order.price.as_decimal() if order.has_price else None
-        price = price or self._market.newest_price(instrument_id)
+        price = self._market.newest_price(instrument_id)
+        if order.has_price:
+            limit = order.price.as_decimal()
+            price = limit if price is None else (min if buys else max)(limit, price)
         if atr is None or price is None or (state is not None and state.long == buys):
             return None
         away = Decimal(repr(self._rules.catastrophic)) * atr

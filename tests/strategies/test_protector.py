@@ -5,6 +5,7 @@ from decimal import Decimal as D
 import msgspec
 import pytest
 from nautilus_trader.model.data import BarType
+from nautilus_trader.model.enums import OrderSide
 
 from config.durations import bar_type
 from config.errors import DeskError
@@ -215,3 +216,19 @@ def test_a_position_leaves_even_if_the_order_that_closes_it_is_cancelled():
     strategy, found = played({"time_stop": "2h"}, rows, plan=cancel)
     assert [quantity for _, quantity, _ in found] == [-4]
     assert strategy.holding(ident(A)) == 0
+
+
+def test_an_attached_stop_counts_from_the_market_where_a_limit_may_fill_far_from_it():
+    seen = []
+
+    def ask(strategy):
+        instrument = strategy.cache.instrument(ident(A))
+        for price in (90, 104):
+            order = strategy.order_factory.limit(
+                ident(A), OrderSide.SELL, instrument.make_qty(1), instrument.make_price(price)
+            )
+            seen.append(strategy.broker.protector.attached_stop(order)["stop_loss"])
+
+    # 100 stands and the ATR is 2: a sale that may go down to 90 is stopped 7 above 100, not at 97.
+    played({}, [CALM] * 3, plan={at(5): ask}.items())
+    assert [D(stop) for stop in seen] == [107, 111]
