@@ -147,9 +147,9 @@ def propose(
     sized, weight = weight, weight * left.part
     if known is not None:
         weight, standings = next_weights(rules, known, standings, weight)
-        # What was sized keeps its limits, and estimates take most of a decision's time.
-        if not np.array_equal(weight, sized):
-            weight = stay_within(rules, window, score, weight)
+    # What was sized keeps its limits, and estimates take most of a decision's time.
+    if not np.array_equal(weight, sized):
+        weight = stay_within(rules, window, score, weight)
     return Proposal(
         price=price,
         score=score,

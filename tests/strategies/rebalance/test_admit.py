@@ -29,6 +29,7 @@ from strategies.signals.parameters import (
     SymbolRecord,
 )
 from strategies.signals.universe import Standing
+from strategies.sizing.parameters import Neutral
 from strategies.xs_reversal import XSReversalConfig
 
 NAN = np.nan
@@ -177,6 +178,12 @@ def test_trends_of_market_and_names(flat, action, expected):
     close = zigzag(steady(*(0 if name in flat else 1 for name in IDS)), *map(IDS.index, flat))
     rules = {"market_trend": MarketTrend(**MARKET, action=action)}
     assert weights(rules, close) == expected
+
+
+def test_a_book_stays_neutral_where_a_trend_scales_one_name():
+    close = zigzag(steady(1, 0, 0, 0, 0, 0), 1, 2, 3, 4, 5)
+    rules = {"market_trend": MarketTrend(**MARKET, action="scale"), "neutral": Neutral()}
+    assert weights(rules, close) == [0.0625, 0.25, 0, 0, -0.1562, -0.1562]
 
 
 def test_by_sign_the_opposite_side_has_the_opposite_sign():
