@@ -139,7 +139,7 @@ def propose(
     if rules.sleeves:
         shares = weights_of_sleeves(rules.sleeves, window, score, picked.sides)
         score = np.where(standings == Standing.IN, shares.sum(axis=0), np.nan)
-        weight = scale_and_cap(rules, window, score, net(rules, shares))
+        weight = scale_and_cap(rules, window, score, net(rules, shares), signed=True)
     else:
         own_trend = picked.regime == "own_trend"
         weight = size(rules, window, score, spread, picked.sides, own_trend=own_trend)

@@ -82,7 +82,7 @@ def size(
         shape = by_parity(shape, covariance)
         if not _is_limited(rules):
             shape = capped(shape, rules.max_weight)
-    return scale_and_cap(rules, window, score, shape)
+    return scale_and_cap(rules, window, score, shape, signed=own_trend or rules.side == "by_sign")
 
 
 def scale_and_cap(
@@ -90,11 +90,14 @@ def scale_and_cap(
     window: Window,
     score: NDArray[np.float64],
     shape: NDArray[np.float64],
+    *,
+    signed: bool,
 ) -> NDArray[np.float64]:
     """Return the weights of a decision from a shape that no limit has changed yet.
 
-    Arrays have shape (N,), as those of `size`. Without a limit beside the caps of an instrument and
-    of the gross, which a shape has kept, the shape is returned.
+    Arrays have shape (N,), as those of `size`; ``signed`` is whether a score's sign says the side.
+    Without a limit beside the caps of an instrument and of the gross, which a shape has kept, the
+    shape is returned.
     """
     if not _is_limited(rules) or not shape.any():
         return shape
@@ -107,6 +110,7 @@ def scale_and_cap(
             limits.covariance,
             information_coefficient=rules.kelly.information_coefficient,
             horizon=duration_ns(rules.every) / interval_ns(rules.interval),
+            signed=signed,
         )
     return size_book(shape, limits, largest)
 

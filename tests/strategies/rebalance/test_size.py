@@ -198,3 +198,8 @@ def test_scikit_learn_is_loaded_only_when_it_is_needed(params, loads):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(loads)
+
+
+def test_kelly_holds_a_book_of_one_side_where_scores_have_a_sign():
+    kelly = {"kelly": {"information_coefficient": 0.05}}
+    assert weights(score=np.full(N, 0.2), side="by_sign", **kelly).sum() > 0.1

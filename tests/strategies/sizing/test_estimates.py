@@ -108,3 +108,11 @@ def test_kelly_by_hand(score, weight, horizon, expected):
         weight, np.array(score), covariance, information_coefficient=0.05, horizon=horizon
     )
     assert got == pytest.approx(expected)
+
+
+def test_kelly_of_scores_whose_sign_says_the_side():
+    # Both 1 from zero: an edge of 0.05 · 0.1, a variance of 0.005, two candles' root of 4.
+    weight, score = np.array([0.5, 0.5]), np.array([3.0, 3.0])
+    terms = {"information_coefficient": 0.05, "horizon": 4.0}
+    got = kelly_multiple(weight, score, np.diag([0.01, 0.01]), signed=True, **terms)
+    assert got == pytest.approx(0.5)
