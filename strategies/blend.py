@@ -129,7 +129,7 @@ class XSBlendConfig(
         """Whether a decision uses settled funding rates."""
         return super().wants_funding or any(sleeve.rules.wants_funding for sleeve in self.sleeves)
 
-    @property
+    @cached_property
     def sells_short(self) -> bool:
         """Whether a decision may sell short, which spot can't."""
         return any(scorer.sells_short for scorer in self.scorers.values() if scorer.weight)

@@ -147,7 +147,7 @@ class Protector:
         return None if kept is None else kept.average()
 
     def _follow(self, instrument_id: InstrumentId) -> None:
-        """Let the position see the candles that it has not seen."""
+        """Move the stop by the candles that it has not followed yet."""
         kept = self._ranges.get(instrument_id)
         if kept is None:
             return

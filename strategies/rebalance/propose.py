@@ -260,7 +260,7 @@ _LEFT_OUT = {
         "its last {rules.loss_streak.losses} trades or more lost; paused for "
         "{rules.loss_streak.pause}"
     ),
-    Standing.HELD_LONG: "held for {rules.hold.most}",
+    Standing.HELD_TOO_LONG: "held for {rules.hold.most}",
     Standing.HELD_BRIEFLY: "held for less than {rules.hold.least}",
     Standing.PROFIT_TAKEN: "a take-profit has closed part of it, which is not bought back",
     Standing.NEAR_TARGET: "the change would be below {rules.partial.min_change:g} of equity",

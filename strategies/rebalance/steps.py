@@ -19,7 +19,7 @@ from strategies.signals.universe import Standing
 Floats = NDArray[np.float64]
 _NO_FILTER = (Standing.IN, Standing.NO_CANDLE, Standing.EXCLUDED, Standing.NO_SCORE)
 """Standings that no filter gives; a name without a candle or a score can't be kept for one."""
-_LEAVES = (Standing.NO_CANDLE, Standing.EXCLUDED, Standing.LOSS_EXIT, Standing.HELD_LONG)
+_LEAVES = (Standing.NO_CANDLE, Standing.EXCLUDED, Standing.LOSS_EXIT, Standing.HELD_TOO_LONG)
 """Standings that close a position whatever its age."""
 
 
@@ -33,7 +33,7 @@ def leave_out(
         result[free & _on_a_losing_streak(known, rules.loss_streak)] = Standing.LOSING_STREAK
     result[free & (known.wait_ns > 0.0)] = Standing.COOLING_DOWN
     if rules.hold is not None and rules.hold.most is not None:
-        result[held & (known.age_ns >= duration_ns(rules.hold.most))] = Standing.HELD_LONG
+        result[held & (known.age_ns >= duration_ns(rules.hold.most))] = Standing.HELD_TOO_LONG
     if rules.loss_exit is not None:
         result[held & (known.gain <= -rules.loss_exit.loss)] = Standing.LOSS_EXIT
     return result

@@ -14,7 +14,7 @@ from msgspec import Meta
 from config.durations import DURATION
 
 Majors = Annotated[
-    tuple[str, ...], Meta(min_length=1, description="Ids of the instruments that stand for it.")
+    tuple[str, ...], Meta(min_length=1, description="Ids of the instruments that are looked at.")
 ]
 BITCOIN, ETHER = "BTCUSDT-LINEAR.BYBIT", "ETHUSDT-LINEAR.BYBIT"
 
@@ -64,7 +64,7 @@ class Bands(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         Meta(
             ge=0.0,
             le=10.0,
-            description="Least distance at which a position is kept; such go before new ones.",
+            description="Least distance at which a position is kept; it goes before new ones.",
         ),
     ] = 0.45
 
@@ -192,11 +192,13 @@ class MajorsGate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         Literal["skip", "scale"],
         Meta(description="Below it: hold nothing, or scale all weights by factor."),
     ] = "skip"
-    factor: Annotated[float, Meta(ge=0.0, le=1.0, description="Of the weights, for scale.")] = 0.6
+    factor: Annotated[
+        float, Meta(ge=0.0, le=1.0, description="Part of the weights that scale leaves.")
+    ] = 0.6
 
 
 class MarketTrend(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to do in a strong trend of the market or of an instrument, as the reversal should."""
+    """What to do in a strong trend of the market or of one instrument; meant for the reversal."""
 
     instruments: Majors = (BITCOIN,)
     length: Annotated[int, Meta(ge=2, le=500, description="Candles of the ADX.")] = 14
@@ -232,7 +234,8 @@ class MarketTrend(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         ),
     ] = "skip"
     factor: Annotated[
-        float, Meta(ge=0.0, le=1.0, description="Of the weight, for scale; once, not twice.")
+        float,
+        Meta(ge=0.0, le=1.0, description="Part of the weight that scale leaves; applied once."),
     ] = 0.25
 
 

@@ -1,4 +1,4 @@
-"""Regimes of a market: what leads the others or what trends by itself; majors; trend strength."""
+"""Regimes of a market: scores or own trends, and what to do in a strong trend."""
 
 from __future__ import annotations
 

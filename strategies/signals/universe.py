@@ -24,7 +24,7 @@ class Standing(IntEnum):
     TOO_SHALLOW = 10
     COOLING_DOWN = 11
     LOSING_STREAK = 12
-    HELD_LONG = 13
+    HELD_TOO_LONG = 13
     HELD_BRIEFLY = 14
     LOSS_EXIT = 15
     NEAR_TARGET = 16

@@ -134,7 +134,7 @@ def test_screen_and_run_agree_day_by_day(write_run, name):
         assert {
             Standing.COOLING_DOWN,
             Standing.LOSING_STREAK,
-            Standing.HELD_LONG,
+            Standing.HELD_TOO_LONG,
             Standing.HELD_BRIEFLY,
             Standing.LOSS_EXIT,
         } <= set(seen)

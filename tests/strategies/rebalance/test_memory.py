@@ -180,7 +180,7 @@ def test_a_young_position_is_held_unless_it_lost_too_much_and_an_old_one_is_clos
     np.testing.assert_allclose(weight, [0.1, 0, 0.1])
     assert found.tolist() == [Standing.HELD_BRIEFLY, Standing.LOSS_EXIT, Standing.HELD_BRIEFLY]
     old = known_of((0.1, 0, 0), age=DAY_NS)
-    assert leave_out(held, old, standings).tolist() == [Standing.HELD_LONG, IN, IN]
+    assert leave_out(held, old, standings).tolist() == [Standing.HELD_TOO_LONG, IN, IN]
 
 
 def test_nothing_is_entered_while_it_cools_down_or_after_losses_in_a_row():
