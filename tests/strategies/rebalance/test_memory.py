@@ -1,6 +1,7 @@
 """What a rebalancer remembers, and the steps from target weights to the next ones: by hand."""
 
 import math
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from config.durations import DAY_NS, duration_ns
 from config.params import build_params, check_params
 from strategies.rebalance.blocks import Partial
 from strategies.rebalance.memory import NO_MEMORY, Exit, Memory, Remembered, recall, remember
-from strategies.rebalance.plan import STATE, Progress, decode, encode
+from strategies.rebalance.plan import STATE, Plan, Progress, decode, encode
 from strategies.rebalance.steps import (
     leave_out,
     next_weights,
@@ -268,17 +269,34 @@ def test_what_a_stop_closes_while_orders_are_cancelled_is_not_bought_back():
     assert seen[1].memory.instruments[A].left == at(5, seconds=1)
 
 
+TAKEN = Candles(
+    opens=[100, 100, 100, 98, 98, 103, 102, 102],
+    highs=[101, 101, 101, 99, 104, 103.5, 103, 103],
+    lows=[99, 99, 97, 97, 97.9, 101, 101, 101],
+    closes=[100, 100, 98, 98, 103, 102, 102, 102],
+)
+HALF = {"protection": {"atr": 2, "take": [{"at": 1.0, "fraction": 0.5}]}, "every": "3h"}
+
+
+def test_a_restart_does_not_buy_back_what_a_take_profit_closed():
+    """As below, and a plan of 03:05 is taken up at 05:10."""
+    store, now = MemoryState(), at(5, 600)
+    plan = Plan(stamp=at(3, 300), made=at(3, 300), kind="rebalance", targets={A: Decimal("51.02")})
+
+    def restart(strategy):
+        store.save(STATE, encode(Progress(plan=plan)))
+        strategy._execution.read(store)
+        strategy.resume()
+
+    tape = {A: TAKEN, B: Candles(opens=[100] * 8)}
+    strategy = played({now: restart}, tape=tape, **build_params(XSReversal, HALF))
+    assert not [o for o in strategy.cache.orders() if o.ts_init == now]
+
+
 def test_a_decision_does_not_buy_back_what_a_take_profit_closed():
     """A is bought at 98 with an ATR of 3: one R is 5.1, and half of it goes at 103.1."""
-    a = Candles(
-        opens=[100, 100, 100, 98, 98, 103, 102, 102],
-        highs=[101, 101, 101, 99, 104, 103.5, 103, 103],
-        lows=[99, 99, 97, 97, 97.9, 101, 101, 101],
-        closes=[100, 100, 98, 98, 103, 102, 102, 102],
-    )
-    half = {"at": 1.0, "fraction": 0.5}
-    params = build_params(XSReversal, {"protection": {"atr": 2, "take": [half]}, "every": "3h"})
-    strategy = played(tape={A: a, B: Candles(opens=[100] * 8)}, **params)
+    params = build_params(XSReversal, HALF)
+    strategy = played(tape={A: TAKEN, B: Candles(opens=[100] * 8)}, **params)
     bought, later = (lines(first_of(strategy, at(hour)))[A] for hour in (3, 6))
     assert (bought.weight, bought.target) == (0.5, "51.020")
     assert later.current == "25.510"
