@@ -84,6 +84,7 @@ _NUMBERS = {
         turnover_lookback depth_bps ticks participation max_leg_imbalance depth volatility
         updates_per_second price lot balance idle_exit limit_pct losses count per_minute
         spam_after least limit_bps net cap most max_bps heartbeat power forecast_cap length trades
+        slope_length correlation_lookback dispersion_lookback trend_lookback least_names
         same_sign_of own_percentile history
     """,
     "-1": """
