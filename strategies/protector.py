@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from nautilus_trader.common.component import Clock
-from nautilus_trader.indicators import AverageTrueRange
 from nautilus_trader.model.enums import OrderSide
 from nautilus_trader.model.events import (
     OrderAccepted,
@@ -66,24 +66,26 @@ def forget_protection(store: StateStore, instrument_ids: Iterable[InstrumentId])
             store.save(name, b"")
 
 
+@dataclass(slots=True)
 class _Ranges:
-    """Last candles of one instrument, and their average true range."""
+    """Last candles of one instrument, each with its true range."""
 
-    def __init__(self, count: int) -> None:
-        self.candles: deque[tuple[int, int, float, float]] = deque(maxlen=count)
-        self._average = AverageTrueRange(count)
+    candles: deque[tuple[int, int, float, float, float]]
+    close: float | None = None
 
     def add(self, opened: int, closed: int, high: float, low: float, close: float) -> bool:
         """Add a candle; return whether it is newer than the last."""
         if self.candles and closed <= self.candles[-1][1]:
             return False
-        self._average.update_raw(high, low, close)
-        self.candles.append((opened, closed, high, low))
+        before = close if self.close is None else self.close
+        self.candles.append((opened, closed, high, low, max(high, before) - min(low, before)))
+        self.close = close
         return True
 
     def average(self) -> Decimal:
         """Return the average true range, of fewer candles where there are no more."""
-        return Decimal(repr(self._average.value))
+        # The engine's indicator has the same value, and averages at each candle.
+        return Decimal(repr(sum(candle[-1] for candle in self.candles) / len(self.candles)))
 
 
 class Protector:
@@ -139,7 +141,7 @@ class Protector:
     def _add(self, instrument_id: InstrumentId, *candle: Any) -> bool:
         kept = self._ranges.get(instrument_id)
         if kept is None:
-            kept = self._ranges[instrument_id] = _Ranges(self._rules.atr)
+            kept = self._ranges[instrument_id] = _Ranges(deque(maxlen=self._rules.atr))
         return kept.add(*candle)
 
     def _atr(self, instrument_id: InstrumentId) -> Decimal | None:
@@ -151,7 +153,7 @@ class Protector:
         kept = self._ranges.get(instrument_id)
         if kept is None:
             return
-        for opened, closed, high, low in kept.candles:
+        for opened, closed, high, low, _ in kept.candles:
             if closed > self._guarded[instrument_id].candle:
                 prices = (Decimal(repr(high)), Decimal(repr(low)))
                 self._step(instrument_id, CandleClosed(opened, closed, *prices, kept.average()))

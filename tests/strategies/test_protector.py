@@ -4,6 +4,7 @@ from decimal import Decimal as D
 
 import msgspec
 import pytest
+from nautilus_trader.indicators import AverageTrueRange
 from nautilus_trader.model.data import BarType
 from nautilus_trader.model.enums import OrderSide
 
@@ -124,6 +125,14 @@ def test_a_position_leaves_where_its_rules_say(rules, rows, fills, side):
     assert abs(strategy.holding(ident(A))) == left
     assert bool(strategy.broker.protective_orders()) == bool(left)
     assert len(strategy.stopped) == (not left)
+
+
+def test_the_average_true_range_is_the_engines():
+    protector, engines = Careful({}, Protection(atr=5)).broker.protector, AverageTrueRange(5)
+    for n, close in enumerate([100.0, 103.0, 90.0, 95.0, 95.5, 120.0, 101.0, 99.0]):
+        engines.update_raw(close + n, close - 1, close)
+        protector._add(ident(A), at(n), at(n + 1), close + n, close - 1, close)
+        assert float(protector._atr(ident(A))) == pytest.approx(engines.value, rel=1e-12)
 
 
 def test_the_path_decides_which_of_two_fills_first():
