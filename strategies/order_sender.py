@@ -376,12 +376,17 @@ class OrderSender:
             self._own.discard(event.client_order_id)
             self._protecting.discard(event.client_order_id)
         if refused_stop:
-            self._close_unprotected(event.instrument_id)
+            self._close_unprotected(event)
         return ended
 
-    def _close_unprotected(self, instrument_id: InstrumentId) -> None:
-        held, name = self._market.holding(instrument_id), {instrument_id.value}
-        if held and not self._stops(instrument_id) and not self.under_way(name):
+    def _close_unprotected(self, event: OrderRejected) -> None:
+        instrument_id, refused = event.instrument_id, self.order(event.client_order_id)
+        held = self._market.holding(instrument_id)
+        closing = OrderSide.SELL if held > ZERO else OrderSide.BUY
+        if held == ZERO or refused is None or refused.side != closing:
+            return  # The position that it was for is gone.
+        stops = [order for order in self._stops(instrument_id) if order.side == closing]
+        if not stops and not self.under_way({instrument_id.value}):
             self.send_market(instrument_id, -held, "stop refused")
 
     def _decision(self) -> str:

@@ -298,8 +298,12 @@ class Protector:
                 room -= _left(order)
         terms = self._market.terms(instrument_id, exits=True)
         stop, *takes = wanted(state, self._rules, terms, max(room, ZERO))
-        self._sync_stop(instrument_id, stop, stops)
-        self._sync_takes(instrument_id, takes, targets)
+        # A flip has left those of the position before: they protect nothing, and nothing waits.
+        for order in stops + targets:
+            if order.side != exit_side:
+                self._broker.cancel(order)
+        self._sync_stop(instrument_id, stop, [o for o in stops if o.side == exit_side])
+        self._sync_takes(instrument_id, takes, [o for o in targets if o.side == exit_side])
 
     def _resting(self, instrument_id: InstrumentId) -> list[Order]:
         return self._broker.protective_orders({instrument_id.value})
@@ -308,13 +312,7 @@ class Protector:
         # The answer to a stop under way comes first.
         if any(not order.is_open for order in resting):
             return
-        good = [
-            order
-            for order in resting
-            if order.trigger_price.as_decimal() == stop.price
-            and _left(order) == stop.quantity
-            and not order.is_pending_cancel
-        ]
+        good = [order for order in resting if _is(order, stop) and not order.is_pending_cancel]
         if not good:
             self._broker.place_stop(instrument_id, stop.price, stop.reason, quantity=stop.quantity)
         for order in resting:
@@ -329,11 +327,7 @@ class Protector:
             return
         missing, wrong = list(takes), []
         for order in resting:
-            same = [
-                take
-                for take in missing
-                if order.price.as_decimal() == take.price and _left(order) == take.quantity
-            ]
+            same = [take for take in missing if _is(order, take)]
             if same and not order.is_pending_cancel:
                 missing.remove(same[0])
             else:
@@ -360,14 +354,18 @@ class Protector:
         state, market = self._guarded[instrument_id], self._market
         order, top = self._broker.order(event.client_order_id), market.top_of_book(instrument_id)
         price = market.engine_price(instrument_id) if top is None else top.mid
-        if order is None or not market.holding(instrument_id):
+        if order is None or not market.holding(instrument_id) or self._is_leaving(instrument_id):
             return
-        trigger = order.trigger_price.as_decimal()
-        passed = price is not None and state.side * (price - trigger) <= ZERO
+        terms = market.terms(instrument_id, exits=True)
+        stop, *_ = wanted(state, self._rules, terms, ZERO)
         others = [o for o in self._resting(instrument_id) if o.has_trigger_price]
-        if (passed or not others) and not self._is_leaving(instrument_id):
-            reason = "stop passed" if passed else f"stop refused: {refusal_of(event.reason)}"
-            self._leave(instrument_id, reason)
+        if price is not None and state.side * (price - stop.price) <= ZERO:
+            self._leave(instrument_id, "stop passed")
+        elif (order.side == OrderSide.SELL) != state.long or not _is(order, stop):
+            # It was for the position before, or as it was before: the present one gets its own.
+            self._sync(instrument_id)
+        elif not any(o.side == order.side for o in others):
+            self._leave(instrument_id, f"stop refused: {refusal_of(event.reason)}")
 
     def _leave(self, instrument_id: InstrumentId, reason: str) -> None:
         self._stopped_out(instrument_id)
@@ -383,6 +381,11 @@ class Protector:
 
 def _name(instrument_id: InstrumentId) -> str:
     return f"protective.{instrument_id.value}"
+
+
+def _is(order: Order, wanted: Wanted) -> bool:
+    price = order.price if wanted.kind == "take" else order.trigger_price
+    return price.as_decimal() == wanted.price and _left(order) == wanted.quantity
 
 
 def _left(order: Order) -> Decimal:

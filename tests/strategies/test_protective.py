@@ -166,6 +166,13 @@ def test_a_refused_move_of_a_stop_leaves_the_stop_before():
     assert (left.trigger_price, strategy.holding(ident(A))) == (D(80), 3)
 
 
+def test_the_refusal_of_a_stop_of_the_position_before_does_not_close_a_flip():
+    """The sale of 10 was sent first, so that the stop for the 3 comes to a short of 7."""
+    strategy = held({at(3, 60): holding(A, "-10"), at(3, 120): stop("80")}, [100.0] * 9)
+    assert made(strategy)[1:] == [(OrderType.MARKET, "FILLED", False), STOP_REJECTED]
+    assert strategy.holding(ident(A)) == -7
+
+
 def test_the_cross_trades_all_instruments_of_one_candle():
     strategy = cross(instruments=(A, B), weight=0.2)
     play({A: Candles([*RISE, 105.0, 106.0]), B: Candles([*RISE, 105.0, 106.0])}, strategy)

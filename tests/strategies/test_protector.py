@@ -241,3 +241,19 @@ def test_an_attached_stop_counts_from_the_market_where_a_limit_may_fill_far_from
     # 100 stands and the ATR is 2: a sale that may go down to 90 is stopped 7 above 100, not at 97.
     played({}, [CALM] * 3, plan={at(5): ask}.items())
     assert [D(stop) for stop in seen] == [107, 111]
+
+
+@pytest.mark.parametrize("side", [1, -1], ids=["long", "short"])
+def test_a_flip_is_not_closed_by_the_refusal_of_a_stop_of_the_position_before(side):
+    """The order that flips was sent first; the moved stop of the old position comes after it."""
+    rows = [CALM, UP, *[(108,) * 4] * 3]
+    if side < 0:
+        rows = [(200 - o, 200 - low, 200 - high, 200 - c) for o, high, low, c in rows]
+    flip = {at(4, 300): holding(A, str(-10 * side))}
+    rules = {"stop": 2.0, "trail_atr": 1.0}
+    strategy, found = played(rules, rows, str(4 * side), plan=flip)
+    assert found == [(5, -10 * side, 100 + 8 * side)]
+    (stop,) = strategy.broker.protective_orders()
+    # Two ATR of 6 from the flip's price.
+    assert (stop.quantity, stop.trigger_price) == (6, 100 + 20 * side)
+    assert strategy.stopped == []
