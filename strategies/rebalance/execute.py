@@ -70,7 +70,7 @@ class PlanExecution:
         self._reason = ""
         self._bound = 0.0
         self._releasing = self._sending = False
-        self._held_back = self._left = False
+        self._held_back = self._left = self._saved = False
         self._lacks = ""
         self._waits: set[str] = set()
         self._until = 0
@@ -121,9 +121,11 @@ class PlanExecution:
     def read(self, store: StateStore) -> None:
         """Load the progress from a store; raises DeskError when it can't be read."""
         self._progress = decode(store.load(STATE), self._rules.key)
+        self._saved = self.plan is not None
 
     def give_up(self) -> None:
         """Drop the plan, and the saved executions of its legs."""
+        self._saved = False
         self._save(self._progress.finished())
         for instrument_id in self._strategy.instrument_ids:
             self._broker.forget(instrument_id)
@@ -142,9 +144,10 @@ class PlanExecution:
     def check(self) -> None:
         """End the plan when none of its orders is under way and no leg waits.
 
-        What a tactic gave up by its own rules, or was refused for good, is done.
+        What a tactic gave up by its own rules, or was refused for good, is done. A saved plan of
+        an earlier session has no orders before `resume`: those that end until then say nothing.
         """
-        if self.plan is None or self.stopping or self._sending or self._left:
+        if self.plan is None or self.stopping or self._sending or self._left or self._saved:
             return
         unsent = any(not leg.sent and not leg.ended for leg in self._legs.values())
         if unsent or self._broker.trading:
@@ -292,6 +295,8 @@ class PlanExecution:
             return
         changes = changes_of(decision.targets)
         self._left = False
+        # An exit from one instrument does not take up a saved plan; a rebalance replaces it.
+        self._saved &= decision.kind == "flatten"
         self._begin_waiting()
         kept = self._waits if decision.kind == "flatten" else set()
         self._waits = kept - {change.instrument for change in changes}
@@ -375,6 +380,7 @@ class PlanExecution:
 
     def resume(self) -> None:
         """Cancel open orders, then send what is missing to the targets of a saved plan."""
+        self._saved = False
         self._begin_waiting()
         self._delay = "own orders are being cancelled"
         self._broker.when_clear(self._send_rest, or_else=self._could_not_take_up)
@@ -483,7 +489,7 @@ class PlanExecution:
     def _try_again(self) -> None:
         self._held_back = False
         plan, waiting = self.plan, self._waiting()
-        if plan is None or self.stopping or self._left:
+        if plan is None or self.stopping or self._left or self._saved:
             return
         if self._is_over(waiting):
             self.check()

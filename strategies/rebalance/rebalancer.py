@@ -175,7 +175,8 @@ class Rebalancer(DeskStrategy):
         now = self.clock.timestamp_ns()
         plan = self._execution.plan
         if plan is not None:
-            if plan.made >= last_fire(now, *self.schedule()):
+            served = plan.made if plan.stamp is None else plan.stamp
+            if served >= last_fire(now, *self.schedule()):
                 self._execution.resume()
                 return True
             self.log.warning(f"The {plan.kind} of {plan.made} was left unfinished; it is dropped")

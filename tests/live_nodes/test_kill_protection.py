@@ -9,6 +9,7 @@ import pytest
 
 from strategies.order_ids import is_protective
 from tests.live_nodes.killing import TAKER, Ground, KilledNode, kill_and_restart
+from tests.live_nodes.test_kill import HALF
 
 PARAMS = {
     "interval": "1h",
@@ -55,3 +56,15 @@ def test_a_killed_node_s_positions_are_protected_again(ground: Ground, number: i
     assert killing.killed.signal == signal.SIGKILL, killing.killed.reached
     assert killing.again.code == 0, killing.again.said
     assert faults_of(node) == [], killing.again.said
+
+
+def test_a_killed_node_with_stops_at_rest_finishes_its_rebalance(ground: Ground) -> None:
+    """The restart moves the stops of what was filled; their ends must not end the rebalance."""
+    steady = {"use": "tests.live_nodes.desk_strategies:Steady", "params": PARAMS}
+    node = ground.node(strategies={"steady": steady})
+    assert node.run("--run-once").code == 0, node.said()
+    killing = kill_and_restart(node, *HALF, fatal=("trade: sent submit_order", 3))
+    assert killing.killed.signal == signal.SIGKILL, killing.killed.reached
+    assert killing.plan is not None
+    assert node.positions() == killing.before | killing.plan.targets, killing.again.said
+    assert killing.again.code == 0, killing.again.said

@@ -85,6 +85,39 @@ def test_a_plan_of_this_interval_is_finished_without_another_decision():
     assert strategy.decisions == []
 
 
+def end_an_order(strategy):
+    """As a stop that a start moves: its old order ends before the strategy resumes."""
+    strategy.send_market(strategy.instrument_ids[0], D(1), "by hand")
+    strategy.cancel_waiting()
+
+
+def test_an_order_that_ends_between_start_and_resume_does_not_end_the_saved_plan():
+    plan = Plan(stamp=at(2, 300), made=at(2, 300), kind="rebalance", targets={A: D(3), B: D(-2)})
+    store = stored(done=at(1, 300), plan=plan)
+    strategy, found = at_ten_past(lambda s: (end_an_order(s), s.busy, s.resume()), store)
+    assert found == (None, True, True)
+    assert orders(strategy, at(2, 600)) == plan.targets
+    assert progress(store) == Progress(done=at(2, 300))
+
+
+@pytest.mark.parametrize(("hour", "sent"), [(2, {B: D(-2)}), (1, {B: FIRST[B]})])
+def test_a_guard_that_leaves_one_instrument_before_the_resume_keeps_the_rest_of_the_plan(
+    hour, sent
+):
+    made = at(hour, 300)
+    plan = Plan(stamp=made, made=made, kind="rebalance", targets={A: D(3), B: D(-2)})
+
+    def step(s):
+        verdict(Action.FLATTEN, f"instrument:{A}")(s)
+        end_an_order(s)
+        return s.resume()
+
+    strategy, resumed = at_ten_past(step, stored(done=at(0, 300), plan=plan))
+    assert resumed
+    # A plan of an earlier interval stays one: the missing stamp is decided anew.
+    assert orders(strategy, at(2, 600)) == sent
+
+
 def test_a_plan_of_an_earlier_interval_is_dropped_and_the_missing_stamp_caught_up():
     plan = Plan(stamp=at(1, 300), made=at(1, 300), kind="rebalance", targets={A: D(3)})
     store = stored(done=at(0, 300), plan=plan)
