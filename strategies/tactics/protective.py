@@ -86,7 +86,8 @@ class Protection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             str,
             Meta(
                 pattern=DURATION,
-                description="Close at market once a candle ends so long after the entry.",
+                description="Close at market after so long, in candles: that of the entry is the "
+                "first.",
             ),
         ]
         | None
@@ -231,8 +232,12 @@ def _seen(state: Protected | None, event: PositionSeen, rules: Protection) -> Pr
 def _after_candle(state: Protected, candle: CandleClosed, rules: Protection) -> Protected:
     if candle.closed <= state.candle:
         return state
-    if rules.time_stop is not None and candle.closed - state.since >= duration_ns(rules.time_stop):
-        state = replace(state, leave="time stop")
+    if rules.time_stop is not None:
+        # Counted from the close of the candle before the entry, which came a moment after it.
+        length = candle.closed - candle.opened
+        age = -((state.since - candle.closed) // length) * length
+        if age >= duration_ns(rules.time_stop):
+            state = replace(state, leave="time stop")
     if candle.opened < state.since:
         return state
     side = state.side

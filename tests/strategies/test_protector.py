@@ -111,7 +111,9 @@ FALL = (100, 101, 95, 99)
             [(6, -4, 100.1)],
             id="break even",
         ),
-        pytest.param({"time_stop": "2h"}, [CALM] * 3, [(6, -4, 100)], id="time"),
+        pytest.param({"time_stop": "2h"}, [CALM] * 3, [(5, -4, 100)], id="time"),
+        pytest.param({"time_stop": "90m"}, [CALM] * 3, [(5, -4, 100)], id="time inside a candle"),
+        pytest.param({"time_stop": "12h"}, [CALM] * 13, [(15, -4, 100)], id="twelve candles"),
     ],
 )
 def test_a_position_leaves_where_its_rules_say(rules, rows, fills, side):
@@ -220,7 +222,7 @@ def test_spot_has_no_orders_that_protect():
 
 
 def test_a_position_leaves_even_if_the_order_that_closes_it_is_cancelled():
-    cancel = {at(6, 0): lambda strategy: strategy.cancel_waiting()}
+    cancel = {at(5, 0): lambda strategy: strategy.cancel_waiting()}
     rows = [*[CALM] * 3, *[(100,) * 4] * 2]
     strategy, found = played({"time_stop": "2h"}, rows, plan=cancel)
     assert [quantity for _, quantity, _ in found] == [-4]

@@ -159,10 +159,13 @@ def test_after_a_restart_take_profits_that_are_gone_explain_a_smaller_position(
 
 
 def test_the_time_stop_leaves_once_a_candle_ends_late_enough():
+    """Entered a second past noon, as by a decision at noon, its second candle ends at two."""
     rules = Protection(time_stop="2h")
-    state = opened(rules, now=1)
-    assert step(state, candle("101", "99", 2), rules).leave == ""
-    assert step(state, candle("101", "99", 3), rules).leave == "time stop"
+    for now in (0, 10**9, HOUR):
+        state = opened(rules, now=now)
+        assert step(state, candle("101", "99", 1), rules).leave == ""
+        leave = step(state, candle("101", "99", 2), rules).leave
+        assert leave == ("" if now == HOUR else "time stop")
 
 
 @pytest.mark.parametrize(("rules", "problems"), [
