@@ -173,6 +173,9 @@ def decisions_of(decisions: pa.Table) -> list[Decision]:
 
 def _order_row(order: Order) -> dict[str, Any]:
     last = order.last_event
+    if order.status in (OrderStatus.DENIED, OrderStatus.REJECTED):
+        # A cancel that came too late for it may follow its refusal.
+        last = next(e for e in reversed(order.events) if isinstance(e, OrderDenied | OrderRejected))
     reason = reason_of(order.tags)
     refusal = None
     if isinstance(last, OrderDenied | OrderRejected):

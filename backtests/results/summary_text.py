@@ -174,19 +174,26 @@ def warnings_of(
 def _turned_away(orders: pa.Table) -> list[str]:
     """Return warnings of refused orders, and of cancelled ones when they are the most."""
     found = []
-    for status, who in (
-        ("DENIED", "refused before the venue"),
-        ("REJECTED", "refused by the venue"),
+    protect = pa.array(map(is_protective, orders.column("client_order_id").to_pylist()), pa.bool_())
+    # What protects a position rests until that is closed, and follows it by new orders.
+    protective, others = orders.filter(protect), orders.filter(pc.invert(protect))
+    for some, status, who in (
+        (others, "DENIED", "orders were refused before the venue"),
+        (others, "REJECTED", "orders were refused by the venue"),
+        (protective, "DENIED", "stops and take-profits were refused before the venue"),
+        (
+            protective,
+            "REJECTED",
+            "stops and take-profits were refused by the venue, as their position had just been "
+            "closed or turned, or the price had passed them and it was closed at market",
+        ),
     ):
-        reasons = orders.filter(pc.equal(orders.column("status"), status)).column("reason")
+        reasons = some.filter(pc.equal(some.column("status"), status)).column("reason")
         if len(reasons):
             found.append(
-                f"{len(reasons)} of {len(orders)} orders were {who} (the first: {reasons[0]}); "
+                f"{len(reasons)} of {len(some)} {who} (the first: {reasons[0]}); "
                 "orders.parquet says why."
             )
-    # What protects a position rests until that is closed, and follows it by new orders.
-    names = orders.column("client_order_id").to_pylist()
-    others = orders.filter(pa.array([not is_protective(name) for name in names], pa.bool_()))
     cancelled = pc.sum(pc.equal(others.column("status"), "CANCELED")).as_py() or 0
     if cancelled > len(others) / 2:
         found.append(

@@ -218,3 +218,12 @@ def test_orders_that_followed_a_position_are_not_warned_of_as_cancelled():
     assert _turned_away(pa.table(columns | {"reason": ["", "", ""]})) == []
     columns["status"] = ["CANCELED"] * 3
     assert len(_turned_away(pa.table(columns | {"reason": ["", "", ""]}))) == 1
+
+
+def test_refused_stops_are_no_refused_orders():
+    """Both would be read as the same trouble, and a stop that met a closed position is none."""
+    names = ["bt-a-1-1", "bt-a-1-2", *(protective("bt-a-1-", number) for number in (3, 4, 5))]
+    columns = {"client_order_id": names, "status": ["FILLED", *["REJECTED"] * 3, "FILLED"]}
+    orders, stops = _turned_away(pa.table(columns | {"reason": ["", "why", "gone", "gone", ""]}))
+    assert orders.startswith("1 of 2 orders were refused by the venue (the first: why)")
+    assert stops.startswith("2 of 3 stops and take-profits were refused by the venue, as their")

@@ -8,6 +8,7 @@ from nautilus_trader.indicators import AverageTrueRange
 from nautilus_trader.model.data import BarType
 from nautilus_trader.model.enums import OrderSide
 
+from backtests.results.recorder import _order_row
 from config.durations import bar_type
 from config.errors import DeskError
 from strategies.base import DeskStrategyConfig
@@ -259,3 +260,7 @@ def test_a_flip_is_not_closed_by_the_refusal_of_a_stop_of_the_position_before(si
     # Two ATR of 6 from the flip's price.
     assert (stop.quantity, stop.trigger_price) == (6, 100 + 20 * side)
     assert strategy.stopped == []
+    # Its cancel, which came too late, is not what became of it.
+    (row,) = [row for row in map(_order_row, strategy.cache.orders()) if row["refusal"]]
+    assert row["status"] == "REJECTED"
+    assert row["reason"].startswith("REDUCE_ONLY STOP_MARKET")
