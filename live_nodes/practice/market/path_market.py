@@ -77,6 +77,7 @@ class PathMarket:
         }
         self._funded: dict[Key, int] = {}
         self._stepped_ms: int | None = None
+        self._moved: set[Key] = set()
 
     def symbols(self, now_ms: int) -> list[PracticeSymbol]:
         """Return all symbols launched by now, sorted by category and name."""
@@ -202,6 +203,9 @@ class PathMarket:
         stamps = [number * self._trade_ms for number in range(first, latest + 1)]
         for symbol in trading:
             key = symbol.key
+            if key in self._moved:
+                # What the trades trigger would fill on the book from before the move.
+                exchange.quote(key, *self.book(key, now_ms), now_ms)
             for stamp in stamps:
                 trade = self._trade(key, stamp)
                 if trade is not None:
@@ -214,6 +218,7 @@ class PathMarket:
             )
             exchange.set_mark(key, mark, index, now_ms, last)
         self._stepped_ms = at
+        self._moved.clear()
         return MarketStep(tuple(symbol.key for symbol in trading), tuple(changed))
 
     def apply_halts(self, exchange: Exchange, now_ms: int) -> None:
@@ -233,6 +238,7 @@ class PathMarket:
         self._symbol(key, now_ms)
         at = self._market_ms(now_ms)
         self._prices.move(key, max(1, round(price / self._listed[key].tick)), at)
+        self._moved.add(key)
         self._stepped_ms = None
 
     def change_rules(

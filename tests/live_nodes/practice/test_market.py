@@ -329,3 +329,25 @@ def test_a_moved_price_stays_moved_in_ticks_candles_and_after_a_restart(demo_cat
     again = PathMarket(market.source, market.seed, 20, 1_000, NOW, market.saved_moves())
     assert again.klines(BTC, "60", None, None, 3, later) == hours
     assert again.prices(BTC, later) == market.prices(BTC, later)
+
+
+def test_a_stop_that_a_moved_price_passes_fills_there_or_worse(demo_catalog: Path) -> None:
+    """Not on the book from before; in some of the seconds somebody trades at the new price."""
+    for now in range(NOW, NOW + 8_000, 1_000):
+        market = replay(demo_catalog)
+        exchange = at_exchange(market, now)
+        buy(exchange, D("0.01"), now)
+        old = market.prices(BTC, now).last
+        trigger, new = ((old * D(part)).quantize(D("0.1")) for part in ("0.95", "0.9"))
+        stop = OrderRequest(
+            "linear", "BTCUSDT", "Sell", "Market", D("0.01"), reduce_only=True,
+            trigger_price=trigger, trigger_direction=2,
+        )  # fmt: skip
+        exchange.create("anna", stop, now)
+        exchange.drain()
+        market.move(BTC, new, now)
+        market.step(exchange, now)
+        fills = [e.price for e in exchange.drain() if isinstance(e, ExecutionRow)]
+        assert exchange.position("anna", "BTCUSDT").size == 0
+        assert fills
+        assert max(fills) <= new
