@@ -9,6 +9,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from config.components import resolve
 from config.load import load
 from config.validate import validate
 from tests.config.shipped import (
@@ -43,11 +44,24 @@ CLASSES = {
 """Which class a strategy or guard of some name is; all shipped files agree about that."""
 
 
+@cache
+def declared_in(use: str, parameter: str) -> str:
+    """Return the class that declares a parameter: many strategies share most of theirs."""
+    classes = resolve(use, ["tests"]).Config.__mro__
+    found = [
+        cls.__qualname__ for cls in classes if parameter in getattr(cls, "__annotations__", ())
+    ]
+    return found[-1]
+
+
 def field_of(key: Key) -> tuple[str, ...]:
     """Return the model's field of a key: keys of one field are read alike."""
     path = list(key.path)
+    if path[4:5] and path[3] == "scorers":
+        path = ["strategies", *path[4:]]
     if path[0] in ("strategies", "actors") and len(path) > 1:
-        return CLASSES[path[0], path[1]], *path[2:]
+        use, inner = CLASSES[path[0], path[1]], path[2:]
+        return (declared_in(use, inner[1]) if inner[1:] else use), *inner
     for at in range(1, len(path)):
         if path[at - 1] in ("accounts", "symbols", "faults", "clusters"):
             path[at] = "*"
