@@ -146,6 +146,12 @@ class Broker(OrderSender):
         """Whether an order, a tactic or a wait for cancels is under way."""
         return bool(self._own or self._live) or self.clearing
 
+    @property
+    def protecting(self) -> bool:
+        """Whether a protective order waits for the venue's answer."""
+        resting = self.protective_orders()
+        return any(not order.is_open or order.is_pending_cancel for order in resting)
+
     def on_order_event(self, event: OrderEvent) -> None:
         """Update orders and executions from an order event."""
         is_own = event.client_order_id in self._own

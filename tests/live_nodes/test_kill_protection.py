@@ -55,6 +55,8 @@ def test_a_killed_node_s_positions_are_protected_again(ground: Ground, number: i
     killing = kill_and_restart(node, fatal=("trade: sent submit_order", number))
     assert killing.killed.signal == signal.SIGKILL, killing.killed.reached
     assert killing.again.code == 0, killing.again.said
+    # The end of a run waits for the stops that it moves.
+    assert faults_of(node) == [], killing.again.said
     assert faults_of(node) == [], killing.again.said
 
 

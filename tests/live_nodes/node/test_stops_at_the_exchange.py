@@ -72,7 +72,7 @@ def test_the_cross_enters_and_its_stop_closes_the_position(tmp_path: Path, resta
 
                 def lines() -> list[str]:
                     printed = [line for line in desk.said if line.startswith("hand: ")]
-                    return [line.partition(" at 50199")[0] for line in printed]
+                    return [line.partition(" at 49499")[0] for line in printed]
 
                 desk.until(lambda: len(lines()) == 4, "the line of the last fill")
                 assert lines() == [

@@ -151,8 +151,8 @@ class StillMarket:
         quoted = tuple(sorted(self.changed))
         self.changed.clear()
         for key in quoted:
-            exchange.set_mark(key, self.last[key], self.last[key], now_ms, self.last[key])
             exchange.quote(key, *self.books[key], now_ms)
+            exchange.set_mark(key, self.last[key], self.last[key], now_ms, self.last[key])
         for key, side, price, qty in self.prints:
             exchange.trade(key, side, price, qty, now_ms)
         self.prints.clear()
