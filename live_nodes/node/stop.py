@@ -150,7 +150,13 @@ async def wind_down(context: NodeContext, stop: StopSignal, seconds: float) -> N
             for order in _open_orders(strategy):
                 if node.on_stop == "flatten" or not order.is_reduce_only:
                     strategy.cancel_order(order)
-        await _until(lambda: not _resting(node, strategies), seconds, stop)
+
+        # Moved stops reach the venue too, or the next start finds orders that never arrived.
+        def answered() -> bool:
+            moving = any(strategy.broker.protecting for strategy in strategies.values())
+            return not (moving or _resting(node, strategies))
+
+        await _until(answered, seconds, stop)
     if node.on_stop == "flatten" and not stop.quick:
         await _close(context, seconds, stop)
     trader = context.trading_node.trader
