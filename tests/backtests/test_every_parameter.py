@@ -7,6 +7,7 @@ parameter without an entry fails.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from typing import Any, get_args
 
@@ -327,14 +328,17 @@ def weights(demo_catalog):
     return lambda cls, params: found(cls, msgspec.json.encode(params))
 
 
-@pytest.mark.parametrize(
-    ("cls", "name"),
-    [
-        pytest.param(cls, name, id=f"{cls.__name__}-{name}")
-        for cls in STRATEGIES
-        for name in screened_of(cls)
-    ],
-)
+def each_screened() -> Iterator[Any]:
+    """Yield strategies and parameters; what an earlier strategy has too is slow."""
+    seen: set[str] = set()
+    for cls in STRATEGIES:
+        for name in screened_of(cls):
+            marks = [pytest.mark.slow] * (name in seen)
+            yield pytest.param(cls, name, id=f"{cls.__name__}-{name}", marks=marks)
+        seen |= screened_of(cls).keys()
+
+
+@pytest.mark.parametrize(("cls", "name"), each_screened())
 def test_a_parameter_moves_a_decision(weights: Any, cls: Any, name: str) -> None:
     value, needed = screened_of(cls)[name]
     settings = STRATEGIES[cls] | needed
