@@ -112,7 +112,11 @@ class DeskStrategy(Hooks, Strategy):
 
         def go_on() -> None:
             for name, kept in goals.items():
-                broker.resume(name, kept.goal, kept.reason)
+                if broker.buys_back(name, kept.goal - self.market.holding(name)):
+                    self.log.warning(f"{name}: not resumed: it buys back what a take-profit closed")
+                    broker.forget(name)
+                else:
+                    broker.resume(name, kept.goal, kept.reason)
             if leaving:
                 self.on_flatten(leaving, verdicts.strictest_on(min(leaving)))
 

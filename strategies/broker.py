@@ -175,6 +175,14 @@ class Broker(OrderSender):
         self._events.stopped_out(instrument_id)
         self.stop({instrument_id.value})
         self.cancel_all({instrument_id.value})
+        # One that a crash interrupted, or interrupts now, must not be resumed.
+        self._save(instrument_id, None)
+
+    def buys_back(self, instrument_id: InstrumentId, quantity: Decimal) -> bool:
+        """Whether a signed quantity would open again what a take-profit has closed."""
+        protector = self.protector
+        enlarges = self._market.holding(instrument_id) * quantity > ZERO
+        return enlarges and protector is not None and protector.has_taken(instrument_id)
 
     def _attached_stop(self, order: Order) -> dict[str, str] | None:
         if self.protector is None or not self._config.claims or not self.is_entry(order):

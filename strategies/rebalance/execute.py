@@ -174,13 +174,11 @@ class PlanExecution:
         if plan is None:
             return []
         held = {name: market.holding(InstrumentId.from_str(name)) for name in plan.targets}
-        return [change for change in plan.lacking(held) if not self._is_taken(change)]
-
-    def _is_taken(self, change: Change) -> bool:
-        """Whether it would buy back what a take-profit has closed."""
-        protector, name = self._broker.protector, InstrumentId.from_str(change.instrument)
-        enlarges = change.held * change.order > ZERO
-        return enlarges and protector is not None and protector.has_taken(name)
+        return [
+            change
+            for change in plan.lacking(held)
+            if not self._broker.buys_back(InstrumentId.from_str(change.instrument), change.order)
+        ]
 
     def _save(self, progress: Progress) -> None:
         self._progress = progress

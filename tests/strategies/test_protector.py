@@ -12,8 +12,10 @@ from backtests.results.recorder import _order_row
 from config.durations import bar_type
 from config.errors import DeskError
 from strategies.base import DeskStrategyConfig
+from strategies.broker import SavedExecution
 from strategies.rebalance.plan import Plan
 from strategies.state import MemoryState
+from strategies.tactics.maker_first import MakerFirstState
 from strategies.tactics.protective import Protected, Protection, Target
 from tests.builders_engine import SPOT, A, B, Candles, at, play, venue
 from tests.strategies.rebalance.test_rebalance_protocol import orders, stored
@@ -197,6 +199,47 @@ def test_a_restart_does_not_open_again_what_a_stop_closed_meanwhile():
         Protection(atr=200).atr + 1
         == reversal(protection=Protection(atr=200)).history_needed()["1h"]
     )
+
+
+def unfinished(store):
+    """Save an execution that a crash kept from buying up to 4."""
+    state = MakerFirstState(quantity=D(4), started=at(1))
+    store.save(
+        f"tactic.{A}", msgspec.json.encode(SavedExecution(state=state, goal=D(4), reason=""))
+    )
+
+
+def test_a_restart_does_not_resume_what_would_open_again_what_a_stop_closed():
+    store, resumed = MemoryState(), []
+    go_on = {at(1): lambda strategy: resumed.append((strategy.resume(), strategy.broker.live))}
+    strategy = Careful(go_on, Protection(atr=2))
+    strategy.attach_state(store)
+    store.save(f"protective.{A}", protected_state())
+    unfinished(store)
+    play({A: Candles([100.0] * 3)}, strategy)
+    assert (resumed, store.values[f"tactic.{A}"]) == ([(False, ())], b"")
+
+
+@pytest.mark.parametrize(("goal_passed", "resumes"), [(False, False), (True, True)])
+def test_a_restart_does_not_resume_what_would_buy_back_what_a_take_profit_closed(
+    goal_passed, resumes
+):
+    store, seen = MemoryState(), []
+
+    def restart(strategy):
+        strategy.attach_state(store)
+        unfinished(store)
+        if goal_passed:
+            holding(A, "3")(strategy)
+
+    rows = [CALM, (100, 105, 99, 100), *[CALM] * 4]
+    plan = {
+        at(6): restart,
+        at(7): [lambda strategy: strategy.resume(), lambda s: seen.append(bool(s.broker.live))],
+    }
+    _, found = played({"stop": 2.0, "take": HALF}, rows, plan=plan.items())
+    assert found[0] == (5, -2, 104)
+    assert seen == [resumes]
 
 
 def test_a_saved_state_that_cannot_be_read_stops_the_start():
