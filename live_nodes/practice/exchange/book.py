@@ -213,6 +213,7 @@ class OrderBook:
 
     def _fill(self, order: RestingOrder, qty: Decimal) -> None:
         order.leaves -= qty
+        order.ahead = ZERO
         if not order.leaves:
             self.remove(order.side, order.order_id)
 

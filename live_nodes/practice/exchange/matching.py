@@ -78,7 +78,6 @@ def _rest(state: ExchangeState, market: MarketState, order: OrderRow) -> OrderRo
             order,
             status="PartiallyFilled" if order.filled else "New",
             priority=resting.priority,
-            queue_ahead=resting.ahead,
         )
     )
 
@@ -133,9 +132,7 @@ def _trade(
             maker=True, counterparty=taker.account if taker else "",
         )  # fmt: skip
         status = "Filled" if maker.filled == maker.qty else "PartiallyFilled"
-        maker = state.record_order(
-            replace(maker, status=status, queue_ahead=ZERO)  # type: ignore[arg-type]
-        )
+        maker = state.record_order(replace(maker, status=status))  # type: ignore[arg-type]
     if taker is not None:
         result = _book(state, market, taker, hit.price, hit.qty, counterparty=maker_name)
     state.record_print(market, side, hit.price, hit.qty)

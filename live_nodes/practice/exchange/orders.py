@@ -236,7 +236,7 @@ def amend(state: ExchangeState, name: str, request: AmendRequest) -> OrderRow:
         resting = market.book.find(order.side, order.order_id)
         assert resting is not None, "a live open order rests in the book"
         resting.leaves = changed.qty - changed.filled
-        return state.record_order(replace(changed, queue_ahead=resting.ahead))
+        return state.record_order(changed)
     del account.open[order.order_id]
     if not affords(state, market, changed):
         account.open[order.order_id] = order

@@ -39,9 +39,9 @@ class OrderRow(OfMarket, KeptRow):
     """An order's present state: all of GET /v5/order/realtime, and its place in the queue.
 
     ``priority`` orders equals at one price (lower is earlier); ``queue_ahead`` is the house
-    quantity in front of it at its price. ``parent_id`` is the order whose attached TP/SL this is,
-    or empty. A market order's ``price`` is its bound (Bybit turns market orders into IOC limits).
-    ``stop_order_type`` stays after the trigger.
+    quantity in front of it at its price, 0 when it does not rest. ``parent_id`` is the order whose
+    attached TP/SL this is, or empty. A market order's ``price`` is its bound (Bybit turns market
+    orders into IOC limits). ``stop_order_type`` stays after the trigger.
     """
 
     table, row_ids = "orders", ("order_id",)

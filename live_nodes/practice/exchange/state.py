@@ -11,7 +11,14 @@ from live_nodes.practice.exchange import refusals
 from live_nodes.practice.exchange.accounts import PracticeAccount
 from live_nodes.practice.exchange.book import MarketState
 from live_nodes.practice.exchange.margins import position_of, wallet_of
-from live_nodes.practice.exchange.model import AccountSpec, Key, OrderStatus, PracticeSymbol, Side
+from live_nodes.practice.exchange.model import (
+    ZERO,
+    AccountSpec,
+    Key,
+    OrderStatus,
+    PracticeSymbol,
+    Side,
+)
 from live_nodes.practice.exchange.records import Event, ExecutionRow, OrderRow, Printed
 
 
@@ -55,8 +62,12 @@ class ExchangeState:
         return self.orders, counted_id(self.salt, "order", self.orders)
 
     def record_order(self, order: OrderRow) -> OrderRow:
-        """Store an order's new state and add its event."""
-        order = replace(order, seq=self.next_seq())
+        """Store an order's new state, with its present place in the queue, and add its event."""
+        resting = None
+        if not order.final and not order.untriggered:
+            resting = self.market(order.key).book.find(order.side, order.order_id)
+        ahead = resting.ahead if resting else ZERO
+        order = replace(order, queue_ahead=ahead, seq=self.next_seq())
         self.accounts[order.account].keep(order)
         self.events.append(order)
         if order.category == "spot":

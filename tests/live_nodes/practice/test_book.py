@@ -67,6 +67,17 @@ def test_a_quote_only_shortens_the_queue() -> None:
     assert order.ahead == 0
 
 
+def test_an_order_that_filled_in_part_has_nothing_ahead() -> None:
+    book = OrderBook()
+    book.quote((), levels(("101", "4")))
+    order = resting(1, "Sell", "101", "2")
+    book.rest(order)
+    hit = book.print_hit("Buy", D("102"), D(1))  # A trade at a worse price passes the queue.
+    assert hit is not None
+    book.take("Buy", hit)
+    assert (order.leaves, order.ahead) == (1, 0)
+
+
 def test_a_better_priced_order_of_an_account_trades_before_the_house() -> None:
     book = OrderBook()
     book.quote(levels(("99", "5")), levels(("101", "5")))

@@ -9,7 +9,7 @@ from decimal import Decimal as D
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from live_nodes.practice.exchange.exchange import Exchange
@@ -247,6 +247,15 @@ def test_nothing_is_made_and_nothing_lost(moves: list[dict[str, Any]]) -> None:
         check(exchange)
 
 
+SELL = {"do": "order", "account": "anna", "key": ETH, "side": "Sell", "qty": D(2), "price": D(101)}
+TAKE = {"do": "order", "account": "anna", "key": ETH, "side": "Buy", "qty": D(1)}
+CANCEL = {"do": "cancel", "account": "anna", "which": 0}
+SWEEP = {"do": "trade", "key": ETH, "side": "Buy", "price": D(102), "qty": D(1)}
+
+
+# A trade shortens the queue ahead of a resting order, and the order then ends or fills in part.
+@example(before=[SELL, TAKE], after=[CANCEL])
+@example(before=[SELL, SWEEP], after=[CANCEL])
 @given(before=moves, after=moves)
 def test_what_was_kept_comes_back_and_goes_on_the_same(
     before: list[dict[str, Any]], after: list[dict[str, Any]]
