@@ -315,8 +315,9 @@ class VenueRest:
     async def _get(
         self, path: str, params: dict[str, str], *, signed: bool = False
     ) -> dict[str, Any]:
-        pause = 0.25
-        for attempt in itertools.count(1):
+        pause, attempt = 0.25, 0
+        while True:
+            attempt += 1
             try:
                 query = urlencode(params)
                 headers = self._signed(query) if signed else {}
@@ -329,7 +330,6 @@ class VenueRest:
                     raise
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_S)
-        raise AssertionError("unreachable")
 
     async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         # Never repeated: the caller looks up whether it arrived.

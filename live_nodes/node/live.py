@@ -304,7 +304,7 @@ class NodeRun:
             stop.request(self._waits or self.report.outcome)
         else:
             assert self.supervisor is not None
-            for key in self.strategies.keys() - resumed:
+            for key in sorted(self.strategies.keys() - resumed):
                 for miss in self.supervisor.still_missed(key):
                     say(f"{key}: since the last decision {miss}")
             for line in waiting_lines(self.strategies, time.time_ns()):
