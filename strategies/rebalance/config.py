@@ -315,6 +315,13 @@ class PanelRebalancerConfig(
         """Whether spread or depth are limited."""
         return self.max_spread_bps > 0.0 or self.min_depth > 0.0
 
+    @property
+    def _holds_the_mean(self) -> bool:
+        """Whether all are held long, so that scores about their mean cancel out."""
+        by_score = self.weighting in ("rank", "zscore")
+        chooses = by_score or self.names is not None or self.bands is not None
+        return self.side == "long_only" and self.fraction == 1.0 and not chooses
+
     def check(self) -> list[tuple[str, str]]:
         """Return (field, message) for each parameter that does not go with the others."""
         problems = super().check()
@@ -324,6 +331,9 @@ class PanelRebalancerConfig(
             problems.append(("fraction", "must be at most 0.5 when both sides are held"))
         if self.neutral is not None and not self.sells_short:
             problems.append(("neutral", "needs a side that sells short"))
+        if self.kelly is not None and self._holds_the_mean:
+            words = "expects nothing of all instruments held long: use a fraction below 1"
+            problems.append(("kelly", words))
         if self.regime is not None and self.neutral is not None:
             problems.append(("neutral", "own trends, which regime may hold, are not neutral"))
         return problems

@@ -190,6 +190,15 @@ def test_neutrality_needs_two_sides():
     assert wrong == [("neutral", "needs a side that sells short")]
 
 
+@pytest.mark.parametrize(
+    ("params", "wrong"),
+    [({}, ["kelly"]), ({"fraction": 0.9}, []), ({"weighting": "zscore"}, []), ({"bands": {}}, [])],
+)
+def test_kelly_is_refused_where_the_mean_score_is_held(params, wrong):
+    given = {"side": "long_only", "fraction": 1.0, "kelly": {}}
+    assert [field for field, _ in rules(**given | params).check()] == wrong
+
+
 @pytest.mark.parametrize(("params", "loads"), [({}, False), (TARGET, True)])
 def test_scikit_learn_is_loaded_only_when_it_is_needed(params, loads):
     code = (
