@@ -47,7 +47,12 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ) = None
     most: (
         Annotated[
-            str, Meta(pattern=DURATION, description="An older one is closed; null: no limit.")
+            str,
+            Meta(
+                pattern=DURATION,
+                description="An older one is closed, and may be entered again after stop_cooldown, "
+                "at the next decision without one; null: no limit.",
+            ),
         ]
         | None
     ) = None

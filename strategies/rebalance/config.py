@@ -248,7 +248,7 @@ class PanelRebalancerConfig(
             Meta(
                 pattern=DURATION,
                 description="No new entry for this long after an exit that no decision asked for, "
-                "as by a stop or a guard, from that exit; null: none.",
+                "as by a stop or a guard, or after hold.most, from that exit; null: none.",
             ),
         ]
         | None

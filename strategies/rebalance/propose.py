@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from config.durations import DAY_NS, duration_ns, interval_ns
+from config.durations import DAY_NS, interval_ns
 from strategies.rebalance.admit import chosen, filtered, rows_to_admit
 from strategies.rebalance.config import PanelRebalancerConfig
 from strategies.rebalance.history import Window
@@ -23,7 +23,7 @@ from strategies.rebalance.size import (
     volatility_to_size,
 )
 from strategies.rebalance.sleeves import best_known, net, shares_in_words, weights_of_sleeves
-from strategies.rebalance.steps import leave_out, next_weights
+from strategies.rebalance.steps import cooldowns, leave_out, next_weights
 from strategies.signals.ranking import ordinal_rank
 from strategies.signals.turnover import mean_turnover
 from strategies.signals.universe import Standing, standing
@@ -176,10 +176,7 @@ def remembered(
     """Return the memory after a proposal is carried out; ``ts`` is its window's."""
     if not rules.wants_memory:
         return memory
-    cooldown = np.zeros(proposal.weight.shape, np.int64)
-    if rules.loss_exit is not None:
-        lost = proposal.standing == Standing.LOSS_EXIT
-        cooldown[lost] = duration_ns(rules.loss_exit.cooldown)
+    cooldown = cooldowns(rules, proposal.standing)
     memory = msgspec.structs.replace(memory, regime=proposal.regime)
     return remember(memory, ids, ts, proposal.price, proposal.weight, cooldown)
 

@@ -46,6 +46,16 @@ def _on_a_losing_streak(known: Recall, streak: LossStreak) -> NDArray[np.bool_]:
     return (np.array(lost) >= streak.losses) & (known.since_exit_ns < duration_ns(streak.pause))
 
 
+def cooldowns(rules: PanelRebalancerConfig, standings: NDArray[np.int8]) -> NDArray[np.int64]:
+    """Return for how long nothing is entered after the exits of a decision, nanoseconds."""
+    result = np.zeros(standings.shape, np.int64)
+    if rules.stop_cooldown is not None:
+        result[standings == Standing.HELD_TOO_LONG] = duration_ns(rules.stop_cooldown)
+    if rules.loss_exit is not None:
+        result[standings == Standing.LOSS_EXIT] = duration_ns(rules.loss_exit.cooldown)
+    return result
+
+
 def next_weights(
     rules: PanelRebalancerConfig, known: Recall, standings: NDArray[np.int8], target: Floats
 ) -> tuple[Floats, NDArray[np.int8]]:

@@ -12,6 +12,7 @@ from strategies.rebalance.blocks import Partial
 from strategies.rebalance.memory import NO_MEMORY, Exit, Memory, Remembered, recall, remember
 from strategies.rebalance.plan import STATE, Plan, Progress, decode, encode
 from strategies.rebalance.steps import (
+    cooldowns,
     leave_out,
     next_weights,
     part_of_the_way,
@@ -181,7 +182,12 @@ def test_a_young_position_is_held_unless_it_lost_too_much_and_an_old_one_is_clos
     np.testing.assert_allclose(weight, [0.1, 0, 0.1])
     assert found.tolist() == [Standing.HELD_BRIEFLY, Standing.LOSS_EXIT, Standing.HELD_BRIEFLY]
     old = known_of((0.1, 0, 0), age=DAY_NS)
-    assert leave_out(held, old, standings).tolist() == [Standing.HELD_TOO_LONG, IN, IN]
+    found = leave_out(held, old, standings)
+    assert found.tolist() == [Standing.HELD_TOO_LONG, IN, IN]
+    # What was held too long or lost too much rests, each for its own time.
+    found[1] = Standing.LOSS_EXIT
+    rests = rules(hold={"most": "1d"}, loss_exit={"cooldown": "2d"}, stop_cooldown="4h")
+    assert cooldowns(rests, found).tolist() == [duration_ns("4h"), 2 * DAY_NS, 0]
 
 
 def test_nothing_is_entered_while_it_cools_down_or_after_losses_in_a_row():
