@@ -64,8 +64,8 @@ class Proposal:
     fraction of equity; ``standing`` is a `Standing`. ``age_days``, ``turnover``, ``spread_bps`` and
     ``depth`` are the values compared with the limits; the last two are NaN where there are only
     candles. ``shares``, of shape (K, N), are the weights of a blend's sleeves before they are
-    netted; the score is then their sum. ``regime`` is a `Mode`; ``readings`` are the values that
-    filters compared.
+    netted; the score is then their sum. ``regime`` is a `Mode`; ``multiples`` are those of
+    `Scaled`, and ``readings`` the values that filters compared.
     """
 
     price: NDArray[np.float64]
@@ -79,6 +79,7 @@ class Proposal:
     depth: NDArray[np.float64]
     shares: NDArray[np.float64] = field(default_factory=lambda: _NO_SHARES)
     regime: str = ""
+    multiples: Mapping[str, float] = field(default_factory=dict)
     readings: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     @property
@@ -139,12 +140,12 @@ def propose(
     if rules.sleeves:
         shares = weights_of_sleeves(rules.sleeves, window, score, picked.sides)
         score = np.where(standings == Standing.IN, shares.sum(axis=0), np.nan)
-        weight = scale_and_cap(rules, window, score, net(rules, shares), signed=True)
+        scaled = scale_and_cap(rules, window, score, net(rules, shares), signed=True)
     else:
         own_trend = picked.regime == "own_trend"
-        weight = size(rules, window, score, spread, picked.sides, own_trend=own_trend)
-    weight = weight * rules.allocation
-    sized, weight = weight, weight * left.part
+        scaled = size(rules, window, score, spread, picked.sides, own_trend=own_trend)
+    sized = scaled.weight * rules.allocation
+    weight = sized * left.part
     if known is not None:
         weight, standings = next_weights(rules, known, standings, weight)
     # What was sized keeps its limits, and estimates take most of a decision's time.
@@ -162,6 +163,7 @@ def propose(
         depth=unknown if liquidity is None else liquidity.depth,
         shares=shares * rules.allocation,
         regime=picked.regime,
+        multiples=scaled.multiples,
         readings=left.readings,
     )
 
@@ -182,8 +184,11 @@ def remembered(
 
 
 def in_words(proposal: Proposal) -> str:
-    """Return what a regime changes in a decision, in words; empty when nothing."""
-    return "own trends are held in place of scores" if proposal.regime == "own_trend" else ""
+    """Return what a regime changes in a decision, and what shrinks it; empty when nothing."""
+    words = ["own trends are held in place of scores"] if proposal.regime == "own_trend" else []
+    for name, part in proposal.multiples.items():
+        words += [f"{name} leaves at most {part:.1%} of the book"] if part < 1.0 else []
+    return "; ".join(words)
 
 
 def not_applied(rules: PanelRebalancerConfig) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +19,19 @@ from strategies.signals.volatility import (
     simple_returns,
     volatility,
 )
-from strategies.sizing.book import Limits, by_parity, size_book, within
+from strategies.sizing.book import Limits, by_parity, size_book, volatility_multiple, within
 from strategies.sizing.covariance import betas, clusters, shrunk_covariance
 from strategies.sizing.kelly import kelly_multiple
-from strategies.sizing.weights import capped, weigh
+from strategies.sizing.weights import weigh
 
 _YEAR_NS = 365 * DAY_NS
+
+
+class Scaled(NamedTuple):
+    """Weights of a decision, and what part of the book each rule that scales it leaves at most."""
+
+    weight: NDArray[np.float64]
+    multiples: dict[str, float]
 
 
 def rows_to_size(rules: PanelRebalancerConfig) -> int:
@@ -55,33 +63,24 @@ def size(
     sides: Sides | None = None,
     *,
     own_trend: bool = False,
-) -> NDArray[np.float64]:
+) -> Scaled:
     """Return the weights of a decision, before the allocation.
 
     ``score`` is NaN for an instrument left out; ``spread`` is of `volatility_to_size`, known for
     all others. Both have shape (N,), as has the result, signed fractions of equity. ``sides`` and
     ``own_trend`` are for `weigh`.
     """
-    by_risk = rules.weighting == "risk_parity"
     shape = weigh(
         score,
         side=rules.side,
         weighting=rules.weighting,
         fraction=rules.fraction,
         gross=rules.gross_leverage,
-        max_weight=np.inf if by_risk or _is_limited(rules) else rules.max_weight,
+        max_weight=np.inf if _by_risk(rules) or _is_limited(rules) else rules.max_weight,
         volatility=spread,
         sides=sides,
         own_trend=own_trend,
     )
-    if by_risk:
-        held = np.flatnonzero(shape)
-        covariance = np.zeros((len(shape), len(shape)))
-        returns = simple_returns(window.close, rules.covariance.lookback)[:, held]
-        covariance[np.ix_(held, held)] = shrunk_covariance(returns, rules.covariance.estimator)
-        shape = by_parity(shape, covariance)
-        if not _is_limited(rules):
-            shape = capped(shape, rules.max_weight)
     return scale_and_cap(rules, window, score, shape, signed=own_trend or rules.side == "by_sign")
 
 
@@ -92,27 +91,31 @@ def scale_and_cap(
     shape: NDArray[np.float64],
     *,
     signed: bool,
-) -> NDArray[np.float64]:
+) -> Scaled:
     """Return the weights of a decision from a shape that no limit has changed yet.
 
     Arrays have shape (N,), as those of `size`; ``signed`` is whether a score's sign says the side.
     Without a limit beside the caps of an instrument and of the gross, which a shape has kept, the
     shape is returned.
     """
-    if not _is_limited(rules) or not shape.any():
-        return shape
-    limits = limits_of(rules, window, eligible=~np.isnan(score), held=shape != 0.0)
-    largest = 1.0
-    if limits.covariance is not None and rules.kelly is not None:
-        largest = rules.kelly.fraction * kelly_multiple(
-            shape,
-            score,
-            limits.covariance,
-            information_coefficient=rules.kelly.information_coefficient,
-            horizon=duration_ns(rules.every) / interval_ns(rules.interval),
-            signed=signed,
-        )
-    return size_book(shape, limits, largest)
+    if not (_by_risk(rules) or _is_limited(rules)) or not shape.any():
+        return Scaled(shape, {})
+    limits, multiples = limits_of(rules, window, eligible=~np.isnan(score), held=shape != 0.0), {}
+    if limits.covariance is not None:
+        if _by_risk(rules):
+            shape = by_parity(shape, limits.covariance)
+        if rules.volatility_target is not None:
+            multiples["volatility_target"] = volatility_multiple(shape, limits)
+        if rules.kelly is not None:
+            multiples["kelly"] = rules.kelly.fraction * kelly_multiple(
+                shape,
+                score,
+                limits.covariance,
+                information_coefficient=rules.kelly.information_coefficient,
+                horizon=duration_ns(rules.every) / interval_ns(rules.interval),
+                signed=signed,
+            )
+    return Scaled(size_book(shape, limits, multiples.get("kelly", 1.0)), multiples)
 
 
 def stay_within(
@@ -163,7 +166,7 @@ def limits_of(
         labels = count + np.arange(count)
         labels[mine] = clusters(own, rules.cluster_cap.correlation)
         limits = replace(limits, clusters=labels, cluster_weight=rules.cluster_cap.max_weight)
-    if rules.kelly or rules.volatility_target:
+    if rules.kelly or rules.volatility_target or _by_risk(rules):
         covariance = np.zeros((count, count))
         covariance[np.ix_(mine, mine)] = shrunk_covariance(own, rules.covariance.estimator)
         unknown = np.flatnonzero(held & ~known)
@@ -174,6 +177,10 @@ def limits_of(
         a_candle = np.sqrt(interval_ns(rules.interval) / _YEAR_NS)
         limits = replace(limits, max_volatility=rules.volatility_target.annual * a_candle)
     return limits
+
+
+def _by_risk(rules: PanelRebalancerConfig) -> bool:
+    return rules.weighting == "risk_parity"
 
 
 def _is_limited(rules: PanelRebalancerConfig) -> bool:

@@ -78,7 +78,7 @@ def _weigh(sleeve: Sleeve, window: Window, score: Floats, allowed: Sides) -> Flo
         score = np.where(np.isfinite(spread) & (spread > 0.0), score, np.nan)
     counts = side_counts(score, rules.weighting, rules.fraction, rules.side)
     sides = choose_sides(score, counts, side=rules.side, allowed=allowed)
-    return size(rules, window, score, spread, sides)
+    return size(rules, window, score, spread, sides).weight
 
 
 def _newest(window: Window, rows: int) -> Window:

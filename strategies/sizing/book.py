@@ -52,7 +52,7 @@ def size_book(
     ``shape`` has shape (N,), signed fractions of equity. The book is never enlarged, and never
     above ``largest_multiple`` of it, such as Kelly's.
     """
-    part = min(1.0, largest_multiple, _volatility_multiple(shape, limits))
+    part = min(1.0, largest_multiple, volatility_multiple(shape, limits))
     return within(capped(part * shape, limits.max_weight), limits)
 
 
@@ -76,7 +76,7 @@ def within(weight: NDArray[np.float64], limits: Limits) -> NDArray[np.float64]:
     weight = weight * _part(limits.gross, np.abs(weight).sum())
     if limits.exposure is not None:
         weight = neutral(weight, limits.exposure, limits.max_net)
-    return weight * min(1.0, _volatility_multiple(weight, limits))
+    return weight * min(1.0, volatility_multiple(weight, limits))
 
 
 def neutral(
@@ -99,7 +99,8 @@ def neutral(
     return result
 
 
-def _volatility_multiple(weight: NDArray[np.float64], limits: Limits) -> float:
+def volatility_multiple(weight: NDArray[np.float64], limits: Limits) -> float:
+    """Return the multiple of a book that has the largest volatility; infinite without a risk."""
     if limits.covariance is None:
         return np.inf
     variance = float(weight @ limits.covariance @ weight)

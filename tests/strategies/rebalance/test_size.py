@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from strategies.rebalance.config import PanelRebalancerConfig
 from strategies.rebalance.history import Window
-from strategies.rebalance.propose import Listings, propose, rows_needed
+from strategies.rebalance.propose import Listings, in_words, propose, rows_needed
 from strategies.rebalance.size import limits_of, stay_within
 from strategies.signals.universe import Standing
 from strategies.sizing.book import within
@@ -110,6 +110,8 @@ def test_the_volatility_of_a_year_is_that_of_a_candle_by_the_root_of_their_numbe
     plain = weights()
     np.testing.assert_allclose(weight, plain * np.abs(weight).sum(), rtol=1e-9)
     assert np.abs(weight).sum() < 1.0
+    words = f"volatility_target leaves at most {np.abs(weight).sum():.1%} of the book"
+    assert in_words(proposed(**TARGET, kelly={"information_coefficient": 1.0})) == words
 
 
 def test_a_target_far_away_leaves_the_weights_as_they_are():
