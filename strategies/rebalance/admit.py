@@ -6,6 +6,7 @@ Each is off unless the rules have its block; arrays have shape (N,).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,8 +42,9 @@ class Filtered:
     """What filters leave; ``part`` multiplies the weights, ``flipped`` changes sides.
 
     ``universe`` has what was in before any filter, by which regimes are judged.
-    ``readings`` has the values that were compared, by name: ``adx``, ``slope`` (basis points a
-    day), ``funding`` (basis points a day, paid by longs), NaN where unknown.
+    ``readings`` has what `explain` names: ``part`` and ``flipped``, and the values that were
+    compared, NaN where unknown: ``adx``, ``slope`` and ``majors_slope`` (basis points a day),
+    ``funding`` (basis points a day, paid by longs).
     """
 
     universe: NDArray[np.bool_]
@@ -50,7 +52,7 @@ class Filtered:
     sides: Sides
     part: NDArray[np.float64]
     flipped: NDArray[np.bool_]
-    readings: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    readings: dict[str, NDArray[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ def filtered(
     everyone, nobody = np.ones(count, dtype=np.bool_), np.zeros(count, dtype=np.bool_)
     result, part, flipped = standings.copy(), np.ones(count), nobody
     sides = Sides(everyone, everyone if rules.sells_short else nobody)
-    readings: dict[str, NDArray[np.float64]] = {}
+    readings: dict[str, NDArray[Any]] = {}
 
     def leave_out(reason: Standing, passed: Sides) -> None:
         nonlocal sides
@@ -113,9 +115,9 @@ def filtered(
         rests = paused(rules.symbol_record, known.results, known.since_exit_ns)
         leave_out(Standing.POOR_RECORD, both(~rests | (held != 0.0)))
     if (gate := rules.majors_gate) is not None:
-        quiet = not abs(_majors_slope(rules, ids, window, gate.instruments, gate.length)) >= (
-            gate.least_bps
-        )
+        slope = _majors_slope(rules, ids, window, gate.instruments, gate.length)
+        readings["majors_slope"] = np.full(count, slope)
+        quiet = not abs(slope) >= gate.least_bps
         if quiet and gate.action == "skip":
             leave_out(Standing.QUIET_MAJORS, both(nobody))
         elif quiet:
@@ -141,6 +143,7 @@ def filtered(
         paid = funding_a_day(window.funding, interval_ns(rules.interval))
         readings["funding"] = paid * 1e4
         leave_out(Standing.FUNDING_TOO_HIGH, funding_sides(rules.funding_filter, paid))
+    readings |= {"part": part, "flipped": flipped}
     return Filtered(standings == Standing.IN, result, sides, part, flipped, readings)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -80,7 +81,7 @@ class Proposal:
     shares: NDArray[np.float64] = field(default_factory=lambda: _NO_SHARES)
     regime: str = ""
     multiples: Mapping[str, float] = field(default_factory=dict)
-    readings: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    readings: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     @property
     def is_blind(self) -> bool:
@@ -210,14 +211,21 @@ def reason_to_wait(rules: PanelRebalancerConfig, proposal: Proposal) -> str:
 
 
 def explain(proposal: Proposal, index: int, rules: PanelRebalancerConfig) -> str:
-    """Return a blend's shares, and why an instrument was left out or kept, in words."""
-    words = [_why(proposal, index, rules)]
+    """Return a blend's shares, and why an instrument was left out, kept or scaled, in words."""
+    readings = {name: values[index] for name, values in proposal.readings.items()}
+    words = [_why(proposal, index, rules, readings)]
+    if proposal.weight[index] and readings.get("flipped"):
+        words.append("its score is mirrored (market_trend)")
+    if proposal.weight[index] and readings.get("part", 1.0) < 1.0:
+        words.append(f"scaled by {readings['part']:g} (market_trend or majors_gate)")
     if rules.sleeves:
         words.insert(0, shares_in_words(rules.sleeves, proposal.shares[:, index]))
     return "; ".join(filter(None, words))
 
 
-def _why(proposal: Proposal, index: int, rules: PanelRebalancerConfig) -> str:
+def _why(
+    proposal: Proposal, index: int, rules: PanelRebalancerConfig, readings: dict[str, Any]
+) -> str:
     standing = Standing(int(proposal.standing[index]))
     if standing == Standing.IN:
         return ""
@@ -225,7 +233,6 @@ def _why(proposal: Proposal, index: int, rules: PanelRebalancerConfig) -> str:
     spread = proposal.spread_bps[index]
     if standing in (Standing.TOO_WIDE, Standing.TOO_SHALLOW) and np.isnan(spread):
         return f"{done}: no best bid and ask are known"
-    readings = {name: values[index] for name, values in proposal.readings.items()}
     if np.isnan(readings.get(reading := _READING.get(standing, ""), 0.0)):
         return f"{done}: {reading} is unknown"
     return f"{done}: " + _LEFT_OUT[standing].format(
@@ -243,6 +250,7 @@ _READING = {
     Standing.ADX_OUTSIDE: "adx",
     Standing.SLOPE_OUTSIDE: "slope",
     Standing.FUNDING_TOO_HIGH: "funding",
+    Standing.QUIET_MAJORS: "majors_slope",
 }
 _LEFT_OUT = {
     Standing.NO_CANDLE: "no candle closed at the decision's data time",
@@ -269,7 +277,9 @@ _LEFT_OUT = {
     Standing.LOSS_EXIT: "lost {rules.loss_exit.loss:g} of equity or more since its entry",
     Standing.OUT_OF_HOURS: "the hour is not among hours_filter.hours",
     Standing.POOR_RECORD: "own trades in it went badly; paused for {rules.symbol_record.pause}",
-    Standing.QUIET_MAJORS: ("the majors' slope is below {rules.majors_gate.least_bps:g} bps a day"),
+    Standing.QUIET_MAJORS: (
+        "the majors' slope, {majors_slope:.1f} bps a day, is within {rules.majors_gate.least_bps:g}"
+    ),
     Standing.TREND_UNKNOWN: "the strength of the trend is unknown",
     Standing.TRENDING: "it or the market trends",
     Standing.ADX_OUTSIDE: (

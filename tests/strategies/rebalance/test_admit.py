@@ -142,19 +142,21 @@ GATE = {"instruments": ("C", "D"), "length": 8, "least_bps": 10}
 
 
 @pytest.mark.parametrize(
-    ("steps", "action", "part"),
+    ("steps", "action", "part", "words"),
     [
-        ((1, 1), "skip", 1),
-        ((-1, -1), "skip", 1),
-        ((1, -1), "skip", 0),
-        ((0, 0), "skip", 0),
-        ((0, 0), "scale", 0.6),
+        ((1, 1), "skip", 1, ""),
+        ((-1, -1), "skip", 1, ""),
+        ((1, -1), "skip", 0, "left out: the majors' slope, -0.1 bps a day, is within 10"),
+        ((0, NAN), "skip", 0, "left out: majors_slope is unknown"),
+        ((0, 0), "scale", 0.6, "scaled by 0.6 (market_trend or majors_gate)"),
     ],
 )
-def test_quiet_majors_stop_or_scale_all(steps, action, part):
+def test_quiet_majors_stop_or_scale_all(steps, action, part, words):
     gate = MajorsGate(**GATE, action=action)
     expected = [part * 0.25, part * 0.25, 0, 0, -part * 0.25, -part * 0.25]
-    assert weights({"majors_gate": gate}, steady(0, 0, *steps, 0, 0)) == expected
+    proposal, used, _ = decide({"majors_gate": gate}, steady(0, 0, *steps, 0, 0))
+    assert np.round(proposal.weight, 4).tolist() == expected
+    assert explain(proposal, 0, used) == words
 
 
 MARKET = {"instruments": ("C",), "length": 5}
@@ -178,6 +180,9 @@ def test_trends_of_market_and_names(flat, action, expected):
     close = zigzag(steady(*(0 if name in flat else 1 for name in IDS)), *map(IDS.index, flat))
     rules = {"market_trend": MarketTrend(**MARKET, action=action)}
     assert weights(rules, close) == expected
+    proposal, used, _ = decide(rules, close)
+    said = {"skip": "", "scale": "scaled by 0.25", "flip": "its score is mirrored"}[action]
+    assert expected[0] == 0 or explain(proposal, 0, used).startswith(said)
 
 
 def test_a_book_stays_neutral_where_a_trend_scales_one_name():
