@@ -168,7 +168,7 @@ def warnings_of(
         )
     if document.venue.fills == "next_open":
         found += _lag(feed, strategies)
-    return found
+    return found + _short_history(feed, strategies)
 
 
 def _turned_away(orders: pa.Table) -> list[str]:
@@ -233,6 +233,22 @@ def _lag(feed: CatalogFeed, strategies: Mapping[str, DeskStrategy]) -> list[str]
                 f"{key}: its orders wait {wait / HOUR_NS:.1f} h for the next "
                 f"{feed.execution_interval} open; import finer candles, or decide when one opens."
             )
+    return found
+
+
+def _short_history(feed: CatalogFeed, strategies: Mapping[str, DeskStrategy]) -> list[str]:
+    """Warn when the data begin too late for the candles that the first decisions need."""
+    found = []
+    for key, strategy in strategies.items():
+        for interval, count in strategy.history_needed().items():
+            spans = feed.catalog.coverage("bars", interval)
+            first = min((spans[name].first for name in strategy.ids if name in spans), default=0)
+            there = first + (count - 1) * interval_ns(interval)
+            if there > feed.start + 2 * DAY_NS:
+                found.append(
+                    f"{key}: a decision needs {count} candles of {interval}, and no instrument has "
+                    f"so many before {when(there)}: until then it may hold less, or nothing."
+                )
     return found
 
 

@@ -158,6 +158,18 @@ def test_a_run_without_a_trade_says_why(
     assert any(w.startswith("Nothing was traded.") and words in w for w in outcome.warnings)
 
 
+@pytest.mark.parametrize(("length", "words"), [(2, []), (20, ["85 candles of 1d"])])
+def test_data_that_begin_too_late_for_a_filter_are_warned_of(
+    write_run: WriteRun, length: int, words: list[str]
+) -> None:
+    changes = [f"strategies.reversal.params.slope_filter={{length: {length}}}"]
+    found = run(prepare(load(write_run(), changes).document)).warnings
+    late = [w for w in found if "it may hold less" in w]
+    assert [w.split("needs ")[1].split(",")[0] for w in late] == words
+    # The data begin on 1 January, with the candle that closes a day later.
+    assert not late or "before 2023-03-27 00:00" in late[0]
+
+
 def test_refused_orders_are_warned_of_with_the_first_reason(write_run: WriteRun) -> None:
     changes = ["venue.leverage=1", "strategies.reversal.params.gross_leverage=2"]
     outcome = run(prepare(load(write_run(), changes).document))
