@@ -53,6 +53,8 @@ class DeskStrategy(Hooks, Strategy):
             )
         )
         self._desk_config = config
+        self.start_note = ""
+        """What the start did to orders of earlier sessions, in words; a node prints it."""
         self.market = MarketView(self, self.instrument_ids, config.settlement)
         self.broker = Broker(
             self,
@@ -143,8 +145,8 @@ class DeskStrategy(Hooks, Strategy):
         self.broker.begin_session()
         if self.broker.protector is not None:
             self._protect()
-        elif self.broker.store is not None:
-            forget_protection(self.broker.store, self.instrument_ids)
+        else:
+            self.start_note = forget_protection(self.broker, self.market, self.instrument_ids)
         # Guards start first: after a restart their verdicts are on the board already.
         self.verdicts.begin(board_of(self.msgbus))
         self.msgbus.subscribe(TOPIC, self._on_verdict)

@@ -50,7 +50,10 @@ class DeskStrategyConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     execution: Execution = Execution()
     protection: Annotated[
         Protection | None,
-        Meta(description="Stops and take-profits at the exchange; null: none."),
+        Meta(
+            description="Stops and take-profits at the exchange; null: none. Once it is null, the "
+            "next start cancels take-profits that rest; a position keeps its stop, which stays."
+        ),
     ] = None
 
     def check(self) -> list[tuple[str, str]]:

@@ -35,7 +35,6 @@ from strategies.market_view import MarketView
 from strategies.on_loop import wake_in
 from strategies.order_ids import is_protective
 from strategies.refusals import refusal_of
-from strategies.state import StateStore
 from strategies.tactics.pricing import ZERO
 from strategies.tactics.protective import (
     CandleClosed,
@@ -56,14 +55,35 @@ if TYPE_CHECKING:
 _AGAIN_NS = 10**9
 
 
-def forget_protection(store: StateStore, instrument_ids: Iterable[InstrumentId]) -> None:
-    """Delete the saved states of protected positions, as a session without protection does.
+def forget_protection(
+    broker: Broker, market: MarketView, instrument_ids: Iterable[InstrumentId]
+) -> str:
+    """Take down what an earlier session with protection left, as a session without it does.
 
-    A later session must not protect a new position by the stop of an old one.
+    Take-profits are cancelled, and what protects no position. A position's stop stays, and goes
+    with it. The saved states are deleted: a later session must not protect a new position by the
+    stop of an old one. Returns what it did in words, empty when there was nothing.
     """
+    saved, wrong = False, []
     for name in map(_name, instrument_ids):
-        if store.load(name):
-            store.save(name, b"")
+        if broker.store is not None and broker.store.load(name):
+            broker.store.save(name, b"")
+            saved = True
+    resting = broker.protective_orders()
+    for order in resting:
+        held = market.holding(order.instrument_id)
+        closes = held > ZERO if order.side == OrderSide.SELL else held < ZERO
+        if not (order.has_trigger_price and closes):
+            wrong.append(order)
+            broker.cancel(order)
+    left = len(resting) - len(wrong)
+    if not (wrong or (saved and left)):
+        return ""
+    return (
+        f"protection is off: cancels {len(wrong)} order{'s' * (len(wrong) != 1)}, leaves {left} "
+        f"stop{'s' * (left != 1)} at the exchange beside those attached to entries; nothing moves "
+        "them any more"
+    )
 
 
 @dataclass(slots=True)

@@ -214,13 +214,15 @@ class NodeRun:
         self.supervisor.start(feed, self.recovery, warm_up.complete, self.risk, stop)
         self.started = True
         await stop.guard(self.risk.begin(feed, stop))
-        for strategy in built.strategies.values():
+        for key, strategy in built.strategies.items():
             # A scheduled strategy has a line a decision; a dry run prints what it would send.
             if not context.options.dry_run:
                 topic = f"events.order.{strategy.id}"
                 # Before the strategy: the order that it sends on a fill comes after the fill.
                 built.kernel.msgbus.subscribe(topic, self._on_order_event, priority=10)
             built.trading_node.trader.start_strategy(strategy.id)
+            if strategy.start_note:
+                context.say(f"{key}: {strategy.start_note}")
         # A candle may have closed between the request for history and the subscription.
         try:
             await stop.guard(warm_up.top_up(time.time_ns()))

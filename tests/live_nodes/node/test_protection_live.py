@@ -114,6 +114,30 @@ def test_a_restart_takes_orders_up_before_anything_new(tmp_path: Path) -> None:
             flat(desk, st)
 
 
+@pytest.mark.parametrize("closed", [False, True])
+def test_without_protection_take_profits_go_and_a_stop_stays_with_its_position(
+    tmp_path: Path, closed: bool
+) -> None:
+    """``closed`` while the node is down, by hand."""
+    with stage() as st:
+        with protected(st, tmp_path) as (desk, _):
+            attached = enter(desk, st, ("Stop", STOP, "0.010"), ("take", TAKE, "0.005"))
+        if closed:
+            st.order("Sell", "0.010")
+        plain = {"hand": {"use": HAND["use"]}}
+        with desk_node(st, folder=tmp_path, strategies=plain) as desk:
+            left = set() if closed else {attached, ("Stop", STOP, "0.010")}
+            desk.until(lambda: resting(st) == left, "the cancel")
+            (line,) = [line for line in desk.said if "protection" in line]
+            gone = f"1 order, leaves {'0 stops' if closed else '1 stop'}"
+            assert line.startswith(f"hand: protection is off: cancels {gone}")
+            if not closed:
+                st.move("49000.0")
+                flat(desk, st)
+        with desk_node(st, folder=tmp_path, strategies=plain) as desk:
+            assert not [line for line in desk.said if "protection" in line]
+
+
 @pytest.mark.parametrize("down", [False, True])
 def test_a_fill_of_the_attached_stop_counts_as_the_position_s_own(
     tmp_path: Path, down: bool
