@@ -205,7 +205,8 @@ def reason_to_wait(rules: PanelRebalancerConfig, proposal: Proposal) -> str:
     """Return why nothing is traded now; empty when the weights are traded."""
     if proposal.is_blind:
         return "no candle has closed at the data time"
-    if not proposal.weight.any() and not rules.flatten_on_empty_targets:
+    closes = np.isin(proposal.standing, (Standing.LOSS_EXIT, Standing.HELD_TOO_LONG)).any()
+    if not (proposal.weight.any() or closes or rules.flatten_on_empty_targets):
         return "nothing to hold; keeping what is held"
     return ""
 

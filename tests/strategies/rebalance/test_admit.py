@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from strategies.rebalance.blocks import LossExit
 from strategies.rebalance.history import Window
 from strategies.rebalance.memory import Memory, Remembered
 from strategies.rebalance.propose import (
@@ -13,6 +14,7 @@ from strategies.rebalance.propose import (
     explain,
     in_words,
     propose,
+    reason_to_wait,
     remembered,
     rows_needed,
 )
@@ -92,6 +94,17 @@ def test_outside_the_hours_nothing_is_held_or_all_is_kept():
     assert standings(rules) == ["OUT_OF_HOURS"] * 6
     kept = holding(C=0.1)
     assert weights(rules | {"dropped": "keep"}, memory=kept) == [0, 0, 0.1, 0, 0, 0]
+
+
+def test_with_nothing_to_hold_what_is_held_is_kept_unless_a_rule_closes_it():
+    held = Memory(instruments={"A": Remembered(weight=0.2, since=NOON, price=110.0, entry=110.0)})
+    rules = {"flatten_on_empty_targets": False, "hours_filter": HoursFilter(hours=(11,))}
+    proposal, used, _ = decide(rules, memory=held)
+    assert reason_to_wait(used, proposal) == "nothing to hold; keeping what is held"
+    # A lost 1.8 % of equity; it was the only position.
+    proposal, used, _ = decide(rules | {"loss_exit": LossExit(loss=0.01)}, memory=held)
+    assert explain(proposal, 0, used) == "left out: lost 0.01 of equity or more since its entry"
+    assert reason_to_wait(used, proposal) == ""
 
 
 def test_the_adx_filter_makes_room_for_the_next():
