@@ -180,11 +180,10 @@ class CandleHistory:
         listed yet, or no longer.
         """
         since = ts - RECENT * self.interval_ns
-        newest = self.window(ts).close[-1]
         return [
             index
             for index, last in enumerate(self._last)
-            if last is not None and since <= last[0] < ts and np.isnan(newest[index])
+            if last is not None and since <= last[0] < ts
         ]
 
     def lacks_funding(self, ts: int) -> list[int]:
