@@ -39,6 +39,7 @@ from strategies.tactics.pricing import ZERO
 from strategies.tactics.protective import (
     CandleClosed,
     Event,
+    Offered,
     PositionSeen,
     Protected,
     Protection,
@@ -188,10 +189,9 @@ class Protector:
         for instrument_id in instrument_ids:
             saved = self._load(instrument_id)
             held = self._market.holding(instrument_id)
-            takes = [o for o in self._resting(instrument_id) if not o.has_trigger_price]
             if saved is not None:
                 self._guarded[instrument_id] = saved
-                self._step(instrument_id, Reattached(held, sum(map(_left, takes), ZERO)))
+                self._step(instrument_id, Reattached(held, self._offered(instrument_id)))
             if saved is None and held == ZERO:
                 continue
             self._see(instrument_id)
@@ -224,6 +224,8 @@ class Protector:
                 self._try_again(instrument_id)
             elif self._is_stop(name):
                 self._on_refused_stop(instrument_id, event)
+            elif is_protective(name.value):
+                self._step(instrument_id, Offered(self._offered(instrument_id)))
 
     def _on_fill(self, event: OrderFilled) -> None:
         name, instrument_id = event.client_order_id, event.instrument_id
@@ -328,6 +330,10 @@ class Protector:
     def _resting(self, instrument_id: InstrumentId) -> list[Order]:
         return self._broker.protective_orders({instrument_id.value})
 
+    def _offered(self, instrument_id: InstrumentId) -> Decimal:
+        takes = [o for o in self._resting(instrument_id) if not o.has_trigger_price]
+        return sum(map(_left, takes), ZERO)
+
     def _sync_stop(self, instrument_id: InstrumentId, stop: Wanted, resting: list[Order]) -> None:
         # The answer to a stop under way comes first.
         if any(not order.is_open for order in resting):
@@ -355,7 +361,10 @@ class Protector:
         self._moving.update(order.client_order_id for order in wrong)
         for order in wrong:
             self._broker.cancel(order)
-        for take in missing if not wrong else ():
+        new = [] if wrong else missing
+        offered = [*map(_left, resting), *(take.quantity for take in new)]
+        self._step(instrument_id, Offered(sum(offered, ZERO)))
+        for take in new:
             self._broker.place_take(instrument_id, take.price, take.quantity, take.reason)
 
     def _is_stop(self, name: ClientOrderId) -> bool:

@@ -131,6 +131,12 @@ class TakeFilled(NamedTuple):
     quantity: Decimal
 
 
+class Offered(NamedTuple):
+    """All that rests in take-profits from now on, or is about to be sent."""
+
+    quantity: Decimal
+
+
 class Reattached(NamedTuple):
     """First event after a restart: signed position, and what still rests in take-profits."""
 
@@ -148,15 +154,15 @@ class CandleClosed(NamedTuple):
     atr: Decimal
 
 
-Event = PositionSeen | TakeFilled | Reattached | CandleClosed
+Event = PositionSeen | TakeFilled | Offered | Reattached | CandleClosed
 
 
 class Protected(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a protected position; saved for a restart.
 
     ``held`` is unsigned, ``taken`` what take-profits have closed of ``base``, the position before
-    the first of them. ``candle`` is the close time of the newest candle that counted. ``leave`` is
-    why it is to be closed at market, empty otherwise.
+    the first of them, ``offered`` what rests in them. ``candle`` is the close time of the newest
+    candle that counted. ``leave`` is why it is to be closed at market, empty otherwise.
     """
 
     long: bool
@@ -168,6 +174,7 @@ class Protected(msgspec.Struct, frozen=True, kw_only=True):
     held: Decimal
     base: Decimal
     taken: Decimal = ZERO
+    offered: Decimal = ZERO
     candle: int = 0
     reason: str = "stop"
     leave: str = ""
@@ -194,12 +201,15 @@ def step(state: Protected | None, event: Event, rules: Protection) -> Protected 
     if state is None:
         return None
     if isinstance(event, TakeFilled):
-        return replace(state, taken=state.taken + event.quantity)
+        offered = max(state.offered - event.quantity, ZERO)
+        return replace(state, taken=state.taken + event.quantity, offered=offered)
+    if isinstance(event, Offered):
+        return replace(state, offered=event.quantity)
     if isinstance(event, Reattached):
         # What has gone from the take-profits explains a smaller position, as far as it goes.
         still = abs(event.quantity) if event.quantity * state.side > ZERO else ZERO
-        gone = sum((t.quantity for t in _takes(state, rules, None)), ZERO) - event.resting
-        return replace(state, taken=state.taken + max(min(state.held - still, gone), ZERO))
+        gone = max(min(state.held - still, state.offered - event.resting), ZERO)
+        return replace(state, taken=state.taken + gone, offered=event.resting)
     return _after_candle(state, event, rules)
 
 
@@ -280,15 +290,14 @@ def wanted(state: Protected, rules: Protection, terms: Terms, room: Decimal) -> 
     return orders
 
 
-def _takes(state: Protected, rules: Protection, terms: Terms | None) -> list[Wanted]:
+def _takes(state: Protected, rules: Protection, terms: Terms) -> list[Wanted]:
     # They fill from the nearest on, so the sum that was taken says what is left of each.
     found, before, fraction = [], ZERO, ZERO
     for target in rules.take:
         fraction += Decimal(repr(target.fraction))
         price = state.entry + state.side * Decimal(repr(target.at)) * state.risk
-        upto = state.base * fraction
-        if terms is not None:
-            price, upto = price // terms.tick * terms.tick, upto // terms.step * terms.step
+        price = price // terms.tick * terms.tick
+        upto = state.base * fraction // terms.step * terms.step
         quantity = min(upto - before, max(upto - state.taken, ZERO))
         found.append(Wanted("take", price, quantity, f"take profit at {target.at:g} R"))
         before = upto

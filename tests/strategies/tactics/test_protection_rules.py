@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from strategies.tactics.pricing import Terms
 from strategies.tactics.protective import (
     CandleClosed,
+    Offered,
     PositionSeen,
     Protection,
     Reattached,
@@ -144,18 +145,22 @@ def test_a_flip_begins_anew_and_no_position_or_no_atr_is_nothing():
     assert step(None, PositionSeen(0, D(1), D(100), None), rules) is None
 
 
-@pytest.mark.parametrize(("held", "resting", "taken"), [
-    ("2", "1.0", "2"),  # The first target is gone, and the position is smaller by it.
-    ("4", "1.0", "0"),  # It was cancelled.
-    ("2", "3.0", "0"),  # Both still rest: others closed part.
-    ("0.5", "0", "3.00"),  # Both filled, and others closed more.
-    ("-4", "3.0", "0"),
+@pytest.mark.parametrize(("held", "offered", "resting", "taken"), [
+    ("2", "3.0", "1.0", "2"),  # The first target is gone, and the position is smaller by it.
+    ("4", "3.0", "1.0", "0"),  # It was cancelled.
+    ("2", "3.0", "3.0", "0"),  # Both still rest: others closed part.
+    ("0.5", "3.0", "0", "3.0"),  # Both filled, and others closed more.
+    ("-4", "3.0", "3.0", "0"),
+    ("2", "0", "0", "0"),  # Neither was ever sent.
+    ("1", "2.0", "0", "2.0"),  # The second was too small to be sent.
 ])  # fmt: skip
 def test_after_a_restart_take_profits_that_are_gone_explain_a_smaller_position(
-    held, resting, taken
+    held, offered, resting, taken
 ):
     rules = Protection(stop=2.0, take=HALVES)
-    assert step(opened(rules), Reattached(D(held), D(resting)), rules).taken == D(taken)
+    state = step(opened(rules), Offered(D(offered)), rules)
+    state = step(state, Reattached(D(held), D(resting)), rules)
+    assert (state.taken, state.offered) == (D(taken), D(resting))
 
 
 def test_the_time_stop_leaves_once_a_candle_ends_late_enough():
