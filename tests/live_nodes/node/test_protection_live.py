@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from nautilus_trader.model.events import OrderDenied, OrderRejected
 
+from config.documents.scenario import LateAck, LatePush
 from live_nodes.practice.exchange.model import CancelRequest
 from strategies.refusals import refusal_of
 from tests.live_nodes.by_hand import BTC_ID
@@ -156,6 +157,22 @@ def test_a_fill_of_the_attached_stop_counts_as_the_position_s_own(
             with protected(st, tmp_path) as (desk, strategy):
                 flat(desk, st)
                 assert strategy.stopped == [BTC_ID]
+
+
+def test_the_end_of_a_run_waits_for_a_stop_that_is_being_moved(tmp_path: Path) -> None:
+    """The old one goes once the exchange has answered for the new one."""
+    with stage() as st:
+        with protected(st, tmp_path) as (desk, _):
+            attached = enter(desk, st, ("Stop", STOP, "0.010"), ("take", TAKE, "0.005"))
+            late = {
+                "answer": LateAck(op="order.create", by=D(1), times=1),
+                "push": LatePush(topic="order", by=D(1), times=1),
+            }
+            for name, fault in late.items():
+                st.call(lambda name=name, fault=fault: st.faults.add(name, fault))
+            candle(desk, 50_020.0, 49_990.0, 50_000.0)
+        assert resting(st) == {attached, ("Stop", "49940.0", "0.010"), ("take", TAKE, "0.005")}
+        assert st.struck("push") == 1
 
 
 def test_a_stop_refused_for_now_is_sent_again_and_one_that_is_passed_closes(tmp_path: Path) -> None:
