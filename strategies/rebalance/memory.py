@@ -26,7 +26,8 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     the candle at its entry, ``entry`` that candle's close and ``price`` the close at the last
     decision, settlement currency. ``gain`` is the profit since the entry until then, a fraction of
     equity at closes, before costs. ``entered`` is whether the position was seen at the account,
-    ``taken`` whether take-profits have closed part of it.
+    ``missed`` whether it was not until the next decision, and ``taken`` whether take-profits have
+    closed part of it.
 
     After an exit, ``left`` is its time, and nothing is entered before ``until``. ``results`` are
     returns of closed trades, the newest last, positive when they earned.
@@ -38,6 +39,7 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     price: float = 0.0
     gain: float = 0.0
     entered: bool = False
+    missed: bool = False
     taken: bool = False
     left: int = 0
     until: int = 0
@@ -103,7 +105,7 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """Return the memory, corrected by the weights that are held at a time.
 
         A position that is gone or has turned was closed: nothing is entered for ``cooldown_ns``
-        from its exit. One that was never seen, as it was too small or halted, is kept in mind. What
+        from its exit. One that was never seen, as it was too small or halted, is ``missed``. What
         is held and not remembered counts from now on. What take-profits left of the ``taken`` is
         their last weight.
         """
@@ -120,6 +122,8 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             if one.weight and (one.entered or left is not None):
                 left = left or Exit(ts, price.get(name, math.nan))
                 one = known[name] = one.closed(left.ts, left.price, left.ts + cooldown_ns)
+            elif one.weight:
+                one = known[name] = msgspec.structs.replace(one, missed=True)
             if now and price.get(name, math.nan) > 0.0:
                 known[name] = msgspec.structs.replace(
                     one,
@@ -129,6 +133,7 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
                     price=price[name],
                     gain=0.0,
                     entered=True,
+                    missed=False,
                 )
         return msgspec.structs.replace(self, instruments=known, exits={})
 
@@ -141,13 +146,14 @@ NO_MEMORY = Memory()
 class Recall:
     """A memory beside a window: arrays of shape (N,), and the closed trades of each instrument.
 
-    ``weight`` is the last one decided, ``age_ns`` the time since its entry, ``gain`` the profit
-    since then at the window's closes, a fraction of equity. ``since_exit_ns`` is the time since the
-    last exit, ``wait_ns`` how long nothing may be entered yet. ``taken`` is where take-profits have
-    closed part of the position.
+    ``planned`` is the last weight decided, ``weight`` the same but zero where it was missed.
+    ``age_ns`` is the time since its entry, ``gain`` the profit since then at the window's closes, a
+    fraction of equity. ``since_exit_ns`` is the time since the last exit, ``wait_ns`` how long
+    nothing may be entered yet. ``taken`` is where take-profits have closed part of the position.
     """
 
     weight: NDArray[np.float64]
+    planned: NDArray[np.float64]
     age_ns: NDArray[np.float64]
     gain: NDArray[np.float64]
     since_exit_ns: NDArray[np.float64]
@@ -160,7 +166,8 @@ def recall(memory: Memory, ids: tuple[str, ...], ts: int, price: NDArray[np.floa
     """Return a memory in the order of the columns, at a close time and its closes."""
     known = [memory.instruments.get(name, _NOTHING) for name in ids]
     return Recall(
-        weight=np.array([one.weight for one in known]),
+        weight=np.array([0.0 if one.missed else one.weight for one in known]),
+        planned=np.array([one.weight for one in known]),
         age_ns=np.array([float(ts - one.since) for one in known]),
         gain=np.array(
             [one.gain_at(close) for one, close in zip(known, price.tolist(), strict=True)]
@@ -188,6 +195,8 @@ def remember(
     columns = (array.tolist() for array in (weight, price, cooldown_ns))
     for name, new, close, cooldown in zip(ids, *columns, strict=True):
         one = known.get(name, _NOTHING)
+        if one.missed:
+            one = known[name] = Remembered(left=one.left, until=one.until, results=one.results)
         if one.weight and one.weight * new <= 0.0:
             one = known[name] = one.closed(ts, close, ts + cooldown)
         if one.weight:

@@ -78,9 +78,11 @@ def next_weights(
     standings = np.where(again & (standings == Standing.IN), Standing.PROFIT_TAKEN, standings)
     weight = np.where(kept | again, last, target)
     if rules.partial is not None:
-        near = (weight != 0.0) & (weight != last) & is_near(last, weight, rules.partial)
+        # From what was decided also where nothing was entered: small steps add up to an order.
+        planned = known.planned
+        near = (weight != 0.0) & (weight != planned) & is_near(planned, weight, rules.partial)
         standings = np.where(near & (standings == Standing.IN), Standing.NEAR_TARGET, standings)
-        weight = part_of_the_way(last, weight, rules.partial)
+        weight = part_of_the_way(planned, weight, rules.partial)
     if rules.turnover_budget is not None:
         weight = within_turnover(last, weight, rules.turnover_budget)
     gross, largest = (

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from config.durations import DAY_NS, duration_ns
 from config.params import build_params, check_params
@@ -73,10 +74,29 @@ def test_a_position_that_is_gone_was_closed_and_cools_down_from_its_exit():
     assert found.exits == {}
     # B is seen at the account; C never was, as when its order was too small.
     assert found.instruments["B"].entered
-    assert found.instruments["C"] == memory.instruments["C"]
+    assert found.instruments["C"] == structs.replace(memory.instruments["C"], missed=True)
     # B goes while the node is down: its exit counts from when that is noticed.
     gone = found.corrected({}, price, 30, cooldown_ns=100).instruments["B"]
     assert (gone.weight, gone.left, gone.until) == (0, 30, 130)
+
+
+def test_what_was_never_entered_is_neither_held_on_nor_a_trade():
+    memory = decided(NO_MEMORY, 10, (100, 50, 1), (0.1, 0.1, 0.1))
+    price = {"A": 90.0, "B": 50.0, "C": 1.0}
+    # A guard halted A and B; C was entered.
+    memory = memory.corrected({"C": 0.1}, price, 20, cooldown_ns=0)
+    known = recall(memory, IDS, 20, array(90, 50, 1))
+    holds = rules(hold={"least": "1d"}, dropped="keep", loss_exit={"loss": 0.001})
+    standings = leave_out(holds, known, np.array([IN, THIN, IN], np.int8))
+    weight, found = next_weights(holds, known, standings, np.zeros(3))
+    np.testing.assert_allclose(weight, [0, 0, 0.1])
+    assert found.tolist() == [IN, THIN, Standing.HELD_BRIEFLY]
+    # Half of the way from what was decided: small steps add up to an order.
+    weight, _ = next_weights(rules(partial={"fraction": 0.5}), known, standings, array(0.3, 0, 0))
+    np.testing.assert_allclose(weight, [0.2, 0, 0])
+    after = decided(memory, 20, (90, 50, 1), (0.2, 0, 0.1)).instruments
+    assert after["A"] == Remembered(weight=0.2, since=20, entry=90.0, price=90.0)
+    assert after["B"] == Remembered()
 
 
 def test_what_is_held_and_not_remembered_counts_from_now_on():
