@@ -136,29 +136,34 @@ async def watched(name: str, work: Coroutine[Any, Any, None], stop: StopSignal, 
 async def wind_down(context: NodeContext, stop: StopSignal, seconds: float) -> None:
     """Block entries, cancel orders, close positions, stop strategies, in about `seconds`.
 
-    Reduce-only orders that protect a kept position stay at the venue.
+    Orders that protect a position stay at the venue while it is open.
     """
     node, strategies = context.node, context.strategies
     context.gate.hold(no_entry)
     seconds *= _SHARE
+
+    # Moved stops reach the venue too, or the next start finds orders that never arrived.
+    def answered() -> bool:
+        moving = any(strategy.broker.protecting for strategy in strategies.values())
+        return not (moving or _resting(node, strategies))
+
     if node.on_stop == "keep":
         for strategy in strategies.values():
             strategy.leave_open()
     if not stop.quick:
         for strategy in strategies.values():
             strategy.stop_executing()
-            for order in _open_orders(strategy):
+            for order in strategy.orders_under_way():
                 if node.on_stop == "flatten" or not order.is_reduce_only:
                     strategy.cancel_order(order)
-
-        # Moved stops reach the venue too, or the next start finds orders that never arrived.
-        def answered() -> bool:
-            moving = any(strategy.broker.protecting for strategy in strategies.values())
-            return not (moving or _resting(node, strategies))
-
         await _until(answered, seconds, stop)
     if node.on_stop == "flatten" and not stop.quick:
         await _close(context, seconds, stop)
+        for strategy in strategies.values():
+            held = strategy.holdings()
+            for order in strategy.broker.protective_orders():
+                if order.instrument_id.value not in held:
+                    strategy.broker.cancel(order)
     trader = context.trading_node.trader
     for strategy in strategies.values():
         if strategy.is_running:
@@ -167,7 +172,7 @@ async def wind_down(context: NodeContext, stop: StopSignal, seconds: float) -> N
         if actor.is_running:
             trader.stop_actor(actor.id)
     if not stop.quick:
-        await _until(lambda: not _resting(node, strategies), seconds, stop)
+        await _until(answered, seconds, stop)
 
 
 async def _close(context: NodeContext, seconds: float, stop: StopSignal) -> None:
@@ -224,12 +229,8 @@ def _resting(node: Node, strategies: Mapping[str, DeskStrategy]) -> bool:
     return any(
         node.on_stop == "flatten" or not order.is_reduce_only
         for strategy in strategies.values()
-        for order in _open_orders(strategy)
+        for order in strategy.orders_under_way()
     )
-
-
-def _open_orders(strategy: DeskStrategy) -> list[Any]:
-    return [*strategy.orders_under_way(), *strategy.broker.protective_orders()]
 
 
 def _id_of(strategy: DeskStrategy, name: str) -> Any:

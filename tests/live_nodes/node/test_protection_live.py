@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nautilus_trader.model.events import OrderDenied, OrderRejected
+from nautilus_trader.model.events import OrderCanceled, OrderDenied, OrderFilled, OrderRejected
 
 from config.documents.scenario import LateAck, LatePush
 from live_nodes.practice.exchange.model import CancelRequest
@@ -28,9 +28,9 @@ STOP, TAKE = "49800.1", "50200.1"
 
 
 @contextmanager
-def protected(st: Stage, folder: Path) -> Iterator[tuple[Desk, Any]]:
+def protected(st: Stage, folder: Path, **settings: Any) -> Iterator[tuple[Desk, Any]]:
     """Run a node whose strategy knows a candle of a range of 100, and so an ATR of 100."""
-    with desk_node(st, folder=folder, strategies={"hand": HAND}) as desk:
+    with desk_node(st, folder=folder, strategies={"hand": HAND}, **settings) as desk:
         candle(desk, 50_100.0, 50_000.0, 50_050.0, after=-2)
         yield desk, desk.strategy
 
@@ -173,6 +173,21 @@ def test_the_end_of_a_run_waits_for_a_stop_that_is_being_moved(tmp_path: Path) -
             candle(desk, 50_020.0, 49_990.0, 50_000.0)
         assert resting(st) == {attached, ("Stop", "49940.0", "0.010"), ("take", TAKE, "0.005")}
         assert st.struck("push") == 1
+
+
+def test_a_stop_of_the_node_that_flattens_closes_first_and_takes_no_stop_away_before(
+    tmp_path: Path,
+) -> None:
+    with stage() as st:
+        with protected(st, tmp_path, on_stop="flatten") as (desk, strategy):
+            enter(desk, st, ("Stop", STOP, "0.010"), ("take", TAKE, "0.005"))
+        assert (st.position(), resting(st)) == (0, set())
+        kinds = (OrderFilled, OrderCanceled)
+        _entry, closed, *after = (e for e in strategy.events if isinstance(e, kinds))
+        assert isinstance(closed, OrderFilled)
+        assert len(after) == 2
+        # The entry, its three orders and the exit.
+        assert len(st.orders()) == 5
 
 
 def test_a_stop_refused_for_now_is_sent_again_and_one_that_is_passed_closes(tmp_path: Path) -> None:
