@@ -1,9 +1,9 @@
 """Variants of a backtest: run it again with one thing changed.
 
 ``--stress`` runs it under worse conditions, ``--ablate`` without each part of its strategies in
-turn. `guard_costs` compares the ending equity with and
-without each guard. These differences do not add up over guards: where two guards would have stopped
-the same loss, each alone brought nothing. So one more run has no guards at all.
+turn. `guard_costs` compares the ending equity with and without each guard. These differences do not
+add up over guards: where two guards would have stopped the same loss, each alone brought nothing.
+So one more run has no guards at all.
 
 To add a stressed run on another venue: one line in ``VENUES``.
 """

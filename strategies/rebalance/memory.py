@@ -113,7 +113,7 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         for name in sorted(known.keys() | held.keys()):
             one, now = known.get(name, _NOTHING), held.get(name, 0.0)
             if one.weight * now > 0.0:
-                one = known[name] = msgspec.structs.replace(one, entered=True)
+                one = known[name] = msgspec.structs.replace(one, entered=True, missed=False)
                 if name in taken:
                     less = min(one.weight, now, key=abs)
                     known[name] = msgspec.structs.replace(one, weight=less, taken=True)

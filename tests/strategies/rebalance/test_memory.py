@@ -85,6 +85,7 @@ def test_what_was_never_entered_is_neither_held_on_nor_a_trade():
     price = {"A": 90.0, "B": 50.0, "C": 1.0}
     # A guard halted A and B; C was entered.
     memory = memory.corrected({"C": 0.1}, price, 20, cooldown_ns=0)
+    assert not memory.corrected({"A": 0.1}, price, 30, 0).instruments["A"].missed
     known = recall(memory, IDS, 20, array(90, 50, 1))
     holds = rules(hold={"least": "1d"}, dropped="keep", loss_exit={"loss": 0.001})
     standings = leave_out(holds, known, np.array([IN, THIN, IN], np.int8))
