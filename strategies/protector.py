@@ -220,9 +220,10 @@ class Protector:
         elif isinstance(event, OrderCancelRejected):
             self._moving.discard(name)
         elif isinstance(event, OrderRejected | OrderDenied) and instrument_id in self._guarded:
-            if refusal_of(event.reason).transient:
+            refusal = refusal_of(event.reason)
+            if refusal.transient:
                 self._try_again(instrument_id)
-            elif self._is_stop(name):
+            elif self._is_stop(name) and refusal.code != "dry_run":
                 self._on_refused_stop(instrument_id, event)
             elif is_protective(name.value):
                 self._step(instrument_id, Offered(self._offered(instrument_id)))

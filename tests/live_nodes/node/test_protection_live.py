@@ -13,6 +13,7 @@ import pytest
 from nautilus_trader.model.events import OrderCanceled, OrderDenied, OrderFilled, OrderRejected
 
 from config.documents.scenario import LateAck, LatePush
+from live_nodes.node.report import RunOptions
 from live_nodes.practice.exchange.model import CancelRequest
 from strategies.refusals import refusal_of
 from tests.live_nodes.by_hand import BTC_ID
@@ -67,6 +68,13 @@ def enter(desk: Desk, st: Stage, *own: tuple[str, str, str]) -> tuple[str, str, 
     return attached
 
 
+def cancel_stop(st: Stage) -> None:
+    """Cancel our own stop by hand."""
+    (stop,) = (o for o in st.open_orders().values() if o.stop_order_type == "Stop")
+    by_hand = CancelRequest("linear", "BTCUSDT", order_id=stop.order_id)
+    st.call(lambda: st.exchange.cancel(ACCOUNT, by_hand, st.server.venue.clock_ms()))
+
+
 def halt(st: Stage) -> None:
     st.play("symbol_halted", at=D(0), seconds=D(60))
     eventually(lambda: st.call(lambda: st.exchange.market(BTC).halted), "the halt")
@@ -101,9 +109,7 @@ def test_a_restart_takes_orders_up_before_anything_new(tmp_path: Path) -> None:
     with stage() as st:
         with protected(st, tmp_path) as (desk, _):
             kind, price, _ = enter(desk, st, ("Stop", STOP, "0.010"), ("take", TAKE, "0.005"))
-        (stop,) = (o for o in st.open_orders().values() if o.stop_order_type == "Stop")
-        by_hand = CancelRequest("linear", "BTCUSDT", order_id=stop.order_id)
-        st.call(lambda: st.exchange.cancel(ACCOUNT, by_hand, st.server.venue.clock_ms()))
+        cancel_stop(st)
         st.move("50300.0")
         eventually(lambda: st.position() == D("0.005"), "the take-profit")
         with protected(st, tmp_path) as (desk, _):
@@ -188,6 +194,19 @@ def test_a_stop_of_the_node_that_flattens_closes_first_and_takes_no_stop_away_be
         assert len(after) == 2
         # The entry, its three orders and the exit.
         assert len(st.orders()) == 5
+
+
+def test_a_dry_run_shows_the_stop_that_it_would_place_and_no_exit(tmp_path: Path) -> None:
+    with stage() as st:
+        with protected(st, tmp_path) as (desk, _):
+            enter(desk, st, ("Stop", STOP, "0.010"), ("take", TAKE, "0.005"))
+        cancel_stop(st)
+        with protected(st, tmp_path, options=RunOptions(dry_run=True)) as (desk, strategy):
+            intended = desk.live.report.intended
+            desk.until(lambda: intended, "the stop")
+            desk.wait(0.5)
+            assert {row["order_type"] for row in intended} == {"STOP_MARKET"}
+            assert strategy.stopped == []
 
 
 def test_a_stop_refused_for_now_is_sent_again_and_one_that_is_passed_closes(tmp_path: Path) -> None:
