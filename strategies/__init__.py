@@ -34,7 +34,8 @@ judges it inside each candle (``venue.path``). Linked orders (OCO, OTO, OUO, bra
 **Protection**: with ``protection:`` in its document, each position gets an ATR stop, and trailing,
 partial take-profits, break-even and a time stop as asked (`tactics.protective`); place no stops of
 your own then. A rebalancer does it all; another strategy calls ``protect_on(bar)`` with each candle
-of one interval, and gets ``on_stopped_out``.
+of one interval, and gets ``on_stopped_out``. Before the first candle nothing protects, which a live
+node prints: in ``warm_up`` give the candles to ``broker.protector.warm_up`` too.
 
 **Tactics** of your own: write one by the protocol in `tactics.tactic`, register it with
 ``broker.host(tactic, rules)`` in the constructor, and begin with ``broker.start(id, quantity,

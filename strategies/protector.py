@@ -274,6 +274,12 @@ class Protector:
                 "backup, or move it aside"
             ) from error
 
+    @property
+    def unprotected(self) -> list[str]:
+        """Ids of positions without a stop: no candle was seen of them."""
+        guarded = {instrument_id.value for instrument_id in self._guarded}
+        return sorted(self._market.holdings().keys() - guarded)
+
     def has_taken(self, instrument_id: InstrumentId) -> bool:
         """Whether take-profits have closed part of the position."""
         state = self._guarded.get(instrument_id)

@@ -110,6 +110,7 @@ class NodeRun:
         self._waits = ""
         self._limits: set[str] = set()
         self._delays: dict[str, str] = {}
+        self._unprotected: dict[str, set[str]] = {}
 
     @property
     def strategies(self) -> dict[str, DeskStrategy]:
@@ -367,6 +368,17 @@ class NodeRun:
                 self._delays[key] = strategy.delay
                 if strategy.delay:
                     self._context.say(f"{key}: waits ({strategy.delay})")
+            self._say_unprotected(key, strategy)
+
+    def _say_unprotected(self, key: str, strategy: DeskStrategy) -> None:
+        protector = strategy.broker.protector
+        now = set() if protector is None else set(protector.unprotected)
+        new, self._unprotected[key] = now - self._unprotected.get(key, set()), now
+        if new:
+            names = ", ".join(sorted(new))
+            text = f"{key}: no stop protects {names}: no candle with a range was seen of it"
+            self._context.say(text)
+            self._context.alerts(text, "warning", "node")
 
     async def _stop(self, stop: StopSignal) -> None:
         context, seconds = self._context, self._context.node.stop_deadline

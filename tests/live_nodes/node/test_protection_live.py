@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nautilus_trader.model.events import OrderCanceled, OrderDenied, OrderFilled, OrderRejected
+from nautilus_trader.model.events import OrderDenied, OrderRejected
 
 from config.documents.scenario import LateAck, LatePush
 from live_nodes.node.report import RunOptions
@@ -18,7 +18,7 @@ from live_nodes.practice.exchange.model import CancelRequest
 from strategies.refusals import refusal_of
 from tests.live_nodes.by_hand import BTC_ID
 from tests.live_nodes.practice.still_market import BTC
-from tests.live_nodes.stage import ACCOUNT, Desk, Stage, desk_node, stage
+from tests.live_nodes.stage import ACCOUNT, NAME, Desk, Stage, desk_node, stage
 from tests.waiting import eventually
 
 HOUR = 3_600 * 10**9
@@ -34,6 +34,7 @@ def protected(st: Stage, folder: Path, **settings: Any) -> Iterator[tuple[Desk, 
     with desk_node(st, folder=folder, strategies={"hand": HAND}, **settings) as desk:
         candle(desk, 50_100.0, 50_000.0, 50_050.0, after=-2)
         yield desk, desk.strategy
+        assert not any("no stop protects" in line for line in desk.said)
 
 
 def candle(desk: Desk, high: float, low: float, close: float, after: int = 0) -> None:
@@ -185,13 +186,13 @@ def test_a_stop_of_the_node_that_flattens_closes_first_and_takes_no_stop_away_be
     tmp_path: Path,
 ) -> None:
     with stage() as st:
-        with protected(st, tmp_path, on_stop="flatten") as (desk, strategy):
+        with protected(st, tmp_path, on_stop="flatten") as (desk, _):
             enter(desk, st, ("Stop", STOP, "0.010"), ("take", TAKE, "0.005"))
         assert (st.position(), resting(st)) == (0, set())
-        kinds = (OrderFilled, OrderCanceled)
-        _entry, closed, *after = (e for e in strategy.events if isinstance(e, kinds))
-        assert isinstance(closed, OrderFilled)
-        assert len(after) == 2
+        closed, _entry = st.call(lambda: st.exchange.executions(ACCOUNT))
+        ended = [o for o in st.call(lambda: st.exchange.order_history(ACCOUNT)) if not o.filled]
+        assert len(ended) == 3
+        assert all(order.seq > closed.seq for order in ended)
         # The entry, its three orders and the exit.
         assert len(st.orders()) == 5
 
@@ -207,6 +208,20 @@ def test_a_dry_run_shows_the_stop_that_it_would_place_and_no_exit(tmp_path: Path
             desk.wait(0.5)
             assert {row["order_type"] for row in intended} == {"STOP_MARKET"}
             assert strategy.stopped == []
+
+
+def test_a_position_that_no_stop_protects_for_lack_of_candles_is_named(tmp_path: Path) -> None:
+    with stage() as st, desk_node(st, folder=tmp_path, strategies={"hand": HAND}) as desk:
+
+        def named() -> int:
+            return sum(line.startswith(f"hand: no stop protects {NAME}") for line in desk.said)
+
+        desk.do(lambda: desk.strategy.execute(BTC_ID, D("0.010"), "entry"))
+        desk.until(named, "the warning")
+        candle(desk, 50_100.0, 50_000.0, 50_050.0)
+        desk.until(lambda: ("Stop", STOP, "0.010") in resting(st), "the stop")
+        desk.wait(0.5)
+        assert named() == 1
 
 
 def test_a_stop_refused_for_now_is_sent_again_and_one_that_is_passed_closes(tmp_path: Path) -> None:
