@@ -1,4 +1,4 @@
-"""Run a strategy that ranks a universe on a schedule, in the engine: candles, timer, orders.
+"""Run a strategy that ranks a universe on a schedule, in the engine: timer, snapshot, orders.
 
 A `PanelRebalancer` gives the scores; all else is the same for every such strategy. Bars of one
 close time come instrument by instrument; the timer fires after all of them (in the simulated engine
@@ -14,13 +14,13 @@ from decimal import Decimal
 import numpy as np
 import pyarrow as pa
 from nautilus_trader.common.component import LiveClock
-from nautilus_trader.model.data import Bar, BarType, FundingRateUpdate
+from nautilus_trader.model.data import FundingRateUpdate
 from nautilus_trader.model.enums import OrderSide
 from nautilus_trader.model.events import OrderEvent, PositionClosed, PositionOpened
 from nautilus_trader.model.identifiers import InstrumentId
 
-from config.durations import DAY_NS, bar_type, duration_ns, interval_ns, offset_ns
-from strategies.base import DeskStrategy
+from config.durations import DAY_NS, duration_ns, offset_ns
+from strategies.candles import CandleStrategy
 from strategies.messages import Action, Executed, Verdict
 from strategies.rebalance.config import PanelRebalancer, PanelRebalancerConfig
 from strategies.rebalance.decide import (
@@ -31,7 +31,7 @@ from strategies.rebalance.decide import (
     Snapshot,
 )
 from strategies.rebalance.execute import PlanExecution
-from strategies.rebalance.history import CandleHistory, Candles, Window
+from strategies.rebalance.history import Window
 from strategies.rebalance.memory import Memory
 from strategies.rebalance.propose import Liquidity, Listings, Proposal, propose, rows_needed
 from strategies.schedule import last_close, last_fire
@@ -43,7 +43,7 @@ SETTLEMENTS_NS = 2 * DAY_NS
 """Funding is settled at least three times a day: enough to tell how often."""
 
 
-class Rebalancer(DeskStrategy):
+class Rebalancer(CandleStrategy):
     """Runs a `PanelRebalancer` in the engine; `strategies.engine_class` joins the two."""
 
     @property
@@ -52,36 +52,17 @@ class Rebalancer(DeskStrategy):
         """Class that gives the scores."""
 
     def __init__(self, config: PanelRebalancerConfig) -> None:
-        super().__init__(config)
-        if any(rules.wants_covariance for rules in (config, *(s.rules for s in config.sleeves))):
-            load_estimators()
-        rows = rows_needed(config, self.ranking.rows_for_scores(config))
-        self._history = CandleHistory(
-            len(self.ids),
-            rows,
-            interval_ns(config.interval),
+        super().__init__(
+            config,
+            rows_needed(config, self.ranking.rows_for_scores(config)),
             ranges=config.wants_range,
             funding=config.wants_funding,
         )
-        self._wants_range = config.wants_range
-        self._index = {instrument: i for i, instrument in enumerate(self.instrument_ids)}
+        if any(rules.wants_covariance for rules in (config, *(s.rules for s in config.sleeves))):
+            load_estimators()
         self._execution = PlanExecution(self, self.schedule(), self.snapshot)
-        self.market.last_price = self.last_price
 
-    # Candles -----------------------------------------------------------------------------------
-
-    def history_needed(self) -> dict[str, int]:
-        """Return the number of candles a decision needs."""
-        rules = self.config.protection
-        ranges = 0 if rules is None else rules.atr + 1
-        return {self.config.interval: max(self._history.rows, ranges)}
-
-    def warm_up(self, panel: Candles, interval: str) -> None:
-        """Add candles from before the start."""
-        if interval == self.config.interval:
-            self._history.warm_up(panel, self.ids)
-            if self.broker.protector is not None:
-                self.broker.protector.warm_up(panel, self._history.interval_ns)
+    # Funding -----------------------------------------------------------------------------------
 
     def funding_needed(self) -> int:
         """Return the time of the candles kept, or of several settlements, in nanoseconds."""
@@ -100,41 +81,12 @@ class Rebalancer(DeskStrategy):
         """Return the ids of which a settlement until this time is due and missing."""
         return [self.ids[i] for i in self._history.lacks_funding(ts_ns)]
 
-    def history_lacking(self, interval: str, close_ns: int) -> list[str]:
-        """Return the ids whose candle of a close time is missing."""
-        if interval != self.config.interval:
-            return []
-        return [self.ids[i] for i in self._history.lacks(close_ns)]
-
-    def on_bar(self, bar: Bar) -> None:
-        """Add a candle that just closed."""
-        # The engine's own division of its 128-bit integers can be one bit off the decimal number.
-        close, volume = bar.close, bar.volume
-        self._history.add(
-            self._index[bar.bar_type.instrument_id],
-            bar.ts_event,
-            round(close.as_double(), close.precision),
-            round(volume.as_double(), volume.precision),
-            [round(p.as_double(), p.precision) for p in (bar.open, bar.high, bar.low)]
-            if self._wants_range
-            else (),
-        )
-        self.protect_on(bar)
-
     def on_funding_rate(self, update: FundingRateUpdate) -> None:
         """Add a settlement of a backtest."""
         self._add_funding(update.instrument_id, update.ts_event, float(update.rate))
 
     def _add_funding(self, instrument_id: InstrumentId, ts: int, rate: float) -> None:
         self._history.add_funding(self._index[instrument_id], ts, rate)
-
-    def last_price(self, instrument_id: InstrumentId) -> Decimal | None:
-        """Return the last close; for an instrument of another strategy, the engine's price."""
-        index = self._index.get(instrument_id)
-        if index is None:
-            return self.market.engine_price(instrument_id)
-        close = self._history.last_close(index)
-        return None if close is None else Decimal(repr(close))
 
     # The schedule ------------------------------------------------------------------------------
 
@@ -212,8 +164,7 @@ class Rebalancer(DeskStrategy):
         listed = [self.market.listed_ns(name) for name in self.instrument_ids]
         since = np.array([np.nan if ns is None else ns for ns in listed], float)
         self._listings = Listings(self.ids, since)
-        for name in self.ids:
-            self.subscribe_bars(BarType.from_str(bar_type(name, self.config.interval)))
+        self.subscribe_candles()
         # Live, updates have the rate expected next; the node requests the settled ones.
         if self.config.wants_funding and not isinstance(self.clock, LiveClock):
             for instrument_id in self.instrument_ids:
