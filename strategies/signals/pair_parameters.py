@@ -1,0 +1,170 @@
+"""Parameters of pairs' signals: hedge ratio, cointegration, selection; declared without NumPy.
+
+`spread`, `cointegration` apply them. Documents are checked without numpy and statsmodels.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from config.durations import DURATION
+
+CointegrationTest = Literal["engle_granger", "johansen"]
+Correction = Literal["none", "bonferroni", "benjamini_hochberg"]
+JOHANSEN_LEVELS = (0.1, 0.05, 0.01)
+"""Levels for which the critical values of Johansen's trace are tabulated."""
+
+
+class Hedge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a pair's hedge ratio, its spread and the spread's z-score are computed.
+
+    Both use complete candles before the current one only.
+    """
+
+    model: Annotated[
+        Literal["ratio", "ols", "kalman"],
+        Meta(
+            description="ratio: ln(a) - ln(b). ols: regression of ln(a) on ln(b) with an intercept "
+            "over lookback. kalman: intercept and ratio wander, the spread is the error of their "
+            "prediction."
+        ),
+    ] = "ols"
+    lookback: Annotated[
+        int,
+        Meta(
+            ge=3,
+            le=20000,
+            description="Candles of the regression; with kalman those before it is trusted.",
+        ),
+    ] = 720
+    z_lookback: Annotated[
+        int,
+        Meta(ge=2, le=20000, description="Candles whose spreads give mean and deviation."),
+    ] = 720
+    most_missing: Annotated[
+        float,
+        Meta(
+            ge=0.0,
+            le=0.5,
+            description="Part of a lookback that may lack a candle of either leg, and is left out; "
+            "with more missing the pair is unknown.",
+        ),
+    ] = 0.02
+    drift: Annotated[
+        float,
+        Meta(
+            gt=0.0,
+            le=1.0,
+            description="With kalman, variance by which intercept and ratio wander each candle, as "
+            "part of the variance of the noise around them.",
+        ),
+    ] = 1e-6
+
+    @property
+    def candles_to_hedge(self) -> int:
+        """How many candles come before the first spread."""
+        return 0 if self.model == "ratio" else self.lookback
+
+    @property
+    def rows_needed(self) -> int:
+        """How many candles a z-score needs, the current one included."""
+        return self.candles_to_hedge + self.z_lookback + 1
+
+
+class HalfLife(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Bounds of the time in which a spread goes half of the way back to its mean."""
+
+    least: Annotated[float, Meta(ge=0.0, description="Shortest, in candles.")] = 1.0
+    most: Annotated[float, Meta(gt=0.0, description="Longest, in candles.")] = 720.0
+
+    def check(self) -> list[tuple[str, str]]:
+        """Return (field, message) for each parameter that does not go with the others."""
+        wrong = self.least > self.most
+        return [("least", f"must not exceed most, which is {self.most:g}")] if wrong else []
+
+
+class Cointegration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Tests whether a spread of two instruments comes back, on past candles."""
+
+    test: Annotated[
+        CointegrationTest,
+        Meta(
+            description="engle_granger: residuals of ln(a) on ln(b), p-values of MacKinnon. "
+            "johansen: trace statistic, at level 0.1, 0.05 or 0.01."
+        ),
+    ] = "engle_granger"
+    level: Annotated[
+        float,
+        Meta(gt=0.0, lt=1.0, description="Largest p-value at which they count as cointegrated."),
+    ] = 0.05
+    lags: Annotated[
+        int, Meta(ge=0, le=100, description="Lagged differences in the test's regression.")
+    ] = 1
+    lookback: Annotated[int, Meta(ge=30, le=50000, description="Candles that are tested.")] = 720
+    every: Annotated[str, Meta(pattern=DURATION, description="How often it is tested again.")] = (
+        "1d"
+    )
+
+    def check(self) -> list[tuple[str, str]]:
+        """Return (field, message) for each parameter that does not go with the others."""
+        problems = []
+        if self.test == "johansen" and self.level not in JOHANSEN_LEVELS:
+            problems.append(("level", "must be 0.1, 0.05 or 0.01 with test: johansen"))
+        if self.lookback < 10 * (self.lags + 1):
+            problems.append(("lookback", f"must be at least {10 * (self.lags + 1)} with such lags"))
+        return problems
+
+
+class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Selects pairs on a formation window, and again on a schedule."""
+
+    formation: Annotated[
+        int, Meta(ge=30, le=50000, description="Candles on which pairs are selected.")
+    ] = 2160
+    every: Annotated[str, Meta(pattern=DURATION, description="How often they are selected.")] = (
+        "30d"
+    )
+    level: Annotated[
+        float,
+        Meta(gt=0.0, lt=1.0, description="Largest p-value of Engle and Granger's test, corrected."),
+    ] = 0.05
+    correction: Annotated[
+        Correction,
+        Meta(
+            description="For the number of pairs tested. none: a twentieth of all unrelated pairs "
+            "passes at 0.05. bonferroni: hardly any false pair. benjamini_hochberg: at most the "
+            "level's part of those chosen is false, on average."
+        ),
+    ] = "benjamini_hochberg"
+    lags: Annotated[
+        int, Meta(ge=0, le=100, description="Lagged differences in the test's regression.")
+    ] = 1
+    min_correlation: (
+        Annotated[
+            float,
+            Meta(
+                ge=-1.0,
+                le=1.0,
+                description="Least correlation of the legs' returns; others are not tested, and "
+                "do not count for the correction; null: any.",
+            ),
+        ]
+        | None
+    ) = None
+    half_life: HalfLife | None = None
+    most_pairs: Annotated[
+        int, Meta(ge=1, le=1000, description="Most pairs that are chosen, smallest p-value first.")
+    ] = 10
+    most_per_instrument: Annotated[
+        int, Meta(ge=1, le=1000, description="Most chosen pairs that share an instrument.")
+    ] = 2
+
+    def check(self) -> list[tuple[str, str]]:
+        """Return (field, message) for each parameter that does not go with the others."""
+        least = 10 * (self.lags + 1)
+        if self.formation < least:
+            return [("formation", f"must be at least {least} with such lags")]
+        return []
