@@ -17,7 +17,7 @@ from msgspec import Meta
 from config.components import ROOMS, AddressError, resolve
 from config.params import build_params, parameter_fields, sound_instance
 from strategies.order_ids import KEY
-from strategies.rebalance.config import PanelRebalancer, PanelRebalancerConfig, Sleeve
+from strategies.rebalance.config import PanelRebalancer, PanelRebalancerConfig, Scored, Sleeve
 
 if TYPE_CHECKING:
     import numpy as np
@@ -120,6 +120,11 @@ class XSBlendConfig(
         return Sleeve(name, scorer.weight, ranking, rules)
 
     @property
+    def wants_memory(self) -> bool:
+        """Whether a decision depends on earlier ones."""
+        return super().wants_memory or any(sleeve.rules.wants_memory for sleeve in self.sleeves)
+
+    @property
     def wants_range(self) -> bool:
         """Whether a decision uses open, high and low of candles."""
         return super().wants_range or any(sleeve.rules.wants_range for sleeve in self.sleeves)
@@ -174,6 +179,11 @@ class XSBlend(PanelRebalancer):
     @staticmethod
     def scores(config: XSBlendConfig, window: Window) -> NDArray[np.float64]:
         """Return each sleeve's scores, one row a sleeve."""
+        return XSBlend.scored(config, window).score
+
+    @classmethod
+    def scored(cls, config: XSBlendConfig, window: Window) -> Scored:
+        """Return each sleeve's scores and entries, one row a sleeve."""
         from strategies.rebalance.sleeves import scores_of_sleeves
 
         return scores_of_sleeves(config.sleeves, window)

@@ -219,7 +219,8 @@ def decisions(
         last = candles.row(data_ts) + 1
         cut = slice(last - rows, last)
         window = Window(data_ts, **{name: array[cut] for name, array in candles.arrays.items()})
-        proposal = propose(rules, listings, window, cls.scores(rules, window), memory=memory)
+        score, entered = cls.scored(rules, window)
+        proposal = propose(rules, listings, window, score, memory=memory, entered=entered)
         wait = reason_to_wait(rules, proposal)
         if not wait:
             memory = remembered(rules, listings.ids, data_ts, memory, proposal)

@@ -62,7 +62,11 @@ class PanelRebalancerConfig(
         Meta(gt=0.0, le=1.0, description="Part of the eligible held on each side; 0.2 = a fifth."),
     ] = 0.2
     weighting: Annotated[
-        Weighting, Meta(description="equal, inverse_volatility, risk_parity, rank or zscore.")
+        Weighting,
+        Meta(
+            description="equal, inverse_volatility, risk_parity, rank or zscore; risk: by the "
+            "distance from the stop, for a strategy whose scores know it."
+        ),
     ] = "equal"
     volatility_lookback: Annotated[
         int, Meta(ge=2, le=5000, description="Returns, in candles, for inverse_volatility.")
@@ -316,6 +320,11 @@ class PanelRebalancerConfig(
         return self.max_spread_bps > 0.0 or self.min_depth > 0.0
 
     @property
+    def risk_at_stop(self) -> float | None:
+        """Part of equity lost at a position's stop; None where scores know no stop."""
+        return None
+
+    @property
     def _holds_the_mean(self) -> bool:
         """Whether all are held long, so that scores about their mean cancel out."""
         by_score = self.weighting in ("rank", "zscore")
@@ -334,6 +343,14 @@ class PanelRebalancerConfig(
         if self.kelly is not None and self._holds_the_mean:
             words = "expects nothing of all instruments held long: use a fraction below 1"
             problems.append(("kelly", words))
+        if self.weighting == "risk":
+            flips = self.market_trend is not None and self.market_trend.action == "flip"
+            if self.risk_at_stop is None:
+                words = "risk is for scores that know their stop, as strategies.mean_reversion has"
+                problems.append(("weighting", words))
+            if self.regime is not None or flips:
+                name = "market_trend" if flips else "regime"
+                problems.append((name, "what it holds has no stop, which weighting risk needs"))
         if self.regime is not None and self.neutral is not None:
             problems.append(("neutral", "own trends, which regime may hold, are not neutral"))
         return problems
@@ -382,6 +399,26 @@ class PanelRebalancer:
         derived class's own ``Config``, whose ``wants_range`` and ``wants_funding`` say which arrays
         there are beside close and volume.
         """
+
+    @classmethod
+    def scored(cls, config: Any, window: Window) -> Scored:
+        """Return the scores with the times of their entries; override where these are known.
+
+        Such a config ``wants_memory``.
+        """
+        return Scored(cls.scores(config, window))
+
+
+class Scored(NamedTuple):
+    """Scores of a decision, shape (N,), and since when each is a position.
+
+    ``entered`` are close times of the candles of the entries, UNIX nanoseconds (UTC); None where
+    scores are no positions. What a stop, a guard or a limit of the rules has closed since is not
+    entered again. Those of a blend have a row a sleeve.
+    """
+
+    score: NDArray[np.float64]
+    entered: NDArray[np.int64] | None = None
 
 
 class Sleeve(NamedTuple):

@@ -29,8 +29,9 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ``missed`` whether it was not until the next decision, and ``taken`` whether take-profits have
     closed part of it.
 
-    After an exit, ``left`` is its time, and nothing is entered before ``until``. ``results`` are
-    returns of closed trades, the newest last, positive when they earned.
+    After an exit, ``left`` is its time, and nothing is entered before ``until``. ``cut`` is that of
+    the last exit that no target asked for: by a stop, a guard or a limit of the rules. ``results``
+    are returns of closed trades, the newest last, positive when they earned.
     """
 
     weight: float = 0.0
@@ -43,6 +44,7 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     taken: bool = False
     left: int = 0
     until: int = 0
+    cut: int = 0
     results: tuple[float, ...] = ()
 
     def gain_at(self, close: float) -> float:
@@ -50,12 +52,18 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         moved = close / self.price - 1.0 if self.weight and close > 0.0 else 0.0
         return self.gain + self.weight * moved
 
-    def closed(self, ts: int, price: float, until: int) -> Remembered:
-        """Return what is remembered after an exit at a price, NaN when it is unknown."""
+    def closed(self, ts: int, price: float, until: int, *, cut: bool) -> Remembered:
+        """Return what is remembered after an exit at a price, NaN when it is unknown.
+
+        ``cut`` is whether something else than its target closed it.
+        """
         price = price if price > 0.0 else self.price
         earned = round((price / self.entry - 1.0) * (1 if self.weight > 0.0 else -1), 6)
         return Remembered(
-            left=ts, until=max(until, self.until), results=(*self.results, earned)[-MOST_RESULTS:]
+            left=ts,
+            until=max(until, self.until),
+            cut=ts if cut else self.cut,
+            results=(*self.results, earned)[-MOST_RESULTS:],
         )
 
 
@@ -121,7 +129,7 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             left = self.exits.get(name)
             if one.weight and (one.entered or left is not None):
                 left = left or Exit(ts, price.get(name, math.nan))
-                one = known[name] = one.closed(left.ts, left.price, left.ts + cooldown_ns)
+                one = known[name] = one.closed(left.ts, left.price, left.ts + cooldown_ns, cut=True)
             elif one.weight:
                 one = known[name] = msgspec.structs.replace(one, missed=True)
             if now and price.get(name, math.nan) > 0.0:
@@ -149,7 +157,8 @@ class Recall:
     ``planned`` is the last weight decided, ``weight`` the same but zero where it was missed.
     ``age_ns`` is the time since its entry, ``gain`` the profit since then at the window's closes, a
     fraction of equity. ``since_exit_ns`` is the time since the last exit, ``wait_ns`` how long
-    nothing may be entered yet. ``taken`` is where take-profits have closed part of the position.
+    nothing may be entered yet, ``since_cut_ns`` the time since the last exit that no target asked
+    for. ``taken`` is where take-profits have closed part of the position.
     """
 
     weight: NDArray[np.float64]
@@ -158,6 +167,7 @@ class Recall:
     gain: NDArray[np.float64]
     since_exit_ns: NDArray[np.float64]
     wait_ns: NDArray[np.float64]
+    since_cut_ns: NDArray[np.float64]
     taken: NDArray[np.bool_]
     results: tuple[tuple[float, ...], ...]
 
@@ -174,6 +184,7 @@ def recall(memory: Memory, ids: tuple[str, ...], ts: int, price: NDArray[np.floa
         ),
         since_exit_ns=np.array([float(ts - one.left) for one in known]),
         wait_ns=np.array([float(one.until - ts) for one in known]),
+        since_cut_ns=np.array([float(ts - one.cut) for one in known]),
         taken=np.array([one.taken for one in known], np.bool_),
         results=tuple(one.results for one in known),
     )
@@ -186,19 +197,24 @@ def remember(
     price: NDArray[np.float64],
     weight: NDArray[np.float64],
     cooldown_ns: NDArray[np.int64],
+    cut: NDArray[np.bool_] | None = None,
 ) -> Memory:
     """Return the memory after a decision for these weights, shape (N,), is carried out.
 
-    ``cooldown_ns`` is how long nothing is entered after an exit.
+    ``cooldown_ns`` is how long nothing is entered after an exit; ``cut`` is where a limit of the
+    rules, not the target, closes a position (None: nowhere).
     """
     known = dict(memory.instruments)
-    columns = (array.tolist() for array in (weight, price, cooldown_ns))
-    for name, new, close, cooldown in zip(ids, *columns, strict=True):
+    cuts = np.zeros(len(ids), np.bool_) if cut is None else cut
+    columns = (array.tolist() for array in (weight, price, cooldown_ns, cuts))
+    for name, new, close, cooldown, by_limit in zip(ids, *columns, strict=True):
         one = known.get(name, _NOTHING)
         if one.missed:
-            one = known[name] = Remembered(left=one.left, until=one.until, results=one.results)
+            one = known[name] = Remembered(
+                left=one.left, until=one.until, cut=one.cut, results=one.results
+            )
         if one.weight and one.weight * new <= 0.0:
-            one = known[name] = one.closed(ts, close, ts + cooldown)
+            one = known[name] = one.closed(ts, close, ts + cooldown, cut=by_limit)
         if one.weight:
             known[name] = msgspec.structs.replace(
                 one, weight=new, price=close if close > 0.0 else one.price, gain=one.gain_at(close)

@@ -24,7 +24,7 @@ from strategies.rebalance.size import (
     volatility_to_size,
 )
 from strategies.rebalance.sleeves import best_known, net, shares_in_words, weights_of_sleeves
-from strategies.rebalance.steps import cooldowns, leave_out, next_weights
+from strategies.rebalance.steps import CUTS, cooldowns, leave_out, next_weights
 from strategies.signals.ranking import ordinal_rank
 from strategies.signals.turnover import mean_turnover
 from strategies.signals.universe import Standing, standing
@@ -102,13 +102,14 @@ def propose(
     scores: NDArray[np.float64],
     liquidity: Liquidity | None = None,
     memory: Memory = NO_MEMORY,
+    entered: NDArray[np.int64] | None = None,
 ) -> Proposal:
     """Return the weights that the rules give for a window of candles.
 
     ``window`` has `rows_needed` rows, all complete at the decision. ``scores`` has shape (N,):
     higher is better, NaN where history is too short; of a blend (K, N), a row a sleeve. Without
     ``liquidity`` the limits on spread and depth are not applied. ``memory`` is that of the
-    decision before, of a config with ``wants_memory``.
+    decision before, of a config with ``wants_memory``; ``entered`` is that of `Scored`.
 
     The steps: who is in the universe, what filters and own exits leave, regime and sides, sizes,
     then the way from the last weights, within the limits of sizes again.
@@ -116,6 +117,11 @@ def propose(
     price, unknown = window.close[-1], np.full(window.close.shape[1], np.nan)
     age_days = (window.ts - listings.listed_ns) / DAY_NS
     turnover = _turnover_a_day(rules, window) if _wants_turnover(rules) else unknown
+    known = recall(memory, listings.ids, window.ts, price) if rules.wants_memory else None
+    over = np.zeros(scores.shape, np.bool_)
+    if known is not None and entered is not None:
+        over = np.isfinite(scores) & (window.ts - entered > known.since_cut_ns)
+        scores = np.where(over, np.nan, scores)
     spread = volatility_to_size(rules, window)
     standings = standing(
         close=price,
@@ -133,7 +139,8 @@ def propose(
         min_depth=rules.min_depth,
         top_n=rules.top_n,
     )
-    known = recall(memory, listings.ids, window.ts, price) if rules.wants_memory else None
+    ended = (standings == Standing.NO_SCORE) & np.atleast_2d(over).any(axis=0)
+    standings = np.where(ended, Standing.ENTRY_OVER, standings)
     left = filtered(rules, listings.ids, window, standings, known)
     standings = left.standing if known is None else leave_out(rules, known, left.standing)
     picked = chosen(rules, listings.ids, window, scores, left, standings, known, memory.regime)
@@ -179,9 +186,9 @@ def remembered(
     """Return the memory after a proposal is carried out; ``ts`` is its window's."""
     if not rules.wants_memory:
         return memory
-    cooldown = cooldowns(rules, proposal.standing)
+    cooldown, cut = cooldowns(rules, proposal.standing), np.isin(proposal.standing, CUTS)
     memory = msgspec.structs.replace(memory, regime=proposal.regime)
-    return remember(memory, ids, ts, proposal.price, proposal.weight, cooldown)
+    return remember(memory, ids, ts, proposal.price, proposal.weight, cooldown, cut)
 
 
 def in_words(proposal: Proposal) -> str:
@@ -205,7 +212,7 @@ def reason_to_wait(rules: PanelRebalancerConfig, proposal: Proposal) -> str:
     """Return why nothing is traded now; empty when the weights are traded."""
     if proposal.is_blind:
         return "no candle has closed at the data time"
-    closes = np.isin(proposal.standing, (Standing.LOSS_EXIT, Standing.HELD_TOO_LONG)).any()
+    closes = np.isin(proposal.standing, CUTS).any()
     if not (proposal.weight.any() or closes or rules.flatten_on_empty_targets):
         return "nothing to hold; keeping what is held"
     return ""
@@ -264,6 +271,7 @@ _LEFT_OUT = {
         "depth {depth:.0f} within {rules.depth_bps:g} bps is below {rules.min_depth:.0f}"
     ),
     Standing.NO_SCORE: "no score: too little history, or the strategy gives none",
+    Standing.ENTRY_OVER: "a stop, a guard or a limit has closed it; it waits for a new entry",
     Standing.NO_VOLATILITY: "volatility is unknown or zero",
     Standing.BELOW_TOP: "not among the {rules.top_n} with the most turnover",
     Standing.COOLING_DOWN: "cooling down after its exit",

@@ -288,8 +288,8 @@ class Rebalancer(CandleStrategy):
                 np.array([np.nan if book is None else book.spread_bps for book in books]),
                 np.array([market.depth(name, rules.depth_bps) for name in names]),
             )
-        scores = self.ranking.scores(rules, window)
-        return propose(rules, self._listings, window, scores, liquidity, memory)
+        score, entered = self.ranking.scored(rules, window)
+        return propose(rules, self._listings, window, score, liquidity, memory, entered)
 
     def _patience_ns(self, data_ts: int) -> int:
         # In a backtest a missing candle never comes.

@@ -70,16 +70,19 @@ def size(
     all others. Both have shape (N,), as has the result, signed fractions of equity. ``sides`` and
     ``own_trend`` are for `weigh`.
     """
+    later = _by_parity(rules) or _is_limited(rules)
     shape = weigh(
         score,
         side=rules.side,
         weighting=rules.weighting,
         fraction=rules.fraction,
         gross=rules.gross_leverage,
-        max_weight=np.inf if _by_risk(rules) or _is_limited(rules) else rules.max_weight,
+        # What is cut of a weight by risk goes to nobody, so it is cut at once.
+        max_weight=np.inf if later and rules.weighting != "risk" else rules.max_weight,
         volatility=spread,
         sides=sides,
         own_trend=own_trend,
+        risk=rules.risk_at_stop,
     )
     return scale_and_cap(rules, window, score, shape, signed=own_trend or rules.side == "by_sign")
 
@@ -98,11 +101,11 @@ def scale_and_cap(
     Without a limit beside the caps of an instrument and of the gross, which a shape has kept, the
     shape is returned.
     """
-    if not (_by_risk(rules) or _is_limited(rules)) or not shape.any():
+    if not (_by_parity(rules) or _is_limited(rules)) or not shape.any():
         return Scaled(shape, {})
     limits, multiples = limits_of(rules, window, eligible=~np.isnan(score), held=shape != 0.0), {}
     if limits.covariance is not None:
-        if _by_risk(rules):
+        if _by_parity(rules):
             shape = by_parity(shape, limits.covariance)
         if rules.volatility_target is not None:
             multiples["volatility_target"] = volatility_multiple(shape, limits)
@@ -166,7 +169,7 @@ def limits_of(
         labels = count + np.arange(count)
         labels[mine] = clusters(own, rules.cluster_cap.correlation)
         limits = replace(limits, clusters=labels, cluster_weight=rules.cluster_cap.max_weight)
-    if rules.kelly or rules.volatility_target or _by_risk(rules):
+    if rules.kelly or rules.volatility_target or _by_parity(rules):
         covariance = np.zeros((count, count))
         covariance[np.ix_(mine, mine)] = shrunk_covariance(own, rules.covariance.estimator)
         unknown = np.flatnonzero(held & ~known)
@@ -179,7 +182,7 @@ def limits_of(
     return limits
 
 
-def _by_risk(rules: PanelRebalancerConfig) -> bool:
+def _by_parity(rules: PanelRebalancerConfig) -> bool:
     return rules.weighting == "risk_parity"
 
 

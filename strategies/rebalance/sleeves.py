@@ -7,7 +7,7 @@ from dataclasses import fields
 import numpy as np
 from numpy.typing import NDArray
 
-from strategies.rebalance.config import PanelRebalancerConfig, Sleeve
+from strategies.rebalance.config import PanelRebalancerConfig, Scored, Sleeve
 from strategies.rebalance.history import Window
 from strategies.rebalance.size import rows_to_size, size, volatility_to_size
 from strategies.signals.selection import Sides, choose_sides, side_counts
@@ -20,14 +20,16 @@ def rows_for_sleeve(sleeve: Sleeve) -> int:
     return max(sleeve.ranking.rows_for_scores(sleeve.rules), rows_to_size(sleeve.rules))
 
 
-def scores_of_sleeves(sleeves: tuple[Sleeve, ...], window: Window) -> Floats:
+def scores_of_sleeves(sleeves: tuple[Sleeve, ...], window: Window) -> Scored:
     """Return the scores of K sleeves, shape (K, N); each sees as many candles as it would alone."""
-    return np.array(
-        [
-            sleeve.ranking.scores(sleeve.rules, _newest(window, rows_for_sleeve(sleeve)))
-            for sleeve in sleeves
-        ]
-    )
+    each = [
+        sleeve.ranking.scored(sleeve.rules, _newest(window, rows_for_sleeve(sleeve)))
+        for sleeve in sleeves
+    ]
+    # A score without an entry is never older than an exit.
+    now = np.full(window.close.shape[1], window.ts, np.int64)
+    entered = [now if one.entered is None else one.entered for one in each]
+    return Scored(np.array([one.score for one in each]), np.array(entered))
 
 
 def best_known(scores: Floats) -> Floats:

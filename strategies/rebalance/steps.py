@@ -17,9 +17,17 @@ from strategies.rebalance.memory import Recall
 from strategies.signals.universe import Standing
 
 Floats = NDArray[np.float64]
-_NO_FILTER = (Standing.IN, Standing.NO_CANDLE, Standing.EXCLUDED, Standing.NO_SCORE)
+_NO_FILTER = (
+    Standing.IN,
+    Standing.NO_CANDLE,
+    Standing.EXCLUDED,
+    Standing.NO_SCORE,
+    Standing.ENTRY_OVER,
+)
 """Standings that no filter gives; a name without a candle or a score can't be kept for one."""
-_LEAVES = (Standing.NO_CANDLE, Standing.EXCLUDED, Standing.LOSS_EXIT, Standing.HELD_TOO_LONG)
+CUTS = (Standing.LOSS_EXIT, Standing.HELD_TOO_LONG)
+"""Standings that close a position against its score."""
+_LEAVES = (Standing.NO_CANDLE, Standing.EXCLUDED, *CUTS)
 """Standings that close a position whatever its age."""
 
 

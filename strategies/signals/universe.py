@@ -37,6 +37,7 @@ class Standing(IntEnum):
     ADX_OUTSIDE = 23
     SLOPE_OUTSIDE = 24
     FUNDING_TOO_HIGH = 25
+    ENTRY_OVER = 26
 
 
 def standing(

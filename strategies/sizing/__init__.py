@@ -7,5 +7,5 @@ one rule as one file, with a table of hand-made numbers in `tests/strategies`.
 from typing import Literal
 
 Side = Literal["long_short", "long_only", "by_sign"]
-Weighting = Literal["equal", "inverse_volatility", "risk_parity", "rank", "zscore"]
+Weighting = Literal["equal", "inverse_volatility", "risk_parity", "rank", "zscore", "risk"]
 VolatilityEstimator = Literal["sample", "ewma", "parkinson", "garman_klass"]

@@ -24,6 +24,7 @@ def weigh(
     volatility: NDArray[np.float64] | None = None,
     sides: Sides | None = None,
     own_trend: bool = False,
+    risk: float | None = None,
 ) -> NDArray[np.float64]:
     """Return each instrument's weight as a signed fraction of equity.
 
@@ -46,6 +47,10 @@ def weigh(
     With ``own_trend``, scores are trends of each instrument itself: both sides share the whole of
     ``gross``, ``rank`` and ``zscore`` count the trend's size, and one side may be empty.
 
+    By ``risk``, the fraction of equity lost at a stop, a weight is that over the distance from the
+    stop: the score is 1 over the distance, a fraction of the price, with the side's sign. Weights
+    are cut at ``max_weight``; both sides share ``gross``, beyond which all are cut alike.
+
     Weights are all zero when fewer than two instruments are eligible for long and short, or when
     all scores are equal (``rank`` and ``zscore``).
     """
@@ -53,6 +58,13 @@ def weigh(
     empty = np.zeros(score.shape)
     if sides is None:
         sides = choose_sides(score, side_counts(score, weighting, fraction, side), side=side)
+    if weighting == "risk":
+        if risk is None:
+            raise ValueError("weighting risk needs scores that know their stop, and a risk")
+        held = np.where(sides.long | sides.short, risk * score, 0.0)
+        weight = np.clip(held, -max_weight, max_weight)
+        total = float(np.abs(weight).sum())
+        return weight * (gross / total) if total > gross else weight
     if own_trend:
         share = _shares(np.abs(score), weighting, volatility)
         held = np.where(sides.long | sides.short, share, 0.0)

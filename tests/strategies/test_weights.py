@@ -20,6 +20,8 @@ def weights(score=SCORE, **changes):
 
 SIGN = {"side": "by_sign"}
 LONG, RANK, ZSCORE = {"side": "long_only"}, {"weighting": "rank"}, {"weighting": "zscore"}
+STOPS = np.array([1 / 0.02, -1 / 0.05, NAN, 1 / 0.04, NAN, NAN])
+RISK = SIGN | {"weighting": "risk", "risk": 0.01, "fraction": 1.0, "score": STOPS}
 CALM = {"weighting": "inverse_volatility", "fraction": 0.4}
 
 
@@ -61,6 +63,11 @@ CALM = {"weighting": "inverse_volatility", "fraction": 0.4}
         # A side alone has its half and no more.
         (SIGN | {"fraction": 1.0, "score": [2.0, 0.0, NAN, 1.0]}, [0.25, 0, 0, 0.25]),
         (SIGN | {"score": [-2.0]}, [-0.5]),
+        # 1 % lost at stops of 2, 5 and 4 %; at most 0.3 each, and 0.6 in all.
+        (RISK, [0.5, -0.2, 0, 0.25, 0, 0]),
+        (RISK | {"max_weight": 0.3}, [0.3, -0.2, 0, 0.25, 0, 0]),
+        (RISK | {"max_weight": 0.3, "gross": 0.6}, [0.24, -0.16, 0, 0.2, 0, 0]),
+        (RISK | {"fraction": 0.5}, [0.5, -0.2, 0, 0, 0, 0]),
         # Scores next to zero keep to the gross of their side.
         (ZSCORE | {"fraction": 0.5, "score": [2.3e-309, 0.0]}, [0.5, -0.5]),
         # Fewer than two, and equal scores, give no side to anyone.
