@@ -40,6 +40,7 @@ class LinearPosition:
     total_realised: Decimal = ZERO
     take_profit: Decimal | None = None
     stop_loss: Decimal | None = None
+    trailing_stop: Decimal | None = None
     tp_trigger_by: TriggerBy = ""
     sl_trigger_by: TriggerBy = ""
     created_ms: int = 0
@@ -57,6 +58,12 @@ class LinearPosition:
             self.take_profit, self.tp_trigger_by = price, by
         else:
             self.stop_loss, self.sl_trigger_by = price, by
+
+    def clear_stops(self) -> None:
+        """Remove the stops that are shown."""
+        self.set_stop(profit=True, price=None)
+        self.set_stop(profit=False, price=None)
+        self.trailing_stop = None
 
     def unrealised(self, mark: Decimal) -> Decimal:
         """Return the unrealised gain at a mark price."""

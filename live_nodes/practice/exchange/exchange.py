@@ -91,7 +91,10 @@ class Exchange:
         self._settle()
 
     def switch_mode(self, account: str, symbol: str, coin: str, mode: int, now_ms: int) -> None:
-        """Accept one-way mode (0). BybitRefusal: 110025 (no change), 110029 (hedge mode, 3)."""
+        """Accept one-way mode (0).
+
+        BybitRefusal: 110025 (no change); hedge mode (3) 110024, 110028 or 110029.
+        """
         positions.switch_mode(self._at(now_ms), account, symbol, mode)
 
     def set_margin_mode(self, account: str, mode: str, now_ms: int) -> None:
@@ -99,7 +102,7 @@ class Exchange:
         positions.set_margin_mode(self._at(now_ms), account, mode)
 
     def trading_stop(self, account: str, request: TradingStopRequest, now_ms: int) -> None:
-        """Set or remove the position's TP/SL. BybitRefusal: 10001, 34040 (no change)."""
+        """Set or remove the position's TP/SL or trailing stop. BybitRefusal: 10001, 34040."""
         positions.trading_stop(self._at(now_ms), account, request)
         self._settle()
 
@@ -340,6 +343,7 @@ def _position(state: ExchangeState, row: PositionRow) -> None:
     held.leverage = row.leverage
     held.current_realised, held.total_realised = row.current_realised, row.total_realised
     held.take_profit, held.stop_loss = row.take_profit, row.stop_loss
+    held.trailing_stop = row.trailing_stop
     held.tp_trigger_by, held.sl_trigger_by = row.tp_trigger_by, row.sl_trigger_by
     held.created_ms, held.updated_ms, held.seq = row.created_ms, row.updated_ms, row.seq
     if held.size:

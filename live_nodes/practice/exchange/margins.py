@@ -217,9 +217,9 @@ def position_of(
         unrealised=held.unrealised(mark) if held.size else ZERO,
         current_realised=held.current_realised, total_realised=held.total_realised,
         break_even=even or ZERO, liquidation_price=liquidation, take_profit=held.take_profit,
-        stop_loss=held.stop_loss, tp_trigger_by=held.tp_trigger_by,
-        sl_trigger_by=held.sl_trigger_by, created_ms=held.created_ms, updated_ms=held.updated_ms,
-        seq=held.seq,
+        stop_loss=held.stop_loss, trailing_stop=held.trailing_stop,
+        tp_trigger_by=held.tp_trigger_by, sl_trigger_by=held.sl_trigger_by,
+        created_ms=held.created_ms, updated_ms=held.updated_ms, seq=held.seq,
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from live_nodes.practice.exchange.model import ZERO, Side
 from live_nodes.practice.exchange.order_checks import affords, market_limit
 from live_nodes.practice.exchange.records import ExecutionRow, OrderRow
 from live_nodes.practice.exchange.state import ExchangeState
-from live_nodes.practice.exchange.stops import attach, forget_full, settle_position, siblings
+from live_nodes.practice.exchange.stops import attach, forget_full, settle_position, siblings, trail
 
 ExecType = Literal["Trade", "BustTrade", "AdlTrade", "Delivery"]
 NOTHING = Booked(ZERO, ZERO, ZERO, ZERO)
@@ -207,6 +207,8 @@ def fire_due(state: ExchangeState) -> None:
     while state.moved:
         key = next(iter(state.moved))
         market = state.markets[key]
+        if not market.halted:
+            trail(state, market)
         order = None if market.halted else _due(state, market)
         if order is None:
             del state.moved[key]

@@ -202,7 +202,10 @@ class CancelAllRequest:
 
 @dataclass(frozen=True, slots=True)
 class TradingStopRequest:
-    """POST /v5/position/trading-stop without trailing stops; null keeps a value, 0 removes it."""
+    """POST /v5/position/trading-stop; null keeps a value, 0 removes it.
+
+    ``trailing_stop`` is a distance in price. ``active_price`` is where it begins; without, at once.
+    """
 
     category: Category
     symbol: str
@@ -211,6 +214,8 @@ class TradingStopRequest:
     stop_loss: Decimal | None = None
     tp_trigger_by: TriggerBy = "LastPrice"
     sl_trigger_by: TriggerBy = "LastPrice"
+    trailing_stop: Decimal | None = None
+    active_price: Decimal | None = None
     tp_size: Decimal | None = None
     sl_size: Decimal | None = None
     tp_order_type: OrderType = "Market"

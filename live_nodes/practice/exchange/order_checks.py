@@ -111,11 +111,12 @@ def check_stops(
     stop_loss: Decimal | None,
     tp_by: str,
     sl_by: str,
+    profit: str = "TakeProfit",
 ) -> None:
     """Refuse a take-profit or stop-loss on the wrong side of a position's base price."""
     long = side == "Buy"
     for what, value, higher, by in (
-        ("TakeProfit", take_profit, long, tp_by),
+        (profit, take_profit, long, tp_by),
         ("StopLoss", stop_loss, not long, sl_by),
     ):
         if not value:

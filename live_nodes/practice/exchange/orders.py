@@ -29,7 +29,14 @@ from live_nodes.practice.exchange.order_checks import (
 )
 from live_nodes.practice.exchange.records import OrderRow
 from live_nodes.practice.exchange.state import ExchangeState
-from live_nodes.practice.exchange.stops import FULL, POSITION_STOPS, forget_full, wait
+from live_nodes.practice.exchange.stops import (
+    FULL,
+    POSITION_STOPS,
+    TRAILING,
+    WHOLE,
+    forget_full,
+    wait,
+)
 
 MOST_ACTIVE = 500
 RESTING = ("GTC", "PostOnly")
@@ -209,7 +216,7 @@ def _cancel(state: ExchangeState, account: PracticeAccount, order: OrderRow) -> 
     ended = state.close_order(order, cancel_type="CancelByUser",
         reason="EC_NoError" if order.untriggered else "EC_PerCancelRequest",
     )  # fmt: skip
-    if order.stop_order_type in FULL and order.untriggered:
+    if order.stop_order_type in WHOLE and order.untriggered:
         forget_full(account, order)
         state.position_changed(account.name, order.symbol)
     return ended
@@ -249,6 +256,8 @@ def _amended(
     account: PracticeAccount, market: MarketState, order: OrderRow, request: AmendRequest
 ) -> OrderRow:
     symbol = market.symbol
+    if order.stop_order_type == TRAILING:
+        raise refusals.parameter("params error: a trailing stop is changed by trading-stop")
     qty, price = request.qty or order.qty, request.price or order.price
     if request.price is not None:
         if order.order_type == "Market":

@@ -24,10 +24,13 @@ from live_nodes.practice.exchange.records import ExecutionRow, OrderRow
 from live_nodes.practice.exchange.state import ExchangeState, counted_id
 from live_nodes.practice.exchange.stops import (
     PARTIAL,
+    TRAILING,
     StopSetting,
     add_partial,
     clear_full,
+    full_stop,
     set_full,
+    set_trailing,
 )
 
 MOST_PARTIAL = 20
@@ -61,12 +64,16 @@ def set_leverage(state: ExchangeState, name: str, symbol: str, leverage: Decimal
 
 def switch_mode(state: ExchangeState, name: str, symbol: str, mode: int) -> None:
     """Switch the position mode; only one-way mode (0) exists."""
-    state.account(name)
+    account = state.account(name)
     if symbol:
         state.market(("linear", symbol))
     if mode not in (0, 3):
         raise refusals.parameter("mode invalid")
     if mode == 3:
+        if symbol and account.size(symbol):
+            raise refusals.MODE_HELD()
+        if any(order.key == ("linear", symbol) for order in account.open.values()):
+            raise refusals.MODE_ORDERS()
         raise refusals.HEDGE_NOT_SUPPORTED()
     raise refusals.MODE_NOT_MODIFIED()
 
@@ -93,15 +100,43 @@ def trading_stop(state: ExchangeState, name: str, request: TradingStopRequest) -
     )  # fmt: skip
     for price in (request.tp_limit_price, request.sl_limit_price):
         check_price(market.symbol, price)
-    if request.tpsl_mode == "Partial":
-        _partial(state, account, market, request)
-    else:
-        _full(state, account, request)
+    trail = _wanted_trail(account, market, request)
+    pair = (request.take_profit, request.stop_loss)
+    if trail is None or pair != (None, None):
+        if request.tpsl_mode == "Partial":
+            _partial(state, account, market, request)
+        else:
+            _full(state, account, request, needed=trail is None)
+    if trail is not None:
+        set_trailing(state, account, request.symbol, *trail)
     state.position_changed(name, request.symbol)
     state.moved[market.key] = None
 
 
-def _full(state: ExchangeState, account: PracticeAccount, request: TradingStopRequest) -> None:
+def _wanted_trail(
+    account: PracticeAccount, market: MarketState, request: TradingStopRequest
+) -> tuple[Decimal, Decimal | None] | None:
+    """Return distance (0 removes it) and activation price of a changed trailing stop, else None."""
+    if request.trailing_stop is None and request.active_price is None:
+        return None
+    standing = full_stop(account, request.symbol, TRAILING)
+    now = (ZERO, None) if standing is None else (standing.trailing or ZERO, standing.active_price)
+    distance = now[0] if request.trailing_stop is None else request.trailing_stop
+    active, last = request.active_price or None, market.last
+    if active and not distance:
+        raise refusals.parameter("params error: activePrice needs a trailingStop")
+    check_price(market.symbol, distance)
+    side: Side = "Buy" if account.size(request.symbol) > 0 else "Sell"
+    # In profit only: the same side of the last price as a take-profit.
+    check_stops(market, side, last, active, None, "LastPrice", "", profit="TrailingProfit")
+    if side == "Buy" and distance >= (active or last):
+        raise refusals.parameter("params error: trailingStop must be lower than the price")
+    return None if (distance, active) == now else (distance, active)
+
+
+def _full(
+    state: ExchangeState, account: PracticeAccount, request: TradingStopRequest, *, needed: bool
+) -> None:
     held = account.holding(request.symbol)
     wanted = (
         (True, request.take_profit, request.tp_trigger_by, held.take_profit, held.tp_trigger_by),
@@ -112,7 +147,7 @@ def _full(state: ExchangeState, account: PracticeAccount, request: TradingStopRe
         for profit, value, by, old, old_by in wanted
         if value is not None and (value or None, by if value else "") != (old, old_by)
     ]
-    if not changes:
+    if needed and not changes:
         raise refusals.NOT_MODIFIED()
     for profit, value, by in changes:
         if value:
@@ -247,8 +282,7 @@ def _close(
     price: Decimal,
     exec_type: Literal["BustTrade", "AdlTrade"],
 ) -> None:
-    for profit in (True, False):
-        account.holding(market.symbol.name).set_stop(profit=profit, price=None)
+    account.holding(market.symbol.name).clear_stops()
     number, order_id = state.next_order()
     order = _venue_order(state, account, market, price, FORCED[exec_type][0])
     order = replace(order, number=number, order_id=order_id, qty=qty)

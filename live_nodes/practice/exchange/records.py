@@ -41,7 +41,8 @@ class OrderRow(OfMarket, KeptRow):
     ``priority`` orders equals at one price (lower is earlier); ``queue_ahead`` is the house
     quantity in front of it at its price, 0 when it does not rest. ``parent_id`` is the order whose
     attached TP/SL this is, or empty. A market order's ``price`` is its bound (Bybit turns market
-    orders into IOC limits). ``stop_order_type`` stays after the trigger.
+    orders into IOC limits). ``stop_order_type`` stays after the trigger. A trailing stop keeps its
+    distance in ``trailing``, and has no ``trigger_price`` until ``active_price`` is reached.
     """
 
     table, row_ids = "orders", ("order_id",)
@@ -90,6 +91,8 @@ class OrderRow(OfMarket, KeptRow):
     sl_limit_price: Decimal | None = None
     slippage_type: str = ""
     slippage: Decimal | None = None
+    trailing: Decimal | None = None
+    active_price: Decimal | None = None
     parent_id: str = ""
     priority: int = 0
     queue_ahead: Decimal = ZERO
@@ -197,6 +200,7 @@ class PositionRow(KeptRow):
     bust_price: Decimal | None = None
     take_profit: Decimal | None = None
     stop_loss: Decimal | None = None
+    trailing_stop: Decimal | None = None
     tp_trigger_by: TriggerBy = ""
     sl_trigger_by: TriggerBy = ""
     tpsl_mode: Literal["Full", "Partial"] = "Full"

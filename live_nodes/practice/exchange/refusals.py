@@ -80,6 +80,10 @@ LEVERAGE_NOT_MODIFIED = RefusalKind(110043, "leverage not modified")
 LEVERAGE_TOO_HIGH = RefusalKind(110013, "Cannot set leverage due to risk limit level.")
 LEVERAGE_NEEDS_MARGIN = RefusalKind(110012, "Insufficient available balance.")
 MODE_NOT_MODIFIED = RefusalKind(110025, "Position mode is not modified")
+MODE_HELD = RefusalKind(
+    110024, "You have an existing position, so the position mode cannot be switched.")
+MODE_ORDERS = RefusalKind(
+    110028, "You have existing open orders, so the position mode cannot be switched.")
 HEDGE_NOT_SUPPORTED = RefusalKind(110029, "Hedge mode is not supported for this symbol.")
 NOT_FOR_UNIFIED = RefusalKind(100028, "The API cannot be accessed by unified account users.")
 MARGIN_MODE_FAILED = RefusalKind(3400045, "Set margin mode failed")

@@ -3,6 +3,10 @@
 Bybit (POST /v5/position/trading-stop): a TP/SL is a conditional order of the system; it follows the
 position's size and is cancelled when the position closes. ``Full`` covers the whole position (one
 pair a symbol), ``Partial`` its own quantity (one pair per setting or fill).
+
+A trailing stop is one more such order for the whole position. It keeps its distance to the best
+last price since it began: at once, or when ``activePrice`` is reached (Bybit, "Trailing Stop Orders
+(Perpetual and Futures Trading)"). Each of its moves is pushed; Bybit does not say whether it does.
 """
 
 from __future__ import annotations
@@ -18,9 +22,12 @@ from live_nodes.practice.exchange.state import ExchangeState
 
 FULL = ("TakeProfit", "StopLoss")
 PARTIAL = ("PartialTakeProfit", "PartialStopLoss")
+TRAILING = "TrailingStop"
+WHOLE = (*FULL, TRAILING)
+"""What covers the whole position."""
 SPOT_PAIR = "tpslOrder"
 SIDES: tuple[Side, ...] = ("Buy", "Sell")
-POSITION_STOPS = frozenset({*FULL, *PARTIAL})
+POSITION_STOPS = frozenset({*WHOLE, *PARTIAL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +52,7 @@ def settle_position(state: ExchangeState, account: PracticeAccount, symbol: str)
         market.holders[account.name] = None
     else:
         market.holders.pop(account.name, None)
-        held = account.holding(symbol)
-        for profit in (True, False):
-            held.set_stop(profit=profit, price=None)
+        account.holding(symbol).clear_stops()
     rooms = {side: account.reducible(symbol, side) for side in SIDES}
     for order in sorted(account.open.values(), key=_nearest_first):
         if order.symbol != symbol or order.category != "linear" or not order.reduce_only:
@@ -62,7 +67,7 @@ def settle_position(state: ExchangeState, account: PracticeAccount, symbol: str)
             cancel = "CancelByTpSlTsClear" if order.untriggered else "CancelByReduceOnly"
             state.close_order(order, cancel_type=cancel)
             forget_full(account, order)
-        elif order.leaves > room or (order.stop_order_type in FULL and order.untriggered):
+        elif order.leaves > room or (order.stop_order_type in WHOLE and order.untriggered):
             _resize(state, market, order, order.filled + room)
 
 
@@ -77,6 +82,8 @@ def forget_full(account: PracticeAccount, order: OrderRow) -> None:
         held.set_stop(profit=True, price=None)
     elif order.stop_order_type == FULL[1] and held.stop_loss == order.trigger_price:
         held.set_stop(profit=False, price=None)
+    elif order.stop_order_type == TRAILING:
+        held.trailing_stop = None
 
 
 def _resize(state: ExchangeState, market: MarketState, order: OrderRow, qty: Decimal) -> None:
@@ -126,7 +133,7 @@ def set_full(
         by: TriggerBy = stop.by or "LastPrice"
         held.set_stop(profit=stop.profit, price=stop.trigger, by=by)
         name = FULL[0] if stop.profit else FULL[1]
-        standing = _full_stop(account, symbol, name)
+        standing = full_stop(account, symbol, name)
         if standing is not None:
             if (standing.trigger_price, standing.trigger_by) != (stop.trigger, by):
                 state.record_order(
@@ -145,14 +152,64 @@ def clear_full(
 ) -> None:
     """Remove the whole position's TP or SL, if there is one."""
     held = account.holding(symbol)
-    standing = _full_stop(account, symbol, FULL[0] if profit else FULL[1])
+    standing = full_stop(account, symbol, FULL[0] if profit else FULL[1])
     if standing is not None:
         state.close_order(standing, cancel_type="CancelByUser")
     held.set_stop(profit=profit, price=None)
     state.position_changed(account.name, symbol)
 
 
-def _full_stop(account: PracticeAccount, symbol: str, name: str) -> OrderRow | None:
+def set_trailing(
+    state: ExchangeState,
+    account: PracticeAccount,
+    symbol: str,
+    distance: Decimal,
+    active_price: Decimal | None,
+) -> None:
+    """Create, change or, with distance 0, remove the position's trailing stop."""
+    held, market = account.holding(symbol), state.markets["linear", symbol]
+    standing = full_stop(account, symbol, TRAILING)
+    held.trailing_stop = distance or None
+    if not distance:
+        if standing is not None:
+            state.close_order(standing, cancel_type="CancelByUser")
+        return
+    order = standing
+    if order is None:
+        side: Side = "Sell" if held.size > 0 else "Buy"
+        order = _child(state, account, market.key, side, StopSetting(False, ZERO, "LastPrice"),
+                       TRAILING, abs(held.size), "Full", "")  # fmt: skip
+    order = replace(
+        order, create_type="CreateByTrailingStop", trailing=distance, active_price=active_price,
+        trigger_price=None, updated_ms=state.now_ms,
+    )  # fmt: skip
+    wait(state, _trailed(order, market.last))
+
+
+def trail(state: ExchangeState, market: MarketState) -> None:
+    """Move a market's trailing stops after its last price."""
+    for order_id, name in market.waiting.items():
+        order = state.accounts[name].open[order_id]
+        moved = _trailed(order, market.last)
+        if moved is not order:
+            state.record_order(replace(moved, updated_ms=state.now_ms))
+
+
+def _trailed(order: OrderRow, last: Decimal) -> OrderRow:
+    if order.trailing is None or not last:
+        return order
+    sign = 1 if order.side == "Sell" else -1
+    waits = order.trigger_price is None and order.active_price is not None
+    if waits and sign * (last - (order.active_price or ZERO)) < 0:
+        return order
+    trigger = last - sign * order.trailing
+    if order.trigger_price is not None and sign * (trigger - order.trigger_price) <= 0:
+        return order
+    return replace(order, trigger_price=trigger)
+
+
+def full_stop(account: PracticeAccount, symbol: str, name: str) -> OrderRow | None:
+    """Return the waiting stop of the whole position of a kind, None when there is none."""
     return next(
         (
             o

@@ -83,7 +83,7 @@ def _position(record: PositionRow) -> Json:
         "tpslMode": record.tpsl_mode,
         "takeProfit": or_zero(record.take_profit),
         "stopLoss": or_zero(record.stop_loss),
-        "trailingStop": "0",
+        "trailingStop": or_zero(record.trailing_stop),
         "unrealisedPnl": plain(record.unrealised),
         "curRealisedPnl": plain(record.current_realised),
         "cumRealisedPnl": plain(record.total_realised),

@@ -263,6 +263,8 @@ TRADING_STOP: Table = {
     "stop_loss": ("stopLoss", number),
     "tp_trigger_by": ("tpTriggerBy", _TRIGGER_OR_LAST),
     "sl_trigger_by": ("slTriggerBy", _TRIGGER_OR_LAST),
+    "trailing_stop": ("trailingStop", number),
+    "active_price": ("activePrice", number),
     "tp_size": ("tpSize", positive),
     "sl_size": ("slSize", positive),
     "tp_order_type": ("tpOrderType", _MARKET_OR_LIMIT),
@@ -312,9 +314,6 @@ def cancel_all_request(body: Body) -> CancelAllRequest:
 def trading_stop_request(body: Body) -> TradingStopRequest:
     """Check and type POST /v5/position/trading-stop."""
     choice("linear", required=True)(body, "category")
-    for name in ("trailingStop", "activePrice"):
-        if number(body, name):
-            raise parameter(f"params error: {name} is not supported here")
     request = TradingStopRequest(category="linear", **_read(body, TRADING_STOP))
     if request.position_idx:
         raise parameter("position idx not match position mode")

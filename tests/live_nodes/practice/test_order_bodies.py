@@ -165,7 +165,7 @@ def test_an_amendment_distinguishes_left_out_from_zero() -> None:
         (cancel_all_request, IDS | {"orderFilter": "All"}, "orderFilter"),
         (trading_stop_request, {"category": "spot", "symbol": "BTCUSDT"}, "category"),
         (trading_stop_request, FULL | {"positionIdx": 1}, "position"),
-        (trading_stop_request, FULL | {"trailingStop": "5"}, "trailingStop"),
+        (trading_stop_request, FULL | {"trailingStop": "-5"}, "trailingStop"),
         (trading_stop_request, FULL | {"tpSize": "5"}, "tpSize"),
     ],
 )  # fmt: skip

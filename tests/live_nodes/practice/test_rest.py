@@ -281,6 +281,31 @@ async def test_leverage_modes_and_stops_are_set_with_bybit_s_codes(p: Practice) 
     assert (await p.post("/v5/position/trading-stop", **stop))["retCode"] == 0
     (held,) = await p.rows("/v5/position/list", "anna", **BITCOIN)
     assert D(held["takeProfit"]) == 55_000
+    trail = BITCOIN | {"tpslMode": "Full", "positionIdx": 0, "trailingStop": "500"}
+    for price, code in (("1", 10001), ("0", 0), ("0", 34040)):
+        reply = await p.post("/v5/position/trading-stop", **trail, activePrice=price)
+        assert reply["retCode"] == code
+    (held,) = await p.rows("/v5/position/list", "anna", **BITCOIN)
+    assert D(held["trailingStop"]) == 500
+    rows = await p.rows("/v5/order/realtime", "anna", **BITCOIN)
+    (order,) = (row for row in rows if row["stopOrderType"] == "TrailingStop")
+    assert D(order["lastPriceOnCreated"]) - D(order["triggerPrice"]) == 500
+    assert (order["createType"], order["side"]) == ("CreateByTrailingStop", "Sell")
+    for path, asked, code in (
+        (
+            "/v5/position/switch-mode",
+            {"mode": 3, "category": "linear", "symbol": "BTCUSDT"},
+            110024,
+        ),
+        (
+            "/v5/position/switch-mode",
+            {"mode": 3, "category": "linear", "symbol": "ETHUSDT"},
+            110029,
+        ),
+        ("/v5/position/switch-isolated", BITCOIN | {"tradeMode": 1}, 100028),
+        ("/v5/account/set-margin-mode", {"setMarginMode": "ISOLATED_MARGIN"}, 3400045),
+    ):
+        assert (await p.post(path, **asked))["retCode"] == code
 
 
 @on_exchange

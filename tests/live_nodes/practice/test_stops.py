@@ -180,6 +180,56 @@ def test_trading_stop_sets_changes_and_takes_away() -> None:
     assert desk.size() == 0
 
 
+@pytest.mark.parametrize("sign", [1, -1], ids=["long", "short"])
+def test_a_trailing_stop_keeps_its_distance_to_the_best_last_price(sign: int) -> None:
+    desk, away = Desk(), lambda points: 100 + sign * points
+    assert refused(set_stops, desk, trailing_stop=3).code == 10001  # No position.
+    desk.order("Buy" if sign > 0 else "Sell", 2)
+    desk.mark(100)
+    set_stops(desk, trailing_stop=3)
+    for points, trigger in ((0, -3), (4, 1), (2, 1), (6, 3), (4, 3)):
+        # The mark does not move it.
+        desk.mark(100, last=away(points))
+        assert stops(desk) == [("TrailingStop", away(trigger), 2)]
+    desk.quote([(away(4), 9)], [(away(4), 9)])
+    desk.order("Buy" if sign > 0 else "Sell", 1)
+    assert stops(desk)[0][2] == 3
+    assert desk.exchange.position("anna", "BTCUSDT").trailing_stop == 3
+    desk.mark(away(3))
+    assert (desk.size(), stops(desk)) == (0, [])
+    assert desk.exchange.executions("anna")[0].create_type == "CreateByTrailingStop"
+    assert desk.exchange.position("anna", "BTCUSDT").trailing_stop is None
+
+
+def test_a_trailing_stop_begins_at_its_active_price_and_can_be_changed() -> None:
+    desk = Desk()
+    desk.order("Buy", 2, stop_loss=90)
+    desk.mark(100)
+    for wrong in ({"active_price": 104}, {"trailing_stop": 3, "active_price": 99},
+                  {"trailing_stop": 100}, {"trailing_stop": D("0.001")}):  # fmt: skip
+        assert refused(set_stops, desk, **wrong).code == 10001
+    set_stops(desk, trailing_stop=3, active_price=104)
+    assert refused(set_stops, desk, trailing_stop=3, active_price=104).code == 34040
+    for last, trigger in ((103, None), (96, None), (104, 101), (105, 102)):
+        desk.mark(100, last=last)
+        assert stops(desk) == [("StopLoss", 90, 2), ("TrailingStop", trigger, 2)]
+    kept = desk.exchange.rows()
+    set_stops(desk, trailing_stop=5)
+    assert stops(desk)[1] == ("TrailingStop", 100, 2)
+    (trailing,) = (o for o in desk.exchange.open_orders("anna") if o.trailing)
+    assert refused(desk.amend, trailing, trigger_price=99).code == 10001
+    set_stops(desk, trailing_stop=0)
+    assert stops(desk) == [("StopLoss", 90, 2)]
+    assert desk.now_of(trailing).cancel_type == "CancelByUser"
+    again = Desk()
+    again.exchange.restore(kept)
+    again.mark(100, last=106)
+    assert stops(again)[1] == ("TrailingStop", 103, 2)
+    again.order("Sell", 2)
+    assert stops(again) == []
+    assert again.now_of(trailing).cancel_type == "CancelByTpSlTsClear"
+
+
 def test_a_full_stop_can_be_moved_and_cancelled_as_an_order() -> None:
     desk = Desk()
     desk.order("Buy", 2, stop_loss=90)
