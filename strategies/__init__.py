@@ -30,6 +30,7 @@ at the venue; call it once the position is there (in ``on_order_ended``). A seco
 stop: the old one is cancelled after the new one is accepted. A stop survives rebalances and stops
 of the node, does not count as ``busy``, and is cancelled when the position is closed. A backtest
 judges it inside each candle (``venue.path``). Linked orders (OCO, OTO, OUO, brackets) are refused.
+Live, trailing stop orders, GTD and triggers by the mark price are denied: the adapter sends none.
 
 **Protection**: with ``protection:`` in its document, each position gets an ATR stop, and trailing,
 partial take-profits, break-even and a time stop as asked (`tactics.protective`); place no stops of

@@ -6,6 +6,7 @@ A test asserts the private names used here. Changes:
 * Every WebSocket is a `VenueLink`: pinged at the document's pace, watched, and proven.
 * While the trade link is unreliable, exits go by signed REST, not late from the link's buffer.
 * An order ends only after all its fills, which come by messages of their own.
+* An order that it would keep forever or send as another one (a trailing stop, GTD) is denied.
 * The start reports open orders and exact positions, without the past.
 * Keys are passed when the clients are made, so that no configuration object holds them.
 """
@@ -52,7 +53,7 @@ from nautilus_trader.execution.reports import (
 from nautilus_trader.live.data_client import LiveDataClient
 from nautilus_trader.live.execution_client import LiveExecutionClient
 from nautilus_trader.live.factories import LiveDataClientFactory, LiveExecClientFactory
-from nautilus_trader.model.enums import OrderStatus
+from nautilus_trader.model.enums import OrderStatus, OrderType, TimeInForce, TriggerType
 from nautilus_trader.model.events import (
     OrderCancelRejected,
     OrderEvent,
@@ -121,6 +122,12 @@ FILLS_WAITS = 100
 LONGEST_PAUSE_S = 5
 """Longest pause before it asks again."""
 CLOCKS_DIFFER_MS = 60_000
+SENT_TYPES = (
+    *(OrderType.MARKET, OrderType.STOP_MARKET, OrderType.MARKET_IF_TOUCHED),
+    *(OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.LIMIT_IF_TOUCHED),
+)
+SENT_TIMES = (TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK)
+SENT_TRIGGERS = (TriggerType.DEFAULT, TriggerType.LAST_PRICE)
 ENDS = (OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED)
 
 
@@ -153,6 +160,9 @@ class DeskExecutionClient(BybitExecutionClient):
     def cancel_order(self, command: CancelOrder) -> None:
         """Send a cancel at once."""
         self._begin(self._cancel_order(command), f"Cancel {command.client_order_id!r}")
+
+    def _check_order_validity(self, order: Order, product_type: Any) -> str | None:
+        return not_sent(order) or super()._check_order_validity(order, product_type)
 
     def _begin(self, sending: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.Task(sending, loop=self._loop, name=name, eager_start=True)
@@ -325,6 +335,22 @@ class DeskExecutionClient(BybitExecutionClient):
             ts_last=report.ts_last,
             ts_init=report.ts_init,
         )
+
+
+def not_sent(order: Order) -> str | None:
+    """Return why an order can't be sent to Bybit as it is meant, None if it can."""
+    if order.order_type not in SENT_TYPES:
+        return (
+            f"{order.type_string()} orders can't be sent to Bybit: let `protection` trail "
+            "(trail_atr, trail_fraction), or move a stop by place_stop"
+        )
+    if order.time_in_force not in SENT_TIMES:
+        return f"{order.tif_string()} orders can't be sent to Bybit: use GTC, IOC or FOK"
+    if order.has_trigger_price and order.trigger_type not in SENT_TRIGGERS:
+        return "a trigger by another price than the last can't be sent to Bybit: use LAST_PRICE"
+    if order.order_type == OrderType.LIMIT and order.display_qty is not None:
+        return "an iceberg order (display_qty) can't be sent to Bybit: it would show its whole size"
+    return None
 
 
 def _refused_in_part(report: OrderStatusReport) -> bool:
