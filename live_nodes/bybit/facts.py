@@ -253,9 +253,10 @@ def refused(words: str) -> Refusal:
 def order_text(order: VenueOrder) -> str:
     """Return an order in words for a trader."""
     price = f" at {order.price}" if order.price else ""
+    trigger = f" with trigger {order.trigger_price}" if order.trigger_price else ""
     return (
-        f"{order.side.lower()} {order.quantity - order.filled}{price} in {order.instrument} "
-        f"({order.order_link_id or order.order_id})"
+        f"{order.side.lower()} {order.quantity - order.filled}{price}{trigger} in "
+        f"{order.instrument} ({order.order_link_id or order.order_id})"
     )
 
 

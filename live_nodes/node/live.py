@@ -12,6 +12,7 @@ import gc
 import math
 import os
 import time
+from collections.abc import Awaitable
 from functools import partial
 from typing import Any
 
@@ -64,7 +65,7 @@ from live_nodes.node.stop import (
 )
 from live_nodes.node.supervisor import Supervisor
 from live_nodes.node.warm_up import WarmUp
-from live_nodes.reconcile.recovery import Recovery
+from live_nodes.reconcile.recovery import Recovered, Recovery
 from strategies.base import DeskStrategy
 from strategies.messages import Decision
 
@@ -183,12 +184,7 @@ class NodeRun:
                 node.watch.policies,
                 traded=facts.universe,
             )
-            try:
-                found = await stop.guard(self.recovery.run())
-            except VenueError as error:
-                raise GateRefused(f"{node.name}: gate recovery: {error}") from error
-            for line in found.lines():
-                context.say(line)
+            found = await self._recovered(stop.guard(self.recovery.run()))
             self._pass(foreign_positions_gate(found.foreign_positions))
         rest.waits_out = lambda _: False
         built = self._build(rest, facts, stop)
@@ -201,6 +197,12 @@ class NodeRun:
             if not context.paper:
                 await stop.guard(reconcile(built))
                 context.journal.gate("comparison", passed=True, detail="as at the venue")
+                if self.recovery is not None:
+                    # Nobody saw what ended before the engine took over what was open.
+                    cache = built.kernel.cache
+                    known = [*cache.orders_open(), *cache.orders_inflight()]
+                    names = {order.client_order_id.value for order in known}
+                    await self._recovered(stop.guard(self.recovery.settle_ended(names)))
         except GateRefused as error:
             context.journal.gate("start", passed=False, detail=str(error))
             await self._disconnect()
@@ -233,6 +235,15 @@ class NodeRun:
         context.journal.phase("running")
         context.heartbeat.beat("running")
         context.say(f"{node.name} runs (pid {os.getpid()})")
+
+    async def _recovered(self, asked: Awaitable[Recovered]) -> Recovered:
+        try:
+            found = await asked
+        except VenueError as error:
+            raise GateRefused(f"{self._context.node.name}: gate recovery: {error}") from error
+        for line in found.lines():
+            self._context.say(line)
+        return found
 
     def _build(self, rest: VenueRest, facts: Preflight, stop: StopSignal) -> NodeContext:
         context, node, endpoints = self._context, self._context.node, self._context.endpoints

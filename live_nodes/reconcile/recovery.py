@@ -75,7 +75,8 @@ class Recovered:
 
     def lines(self) -> list[str]:
         """Return the findings as lines of text."""
-        said = [f"{name}: {status.lower()}" for name, status in self.settled]
+        kept = {order.order_link_id for order in self.kept}
+        said = [f"{name}: {status.lower()}" for name, status in self.settled if name not in kept]
         if self.fills:
             said.append(f"{self.fills} executions were missing in the journal")
         said += [f"left open: {order_text(order)}" for order in self.kept]
@@ -139,6 +140,24 @@ class Recovery:
         found.fills = self.new_fills
         if "LINEAR" in self.products:
             await self._explain(found)
+        for line in found.lines():
+            self.journal.note("recovery", line)
+        return found
+
+    async def settle_ended(self, known: Collection[str]) -> Recovered:
+        """Look up what ended after `run`, before the engine took over the open orders (``known``).
+
+        Raises
+        ------
+        VenueError
+            If the venue gives no answer.
+        """
+        found, before = Recovered(), self.new_fills
+        ended = [row for row in self.journal.unsettled() if row.client_order_id not in known]
+        if ended:
+            await self._settle(ended, found)
+            await self.catch_up()
+        found.fills = self.new_fills - before
         for line in found.lines():
             self.journal.note("recovery", line)
         return found

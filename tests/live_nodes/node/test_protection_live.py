@@ -13,13 +13,15 @@ import pytest
 from nautilus_trader.model.events import OrderDenied, OrderRejected
 
 from config.documents.scenario import LateAck, LatePush
+from live_nodes.node import live
+from live_nodes.node.context import NodeContext
 from live_nodes.node.report import RunOptions
 from live_nodes.practice.exchange.model import CancelRequest
 from strategies.refusals import refusal_of
 from tests.live_nodes.by_hand import BTC_ID
 from tests.live_nodes.practice.still_market import BTC
 from tests.live_nodes.stage import ACCOUNT, NAME, Desk, Stage, desk_node, stage
-from tests.waiting import eventually
+from tests.waiting import eventually, eventually_async
 
 HOUR = 3_600 * 10**9
 RULES = {"atr": 2, "stop": 2.0, "trail_atr": 1.0, "take": [{"at": 1.0, "fraction": 0.5}]}
@@ -119,6 +121,28 @@ def test_a_restart_takes_orders_up_before_anything_new(tmp_path: Path) -> None:
             candle(desk, 50_310.0, 50_210.0, 50_300.0)
             desk.until(lambda: ("Stop", "50130.0", "0.005") in resting(st), "the trailing stop")
             st.move("50100.0")
+            flat(desk, st)
+
+
+def test_orders_that_end_while_the_node_connects_end_in_its_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They rested when the recovery looked, and were gone when the engine took over."""
+    connect = live.connect
+
+    async def passed_meanwhile(context: NodeContext) -> None:
+        st.move("49000.0")
+        await eventually_async(lambda: st.position() == 0, "the stop")
+        await connect(context)
+
+    with stage() as st:
+        with protected(st, tmp_path) as (desk, _):
+            enter(desk, st, ("Stop", STOP, "0.010"), ("take", TAKE, "0.005"))
+        monkeypatch.setattr(live, "connect", passed_meanwhile)
+        with protected(st, tmp_path) as (desk, strategy):
+            assert desk.journal.unsettled() == []
+            assert strategy.stopped == [BTC_ID]
+            assert sum(fill.signed for fill in desk.fills()) == 0
             flat(desk, st)
 
 

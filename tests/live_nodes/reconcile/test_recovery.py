@@ -16,6 +16,7 @@ from config.errors import DeskError
 from live_nodes.bybit.facts import refused
 from live_nodes.bybit.rest import VenueError
 from live_nodes.practice.exchange.model import FINAL_STATUSES
+from live_nodes.reconcile.recovery import Recovered
 from live_nodes.reconcile.recovery_rules import (
     OVERLAP_NS,
     AskAgain,
@@ -78,6 +79,13 @@ async def test_an_order_that_fills_while_another_recovers_is_settled_too(
     assert status(scene, OTHER) == "NEVER_ARRIVED"
     assert scene.journal.unsettled() == []
     assert scene.journal.explained() == {BTC: D("0.010")}
+
+
+def test_an_order_that_is_left_open_has_one_line_with_its_trigger() -> None:
+    stop = order(price=D(0), trigger_price=D(48000))
+    found = Recovered(settled=[(MINE, "ACCEPTED"), (OTHER, "FILLED")], kept=[stop])
+    said = f"left open: buy 0.010 with trigger 48000 in {BTC} ({MINE})"
+    assert found.lines() == [f"{OTHER}: filled", said]
 
 
 @at_the_exchange
