@@ -12,6 +12,7 @@ from decimal import Decimal
 from actors.records.rows import FillRow
 
 ZERO = Decimal(0)
+_FEE_DECIMALS = 8  # To which a fill's fee is split between the trip it closes and the one it opens.
 
 
 @dataclass(slots=True)
@@ -146,7 +147,7 @@ class Ledger:
         trip = self.open.get(key)
         if trip is not None and trip.quantity * left < 0 and abs(left) >= abs(trip.quantity):
             closing = -trip.quantity
-            part = fee * closing / left
+            part = round(fee * closing / left, _FEE_DECIMALS)
             trip._add(closing, fill.price, part)
             trip.ts_closed = fill.ts
             self.closed.append(trip)

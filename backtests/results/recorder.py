@@ -197,6 +197,7 @@ def _order_row(order: Order) -> dict[str, Any]:
         "side": "BUY" if order.side == OrderSide.BUY else "SELL",
         "type": OrderType(order.order_type).name,
         "quantity": order.quantity.as_decimal(),
+        "limit_price": order.price.as_decimal() if order.has_price else None,
         "trigger_price": order.trigger_price.as_decimal() if order.has_trigger_price else None,
         "filled": order.filled_qty.as_decimal(),
         "avg_px": order.avg_px if order.filled_qty else None,

@@ -41,12 +41,14 @@ def _schema(columns: str) -> pa.Schema:
 
 ORDERS = _schema(
     "client_order_id str, strategy str, instrument str, ts_created int, ts_closed int?, "
-    "side str, type str, quantity str, trigger_price str?, filled str, avg_px float?, status str, "
-    "reduce_only bool, reason str, decision_id str, refusal str?, refused_by str?"
+    "side str, type str, quantity str, limit_price str?, trigger_price str?, filled str, "
+    "avg_px float?, status str, reduce_only bool, reason str, decision_id str, refusal str?, "
+    "refused_by str?"
 )
-"""One row an order; ``side`` is BUY or SELL, ``trigger_price`` that of a stop, ``reason`` its
-purpose or why it was refused, ``decision_id`` as in fills, ``refusal`` the refusal's
-`strategies.refusals.Code`, ``refused_by`` the key of the guard that refused it."""
+"""One row an order; ``side`` is BUY or SELL, ``limit_price`` empty for market orders,
+``trigger_price`` that of a stop, ``reason`` its purpose or why it was refused, ``decision_id`` as
+in fills, ``refusal`` the refusal's `strategies.refusals.Code`, ``refused_by`` the key of the guard
+that refused it."""
 
 FILLS = _schema(
     ", ".join(f"{c.name} {c.kind.__name__}{'?' * c.nullable}" for c in columns(FillRow))

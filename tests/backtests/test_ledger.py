@@ -12,9 +12,6 @@ from actors.records.ledger import Ledger
 from actors.records.rows import FillRow
 from tests.fills import a_fill
 
-ATOM = D("1e-18")
-"""Fees of a flip are split by a division, so sums of round trips may miss by an atom or so."""
-
 
 def fill(
     quantity: str | D, price: str | D, fee: str | D = "0", *, reference: str | None = None, **more
@@ -140,7 +137,7 @@ def test_the_cash_identity_is_exact_and_round_trips_add_up(
     trips = [*ledger.closed, *ledger.open.values()]
     gross = sum((trip.gross(prices[trip.instrument]) for trip in trips), D(0))
     assert gross == ledger.gross_pnl(prices)
-    assert abs(sum((trip.fees for trip in trips), D(0)) - ledger.fees) <= ATOM
+    assert sum((trip.fees for trip in trips), D(0)) == ledger.fees
     assert sum((trip.funding for trip in trips), D(0)) == ledger.funding
     assert sum((trip.paid + trip.earned for trip in trips), D(0)) == ledger.turnover
     # The equity curve relies on it: what is not open cost is realised.
@@ -171,7 +168,15 @@ def test_a_flip_splits_exactly_in_two(held: int, beyond: int, cents: int, sign: 
     assert (whole.cash_flow, whole.turnover) == (parts.cash_flow, parts.turnover)
     (closed,), (same,) = whole.closed, parts.closed
     assert (closed.gross(), closed.ts_closed, closed.peak) == (same.gross(), 2, D(held))
-    assert abs(closed.fees - D(held) / 1000) <= ATOM
+    assert closed.fees == D(held) / 1000
     (opened,) = whole.open.values()
     assert (opened.quantity, opened.ts_opened) == (D(-sign * beyond), 2)
     assert closed.fees + opened.fees == fee
+
+
+def test_the_fee_of_a_flip_is_split_to_the_coins_eighth_decimal() -> None:
+    ledger = Ledger(starting=D(0))
+    ledger.book(fill(1, 50))
+    ledger.book(fill(-3, 50, "0.1"))
+    fees = [trip.fees for trip in (*ledger.closed, *ledger.open.values())]
+    assert list(map(str, fees)) == ["0.03333333", "0.06666667"]

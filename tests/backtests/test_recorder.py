@@ -48,7 +48,7 @@ def take_back(script: Script) -> None:
 def leave_a_stop(script: Script) -> None:
     instrument_id, size = InstrumentId.from_str(A), Quantity(D(1), 3)
     script.submit_order(
-        script.order_factory.stop_market(instrument_id, OrderSide.BUY, size, price(150))
+        script.order_factory.stop_limit(instrument_id, OrderSide.BUY, size, price(151), price(150))
     )
 
 
@@ -106,8 +106,8 @@ def test_orders_say_what_became_of_them_and_why() -> None:
     assert rows[5]["reason"] == "delisting"
     assert rows[7]["ts_closed"] is None
     assert [row["refusal"] for row in rows[:3]] == [None, "gate", None]
-    assert {row["trigger_price"] for row in rows[:7]} == {None}
-    assert (rows[7]["type"], rows[7]["trigger_price"]) == ("STOP_MARKET", "150")
+    prices = [(row["limit_price"], row["trigger_price"]) for row in rows]
+    assert prices == 7 * [(None, None)] + [("151", "150")]
 
 
 def test_fills_keep_the_price_that_stood_and_what_it_cost() -> None:
