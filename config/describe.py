@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import msgspec
 import yaml
@@ -89,6 +89,10 @@ def _parameters(config: Any, prefix: str = "") -> Iterator[Parameter]:
             yield from _parameters(inner, f"{prefix}{name}.")
             continue
         nested = list(_parameters(inner, f"{prefix}{name}.")) if inner is not None else []
+        for many in options(field.type):
+            place = ".NAME." if get_origin(many) is dict else "[]."
+            for item in filter(_is_block, get_args(many)):
+                nested += _parameters(item, f"{prefix}{name}{place}")
         text = next((m.description for m in metas(field.type) if m.description), "")
         yield Parameter(
             prefix + name, _allowed(field.type), _default(field), text or texts.get(name, "")
@@ -110,8 +114,9 @@ def _default(field: Any) -> str | None:
 
 
 def _allowed(annotation: Any) -> str:
-    if listed := choices(annotation):
-        return ", ".join(map(str, listed))
+    listed = ", ".join(map(str, choices(annotation)))
+    if listed and not any(option in (int, float) for option in options(annotation)):
+        return listed
     for meta in metas(annotation):
         if meta.examples:
             return ", ".join(map(str, meta.examples))
@@ -127,4 +132,4 @@ def _allowed(annotation: Any) -> str:
         if (value := getattr(meta, name)) is not None
     ]
     plain = " or ".join(dict.fromkeys(kind for kind in kinds if kind)) or "see the text"
-    return f"{plain} {' and '.join(limits)}".strip()
+    return " or ".join(filter(None, [f"{plain} {' and '.join(limits)}".strip(), listed]))

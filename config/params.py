@@ -38,6 +38,8 @@ WORDS = {
     "dict": "a mapping of keys",
 }
 _INNER = re.compile(r" - at `\$(.*)`$")
+_LENGTH = re.compile(r"`array` of length (>=|<=|)\s*(\d+)")
+_BOUNDS = {">=": " or more", "<=": " or fewer", "": ""}
 
 
 @dataclass(frozen=True)
@@ -219,6 +221,12 @@ def _check_value(annotation: Any, value: Any, path: Path) -> list[ParamProblem]:
         problems = []
         for index, inner in enumerate(value):
             problems.extend(_check_value(item, inner, (*path, index)))
+        if any((meta.extra_json_schema or {}).get("uniqueItems") for meta in metas(annotation)):
+            problems += [
+                ParamProblem((*path, index), "is given twice")
+                for index, inner in enumerate(value)
+                if inner in value[:index]
+            ]
         if problems:
             return problems
     by_name = _name_and_value(annotation)
@@ -259,6 +267,8 @@ def _in_words(text: str, annotation: Any, value: Any, field: str) -> tuple[str, 
     alike = next((list(map(str, m.examples)) for m in metas(annotation) if m.examples), [])
     if "matching regex" in text and alike:
         return f"must look like {', '.join(alike)}, was {was}", did_you_mean(value, alike)
+    if length := _LENGTH.search(text):
+        return f"must have {length[2]}{_BOUNDS[length[1]]} items, has {len(value)}", ""
     pattern = next((meta.pattern for meta in metas(annotation) if meta.pattern), None)
     if pattern is not None and "`str" in text:
         return form_words(pattern, value)

@@ -15,7 +15,7 @@ from config.errors import Problem, did_you_mean
 from config.params import sound_instance
 from config.reading import Path, key_problem
 from config.resolved import Resolved
-from config.suggestions import INSTRUMENT, suggest_instrument
+from config.suggestions import FORMS, INSTRUMENT, suggest_instrument
 
 SPOT = "*-SPOT.BYBIT"
 
@@ -101,13 +101,12 @@ def unknown_instruments(resolved: Resolved, ids: Sequence[str] | None) -> list[P
             own = select([name], universe, component)
             if not own or (ids is not None and name not in ids):
                 known = list(universe.instruments) if ids is None else ids
-                problems.append(
-                    resolved.problem(
-                        ("strategies", key, "params", *path),
-                        f"{name} is not among the strategy's instruments",
-                        _suggest(name, select(known, universe, component)),
-                    )
-                )
+                words, near = f"{name} is not among the strategy's instruments", ""
+                if is_literal(name):
+                    near = _suggest(name, select(known, universe, component))
+                else:
+                    words = f"must be {FORMS[INSTRUMENT]}, was the pattern {name}"
+                problems.append(resolved.problem(("strategies", key, "params", *path), words, near))
     if ids is not None and not problems:
         problems.extend(
             resolved.problem(

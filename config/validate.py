@@ -69,18 +69,19 @@ def validate_with_files(
         # The file that every catalog has.
         if not Path(folder, "CURRENT").is_file():
             text = (
-                f"there is no catalog in {folder}; `perpdesk catalog demo --catalog {folder}` "
-                "makes one, `perpdesk catalog import` fills one from files"
+                f"there is no catalog in {folder}, so instruments and times are not checked; "
+                f"`perpdesk catalog demo --catalog {folder}` makes one, `perpdesk catalog import` "
+                "fills one from files"
             )
             problems.append(resolved.problem(key, text))
-            unchecked.append(f"instruments and times: there is no catalog in {folder}")
     for key, named in _named_documents(document):
         if not file_of(named).is_file():
             near = suggest_shipped(named) if named.startswith(PREFIX) else ""
             problems.append(resolved.problem(key, f"there is no file {named}", near))
             continue
         wrong, unknown, _ = validate_with_files(named)
-        problems += wrong
+        said = {problem.message for problem in problems}
+        problems += [problem for problem in wrong if problem.message not in said]
         unchecked += [f"{named}: {text}" for text in unknown]
     remarks = guard_warnings(document) if isinstance(document, Setup) else []
     return in_order(problems), unchecked, remarks

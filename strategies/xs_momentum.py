@@ -26,7 +26,11 @@ class XSMomentumConfig(
 
     lookbacks: Annotated[
         tuple[Annotated[int, Meta(ge=1, le=5000)], ...],
-        Meta(min_length=1, description="Candles over which past returns are taken, one or more."),
+        Meta(
+            min_length=1,
+            extra_json_schema={"uniqueItems": True},
+            description="Candles over which past returns are taken, one or more.",
+        ),
     ] = (12, 24, 48, 96)
     lookback_weights: (
         Annotated[

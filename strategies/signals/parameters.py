@@ -14,7 +14,12 @@ from msgspec import Meta
 from config.durations import DURATION
 
 Majors = Annotated[
-    tuple[str, ...], Meta(min_length=1, description="Ids of the instruments that are looked at.")
+    tuple[str, ...],
+    Meta(
+        min_length=1,
+        extra_json_schema={"uniqueItems": True},
+        description="Ids of the instruments that are looked at.",
+    ),
 ]
 BITCOIN, ETHER = "BTCUSDT-LINEAR.BYBIT", "ETHUSDT-LINEAR.BYBIT"
 
@@ -109,7 +114,11 @@ class HoursFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     hours: Annotated[
         tuple[Annotated[int, Meta(ge=0, le=23)], ...],
-        Meta(min_length=1, description="Hours (UTC) of the decision's newest candle's close."),
+        Meta(
+            min_length=1,
+            extra_json_schema={"uniqueItems": True},
+            description="Hours (UTC) of the decision's newest candle's close.",
+        ),
     ] = tuple(range(24))
 
 

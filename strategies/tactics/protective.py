@@ -61,7 +61,10 @@ class Protection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         Annotated[
             float,
             Meta(
-                gt=0.0, lt=1.0, description="In profit, follow the best price by this part of it."
+                gt=0.0,
+                lt=1.0,
+                description="In profit, follow the best price by this part of it; beside "
+                "trail_atr the nearer stop counts.",
             ),
         ]
         | None

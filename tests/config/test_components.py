@@ -126,7 +126,10 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class StepsConfig(msgspec.Struct, frozen=True, kw_only=True):
-    steps: Annotated[tuple[Step, ...], Meta(min_length=1)]
+    steps: Annotated[
+        tuple[Step, ...],
+        Meta(min_length=1, max_length=2, extra_json_schema={"uniqueItems": True}),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -137,7 +140,9 @@ class StepsConfig(msgspec.Struct, frozen=True, kw_only=True):
         ([{"at": 1, "size": 0}, {"at": 2}], ("steps", 1, "size"), "is missing", ""),
         ([{"at": 1, "size": 0, "sise": 0}], ("steps", 0, "sise"), "unknown parameter", "size"),
         ([3], ("steps", 0), "expected a mapping of keys, was 3", ""),
-        ([], ("steps",), "expected a list of length >= 1", ""),
+        ([], ("steps",), "must have 1 or more items, has 0", ""),
+        ([{"at": n, "size": 0} for n in (1, 2, 3)], ("steps",), "must have 2 or fewer items", ""),
+        ([{"at": 1, "size": 0}] * 2, ("steps", 1), "is given twice", ""),
     ],
 )
 def test_each_item_of_a_list_of_mappings_is_checked_apart(steps, path, message, suggestion):

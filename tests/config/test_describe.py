@@ -1,5 +1,7 @@
 """`perpdesk list`, `describe`, `init` and shipped names."""
 
+import re
+
 import pytest
 
 from config.commands import LISTS
@@ -41,10 +43,24 @@ def test_the_keys_of_an_optional_block_are_described_after_it():
     assert list(found)[-3:] == ["band", "band.low", "band.high"]
 
 
+def test_the_keys_of_what_stands_in_a_list_or_under_names_are_described_after_it():
+    found = [p.name for p in describe("strategies.xs_momentum:XSMomentum").parameters]
+    first = found.index("protection.take")
+    assert found[first + 1 : first + 3] == ["protection.take[].at", "protection.take[].fraction"]
+    found = [p.name for p in describe("strategies.blend:XSBlend").parameters]
+    first = found.index("scorers")
+    assert found[first + 1 : first + 3] == ["scorers.NAME.use", "scorers.NAME.weight"]
+
+
+def test_a_parameter_that_is_a_number_or_a_word_says_both():
+    found = {p.name: p for p in describe("actors.guards.drawdown_tiers:DrawdownTiers").parameters}
+    assert found["tiers[].size"].allowed == "a number >= 0 and < 1 or flatten"
+
+
 @pytest.mark.parametrize("use", list(shipped_addresses()))
 def test_no_parameter_of_a_component_is_left_without_words(use):
     found = describe(use).parameters
-    tops = {p.name.partition(".")[0] for p in found}
+    tops = {re.split(r"\W", p.name)[0] for p in found}
     assert tops == set(parameter_fields(resolve(use).Config))
     assert [p.name for p in found if not p.text or not p.allowed] == []
 

@@ -81,6 +81,9 @@ def test_what_a_strategy_looks_at_must_be_among_its_instruments(write):
     [problem] = validate(write("one.yaml", text + gate))
     assert (problem.line, problem.path) == (8, "strategies.one.params.majors_gate.instruments[1]")
     assert problem.message == "ETHUSDT-LINEAR.BYBIT is not among the strategy's instruments"
+    [problem] = validate(write("one.yaml", text + "      majors_gate: {instruments: ['*']}\n"))
+    assert problem.message == "must be an id such as BTCUSDT-LINEAR.BYBIT, was the pattern *"
+    assert problem.suggestion == ""
     # Those by default are named at their block.
     [problem] = validate(write("one.yaml", text + "      regime: {trend_lookback: 10}\n"))
     assert problem.line == 8
