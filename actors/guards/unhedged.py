@@ -16,6 +16,13 @@ from actors.guards.core.guard import Guard, Measured, Readings
 from actors.guards.core.limits import Reading, exact, limit_reading
 from actors.guards.core.params import ActionName, GuardParams
 from actors.guards.core.snapshot import ZERO, DeskEvent, FillEvent, Snapshot
+from strategies.tactics.unhedged_value import (
+    UnhedgedValue,
+    hedged,
+    measured,
+    total_at,
+    traded,
+)
 
 
 class Pair(msgspec.Struct, frozen=True, array_like=True):
@@ -85,18 +92,10 @@ class UnhedgedParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fiel
         ]
 
 
-class Naked(msgspec.Struct, frozen=True):
-    """A pair that is not hedged."""
-
-    at: int  # end of the sum, UNIX nanoseconds (UTC)
-    net: Decimal  # unhedged value since then, signed
-    total: Decimal  # value times nanoseconds since it was last hedged
-
-
 class Pairs(msgspec.Struct, frozen=True):
     """The pairs that are not hedged, by name."""
 
-    naked: dict[str, Naked]
+    naked: dict[str, UnhedgedValue]
 
 
 class Unhedged(Guard[UnhedgedParams, Pairs]):
@@ -144,7 +143,7 @@ class Unhedged(Guard[UnhedgedParams, Pairs]):
         return self._changed(state, changed, event.ts)
 
     def _changed(
-        self, state: Pairs, changed: Mapping[str, Naked | None], now: int
+        self, state: Pairs, changed: Mapping[str, UnhedgedValue | None], now: int
     ) -> Measured[Pairs]:
         both = {**state.naked, **changed}
         naked = {name: found for name, found in both.items() if found is not None}
@@ -172,49 +171,37 @@ class Unhedged(Guard[UnhedgedParams, Pairs]):
 
 def _looked(
     state: Pairs, pair: Pair, values: Values, now: int, params: UnhedgedParams
-) -> Naked | None:
+) -> UnhedgedValue | None:
     first = values.get(pair.first, ZERO)
     second = values.get(pair.second, ZERO) * exact(pair.ratio)
-    net = first + second
-    before = state.naked.get(pair.name)
-    larger = max(abs(first), abs(second))
-    if abs(net) <= max(larger * exact(params.tolerance), exact(params.dust)):
+    if hedged(first, second, exact(params.tolerance), exact(params.dust)):
         return None
-    return Naked(now, net, _total(before, now))
+    return measured(state.naked.get(pair.name), first + second, now)
 
 
-def _traded(state: Pairs, pair: Pair, fill: FillEvent) -> Naked:
+def _traded(state: Pairs, pair: Pair, fill: FillEvent) -> UnhedgedValue:
     value = fill.quantity * fill.price
     if fill.instrument == pair.second:
         value *= exact(pair.ratio)
-    before = state.naked.get(pair.name)
-    net = value if before is None else before.net + value
     # The next snapshot decides whether the pair is hedged.
-    return Naked(fill.ts, net, _total(before, fill.ts))
-
-
-def _total(naked: Naked | None, now: int) -> Decimal:
-    if naked is None:
-        return ZERO
-    # A clock that went back changes nothing.
-    return naked.total + abs(naked.net) * max(0, now - naked.at)
+    return traded(state.naked.get(pair.name), value, fill.ts)
 
 
 def _readings(state: Pairs, now: int, params: UnhedgedParams) -> tuple[Reading, ...]:
     readings: list[Reading] = []
     for pair in params.legs:
         naked = state.naked.get(pair.name)
-        total = ZERO if naked is None else _total(naked, now)
-        measured = float(total / 1_000_000_000)
+        total = total_at(naked, now)
+        seconds = float(total / 1_000_000_000)
         over = total >= exact(params.limit) * 1_000_000_000
         net = ZERO if naked is None else naked.net
         reading = limit_reading(
             params,
             f"instrument:{pair.first}",
-            measured,
+            seconds,
             params.limit,
             over,
-            _words(pair, net, measured, params) if over else "",
+            _words(pair, net, seconds, params) if over else "",
             key=pair.name,
         )
         second = msgspec.structs.replace(reading, scope=f"instrument:{pair.second}")

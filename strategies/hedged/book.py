@@ -1,0 +1,238 @@
+"""Book of pairs: their virtual positions, and the changes under way. Pure; saved for a restart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from strategies.hedged.positions import (
+    Holding,
+    Move,
+    Positions,
+    close_spare,
+    pruned,
+    retarget,
+    settle,
+)
+from strategies.tactics import two_leg
+from strategies.tactics.two_leg import NONE, Cut, Haste, Legs, TwoLeg, TwoLegRules, Want
+
+ZERO = Decimal(0)
+
+
+class Plan(NamedTuple):
+    """A change that a decision wants: the pair's whole position, NONE to close it.
+
+    ``full`` are the quantities that hedge each other, ``prices`` the current ones.
+    """
+
+    pair: str
+    legs: tuple[str, str]
+    goal: Legs
+    full: Legs
+    prices: Legs
+    lead: int | None = None
+    forced: bool = False
+
+
+class Ended(NamedTuple):
+    """A change that ended: what the pair holds, why it was cut, and how long it was unhedged.
+
+    ``value_seconds`` are in the settlement currency; ``began`` is UNIX nanoseconds (UTC).
+    """
+
+    pair: str
+    held: Legs
+    cut: Cut
+    began: int
+    seconds: float
+    value_seconds: float
+
+
+class Fixed(NamedTuple):
+    """What stays from a pair's entry to its exit: quantities that hedge each other, and prices."""
+
+    full: Legs
+    prices: Legs
+
+
+class PairBook(msgspec.Struct, frozen=True):
+    """Positions of the pairs, and their changes under way by pair."""
+
+    positions: Positions = Positions()
+    changes: dict[str, TwoLeg] = {}
+    fixed: dict[str, Fixed] = {}
+
+    @property
+    def pairs(self) -> dict[str, Holding]:
+        """Pairs that hold or want something."""
+        return self.positions.pairs
+
+    def goals(self) -> dict[str, Decimal]:
+        """Return the position that decisions want, by instrument."""
+        total = {name: spare.target for name, spare in self.positions.spare.items()}
+        for pair in self.pairs.values():
+            for name, quantity in zip(pair.legs, pair.target, strict=True):
+                total[name] = total.get(name, ZERO) + quantity
+        return total
+
+    def wanted(self, rules: TwoLegRules) -> dict[str, Want]:
+        """Return the position to reach now in each instrument, the hastiest pair deciding how."""
+        found: dict[str, Want] = {}
+
+        def add(instrument: str, quantity: Decimal, held: Decimal, haste: Haste) -> None:
+            before = found.get(instrument, Want(ZERO, Haste.TACTIC))
+            most = max(before.haste, haste) if quantity != held else before.haste
+            found[instrument] = Want(before.quantity + quantity, most)
+
+        for instrument, spare in self.positions.spare.items():
+            add(instrument, spare.target, spare.held, Haste.MARKET)
+        for name, pair in self.pairs.items():
+            change = self.changes.get(name)
+            rest = tuple(Want(quantity, Haste.TACTIC) for quantity in pair.held)
+            wants = rest if change is None else two_leg.wants(change, rules)
+            for leg, held, want in zip(pair.legs, pair.held, wants, strict=True):
+                add(leg, want.quantity, held, want.haste)
+        return found
+
+
+Result = tuple[PairBook, list[Ended]]
+
+
+class Terms(NamedTuple):
+    """Lots by instrument, and the rules of two legs."""
+
+    steps: Mapping[str, Decimal]
+    rules: TwoLegRules
+
+
+def change_pairs(book: PairBook, plans: Iterable[Plan], terms: Terms, now: int) -> Result:
+    """Return the book after a decision, with what crossed inside; the rest is to be traded."""
+    positions, changes, fixed = close_spare(book.positions), dict(book.changes), dict(book.fixed)
+    pairs = dict(positions.pairs)
+    for plan in plans:
+        pair = pairs.setdefault(plan.pair, Holding(plan.legs))
+        enters = plan.goal != NONE
+        if enters:
+            fixed[plan.pair] = Fixed(plan.full, plan.prices)
+        full, prices = fixed[plan.pair]
+        changes[plan.pair] = two_leg.begin(
+            plan.goal, pair.held, full, prices, _lots(pair, terms), now,
+            enters=enters, lead=plan.lead, forced=plan.forced,
+        )  # fmt: skip
+    book = PairBook(replace(positions, pairs=pairs), changes, fixed)
+    return _settled(book, terms, now)
+
+
+def venue_traded(
+    book: PairBook,
+    instrument: str,
+    change: Decimal,
+    price: Decimal | None,
+    terms: Terms,
+    now: int,
+    *,
+    own: bool,
+) -> Result:
+    """Return the book after the venue's position has changed, by own orders or by others.
+
+    Without a ``price`` that of the entry counts.
+    """
+    step = terms.steps[instrument]
+    positions, moves = settle(book.positions, instrument, change, step, own=own)
+    book = _moved(replace(book, positions=positions), moves, price, terms, now)
+    return _settled(book, terms, now)
+
+
+def blocked(
+    book: PairBook,
+    instrument: str,
+    reason: Cut,
+    terms: Terms,
+    now: int,
+    *,
+    buys: bool | None = None,
+) -> Result:
+    """Return the book after orders in an instrument were refused for good, all or one side's."""
+    changes = dict(book.changes)
+    for name, change in book.changes.items():
+        pair = book.pairs[name]
+        need = pair.need(instrument) if instrument in pair.legs else ZERO
+        if need and buys in (None, need > ZERO):
+            event = two_leg.Blocked(now, pair.legs.index(instrument), reason)
+            changes[name] = two_leg.step(change, event, terms.rules)
+    return _settled(replace(book, changes=changes), terms, now)
+
+
+def time_passed(book: PairBook, terms: Terms, now: int) -> Result:
+    """Return the book after time passed."""
+    changes = {
+        name: two_leg.step(change, two_leg.Passed(now), terms.rules)
+        for name, change in book.changes.items()
+    }
+    return _settled(replace(book, changes=changes), terms, now)
+
+
+def _settled(book: PairBook, terms: Terms, now: int) -> Result:
+    """Return the book with targets as the changes want them, and the changes that ended.
+
+    A pair that lost something to others, or got something late, is cut to what is hedged.
+    """
+    moves: list[Move] = []
+    while True:
+        book = _moved(book, moves, None, terms, now)
+        changes = dict(book.changes)
+        for name, pair in book.pairs.items():
+            if name not in changes and pair.held != pair.target:
+                changes[name] = _remedy(pair, book.fixed[name], terms, now)
+        goals = {name: (book.pairs[name].legs, change.goal) for name, change in changes.items()}
+        before = book.positions
+        positions, moves = retarget(before, goals)
+        book = replace(book, positions=positions, changes=changes)
+        if positions == before:
+            break
+    ended = [_ended(name, change) for name, change in book.changes.items() if change.done]
+    changes = {name: change for name, change in book.changes.items() if not change.done}
+    positions = pruned(book.positions)
+    fixed = {name: found for name, found in book.fixed.items() if name in positions.pairs}
+    changes = {name: change for name, change in changes.items() if name in positions.pairs}
+    return PairBook(positions, changes, fixed), ended
+
+
+def _moved(
+    book: PairBook, moves: Iterable[Move], price: Decimal | None, terms: Terms, now: int
+) -> PairBook:
+    changes = dict(book.changes)
+    for move in moves:
+        change = changes.get(move.pair)
+        if change is None:
+            continue
+        at = change.prices[move.leg] if price is None else price
+        change = two_leg.step(change, two_leg.Traded(now, move.leg, move.quantity, at), terms.rules)
+        if move.lost:
+            change = two_leg.step(change, two_leg.Blocked(now, move.leg, "lost"), terms.rules)
+        changes[move.pair] = change
+    return replace(book, changes=changes)
+
+
+def _remedy(pair: Holding, fixed: Fixed, terms: Terms, now: int) -> TwoLeg:
+    lots = _lots(pair, terms)
+    goal = two_leg.matched(pair.held, fixed.full, fixed.prices, lots)
+    change = two_leg.begin(
+        goal, pair.held, fixed.full, fixed.prices, lots, now, enters=False, forced=True
+    )
+    return replace(change, cut="lost")
+
+
+def _lots(pair: Holding, terms: Terms) -> Legs:
+    return terms.steps[pair.legs[0]], terms.steps[pair.legs[1]]
+
+
+def _ended(name: str, change: TwoLeg) -> Ended:
+    seconds = change.naked_ns / two_leg.SECOND_NS
+    value_seconds = float(change.value_ns / two_leg.SECOND_NS)
+    return Ended(name, change.held, change.cut, change.started, seconds, value_seconds)

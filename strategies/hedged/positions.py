@@ -1,0 +1,222 @@
+"""Virtual positions of pairs that share instruments, netted to one position an instrument. Pure.
+
+Each pair has a target and a held quantity of each leg. What two pairs need in opposite directions
+crosses inside at once, without order and fee. What the venue's position changes by goes to the
+pairs that need it, first come first served in the order of the pairs; what nobody needs, as by
+hand, a liquidation or auto-deleveraging, is taken from those who hold it, in proportion. The sum of
+the pairs, and of ``spare`` for what is no pair's, is always the venue's position, to the lot.
+
+The same functions on recorded decisions and fills give each pair's part of a fill (`attributed`).
+Quantities are signed base coin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import ROUND_DOWN, Decimal
+from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from strategies.tactics.two_leg import NONE, Legs
+
+ZERO = Decimal(0)
+
+
+class Holding(msgspec.Struct, frozen=True):
+    """One pair's position: legs, quantities wanted, and quantities held."""
+
+    legs: tuple[str, str]
+    target: Legs = NONE
+    held: Legs = NONE
+
+    def need(self, instrument: str) -> Decimal:
+        """Return what is missing to the target in one instrument."""
+        leg = self.legs.index(instrument)
+        return self.target[leg] - self.held[leg]
+
+    def has(self, instrument: str) -> Decimal:
+        """Return what is held in one instrument."""
+        return self.held[self.legs.index(instrument)]
+
+
+class Spare(msgspec.Struct, frozen=True):
+    """What is no pair's: fills of own orders beyond any need are closed, others' are left."""
+
+    target: Decimal = ZERO
+    held: Decimal = ZERO
+
+
+class Positions(msgspec.Struct, frozen=True):
+    """Positions of all pairs by name, in their order, and what is no pair's by instrument."""
+
+    pairs: dict[str, Holding] = {}
+    spare: dict[str, Spare] = {}
+
+    def held(self) -> dict[str, Decimal]:
+        """Return the sum of all that is held, by instrument; nothing of those without any."""
+        total: dict[str, Decimal] = {name: spare.held for name, spare in self.spare.items()}
+        for pair in self.pairs.values():
+            for name, quantity in zip(pair.legs, pair.held, strict=True):
+                total[name] = total.get(name, ZERO) + quantity
+        return {name: quantity for name, quantity in total.items() if quantity}
+
+
+class Move(NamedTuple):
+    """A change of what one pair holds; ``lost`` when it did not need it."""
+
+    pair: str
+    leg: int
+    quantity: Decimal
+    lost: bool = False
+
+
+def retarget(
+    positions: Positions, targets: Mapping[str, tuple[tuple[str, str], Legs]]
+) -> tuple[Positions, list[Move]]:
+    """Return the positions with new targets, (legs, quantities) by pair, and what crossed."""
+    pairs = dict(positions.pairs)
+    for name, (legs, target) in targets.items():
+        pairs[name] = replace(pairs.get(name, Holding(legs)), target=target)
+    moves: list[Move] = []
+    for instrument in sorted({leg for pair in pairs.values() for leg in pair.legs}):
+        needs = [(n, p.need(instrument)) for n, p in pairs.items() if instrument in p.legs]
+        bought = min(sum(q for _, q in needs if q > ZERO), -sum(q for _, q in needs if q < ZERO))
+        for change in (bought, -bought) if bought else ():
+            given, _ = _give(needs, Decimal(change))
+            for name, quantity in given:
+                moves.append(_move(pairs, name, instrument, quantity))
+    return replace(positions, pairs=pairs), moves
+
+
+def settle(
+    positions: Positions, instrument: str, change: Decimal, step: Decimal, *, own: bool
+) -> tuple[Positions, list[Move]]:
+    """Return the positions after the venue's has changed in an instrument, and who got what.
+
+    ``own`` for a fill of the strategy's own order; ``step`` is the lot.
+    """
+    pairs = dict(positions.pairs)
+    holders = [name for name, pair in pairs.items() if instrument in pair.legs]
+    spare = positions.spare.get(instrument, Spare())
+    missing = spare.target - spare.held
+    (kept,), change = _give_all([missing], change)
+    spare = replace(spare, held=spare.held + kept)
+    given, change = _give([(n, pairs[n].need(instrument)) for n in holders], change)
+    moves = [_move(pairs, name, instrument, quantity) for name, quantity in given]
+    if change and not own:
+        # What is no pair's goes first, and is nobody's loss.
+        (lost,), change = _give_all([-spare.held], change)
+        spare = Spare(spare.target + lost, spare.held + lost)
+        for name, quantity in _pro_rata(
+            [(n, pairs[n].has(instrument)) for n in holders], change, step
+        ):
+            moves.append(_move(pairs, name, instrument, quantity, lost=True))
+            change -= quantity
+    spare = Spare(spare.target + (ZERO if own else change), spare.held + change)
+    others = {**positions.spare, instrument: spare}
+    others = {name: found for name, found in others.items() if found != Spare()}
+    return Positions(pairs, others), moves
+
+
+def close_spare(positions: Positions) -> Positions:
+    """Return the positions with nothing wanted that is no pair's."""
+    spare = {name: replace(found, target=ZERO) for name, found in positions.spare.items()}
+    return replace(positions, spare=spare)
+
+
+def pruned(positions: Positions) -> Positions:
+    """Return the positions without pairs that hold and want nothing."""
+    pairs = {n: p for n, p in positions.pairs.items() if (p.target, p.held) != (NONE, NONE)}
+    return replace(positions, pairs=pairs)
+
+
+class Ordered(NamedTuple):
+    """A decision's new targets, (legs, quantities) by pair."""
+
+    targets: Mapping[str, tuple[tuple[str, str], Legs]]
+
+
+class Traded(NamedTuple):
+    """A fill: signed base coin; ``own`` for the strategy's own order."""
+
+    instrument: str
+    quantity: Decimal
+    own: bool = True
+
+
+class Part(NamedTuple):
+    """A pair's part of a decision's crossing or of a fill, by the event's place."""
+
+    event: int
+    pair: str
+    instrument: str
+    quantity: Decimal
+
+
+def attributed(events: Iterable[Ordered | Traded], steps: Mapping[str, Decimal]) -> Iterator[Part]:
+    """Yield each pair's parts of recorded decisions and fills, in the order of events.
+
+    What crossed inside belongs to a decision, at the decision's prices. What is no pair's has no
+    part. ``steps`` are the lots by instrument.
+    """
+    positions = Positions()
+    for index, event in enumerate(events):
+        if isinstance(event, Ordered):
+            positions, moves = retarget(close_spare(positions), event.targets)
+        else:
+            positions, moves = settle(
+                positions, event.instrument, event.quantity, steps[event.instrument], own=event.own
+            )
+        for move in moves:
+            legs = positions.pairs[move.pair].legs
+            yield Part(index, move.pair, legs[move.leg], move.quantity)
+
+
+def _move(
+    pairs: dict[str, Holding], name: str, instrument: str, quantity: Decimal, *, lost: bool = False
+) -> Move:
+    pair = pairs[name]
+    leg, held = pair.legs.index(instrument), list(pair.held)
+    held[leg] += quantity
+    pairs[name] = replace(pair, held=(held[0], held[1]))
+    return Move(name, leg, quantity, lost)
+
+
+def _give_all(needs: list[Decimal], change: Decimal) -> tuple[list[Decimal], Decimal]:
+    """Return how much of a change each need gets, in order, and what is left of it."""
+    found = []
+    for need in needs:
+        got = ZERO if need * change <= ZERO else min(need, change, key=abs)
+        change -= got
+        found.append(got)
+    return found, change
+
+
+def _give(
+    needs: list[tuple[str, Decimal]], change: Decimal
+) -> tuple[list[tuple[str, Decimal]], Decimal]:
+    found, change = _give_all([need for _, need in needs], change)
+    given = [(name, got) for (name, _), got in zip(needs, found, strict=True) if got]
+    return given, change
+
+
+def _pro_rata(
+    held: list[tuple[str, Decimal]], change: Decimal, step: Decimal
+) -> list[tuple[str, Decimal]]:
+    """Return what each holder of the opposite side loses, whole lots, in proportion."""
+    holders = [(name, abs(q)) for name, q in held if q * change < ZERO]
+    total = sum((q for _, q in holders), ZERO)
+    size, sign = min(abs(change), total), 1 if change > ZERO else -1
+    if not size:
+        return []
+    lots = [(size * q / total / step).to_integral_value(ROUND_DOWN) * step for _, q in holders]
+    rest = size - sum(lots, ZERO)
+    found = []
+    for (name, q), lost in zip(holders, lots, strict=True):
+        # What rounding left over, from the first that still has it.
+        more = min(rest, q - lost)
+        rest -= more
+        found.append((name, (lost + more) * sign))
+    return [(name, q) for name, q in found if q]
