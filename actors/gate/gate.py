@@ -291,11 +291,12 @@ class OrderGate:
             price=market if price is None else price.as_decimal(),
             reduce_only=order.is_reduce_only,
         )
-        buys, sells = self._pending.both_sides(order)
+        position = self._account.position(name)
+        buys, sells = self._pending.both_sides(order, position)
         account = AccountFacts(
             equity=0.0,
             gross=0.0,
-            position=self._account.position(name),
+            position=position,
             buys=buys,
             sells=sells,
             max_leverage=self._max_leverage,
@@ -304,10 +305,11 @@ class OrderGate:
         standing = NOTHING_STANDS
         if not is_exit:
             # An exit is held to no limit of the account.
+            equity, gross = self._account.value()
             account = replace(
                 account,
-                equity=self._account.equity(),
-                gross=self._pending.gross(),
+                equity=equity,
+                gross=gross + self._pending.added(),
                 shrunk=self._board.strictest(("desk",)),
             )
             standing = self._board.strictest(_scopes(name, order.strategy_id.get_tag()))

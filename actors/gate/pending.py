@@ -28,11 +28,8 @@ ZERO = Decimal(0)
 class AccountView(Protocol):
     """The account: from the ledger in a backtest, from the cache live."""
 
-    def equity(self) -> float:
-        """Return cash plus unrealised profit in the settlement currency."""
-
-    def gross(self) -> float:
-        """Return the notional of all positions."""
+    def value(self) -> tuple[float, float]:
+        """Return cash plus unrealised profit, settlement currency, and all positions' notional."""
 
     def position(self, instrument: str) -> Decimal:
         """Return the signed position."""
@@ -91,8 +88,11 @@ class PendingOrders:
         self._reducing.discard(order.client_order_id.value)
         return self.left.get(name, {}).pop(order.client_order_id.value, None)
 
-    def both_sides(self, order: Order) -> tuple[Decimal, Decimal]:
-        """Return what the other orders in its instrument may still buy and sell, unsigned."""
+    def both_sides(self, order: Order, position: Decimal) -> tuple[Decimal, Decimal]:
+        """Return what the other orders in its instrument may still buy and sell, unsigned.
+
+        ``position`` is the signed one in the instrument.
+        """
         instrument = order.instrument_id.value
         pending = self.left.get(instrument, {})
         lefts = [(left, name in self._reducing) for name, left in pending.items()]
@@ -102,10 +102,10 @@ class PendingOrders:
             known = name.value in pending or name == order.client_order_id
             if not known and not _protects(other):
                 lefts.append((left_of(other), other.is_reduce_only))
-        return _sides(self._account.position(instrument), lefts)
+        return _sides(position, lefts)
 
-    def gross(self) -> float:
-        """Return the gross exposure with every order counted as filled.
+    def added(self) -> float:
+        """Return what all orders, counted as filled, add to the gross exposure.
 
         Only changed instruments are valued again, because a rebalance sends hundreds of orders at
         the same prices.
@@ -119,7 +119,7 @@ class PendingOrders:
         for name in sorted(self._changed):
             self._added[name] = self._added_by(name)
         self._changed.clear()
-        return self._account.gross() + sum(self._added.values())
+        return sum(self._added.values())
 
     def _added_by(self, name: str) -> float:
         pending = self.left.get(name)

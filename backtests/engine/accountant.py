@@ -160,11 +160,15 @@ class Accountant(SimulationModule):
 
     def equity(self) -> float:
         """Return cash plus the value of positions at the newest closes."""
-        return self._value()[0]
+        return self.value()[0]
 
-    def gross(self) -> float:
-        """Return the notional of all positions at the newest closes."""
-        return self._value()[1]
+    def value(self) -> tuple[float, float]:
+        """Return equity and the notional of all positions, at the newest closes."""
+        if self._valued is None:
+            held = self._quantity != 0
+            value = self._quantity[held] * self._prices[held]
+            self._valued = (self._cash + float(value.sum()), float(np.abs(value).sum()))
+        return self._valued
 
     def position(self, instrument: str) -> Decimal:
         """Return the signed position."""
@@ -219,13 +223,6 @@ class Accountant(SimulationModule):
                 for (name, owner, quantity, entry), price in zip(self._entries, prices, strict=True)
             ]
         return self._holdings
-
-    def _value(self) -> tuple[float, float]:
-        if self._valued is None:
-            held = self._quantity != 0
-            value = self._quantity[held] * self._prices[held]
-            self._valued = (self._cash + float(value.sum()), float(np.abs(value).sum()))
-        return self._valued
 
     def _schedule(self) -> None:
         if TIMER in self.clock.timer_names:

@@ -136,6 +136,7 @@ class DeskExecutionClient(BybitExecutionClient):
 
     links: VenueLinks | None = None
     _demo = False
+    _later: list[OrderEvent] | None = None
 
     @property
     def _is_demo(self) -> bool:
@@ -165,7 +166,12 @@ class DeskExecutionClient(BybitExecutionClient):
         return not_sent(order) or super()._check_order_validity(order, product_type)
 
     def _begin(self, sending: Coroutine[Any, Any, None], name: str) -> None:
+        # The order leaves before the engine's queue gets the event that it was submitted.
+        self._later = events = list[OrderEvent]()
         task = asyncio.Task(sending, loop=self._loop, name=name, eager_start=True)
+        self._later = None
+        for event in events:
+            self._send_order_event(event)
         task.add_done_callback(partial(self._on_task_completed, None, None, LogColor.NORMAL))
         self._tasks.add(task)
         self._log.info(name)
@@ -259,6 +265,9 @@ class DeskExecutionClient(BybitExecutionClient):
         return _with_code(report)
 
     def _send_order_event(self, event: OrderEvent) -> None:
+        if self._later is not None:
+            self._later.append(event)
+            return
         # A rejection gets our code before Bybit's words.
         if isinstance(event, OrderRejected | OrderCancelRejected | OrderModifyRejected):
             kind = type(event)

@@ -13,7 +13,7 @@ from actors.records.owners import owner_of
 from actors.records.prices import CachePrices
 from catalog.instruments import VENUE
 from live_nodes.bybit.pending_cash import PendingCash
-from strategies.account_value import Account, Contract
+from strategies.account_value import Account
 
 ZERO = Decimal(0)
 
@@ -40,9 +40,11 @@ class CacheAccount:
             balance += self.pending_cash.amount(account.last_event.ts_event)
         return balance
 
-    def equity(self) -> float:
-        """Return the equity: wallet balance plus unrealised profit at mark prices."""
-        return float(self.worth() or ZERO)
+    def value(self) -> tuple[float, float]:
+        """Return equity and gross at mark prices; zero equity before the venue sent the balance."""
+        balance, coin = self.balance(), self._currency.code
+        found = Account({coin: balance or ZERO}, self.holdings(), coin=coin)
+        return 0.0 if balance is None else float(found.equity), float(found.gross)
 
     def worth(self) -> Decimal | None:
         """Return the exact equity, None before the venue sent the balance."""
@@ -65,11 +67,6 @@ class CacheAccount:
             for p in self._cache.positions_open()
         ]
         return sorted(found, key=lambda held: (held.instrument, held.strategy))
-
-    def gross(self) -> float:
-        """Return the notional of the net positions, at mark prices."""
-        held = self.positions().items()
-        return float(Account({}, [Contract(n, q, ZERO, self.price(n)) for n, q in held]).gross)
 
     def position(self, instrument: str) -> Decimal:
         """Return the net position of all owners."""

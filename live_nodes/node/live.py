@@ -24,6 +24,7 @@ from live_nodes.bybit.adapter import ClientWiring
 from live_nodes.bybit.links import VenueLinks
 from live_nodes.bybit.rest import TOO_MANY, VenueError, VenueRest
 from live_nodes.node.account import CacheAccount
+from live_nodes.node.at_once import handle_at_once
 from live_nodes.node.build import (
     LOG_FILE,
     build_node,
@@ -261,6 +262,9 @@ class NodeRun:
         bus, kernel = trading_node.kernel.msgbus, trading_node.kernel
         bus.unsubscribe(_SHUTDOWN, kernel._on_shutdown_system)
         bus.subscribe(_SHUTDOWN, lambda command: stop.fail(DeskError(command.reason)))
+        if not context.paper:
+            # The simulated venue subscribes to data after strategies: it must see prices first.
+            handle_at_once(kernel)
         self.built = built = NodeContext(
             **vars(context),
             rest=rest,

@@ -143,15 +143,16 @@ class JournalRecorder:
         found = self._portfolio.account(Venue(venue))
         balances = {} if found is None else found.balances_total()
         balance = next((m.as_decimal() for c, m in balances.items() if c.code == coin), Decimal(0))
+        equity, gross = account.value()
         with self._journal.together():
             self._journal.positions(rows.values())
             self._journal.save_state("", MARKS, msgspec.json.encode(marks))
             self._journal.equity(
                 EquityRow(
                     ts=now,
-                    equity=_money(account.equity()),
+                    equity=_money(equity),
                     balance=balance,
-                    gross=_money(account.gross()),
+                    gross=_money(gross),
                     net=net.quantize(_CENT),
                 )
             )

@@ -464,7 +464,7 @@ def test_pending_gross_is_the_same_as_counted_anew(seed: int) -> None:
                 ]
                 under_way = sum((order.signed_decimal_qty() for order in waiting), D(0))
                 anew += float(abs(account.position(other) + under_way) * price)
-            compared.append((desk.gate._pending.gross(), anew))
+            compared.append((account.value()[1] + desk.gate._pending.added(), anew))
 
     def keep(built: BacktestDesk) -> None:
         nonlocal desk

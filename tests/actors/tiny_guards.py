@@ -112,11 +112,8 @@ class Account:
         self.held: list[Holding] = []
         self.prices: dict[str, Decimal] = {A: Decimal(10)}
 
-    def equity(self) -> float:
-        return float(self.equity_is)
-
-    def gross(self) -> float:
-        return 0.0
+    def value(self) -> tuple[float, float]:
+        return float(self.equity_is), 0.0
 
     def position(self, instrument: str) -> Decimal:
         return sum((h.quantity for h in self.held if h.instrument == instrument), Decimal(0))

@@ -54,6 +54,6 @@ def test_a_restarted_node_knows_its_equity_to_the_cent() -> None:
 
             def agrees() -> bool:
                 wallet = exchange.call(lambda: exchange.exchange.wallet(ACCOUNT))
-                return abs(D(repr(account.equity())) - wallet.equity) < D("0.005")
+                return abs(D(repr(account.value()[0])) - wallet.equity) < D("0.005")
 
             desk.until(agrees, "the equity that the venue has")
