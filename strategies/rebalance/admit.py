@@ -176,7 +176,7 @@ def chosen(
         return Chosen(standings, score, left.sides, mode)
     counts = side_counts(score, rules.weighting, rules.fraction, rules.side)
     if rules.names is not None:
-        close = np.ascontiguousarray(window.close[:, left.universe])
+        close = window.close[-rules.names.lookback - 1 :, left.universe]
         names = names_a_side(rules.names, dispersion(close, rules.names.lookback))
         counts = names, names
     choose = trend_sides if mode == "own_trend" else choose_sides
@@ -205,7 +205,8 @@ def _regime(
 ) -> Mode:
     regime = rules.regime
     assert regime is not None
-    close = np.ascontiguousarray(window.close[:, universe])
+    rows = max(regime.correlation_lookback, regime.dispersion_lookback) + 1
+    close = np.ascontiguousarray(window.close[-rows:, universe])
     return next_mode(
         regime,
         before,
@@ -223,7 +224,7 @@ def _majors_slope(
     majors: tuple[str, ...],
     length: int,
 ) -> float:
-    close = np.ascontiguousarray(window.close[:, columns_of(ids, majors)])
+    close = window.close[-rows_for_slope(length) :, columns_of(ids, majors)]
     return float(_slope(rules, close, length).mean())
 
 

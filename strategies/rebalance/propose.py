@@ -212,14 +212,16 @@ def reason_to_wait(rules: PanelRebalancerConfig, proposal: Proposal) -> str:
     """Return why nothing is traded now; empty when the weights are traded."""
     if proposal.is_blind:
         return "no candle has closed at the data time"
+    if rules.flatten_on_empty_targets or proposal.weight.any():
+        return ""
     closes = np.isin(proposal.standing, CUTS).any()
-    if not (proposal.weight.any() or closes or rules.flatten_on_empty_targets):
-        return "nothing to hold; keeping what is held"
-    return ""
+    return "" if closes else "nothing to hold; keeping what is held"
 
 
 def explain(proposal: Proposal, index: int, rules: PanelRebalancerConfig) -> str:
     """Return a blend's shares, and why an instrument was left out, kept or scaled, in words."""
+    if not (proposal.standing[index] or proposal.weight[index] or rules.sleeves):
+        return ""
     readings = {name: values[index] for name, values in proposal.readings.items()}
     words = [_why(proposal, index, rules, readings)]
     if proposal.weight[index] and readings.get("flipped"):

@@ -201,7 +201,7 @@ class Rebalancer(CandleStrategy):
         """
         market, verdicts = self.market, self.verdicts
         stamp, data_ts = last_fire(ts, *self.schedule()), last_close(ts, self._history.interval_ns)
-        held = market.holdings()
+        held, equity = market.holdings(), market.equity()
         scored = scored and verdicts.strictest.action != Action.FLATTEN
         by_ns = ts + duration_ns(self.config.execution.retry_for)
         late = scored and market.sees_top_of_book and ts - stamp > LATE_NS
@@ -227,14 +227,14 @@ class Rebalancer(CandleStrategy):
         if proposal is None and scored:
             window = self._history.window(data_ts)
             if self.config.wants_memory:
-                memory = self._corrected(memory, window, held)
+                memory = self._corrected(memory, window, held, equity)
             proposal = self._propose(window, memory)
         return Snapshot(
             ts=ts,
             data_ts=data_ts,
             stamp=stamp,
             now=self.clock.timestamp_ns(),
-            equity=market.equity(),
+            equity=equity,
             verdict=verdicts.strictest,
             lines=lines,
             proposal=proposal,
@@ -247,13 +247,15 @@ class Rebalancer(CandleStrategy):
             memory=memory,
         )
 
-    def _corrected(self, memory: Memory, window: Window, held: dict[str, Decimal]) -> Memory:
-        price = dict(zip(self.ids, map(float, window.close[-1]), strict=True))
-        last = self.market.last_price
+    def _corrected(
+        self, memory: Memory, window: Window, held: dict[str, Decimal], equity: Decimal
+    ) -> Memory:
+        price = dict(zip(self.ids, window.close[-1].tolist(), strict=True))
+        last, cooldown = self.market.last_price, self.config.stop_cooldown
         # Without any equity only the side counts.
-        equity, cooldown = float(self.market.equity()), self.config.stop_cooldown
+        size = abs(float(equity)) or 1.0
         weights = {
-            name: float(quantity * (last(InstrumentId.from_str(name)) or 1)) / (abs(equity) or 1.0)
+            name: float(quantity * (last(InstrumentId.from_str(name)) or 1)) / size
             for name, quantity in held.items()
         }
         protector = self.broker.protector

@@ -22,6 +22,7 @@ from strategies.signals.volatility import (
 from strategies.sizing.book import Limits, by_parity, size_book, volatility_multiple, within
 from strategies.sizing.covariance import betas, clusters, shrunk_covariance
 from strategies.sizing.kelly import kelly_multiple
+from strategies.sizing.one_thread import on_one_thread
 from strategies.sizing.weights import weigh
 
 _YEAR_NS = 365 * DAY_NS
@@ -151,11 +152,22 @@ def limits_of(
     own. Masks have shape (N,).
     """
     limits = Limits(rules.max_weight, rules.gross_leverage)
-    count = len(held)
     if rules.neutral is not None:
-        limits = replace(limits, exposure=np.ones(count), max_net=rules.neutral.max_net)
-    if not rules.wants_covariance:
-        return limits
+        limits = replace(limits, exposure=np.ones(len(held)), max_net=rules.neutral.max_net)
+    return (
+        _with_estimates(rules, window, limits, eligible, held) if rules.wants_covariance else limits
+    )
+
+
+@on_one_thread
+def _with_estimates(
+    rules: PanelRebalancerConfig,
+    window: Window,
+    limits: Limits,
+    eligible: NDArray[np.bool_],
+    held: NDArray[np.bool_],
+) -> Limits:
+    count = len(held)
     returns = simple_returns(window.close, rules.covariance.lookback)
     steady = volatility(window.close, rules.covariance.lookback)
     known = np.isfinite(steady) & (steady > 0.0)

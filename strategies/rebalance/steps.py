@@ -5,8 +5,6 @@ Arrays have shape (N,); weights are signed fractions of equity.
 
 from __future__ import annotations
 
-from itertools import takewhile
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,17 +15,20 @@ from strategies.rebalance.memory import Recall
 from strategies.signals.universe import Standing
 
 Floats = NDArray[np.float64]
-_NO_FILTER = (
-    Standing.IN,
-    Standing.NO_CANDLE,
-    Standing.EXCLUDED,
-    Standing.NO_SCORE,
-    Standing.ENTRY_OVER,
+_NO_FILTER = np.isin(
+    list(Standing),
+    (
+        Standing.IN,
+        Standing.NO_CANDLE,
+        Standing.EXCLUDED,
+        Standing.NO_SCORE,
+        Standing.ENTRY_OVER,
+    ),
 )
 """Standings that no filter gives; a name without a candle or a score can't be kept for one."""
 CUTS = (Standing.LOSS_EXIT, Standing.HELD_TOO_LONG)
 """Standings that close a position against its score."""
-_LEAVES = (Standing.NO_CANDLE, Standing.EXCLUDED, *CUTS)
+_LEAVES = np.isin(list(Standing), (Standing.NO_CANDLE, Standing.EXCLUDED, *CUTS))
 """Standings that close a position whatever its age."""
 
 
@@ -48,10 +49,9 @@ def leave_out(
 
 
 def _on_a_losing_streak(known: Recall, streak: LossStreak) -> NDArray[np.bool_]:
-    lost = [
-        len(list(takewhile(lambda earned: earned < 0.0, reversed(each)))) for each in known.results
-    ]
-    return (np.array(lost) >= streak.losses) & (known.since_exit_ns < duration_ns(streak.pause))
+    most = streak.losses
+    lost = [len(each) >= most and max(each[-most:]) < 0.0 for each in known.results]
+    return np.array(lost, np.bool_) & (known.since_exit_ns < duration_ns(streak.pause))
 
 
 def cooldowns(rules: PanelRebalancerConfig, standings: NDArray[np.int8]) -> NDArray[np.int64]:
@@ -71,12 +71,12 @@ def next_weights(
 
     Positions that are kept count toward the caps: others then get less.
     """
-    last, leaves = known.weight, np.isin(standings, _LEAVES)
+    last, leaves = known.weight, _LEAVES[standings]
     if not target.any() and not rules.flatten_on_empty_targets:
         target = np.where(leaves, 0.0, last)
     kept = np.zeros(last.shape, np.bool_)
     if rules.dropped == "keep":
-        kept |= (last != 0.0) & ~leaves & ~np.isin(standings, _NO_FILTER)
+        kept |= (last != 0.0) & ~leaves & ~_NO_FILTER[standings]
     if rules.hold is not None and rules.hold.least is not None:
         young = (last != 0.0) & ~leaves & (known.age_ns < duration_ns(rules.hold.least))
         ends = young & ~kept & (target * last <= 0.0)

@@ -22,22 +22,38 @@ _ROUNDING = 1e-12
 def cross_sectional_z(value: NDArray[np.float64], winsorize: float = 0.0) -> NDArray[np.float64]:
     """Return each value's distance from the mean of all, in standard deviations of all.
 
-    ``value`` has shape (N,); NaN stays NaN and does not count. Values beyond the ``winsorize``
-    quantile of either end (0 to below 0.5) are set to that quantile first. All zero where the
-    values are equal but for rounding.
+    ``value`` has shape (N,), or (L, N) for L rows apart; NaN stays NaN and does not count, in no
+    row. Values beyond the ``winsorize`` quantile of either end (0 to below 0.5) are set to that
+    quantile first. All zero where the values are equal but for rounding.
     """
+    known = ~np.isnan(np.atleast_2d(value)).any(axis=0)
+    inside = np.ascontiguousarray(value[..., known])
     result = np.full(value.shape, np.nan)
-    known = np.flatnonzero(~np.isnan(value))
-    if not known.size:
+    if not inside.size:
         return result
-    low, high = np.quantile(value[known], (winsorize, 1.0 - winsorize))
-    inside = np.clip(value[known], low, high)
-    if np.ptp(inside) <= _ROUNDING * np.abs(inside).max():
-        result[known] = 0.0
-        return result
-    deviation = inside - inside.mean()
-    result[known] = deviation / np.sqrt((deviation * deviation).mean())
+    if winsorize:
+        ordered = np.sort(inside, axis=-1)
+        low, high = _quantile(ordered, winsorize), _quantile(ordered, 1.0 - winsorize)
+        inside = np.minimum(np.maximum(inside, low), high)
+    deviation = inside - _mean(inside)
+    spread = np.sqrt(_mean(deviation * deviation))
+    equal = np.ptp(inside, axis=-1, keepdims=True) <= _ROUNDING * np.abs(inside).max(
+        axis=-1, keepdims=True
+    )
+    result[..., known] = np.where(equal, 0.0, deviation) / np.where(equal, 1.0, spread)
     return result
+
+
+def _mean(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    result: NDArray[np.float64] = rows.sum(axis=-1, keepdims=True) / rows.shape[-1]
+    return result
+
+
+def _quantile(ordered: NDArray[np.float64], part: float) -> NDArray[np.float64]:
+    """Return the quantile of each sorted row as NumPy's, which takes ten times as long."""
+    place = part * (ordered.shape[-1] - 1)
+    below, above = (ordered[..., [end]] for end in (int(place), -int(-place // 1)))
+    return below + (place - int(place)) * (above - below)
 
 
 def past_returns(
@@ -80,9 +96,8 @@ def momentum_forecast(
     unknown, and everywhere when nothing tells the instruments apart.
     """
     known = np.isfinite(returns).all(axis=0)
-    combined = np.zeros(known.shape)
-    for row, weight in zip(returns, weights, strict=True):
-        combined += weight * cross_sectional_z(np.where(known, row, np.nan), winsorize)
+    z = cross_sectional_z(np.where(known, returns, np.nan), winsorize)
+    combined = (np.array(weights)[:, None] * z).sum(axis=0)
     forecast = np.sign(combined) * np.abs(combined) ** power
     size = np.abs(forecast[known]).mean() if known.any() else 0.0
     if not size > 0.0:

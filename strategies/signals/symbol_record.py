@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,19 +22,16 @@ def paused(
     ``results`` are the returns of each instrument's closed trades, ``since_exit_ns`` the time since
     the last one closed, shape (N,).
     """
-    each = [np.array(trades, float) for trades in results]
-    everyone = np.concatenate([np.zeros(0), *each])
-    rest = np.zeros(len(each), dtype=np.bool_)
+    counts = np.array([len(trades) for trades in results])
+    everyone = np.fromiter(chain.from_iterable(results), float)
     if not everyone.size:
-        return rest
-    usual = _gains_losses_wins(everyone) / everyone.size
-    for i, trades in enumerate(each):
-        gains, losses, wins = _gains_losses_wins(trades) + rules.prior * usual
-        rarely = wins < rules.hit_rate * (trades.size + rules.prior)
-        rest[i] = trades.size >= rules.trades and (rarely or gains < rules.profit_factor * losses)
-    return rest & (since_exit_ns < duration_ns(rules.pause))
-
-
-def _gains_losses_wins(results: NDArray[np.float64]) -> NDArray[np.float64]:
-    won, lost = results > 0.0, results < 0.0
-    return np.array([results[won].sum(), -results[lost].sum(), float(np.count_nonzero(won))])
+        return np.zeros(counts.shape, dtype=np.bool_)
+    owner = np.repeat(np.arange(counts.size), counts)
+    parts = np.maximum(everyone, 0.0), np.maximum(-everyone, 0.0), everyone > 0.0
+    sums = np.array([np.bincount(owner, part, counts.size) for part in parts])
+    usual = sums.sum(axis=1, keepdims=True) / everyone.size
+    gains, losses, wins = sums + rules.prior * usual
+    rarely = wins < rules.hit_rate * (counts + rules.prior)
+    poor = (counts >= rules.trades) & (rarely | (gains < rules.profit_factor * losses))
+    rests: NDArray[np.bool_] = poor & (since_exit_ns < duration_ns(rules.pause))
+    return rests

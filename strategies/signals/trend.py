@@ -7,6 +7,8 @@ The ADX is that of Wilder (1978), "New Concepts in Technical Trading Systems": s
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,9 +38,14 @@ def filled(close: NDArray[np.float64]) -> NDArray[np.float64]:
 
     The shape is (W, N), oldest first.
     """
-    there = ~np.isnan(close)
-    last = np.maximum.accumulate(np.where(there, np.arange(len(close))[:, None], 0), axis=0)
-    return np.take_along_axis(close, last, axis=0)
+    gaps = np.isnan(close)
+    columns = np.flatnonzero(gaps.any(axis=0))
+    if not columns.size:
+        return close
+    last = np.where(gaps[:, columns], 0, np.arange(len(close))[:, None])
+    result = close.copy()
+    result[:, columns] = close[np.maximum.accumulate(last, axis=0), columns]
+    return result
 
 
 def ema(close: NDArray[np.float64], length: int) -> NDArray[np.float64]:
@@ -60,8 +67,11 @@ def ema_slope(close: NDArray[np.float64], length: int, candles_a_day: float) -> 
     back = slope_candles(length)
     alpha = 2.0 / (length + 1)
     # Both averages begin in the same row, so that the slope is that of one curve.
-    change = _smoothed(prices, length, alpha) - _smoothed(prices[:-back], length, alpha)
-    result: NDArray[np.float64] = change / back / prices[-1] * 1e4 * candles_a_day
+    change = _weights(len(prices), length, alpha).copy()
+    change[:-back] -= _weights(len(prices) - back, length, alpha)
+    result: NDArray[np.float64] = (
+        _sum_of_rows(change, prices) / back / prices[-1] * 1e4 * candles_a_day
+    )
     return result
 
 
@@ -98,9 +108,19 @@ def adx(
 
 def _smoothed(value: NDArray[np.float64], length: int, alpha: float) -> NDArray[np.float64]:
     """Return the last exponential average of the rows; the first ``length`` begin it alike."""
-    later = len(value) - length
-    weight = np.empty(len(value))
+    return _sum_of_rows(_weights(len(value), length, alpha), value)
+
+
+@lru_cache
+def _weights(rows: int, length: int, alpha: float) -> NDArray[np.float64]:
+    later = rows - length
+    weight = np.empty(rows)
     weight[:length] = (1.0 - alpha) ** later / length
     weight[length:] = alpha * (1.0 - alpha) ** np.arange(later - 1, -1, -1)
-    result: NDArray[np.float64] = (weight[:, None] * value).sum(axis=0)
+    return weight
+
+
+def _sum_of_rows(weight: NDArray[np.float64], value: NDArray[np.float64]) -> NDArray[np.float64]:
+    # Row by row, unlike `weight @ value`: the same bits whatever the columns beside it.
+    result: NDArray[np.float64] = np.einsum("i,ij->j", weight, value)
     return result

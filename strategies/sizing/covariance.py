@@ -1,6 +1,7 @@
 """Shrunk covariance, clusters by correlation, and betas; estimators are scikit-learn's.
 
-scikit-learn is imported when it is first used: it takes seconds, which most runs need not wait.
+scikit-learn and SciPy are imported when they are first used: most runs need not wait for them.
+`strategies.sizing.one_thread` has why a decision runs them on one thread.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from strategies.sizing.one_thread import on_one_thread
 from strategies.sizing.parameters import CovarianceEstimator
 
 _UNCHECKED = {"assume_finite": True, "skip_parameter_validation": True}
@@ -16,12 +16,11 @@ _UNCHECKED = {"assume_finite": True, "skip_parameter_validation": True}
 
 
 def load_estimators() -> None:
-    """Import scikit-learn now, so that no decision waits for it."""
-    import sklearn.cluster
+    """Import scikit-learn and SciPy now, so that no decision waits for them."""
+    import scipy.cluster.hierarchy  # noqa: F401
     import sklearn.covariance  # noqa: F401
 
 
-@on_one_thread
 def shrunk_covariance(
     returns: NDArray[np.float64], estimator: CovarianceEstimator
 ) -> NDArray[np.float64]:
@@ -35,15 +34,22 @@ def shrunk_covariance(
     if not returns.shape[1]:
         return np.zeros((0, 0))
     from sklearn import config_context
-    from sklearn.covariance import ledoit_wolf, oas
+    from sklearn.covariance import ledoit_wolf_shrinkage, oas
 
-    shrink = {"ledoit_wolf": ledoit_wolf, "oas": oas}[estimator]
+    result: NDArray[np.float64]
     with config_context(**_UNCHECKED):
-        result: NDArray[np.float64] = shrink(returns)[0]
+        if estimator == "oas":
+            result = oas(returns)[0]
+            return result
+        # The same as `ledoit_wolf`, which checks its input three times.
+        part = float(ledoit_wolf_shrinkage(returns))
+    deviation = returns - returns.mean(axis=0)
+    sample = deviation.T @ deviation / len(returns)
+    result = (1.0 - part) * sample
+    result.flat[:: len(result) + 1] += part * sample.trace() / len(result)
     return result
 
 
-@on_one_thread
 def clusters(returns: NDArray[np.float64], correlation: float) -> NDArray[np.int64]:
     """Return the number of each column's cluster; in one, every two correlate above a limit.
 
@@ -53,18 +59,18 @@ def clusters(returns: NDArray[np.float64], correlation: float) -> NDArray[np.int
     count = returns.shape[1]
     if count < 2:
         return np.zeros(count, dtype=np.int64)
-    from sklearn import config_context
-    from sklearn.cluster import AgglomerativeClustering
+    from scipy.cluster.hierarchy import linkage
 
-    distance = np.maximum(1.0 - np.corrcoef(returns, rowvar=False), 0.0)
-    tree = AgglomerativeClustering(
-        n_clusters=None,
-        metric="precomputed",
-        linkage="complete",
-        distance_threshold=1.0 - correlation,
-    )
-    with config_context(**_UNCHECKED):
-        labels: NDArray[np.int64] = tree.fit(distance).labels_.astype(np.int64)
+    deviation = returns - returns.mean(axis=0)
+    deviation /= np.sqrt((deviation * deviation).sum(axis=0))
+    distance = np.maximum(1.0 - deviation.T @ deviation, 0.0)
+    # Each row of the tree joins two: columns, or earlier joins, which have the numbers after them.
+    tree = linkage(distance[~np.tri(count, dtype=np.bool_)], "complete")
+    joins = tree[tree[:, 2] < 1.0 - correlation, :2].astype(np.int64)
+    labels, first = np.arange(count), list(range(count))
+    for one, other in joins.tolist():
+        labels[labels == first[other]] = first[one]
+        first.append(first[one])
     return labels
 
 
