@@ -21,7 +21,7 @@ from strategies.rebalance.config import PanelRebalancerConfig
 from strategies.rebalance.memory import NO_MEMORY, Memory
 from strategies.rebalance.propose import Proposal, explain, in_words, not_applied, reason_to_wait
 from strategies.refusals import refused_by
-from strategies.sizing.rounding import ZERO, Lot, Sized, outside_band, size_order
+from strategies.sizing.rounding import NO_ORDER, ZERO, Lot, Sized, outside_band, size_order
 from strategies.verdicts import passes
 
 LATE_NS = 600 * 10**9
@@ -132,14 +132,14 @@ def decide(snapshot: Snapshot, rules: PanelRebalancerConfig) -> Decision | Wait:
         hours = (snapshot.ts - snapshot.stamp) / 3.6e12
         notes.append(f"{hours:.1f} h late: sized at the newest prices, not at closes")
         equity = snapshot.equity_now
-    targets = [_target(rules, proposal, line, equity) for line in snapshot.lines]
+    targets = _targets(rules, proposal, snapshot.lines, equity)
     part = part_carried(snapshot.margin, targets)
     if part < 1.0:
         since = snapshot.now if snapshot.since is None else snapshot.since
         if snapshot.now - since < MARGIN_PATIENCE_NS:
             return Wait(LOOK_PAUSE_NS, since, f"margin carries {part:.1%} of the book")
         # All legs alike, or a neutral book would not stay neutral.
-        targets = [_target(rules, proposal, line, equity, part) for line in snapshot.lines]
+        targets = _targets(rules, proposal, snapshot.lines, equity, part)
         notes.append(f"margin carries {part:.1%} of the book: every leg is cut so")
     note = "; ".join(filter(None, notes))
     return _decision(snapshot, rules, "rebalance", targets, note, equity)
@@ -216,35 +216,54 @@ def _unscored(line: Line, order: Decimal, reason: str = "") -> Target:
     )
 
 
-def _target(
+def _targets(
     rules: PanelRebalancerConfig,
     proposal: Proposal,
-    line: Line,
+    lines: Iterable[Line],
     equity: Decimal,
     part: float = 1.0,
-) -> Target:
-    column, held = line.column, line.held
-    weight, close = part * float(proposal.weight[column]), float(proposal.price[column])
-    score = float(proposal.score[column])
-    price = None if math.isnan(close) else Decimal(repr(close))
-    if price is not None and line.newest is not None:
-        price, close = line.newest, float(line.newest)
-    sized = order_for(
-        rules, weight, price=price, equity=equity, held=held, lot=line.lot, verdict=line.verdict
-    )
-    reasons = (explain(proposal, column, rules), sized.reason)
-    return Target(
-        instrument=line.instrument,
-        price=None if price is None else close,
-        score=None if math.isnan(score) else score,
-        rank=int(proposal.rank[column]) or None,
-        weight=weight,
-        current=f"{held:f}",
-        target=f"{held + sized.quantity:f}",
-        order=f"{sized.quantity:f}",
-        reason="; ".join(reason for reason in reasons if reason),
-        held_back_by=sized.guard or msgspec.UNSET,
-        wanted=msgspec.UNSET if sized.wanted is None else f"{sized.wanted:f}",
+) -> list[Target]:
+    seen = (proposal.weight, proposal.price, proposal.score, proposal.rank)
+    columns = list(zip(*(array.tolist() for array in seen), strict=True))
+    targets = []
+    for line in lines:
+        weight, close, score, rank = columns[line.column]
+        if line.newest is not None and not math.isnan(close):
+            close = float(line.newest)
+        sized = _sized(rules, part * weight, close, line, equity)
+        held, why = line.held, explain(proposal, line.column, rules)
+        targets.append(
+            Target(
+                instrument=line.instrument,
+                price=None if math.isnan(close) else close,
+                score=None if math.isnan(score) else score,
+                rank=rank or None,
+                weight=part * weight,
+                current=f"{held:f}",
+                target=f"{held + sized.quantity:f}",
+                order=f"{sized.quantity:f}",
+                reason="; ".join(filter(None, (why, sized.reason))),
+                held_back_by=sized.guard or msgspec.UNSET,
+                wanted=msgspec.UNSET if sized.wanted is None else f"{sized.wanted:f}",
+            )
+        )
+    return targets
+
+
+def _sized(
+    rules: PanelRebalancerConfig, weight: float, close: float, line: Line, equity: Decimal
+) -> Sized:
+    if not (weight or line.held) and line.verdict.action < Action.FLATTEN:
+        return NO_ORDER
+    price = line.newest if line.newest is not None else Decimal(repr(close))
+    return order_for(
+        rules,
+        weight,
+        price=None if math.isnan(close) else price,
+        equity=equity,
+        held=line.held,
+        lot=line.lot,
+        verdict=line.verdict,
     )
 
 
@@ -268,7 +287,7 @@ def order_for(
     if verdict.action == Action.FLATTEN:
         return _held_back(-held, verdict)
     if held == ZERO and weight == 0.0:
-        return Sized(ZERO)
+        return NO_ORDER
     if verdict.action == Action.SHRINK:
         weight *= verdict.multiplier
     if not outside_band(float(held * price / equity), weight, rules.no_trade_band):

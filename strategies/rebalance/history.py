@@ -162,15 +162,18 @@ class CandleHistory:
 
     def window(self, ts: int) -> Window:
         """Return the candles complete at a close time, with NaN for missing ones."""
+        last = -1 if self._newest is None else self._row(ts)
+        first = last - self.rows + 1
+        if first >= 0 and last <= self._head:
+            return Window(
+                ts, **{n: array[first : last + 1].copy() for n, array in self._arrays.items()}
+            )
         shape = (self.rows, self._close.shape[1])
         cut = {name: np.full(shape, np.nan) for name in self._arrays}
-        if self._newest is not None:
-            last = self._row(ts)
-            first = last - self.rows + 1
-            low, high = max(first, 0), min(last, self._head) + 1
-            if low < high:
-                for name, array in self._arrays.items():
-                    cut[name][low - first : high - first] = array[low:high]
+        low, high = max(first, 0), min(last, self._head) + 1
+        if low < high:
+            for name, array in self._arrays.items():
+                cut[name][low - first : high - first] = array[low:high]
         return Window(ts, **cut)
 
     def lacks(self, ts: int) -> list[int]:

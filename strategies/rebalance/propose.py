@@ -222,38 +222,43 @@ def explain(proposal: Proposal, index: int, rules: PanelRebalancerConfig) -> str
     """Return a blend's shares, and why an instrument was left out, kept or scaled, in words."""
     if not (proposal.standing[index] or proposal.weight[index] or rules.sleeves):
         return ""
-    readings = {name: values[index] for name, values in proposal.readings.items()}
-    words = [_why(proposal, index, rules, readings)]
-    if proposal.weight[index] and readings.get("flipped"):
+    seen = _Values(proposal, index, rules)
+    words = [_why(seen)]
+    if proposal.weight[index] and "flipped" in proposal.readings and seen["flipped"]:
         words.append("its score is mirrored (market_trend)")
-    if proposal.weight[index] and readings.get("part", 1.0) < 1.0:
-        words.append(f"scaled by {readings['part']:g} (market_trend or majors_gate)")
+    if proposal.weight[index] and "part" in proposal.readings and seen["part"] < 1.0:
+        words.append(f"scaled by {seen['part']:g} (market_trend or majors_gate)")
     if rules.sleeves:
         words.insert(0, shares_in_words(rules.sleeves, proposal.shares[:, index]))
     return "; ".join(filter(None, words))
 
 
-def _why(
-    proposal: Proposal, index: int, rules: PanelRebalancerConfig, readings: dict[str, Any]
-) -> str:
-    standing = Standing(int(proposal.standing[index]))
+@dataclass(frozen=True, slots=True)
+class _Values:
+    """What one instrument's explanation may name: its values of a proposal, and the rules."""
+
+    proposal: Proposal
+    index: int
+    rules: PanelRebalancerConfig
+
+    def __getitem__(self, name: str) -> Any:
+        if name == "rules":
+            return self.rules
+        found = self.proposal.readings.get(name)
+        return (getattr(self.proposal, name) if found is None else found)[self.index]
+
+
+def _why(seen: _Values) -> str:
+    standing = Standing(int(seen["standing"]))
     if standing == Standing.IN:
         return ""
-    done = "left out" if proposal.weight[index] == 0.0 else "kept"
-    spread = proposal.spread_bps[index]
-    if standing in (Standing.TOO_WIDE, Standing.TOO_SHALLOW) and np.isnan(spread):
+    done = "left out" if seen["weight"] == 0.0 else "kept"
+    if standing in (Standing.TOO_WIDE, Standing.TOO_SHALLOW) and np.isnan(seen["spread_bps"]):
         return f"{done}: no best bid and ask are known"
-    if np.isnan(readings.get(reading := _READING.get(standing, ""), 0.0)):
+    reading = _READING.get(standing)
+    if reading is not None and np.isnan(seen[reading]):
         return f"{done}: {reading} is unknown"
-    return f"{done}: " + _LEFT_OUT[standing].format(
-        rules=rules,
-        age=proposal.age_days[index],
-        price=proposal.price[index],
-        turnover=proposal.turnover[index],
-        spread=spread,
-        depth=proposal.depth[index],
-        **readings,
-    )
+    return f"{done}: " + _LEFT_OUT[standing].format_map(seen)
 
 
 _READING = {
@@ -265,10 +270,10 @@ _READING = {
 _LEFT_OUT = {
     Standing.NO_CANDLE: "no candle closed at the decision's data time",
     Standing.EXCLUDED: "excluded by the document",
-    Standing.TOO_YOUNG: "listed {age:.1f} days, needs {rules.min_age_days:g}",
+    Standing.TOO_YOUNG: "listed {age_days:.1f} days, needs {rules.min_age_days:g}",
     Standing.TOO_CHEAP: "price {price:g} is below {rules.min_price:g}",
     Standing.TOO_THIN: "turnover {turnover:.0f} a day is below {rules.min_turnover:.0f}",
-    Standing.TOO_WIDE: "spread {spread:.2f} bps is above {rules.max_spread_bps:g}",
+    Standing.TOO_WIDE: "spread {spread_bps:.2f} bps is above {rules.max_spread_bps:g}",
     Standing.TOO_SHALLOW: (
         "depth {depth:.0f} within {rules.depth_bps:g} bps is below {rules.min_depth:.0f}"
     ),

@@ -36,6 +36,9 @@ class Sized:
     wanted: Decimal | None = None
 
 
+NO_ORDER = Sized(ZERO)
+
+
 def size_order(
     current: Decimal,
     wanted: Decimal,
