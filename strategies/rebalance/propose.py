@@ -186,7 +186,7 @@ def remembered(
     """Return the memory after a proposal is carried out; ``ts`` is its window's."""
     if not rules.wants_memory:
         return memory
-    cooldown, cut = cooldowns(rules, proposal.standing), np.isin(proposal.standing, CUTS)
+    cooldown, cut = cooldowns(rules, proposal.standing), CUTS[proposal.standing]
     memory = msgspec.structs.replace(memory, regime=proposal.regime)
     return remember(memory, ids, ts, proposal.price, proposal.weight, cooldown, cut)
 
@@ -214,8 +214,7 @@ def reason_to_wait(rules: PanelRebalancerConfig, proposal: Proposal) -> str:
         return "no candle has closed at the data time"
     if rules.flatten_on_empty_targets or proposal.weight.any():
         return ""
-    closes = np.isin(proposal.standing, CUTS).any()
-    return "" if closes else "nothing to hold; keeping what is held"
+    return "" if CUTS[proposal.standing].any() else "nothing to hold; keeping what is held"
 
 
 def explain(proposal: Proposal, index: int, rules: PanelRebalancerConfig) -> str:

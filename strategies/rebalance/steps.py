@@ -15,20 +15,24 @@ from strategies.rebalance.memory import Recall
 from strategies.signals.universe import Standing
 
 Floats = NDArray[np.float64]
-_NO_FILTER = np.isin(
-    list(Standing),
-    (
-        Standing.IN,
-        Standing.NO_CANDLE,
-        Standing.EXCLUDED,
-        Standing.NO_SCORE,
-        Standing.ENTRY_OVER,
-    ),
+
+
+def _which(*standings: Standing) -> NDArray[np.bool_]:
+    """Return a table to look standings up in: which of all are these."""
+    return np.isin(list(Standing), standings)
+
+
+_NO_FILTER = _which(
+    Standing.IN,
+    Standing.NO_CANDLE,
+    Standing.EXCLUDED,
+    Standing.NO_SCORE,
+    Standing.ENTRY_OVER,
 )
 """Standings that no filter gives; a name without a candle or a score can't be kept for one."""
-CUTS = (Standing.LOSS_EXIT, Standing.HELD_TOO_LONG)
+CUTS = _which(Standing.LOSS_EXIT, Standing.HELD_TOO_LONG)
 """Standings that close a position against its score."""
-_LEAVES = np.isin(list(Standing), (Standing.NO_CANDLE, Standing.EXCLUDED, *CUTS))
+_LEAVES = CUTS | _which(Standing.NO_CANDLE, Standing.EXCLUDED)
 """Standings that close a position whatever its age."""
 
 
