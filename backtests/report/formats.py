@@ -58,7 +58,7 @@ def moment(ns: int) -> str:
 
 def span(ns: float) -> str:
     """Return a length of time in the unit that suits it: ``35 min``, ``7.5 h``, ``12 days``."""
-    hours = ns / 3.6e12
+    hours = round(ns / 6e10) / 60  # Whole minutes: a candle ends a nanosecond before the next.
     if hours < 1:
         return f"{number(hours * 60, 0)} min"
     if hours < 48:

@@ -149,7 +149,7 @@
       const net = found.reduce((sum, row) => sum + trades.net[row], 0);
       at("trade-count").textContent =
         `${found.length.toLocaleString("en")} of ${rows.length.toLocaleString("en")} trades, net ` +
-        net.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+        net.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 }).replace("-", "−");
       body.replaceChildren(...found.slice(0, shown).map((row) => {
         const line = document.createElement("tr");
         for (const key of keys) {

@@ -28,7 +28,7 @@ COLUMNS = {
     "reason": "Exit reason",
     "strategy": "Strategy",
 }
-"""Column of the list, and of its CSV, to its heading."""
+"""Column of the list, and of its CSV, to its heading; the strategy only where there are several."""
 
 TEXTS = ("symbol", "side", "reason", "strategy")
 
@@ -37,11 +37,13 @@ def trade_list(report: ReportData, drawings: Drawings) -> str:
     """All round trips, to filter, sort and save as CSV."""
     if not len(report.positions):
         return "<p>No position was held.</p>"
-    drawings.tables["trades"] = trade_columns(report)
+    drawings.tables["trades"] = columns = trade_columns(report)
+    several = len(columns["strategy"]["names"]) > 1
     head = "".join(
         f'<th scope=col{"" if key in TEXTS else " class=n"}><a role=button data-sort="{key}">'
         f"{title}</a></th>"
         for key, title in COLUMNS.items()
+        if several or key != "strategy"
     )
     return (
         '<p class="hint">One row a position from flat to flat. Quantity is its peak, entry and '

@@ -103,7 +103,7 @@ def by_exit(report: ReportData, _: Drawings) -> str:
     found = shares(report.positions, reasons)
     if not found:
         return "<p>No position was held.</p>"
-    return _shares(found, "Closed by", lambda reason: reason.capitalize() or "Unknown")
+    return _shares(found, "Closed by", lambda reason: reason[:1].upper() + reason[1:] or "Unknown")
 
 
 def distribution(report: ReportData, drawings: Drawings) -> str:

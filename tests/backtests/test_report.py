@@ -116,18 +116,21 @@ def test_the_breakdown_counts_open_positions_in_money_but_not_as_trades():
 def test_all_trades_are_listed_with_why_they_were_closed(tmp_path):
     record = small_record()
     orders = record.tables["orders"].to_pylist()
-    orders[1]["reason"] = "stop at 12"
+    orders[1]["reason"] = "stop at 12 R"
     fills = record.tables["fills"].to_pylist()
     fills[3]["kind"] = "liquidation"
     page = page_of(with_rows(record, orders=orders, fills=fills), tmp_path)
     trades = tables_in(page)["trades"]
-    assert trades["reason"] == {"names": ["liquidation", "stop at 12"], "index": [1, 0]}
+    assert trades["reason"] == {"names": ["liquidation", "stop at 12 R"], "index": [1, 0]}
     assert trades["symbol"] == {"names": ["AAAUSDT", "BBBUSDT"], "index": [0, 1]}
     assert (trades["net"], trades["exit"]) == ([20.2, -12.5], [12.1, 22.4])
     assert trades["closed"][0] - trades["opened"][0] == 86_400
     seen = words(section(page, "exits"))
-    assert "Stop at 12 +20.20 1 100 %" in seen
+    assert "Stop at 12 R +20.20 1 100 %" in seen
     assert "Liquidation −12.50 1 0 %" in seen
+    # All are of one strategy.
+    assert 'data-sort="reason"' in page
+    assert 'data-sort="strategy"' not in page
 
 
 def test_a_flip_closes_one_position_and_opens_the_next():
@@ -412,6 +415,8 @@ def test_the_command_renders_a_result_again(tmp_path):
         (formats.span(35 * 6e10), "35 min"),
         (formats.span(7.5 * 3.6e12), "7.5 h"),
         (formats.span(12 * 8.64e13), "12 days"),
+        (formats.span(3.6e12 - 1), "1.0 h"),
+        (formats.span(48 * 3.6e12 - 1), "2.0 days"),
         (formats.symbol("BTCUSDT-LINEAR.BYBIT"), "BTCUSDT"),
         (formats.symbol("BTCUSDT-SPOT.BYBIT"), "BTCUSDT spot"),
         (formats.date(1_704_067_200_000_000_000), "1 Jan 2024"),
