@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from config.components import ROOMS, AddressError, resolve
+from config.parameter_types import Fraction, about
 from config.params import build_params, parameter_fields, sound_instance
 from strategies.order_ids import KEY
 from strategies.rebalance.config import PanelRebalancer, PanelRebalancerConfig, Scored, Sleeve
@@ -40,19 +41,13 @@ _NOT_HERE = "is for a strategy with one ranking, not for a blend"
 class Scorer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One scorer of a blend and its part of it."""
 
-    use: Annotated[
-        str,
-        Meta(description="Address of a strategy that ranks, as strategies.carry:Carry."),
-    ]
-    weight: Annotated[
-        float,
-        Meta(ge=0.0, le=1.0, description="Its part of gross_leverage; 0 = off."),
-    ]
+    use: Annotated[str, about("Address of a strategy that ranks, as strategies.carry:Carry.")]
+    weight: Annotated[Fraction, about("Its part of gross_leverage; 0 = off.")]
     params: Annotated[
         dict[str, Any],
-        Meta(
-            description="Its own parameters, and its side, fraction, weighting and volatility; "
-            "everything else is the blend's."
+        about(
+            "Its own parameters, and its side, fraction, weighting and volatility; everything else "
+            "is the blend's."
         ),
     ] = {}
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from config.durations import DAY_NS, interval_ns
+from config.parameter_types import Count, Lookback, PositiveFraction, UpToHundred, about
 from strategies.rebalance.config import PanelRebalancer, PanelRebalancerConfig
 
 if TYPE_CHECKING:
@@ -27,47 +28,28 @@ class CarryConfig(PanelRebalancerConfig, frozen=True, kw_only=True, forbid_unkno
 
     side: Annotated[
         Literal["by_sign"],
-        Meta(description="by_sign: long where funding is negative, short where it is positive."),
+        about("by_sign: long where funding is negative, short where it is positive."),
     ] = "by_sign"
     fraction: Annotated[
-        float,
-        Meta(gt=0.0, le=1.0, description="Part of those worth receiving, on each side; 1 = all."),
+        PositiveFraction, about("Part of those worth receiving, on each side; 1 = all.")
     ] = 1.0
-    lookback: Annotated[
-        int,
-        Meta(ge=1, le=5000, description="Candles over which the mean funding rate is taken."),
-    ] = 72
-    enter: Annotated[
-        float,
-        Meta(ge=0.0, le=100.0, description="Mean funding a year from which it is received …"),
-    ] = 0.15
-    leave: Annotated[
-        float, Meta(ge=0.0, le=100.0, description="… until the mean is below this.")
-    ] = 0.08
+    lookback: Annotated[Lookback, about("Candles over which the mean funding rate is taken.")] = 72
+    enter: Annotated[UpToHundred, about("Mean funding a year from which it is received …")] = 0.15
+    leave: Annotated[UpToHundred, about("… until the mean is below this.")] = 0.08
     same_sign: Annotated[
         int,
         Meta(ge=0, le=1000, description="Least settlements that would have been received …"),
     ] = 5
     same_sign_of: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=1000,
-            description="… of so many before an entry; those of one candle count as one.",
-        ),
+        Count, about("… of so many before an entry; those of one candle count as one.")
     ] = 6
-    own_percentile: (
-        Annotated[
-            float,
-            Meta(
-                gt=0.0,
-                le=1.0,
-                description="At an entry, the mean's size is at least this quantile of the "
-                "instrument's own means in the history, such as 0.8; null: any.",
-            ),
-        ]
-        | None
-    ) = None
+    own_percentile: Annotated[
+        PositiveFraction | None,
+        about(
+            "At an entry, the mean's size is at least this quantile of the instrument's own means "
+            "in the history, such as 0.8; null: any."
+        ),
+    ] = None
     history: Annotated[
         int,
         Meta(

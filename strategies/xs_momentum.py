@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
+from config.parameter_types import about
 from strategies.rebalance.config import PanelRebalancer, PanelRebalancerConfig
 
 if TYPE_CHECKING:
@@ -32,23 +33,20 @@ class XSMomentumConfig(
             description="Candles over which past returns are taken, one or more.",
         ),
     ] = (12, 24, 48, 96)
-    lookback_weights: (
-        Annotated[
-            tuple[Annotated[float, Meta(ge=0.0)], ...],
-            Meta(description="How much each lookback counts, in their order; null: all alike."),
-        ]
-        | None
-    ) = None
+    lookback_weights: Annotated[
+        tuple[Annotated[float, Meta(ge=0.0)], ...] | None,
+        about("How much each lookback counts, in their order; null: all alike."),
+    ] = None
     skip: Annotated[int, Meta(ge=0, le=1000, description="Newest candles that are left out.")] = 0
     past_returns: Annotated[
         Literal["total", "mean"],
-        Meta(
-            description="total: from the first price to the last. mean: mean of the candles' "
-            "returns, in which one large move counts only once."
+        about(
+            "total: from the first price to the last. mean: mean of the candles' returns, in which "
+            "one large move counts only once."
         ),
     ] = "total"
     volatility_adjusted: Annotated[
-        bool, Meta(description="Divide the returns by the volatility over volatility_lookback.")
+        bool, about("Divide the returns by the volatility over volatility_lookback.")
     ] = False
     winsorize: Annotated[
         float,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from msgspec import Meta
 
+from config.parameter_types import Count, about
 from strategies.rebalance.config import PanelRebalancer, PanelRebalancerConfig
 from strategies.signals.past_return import past_return
 
@@ -26,9 +27,7 @@ class XSReversalConfig(
 ):
     """Parameters of the reversal, beside those of every rebalancer."""
 
-    lookback: Annotated[
-        int, Meta(ge=1, le=1000, description="Candles over which the past return is taken.")
-    ] = 1
+    lookback: Annotated[Count, about("Candles over which the past return is taken.")] = 1
     skip: Annotated[int, Meta(ge=0, le=1000, description="Newest candles that are left out.")] = 0
 
 

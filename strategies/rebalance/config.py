@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 from msgspec import Meta
 
-from config.durations import CLOCK, DURATION, Interval, duration_ns, offset_ns
+from config.durations import CLOCK, Interval, duration_ns, offset_ns
+from config.parameter_types import (
+    Fraction,
+    Lookback,
+    Multiple,
+    NotNegative,
+    PositiveFraction,
+    Returns,
+    TimeSpan,
+    about,
+)
 from strategies.desk_config import DeskStrategyConfig
 from strategies.rebalance.blocks import Hold, LossExit, LossStreak, Partial
 from strategies.signals.parameters import (
@@ -38,10 +48,8 @@ class PanelRebalancerConfig(
 ):
     """Parameters of a strategy that ranks a universe on a schedule and rebalances to weights."""
 
-    interval: Annotated[Interval, Meta(description="Candles that are ranked.")] = "1d"
-    every: Annotated[
-        str, Meta(pattern=DURATION, description="Time between rebalances, such as 5m, 8h, 1d, 7d.")
-    ] = "1d"
+    interval: Annotated[Interval, about("Candles that are ranked.")] = "1d"
+    every: Annotated[TimeSpan, about("Time between rebalances, such as 5m, 8h, 1d, 7d.")] = "1d"
     at: Annotated[
         str,
         Meta(
@@ -52,104 +60,77 @@ class PanelRebalancerConfig(
     ] = "00:05"
     side: Annotated[
         Side,
-        Meta(
-            description="long_short: best long, worst short; long_only: best long; by_sign: "
-            "positive scores long, negative short, one side alone if need be."
+        about(
+            "long_short: best long, worst short; long_only: best long; by_sign: positive scores "
+            "long, negative short, one side alone if need be."
         ),
     ] = "long_short"
     fraction: Annotated[
-        float,
-        Meta(gt=0.0, le=1.0, description="Part of the eligible held on each side; 0.2 = a fifth."),
+        PositiveFraction, about("Part of the eligible held on each side; 0.2 = a fifth.")
     ] = 0.2
     weighting: Annotated[
         Weighting,
-        Meta(
-            description="equal, inverse_volatility, risk_parity, rank or zscore; risk: by the "
-            "distance from the stop, for a strategy whose scores know it."
+        about(
+            "equal, inverse_volatility, risk_parity, rank or zscore; risk: by the distance from "
+            "the stop, for a strategy whose scores know it."
         ),
     ] = "equal"
     volatility_lookback: Annotated[
-        int, Meta(ge=2, le=5000, description="Returns, in candles, for inverse_volatility.")
+        Returns, about("Returns, in candles, for inverse_volatility.")
     ] = 20
     volatility_estimator: Annotated[
         VolatilityEstimator,
-        Meta(
-            description="For inverse_volatility: from closes (sample, or ewma, in which newer ones "
-            "count more) or from the range of candles (parkinson, garman_klass)."
+        about(
+            "For inverse_volatility: from closes (sample, or ewma, in which newer ones count more) "
+            "or from the range of candles (parkinson, garman_klass)."
         ),
     ] = "sample"
     volatility_half_life: Annotated[
         float,
         Meta(gt=0.0, le=5000.0, description="Candles after which a return counts half, for ewma."),
     ] = 11.0
-    gross_leverage: Annotated[
-        float,
-        Meta(gt=0.0, le=10.0, description="Sum of absolute weights, in units of equity."),
-    ] = 1.0
-    max_weight: Annotated[
-        float, Meta(gt=0.0, le=10.0, description="Largest weight of one instrument, of equity.")
-    ] = 0.2
+    gross_leverage: Annotated[Multiple, about("Sum of absolute weights, in units of equity.")] = 1.0
+    max_weight: Annotated[Multiple, about("Largest weight of one instrument, of equity.")] = 0.2
     covariance: Annotated[
-        Covariance, Meta(description="How covariances are estimated, where one is needed.")
+        Covariance, about("How covariances are estimated, where one is needed.")
     ] = Covariance()
-    volatility_target: (
-        Annotated[
-            VolatilityTarget,
-            Meta(description="Shrinks the whole book to a volatility, from gross_leverage down."),
-        ]
-        | None
-    ) = None
-    kelly: (
-        Annotated[
-            Kelly,
-            Meta(description="Shrinks the whole book to part of its growth-optimal size."),
-        ]
-        | None
-    ) = None
-    cluster_cap: (
-        Annotated[ClusterCap, Meta(description="Caps what one side holds of what moves together.")]
-        | None
-    ) = None
-    neutral: (
-        Annotated[
-            Neutral,
-            Meta(description="Shrinks the heavier side until the net exposure is small enough."),
-        ]
-        | None
-    ) = None
-    allocation: Annotated[
-        float, Meta(gt=0.0, le=1.0, description="Part of equity that this strategy manages.")
-    ] = 1.0
+    volatility_target: Annotated[
+        VolatilityTarget | None,
+        about("Shrinks the whole book to a volatility, from gross_leverage down."),
+    ] = None
+    kelly: Annotated[
+        Kelly | None, about("Shrinks the whole book to part of its growth-optimal size.")
+    ] = None
+    cluster_cap: Annotated[
+        ClusterCap | None, about("Caps what one side holds of what moves together.")
+    ] = None
+    neutral: Annotated[
+        Neutral | None, about("Shrinks the heavier side until the net exposure is small enough.")
+    ] = None
+    allocation: Annotated[PositiveFraction, about("Part of equity that this strategy manages.")] = (
+        1.0
+    )
     no_trade_band: Annotated[
-        float,
-        Meta(ge=0.0, le=1.0, description="Smallest change of weight worth an order, of equity."),
+        Fraction, about("Smallest change of weight worth an order, of equity.")
     ] = 0.0
     min_turnover: Annotated[
-        float, Meta(ge=0.0, description="Least mean turnover a day, settlement currency; 0 = any.")
+        NotNegative, about("Least mean turnover a day, settlement currency; 0 = any.")
     ] = 0.0
-    turnover_lookback: Annotated[
-        int, Meta(ge=1, le=5000, description="Candles over which turnover is averaged.")
-    ] = 20
-    min_price: Annotated[
-        float, Meta(ge=0.0, description="Lowest price, settlement currency; 0 = any.")
-    ] = 0.0
-    min_age_days: Annotated[float, Meta(ge=0.0, description="Days since the listing; 0 = any.")] = (
-        0.0
-    )
+    turnover_lookback: Annotated[Lookback, about("Candles over which turnover is averaged.")] = 20
+    min_price: Annotated[NotNegative, about("Lowest price, settlement currency; 0 = any.")] = 0.0
+    min_age_days: Annotated[NotNegative, about("Days since the listing; 0 = any.")] = 0.0
     max_spread_bps: Annotated[
-        float,
-        Meta(
-            ge=0.0,
-            description="Widest spread at the decision, basis points of the mid; 0 = any. Candles "
-            "know none: in a backtest on candles this is not applied, and the decision says so.",
+        NotNegative,
+        about(
+            "Widest spread at the decision, basis points of the mid; 0 = any. Candles know none: "
+            "in a backtest on candles this is not applied, and the decision says so."
         ),
     ] = 0.0
     min_depth: Annotated[
-        float,
-        Meta(
-            ge=0.0,
-            description="Least value displayed within depth_bps of the mid on the thinner side, "
-            "settlement currency; 0 = any. As above for candles.",
+        NotNegative,
+        about(
+            "Least value displayed within depth_bps of the mid on the thinner side, settlement "
+            "currency; 0 = any. As above for candles."
         ),
     ] = 0.0
     depth_bps: Annotated[
@@ -161,77 +142,64 @@ class PanelRebalancerConfig(
             "than the best prices.",
         ),
     ] = 10.0
-    exclude: Annotated[
-        tuple[str, ...], Meta(description="Ids or patterns of ids that are never traded.")
-    ] = ()
+    exclude: Annotated[tuple[str, ...], about("Ids or patterns of ids that are never traded.")] = ()
     top_n: (
         Annotated[int, Meta(ge=2, description="Keep only the N with the most turnover; null: all.")]
         | None
     ) = None
     exchange_minimum: Annotated[
         Minimum,
-        Meta(
-            description="An order below the exchange's minimum: skip it, raise it unless "
-            "max_weight would be exceeded (respect_cap), or raise it (force_exchange_min)."
+        about(
+            "An order below the exchange's minimum: skip it, raise it unless max_weight would be "
+            "exceeded (respect_cap), or raise it (force_exchange_min)."
         ),
     ] = "skip"
     flatten_on_empty_targets: Annotated[
-        bool,
-        Meta(description="With nothing to hold, close everything (true) or keep what is held."),
+        bool, about("With nothing to hold, close everything (true) or keep what is held.")
     ] = True
 
     names: Annotated[
         Names | None,
-        Meta(
-            description="Number held a side, by dispersion, in place of fraction; null: fraction."
-        ),
+        about("Number held a side, by dispersion, in place of fraction; null: fraction."),
     ] = None
     bands: Annotated[
-        Bands | None, Meta(description="Thresholds of scores to enter and to exit; null: none.")
+        Bands | None, about("Thresholds of scores to enter and to exit; null: none.")
     ] = None
     regime: Annotated[
-        Regime | None,
-        Meta(description="Hold own trends in place of scores in some markets; null: never."),
+        Regime | None, about("Hold own trends in place of scores in some markets; null: never.")
     ] = None
     majors_gate: Annotated[
-        MajorsGate | None, Meta(description="Hold less while majors go nowhere; null: off.")
+        MajorsGate | None, about("Hold less while majors go nowhere; null: off.")
     ] = None
     market_trend: Annotated[
-        MarketTrend | None,
-        Meta(description="Skip, scale or flip in a strong trend; null: off."),
+        MarketTrend | None, about("Skip, scale or flip in a strong trend; null: off.")
     ] = None
     adx_filter: Annotated[
-        AdxFilter | None, Meta(description="Limits on an instrument's own ADX; null: off.")
+        AdxFilter | None, about("Limits on an instrument's own ADX; null: off.")
     ] = None
     slope_filter: Annotated[
-        SlopeFilter | None,
-        Meta(description="Least slope of an instrument's exponential average; null: off."),
+        SlopeFilter | None, about("Least slope of an instrument's exponential average; null: off.")
     ] = None
     hours_filter: Annotated[
-        HoursFilter | None, Meta(description="Hours in which to hold anything; null: all.")
+        HoursFilter | None, about("Hours in which to hold anything; null: all.")
     ] = None
     funding_filter: Annotated[
-        FundingFilter | None, Meta(description="Most funding that a side may pay; null: any.")
+        FundingFilter | None, about("Most funding that a side may pay; null: any.")
     ] = None
     symbol_record: Annotated[
-        SymbolRecord | None,
-        Meta(description="Pause instruments on which own trades went badly; null: off."),
+        SymbolRecord | None, about("Pause instruments on which own trades went badly; null: off.")
     ] = None
 
-    partial: Annotated[
-        Partial | None, Meta(description="Move toward the target by steps; null: at once.")
-    ] = None
-    hold: Annotated[
-        Hold | None, Meta(description="How long a position is held; null: no limits.")
-    ] = None
-    loss_exit: Annotated[
-        LossExit | None, Meta(description="Exit after a loss at closes; null: none.")
-    ] = None
+    partial: Annotated[Partial | None, about("Move toward the target by steps; null: at once.")] = (
+        None
+    )
+    hold: Annotated[Hold | None, about("How long a position is held; null: no limits.")] = None
+    loss_exit: Annotated[LossExit | None, about("Exit after a loss at closes; null: none.")] = None
     dropped: Annotated[
         Literal["close", "keep"],
-        Meta(
-            description="A held name that a filter leaves out: close it, or keep its last weight, "
-            "which counts toward the caps."
+        about(
+            "A held name that a filter leaves out: close it, or keep its last weight, which counts "
+            "toward the caps."
         ),
     ] = "close"
     turnover_budget: (
@@ -246,20 +214,16 @@ class PanelRebalancerConfig(
         ]
         | None
     ) = None
-    stop_cooldown: (
-        Annotated[
-            str,
-            Meta(
-                pattern=DURATION,
-                description="No new entry for this long after an exit that no decision asked for, "
-                "as by a stop or a guard, or after hold.most, from that exit; null: none.",
-            ),
-        ]
-        | None
-    ) = None
-    loss_streak: Annotated[
-        LossStreak | None, Meta(description="Pause after losing trades; null: none.")
+    stop_cooldown: Annotated[
+        TimeSpan | None,
+        about(
+            "No new entry for this long after an exit that no decision asked for, as by a stop or "
+            "a guard, or after hold.most, from that exit; null: none."
+        ),
     ] = None
+    loss_streak: Annotated[LossStreak | None, about("Pause after losing trades; null: none.")] = (
+        None
+    )
 
     @property
     def wants_memory(self) -> bool:

@@ -11,7 +11,18 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from config.durations import DURATION
+from config.parameter_types import (
+    AverageLength,
+    Count,
+    Fraction,
+    Lookback,
+    NotNegative,
+    RangeLength,
+    Returns,
+    TimeSpan,
+    UpToHundred,
+    about,
+)
 
 Majors = Annotated[
     tuple[str, ...],
@@ -27,20 +38,13 @@ BITCOIN, ETHER = "BTCUSDT-LINEAR.BYBIT", "ETHUSDT-LINEAR.BYBIT"
 class Names(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How many instruments each side holds, by how much all of them differ."""
 
-    least: Annotated[int, Meta(ge=1, le=1000, description="Instruments a side at low_bps …")] = 2
-    most: Annotated[
-        int, Meta(ge=1, le=1000, description="… and at high_bps; in between in proportion.")
-    ] = 6
-    lookback: Annotated[
-        int, Meta(ge=1, le=5000, description="Candles of the returns whose dispersion counts.")
-    ] = 24
+    least: Annotated[Count, about("Instruments a side at low_bps …")] = 2
+    most: Annotated[Count, about("… and at high_bps; in between in proportion.")] = 6
+    lookback: Annotated[Lookback, about("Candles of the returns whose dispersion counts.")] = 24
     low_bps: Annotated[
-        float,
-        Meta(ge=0.0, description="Dispersion: standard deviation across returns, basis points …"),
+        NotNegative, about("Dispersion: standard deviation across returns, basis points …")
     ] = 35.0
-    high_bps: Annotated[
-        float, Meta(ge=0.0, description="… from which the most instruments are held.")
-    ] = 300.0
+    high_bps: Annotated[NotNegative, about("… from which the most instruments are held.")] = 300.0
 
     def check(self) -> list[tuple[str, str]]:
         """Return (field, message) for each parameter that does not go with the others."""
@@ -83,9 +87,9 @@ class Bands(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class AdxFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Holds only instruments whose own trend is strong enough, or weak enough."""
 
-    length: Annotated[int, Meta(ge=2, le=500, description="Candles of the ADX.")] = 14
-    least: Annotated[float, Meta(ge=0.0, le=100.0, description="Lowest ADX; 0 = any.")] = 25.0
-    most: Annotated[float, Meta(ge=0.0, le=100.0, description="Highest ADX; 100 = any.")] = 100.0
+    length: Annotated[RangeLength, about("Candles of the ADX.")] = 14
+    least: Annotated[UpToHundred, about("Lowest ADX; 0 = any.")] = 25.0
+    most: Annotated[UpToHundred, about("Highest ADX; 100 = any.")] = 100.0
 
     def check(self) -> list[tuple[str, str]]:
         """Return (field, message) for each parameter that does not go with the others."""
@@ -96,15 +100,13 @@ class AdxFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class SlopeFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Holds only instruments whose exponential average goes somewhere."""
 
-    length: Annotated[int, Meta(ge=2, le=1000, description="Candles of the average.")] = 200
-    least_bps: Annotated[
-        float, Meta(ge=0.0, description="Least slope, basis points a day, up or down.")
-    ] = 3.5
+    length: Annotated[AverageLength, about("Candles of the average.")] = 200
+    least_bps: Annotated[NotNegative, about("Least slope, basis points a day, up or down.")] = 3.5
     sides: Annotated[
         Literal["both", "with_trend", "against_trend"],
-        Meta(
-            description="both: long or short. with_trend: long only what rises so much, short "
-            "only what falls. against_trend: the reverse."
+        about(
+            "both: long or short. with_trend: long only what rises so much, short only what falls. "
+            "against_trend: the reverse."
         ),
     ] = "both"
 
@@ -125,9 +127,7 @@ class HoursFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class FundingFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Holds no side that pays too much funding; what receives it may be held."""
 
-    most_bps: Annotated[
-        float, Meta(ge=0.0, description="Most that a side may pay, basis points a day.")
-    ] = 3.6
+    most_bps: Annotated[NotNegative, about("Most that a side may pay, basis points a day.")] = 3.6
 
 
 class Regime(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -138,32 +138,26 @@ class Regime(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """
 
     majors: Majors = (BITCOIN, ETHER)
-    slope_length: Annotated[
-        int, Meta(ge=2, le=1000, description="Candles of the majors' exponential average.")
-    ] = 200
+    slope_length: Annotated[AverageLength, about("Candles of the majors' exponential average.")] = (
+        200
+    )
     high_slope_bps: Annotated[
-        float,
-        Meta(
-            ge=0.0,
-            description="Its slope from which majors trend, basis points a day, up or "
-            "down; of several, their mean.",
+        NotNegative,
+        about(
+            "Its slope from which majors trend, basis points a day, up or down; of several, their "
+            "mean."
         ),
     ] = 2.0
-    correlation_lookback: Annotated[
-        int, Meta(ge=2, le=5000, description="Candles of the mean correlation.")
-    ] = 96
+    correlation_lookback: Annotated[Returns, about("Candles of the mean correlation.")] = 96
     high_correlation: Annotated[
         float, Meta(ge=-1.0, le=1.0, description="Correlation from which all move together.")
     ] = 0.6
-    dispersion_lookback: Annotated[
-        int, Meta(ge=1, le=5000, description="Candles of the dispersion.")
-    ] = 24
+    dispersion_lookback: Annotated[Lookback, about("Candles of the dispersion.")] = 24
     low_dispersion_bps: Annotated[
-        float,
-        Meta(
-            ge=0.0,
-            description="Standard deviation across returns, basis points, below which "
-            "instruments hardly differ.",
+        NotNegative,
+        about(
+            "Standard deviation across returns, basis points, below which instruments hardly "
+            "differ."
         ),
     ] = 35.0
     least_names: Annotated[
@@ -179,7 +173,7 @@ class Regime(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         ),
     ] = 0.1
     trend_lookback: Annotated[
-        int, Meta(ge=2, le=5000, description="Candles of the own trend, and of its volatility.")
+        Returns, about("Candles of the own trend, and of its volatility.")
     ] = 96
 
 
@@ -187,9 +181,7 @@ class MajorsGate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Holds less, or nothing, while the majors go nowhere."""
 
     instruments: Majors = (BITCOIN, ETHER)
-    length: Annotated[
-        int, Meta(ge=2, le=1000, description="Candles of their exponential average.")
-    ] = 200
+    length: Annotated[AverageLength, about("Candles of their exponential average.")] = 200
     least_bps: Annotated[
         float,
         Meta(
@@ -198,54 +190,35 @@ class MajorsGate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         ),
     ] = 1.0
     action: Annotated[
-        Literal["skip", "scale"],
-        Meta(description="Below it: hold nothing, or scale all weights by factor."),
+        Literal["skip", "scale"], about("Below it: hold nothing, or scale all weights by factor.")
     ] = "skip"
-    factor: Annotated[
-        float, Meta(ge=0.0, le=1.0, description="Part of the weights that scale leaves.")
-    ] = 0.6
+    factor: Annotated[Fraction, about("Part of the weights that scale leaves.")] = 0.6
 
 
 class MarketTrend(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to do in a strong trend of the market or of one instrument; meant for the reversal."""
 
     instruments: Majors = (BITCOIN,)
-    length: Annotated[int, Meta(ge=2, le=500, description="Candles of the ADX.")] = 14
-    above: (
-        Annotated[
-            float,
-            Meta(
-                ge=0.0,
-                le=100.0,
-                description="Their ADX (of several, the mean) from which the "
-                "market trends, and all are treated so; null: never.",
-            ),
-        ]
-        | None
-    ) = 25.0
-    name_above: (
-        Annotated[
-            float,
-            Meta(
-                ge=0.0,
-                le=100.0,
-                description="An instrument's own ADX from which it alone is "
-                "treated so; null: never.",
-            ),
-        ]
-        | None
-    ) = 30.0
+    length: Annotated[RangeLength, about("Candles of the ADX.")] = 14
+    above: Annotated[
+        UpToHundred | None,
+        about(
+            "Their ADX (of several, the mean) from which the market trends, and all are treated "
+            "so; null: never."
+        ),
+    ] = 25.0
+    name_above: Annotated[
+        UpToHundred | None,
+        about("An instrument's own ADX from which it alone is treated so; null: never."),
+    ] = 30.0
     action: Annotated[
         Literal["skip", "scale", "flip"],
-        Meta(
-            description="skip: hold none; scale: its weight by factor; flip: the opposite side, "
-            "its score mirrored at the mean, by_sign at zero."
+        about(
+            "skip: hold none; scale: its weight by factor; flip: the opposite side, its score "
+            "mirrored at the mean, by_sign at zero."
         ),
     ] = "skip"
-    factor: Annotated[
-        float,
-        Meta(ge=0.0, le=1.0, description="Part of the weight that scale leaves; applied once."),
-    ] = 0.25
+    factor: Annotated[Fraction, about("Part of the weight that scale leaves; applied once.")] = 0.25
 
 
 class SymbolRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -259,15 +232,9 @@ class SymbolRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     trades: Annotated[
         int, Meta(ge=1, le=50, description="Closed trades before an instrument is judged.")
     ] = 8
-    hit_rate: Annotated[
-        float, Meta(ge=0.0, le=1.0, description="Least part of trades that won; 0 = any.")
-    ] = 0.4
-    profit_factor: Annotated[
-        float, Meta(ge=0.0, le=100.0, description="Least ratio of gains to losses; 0 = any.")
-    ] = 1.2
+    hit_rate: Annotated[Fraction, about("Least part of trades that won; 0 = any.")] = 0.4
+    profit_factor: Annotated[UpToHundred, about("Least ratio of gains to losses; 0 = any.")] = 1.2
     prior: Annotated[
         float, Meta(gt=0.0, le=1000.0, description="Trades of the average instrument added.")
     ] = 4.0
-    pause: Annotated[
-        str, Meta(pattern=DURATION, description="How long after its last closed trade it rests.")
-    ] = "24h"
+    pause: Annotated[TimeSpan, about("How long after its last closed trade it rests.")] = "24h"

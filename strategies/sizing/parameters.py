@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from config.parameter_types import Multiple, PositiveFraction, Returns, about
+
 CovarianceEstimator = Literal["ledoit_wolf", "oas"]
 
 
@@ -17,15 +19,13 @@ class Covariance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """How the returns' covariance is estimated, wherever one is needed."""
 
     estimator: Annotated[
-        CovarianceEstimator, Meta(description="Shrinkage of scikit-learn: ledoit_wolf or oas.")
+        CovarianceEstimator, about("Shrinkage of scikit-learn: ledoit_wolf or oas.")
     ] = "ledoit_wolf"
     lookback: Annotated[
-        int,
-        Meta(
-            ge=2,
-            le=5000,
-            description="Returns, in candles, also for correlations and betas; an instrument with "
-            "a candle missing among them is left out.",
+        Returns,
+        about(
+            "Returns, in candles, also for correlations and betas; an instrument with a candle "
+            "missing among them is left out."
         ),
     ] = 72
 
@@ -33,26 +33,18 @@ class Covariance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class VolatilityTarget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Scales the whole book down to a volatility; gross_leverage is its largest size."""
 
-    annual: Annotated[
-        float,
-        Meta(gt=0.0, le=10.0, description="Largest volatility of the book in a year of 365 days."),
-    ] = 0.24
+    annual: Annotated[Multiple, about("Largest volatility of the book in a year of 365 days.")] = (
+        0.24
+    )
 
 
 class Kelly(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Scales the whole book to part of its growth-optimal size; gross_leverage is its cap."""
 
-    fraction: Annotated[
-        float, Meta(gt=0.0, le=1.0, description="Part of the growth-optimal size.")
-    ] = 0.5
+    fraction: Annotated[PositiveFraction, about("Part of the growth-optimal size.")] = 0.5
     information_coefficient: Annotated[
-        float,
-        Meta(
-            gt=0.0,
-            le=1.0,
-            description="Correlation that you expect of scores with returns until the next "
-            "rebalance.",
-        ),
+        PositiveFraction,
+        about("Correlation that you expect of scores with returns until the next rebalance."),
     ] = 0.05
 
 
@@ -64,12 +56,7 @@ class ClusterCap(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         Meta(ge=0.0, lt=1.0, description="In a cluster every two correlate above this."),
     ] = 0.8
     max_weight: Annotated[
-        float,
-        Meta(
-            gt=0.0,
-            le=10.0,
-            description="Largest sum of long weights, and of short ones, in a cluster.",
-        ),
+        Multiple, about("Largest sum of long weights, and of short ones, in a cluster.")
     ] = 0.4
 
 
@@ -78,9 +65,9 @@ class Neutral(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     by: Annotated[
         Literal["currency", "beta"],
-        Meta(
-            description="currency: longs minus shorts. beta: the same, each times its beta to the "
-            "mean return of the eligible instruments."
+        about(
+            "currency: longs minus shorts. beta: the same, each times its beta to the mean return "
+            "of the eligible instruments."
         ),
     ] = "currency"
     max_net: Annotated[

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from config.durations import DURATION, duration_ns
+from config.durations import duration_ns
+from config.parameter_types import BasisPoints, Count, Multiple, TimeSpan, about
 
 TacticName = Literal["taker", "maker_first"]
 RestingPlace = Literal["join", "improve", "behind"]
@@ -18,75 +19,59 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     tactic: Annotated[
         TacticName,
-        Meta(
-            description="taker: market orders at once. maker_first: rest near the touch first; on "
-            "candles alone, which know no touch, it takes like taker."
+        about(
+            "taker: market orders at once. maker_first: rest near the touch first; on candles "
+            "alone, which know no touch, it takes like taker."
         ),
     ] = "taker"
     retry_for: Annotated[
-        str,
-        Meta(
-            pattern=DURATION,
-            description="How long after a decision, or a start that takes it up, legs are tried "
-            "again that a passing condition refused: a link or the venue down, a halted symbol, a "
-            "rate limit, a guard's halt that ends within this time.",
+        TimeSpan,
+        about(
+            "How long after a decision, or a start that takes it up, legs are tried again that a "
+            "passing condition refused: a link or the venue down, a halted symbol, a rate limit, a "
+            "guard's halt that ends within this time."
         ),
     ] = "30m"
     place: Annotated[
         RestingPlace,
-        Meta(
-            description="Where an order rests: at the best price of its side (join), `ticks` "
-            "better but short of the other side (improve), or `ticks` worse (behind)."
+        about(
+            "Where an order rests: at the best price of its side (join), `ticks` better but short "
+            "of the other side (improve), or `ticks` worse (behind)."
         ),
     ] = "join"
-    ticks: Annotated[int, Meta(ge=1, le=1000, description="Ticks, for improve and behind.")] = 1
-    reprice_every: Annotated[
-        str, Meta(pattern=DURATION, description="How long an order rests before it follows.")
-    ] = "15s"
+    ticks: Annotated[Count, about("Ticks, for improve and behind.")] = 1
+    reprice_every: Annotated[TimeSpan, about("How long an order rests before it follows.")] = "15s"
     move_bps: Annotated[
-        float,
-        Meta(ge=0.0, le=1000.0, description="A move of so many basis points is followed sooner …"),
+        BasisPoints, about("A move of so many basis points is followed sooner …")
     ] = 5.0
-    least_rest: Annotated[
-        str, Meta(pattern=DURATION, description="… but never sooner than this.")
-    ] = "2s"
+    least_rest: Annotated[TimeSpan, about("… but never sooner than this.")] = "2s"
     max_reprices: Annotated[
         int, Meta(ge=0, le=1000, description="How often an order is repriced at most.")
     ] = 10
-    participation: (
-        Annotated[
-            float,
-            Meta(
-                gt=0.0,
-                le=10.0,
-                description="Largest resting order, as a fraction of the size that is displayed "
-                "at the best price of its side; null: the whole quantity at once.",
-            ),
-        ]
-        | None
-    ) = None
-    deadline: Annotated[
-        str, Meta(pattern=DURATION, description="How long it tries to be a maker.")
-    ] = "3m"
+    participation: Annotated[
+        Multiple | None,
+        about(
+            "Largest resting order, as a fraction of the size that is displayed at the best price "
+            "of its side; null: the whole quantity at once."
+        ),
+    ] = None
+    deadline: Annotated[TimeSpan, about("How long it tries to be a maker.")] = "3m"
     at_deadline: Annotated[
         Literal["take", "give_up"],
-        Meta(description="Then: take what is left (immediate or cancel), or leave it."),
+        about("Then: take what is left (immediate or cancel), or leave it."),
     ] = "take"
     max_slippage_bps: Annotated[
-        float,
-        Meta(ge=0.0, le=1000.0, description="Worst price of that taking, in basis points from …"),
+        BasisPoints, about("Worst price of that taking, in basis points from …")
     ] = 20.0
     slippage_from: Annotated[
         Literal["arrival", "touch"],
-        Meta(description="… the mid at the start (arrival) or the other side's best price then."),
+        about("… the mid at the start (arrival) or the other side's best price then."),
     ] = "arrival"
     max_leg_imbalance: Annotated[
-        float,
-        Meta(
-            gt=0.0,
-            le=10.0,
-            description="While legs of a rebalance fill, net exposure strays no further than this "
-            "from the way between the old book and the new, of equity.",
+        Multiple,
+        about(
+            "While legs of a rebalance fill, net exposure strays no further than this from the way "
+            "between the old book and the new, of equity."
         ),
     ] = 0.25
 

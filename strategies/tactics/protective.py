@@ -16,7 +16,15 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
-from config.durations import DURATION, duration_ns
+from config.durations import duration_ns
+from config.parameter_types import (
+    AtrMultiple,
+    BasisPoints,
+    PositiveFraction,
+    RangeLength,
+    TimeSpan,
+    about,
+)
 from strategies.tactics.pricing import ZERO, Terms
 
 _BASIS_POINT = Decimal("0.0001")
@@ -26,37 +34,24 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """A take-profit for part of a position."""
 
     at: Annotated[float, Meta(gt=0.0, le=100.0, description="Profit in R at which it rests.")]
-    fraction: Annotated[
-        float, Meta(gt=0.0, le=1.0, description="Part of the position that it closes.")
-    ]
+    fraction: Annotated[PositiveFraction, about("Part of the position that it closes.")]
 
 
 class Protection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Orders that protect each position between decisions; ATR is the average true range."""
 
-    atr: Annotated[
-        int, Meta(ge=2, le=500, description="True ranges averaged, in the strategy's candles.")
-    ] = 28
-    stop: (
-        Annotated[float, Meta(gt=0.0, le=50.0, description="First stop, in ATR from the entry.")]
-        | None
-    ) = 1.7
+    atr: Annotated[RangeLength, about("True ranges averaged, in the strategy's candles.")] = 28
+    stop: Annotated[AtrMultiple | None, about("First stop, in ATR from the entry.")] = 1.7
     catastrophic: Annotated[
-        float,
-        Meta(
-            gt=0.0,
-            le=50.0,
-            description="Stop of last resort, in ATR from the entry: live, the exchange attaches "
-            "it to the entry itself; without `stop` it is the first stop.",
+        AtrMultiple,
+        about(
+            "Stop of last resort, in ATR from the entry: live, the exchange attaches it to the "
+            "entry itself; without `stop` it is the first stop."
         ),
     ] = 3.5
-    trail_atr: (
-        Annotated[
-            float,
-            Meta(gt=0.0, le=50.0, description="In profit, follow the best price by so many ATR."),
-        ]
-        | None
-    ) = None
+    trail_atr: Annotated[
+        AtrMultiple | None, about("In profit, follow the best price by so many ATR.")
+    ] = None
     trail_fraction: (
         Annotated[
             float,
@@ -77,24 +72,16 @@ class Protection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         | None
     ) = None
     break_even_bps: Annotated[
-        float,
-        Meta(ge=0.0, le=1000.0, description="… and so many basis points into profit, for fees."),
+        BasisPoints, about("… and so many basis points into profit, for fees.")
     ] = 6.0
     take: Annotated[
         tuple[Target, ...],
         Meta(max_length=10, description="Partial take-profits, the nearest first."),
     ] = ()
-    time_stop: (
-        Annotated[
-            str,
-            Meta(
-                pattern=DURATION,
-                description="Close at market after so long, in candles: that of the entry is the "
-                "first.",
-            ),
-        ]
-        | None
-    ) = None
+    time_stop: Annotated[
+        TimeSpan | None,
+        about("Close at market after so long, in candles: that of the entry is the first."),
+    ] = None
 
     @property
     def first_stop(self) -> Decimal:
