@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -125,7 +126,7 @@ def propose(
     spread = volatility_to_size(rules, window)
     standings = standing(
         close=price,
-        excluded=_excluded(rules, listings.ids),
+        excluded=_excluded(rules.exclude, listings.ids),
         age_days=age_days,
         turnover=turnover,
         score=best_known(scores) if rules.sleeves else scores,
@@ -310,8 +311,9 @@ _LEFT_OUT = {
 }
 
 
-def _excluded(rules: PanelRebalancerConfig, ids: tuple[str, ...]) -> NDArray[np.bool_]:
-    return np.array([any(fnmatchcase(i, pattern) for pattern in rules.exclude) for i in ids], bool)
+@lru_cache
+def _excluded(patterns: tuple[str, ...], ids: tuple[str, ...]) -> NDArray[np.bool_]:
+    return np.array([any(fnmatchcase(i, pattern) for pattern in patterns) for i in ids], bool)
 
 
 def _turnover_a_day(rules: PanelRebalancerConfig, window: Window) -> NDArray[np.float64]:

@@ -25,6 +25,14 @@ def test_z_by_hand(value, winsorize, expected):
     np.testing.assert_allclose(cross_sectional_z(np.array(value), winsorize), expected, atol=1e-15)
 
 
+@given(st.integers(1, 30), st.integers(0, 99), st.floats(0.001, 0.499))
+def test_values_beyond_the_quantiles_of_numpy_count_as_these(count, start, winsorize):
+    rows = np.random.default_rng(start).normal(size=(3, count))
+    ends = np.quantile(rows, (winsorize, 1 - winsorize), axis=1)[..., None]
+    got = cross_sectional_z(rows, winsorize)
+    np.testing.assert_allclose(got, cross_sectional_z(np.clip(rows, *ends)), atol=1e-9)
+
+
 # z of the first row: -2, 0, 2 over sqrt(8/3); of the second: 2, -4, 2 over sqrt(8).
 ROWS = np.array([[0.01, 0.03, 0.05], [0.04, -0.02, 0.04]])
 UP = 2 / np.sqrt(8 / 3)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.cluster import AgglomerativeClustering
 from sklearn.covariance import OAS, LedoitWolf
 
 from strategies.sizing.covariance import betas, clusters, shrunk_covariance
@@ -37,6 +38,19 @@ def test_a_cluster_holds_only_what_moves_together_two_by_two():
     assert len(set(labels.tolist())) == 3
     assert len(set(clusters(rows, 0.99999).tolist())) == 5
     assert clusters(rows[:, :1], 0.6).tolist() == [0]
+
+
+@given(st.integers(2, 12), st.integers(0, 999), st.sampled_from([0.1, 0.4, 0.7]))
+def test_clusters_are_those_of_scikit_learn(count, start, correlation):
+    random = np.random.default_rng(start)
+    rows = random.normal(size=(30, 3)) @ random.normal(size=(3, count))
+    rows += random.normal(size=rows.shape)
+    tree = AgglomerativeClustering(
+        None, metric="precomputed", linkage="complete", distance_threshold=1.0 - correlation
+    )
+    expected = tree.fit_predict(1.0 - np.corrcoef(rows, rowvar=False))
+    pairs = set(zip(clusters(rows, correlation).tolist(), expected.tolist(), strict=True))
+    assert len(pairs) == len(set(expected)) == len({mine for mine, _ in pairs})
 
 
 def test_betas_by_hand():
