@@ -14,6 +14,15 @@ from config.durations import DURATION
 
 CointegrationTest = Literal["engle_granger", "johansen"]
 Correction = Literal["none", "bonferroni", "benjamini_hochberg"]
+Lags = Annotated[
+    int,
+    Meta(
+        ge=0,
+        le=50,
+        description="Lagged differences in the test's regression. With too few, prices that "
+        "bounce between bid and ask look like pairs; with more, fewer true pairs are found.",
+    ),
+]
 JOHANSEN_LEVELS = (0.1, 0.05, 0.01)
 """Levels for which the critical values of Johansen's trace are tabulated."""
 
@@ -100,9 +109,7 @@ class Cointegration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         float,
         Meta(gt=0.0, lt=1.0, description="Largest p-value at which they count as cointegrated."),
     ] = 0.05
-    lags: Annotated[
-        int, Meta(ge=0, le=100, description="Lagged differences in the test's regression.")
-    ] = 1
+    lags: Lags = 4
     lookback: Annotated[int, Meta(ge=30, le=50000, description="Candles that are tested.")] = 720
     every: Annotated[str, Meta(pattern=DURATION, description="How often it is tested again.")] = (
         "1d"
@@ -113,6 +120,8 @@ class Cointegration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         problems = []
         if self.test == "johansen" and self.level not in JOHANSEN_LEVELS:
             problems.append(("level", "must be 0.1, 0.05 or 0.01 with test: johansen"))
+        if self.test == "johansen" and not self.lags:
+            problems.append(("lags", "must be at least 1 with test: johansen"))
         if self.lookback < 10 * (self.lags + 1):
             problems.append(("lookback", f"must be at least {10 * (self.lags + 1)} with such lags"))
         return problems
@@ -139,9 +148,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             "level's part of those chosen is false, on average."
         ),
     ] = "benjamini_hochberg"
-    lags: Annotated[
-        int, Meta(ge=0, le=100, description="Lagged differences in the test's regression.")
-    ] = 1
+    lags: Lags = 4
     min_correlation: (
         Annotated[
             float,
@@ -155,6 +162,15 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         | None
     ) = None
     half_life: HalfLife | None = None
+    most_missing: Annotated[
+        float,
+        Meta(
+            ge=0.0,
+            le=0.5,
+            description="Part of the candles that an instrument may lack; a gap counts as the "
+            "close before. With more missing, or without the first, it is in no pair.",
+        ),
+    ] = 0.02
     most_pairs: Annotated[
         int, Meta(ge=1, le=1000, description="Most pairs that are chosen, smallest p-value first.")
     ] = 10

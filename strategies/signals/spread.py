@@ -39,8 +39,8 @@ _FLAT = 1e-12
 _FIRST_VARIANCE = 1e6
 """Variance of Kalman's first intercept and ratio, in units of the noise's: hardly anything known.
 The first is the ratio 1."""
-_CHUNK_NUMBERS = 4_000_000
-"""About how many numbers a part of a history takes while it is computed."""
+_BLOCK = 150_000
+"""About how many numbers are computed at once, so that memory does not grow with a history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +72,54 @@ class KalmanState:
     updates: NDArray[np.int64]
 
 
+class LastRows:
+    """The last rows of some columns, oldest first; appending leaves older ones as they were.
+
+    A later one shares memory with an earlier one, beyond whose end it was written; a second one
+    from the same earlier one, which would write there too, is given memory of its own.
+    """
+
+    __slots__ = ("_end", "_room", "_rows")
+
+    def __init__(self, columns: int, rows: int) -> None:
+        self._rows, self._end = rows, rows
+        self._room = _Room(np.full((columns, 2 * rows), np.nan), rows)
+
+    @property
+    def values(self) -> Floats:
+        """Shape (columns, rows), NaN where there was nothing yet; not to be written to."""
+        return self._room.values[:, self._end - self._rows : self._end]
+
+    def append(self, row: Floats) -> LastRows:
+        """Return the last rows with one more, shape (columns,), without the oldest."""
+        following = object.__new__(LastRows)
+        following._rows, following._room, following._end = self._rows, self._room, self._end + 1
+        if self._end != self._room.used or self._end == self._room.values.shape[1]:
+            room = np.empty_like(self._room.values)
+            room[:, : self._rows - 1] = self.values[:, 1:]
+            following._room, following._end = _Room(room, self._rows - 1), self._rows
+        following._room.values[:, following._end - 1] = row
+        following._room.used = following._end
+        return following
+
+
+@dataclass(slots=True)
+class _Room:
+    """Memory of `LastRows`, written from the left; ``used`` columns of it are."""
+
+    values: Floats
+    used: int
+
+
 @dataclass(frozen=True, slots=True)
 class SpreadState:
     """What the next candle needs: the last logarithms of prices and the last spreads.
 
-    ``prices`` has shape (N, rows kept) and ``spreads`` (P, z_lookback), oldest first, NaN where
-    there was none; ``rows`` counts candles so far.
+    ``prices`` has N columns and ``spreads`` P; ``rows`` counts candles so far.
     """
 
-    prices: Floats
-    spreads: Floats
+    prices: LastRows
+    spreads: LastRows
     rows: int
     kalman: KalmanState
 
@@ -91,8 +129,8 @@ def first_spread_state(instruments: int, pairs: Pairs, rules: Hedge) -> SpreadSt
     kept = max(rules.candles_to_hedge, rules.z_lookback + 1)
     count = len(pairs)
     return SpreadState(
-        np.full((instruments, kept), np.nan),
-        np.full((count, rules.z_lookback), np.nan),
+        LastRows(instruments, kept),
+        LastRows(count, rules.z_lookback),
         0,
         _first_kalman(count),
     )
@@ -111,19 +149,16 @@ def spread_step(
     if rules.model == "kalman":
         kalman, alpha, beta = _kalman_step(kalman, a, b, rules)
     elif rules.model == "ols" and state.rows >= rules.lookback:
-        past = state.prices[None, :, -rules.lookback :]
+        past = state.prices.values[None, :, -rules.lookback :]
         alpha, beta = (found[0] for found in _regressions(past, pairs, rules.most_missing))
     else:
         alpha, beta = _without_regression(a.shape, rules)
     spread = _spread(a, b, alpha, beta, rules)
     mean = std = np.full(a.shape, np.nan)
     if state.rows >= rules.rows_needed - 1:
-        mean, std = _moments(state.spreads, rules.most_missing)
+        mean, std = (found[0] for found in _moments(state.spreads.values[None], rules.most_missing))
     following = SpreadState(
-        np.concatenate([state.prices[:, 1:], row[:, None]], axis=1),
-        np.concatenate([state.spreads[:, 1:], spread[:, None]], axis=1),
-        state.rows + 1,
-        kalman,
+        state.prices.append(row), state.spreads.append(spread), state.rows + 1, kalman
     )
     return following, _reading(alpha, beta, spread, mean, std)
 
@@ -141,13 +176,11 @@ def spread_history(log_prices: Floats, pairs: Pairs, rules: Hedge) -> SpreadRead
         for t in range(len(prices)):
             kalman, alpha[t], beta[t] = _kalman_step(kalman, a[t], b[t], rules)
     elif rules.model == "ols":
-        size = rules.lookback * (prices.shape[1] + 2 * len(pairs))
-        for part, windows in _windows_before(prices, rules.lookback, 0, size):
+        for part, windows in _windows_before(prices, rules.lookback, 0):
             alpha[part], beta[part] = _regressions(windows, pairs, rules.most_missing)
     spread = _spread(a, b, alpha, beta, rules)
     mean, std = np.full(a.shape, np.nan), np.full(a.shape, np.nan)
-    size = 2 * rules.z_lookback * len(pairs)
-    for part, windows in _windows_before(spread, rules.z_lookback, rules.candles_to_hedge, size):
+    for part, windows in _windows_before(spread, rules.z_lookback, rules.candles_to_hedge):
         mean[part], std[part] = _moments(windows, rules.most_missing)
     return _reading(alpha, beta, spread, mean, std)
 
@@ -159,16 +192,16 @@ def frozen_spread(state: SpreadState, beta: Floats, pairs: Pairs, rules: Hedge) 
     Spread, mean and deviation are those of ln a - beta ln b, over the candles that `spread_step`
     judges by. The intercept, a constant, does not matter to z.
     """
-    result = np.full((4, len(beta)), np.nan)
+    result = np.full((3, len(beta)), np.nan)
     open_ = np.flatnonzero(np.isfinite(beta))
-    if open_.size and state.rows > rules.z_lookback:
-        rows = state.prices[:, -rules.z_lookback - 1 :]
-        legs = pairs[open_]
-        spreads = rows[legs[:, 0]] - beta[open_, None] * rows[legs[:, 1]]
-        mean, std = _moments(spreads[:, :-1], rules.most_missing)
-        found = _reading(mean, mean, spreads[:, -1], mean, std)
-        result[:, open_] = found.spread, mean, found.std, found.z
-    return SpreadReading(np.full(len(beta), np.nan), beta, *result)
+    if state.rows > rules.z_lookback:
+        rows = state.prices.values[:, -rules.z_lookback - 1 :]
+        for at in _blocks(open_, rules.z_lookback):
+            spreads = rows[pairs[at, 0]]
+            spreads -= beta[at, None] * rows[pairs[at, 1]]
+            mean, std = _moments(spreads[None, :, :-1], rules.most_missing)
+            result[:, at] = spreads[:, -1], mean[0], std[0]
+    return _reading(np.full(len(beta), np.nan), beta, *result)
 
 
 def _without_regression(shape: tuple[int, ...], rules: Hedge) -> tuple[Floats, Floats]:
@@ -189,17 +222,21 @@ def _reading(
     return SpreadReading(alpha, beta, spread, mean, std, (spread - mean) / std)
 
 
-def _windows_before(
-    values: Floats, rows: int, first: int, numbers: int
-) -> Iterator[tuple[slice, Floats]]:
+def _blocks(of: NDArray[np.intp], numbers: int) -> Iterator[NDArray[np.intp]]:
+    """Yield parts of an array, each of whose members takes so many numbers."""
+    step = max(1, _BLOCK // numbers)
+    for start in range(0, len(of), step):
+        yield of[start : start + step]
+
+
+def _windows_before(values: Floats, rows: int, first: int) -> Iterator[tuple[slice, Floats]]:
     """Yield slices of rows, and for each of them the ``rows`` rows before it, (B, columns, rows).
 
-    The first is that whose window begins at row ``first``. A row takes so many numbers.
+    The first is that whose window begins at row ``first``.
     """
     columns = np.ascontiguousarray(values.T)
-    step = max(1, _CHUNK_NUMBERS // max(1, numbers))
-    for start in range(first + rows, len(values), step):
-        stop = min(start + step, len(values))
+    for part in _blocks(np.arange(first + rows, len(values)), rows * len(columns)):
+        start, stop = part[0], part[-1] + 1
         view = np.lib.stride_tricks.sliding_window_view(
             columns[:, start - rows : stop - 1], rows, 1
         )
@@ -207,17 +244,22 @@ def _windows_before(
 
 
 def _moments(values: Floats, most_missing: float) -> tuple[Floats, Floats]:
-    """Return mean and sample standard deviation of the last axis, without what is missing."""
-    size = values.shape[-1]
-    mean = values.sum(axis=-1) / size
-    off = values - mean[..., None]
-    off *= off
-    std = np.sqrt(off.sum(axis=-1) / (size - 1))
+    """Return mean and sample standard deviation of the last axis, without what is missing.
+
+    ``values`` has shape (B, P, W).
+    """
+    rows, pairs, size = values.shape
+    mean, std = np.empty((rows, pairs)), np.empty((rows, pairs))
+    for at in _blocks(np.arange(pairs), rows * size):
+        part = values[:, at[0] : at[-1] + 1]
+        middle = part.sum(axis=-1) / size
+        off = part - middle[..., None]
+        mean[:, at] = middle
+        std[:, at] = np.sqrt(_dots(off, off) / (size - 1))
     gaps = np.isnan(mean)
     if most_missing and gaps.any():
         part = values[gaps]
-        known = ~np.isnan(part)
-        count, middle, off = _about_mean(part, known)
+        count, middle, off = _about_mean(part, ~np.isnan(part))
         with np.errstate(invalid="ignore", divide="ignore"):
             deviation = np.sqrt((off * off).sum(axis=-1) / (count - 1))
         few = count < _enough(size, most_missing)
@@ -234,8 +276,10 @@ def _regressions(windows: Floats, pairs: Pairs, most_missing: float) -> tuple[Fl
     size = windows.shape[-1]
     mean = windows.sum(axis=-1) / size
     off = windows - mean[..., None]
-    squares = (off * off).sum(axis=-1)
-    products = (off[:, left] * off[:, right]).sum(axis=-1)
+    squares = _dots(off, off)
+    products = np.empty((len(windows), len(pairs)))
+    for at in _blocks(np.arange(len(pairs)), len(windows) * size):
+        products[:, at] = _dots(off[:, left[at]], off[:, right[at]])
     alpha, beta = _line(mean[:, left], mean[:, right], products, squares[:, right], size)
     if most_missing and np.isnan(mean).any():
         least = _enough(size, most_missing)
@@ -246,10 +290,16 @@ def _regressions(windows: Floats, pairs: Pairs, most_missing: float) -> tuple[Fl
         known = ~np.isnan(a + b)
         count, mean_a, off_a = _about_mean(a, known)
         _, mean_b, off_b = _about_mean(b, known)
-        products, squares = (off_a * off_b).sum(axis=-1), (off_b * off_b).sum(axis=-1)
-        found = np.stack(_line(mean_a, mean_b, products, squares, count))
+        found_products, found_squares = (off_a * off_b).sum(axis=-1), (off_b * off_b).sum(axis=-1)
+        found = np.stack(_line(mean_a, mean_b, found_products, found_squares, count))
         alpha[gaps], beta[gaps] = np.where(count < least, np.nan, found)
     return alpha, beta
+
+
+def _dots(one: Floats, other: Floats) -> Floats:
+    """Return the sums of products of the last axis, each from its own numbers alone."""
+    sums: Floats = np.vecdot(one, other)
+    return sums
 
 
 def _enough(size: int, most_missing: float) -> float:

@@ -94,6 +94,17 @@ def test_a_state_built_from_the_last_candles_continues_to_the_bit(model):
     assert np.isfinite(one.z[0])
 
 
+def test_two_continuations_of_one_state_do_not_touch_each_other():
+    prices, rules = walks(30, 2), Hedge(model="ratio", z_lookback=5)
+    state, _ = fed(prices[:-2], ONE, rules)
+    one, _ = spread_step(state, prices[-2], ONE, rules)
+    kept = one.prices.values.copy()
+    two, _ = spread_step(state, np.array([9.0, 1.0]), ONE, rules)
+    np.testing.assert_array_equal(one.prices.values, kept)
+    np.testing.assert_array_equal(two.prices.values[:, -1], [9, 1])
+    np.testing.assert_array_equal(two.prices.values[:, :-1], kept[:, :-1])
+
+
 def test_missing_candles_are_left_out_until_too_many_are_missing():
     rules = Hedge(model="ols", lookback=20, z_lookback=10, most_missing=0.1)
     prices = walks(80, 3)
