@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from typing import NamedTuple
 
 from actors.guards.core.snapshot import FillEvent, RoundTripEvent
 from actors.records.ledger import ZERO, Ledger, RoundTrip
@@ -17,6 +18,28 @@ PriceOf = Callable[[str], Decimal | None]
 """Returns an instrument's newest price, or None."""
 
 
+class Booked(NamedTuple):
+    """Results without the value of what is open, and the open positions; it does not change."""
+
+    by_strategy: dict[str, Decimal]
+    by_instrument: dict[str, Decimal]
+    quantities: dict[tuple[str, str], Decimal]  # by strategy and instrument
+    costs: dict[tuple[str, str], Decimal]
+
+    def results(self, price_of: PriceOf) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
+        """Return the net profit by strategy, and by instrument, with fees and funding.
+
+        An open position is valued at its price, or at its entry price where none is known.
+        """
+        by_strategy, by_instrument = dict(self.by_strategy), dict(self.by_instrument)
+        for (strategy, name), quantity in self.quantities.items():
+            price = price_of(name)
+            value = self.costs[strategy, name] if price is None else quantity * price
+            by_strategy[strategy] += value
+            by_instrument[name] += value
+        return by_strategy, by_instrument
+
+
 class StrategyBooks:
     """Results of every strategy, exact in Decimal, in the settlement currency."""
 
@@ -24,6 +47,7 @@ class StrategyBooks:
         self._ledger = Ledger(starting=ZERO)
         self._by_strategy: dict[str, Decimal] = {}
         self._by_instrument: dict[str, Decimal] = {}
+        self._booked: Booked | None = None
 
     @property
     def open(self) -> Mapping[tuple[str, str], RoundTrip]:
@@ -64,20 +88,20 @@ class StrategyBooks:
             trip.funding += amount
         self._add(strategy, instrument, amount)
 
-    def results(self, price_of: PriceOf) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
-        """Return the net profit by strategy, and by instrument, with fees and funding.
-
-        An open position is valued at its price, or at its entry price where none is known.
-        """
-        by_strategy, by_instrument = dict(self._by_strategy), dict(self._by_instrument)
-        for (strategy, name), trip in self._ledger.open.items():
-            price = price_of(name)
-            value = trip.cost if price is None else trip.quantity * price
-            by_strategy[strategy] += value
-            by_instrument[name] += value
-        return by_strategy, by_instrument
+    @property
+    def booked(self) -> Booked:
+        """Return what is booked now, the same object until the next booking."""
+        if self._booked is None:
+            self._booked = Booked(
+                dict(self._by_strategy),
+                dict(self._by_instrument),
+                {key: trip.quantity for key, trip in self.open.items()},
+                {key: trip.cost for key, trip in self.open.items()},
+            )
+        return self._booked
 
     def _add(self, strategy: str, instrument: str, amount: Decimal) -> None:
+        self._booked = None
         self._by_strategy[strategy] = self._by_strategy.get(strategy, ZERO) + amount
         self._by_instrument[instrument] = self._by_instrument.get(instrument, ZERO) + amount
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import cache
 from itertools import chain
 from typing import Any, get_args
 
@@ -34,6 +35,7 @@ from actors.gate.pending import AccountView
 from actors.guards.core.decisions import NO_DECISIONS, Decisions
 from actors.guards.core.guard import Guard
 from actors.guards.core.halts import Latches
+from actors.guards.core.lazy import Lazy, Results
 from actors.guards.core.snapshot import (
     NO_RANGES,
     DeskEvent,
@@ -60,7 +62,7 @@ AGAIN = "again: guards"
 names: this one after the accountant's and before those of strategies."""
 Later = Callable[[Callable[[], None]], object]
 """Calls back after the engine has finished its current event, at the same time of its clock."""
-MarketFacts = Callable[[int], dict[str, Market]]
+MarketFacts = Callable[[int], Mapping[str, Market]]
 """Returns each instrument's market at a time (UNIX nanoseconds, UTC)."""
 
 
@@ -151,13 +153,12 @@ class RiskDesk:
         worth, balance = self._account.worth(), self._account.balance()
         if worth is None or balance is None:
             return
-        holdings = self._account.holdings()
-        prices = {held.instrument: held.price for held in holdings}
-        by_strategy, by_instrument = self.books.results(prices.get)
-        now = self.now()
+        holdings, now = self._account.holdings(), self.now()
+        booked = self.books.booked
+        both = cache(lambda: booked.results({held.instrument: held.price for held in holdings}.get))
         self._open_exposure.forget()
         self._arrival_prices.sweep()
-        markets: dict[str, Market] = {}
+        markets: Mapping[str, Market] = {}
         if "markets" in self.needs:
             assert self.market is not None, "a guard needs markets, and none are given"
             markets = self.market(now)
@@ -166,9 +167,11 @@ class RiskDesk:
                 now=now,
                 equity=worth,
                 balance=balance,
-                holdings=tuple(holdings),
-                results=by_strategy,
-                results_by_instrument=by_instrument
+                holdings=holdings,
+                results=Lazy(lambda: both()[0]),
+                results_by_instrument=Results(
+                    lambda: both()[1], booked.by_instrument, booked.quantities, holdings
+                )
                 if "results_by_instrument" in self.needs
                 else {},
                 markets=markets,

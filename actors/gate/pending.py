@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -43,7 +43,7 @@ class AccountView(Protocol):
     def balance(self) -> Decimal | None:
         """Return the realised balance, with fees and funding; None before the venue reported it."""
 
-    def holdings(self) -> list[Holding]:
+    def holdings(self) -> Sequence[Holding]:
         """Return every open position of every owner, sorted by instrument, then owner."""
 
 

@@ -10,9 +10,10 @@ from actors.guards.core.drill import LASTS, Announced, Mended, Plan, Scene, plan
 from actors.guards.core.examples import Example, desk
 from actors.guards.core.exposure import net_values
 from actors.guards.core.guard import Guard, Measured, Nothing
+from actors.guards.core.lazy import Standing, standing
 from actors.guards.core.limits import Reading, limit_reading
 from actors.guards.core.params import SpanOrNone, TransientParams, refuses, seconds, span_ns
-from actors.guards.core.snapshot import OrderRequested, Snapshot
+from actors.guards.core.snapshot import OrderRequested, Snapshot, once
 from config.durations import nanoseconds, parse
 
 
@@ -95,6 +96,12 @@ class Maintenance(Guard[MaintenanceParams, Nothing]):
             readings.append(_announced(window, snapshot.now, params))
         return state, tuple(readings)
 
+    def is_quiet(self, state: Nothing, snapshot: Snapshot) -> bool:
+        """Whether nothing is closed, and no window is ahead."""
+        if snapshot.maintenance or _window(self.params, snapshot.now) is not None:
+            return False
+        return _all_trade(standing(snapshot))
+
     def admit(self, state: Nothing, order: OrderRequested, snapshot: Snapshot) -> str | None:
         """Refuse entries while the venue is closed, and in a window by the time of the order."""
         params = self.params
@@ -131,6 +138,11 @@ def _window(params: MaintenanceParams, now: int) -> Window | None:
 
 def _begin(window: Window, params: MaintenanceParams) -> int:
     return moment_ns(window.start) - span_ns(params.before)
+
+
+@once
+def _all_trade(markets: Standing) -> bool:
+    return all(market.trading for market in markets.values())
 
 
 def _closed(scope: str, key: str, closed: bool, words: str, params: MaintenanceParams) -> Reading:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
@@ -10,6 +11,7 @@ from msgspec import Meta
 from actors.guards.core.drill import Move, Plan, Scene, disturb
 from actors.guards.core.examples import COIN, NOON, SECOND, Example, one_market
 from actors.guards.core.guard import Guard, Measured
+from actors.guards.core.lazy import float_prices
 from actors.guards.core.limits import Reading, inside, notable_readings, percent
 from actors.guards.core.params import Release, Span, TransientParams, span_ns
 from actors.guards.core.snapshot import Snapshot
@@ -58,11 +60,12 @@ class Track(msgspec.Struct, frozen=True, gc=False):
     lows: tuple[Stood, ...] = ()
 
 
-class Tracks(msgspec.Struct, frozen=True):
+class Tracks(msgspec.Struct, frozen=True, omit_defaults=True):
     """The newest look, UNIX nanoseconds (UTC), and the prices by instrument."""
 
     at: int
     tracks: dict[str, Track]
+    still: dict[str, float] = {}  # prices that did not move within the window
 
 
 class PriceJump(Guard[PriceJumpParams, Tracks]):
@@ -95,22 +98,12 @@ class PriceJump(Guard[PriceJumpParams, Tracks]):
         # After the clock went back a little, a look counts at the time of the newest one.
         now = max(snapshot.now, known.at)
         begin = now - span_ns(params.window)
-        prices = {
-            name: price
-            for name, market in snapshot.markets.items()
-            if market.price is not None and (price := float(market.price)) > 0
-        }
-        if known.tracks:
-            tracks = {
-                name: followed(before, now, price, begin)
-                if (before := known.tracks.get(name))
-                else Track(price)
-                for name, price in prices.items()
-            }
-            moves = {name: moved(track) for name, track in tracks.items()}
-        else:
-            tracks = {name: Track(price) for name, price in prices.items()}
-            moves = dict.fromkeys(tracks, 0.0)
+        prices = float_prices(snapshot)
+        tracks = _tracks(known, now, prices, begin)
+        still = {k: v for k, v in prices.items() if k not in tracks} if tracks else prices
+        # Of those that stand still, one is enough.
+        moves = dict.fromkeys(prices if tracks else list(prices)[:1], 0.0)
+        moves.update((name, moved(track)) for name, track in tracks.items())
 
         def reading(name: str, move: float) -> Reading:
             over = move >= params.limit_pct
@@ -128,22 +121,41 @@ class PriceJump(Guard[PriceJumpParams, Tracks]):
                 reason=words if over else "",
             )
 
-        if snapshot.moved and (now != state.at or tracks != state.tracks):
-            state = Tracks(now, tracks)
+        if snapshot.moved and (now != state.at or tracks != state.tracks or still != state.still):
+            state = Tracks(now, tracks, still)
         clear = params.limit_pct - params.hysteresis * params.limit_pct
         return state, notable_readings(moves, clear, reading)
 
     def released(self, state: Tracks, snapshot: Snapshot, scope: str) -> Tracks:
         """Remove the instrument's prices."""
         name = scope.removeprefix("instrument:")
-        kept = {k: track for k, track in state.tracks.items() if scope != "desk" and k != name}
-        return Tracks(state.at, kept)
+        if scope == "desk":
+            return Tracks(state.at, {})
+        kept = {key: track for key, track in state.tracks.items() if key != name}
+        return Tracks(state.at, kept, {k: price for k, price in state.still.items() if k != name})
 
     def drill(self, scene: Scene) -> Plan:
         """Let the price jump."""
         limit = self.params.limit_pct
         jump = Move(scene.first, limit * 1.02)
         return disturb(scene, self.params, jump, f"price jumps by {limit * 102:.3g} %")
+
+
+def _tracks(known: Tracks, now: int, prices: Mapping[str, float], begin: int) -> dict[str, Track]:
+    found: dict[str, Track] = {}
+    if not known.tracks and not known.still:
+        return found
+    for name, price in prices.items():
+        before = known.tracks.get(name)
+        if before is None:
+            stood = known.still.get(name, price)
+            if stood == price:
+                continue
+            before = Track(stood)
+        track = followed(before, now, price, begin)
+        if track.highs or track.lows:
+            found[name] = track
+    return found
 
 
 def followed(track: Track, now: int, price: float, begin: int) -> Track:

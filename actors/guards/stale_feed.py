@@ -5,9 +5,10 @@ from __future__ import annotations
 from actors.guards.core.drill import LASTS, Plan, Scene, Silence, disturb
 from actors.guards.core.examples import COIN, SECOND, Example, one_market
 from actors.guards.core.guard import Guard, Measured, Nothing
+from actors.guards.core.lazy import Standing, standing
 from actors.guards.core.limits import Reading, inside, limit_reading, notable_readings
 from actors.guards.core.params import Span, TransientParams, seconds, span_ns
-from actors.guards.core.snapshot import Snapshot
+from actors.guards.core.snapshot import Snapshot, once
 
 
 class StaleFeedParams(TransientParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,8 +63,7 @@ class StaleFeed(Guard[StaleFeedParams, Nothing]):
     def is_quiet(self, state: Nothing, snapshot: Snapshot) -> bool:
         """Compare the longest silence with the limit."""
         limit = seconds(span_ns(self.params.limit))
-        silences = [market.silent_ns or 0 for market in snapshot.markets.values()]
-        longest = seconds(max(silences, default=0))
+        longest = seconds(_longest_ns(standing(snapshot)))
         return longest < limit and inside(longest, limit, self.params.hysteresis)
 
     def drill(self, scene: Scene) -> Plan:
@@ -71,3 +71,8 @@ class StaleFeed(Guard[StaleFeedParams, Nothing]):
         limit = seconds(span_ns(self.params.limit))
         words = f"{scene.first} silent for {limit:g} s"
         return disturb(scene, self.params, Silence(scene.first, LASTS), words, within=limit + 15.0)
+
+
+@once
+def _longest_ns(markets: Standing) -> int:
+    return max([market.silent_ns or 0 for market in markets.values()], default=0)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from operator import ge, is_not
 
 import msgspec
 
 from actors.guards.core.drill import Plan, Scene, losing, nearest
 from actors.guards.core.examples import COIN, Example, lost
 from actors.guards.core.guard import Guard, Measured
+from actors.guards.core.lazy import Results
 from actors.guards.core.limits import (
     ZERO,
     Limit,
@@ -20,6 +22,7 @@ from actors.guards.core.limits import (
     notable_readings,
 )
 from actors.guards.core.params import ActionName, Fraction, ResultParams
+from actors.guards.core.positions import Holdings
 from actors.guards.core.snapshot import Snapshot
 from actors.guards.core.windows import SINCE, Mark, Session, best, fresh, opening, release_problems
 from config.durations import DAY_NS
@@ -89,6 +92,7 @@ class SymbolLoss(Guard[SymbolLossParams, Symbols]):
     State = Symbols
     unit = "%"
     needs = frozenset({"results_by_instrument"})
+    _least: tuple[tuple[object, ...], list[int] | None] | None = None
     example = Example(
         SymbolLossParams(limit_currency=100.0),
         lost,
@@ -143,6 +147,39 @@ class SymbolLoss(Guard[SymbolLossParams, Symbols]):
             *_readings(losses, lost, f"loss of {{}} {since}"),
             *_readings(falls, fell, f"{{}} below its best {since}"),
         )
+
+    def is_quiet(self, state: Symbols, snapshot: Snapshot) -> bool:
+        """Compare the value of each position with the least that is clear of all limits."""
+        results = snapshot.results_by_instrument
+        if not isinstance(results, Results) or snapshot.now // DAY_NS > state.equity.day:
+            return False
+        held = results.holdings
+        if not isinstance(held, Holdings):
+            return False
+        of = state, results.booked, held.positions, held.unit
+        if self._least is None or any(map(is_not, self._least[0], of)):
+            self._least = of, self._least_values(state, results, held)
+        return self._least[1] is not None and all(map(ge, held.values, self._least[1]))
+
+    def _least_values(self, state: Symbols, results: Results, held: Holdings) -> list[int] | None:
+        """Return the least values in units; None where the results must be measured."""
+        params, (names, owners, quantities, *_) = self.params, held.positions
+        keys = zip(owners, names, strict=True)
+        if results.quantities != dict(zip(keys, quantities, strict=True)):
+            return None
+        if not held.positions.is_net or params.trailing_pct or params.trailing_currency:
+            return None
+        limits = given(params, params.limit_pct, params.limit_currency, state.equity.value)
+        bearable, least = min(limit.back for limit in limits), {}
+        for name, value in results.booked.items():
+            symbol = state.symbols.get(name)
+            if symbol is None or symbol.first.day < state.equity.day:
+                return None
+            least[name] = symbol.first.value - value - bearable
+        if any(least[name] >= 0 for name in least.keys() - set(names)):
+            return None
+        # Two units more, for what the division rounds.
+        return [int(least[name] / held.unit) + 2 for name in names]
 
     def released(self, state: Symbols, snapshot: Snapshot, scope: str) -> Symbols:
         """Measure an instrument's result from the snapshot on."""

@@ -138,6 +138,11 @@ class Ledger:
         """Starting equity + gross profit - fees + funding."""
         return self.starting + self.gross_pnl(prices) - self.fees + self.funding
 
+    @property
+    def cash(self) -> Decimal:
+        """What is left when positions are paid for; with their value it is the equity."""
+        return self.starting + self.cash_flow - self.fees + self.funding
+
     def balance(self) -> Decimal:
         """Return the starting equity plus realised profit, fees and funding included."""
         return self.starting + self.cash_flow + self.open_cost - self.fees + self.funding

@@ -8,11 +8,11 @@ the stamp counts.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from functools import partial
 from typing import Protocol
 
-import msgspec
 import numpy as np
 from nautilus_trader.backtest.config import SimulationModuleConfig
 from nautilus_trader.backtest.modules import SimulationModule
@@ -24,10 +24,11 @@ from nautilus_trader.model.objects import Money
 from numpy.typing import NDArray
 
 from actors.closing.forced_orders import at_market, cancel_of
-from actors.guards.core.snapshot import Holding
+from actors.guards.core.positions import Holdings, Positions, positions_of
 from actors.records.ledger import ZERO, Ledger
 from actors.records.rows import FillRow
 from backtests.engine.candle_path import CandlePath
+from backtests.engine.closes import exact_closes, whole_closes
 from backtests.engine.feed import PriceGrid, Settlement
 from backtests.engine.market import RunMarket
 from backtests.engine.settlement import (
@@ -39,7 +40,6 @@ from backtests.engine.settlement import (
     margin_balance,
 )
 from backtests.engine.venue import DeskFillModel
-from strategies.account_value import Account
 from strategies.order_tags import decision_of
 
 Array = NDArray[np.float64]
@@ -89,10 +89,15 @@ class Accountant(SimulationModule):
         self._fill_model = fill_model
         self._liquidation = liquidation
         self._quantity = np.zeros(len(market.ids))
-        self._prices = np.full(len(market.ids), np.nan)
+        self.closes = np.full(len(market.ids), np.nan)
+        """The newest closes, shape (N,); a later row is another array."""
         self._decimals: dict[str, Decimal | None] = {}
-        self._entries: list[tuple[str, str, Decimal, Decimal]] | None = None
-        self._holdings: list[Holding] | None = None
+        self._grid: PriceGrid | None = None
+        self._whole: NDArray[np.int64] | None = None
+        self._row: NDArray[np.int64] | None = None
+        self._positions: Positions | None = None
+        self._held = np.zeros(0, dtype=np.int64)
+        self._holdings: Holdings | None = None
         self._cash = float(ledger.starting)
         self._rows: deque[tuple[int, PriceGrid, int]] = deque()
         self._settlements: deque[Settlement] = deque()
@@ -102,7 +107,8 @@ class Accountant(SimulationModule):
         self._forced_orders = 0
         self._watcher: Watcher | None = None
         self._waiting: list[Callable[[], None]] = []
-        self._decimals_seen = np.array([info.price_precision for info in market.infos])
+        self._precisions = np.array([info.price_precision for info in market.infos])
+        self._decimals_seen = self._precisions
         self._walking = False
         self._walked: list[int] = []
         self.stamp = 0
@@ -142,9 +148,8 @@ class Accountant(SimulationModule):
 
         ``prices`` (shape (N,)) are the newest closes before the window, NaN where unknown.
         """
-        self._prices = prices
+        self.closes, self._holdings = prices, None
         self._decimals.clear()
-        self._holdings = None
         self.msgbus.subscribe("events.order.*", self._on_order_event)
 
     def begin_slice(self, grid: PriceGrid, settlements: list[Settlement]) -> None:
@@ -166,7 +171,7 @@ class Accountant(SimulationModule):
         """Return equity and the notional of all positions, at the newest closes."""
         if self._valued is None:
             held = self._quantity != 0
-            value = self._quantity[held] * self._prices[held]
+            value = self._quantity[held] * self.closes[held]
             self._valued = (self._cash + float(value.sum()), float(np.abs(value).sum()))
         return self._valued
 
@@ -177,51 +182,39 @@ class Accountant(SimulationModule):
     def price(self, instrument: str) -> Decimal | None:
         """Return the newest close, None before the first."""
         if instrument not in self._decimals:
-            value = float(self._prices[self._market.column[instrument]])
-            self._decimals[instrument] = None if value != value else Decimal(repr(value))
+            column = self._market.column[instrument]
+            (self._decimals[instrument],) = exact_closes(self.closes, [column])
         return self._decimals[instrument]
-
-    def prices(self, instruments: Sequence[str]) -> list[Decimal | None]:
-        """Return the newest closes of many instruments at once."""
-        known = self._decimals
-        missing = [name for name in instruments if name not in known] if known else instruments
-        if missing:
-            column = self._market.column
-            values = self._prices[list(map(column.__getitem__, missing))].tolist()
-            # The digits of `repr`, at a third of its time; NaN is null.
-            texts = msgspec.json.encode(values).decode()[1:-1].split(",")
-            if "null" in texts:
-                found = [None if text == "null" else Decimal(text) for text in texts]
-                known.update(zip(missing, found, strict=True))
-            else:
-                known.update(zip(missing, map(Decimal, texts), strict=True))
-        return list(map(known.__getitem__, instruments))
 
     def worth(self) -> Decimal:
         """Return the exact equity; a position without a price is valued at its entry."""
-        ledger = self.ledger
-        cash = {self._market.currency.code: ledger.balance()}
-        return Account(cash, self.holdings(), ledger.open_cost).equity
+        held = self.holdings()
+        return self.ledger.cash + held.money(sum(held.values))
 
     def balance(self) -> Decimal:
         """Return the equity without the unrealised profit."""
         return self.ledger.balance()
 
-    def holdings(self) -> list[Holding]:
+    def holdings(self) -> Holdings:
         """Return every open position, sorted by instrument, then strategy."""
         if self._holdings is None:
-            if self._entries is None:
-                self._entries = sorted(
-                    (name, strategy, trip.quantity, trip.cost / trip.quantity)
-                    for (strategy, name), trip in self.ledger.open.items()
+            if self._positions is None:
+                column = self._market.column
+                self._positions = positions_of(
+                    (
+                        (name, strategy, trip.quantity, trip.cost / trip.quantity)
+                        for (strategy, name), trip in self.ledger.open.items()
+                    ),
+                    lambda name: int(self._precisions[column[name]]),
                 )
-            prices = self.prices([entry[0] for entry in self._entries])
-            self._holdings = [
-                Holding(
-                    strategy=owner, instrument=name, quantity=quantity, entry=entry, price=price
-                )
-                for (name, owner, quantity, entry), price in zip(self._entries, prices, strict=True)
-            ]
+                names = self._positions.names
+                self._held = np.array([column[name] for name in names], dtype=np.int64)
+            whole = None if self._row is None else self._row[self._held]
+            self._holdings = Holdings(
+                self._positions,
+                partial(exact_closes, self.closes, self._held),
+                whole.tolist() if whole is not None and whole.all() else None,
+            )
         return self._holdings
 
     def _schedule(self) -> None:
@@ -265,9 +258,11 @@ class Accountant(SimulationModule):
         self._walked = []
         if grid.decimals is not None:
             self._learn_ticks(grid.decimals[row])
-        self._prices = grid.close[row]
+        if self._watcher is not None and grid is not self._grid:
+            self._grid, self._whole = grid, whole_closes(grid.close, self._precisions)
+        self.closes, self._holdings = grid.close[row], None
+        self._row = None if self._whole is None else self._whole[row]
         self._decimals.clear()
-        self._holdings = None
         self._forget_closed(int(grid.ts[row]))
         self._valued = None
         for column in grid.delisted.get(row, ()):
@@ -382,7 +377,7 @@ class Accountant(SimulationModule):
         if self.take_back_all is not None:
             self.take_back_all(self._market.instrument_ids[column])
         if self.ledger.quantities.get(name):
-            self._close(name, Decimal(repr(float(self._prices[column]))), DELISTING)
+            self._close(name, Decimal(repr(float(self.closes[column]))), DELISTING)
 
     def _close(self, name: str, price: Decimal, kind: str, rounding: str = ROUND_HALF_EVEN) -> None:
         column = self._market.column[name]
@@ -436,12 +431,10 @@ class Accountant(SimulationModule):
             source="backtest",
         )
         self.fills.append((fill, self.ledger.book(fill)))
-        self._entries = self._holdings = None
+        self._positions = self._holdings = None
         column = self._market.column[fill.instrument]
         self._quantity[column] = float(self.ledger.quantities.get(fill.instrument, ZERO))
-        self._cash = float(
-            self.ledger.starting + self.ledger.cash_flow - self.ledger.fees + self.ledger.funding
-        )
+        self._cash = float(self.ledger.cash)
         self._valued = None
         if self._watcher is not None:
             self._watcher.filled(fill)

@@ -14,29 +14,33 @@ import math
 from collections import deque
 from collections.abc import Mapping
 from decimal import Decimal
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
-from msgspec.structs import replace
 from nautilus_trader.backtest.engine import SimulatedExchange
 from nautilus_trader.backtest.execution_client import BacktestExecClient
 from nautilus_trader.execution.messages import SubmitOrder, TradingCommand
 from nautilus_trader.model.data import TradeTick
+from numpy.typing import NDArray
 
 from actors.desk.books import StrategyBooks
 from actors.desk.guard import GuardActor
 from actors.desk.risk_desk import RiskDesk
 from actors.guards.core.decisions import NO_DECISIONS, Decisions
+from actors.guards.core.lazy import Markets, Standing
 from actors.guards.core.snapshot import Market as MarketSnapshot
 from actors.records.prices import CachePrices
 from actors.records.rows import FillRow
 from backtests.engine.accountant import Accountant
+from backtests.engine.closes import exact_closes
 from backtests.engine.feed import PriceGrid, Settlement
 from backtests.engine.market import RunMarket
 from backtests.engine.venue import NextPrintClient
 
 MINUTE_NS = 60_000_000_000
+UNLISTED, GONE = -1, -2
+"""In place of a silence: no candle yet, and none any more."""
 
 
 class BacktestMarkets:
@@ -58,8 +62,8 @@ class BacktestMarkets:
         self._next: list[int | None] = [None] * count
         self._settled: list[int | None] = [None] * count
         self._next_is_known_until: float = 0
-        self._facts: tuple[list[Any], ...] = ()
-        self._found: dict[str, MarketSnapshot] = {}
+        self._silence: NDArray[np.int64] | None = None
+        self._standing = Standing()
         spot = [info.product == "SPOT" for info in market.infos]
         self._periods = [
             0 if is_spot else info.funding_minutes * MINUTE_NS
@@ -91,54 +95,49 @@ class BacktestMarkets:
         self._last_candle[closed] = self._row_ts
         self._is_gone[list(grid.delisted.get(row, ()))] = True
 
-    def __call__(self, now: int) -> dict[str, MarketSnapshot]:
+    def __call__(self, now: int) -> Markets:
         """Return each instrument's snapshot; ``silent_ns`` counts from its last candle."""
-        ids, engine_ids = self._market.ids, self._market.instrument_ids
+        engine_ids = self._market.instrument_ids
         if now >= self._next_is_known_until:
-            self._next = [self._next_funding(column, now) for column in range(len(ids))]
+            self._next = [self._next_funding(column, now) for column in range(len(engine_ids))]
             coming = (ts for ts in self._next if ts is not None)
             self._next_is_known_until = min(coming, default=math.inf)
-        # Leave out instruments that are not listed yet, or no longer.
-        speaks = (self._last_candle != 0) & ~self._is_gone
-        prices = self._accountant.prices(ids)
+            self._silence = None
         touches = [
             *map(self._cache.order_book, engine_ids),
             *map(self._cache.quote_tick, engine_ids),
         ]
         has_touches = touches.count(None) < len(touches)
-        facts = (
-            (self._row_ts - self._last_candle).tolist(),
-            speaks.tolist(),
-            self._is_gone.tolist(),
-            self._next,
-            self._settled.copy(),
-        )
-        if facts == self._facts and not has_touches:
-            # Only prices changed, as usual.
-            known = zip(self._found.items(), prices, strict=True)
-            self._found = {name: replace(market, price=price) for (name, market), price in known}
-            return self._found
-        self._facts, self._found = () if has_touches else facts, {}
-        for fixed, price, silent, may_speak, is_gone, due, settled in zip(
-            self._fixed, prices, *facts, strict=True
+        silence = np.where(self._last_candle == 0, UNLISTED, self._row_ts - self._last_candle)
+        silence[self._is_gone] = GONE
+        if has_touches or self._silence is None or not np.array_equal(silence, self._silence):
+            self._standing = self._without_prices(silence.tolist(), has_touches)
+            self._silence = None if has_touches else silence
+        closes = self._accountant.closes
+        every = np.arange(len(closes), dtype=np.int64)
+        return Markets(self._standing, partial(exact_closes, closes, every), closes.tolist())
+
+    def _without_prices(self, silence: list[int], has_touches: bool) -> Standing:
+        found = Standing()
+        for fixed, silent, due, settled in zip(
+            self._fixed, silence, self._next, self._settled, strict=True
         ):
             name, tick, maintenance, fee, is_spot = fixed
             bid, ask = self._prices.touch(name) if has_touches else (None, None)
-            self._found[name] = MarketSnapshot(
-                price=price,
+            found[name] = MarketSnapshot(
                 bid=bid,
                 ask=ask,
                 tick=tick,
-                silent_ns=silent if may_speak else None,
+                silent_ns=silent if silent >= 0 else None,
                 next_funding_ns=due,
                 last_funding_ns=settled,
-                trading=not is_gone,
-                gone=is_gone,
+                trading=silent != GONE,
+                gone=silent == GONE,
                 maintenance_rate=maintenance,
                 taker_fee=fee,
                 spot=is_spot,
             )
-        return self._found
+        return found
 
     def _next_funding(self, column: int, now: int) -> int | None:
         period = self._periods[column]

@@ -155,7 +155,7 @@ class Engine:
 
     def _late_facts(self, now: int) -> dict[str, MarketFact]:
         assert self._facts is not None
-        found = self._facts(now)
+        found = dict(self._facts(now))
         late = self.tape.late.items()
         return found | {n: msgspec.structs.replace(found[n], delay_ns=ns) for n, ns in late}
 

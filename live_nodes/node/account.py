@@ -54,7 +54,7 @@ class CacheAccount:
         coin = self._currency.code
         return Account({coin: balance}, self.holdings(), coin=coin).equity
 
-    def holdings(self) -> list[Holding]:
+    def holdings(self) -> tuple[Holding, ...]:
         """Return every open position, sorted by instrument, then owner (``""`` without one)."""
         found = [
             Holding(
@@ -66,7 +66,7 @@ class CacheAccount:
             )
             for p in self._cache.positions_open()
         ]
-        return sorted(found, key=lambda held: (held.instrument, held.strategy))
+        return tuple(sorted(found, key=lambda held: (held.instrument, held.strategy)))
 
     def position(self, instrument: str) -> Decimal:
         """Return the net position of all owners."""

@@ -30,13 +30,13 @@ def test_a_position_is_valued_at_its_price_and_costs_its_fees_and_funding():
     books.fill(fill("1", "130", "0.1"))
     books.funding("a", A, Decimal("-1.5"))
     # 3 x 120 - 330 - 0.3 - 1.5.
-    assert books.results(prices(a="120"))[0] == {"a": Decimal("28.2")}
+    assert books.booked.results(prices(a="120"))[0] == {"a": Decimal("28.2")}
 
 
 def test_a_position_without_a_price_is_worth_its_entry():
     books = StrategyBooks()
     books.fill(fill("-2", "100", "0.2"))
-    assert books.results(prices())[0] == {"a": Decimal("-0.2")}
+    assert books.booked.results(prices())[0] == {"a": Decimal("-0.2")}
 
 
 def test_a_partial_close_and_a_turn_are_round_trips_of_their_own():
@@ -122,8 +122,8 @@ def test_books_agree_with_units_matched_one_by_one(made, price_a, price_b):
         wanted[strategy] = wanted.get(strategy, Decimal(0)) + realised + open_
         by_name[name] = by_name.get(name, Decimal(0)) + realised + open_
     price_of = {name: Decimal(price) for name, price in now.items()}.get
-    assert books.results(price_of)[0] == pytest.approx(wanted)
-    assert books.results(price_of)[1] == pytest.approx(by_name)
+    assert books.booked.results(price_of)[0] == pytest.approx(wanted)
+    assert books.booked.results(price_of)[1] == pytest.approx(by_name)
     assert [(c[0], c[1]) for c in closed] == [(t[0], t[1]) for t in trips]
     assert [c[2] for c in closed] == pytest.approx([t[2] for t in trips])
     quantities = {key: sum(sign for sign, _ in units) for key, units in held.items() if units}

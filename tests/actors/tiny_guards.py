@@ -127,8 +127,8 @@ class Account:
     def balance(self) -> Decimal | None:
         return self.worth()
 
-    def holdings(self) -> list[Holding]:
-        return self.held
+    def holdings(self) -> tuple[Holding, ...]:
+        return tuple(self.held)
 
 
 class Table:

@@ -17,6 +17,7 @@ from actors.desk.guard import GuardActor
 from actors.guards.consecutive_losses import ConsecutiveLosses
 from actors.guards.cooldown import Cooldown
 from actors.guards.core.guard import Guard
+from actors.guards.core.lazy import plain
 from actors.guards.core.snapshot import Input
 from actors.guards.daily_loss import DailyLoss
 from actors.guards.drawdown_tiers import DrawdownTiers
@@ -118,7 +119,7 @@ def digest() -> str:
     desk = run(heard, said)
     found = hashlib.sha256()
     for seen in heard:
-        found.update(msgspec.json.encode(seen, order="deterministic"))
+        found.update(msgspec.json.encode(seen, enc_hook=plain, order="deterministic"))
     for verdict in said:
         found.update(encode(verdict))
     for fill, _ in desk.accountant.fills:

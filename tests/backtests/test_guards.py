@@ -18,6 +18,7 @@ from actors.desk.risk_desk import AGAIN
 from actors.guards.consecutive_losses import ConsecutiveLosses
 from actors.guards.cooldown import Cooldown
 from actors.guards.core.halts import Latches, step, verdicts
+from actors.guards.core.lazy import plain
 from actors.guards.core.snapshot import Holding, Input, Snapshot
 from actors.guards.core.snapshot import Market as MarketFact
 from actors.guards.daily_loss import DailyLoss
@@ -570,7 +571,7 @@ def test_a_tape_played_again_gives_the_same_verdicts_to_the_bit():
                 spoken = {scope: encode(v) for scope, v in one.said.items()}
                 assert {s: w for s, w in one.words().items() if spoken.get(s) != w} == {}
         # As it would come back from a file.
-        copy = msgspec.json.decode(msgspec.json.encode(heard), type=type(heard))
+        copy = msgspec.json.decode(msgspec.json.encode(heard, enc_hook=plain), type=type(heard))
         for one in played.values():
             one.observe(copy)
     assert said > 50

@@ -17,6 +17,7 @@ from msgspec import Meta
 
 from actors.guards.core.limits import ONE, Reading, exact
 from actors.guards.core.params import GuardParams
+from actors.guards.core.positions import Holdings
 from actors.guards.core.snapshot import (
     NO_RANGES,
     ZERO,
@@ -64,6 +65,10 @@ class Sizes(NamedTuple):
 @once
 def sizes_of(snapshot: Snapshot) -> Sizes:
     """Return the sizes of a snapshot's positions."""
+    held = snapshot.holdings
+    if isinstance(held, Holdings) and held.positions.is_net:
+        found = list(map(abs, held.values))
+        return Sizes(held.money(sum(found)), held.money(max(found, default=0)))
     sizes = list(map(abs, net_values(snapshot).values()))
     return Sizes(sum(sizes, ZERO), max(sizes, default=ZERO))
 

@@ -20,6 +20,8 @@ from typing import NamedTuple
 import msgspec
 
 from actors.guards.core.exposure import net_values
+from actors.guards.core.lazy import Standing, standing
+from actors.guards.core.positions import Holdings
 from actors.guards.core.snapshot import ZERO, Market, Snapshot, once
 
 ONE = Decimal(1)
@@ -77,12 +79,20 @@ class TopRates(NamedTuple):
 @once
 def top_rates(snapshot: Snapshot) -> TopRates:
     """Return bounds of the rates; the guard must need ``markets``."""
-    markets = list(snapshot.markets.values())
-    fee = max([market.taker_fee for market in markets], default=ZERO)
-    rate = max([market.maintenance_rate for market in markets], default=ZERO) + fee
-    known = net_values(snapshot).keys() <= snapshot.markets.keys()
-    spot = not known or True in [market.spot for market in markets]
-    return TopRates((rate if known else max(rate, UNKNOWN_RATE)) * ABOVE, fee * ABOVE, spot)
+    markets, held = standing(snapshot), snapshot.holdings
+    names = held.positions.names if isinstance(held, Holdings) else net_values(snapshot)
+    found = _top_rates(markets)
+    if all(map(markets.__contains__, names)):
+        return found
+    return TopRates(max(found.maintenance, UNKNOWN_RATE * ABOVE), found.fee, spot=True)
+
+
+@once
+def _top_rates(markets: Standing) -> TopRates:
+    fee = max([market.taker_fee for market in markets.values()], default=ZERO)
+    rate = max([market.maintenance_rate for market in markets.values()], default=ZERO) + fee
+    spot = any(market.spot for market in markets.values())
+    return TopRates(rate * ABOVE, fee * ABOVE, spot)
 
 
 def initial_margin(held: Stake, leverage: Decimal) -> Decimal:

@@ -7,10 +7,10 @@ guards can replay a run's tape.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -59,7 +59,15 @@ class Derivable(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return {}
 
 
-def once[T: Derivable, *Rest, R](function: Callable[[T, *Rest], R]) -> Callable[[T, *Rest], R]:
+class Deriving(Protocol):
+    """What caches values derived from it."""
+
+    @property
+    def derived(self) -> dict[Any, Any]:
+        """Cached results, by function and arguments."""
+
+
+def once[T: Deriving, *Rest, R](function: Callable[[T, *Rest], R]) -> Callable[[T, *Rest], R]:
     """Cache a pure function of a snapshot or an order; do not change the shared result."""
 
     def shared(source: T, *rest: *Rest) -> R:
@@ -82,13 +90,13 @@ class Snapshot(Derivable, frozen=True, kw_only=True, dict=True):
     now: int  # UNIX nanoseconds (UTC)
     equity: Decimal  # balance plus unrealised profit
     balance: Decimal = ZERO  # realised, fees and funding included
-    holdings: tuple[Holding, ...] = ()  # by instrument, then strategy; external ones included
+    holdings: Sequence[Holding] = ()  # by instrument, then strategy; external ones included
     # Net profit of each strategy since the desk's first start: with fees, funding, open positions.
-    results: dict[str, Decimal] = msgspec.field(default_factory=dict)
+    results: Mapping[str, Decimal] = msgspec.field(default_factory=dict)
     # The same of each instrument ever traded; only for guards that `need` it, else empty.
-    results_by_instrument: dict[str, Decimal] = msgspec.field(default_factory=dict)
+    results_by_instrument: Mapping[str, Decimal] = msgspec.field(default_factory=dict)
     # By instrument id; only those of guards that `need` them, else empty.
-    markets: dict[str, Market] = msgspec.field(default_factory=dict)
+    markets: Mapping[str, Market] = msgspec.field(default_factory=dict)
     leverage: Decimal = Decimal(1)  # the document's largest gross value per unit of equity
     maintenance: str = ""  # why the venue takes no orders; empty while it does
     moved: bool = True  # False for a look at the time alone, which is no sample of prices

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from itertools import accumulate
+from math import inf
 from typing import Any, Literal, NamedTuple
 
 import pytest
@@ -22,6 +23,7 @@ from actors.guards import (
     session_profit,
     symbol_loss,
 )
+from actors.guards.core.examples import results
 from config.durations import DAY_NS, HOUR_NS
 from strategies.messages import Action
 from tests.actors.guards.moments import at
@@ -81,7 +83,8 @@ def play(
     """
     stretches = [Stretch([], [])]
     for seen in path:
-        player.observe(snapshot(seen.equity, seen.now, **{field: seen.results}))
+        found = seen.results if field == "results" else results(seen.results)
+        player.observe(snapshot(seen.equity, seen.now, **{field: found}))
         stretches[-1].past.append(seen)
         stretches[-1].looks.append(look(player))
         if seen.doing == "accept":
@@ -229,10 +232,10 @@ def test_session_profit(path: list[Seen], session: Session) -> None:
             assert stands == until_clear(over, [profit <= 54 for profit in profits])
 
 
-@given(paths(), st.sampled_from("abc"), SESSIONS)
-def test_symbol_loss(path: list[Seen], name: str, session: Session) -> None:
+@given(paths(), st.sampled_from("abc"), SESSIONS, st.sampled_from([130, None]))
+def test_symbol_loss(path: list[Seen], name: str, session: Session, trails: float | None) -> None:
     params = symbol_loss.SymbolLossParams(
-        session=session, limit_currency=100.0, limit_pct=0.08, trailing_currency=130.0
+        session=session, limit_currency=100.0, limit_pct=0.08, trailing_currency=trails
     )
     scope = f"instrument:{name}"
     nothing = Decimal(0)
@@ -253,7 +256,7 @@ def test_symbol_loss(path: list[Seen], name: str, session: Session) -> None:
         return (
             lost >= 100
             or Fraction(lost) >= Fraction(8, 100) * Fraction(equity)
-            or max(values) - values[-1] >= 130
+            or max(values) - values[-1] >= (trails or inf)
         )
 
     since = 0

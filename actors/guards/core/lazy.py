@@ -1,0 +1,107 @@
+"""Mappings of a snapshot that are made when they are read, as they were at its moment. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from functools import cached_property
+from typing import Any
+
+from msgspec.structs import replace
+
+from actors.guards.core.positions import Holdings
+from actors.guards.core.snapshot import Holding, Market, Snapshot, once
+
+
+class Lazy[V](Mapping[str, V]):
+    """A mapping that a function makes."""
+
+    def __init__(self, make: Callable[[], dict[str, V]]) -> None:
+        self._make = make
+
+    @cached_property
+    def made(self) -> dict[str, V]:
+        """The mapping itself."""
+        return self._make()
+
+    def __getitem__(self, name: str) -> V:
+        return self.made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.made)
+
+    def __len__(self) -> int:
+        return len(self.made)
+
+
+def plain(part: object) -> object:
+    """Return a part of a snapshot as msgspec encodes it: an ``enc_hook``."""
+    if isinstance(part, Lazy):
+        return part.made
+    if isinstance(part, Holdings):
+        return tuple(part)
+    raise NotImplementedError(type(part).__name__)
+
+
+class Standing(dict[str, Market]):
+    """Markets without their prices, and what follows from them."""
+
+    @cached_property
+    def derived(self) -> dict[Any, Any]:
+        """Cached results, by function and arguments."""
+        return {}
+
+
+class Markets(Lazy[Market]):
+    """Markets whose prices move; ``standing`` is the same object while nothing else changes.
+
+    ``prices`` returns the price of each, ``floats`` are the same and NaN where unknown.
+    """
+
+    def __init__(
+        self,
+        standing: Standing,
+        prices: Callable[[], Sequence[Decimal | None]],
+        floats: Sequence[float],
+    ) -> None:
+        super().__init__(
+            lambda: {
+                name: replace(market, price=price)
+                for (name, market), price in zip(standing.items(), prices(), strict=True)
+            }
+        )
+        self.standing, self.floats = standing, floats
+
+
+@once
+def standing(snapshot: Snapshot) -> Standing:
+    """Return the markets, perhaps without prices; the guard must need ``markets``."""
+    markets = snapshot.markets
+    return markets.standing if isinstance(markets, Markets) else Standing(markets)
+
+
+def float_prices(snapshot: Snapshot) -> dict[str, float]:
+    """Return all prices above zero; the guard must need ``markets``."""
+    markets = snapshot.markets
+    if isinstance(markets, Markets):
+        found = dict(zip(markets.standing, markets.floats, strict=True))
+    else:
+        found = {name: float(market.price or 0) for name, market in markets.items()}
+    return {name: price for name, price in found.items() if price > 0}
+
+
+class Results(Lazy[Decimal]):
+    """Results by instrument; ``booked`` is without open positions, the same until a booking.
+
+    Of these, the books have ``quantities`` by strategy and instrument, the account ``holdings``.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], dict[str, Decimal]],
+        booked: dict[str, Decimal],
+        quantities: dict[tuple[str, str], Decimal],
+        holdings: Sequence[Holding],
+    ) -> None:
+        super().__init__(make)
+        self.booked, self.quantities, self.holdings = booked, quantities, holdings
