@@ -192,14 +192,14 @@ class Protector:
             if saved is not None:
                 self._guarded[instrument_id] = saved
                 self._step(instrument_id, Reattached(held, self._offered(instrument_id)))
-            if saved is None and held == ZERO:
-                continue
             self._see(instrument_id)
             if held:
                 self._follow(instrument_id)
                 self._sync(instrument_id)
-            else:
-                self._broker.withdraw_protection(instrument_id)
+                continue
+            # Also what a crash has kept from being cancelled with its position.
+            self._broker.withdraw_protection(instrument_id)
+            if saved is not None:
                 self._stopped_out(instrument_id)
 
     def on_order_event(self, event: OrderEvent) -> None:
@@ -219,6 +219,8 @@ class Protector:
                 self._try_again(instrument_id)
         elif isinstance(event, OrderCancelRejected):
             self._moving.discard(name)
+            if is_protective(name.value):
+                self._try_again(instrument_id)
         elif isinstance(event, OrderRejected | OrderDenied) and instrument_id in self._guarded:
             refusal = refusal_of(event.reason)
             if refusal.transient:
@@ -381,7 +383,13 @@ class Protector:
     def _try_again(self, instrument_id: InstrumentId) -> None:
         """Look at an instrument again in a moment, as when the venue was busy."""
         name = f"protect.{instrument_id}"
-        wake_in(self._clock(), _AGAIN_NS, name, lambda _: self._sync(instrument_id))
+        wake_in(self._clock(), _AGAIN_NS, name, lambda _: self._tidy(instrument_id))
+
+    def _tidy(self, instrument_id: InstrumentId) -> None:
+        if instrument_id in self._guarded:
+            self._sync(instrument_id)
+        elif not self._market.holding(instrument_id):
+            self._broker.withdraw_protection(instrument_id)
 
     def _on_refused_stop(
         self, instrument_id: InstrumentId, event: OrderRejected | OrderDenied

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from nautilus_trader.model.events import OrderDenied, OrderRejected
 
-from config.documents.scenario import LateAck, LatePush
+from config.documents.scenario import LateAck, LatePush, RefusedOp
 from live_nodes.node import live
 from live_nodes.node.context import NodeContext
 from live_nodes.node.report import RunOptions
@@ -144,6 +144,34 @@ def test_orders_that_end_while_the_node_connects_end_in_its_journal(
             assert strategy.stopped == [BTC_ID]
             assert sum(fill.signed for fill in desk.fills()) == 0
             flat(desk, st)
+
+
+def test_a_stop_that_outlived_its_position_goes_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The node was killed when the position had ended and before the cancel left."""
+    with stage() as st:
+        with protected(st, tmp_path) as (desk, strategy):
+            enter(desk, st, ("Stop", STOP, "0.010"), ("take", TAKE, "0.005"))
+            with monkeypatch.context() as killed:
+                killed.setattr(type(strategy.broker), "cancel", lambda *_: None)
+                desk.do(lambda: strategy.execute(BTC_ID, D("-0.010"), "exit"))
+                desk.until(lambda: st.position() == strategy.net() == 0, "the exit")
+                desk.wait(0.5)
+        assert resting(st) == {("Stop", STOP, "0.010")}
+        with protected(st, tmp_path) as (desk, strategy):
+            flat(desk, st)
+            assert strategy.stopped == []
+
+
+def test_a_cancel_that_the_venue_refuses_for_now_is_sent_again(tmp_path: Path) -> None:
+    """Otherwise a stop would rest there without a position."""
+    with stage() as st, protected(st, tmp_path) as (desk, strategy):
+        enter(desk, st, ("Stop", STOP, "0.010"), ("take", TAKE, "0.005"))
+        busy = RefusedOp(op="order.cancel", ret_code=10006, message="Too many visits", times=2)
+        st.call(lambda: st.faults.add("busy", busy))
+        desk.do(lambda: strategy.execute(BTC_ID, D("-0.010"), "exit"))
+        flat(desk, st)
 
 
 @pytest.mark.parametrize("closed", [False, True])
