@@ -65,14 +65,14 @@ def backtest(
     )
     with LongWork(*columns, Remaining()) as bar:
         task = bar.add_task("reading the catalog", total=1.0)
-        last = ""
+        begun = False
 
         def progress(name: str, done: float, now_ns: int, events_a_second: int) -> None:
-            nonlocal last
-            if name != last:
-                # The next run's time is its own.
+            nonlocal begun
+            if not begun:
+                # Reading the catalog is no measure of the runs.
                 bar.reset(task)
-                last = name
+                begun = True
             day = datetime.fromtimestamp(now_ns / 1e9, UTC).strftime("%Y-%m-%d")
             words = f"{name} {day}, {events_a_second:,} events/s"
             bar.update(task, description=words, completed=done)

@@ -15,7 +15,7 @@ from backtests.report.page import render
 from backtests.results.figures import RunBooks
 from backtests.results.result import RunRecord, claim, write
 from backtests.run import Prepared, RunOutcome, engine_version, prepare, run
-from backtests.variants import ablation_rows, acting, guard_costs, stress_rows
+from backtests.variants import Variants, ablation_rows, acting, guard_costs, stress_rows
 from config.documents import Backtest
 from config.errors import InputError
 from config.resolved import Resolved
@@ -56,15 +56,23 @@ def backtest_document(
     started = time.time()
     prepared = prepare(document)
 
+    asked = Variants(stress=stress, ablate=ablate, costs=costs)
+    runs, began = 1 + asked.at_most(document), 0
+
     def watch(name: str) -> Callable[[int, int, int], None]:
+        nonlocal began
+        number = began = began + 1
+
         def tell(now: int, events: int, rate: int) -> None:
             if progress is not None:
-                done = (now - prepared.start) / (prepared.end - prepared.start)
-                progress(name, done, now, rate)
+                part = (now - prepared.start) / (prepared.end - prepared.start)
+                label = name if runs == 1 else f"{name} ({number} of {runs})"
+                progress(label, (number - 1 + part) / runs, now, rate)
 
         return tell
 
     outcome = run(prepared, progress=watch(document.name))
+    runs = 1 + asked.after(document, outcome)
     stressed = list(stress_rows(prepared, outcome, watch)) if stress else None
     ablated = list(ablation_rows(prepared, outcome, watch)) if ablate else None
     # When no guard acted there is nothing to run: the costs are zero.

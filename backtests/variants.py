@@ -11,7 +11,7 @@ To add a stressed run on another venue: one line in ``VENUES``.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -49,6 +49,32 @@ VENUES: dict[str, Callable[[Venue], dict[str, Any]]] = {
     "slippage x3": lambda venue: {"slippage": venue.slippage.times(3)},
 }
 """Name of a stressed run to the fields of the venue that it changes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variants:
+    """What is run beside the run as specified, so that the time left covers all of it."""
+
+    stress: bool
+    ablate: bool
+    costs: bool
+
+    def at_most(self, document: Backtest) -> int:
+        """Return the number of further runs, before it is known which guards act."""
+        guards = sum(guard.enabled for guard in document.actors.values())
+        return self._count(document, VENUES, guards, guards)
+
+    def after(self, document: Backtest, base: RunOutcome) -> int:
+        """Return the number of further runs after the run as specified."""
+        venues = _venues(base, document.venue)
+        return self._count(document, venues, len(acting(base)), len(base.guards))
+
+    def _count(self, document: Backtest, venues: Collection[str], acted: int, guards: int) -> int:
+        late = 1
+        stressed = (len(venues) + late) * self.stress
+        ablated = len(switched_on(document)) * self.ablate
+        without_all = 1 if acted and guards > 1 else 0
+        return stressed + ablated + (acted + without_all) * self.costs
 
 
 def _venues(base: RunOutcome, venue: Venue) -> dict[str, dict[str, Any]]:

@@ -21,7 +21,7 @@ from backtests.results.result import read
 from backtests.results.tables import SCHEMAS
 from backtests.run import Prepared, RunOutcome, prepare, run
 from backtests.session import backtest_document
-from backtests.variants import ALL, ablation_rows, acting, guard_costs, stress_rows
+from backtests.variants import ALL, Variants, ablation_rows, acting, guard_costs, stress_rows
 from config.documents import Backtest
 from config.load import load
 from config.validate import checked
@@ -171,19 +171,22 @@ def test_a_liquidation_that_a_guard_prevented_is_named(tmp_path):
 
 
 def test_the_result_has_the_costs_as_a_table_and_in_the_summary(tmp_path):
-    names: list[str] = []
+    shown: list[tuple[float, str]] = []
+
+    def progress(name: str, done: float, *_: int) -> None:
+        shown.append((done, name))
+
     file = write_planned(tmp_path, CRASH, BOUGHT, {"max": MAX})
-    result = read(
-        backtest_document(
-            file, out=tmp_path / "out", costs=True, progress=lambda name, *_: names.append(name)
-        )
-    )
+    result = read(backtest_document(file, out=tmp_path / "out", costs=True, progress=progress))
     assert [row["guard"] for row in result.table("guard_costs").to_pylist()] == ["max", ALL]
     summary = {row["guard"]: row for row in result.summary["guard_costs"]}
     assert summary["max"] == summary[ALL] | {"guard": "max"}
     assert (summary["max"]["saved"], summary["max"]["ending_equity"]) == (440.0, 500.0)
     # One guard is all guards: without it and without any is one run.
-    assert list(dict.fromkeys(names)) == ["planned", "without max"]
+    assert list(dict.fromkeys(n for _, n in shown)) == ["planned (1 of 2)", "without max (2 of 2)"]
+    # The time left is that of both.
+    assert shown == sorted(shown)
+    assert all((done > 0.5) == name.startswith("without") for done, name in shown if done != 0.5)
 
 
 def test_costs_are_worked_out_only_when_asked_for(tmp_path):
@@ -210,7 +213,10 @@ def test_stress_rows_have_their_costs_doubled_or_tripled_or_come_one_bar_late(tm
     # Bought at 100 and sold at 140: 1 and 1.4 of slippage.
     assert (base.fees, base.slippage) == (Decimal("2.3996"), Decimal("2.4"))
     assert base.gross_pnl == Decimal("397.6")
-    rows = {row["name"]: row for row in stress_rows(made, base)}
+    names: list[str] = []
+    rows = {row["name"]: row for row in stress_rows(made, base, lambda name: names.append(name))}
+    asked = Variants(stress=True, ablate=False, costs=False)
+    assert len(names) == asked.after(made.document, base) == asked.at_most(made.document)
     assert [rows[name]["fees"] for name in rows][:4] == pytest.approx(
         [2.3996, 4.7992, 2.3988, 2.3998]
     )
