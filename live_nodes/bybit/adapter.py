@@ -5,6 +5,7 @@ A test asserts the private names used here. Changes:
 * The public WebSocket gets an address of its own; the adapter uses the REST address for it.
 * Every WebSocket is a `VenueLink`: pinged at the document's pace, watched, and proven.
 * While the trade link is unreliable, exits go by signed REST, not late from the link's buffer.
+* A request that fails in an outage leaves no traceback on the terminal.
 * An order ends only after all its fills, which come by messages of their own.
 * An order that it would keep forever or send as another one (a trailing stop, GTD) is denied.
 * The start reports open orders and exact positions, without the past.
@@ -131,12 +132,39 @@ SENT_TRIGGERS = (TriggerType.DEFAULT, TriggerType.LAST_PRICE)
 ENDS = (OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED)
 
 
+class QuietLog:
+    """The adapter's log: an unanswered question to the venue is a line of the file, no traceback.
+
+    The sweeps of the node ask the same, and print why it could not be asked.
+    """
+
+    def __init__(self, log: Any) -> None:
+        self._log = log
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+    def exception(self, message: str, error: BaseException) -> None:
+        """Log an exception; the client's requests raise ValueError where they fail."""
+        if isinstance(error, ValueError):
+            self._log.warning(f"{message}: {error}")
+        else:
+            self._log.exception(message, error)
+
+
 class DeskExecutionClient(BybitExecutionClient):
     """The adapter's execution client, whose orders go by REST while the trade link is down."""
 
     links: VenueLinks | None = None
     _demo = False
     _later: list[OrderEvent] | None = None
+    _quiet: QuietLog | None = None
+
+    @property
+    def _log(self) -> Any:
+        if self._quiet is None:
+            self._quiet = QuietLog(super()._log)
+        return self._quiet
 
     @property
     def _is_demo(self) -> bool:

@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import itertools
 import json
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -364,6 +365,10 @@ class VenueRest:
                 status, text = response.status, await response.text()
         except TimeoutError:
             raise VenueError(f"{what}: no answer within {self._timeout:g} s") from None
+        except aiohttp.ClientConnectorError as error:
+            number = error.os_error.errno or 0
+            why = os.strerror(number) if number > 0 else error.os_error.strerror
+            raise VenueError(f"{what}: no connection ({why})") from None
         except aiohttp.ClientError as error:
             raise VenueError(f"{what}: {error or type(error).__name__}") from None
         if status != 200:

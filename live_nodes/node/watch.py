@@ -23,6 +23,7 @@ from live_nodes.node.watch_rules import (
     FeedSilences,
     clock_verdict,
     feed_verdicts,
+    halt_lines,
     link_verdict,
     position_verdicts,
     public_link,
@@ -181,13 +182,13 @@ class NodeWatch:
             found += position_verdicts(self._sweep.halts)
         if policies.feed == "halt":
             found += feed_verdicts(self._feeds.silent(now), self._document.feed_silence)
-        for verdict in verdict_changes(self._risk.desk.verdicts.standing(), found):
+        changes = list(verdict_changes(self._risk.desk.verdicts.standing(), found))
+        for verdict in changes:
             self._kernel.msgbus.publish(TOPIC, verdict)
             if verdict.action != Action.NONE:
                 self._journal.count(f"halts_{verdict.guard}")
-                self._say("halt", f"{verdict.scope}: no entries: {verdict.reason}")
-            else:
-                self._say("halt", f"{verdict.scope}: {verdict.guard} is over")
+        for line in halt_lines(changes):
+            self._say("halt", line)
 
     def _withdraw_last_run(self) -> None:
         for _, verdict in self._journal.standing():

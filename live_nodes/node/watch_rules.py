@@ -60,6 +60,29 @@ def feed_verdicts(silent: Mapping[str, float], limit: float) -> list[Verdict]:
     ]
 
 
+def halt_lines(changes: Iterable[Verdict]) -> list[str]:
+    """Return a line for each cause that began or ended, however many instruments it halts.
+
+    Examples
+    --------
+    >>> silent = feed_verdicts(dict.fromkeys("ABCD", 31.0), 30)
+    >>> halt_lines(silent)
+    ['instrument:A, instrument:B and 2 more: no entries: no data for 30 s and more']
+    """
+    scopes: dict[str, list[str]] = {}
+    for change in changes:
+        ends = change.action == Action.NONE
+        words = f"{change.guard} is over" if ends else f"no entries: {change.reason}"
+        scopes.setdefault(words, []).append(change.scope)
+    return [f"{_some(names)}: {words}" for words, names in scopes.items()]
+
+
+def _some(names: list[str]) -> str:
+    if len(names) <= 3:
+        return ", ".join(names)
+    return f"{', '.join(names[:2])} and {len(names) - 2} more"
+
+
 def _halt(
     cause: str,
     scope: str,

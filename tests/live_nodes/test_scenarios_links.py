@@ -7,6 +7,8 @@ import time
 from decimal import Decimal as D
 
 import pytest
+from nautilus_trader.core.uuid import UUID4
+from nautilus_trader.execution.messages import GenerateOrderStatusReports
 
 import live_nodes.bybit.links
 import live_nodes.reconcile.venue_books
@@ -226,22 +228,35 @@ def test_a_feed_that_cannot_be_renewed_at_once_is_renewed_later(
         assert st.connections()["public"] == 1
 
 
+def open_orders() -> GenerateOrderStatusReports:
+    """Return what the engine asks its client every few seconds."""
+    every = {"instrument_id": None, "start": None, "end": None}
+    return GenerateOrderStatusReports(open_only=True, command_id=UUID4(), ts_init=0, **every)
+
+
 # Maintenance and clocks while it runs -------------------------------------------------------------
 
 
-def test_our_node_outlives_maintenance_without_a_word_of_trade() -> None:
+def test_our_node_outlives_maintenance_without_a_word_of_trade(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     with stage() as st, desk_node(st) as desk:
         desk.filled(BUY, "0.020")
         st.play("maintenance", at=D(0), seconds=LASTING)
         desk.until(lambda: not ready(desk, "trade", "private"), "the notice")
         assert "link down" in desk.denied()
         desk.until(lambda: desk.counted("sweeps_failed") >= 1, "a failed sweep")
+        assert desk.live.built is not None
+        (client,) = desk.live.built.kernel.exec_engine._clients.values()
+        assert not desk.loop.run_until_complete(client.generate_order_status_reports(open_orders()))
         st.end_faults()
         took = desk.until(lambda: ready(desk) and not desk.halted(), "the end of it")
         print(f"trading again {took:.1f} s later")
         assert arrived(st) == 1
         assert desk.strategy.net() == st.position() == D("0.020")
         desk.filled(BUY, "0.020")
+    # The sweep has said it.
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_a_clock_that_goes_wrong_while_it_runs_stops_entries() -> None:
