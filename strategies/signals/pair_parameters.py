@@ -10,19 +10,21 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from config.durations import DURATION
+from config.parameter_types import Count, NotNegative, PositiveFraction, TimeSpan, about
 
 CointegrationTest = Literal["engle_granger", "johansen"]
 Correction = Literal["none", "bonferroni", "benjamini_hochberg"]
 Lags = Annotated[
     int,
-    Meta(
-        ge=0,
-        le=50,
-        description="Lagged differences in the test's regression. With too few, prices that "
-        "bounce between bid and ask look like pairs; with more, fewer true pairs are found.",
+    Meta(ge=0, le=50),
+    about(
+        "Lagged differences in the test's regression. With too few, prices that bounce between "
+        "bid and ask look like pairs; with more, fewer true pairs are found."
     ),
 ]
+Level = Annotated[float, Meta(gt=0.0, lt=1.0)]
+Missing = Annotated[float, Meta(ge=0.0, le=0.5)]
+TestedCandles = Annotated[int, Meta(ge=30, le=50000)]
 JOHANSEN_LEVELS = (0.1, 0.05, 0.01)
 """Levels for which the critical values of Johansen's trace are tabulated."""
 
@@ -54,21 +56,17 @@ class Hedge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         Meta(ge=2, le=20000, description="Candles whose spreads give mean and deviation."),
     ] = 720
     most_missing: Annotated[
-        float,
-        Meta(
-            ge=0.0,
-            le=0.5,
-            description="Part of a lookback that may lack a candle of either leg, and is left out; "
-            "with more missing the pair is unknown.",
+        Missing,
+        about(
+            "Part of a lookback that may lack a candle of either leg, and is left out; with more "
+            "missing the pair is unknown."
         ),
     ] = 0.02
     drift: Annotated[
-        float,
-        Meta(
-            gt=0.0,
-            le=1.0,
-            description="With kalman, variance by which intercept and ratio wander each candle, as "
-            "part of the variance of the noise around them.",
+        PositiveFraction,
+        about(
+            "With kalman, variance by which intercept and ratio wander each candle, as part of the "
+            "variance of the noise around them."
         ),
     ] = 1e-6
 
@@ -86,8 +84,8 @@ class Hedge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class HalfLife(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Bounds of the time in which a spread goes half of the way back to its mean."""
 
-    least: Annotated[float, Meta(ge=0.0, description="Shortest, in candles.")] = 1.0
-    most: Annotated[float, Meta(gt=0.0, description="Longest, in candles.")] = 720.0
+    least: Annotated[NotNegative, about("Shortest, in candles.")] = 1.0
+    most: Annotated[NotNegative, about("Longest, in candles.")] = 720.0
 
     def check(self) -> list[tuple[str, str]]:
         """Return (field, message) for each parameter that does not go with the others."""
@@ -105,15 +103,10 @@ class Cointegration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             "johansen: trace statistic, at level 0.1, 0.05 or 0.01."
         ),
     ] = "engle_granger"
-    level: Annotated[
-        float,
-        Meta(gt=0.0, lt=1.0, description="Largest p-value at which they count as cointegrated."),
-    ] = 0.05
+    level: Annotated[Level, about("Largest p-value at which they count as cointegrated.")] = 0.05
     lags: Lags = 4
-    lookback: Annotated[int, Meta(ge=30, le=50000, description="Candles that are tested.")] = 720
-    every: Annotated[str, Meta(pattern=DURATION, description="How often it is tested again.")] = (
-        "1d"
-    )
+    lookback: Annotated[TestedCandles, about("Candles that are tested.")] = 720
+    every: Annotated[TimeSpan, about("How often it is tested again.")] = "1d"
 
     def check(self) -> list[tuple[str, str]]:
         """Return (field, message) for each parameter that does not go with the others."""
@@ -130,16 +123,9 @@ class Cointegration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Selects pairs on a formation window, and again on a schedule."""
 
-    formation: Annotated[
-        int, Meta(ge=30, le=50000, description="Candles on which pairs are selected.")
-    ] = 2160
-    every: Annotated[str, Meta(pattern=DURATION, description="How often they are selected.")] = (
-        "30d"
-    )
-    level: Annotated[
-        float,
-        Meta(gt=0.0, lt=1.0, description="Largest p-value of Engle and Granger's test, corrected."),
-    ] = 0.05
+    formation: Annotated[TestedCandles, about("Candles on which pairs are selected.")] = 2160
+    every: Annotated[TimeSpan, about("How often they are selected.")] = "30d"
+    level: Annotated[Level, about("Largest p-value of Engle and Granger's test, corrected.")] = 0.05
     correction: Annotated[
         Correction,
         Meta(
@@ -163,20 +149,14 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     ) = None
     half_life: HalfLife | None = None
     most_missing: Annotated[
-        float,
-        Meta(
-            ge=0.0,
-            le=0.5,
-            description="Part of the candles that an instrument may lack; a gap counts as the "
-            "close before. With more missing, or without the first, it is in no pair.",
+        Missing,
+        about(
+            "Part of the candles that an instrument may lack; a gap counts as the close before. "
+            "With more missing, or without the first, it is in no pair."
         ),
     ] = 0.02
-    most_pairs: Annotated[
-        int, Meta(ge=1, le=1000, description="Most pairs that are chosen, smallest p-value first.")
-    ] = 10
-    most_per_instrument: Annotated[
-        int, Meta(ge=1, le=1000, description="Most chosen pairs that share an instrument.")
-    ] = 2
+    most_pairs: Annotated[Count, about("Most pairs that are chosen, smallest p-value first.")] = 10
+    most_per_instrument: Annotated[Count, about("Most chosen pairs that share an instrument.")] = 2
 
     def check(self) -> list[tuple[str, str]]:
         """Return (field, message) for each parameter that does not go with the others."""

@@ -141,6 +141,15 @@ def test_corrections_by_hand():
     np.testing.assert_allclose(corrected_p(p_value, "benjamini_hochberg"), [0.03, 0.04, 0.04])
 
 
+def test_parameters_that_do_not_go_together():
+    johansen = Cointegration(test="johansen", level=0.02, lags=0)
+    assert [field for field, _ in johansen.check()] == ["level", "lags"]
+    assert [field for field, _ in Cointegration(lookback=100, lags=20).check()] == ["lookback"]
+    assert [field for field, _ in Selection(formation=100, lags=20).check()] == ["formation"]
+    assert [field for field, _ in HalfLife(least=9.0, most=3.0).check()] == ["least"]
+    assert not [*Cointegration().check(), *Selection().check(), *HalfLife().check()]
+
+
 def market(rows=1000, seed=0):
     """Return eight walks; 0 goes with 1, and 2 with 3, which is quicker; 5 is a decoy of 4.
 
