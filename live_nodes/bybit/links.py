@@ -186,7 +186,7 @@ class VenueLinks:
         self.probe_instrument = ""
         self._half_open, self._heartbeat = half_open, heartbeat
         self._links: dict[str, VenueLink] = {}
-        self._beating_since: dict[str, float] = {}
+        self._beating_since: dict[int, float] = {}
         self._probes = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._log = Logger("Links")

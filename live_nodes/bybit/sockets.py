@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import struct
 import sys
 from collections.abc import Collection, Iterator
@@ -33,7 +34,7 @@ class TcpConnection:
     `port` is the peer's; `since_sent` and `since_received` are seconds since the last data.
     """
 
-    inode: str
+    inode: int
     port: int
     since_sent: float
     since_received: float
@@ -61,7 +62,7 @@ def connections(ports: Collection[int]) -> list[TcpConnection]:
     return found
 
 
-def shut_down(inode: str) -> bool:
+def shut_down(inode: int) -> bool:
     """Shut the connection down both ways; False when it is gone."""
     for descriptor, name in _descriptors():
         if name != inode:
@@ -77,16 +78,16 @@ def shut_down(inode: str) -> bool:
     return False
 
 
-def _descriptors() -> Iterator[tuple[int, str]]:
+def _descriptors() -> Iterator[tuple[int, int]]:
     if not SUPPORTED:
         return
     for name in os.listdir(_FOLDER):
         try:
-            target = os.readlink(f"{_FOLDER}/{name}")
+            facts = os.fstat(int(name))
         except OSError:  # Closed meanwhile.
             continue
-        if target.startswith("socket:"):
-            yield int(name), target
+        if stat.S_ISSOCK(facts.st_mode):
+            yield int(name), facts.st_ino
 
 
 @contextmanager

@@ -63,7 +63,7 @@ class OrderThrottle:
 
     def __call__(self, command: TradingCommand, requests: Sequence[OrderFacts]) -> None:
         """Send a command of the gate now, or later within the rate limit."""
-        if self._withdrawn(command):
+        if self.waiting and self._withdrawn(command):
             return
         is_exit = all(facts.is_exit for facts in requests)
         nobody_before = not self._exits and (is_exit or not self._entries)

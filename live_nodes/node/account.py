@@ -71,7 +71,7 @@ class CacheAccount:
     def position(self, instrument: str) -> Decimal:
         """Return the net position of all owners."""
         found = self._cache.positions_open(instrument_id=self.prices.id(instrument))
-        return sum((position.signed_decimal_qty() for position in found), ZERO)
+        return sum([position.signed_decimal_qty() for position in found], ZERO)
 
     def positions(self) -> dict[str, Decimal]:
         """Return the net positions that are not flat, sorted by instrument id."""

@@ -51,9 +51,9 @@ def handle_at_once(kernel: Any) -> None:
         check(command)
 
     risk._execute_command = from_queue
-    for endpoint, engine, handler in (
-        ("DataEngine.process", data, process),
-        ("RiskEngine.execute", risk, execute),
+    for endpoint, queue, handler in (
+        ("DataEngine.process", data.process, process),
+        ("RiskEngine.execute", risk.execute, execute),
     ):
-        bus.deregister(endpoint=endpoint, handler=getattr(engine, endpoint.partition(".")[2]))
+        bus.deregister(endpoint=endpoint, handler=queue)
         bus.register(endpoint=endpoint, handler=handler)
