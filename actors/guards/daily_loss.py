@@ -11,10 +11,10 @@ from msgspec import Meta
 from actors.guards.core.drill import BALANCE, Plan, Scene, losing, nearest
 from actors.guards.core.examples import Example, lost
 from actors.guards.core.guard import Guard, Measured
-from actors.guards.core.limits import ZERO, Money, exact, given, limit, none_given
+from actors.guards.core.limits import ZERO, Limit, Money, exact, given, limit, none_given
 from actors.guards.core.params import ActionName, Fraction, Release, ResultParams
 from actors.guards.core.snapshot import Snapshot
-from actors.guards.core.windows import Mark, fresh, opening
+from actors.guards.core.windows import Floor, Mark, floor_of, fresh, opening
 
 
 class DailyLossParams(ResultParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,6 +75,7 @@ class DailyLoss(Guard[DailyLossParams, Today]):
 
     Config = DailyLossParams
     State = Today
+    _floor: Floor | None = None
     unit = "%"
     example = Example(
         DailyLossParams(limit_currency=100.0), lost, (99.99, 100, 101), clear=90, key="currency"
@@ -86,17 +87,21 @@ class DailyLoss(Guard[DailyLossParams, Today]):
 
     def measure(self, state: Today, snapshot: Snapshot) -> Measured[Today]:
         """Start a new day when it begins; one reading for each limit, in the limit's unit."""
-        params = self.params
         began = opening(state.equity, snapshot.equity, snapshot.now, "day")
         if began is not state.equity:
             state = Today(began)
-        limits = given(params, params.limit_pct, params.limit_currency, began.value)
-        if params.limit_r is not None:
-            limits.append(limit(params, "r", params.limit_r, _risked(params, began.value), "r"))
         lost = began.value - snapshot.equity
         return state, tuple(
-            each.read(lost, "desk", "loss of {} since midnight UTC") for each in limits
+            each.read(lost, "desk", "loss of {} since midnight UTC")
+            for each in _limits(self.params, began.value)
         )
+
+    def is_quiet(self, state: Today, snapshot: Snapshot) -> bool:
+        """Compare the equity with the limits below the day's first."""
+        began = state.equity
+        if self._floor is None or self._floor.mark is not began:
+            self._floor = floor_of(began, _limits(self.params, began.value))
+        return self._floor.is_below(snapshot, "day")
 
     def released(self, state: Today, snapshot: Snapshot, scope: str) -> Today:
         """Measure the day's loss from the snapshot on."""
@@ -112,6 +117,13 @@ class DailyLoss(Guard[DailyLossParams, Today]):
         )
         words = f"{limit * 100:g} % of equity lost since midnight"
         return losing(scene, params, limit, key, scene.desk, words)
+
+
+def _limits(params: DailyLossParams, equity: Decimal) -> list[Limit]:
+    limits = given(params, params.limit_pct, params.limit_currency, equity)
+    if params.limit_r is not None:
+        limits.append(limit(params, "r", params.limit_r, _risked(params, equity), "r"))
+    return limits
 
 
 def _risked(params: DailyLossParams, equity: Decimal) -> Decimal:

@@ -89,9 +89,13 @@ class DrawdownTiers(CurveGuard[DrawdownTiersParams]):
         readings = [
             tier.read(fall.lost, fall.scope, "drawdown of {} from the peak")
             for fall in falls
-            for tier in _limits(self.params, fall.peak)
+            for tier in self.limits(fall.peak)
         ]
         return state, tuple(readings)
+
+    def limits(self, peak: Decimal) -> tuple[Limit, ...]:
+        """Return the tiers below a peak."""
+        return _limits(self.params, peak)
 
     def drill(self, scene: Scene) -> Plan:
         """Fall through one tier after another."""

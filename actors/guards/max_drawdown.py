@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from actors.guards.core.drill import Plan, Scene, losing, nearest
 from actors.guards.core.equity_curves import CurveGuard, CurveParams, Peaks
 from actors.guards.core.examples import Example, lost
 from actors.guards.core.guard import Measured
-from actors.guards.core.limits import Money, given, none_given
+from actors.guards.core.limits import Limit, Money, given, none_given
 from actors.guards.core.params import ActionName, Fraction
 from actors.guards.core.snapshot import Snapshot
 from actors.guards.core.windows import Session, release_problems
@@ -59,8 +61,12 @@ class MaxDrawdown(CurveGuard[MaxDrawdownParams]):
         return state, tuple(
             limit.read(fall.lost, fall.scope, words)
             for fall in falls
-            for limit in given(params, params.limit_pct, params.limit_currency, fall.peak)
+            for limit in self.limits(fall.peak)
         )
+
+    def limits(self, peak: Decimal) -> list[Limit]:
+        """Return the limits below a peak."""
+        return given(self.params, self.params.limit_pct, self.params.limit_currency, peak)
 
     def drill(self, scene: Scene) -> Plan:
         """Fall from the peak."""

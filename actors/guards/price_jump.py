@@ -107,9 +107,7 @@ class PriceJump(Guard[PriceJumpParams, Tracks]):
 
         def reading(name: str, move: float) -> Reading:
             over = move >= params.limit_pct
-            words = (
-                f"moved {percent(move)} within {params.window}, limit {percent(params.limit_pct)}"
-            )
+            words = f"moved {percent(move)} within {params.window}" if over else ""
             return Reading(
                 scope=f"instrument:{name}",
                 measured=move,
@@ -118,7 +116,7 @@ class PriceJump(Guard[PriceJumpParams, Tracks]):
                 clear=not over and inside(move, params.limit_pct, params.hysteresis),
                 action=params.asks,
                 multiplier=params.multiplier,
-                reason=words if over else "",
+                reason=f"{words}, limit {percent(params.limit_pct)}" if over else "",
             )
 
         if snapshot.moved and (now != state.at or tracks != state.tracks or still != state.still):

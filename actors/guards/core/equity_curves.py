@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Literal
 
 import msgspec
 
 from actors.guards.core.guard import Guard
-from actors.guards.core.limits import ZERO, Money, exact
+from actors.guards.core.limits import ZERO, Limit, Money, exact
 from actors.guards.core.params import ResultParams
 from actors.guards.core.snapshot import Snapshot
-from actors.guards.core.windows import Mark, Session, best, fresh
+from actors.guards.core.windows import Floor, Mark, Session, best, floor_of, fresh
 
 CurveOf = Literal["desk", "strategies"]
 
@@ -55,6 +56,7 @@ class CurveGuard[P: CurveParams](Guard[P, Peaks]):
     """Base class of guards on the drawdown of equity curves."""
 
     State = Peaks
+    _floor: Floor | None = None
 
     def start(self, snapshot: Snapshot) -> Peaks:
         """Return the current values as peaks."""
@@ -66,6 +68,19 @@ class CurveGuard[P: CurveParams](Guard[P, Peaks]):
                 scope: fresh(value, now) for scope, value in _values(self.params, snapshot).items()
             },
         )
+
+    def limits(self, peak: Decimal) -> Sequence[Limit]:
+        """Return the limits on a fall from a peak."""
+        raise NotImplementedError
+
+    def is_quiet(self, state: Peaks, snapshot: Snapshot) -> bool:
+        """Compare the desk's equity with its peak and the limits below that."""
+        peak = state.peaks.get("desk") if state.of == self.params.of else None
+        if peak is None or snapshot.equity > peak.value:
+            return False
+        if self._floor is None or self._floor.mark is not peak:
+            self._floor = floor_of(peak, self.limits(peak.value))
+        return self._floor.is_below(snapshot, getattr(self.params, "session", "all"))
 
     def follow(
         self, state: Peaks, snapshot: Snapshot, session: Session = "all"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
@@ -84,10 +84,10 @@ def float_prices(snapshot: Snapshot) -> dict[str, float]:
     """Return all prices above zero; the guard must need ``markets``."""
     markets = snapshot.markets
     if isinstance(markets, Markets):
-        found = dict(zip(markets.standing, markets.floats, strict=True))
+        pairs: Iterable[tuple[str, float]] = zip(markets.standing, markets.floats, strict=True)
     else:
-        found = {name: float(market.price or 0) for name, market in markets.items()}
-    return {name: price for name, price in found.items() if price > 0}
+        pairs = ((name, float(market.price or 0)) for name, market in markets.items())
+    return {name: price for name, price in pairs if price > 0}
 
 
 class Results(Lazy[Decimal]):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from actors.guards.core.limits import ZERO, Limit
 from actors.guards.core.snapshot import Snapshot
 from config.durations import DAY_NS
 
@@ -194,6 +195,23 @@ class Mark(msgspec.Struct, frozen=True):
 
     day: int
     value: Decimal
+
+
+class Floor(msgspec.Struct, frozen=True):
+    """Where the limits on a fall from a mark are clear: above a least value."""
+
+    mark: Mark
+    least: Decimal
+
+    def is_below(self, snapshot: Snapshot, session: Session) -> bool:
+        """Whether the equity is above it, in the session of the mark."""
+        same_session = opening(self.mark, ZERO, snapshot.now, session) is self.mark
+        return same_session and snapshot.equity > self.least
+
+
+def floor_of(mark: Mark, limits: Iterable[Limit]) -> Floor:
+    """Return the floor of limits on a fall from a mark."""
+    return Floor(mark, mark.value - min(limit.back for limit in limits))
 
 
 def fresh(value: Decimal, now: int) -> Mark:
