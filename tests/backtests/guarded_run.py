@@ -17,7 +17,6 @@ from actors.desk.guard import GuardActor
 from actors.guards.consecutive_losses import ConsecutiveLosses
 from actors.guards.cooldown import Cooldown
 from actors.guards.core.guard import Guard
-from actors.guards.core.lazy import plain
 from actors.guards.core.snapshot import Input
 from actors.guards.daily_loss import DailyLoss
 from actors.guards.drawdown_tiers import DrawdownTiers
@@ -35,6 +34,7 @@ from actors.guards.trades_per_day import TradesPerDay
 from backtests.engine.build import BacktestDesk
 from backtests.engine.feed import Settlement
 from strategies.messages import Verdict, encode
+from tests.actors.guards.playing import plain
 from tests.builders_engine import A, B, Candles, Script, at, play, taker_fee, trading, venue
 
 C = "CCCUSDT-LINEAR.BYBIT"

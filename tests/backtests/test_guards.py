@@ -18,7 +18,6 @@ from actors.desk.risk_desk import AGAIN
 from actors.guards.consecutive_losses import ConsecutiveLosses
 from actors.guards.cooldown import Cooldown
 from actors.guards.core.halts import Latches, step, verdicts
-from actors.guards.core.lazy import plain
 from actors.guards.core.snapshot import Holding, Input, Snapshot
 from actors.guards.core.snapshot import Market as MarketFact
 from actors.guards.daily_loss import DailyLoss
@@ -33,6 +32,7 @@ from backtests.session import backtest_document
 from strategies.base import DeskStrategy, DeskStrategyConfig
 from strategies.messages import Action, Verdict, encode
 from strategies.state import MemoryState
+from tests.actors.guards.playing import plain
 from tests.actors.tiny_guards import Loss, LossGuard, LossParams
 from tests.backtests import guarded_run
 from tests.builders_engine import (

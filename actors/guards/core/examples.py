@@ -5,15 +5,13 @@ The desk has an equity of 1000.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from actors.guards.core.lazy import Results
 from actors.guards.core.params import GuardParams
-from actors.guards.core.positions import Holdings, positions_of
-from actors.guards.core.snapshot import ZERO, Holding, Input, Market, Snapshot
+from actors.guards.core.snapshot import Holding, Input, Market, Snapshot
 from config.durations import DAY_NS, HOUR_NS
 
 COIN, OTHER = "BTCUSDT-LINEAR.BYBIT", "ETHUSDT-LINEAR.BYBIT"
@@ -61,24 +59,11 @@ def held(value: float, name: str = COIN) -> Holding:
 
 def lost(value: float) -> tuple[Input, ...]:
     """Return the snapshots before and after a loss in one instrument by one strategy."""
-    before, after = (
-        desk(
-            equity=1000 + result,
-            results={"a": exactly(result)},
-            results_by_instrument=results({COIN: exactly(result)}),
-        )
-        for result in (0, -value)
-    )
+    results = {"a": -exactly(value)}
+    by_instrument = {COIN: -exactly(value)}
+    before = desk(results={"a": Decimal(0)}, results_by_instrument={COIN: Decimal(0)})
+    after = desk(equity=1000 - value, results=results, results_by_instrument=by_instrument)
     return before, after
-
-
-def results(by_instrument: Mapping[str, Decimal]) -> Results:
-    """Return results of positions that cost nothing and have a price of one."""
-    rows = [(name, "a", value, ZERO) for name, value in by_instrument.items() if value]
-    holdings = Holdings(positions_of(rows, lambda _: 0), tuple, [1] * len(rows))
-    quantities = {("a", name): value for name, _, value, _ in rows}
-    nothing = dict.fromkeys(by_instrument, ZERO)
-    return Results(lambda: dict(by_instrument), nothing, quantities, holdings)
 
 
 def holding(value: float) -> tuple[Input, ...]:

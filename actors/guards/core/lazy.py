@@ -9,7 +9,6 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from actors.guards.core.positions import Holdings
 from actors.guards.core.snapshot import Holding, Market, Snapshot, once
 
 
@@ -32,15 +31,6 @@ class Lazy[V](Mapping[str, V]):
 
     def __len__(self) -> int:
         return len(self.made)
-
-
-def plain(part: object) -> object:
-    """Return a part of a snapshot as msgspec encodes it: an ``enc_hook``."""
-    if isinstance(part, Lazy):
-        return part.made
-    if isinstance(part, Holdings):
-        return tuple(part)
-    raise NotImplementedError(type(part).__name__)
 
 
 class Standing(dict[str, Market]):

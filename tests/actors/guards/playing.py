@@ -1,5 +1,6 @@
 """Inputs of guards by hand, and a player that plays them to a guard as its actor does."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Self
 
@@ -8,8 +9,10 @@ import msgspec
 from actors.guards.core.examples import desk, exactly
 from actors.guards.core.guard import NOTHING, Guard
 from actors.guards.core.halts import Latches, released, step, verdicts
+from actors.guards.core.lazy import Lazy, Results
 from actors.guards.core.limits import Reading
 from actors.guards.core.params import GuardParams
+from actors.guards.core.positions import Holdings, positions_of
 from actors.guards.core.snapshot import (
     FillEvent,
     Holding,
@@ -30,6 +33,20 @@ EXPLAINED_INSIDE = {
     *("FreeMargin", "LiquidationDistance", "PositionCap", "Volatility"),
 }
 """Guards whose readings have a reason while they are inside their limit too."""
+
+
+def plain(part: Any) -> Any:
+    """Return a part of a snapshot as msgspec can encode it."""
+    return part.made if isinstance(part, Lazy) else tuple(part)
+
+
+def results(by_instrument: Mapping[str, Decimal]) -> Results:
+    """Return results of positions that cost nothing and have a price of one, as a desk does."""
+    rows = [(name, "a", value, Decimal(0)) for name, value in by_instrument.items() if value]
+    holdings = Holdings(positions_of(rows, lambda _: 0), tuple, [1] * len(rows))
+    quantities = {("a", name): value for name, _, value, _ in rows}
+    nothing = dict.fromkeys(by_instrument, Decimal(0))
+    return Results(lambda: dict(by_instrument), nothing, quantities, holdings)
 
 
 def snapshot(equity: Number, now: int = NOON, **fields: Any) -> Snapshot:
@@ -156,7 +173,8 @@ class Player:
         """Process what happens, one after the other."""
         for seen in tape:
             if isinstance(seen, Snapshot):
-                self.last = seen
+                found = results(seen.results_by_instrument)
+                seen = self.last = msgspec.structs.replace(seen, results_by_instrument=found)
                 if self.state is None:
                     self.state = self.guard.start(seen)
             kept = again(self.state, self.guard.State)

@@ -23,7 +23,6 @@ from actors.guards import (
     session_profit,
     symbol_loss,
 )
-from actors.guards.core.examples import results
 from config.durations import DAY_NS, HOUR_NS
 from strategies.messages import Action
 from tests.actors.guards.moments import at
@@ -83,8 +82,7 @@ def play(
     """
     stretches = [Stretch([], [])]
     for seen in path:
-        found = seen.results if field == "results" else results(seen.results)
-        player.observe(snapshot(seen.equity, seen.now, **{field: found}))
+        player.observe(snapshot(seen.equity, seen.now, **{field: seen.results}))
         stretches[-1].past.append(seen)
         stretches[-1].looks.append(look(player))
         if seen.doing == "accept":
