@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Protocol
 
 import numpy as np
@@ -39,6 +39,12 @@ class Window:
     high: NDArray[np.float64] = field(default_factory=_nothing)
     low: NDArray[np.float64] = field(default_factory=_nothing)
     funding: NDArray[np.float64] = field(default_factory=_nothing)
+
+
+def newest(window: Window, rows: int) -> Window:
+    """Return the last rows of a window."""
+    arrays = {f.name: getattr(window, f.name) for f in fields(window) if f.name != "ts"}
+    return Window(window.ts, **{name: array[-rows:] for name, array in arrays.items()})
 
 
 class Candles(Protocol):

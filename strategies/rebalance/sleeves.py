@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import numpy as np
 from numpy.typing import NDArray
 
 from strategies.rebalance.config import PanelRebalancerConfig, Scored, Sleeve
-from strategies.rebalance.history import Window
+from strategies.rebalance.history import Window, newest
 from strategies.rebalance.size import rows_to_size, size, volatility_to_size
 from strategies.signals.selection import Sides, choose_sides, side_counts
 
@@ -23,7 +21,7 @@ def rows_for_sleeve(sleeve: Sleeve) -> int:
 def scores_of_sleeves(sleeves: tuple[Sleeve, ...], window: Window) -> Scored:
     """Return the scores of K sleeves, shape (K, N); each sees as many candles as it would alone."""
     each = [
-        sleeve.ranking.scored(sleeve.rules, _newest(window, rows_for_sleeve(sleeve)))
+        sleeve.ranking.scored(sleeve.rules, newest(window, rows_for_sleeve(sleeve)))
         for sleeve in sleeves
     ]
     # A score without an entry is never older than an exit.
@@ -81,8 +79,3 @@ def _weigh(sleeve: Sleeve, window: Window, score: Floats, allowed: Sides) -> Flo
     counts = side_counts(score, rules.weighting, rules.fraction, rules.side)
     sides = choose_sides(score, counts, side=rules.side, allowed=allowed)
     return size(rules, window, score, spread, sides).weight
-
-
-def _newest(window: Window, rows: int) -> Window:
-    arrays = {f.name: getattr(window, f.name) for f in fields(window) if f.name != "ts"}
-    return Window(window.ts, **{name: array[-rows:] for name, array in arrays.items()})

@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from strategies.signals.oscillators import Bollinger
+
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Integers = NDArray[np.int64]
@@ -35,11 +37,12 @@ class Marks(NamedTuple):
 class Positions(NamedTuple):
     """What is held after the last candle, arrays of shape (N,).
 
-    ``side`` is 1, -1 or 0; the rest is of its entry: its row, and the ``distance`` of its stop.
+    ``side`` is 1, -1 or 0; ``age`` is how many candles ago it was entered, ``distance`` how far
+    from its stop, a fraction of the entry's close.
     """
 
     side: Integers
-    row: Integers
+    age: Integers
     distance: Floats
 
 
@@ -58,11 +61,10 @@ def volume_multiple(volume: Floats, lookback: int) -> Floats:
 
 def bollinger_marks(
     close: Floats,
-    bands: tuple[Floats, Floats, Floats],
+    bands: Bollinger,
     rsi: Floats,
     high_volume: Mask,
     *,
-    width: float,
     enter_rsi: float,
     leave_rsi: float,
     stop_width: float,
@@ -70,22 +72,21 @@ def bollinger_marks(
 ) -> Marks:
     """Return the marks of a reversion to the middle of Bollinger bands.
 
-    ``bands`` are lower, middle and upper, ``width`` standard deviations apart. Long: the close is
-    below the lower band and ``rsi`` below ``enter_rsi``; it is left at the middle, or at an
-    ``rsi`` above ``leave_rsi``. Short is the mirror, ``rsi`` counted from 100. The stop is
+    Long: the close is below the lower band and ``rsi`` below ``enter_rsi``; it is left at the
+    middle, or at an ``rsi`` above ``leave_rsi``. Short is the mirror, ``rsi`` counted from 100. The
+    stop is
     ``stop_width`` standard deviations beyond the band: a close there with high volume is a break,
     and none there is entered. A distance to it counts as ``least_distance`` at least.
     """
-    lower, middle, upper = bands
-    beyond = (upper - middle) * (stop_width / width)
+    lower, upper, beyond = bands.lower, bands.upper, stop_width * bands.deviation
     low, high = lower - beyond, upper + beyond
     enter_long = (close < lower) & (close > low) & (rsi < enter_rsi)
     enter_short = (close > upper) & (close < high) & (100.0 - rsi < enter_rsi)
     distance = np.where(enter_long, close - low, high - close) / close
     return Marks(
         enter=enter_long.astype(np.int64) - enter_short,
-        leave_long=(close >= middle) | (rsi > leave_rsi),
-        leave_short=(close <= middle) | (100.0 - rsi > leave_rsi),
+        leave_long=(close >= bands.middle) | (rsi > leave_rsi),
+        leave_short=(close <= bands.middle) | (100.0 - rsi > leave_rsi),
         broke=((close >= high) & high_volume).astype(np.int64) - ((close <= low) & high_volume),
         inside=(close >= lower) & (close <= upper),
         distance=np.maximum(distance, least_distance),
@@ -111,20 +112,22 @@ def vwap_marks(
     )
 
 
-def positions(close: Floats, marks: Marks, *, cooldown: int, stops_at_entry: bool) -> Positions:
-    """Return what is held after the last candle by these marks, from nothing before the first.
+def positions(
+    close: Floats, marks: Marks, *, history: int, cooldown: int, stops_at_entry: bool
+) -> Positions:
+    """Return what is held after the last candle by these marks, from nothing ``history`` before.
 
     A position is stopped by a break against it and, with ``stops_at_entry``, by a close as far from
     its entry's as the entry's ``distance``. After a stop or a break nothing is entered until the
     price has been inside, nor in the next ``cooldown`` candles. Stops come before exits, exits
     before entries: a candle may turn a position.
     """
-    count = close.shape[1]
+    rows, count = close.shape
     side, entry = np.zeros(count, np.int64), np.zeros(count, np.int64)
     stop, distance = np.full(count, np.nan), np.full(count, np.nan)
     shut, since = np.zeros(count, np.bool_), np.full(count, -cooldown - 1)
-    for row, price in enumerate(close):
-        broke, enter = marks.broke[row], marks.enter[row]
+    for row in range(max(rows - history, 0), rows):
+        price, broke, enter = close[row], marks.broke[row], marks.enter[row]
         stopped = broke * side < 0
         if stops_at_entry:
             stopped |= (side != 0) & (side * (price - stop) <= 0.0)
@@ -138,4 +141,4 @@ def positions(close: Floats, marks: Marks, *, cooldown: int, stops_at_entry: boo
             side, entry = np.where(enters, enter, side), np.where(enters, row, entry)
             distance = np.where(enters, marks.distance[row], distance)
             stop = np.where(enters, price * (1.0 - enter * marks.distance[row]), stop)
-    return Positions(side, entry, distance)
+    return Positions(side, rows - 1 - entry, distance)

@@ -13,7 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from config.durations import DAY_NS
-from strategies.signals.trend import filled
+from strategies.signals.trend import filled, weights
 
 Floats = NDArray[np.float64]
 
@@ -51,9 +51,9 @@ def rsi(close: Floats, length: int, memory: int | None = None) -> Floats:
     if memory is None:
         smoothed = _wilder(moves, length)
     else:
-        smoothed = _wilder(np.moveaxis(sliding_window_view(moves, memory - 1, 0), -1, 0), length)[
-            -1
-        ]
+        part = weights(memory - 1, length, 1.0 / length)[::-1]
+        columns = [np.convolve(column, part, "valid") for column in moves.reshape(len(moves), -1).T]
+        smoothed = np.array(columns).T.reshape(-1, *moves.shape[1:])
     gain, loss = smoothed[:, 0], smoothed[:, 1]
     both = gain + loss
     still = np.where(np.isnan(both), np.nan, 50.0)

@@ -108,16 +108,20 @@ def adx(
 
 def _smoothed(value: NDArray[np.float64], length: int, alpha: float) -> NDArray[np.float64]:
     """Return the last exponential average of the rows; the first ``length`` begin it alike."""
-    return _sum_of_rows(_weights(len(value), length, alpha), value)
+    return _sum_of_rows(weights(len(value), length, alpha), value)
 
 
 @lru_cache
-def _weights(rows: int, length: int, alpha: float) -> NDArray[np.float64]:
-    later = rows - length
-    weight = np.empty(rows)
-    weight[:length] = (1.0 - alpha) ** later / length
-    weight[length:] = alpha * (1.0 - alpha) ** np.arange(later - 1, -1, -1)
-    return weight
+def weights(count: int, length: int, alpha: float) -> NDArray[np.float64]:
+    """Return what each of ``count`` values counts in their last exponential average, oldest first.
+
+    The first ``length`` begin it alike; they sum to 1.
+    """
+    later = count - length
+    result = np.empty(count)
+    result[:length] = (1.0 - alpha) ** later / length
+    result[length:] = alpha * (1.0 - alpha) ** np.arange(later - 1, -1, -1)
+    return result
 
 
 def _sum_of_rows(weight: NDArray[np.float64], value: NDArray[np.float64]) -> NDArray[np.float64]:

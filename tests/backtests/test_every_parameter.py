@@ -23,6 +23,7 @@ from config.load import load
 from config.params import build_params, parameter_fields
 from strategies.blend import XSBlend
 from strategies.carry import Carry
+from strategies.mean_reversion import BollingerReversion, VwapReversion
 from strategies.rebalance.config import PanelRebalancerConfig
 from strategies.rebalance.propose import Listings
 from strategies.tactics.execution import Execution
@@ -46,6 +47,9 @@ MOMENTUM: Settings = {"lookbacks": [6, 24]}
 CARRY: Settings = {
     "lookback": 24, "enter": 0.1, "leave": 0.05, "same_sign": 2, "same_sign_of": 3, "history": 240
 }  # fmt: skip
+BANDS: Settings = {"lookback": 12, "width": 1.5, "enter_rsi": 45, "leave_rsi": 60, "rsi_length": 7,
+                   "stop_volume": 1.2, "stop_width": 0.5, "history": 48}  # fmt: skip
+VWAP: Settings = {"volume": 0.8, "deviation": 0.01, "stop": 0.015, "history": 48}
 SCORERS: Settings = {
     "reversal": {"use": "strategies.xs_reversal:XSReversal", "weight": 0.4, "params": {}},
     "momentum": {"use": "strategies.xs_momentum:XSMomentum", "weight": 0.4, "params": MOMENTUM},
@@ -54,6 +58,8 @@ STRATEGIES: dict[type, Settings] = {
     XSMomentum: QUICK | MOMENTUM,
     XSReversal: QUICK | {"lookback": 12},
     Carry: QUICK | CARRY | {"fraction": 0.5},
+    BollingerReversion: QUICK | BANDS | {"fraction": 1.0, "weighting": "equal"},
+    VwapReversion: QUICK | VWAP | {"fraction": 1.0, "weighting": "equal"},
     XSBlend: {"interval": "1h", "every": "4h", "max_weight": 0.3, "scorers": SCORERS},
 }
 
@@ -180,6 +186,14 @@ OF_ALL |= {
 
 SIGNS = {"lookback": 8, "enter": 0.01, "leave": 0.0, "same_sign": 3, "same_sign_of": 3}
 SLOW = {"lookback": 200, "enter": 0.01, "leave": 0.0, "same_sign": 0}
+BY_RISK: Settings = {"weighting": "risk", "risk": 0.001}
+OF_A_REVERSION: Table = {
+    "risk": (0.002, BY_RISK),
+    "volume_lookback": (5, {}),
+    "cooldown": (30, {}),
+    "history": (12, {}),
+    "turnover_lookback": (5, {"top_n": 3}),
+}
 OWN_OF: dict[type, Table] = {
     XSReversal: {"lookback": (4, {}), "skip": (3, {})},
     XSMomentum: {
@@ -204,6 +218,25 @@ OWN_OF: dict[type, Table] = {
         "funding_filter": ({"most_bps": 0.0}, SLOW),
         "funding_filter.most_bps": (0.0, SLOW | {"funding_filter": {"most_bps": 50.0}}),
     },
+    BollingerReversion: OF_A_REVERSION
+    | {
+        "lookback": (24, {}),
+        "width": (1.0, {}),
+        "rsi_length": (14, {}),
+        "enter_rsi": (30.0, {}),
+        "leave_rsi": (45.0, {}),
+        "stop_width": (1.5, {}),
+        "stop_volume": (0.0, {}),
+        "least_distance": (0.5, BY_RISK),
+    },
+    VwapReversion: OF_A_REVERSION
+    | {
+        "average": ("session", {}),
+        "lookback": (12, {}),
+        "deviation": (0.02, {}),
+        "volume": (2.0, {}),
+        "stop": (0.03, {}),
+    },
     XSBlend: {"scorers": ({"reversal": SCORERS["reversal"]}, {})}
     | {
         f"scorers.reversal.{field}": (value, {})
@@ -216,6 +249,8 @@ OWN_OF: dict[type, Table] = {
 }
 NOT_OF: dict[type, set[str]] = {
     Carry: {"side"},  # There is only one.
+    BollingerReversion: {"side", "bands"},
+    VwapReversion: {"side", "bands"},
     XSBlend: set(PanelRebalancerConfig.__struct_fields__) - parameter_fields(XSBlend.Config).keys(),
 }
 

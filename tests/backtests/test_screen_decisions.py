@@ -227,6 +227,28 @@ def test_screen_and_run_receive_the_same_funding(write_run):
     agree(taken(screened), found.steps, found.ids)
 
 
+@pytest.mark.parametrize(
+    ("use", "params"),
+    [
+        ("BollingerReversion", {"enter_rsi": 40, "width": 1.5}),
+        ("VwapReversion", {"average": "session", "volume": 0.8, "deviation": 0.01, "stop": 0.02}),
+        ("VwapReversion", {"deviation": 0.01, "hold": {"most": "6h"}}),
+    ],
+)
+def test_screen_and_run_find_the_same_reversions(write_run, use, params):
+    params |= {"interval": "1h", "every": "1h", "at": "00:00", "risk": 0.004, "history": 48}
+    use = {"use": f"strategies.mean_reversion:{use}", "params": params}
+    window = {"start": "2023-02-01", "end": "2023-02-08"}
+    screened = load(write_run(strategies={"m": use}, window=window, slice_days=3)).document
+    (found,) = screen_document(screened)
+    weights = np.array([step.proposal.weight for step in found.steps])
+    assert (weights < 0).any()
+    assert (weights > 0).any()
+    agree(taken(screened), found.steps, found.ids)
+    standings = {int(one) for step in found.steps for one in step.proposal.standing}
+    assert (Standing.ENTRY_OVER in standings) == ("hold" in params)
+
+
 def test_a_shift_of_one_day_is_noticed(write_run, demo_catalog):
     screened = document(write_run, RULES["plain"])
     (found,) = screen_document(screened)

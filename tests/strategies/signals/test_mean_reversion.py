@@ -9,9 +9,14 @@ from strategies.signals.mean_reversion import (
     volume_multiple,
     vwap_marks,
 )
+from strategies.signals.oscillators import Bollinger
 
 NAN = np.nan
-BANDS = {"width": 2.0, "enter_rsi": 30, "leave_rsi": 50, "stop_width": 1.0, "least_distance": 0.001}
+BANDS = {"enter_rsi": 30, "leave_rsi": 50, "stop_width": 1.0, "least_distance": 0.001}
+
+
+def bands_of(close):
+    return Bollinger(*(np.full(close.shape, level) for level in (100.0, 102.0, 98.0, 1.0)))
 
 
 def bollinger(candles, cooldown=0, mirror=False, **changes):
@@ -22,10 +27,9 @@ def bollinger(candles, cooldown=0, mirror=False, **changes):
     close, rsi, loud = (np.array(each, float)[:, None] for each in zip(*candles, strict=True))
     if mirror:
         close, rsi = 200.0 - close, 100.0 - rsi
-    bands = tuple(np.full(close.shape, level) for level in (98.0, 100.0, 102.0))
-    marks = bollinger_marks(close, bands, rsi, loud > 0, **(BANDS | changes))
-    held = positions(close, marks, cooldown=cooldown, stops_at_entry=False)
-    return int(held.side[0]), int(held.row[0]) if held.side[0] else None
+    marks = bollinger_marks(close, bands_of(close), rsi, loud > 0, **(BANDS | changes))
+    held = positions(close, marks, history=99, cooldown=cooldown, stops_at_entry=False)
+    return int(held.side[0]), len(close) - 1 - int(held.age[0]) if held.side[0] else None
 
 
 IN, OUT, BELOW = (99.0, 40, 0), (100.0, 45, 0), (97.5, 25, 0)
@@ -73,10 +77,9 @@ def test_a_reversion_to_the_middle_band_by_hand_and_its_mirror(candles, changes,
 
 def test_the_distance_is_that_of_the_entry_from_the_stop():
     close = np.array([[97.5, 102.5, 97.04], [99.0, 101.0, 97.5]])
-    bands = tuple(np.full(close.shape, level) for level in (98.0, 100.0, 102.0))
     rsi, quiet = np.array([[20.0, 80.0, 20.0]] * 2), np.zeros(close.shape, bool)
-    marks = bollinger_marks(close, bands, rsi, quiet, **BANDS)
-    held = positions(close, marks, cooldown=0, stops_at_entry=False)
+    marks = bollinger_marks(close, bands_of(close), rsi, quiet, **BANDS)
+    held = positions(close, marks, history=9, cooldown=0, stops_at_entry=False)
     # 0.5 from 97 and 103; 0.04 is less than a thousandth of 97.
     np.testing.assert_allclose(held.distance, [0.5 / 97.5, 0.5 / 102.5, 0.001])
 
@@ -87,8 +90,8 @@ def vwap(candles, mirror=False, **changes):
     if mirror:
         close, average = 200.0 - close, 200.0 - average
     marks = vwap_marks(close, average, loud > 0, deviation=0.02, stop=0.03)
-    held = positions(close, marks, stops_at_entry=True, **({"cooldown": 0} | changes))
-    return int(held.side[0]), int(held.row[0]) if held.side[0] else None
+    held = positions(close, marks, history=9, stops_at_entry=True, **({"cooldown": 0} | changes))
+    return int(held.side[0]), len(close) - 1 - int(held.age[0]) if held.side[0] else None
 
 
 @pytest.mark.parametrize(
@@ -140,15 +143,14 @@ def test_instruments_are_walked_alone_and_mirrored_prices_give_the_other_side(se
     random = np.random.default_rng(seed)
     close = 100.0 + random.normal(0, 2.0, (40, 6))
     rsi, loud = random.uniform(0, 100, close.shape), random.random(close.shape) < 0.5
-    bands = tuple(np.full(close.shape, level) for level in (98.0, 100.0, 102.0))
 
     def held(close, rsi, columns=slice(None)):
-        cut = [array[:, columns] for array in (*bands, close, rsi, loud)]
-        marks = bollinger_marks(cut[3], tuple(cut[:3]), cut[4], cut[5], **BANDS)
-        return positions(cut[3], marks, cooldown=cooldown, stops_at_entry=False)
+        close, rsi, loudly = (array[:, columns] for array in (close, rsi, loud))
+        marks = bollinger_marks(close, bands_of(close), rsi, loudly, **BANDS)
+        return positions(close, marks, history=99, cooldown=cooldown, stops_at_entry=False)
 
     together, mirrored = held(close, rsi), held(200.0 - close, 100.0 - rsi)
     assert list(mirrored.side) == list(-together.side)
     for i in range(6):
         alone = held(close, rsi, [i])
-        assert (alone.side[0], alone.row[0]) == (together.side[i], together.row[i])
+        assert (alone.side[0], alone.age[0]) == (together.side[i], together.age[i])

@@ -62,7 +62,7 @@ def test_an_rsi_of_some_candles_is_the_same_in_every_window():
     each = rsi(close, 14, memory)
     assert np.isnan(each[: memory - 1]).all()
     np.testing.assert_array_equal(each[150:], rsi(close[10:], 14, memory)[140:])
-    np.testing.assert_array_equal(each[-1], rsi(close[-memory:], 14)[-1])
+    np.testing.assert_allclose(each[-1], rsi(close[-memory:], 14)[-1], rtol=1e-14)
     np.testing.assert_allclose(each[memory - 1 :], rsi(close, 14)[memory - 1 :], atol=0.02)
     # A coin listed inside the window is known once it has so many candles.
     close[:100, 0] = NAN
