@@ -84,9 +84,7 @@ class ReversionConfig(PanelRebalancerConfig, frozen=True, kw_only=True, forbid_u
         """Return (field, message) for each parameter that does not go with the others."""
         problems = super().check()
         if self.bands is not None:
-            problems.append(
-                ("bands", "are for scores that rank; enter and leave by the levels here")
-            )
+            problems.append(("bands", "are for scores that rank; these have levels of their own"))
         most = None if self.hold is None else self.hold.most
         if most is not None and duration_ns(most) > self.history * interval_ns(self.interval):
             problems.append(("history", f"must reach back as far as hold.most, which is {most}"))
