@@ -67,8 +67,8 @@ def ema_slope(close: NDArray[np.float64], length: int, candles_a_day: float) -> 
     back = slope_candles(length)
     alpha = 2.0 / (length + 1)
     # Both averages begin in the same row, so that the slope is that of one curve.
-    change = _weights(len(prices), length, alpha).copy()
-    change[:-back] -= _weights(len(prices) - back, length, alpha)
+    change = weights(len(prices), length, alpha).copy()
+    change[:-back] -= weights(len(prices) - back, length, alpha)
     result: NDArray[np.float64] = (
         _sum_of_rows(change, prices) / back / prices[-1] * 1e4 * candles_a_day
     )
