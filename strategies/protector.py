@@ -403,13 +403,16 @@ class Protector:
         terms = market.terms(instrument_id, exits=True)
         stop, *_ = wanted(state, self._rules, terms, ZERO)
         others = [o for o in self._resting(instrument_id) if o.has_trigger_price]
-        if price is not None and state.side * (price - stop.price) <= ZERO:
+        present = (order.side == OrderSide.SELL) == state.long and _is(order, stop)
+        passed = price is not None and state.side * (price - stop.price) <= ZERO
+        refusal = refusal_of(event.reason)
+        if passed or (present and refusal.code == "passed"):
             self._leave(instrument_id, "stop passed")
-        elif (order.side == OrderSide.SELL) != state.long or not _is(order, stop):
+        elif not present:
             # It was for the position before, or as it was before: the present one gets its own.
             self._sync(instrument_id)
         elif not any(o.side == order.side for o in others):
-            self._leave(instrument_id, f"stop refused: {refusal_of(event.reason)}")
+            self._leave(instrument_id, f"stop refused: {refusal}")
 
     def _leave(self, instrument_id: InstrumentId, reason: str) -> None:
         self._stopped_out(instrument_id)

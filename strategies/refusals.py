@@ -34,6 +34,7 @@ Code = Literal[
     "busy",
     "not_trading",
     "gone",
+    "passed",
     "venue",
     "engine",
 ]
@@ -45,8 +46,8 @@ still be at the venue.
 ``never_arrived``: a query has shown that the venue can't receive it any more, so that it may be
 sent again. ``post_only``: it would have taken. ``nothing_to_take``: an immediate order found
 nothing. ``busy``: the venue was overloaded or in maintenance. ``not_trading``: the symbol is
-halted. ``gone``: there is no such order any more to cancel or change. ``venue``, ``engine``: any
-other refusal by them."""
+halted. ``gone``: there is no such order any more to cancel or change. ``passed``: the price is
+at a stop's trigger already, or beyond. ``venue``, ``engine``: any other refusal by them."""
 
 GATE = "order gate: "
 """Prefix of refusals by the order gate; the venue never received these orders."""

@@ -205,6 +205,7 @@ _REFUSED: dict[Code, tuple[str, ...]] = {
         *("110008", "110010", "hasbeenfinishedorcanceled", "orderhasbeencanceled"),
         *("170139", "170142", "orderhasbeenfilled"),
     ),
+    "passed": ("110092", "110093", "expectrising", "expectfalling"),
 }
 
 TRADES = frozenset({"Trade", "AdlTrade", "BustTrade", "BlockTrade", "Delivery"})
@@ -241,7 +242,8 @@ def refused(words: str) -> Refusal:
 
     EC_PostOnlyWillTakeLiquidity, EC_NoImmediateQtyToFill; as busy 10006 and 10429 (rate limits),
     10000 and 10016 (server timeout, server error; maintenance); 110066 and 170157 (the symbol does
-    not trade now); as gone the codes of a cancel or change that came after the order's end.
+    not trade now); as gone the codes of a cancel or change that came after the order's end; as
+    passed 110092 and 110093 (a trigger that the price has reached).
     """
     plain = words.lower().replace("_", "").replace("-", "").replace(" ", "")
     for code, signs in _REFUSED.items():

@@ -293,6 +293,18 @@ def test_a_stop_refused_for_now_is_sent_again_and_one_that_is_passed_closes(tmp_
         assert strategy.stopped == [BTC_ID]
 
 
+def test_a_stop_that_the_venue_says_is_passed_closes_at_once(tmp_path: Path) -> None:
+    """A trade has reached it, although the best prices have not: the older stop lies further."""
+    with stage() as st, protected(st, tmp_path) as (desk, strategy):
+        enter(desk, st, ("Stop", STOP, "0.010"), ("take", TAKE, "0.005"))
+        words = "expect Falling, but trigger_price[49940.0] >= current[49940.0]??LastPrice"
+        passed = RefusedOp(op="order.create", ret_code=110093, message=words)
+        st.call(lambda: st.faults.add("passed", passed))
+        candle(desk, 50_020.0, 49_990.0, 50_000.0)
+        flat(desk, st)
+        assert strategy.stopped == [BTC_ID]
+
+
 def test_an_entry_with_its_stop_rests_as_a_maker_and_is_refused_like_any_other(
     tmp_path: Path,
 ) -> None:

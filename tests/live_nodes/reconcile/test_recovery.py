@@ -327,6 +327,7 @@ def test_from_when_on_executions_are_asked_for(
         ("Trading is currently not allowed.", "not_trading", True),
         ("order not exists or too late to cancel", "gone", False),
         ("Order has been finished or canceled", "gone", False),
+        ("expect Rising, but trigger_price[5] <= current[5]??LastPrice", "passed", False),
         ("ab not enough for new order", "venue", False),
     ],
 )
