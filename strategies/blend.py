@@ -1,15 +1,16 @@
 """Blend: several scorers, such as reversal, momentum and carry, own the same instruments.
 
 Each scorer has a sleeve: it ranks the eligible instruments by itself and weighs them as it would
-alone, with its own part of the gross. The sleeves' weights are added to one weight an instrument
-before caps, what is remembered, and orders. A sleeve that holds nothing leaves its part unused.
+alone, with its own part of the gross. The sleeves' weights are combined to one weight an instrument
+(added, by majority, or by past performance) before caps, what is remembered, and orders. A sleeve
+that holds nothing leaves its part unused.
 """
 
 from __future__ import annotations
 
 import sys
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta
@@ -18,7 +19,13 @@ from config.components import ROOMS, AddressError, resolve
 from config.parameter_types import Fraction, about
 from config.params import build_params, parameter_fields, sound_instance
 from strategies.order_ids import KEY
-from strategies.rebalance.config import PanelRebalancer, PanelRebalancerConfig, Scored, Sleeve
+from strategies.rebalance.config import (
+    PanelRebalancer,
+    PanelRebalancerConfig,
+    Scored,
+    Sleeve,
+    Votes,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,6 +101,29 @@ class XSBlendConfig(
         ),
     ]
 
+    combine: Annotated[
+        Literal["sum", "majority", "performance"],
+        Meta(
+            description="sum: weights are added. majority: held on the side for which more than "
+            "half of the weight votes of the scorers that hold it, else not at all. performance: "
+            "added by what each scorer would have earned alone."
+        ),
+    ] = "sum"
+    prior: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="For performance: decisions after which what a scorer of this name has "
+            "earned counts as much as its weight.",
+        ),
+    ] = 250
+
+    @property
+    def votes(self) -> Votes:
+        """How the sleeves are combined."""
+        return Votes(self.combine, self.prior)
+
     @cached_property
     def sleeves(self) -> tuple[Sleeve, ...]:
         """Scorers with a weight, each with all its parameters."""
@@ -117,7 +147,8 @@ class XSBlendConfig(
     @property
     def wants_memory(self) -> bool:
         """Whether a decision depends on earlier ones."""
-        return super().wants_memory or any(sleeve.rules.wants_memory for sleeve in self.sleeves)
+        remember = any(sleeve.rules.wants_memory for sleeve in self.sleeves)
+        return super().wants_memory or remember or self.combine == "performance"
 
     @property
     def wants_range(self) -> bool:

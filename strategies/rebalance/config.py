@@ -254,6 +254,11 @@ class PanelRebalancerConfig(
         return ()
 
     @property
+    def votes(self) -> Votes:
+        """How the sleeves of a blend are combined."""
+        return Votes("sum", 0)
+
+    @property
     def wants_range(self) -> bool:
         """Whether a decision uses open, high and low of candles."""
         if self.adx_filter is not None or self.market_trend is not None:
@@ -383,6 +388,13 @@ class Scored(NamedTuple):
 
     score: NDArray[np.float64]
     entered: NDArray[np.int64] | None = None
+
+
+class Votes(NamedTuple):
+    """How a blend is combined; ``prior`` decisions count as much as the weights given."""
+
+    by: Literal["sum", "majority", "performance"]
+    prior: int
 
 
 class Sleeve(NamedTuple):

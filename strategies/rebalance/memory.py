@@ -67,6 +67,20 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         )
 
 
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a blend's scorer would have earned by its own weights alone, at closes, before costs.
+
+    ``count`` is of decisions after which it held something, ``total`` the sum of the returns until
+    the next ones, fractions of equity, ``squares`` that of their squares. ``held`` has its last
+    weights by instrument id, each with the close.
+    """
+
+    count: int = 0
+    total: float = 0.0
+    squares: float = 0.0
+    held: dict[str, tuple[float, float]] = {}
+
+
 class Exit(NamedTuple):
     """Time (UNIX nanoseconds, UTC) and price of an exit that no decision asked for."""
 
@@ -78,12 +92,14 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a decision knows of earlier ones, by instrument id.
 
     ``exits`` came since the last decision, as by a stop. ``regime`` is the state of the market's
-    regime, empty before the first.
+    regime, empty before the first. ``scorers`` are records by the scorer's name, of a blend by
+    performance.
     """
 
     instruments: dict[str, Remembered] = {}
     exits: dict[str, Exit] = {}
     regime: str = ""
+    scorers: dict[str, Record] = {}
 
     def with_entry(self, name: str, side: int) -> Memory:
         """Return the memory with a position seen at the account, of side 1 or -1, if remembered."""

@@ -16,7 +16,7 @@ from config.durations import DAY_NS, interval_ns
 from strategies.rebalance.admit import chosen, filtered, rows_to_admit
 from strategies.rebalance.config import PanelRebalancerConfig
 from strategies.rebalance.history import Window
-from strategies.rebalance.memory import NO_MEMORY, Memory, recall, remember
+from strategies.rebalance.memory import NO_MEMORY, Memory, Record, recall, remember
 from strategies.rebalance.size import (
     rows_to_size,
     scale_and_cap,
@@ -24,8 +24,9 @@ from strategies.rebalance.size import (
     stay_within,
     volatility_to_size,
 )
-from strategies.rebalance.sleeves import best_known, net, shares_in_words, weights_of_sleeves
+from strategies.rebalance.sleeves import best_known, shares_in_words, weights_of_sleeves
 from strategies.rebalance.steps import CUTS, cooldowns, leave_out, next_weights
+from strategies.rebalance.votes import combine
 from strategies.signals.ranking import ordinal_rank
 from strategies.signals.turnover import mean_turnover
 from strategies.signals.universe import Standing, standing
@@ -67,7 +68,8 @@ class Proposal:
     ``depth`` are the values compared with the limits; the last two are NaN where there are only
     candles. ``shares``, of shape (K, N), are the weights of a blend's sleeves before they are
     netted; the score is then their sum. ``regime`` is a `Mode`; ``multiples`` are those of
-    `Scaled`, and ``readings`` the values that filters compared.
+    `Scaled`, and ``readings`` the values that filters compared. ``parts`` and ``records`` are those
+    of a blend's scorers by performance.
     """
 
     price: NDArray[np.float64]
@@ -83,6 +85,8 @@ class Proposal:
     regime: str = ""
     multiples: Mapping[str, float] = field(default_factory=dict)
     readings: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    parts: Mapping[str, float] = field(default_factory=dict)
+    records: Mapping[str, Record] = field(default_factory=dict)
 
     @property
     def is_blind(self) -> bool:
@@ -146,10 +150,19 @@ def propose(
     standings = left.standing if known is None else leave_out(rules, known, left.standing)
     picked = chosen(rules, listings.ids, window, scores, left, standings, known, memory.regime)
     standings, score, shares = picked.standing, picked.score, _NO_SHARES
+    records: Mapping[str, Record] = {}
+    parts: dict[str, float] = {}
     if rules.sleeves:
-        shares = weights_of_sleeves(rules.sleeves, window, score, picked.sides)
-        score = np.where(standings == Standing.IN, shares.sum(axis=0), np.nan)
-        scaled = scale_and_cap(rules, window, score, net(rules, shares), signed=True)
+        own = weights_of_sleeves(rules.sleeves, window, score, picked.sides)
+        combined = combine(rules.votes, rules.sleeves, own, memory.scorers, listings.ids, price)
+        shares, records = combined.shares, combined.records
+        if rules.votes.by == "performance":
+            names = [sleeve.name for sleeve in rules.sleeves]
+            parts = dict(zip(names, combined.parts.tolist(), strict=True))
+        score = np.where(standings == Standing.IN, combined.weight, np.nan)
+        # What is cut goes to nobody: it would enlarge what other sleeves hold.
+        shape = np.clip(combined.weight, -rules.max_weight, rules.max_weight)
+        scaled = scale_and_cap(rules, window, score, shape, signed=True)
     else:
         own_trend = picked.regime == "own_trend"
         scaled = size(rules, window, score, spread, picked.sides, own_trend=own_trend)
@@ -174,6 +187,8 @@ def propose(
         regime=picked.regime,
         multiples=scaled.multiples,
         readings=left.readings,
+        parts=parts,
+        records=records,
     )
 
 
@@ -188,7 +203,7 @@ def remembered(
     if not rules.wants_memory:
         return memory
     cooldown, cut = cooldowns(rules, proposal.standing), CUTS[proposal.standing]
-    memory = msgspec.structs.replace(memory, regime=proposal.regime)
+    memory = msgspec.structs.replace(memory, regime=proposal.regime, scorers=dict(proposal.records))
     return remember(memory, ids, ts, proposal.price, proposal.weight, cooldown, cut)
 
 
@@ -197,6 +212,9 @@ def in_words(proposal: Proposal) -> str:
     words = ["own trends are held in place of scores"] if proposal.regime == "own_trend" else []
     for name, part in proposal.multiples.items():
         words += [f"{name} leaves at most {part:.1%} of the book"] if part < 1.0 else []
+    if proposal.parts:
+        counts = ", ".join(f"{name} {part:.3f}" for name, part in proposal.parts.items())
+        words.append(f"scorers count by performance: {counts}")
     return "; ".join(words)
 
 
@@ -229,7 +247,7 @@ def explain(proposal: Proposal, index: int, rules: PanelRebalancerConfig) -> str
     if proposal.weight[index] and "part" in proposal.readings and seen["part"] < 1.0:
         words.append(f"scaled by {seen['part']:g} (market_trend or majors_gate)")
     if rules.sleeves:
-        words.insert(0, shares_in_words(rules.sleeves, proposal.shares[:, index]))
+        words.insert(0, shares_in_words(rules, proposal.shares[:, index], proposal.score[index]))
     return "; ".join(filter(None, words))
 
 

@@ -39,33 +39,27 @@ def best_known(scores: Floats) -> Floats:
 def weights_of_sleeves(
     sleeves: tuple[Sleeve, ...], window: Window, scores: Floats, allowed: Sides
 ) -> Floats:
-    """Return the weights of K sleeves, shape (K, N), each within its part of the gross.
+    """Return the weights that the strategy of each of K sleeves would have alone, shape (K, N).
 
-    ``scores`` has shape (K, N), NaN where an instrument is not eligible. A sleeve's weights are
-    those that its strategy would have alone, times its part; ``allowed`` says on which sides an
-    instrument may be held.
+    ``scores`` has shape (K, N), NaN where an instrument is not eligible; ``allowed`` says on which
+    sides an instrument may be held.
     """
     return np.array(
         [
-            sleeve.part
-            * _weigh(sleeve, window, np.where(np.isfinite(score), score, np.nan), allowed)
+            _weigh(sleeve, window, np.where(np.isfinite(score), score, np.nan), allowed)
             for sleeve, score in zip(sleeves, scores, strict=True)
         ]
     )
 
 
-def net(rules: PanelRebalancerConfig, shares: Floats) -> Floats:
-    """Return one weight an instrument: the sum of its shares, cut at the cap; shape (N,).
+def shares_in_words(rules: PanelRebalancerConfig, shares: Floats, combined: float) -> str:
+    """Return each sleeve's share in one instrument, shape (K,); empty without any.
 
-    What is cut goes to nobody: it would enlarge what other sleeves hold.
+    ``combined`` is the weight from all of them.
     """
-    return np.clip(shares.sum(axis=0), -rules.max_weight, rules.max_weight)
-
-
-def shares_in_words(sleeves: tuple[Sleeve, ...], shares: Floats) -> str:
-    """Return the share of each sleeve in one instrument's weight, shape (K,); empty without any."""
+    sleeves, votes = rules.sleeves, rules.votes.by == "majority"
     return ", ".join(
-        f"{sleeve.name} {share:+.4f}"
+        f"{sleeve.name} {share:+.4f}" + " outvoted" * (votes and share * combined <= 0.0)
         for sleeve, share in zip(sleeves, shares, strict=True)
         if share
     )
