@@ -59,7 +59,7 @@ def shares_in_words(rules: PanelRebalancerConfig, shares: Floats, combined: floa
     """
     sleeves, votes = rules.sleeves, rules.votes.by == "majority"
     return ", ".join(
-        f"{sleeve.name} {share:+.4f}" + " outvoted" * (votes and share * combined <= 0.0)
+        f"{sleeve.name} {share:+.4f}" + (" outvoted" if votes and share * combined <= 0.0 else "")
         for sleeve, share in zip(sleeves, shares, strict=True)
         if share
     )

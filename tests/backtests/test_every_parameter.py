@@ -237,7 +237,11 @@ OWN_OF: dict[type, Table] = {
         "volume": (2.0, {}),
         "stop": (0.03, {}),
     },
-    XSBlend: {"scorers": ({"reversal": SCORERS["reversal"]}, {})}
+    XSBlend: {
+        "scorers": ({"reversal": SCORERS["reversal"]}, {}),
+        "combine": ("performance", {"prior": 2}),
+        "prior": (2, {"combine": "performance"}),
+    }
     | {
         f"scorers.reversal.{field}": (value, {})
         for field, value in (

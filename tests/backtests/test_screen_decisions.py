@@ -196,23 +196,29 @@ def test_screen_and_run_see_the_same_ranges_and_funding(write_run, rules):
     agree(taken(screened), found.steps, found.ids)
 
 
-def test_screen_and_run_net_the_same_sleeves(write_run):
+@pytest.mark.parametrize("by", ["sum", "majority", "performance"])
+def test_screen_and_run_net_the_same_sleeves(write_run, by):
     carry = {"lookback": 72, "history": 480, "enter": 0.12, "own_percentile": 0.5}
     scorers = {
-        "reversal": {"use": "strategies.xs_reversal:XSReversal", "weight": 0.5, "params": {}},
+        "reversal": {"use": "strategies.xs_reversal:XSReversal", "weight": 0.25, "params": {}},
         "momentum": {"use": "strategies.xs_momentum:XSMomentum", "weight": 0.25, "params": {}},
         "carry": {"use": "strategies.carry:Carry", "weight": 0.25, "params": carry},
     }
+    vwap = {"use": "strategies.mean_reversion:VwapReversion", "params": {"deviation": 0.01}}
+    scorers |= {"vwap": vwap | {"weight": 0.25}} if by == "majority" else {}
     params = {"interval": "1h", "every": "6h", "top_n": 8, "max_weight": 0.15, "scorers": scorers}
+    params |= {"combine": by, "prior": 5}
     use = {"use": "strategies.blend:XSBlend", "params": params}
     window = {"start": "2023-02-01", "end": "2023-02-08"}
     screened = load(write_run(strategies={"blend": use}, window=window, slice_days=3)).document
     (found,) = screen_document(screened)
-    assert all(step.proposal.shares.any(axis=1).all() for step in found.steps)
+    assert all(step.proposal.shares[:3].any(axis=1).all() for step in found.steps)
     took = taken(screened)
     agree(took, found.steps, found.ids)
     reasons = {target.reason for decision in took for target in decision.targets}
     assert any("reversal" in reason and "carry" in reason for reason in reasons)
+    assert any("outvoted" in reason for reason in reasons) == (by == "majority")
+    assert any("by performance" in each.note for each in took) == (by == "performance")
 
 
 def test_screen_and_run_receive_the_same_funding(write_run):

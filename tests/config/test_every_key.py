@@ -154,7 +154,7 @@ OUT_OF_RANGE_OF_GUARDS = {"leverage": "0"}
 WRONG_AS_A_WHOLE = {"tiers"}
 """Lists of sound items in a wrong order."""
 
-RANKINGS = ("reversal", "momentum", "carry", "blend")
+RANKINGS = ("reversal", "momentum", "carry", "blend", "bands", "vwap")
 FREE_LISTS = {("strategies", key, "params", "exclude") for key in RANKINGS}
 """Lists of text of any kind."""
 

@@ -6,7 +6,10 @@ from config.load import load
 from strategies.blend import Scorer, XSBlend, XSBlendConfig
 from strategies.rebalance.blocks import Partial
 from strategies.rebalance.history import Window
-from strategies.rebalance.propose import Listings, explain, propose
+from strategies.rebalance.memory import NO_MEMORY, Record
+from strategies.rebalance.plan import Progress, decode, encode
+from strategies.rebalance.propose import Listings, explain, in_words, propose, remembered
+from strategies.rebalance.votes import earned_parts, followed
 from strategies.signals.parameters import FundingFilter, HoursFilter
 from strategies.signals.universe import Standing
 from strategies.sizing.parameters import Neutral
@@ -36,6 +39,7 @@ def proposed(rules, close, funding=None):
     return propose(rules, LISTINGS, window, XSBlend.scores(rules, window))
 
 
+VOTE = {"combine": "majority"}
 HALVES = {"reversal": REVERSAL | {"weight": 0.5}, "momentum": MOMENTUM | {"weight": 0.5}}
 
 
@@ -68,6 +72,14 @@ HALVES = {"reversal": REVERSAL | {"weight": 0.5}, "momentum": MOMENTUM | {"weigh
         (HALVES, {"partial": Partial(fraction=0.5, min_change=0.13)}, [0, 0, 0, 0]),
         ({"momentum": MOMENTUM | {"weight": 0.0}, "reversal": REVERSAL | {"weight": 1.0}}, {},
          [-0.5, 0, 0, 0.5]),
+        # Momentum, with more votes, buys A and B and sells C and D, a quarter of 0.6 each.
+        (HALVES | {"reversal": REVERSAL | {"weight": 0.4}, "momentum": MOMENTUM | {"weight": 0.6}},
+         VOTE, [0.15, 0.15, -0.15, -0.15]),
+        # One of two is not more than half.
+        (HALVES, VOTE, [0, 0.125, -0.125, 0]),
+        # Three quarters of the weight agree: what the outvoted one would do does not count.
+        (HALVES | {"more": REVERSAL | {"weight": 0.25}, "momentum": MOMENTUM | {"weight": 0.25}},
+         VOTE, [-0.375, 0.0625, -0.0625, 0.375]),
     ],
 )  # fmt: skip
 def test_sleeves_are_netted_by_hand(scorers, changes, expected):
@@ -95,6 +107,74 @@ def test_a_decision_says_the_share_of_each_sleeve():
     assert words[0] == "reversal -0.2500, momentum +0.2500"
     assert words[1:3] == ["", "left out: excluded by the document"]
     assert (proposal.score[0], proposal.weight[0]) == (0.0, 0.0)
+
+
+def test_an_outvoted_share_is_named():
+    scorers = HALVES | {"momentum": MOMENTUM | {"weight": 0.25}}
+    rules = blend(scorers, **VOTE)
+    words = explain(proposed(rules, MOVED), 0, rules)
+    assert words == "reversal -0.2500, momentum +0.0625 outvoted"
+
+
+def test_a_record_adds_up_what_the_own_weights_earned():
+    a = followed(Record(), IDS, np.array([100.0, 50.0, 10.0, NAN]), np.array([0.5, -0.5, 0, 0.2]))
+    assert (a.count, a.held) == (0, {"A": (0.5, 100.0), "B": (-0.5, 50.0)})
+    # 0.5 * 4 % + 0.5 * 2 %; then B alone is held, and without a close it can't be closed.
+    b = followed(a, IDS, np.array([104.0, 49.0, 10.0, 1.0]), np.array([0, -0.4, 0, 0]))
+    assert (b.count, b.total, b.squares) == (1, pytest.approx(0.03), pytest.approx(9e-4))
+    c = followed(b, IDS, np.array([100.0, NAN, 10.0, 1.0]), np.zeros(4))
+    assert (c.count, c.total, c.held) == (2, b.total, {"B": (-0.4, 49.0)})
+    d = followed(c, IDS, np.array([100.0, 98.0, 10.0, 1.0]), np.zeros(4))
+    assert (d.count, d.total, d.held) == (3, pytest.approx(0.03 - 0.4), {})
+    assert followed(d, IDS, np.full(4, 1.0), np.zeros(4)) == d
+
+
+@pytest.mark.parametrize(
+    ("counts", "totals", "parts"),
+    [
+        # Both earned 0.01 in each of 100 decisions, and 100 count as much as the weights.
+        ((100, 100), (1.0, 1.0), [0.4, 0.4]),
+        # Only the first has earned: half of it has all of 0.8, the other half 0.4.
+        ((100, 100), (1.0, -1.0), [0.6, 0.2]),
+        # 3 to 1 by the records, which count three quarters.
+        ((300, 300), (3.0, 1.0), [0.4 / 4 + 0.6 * 3 / 4, 0.4 / 4 + 0.2 * 3 / 4]),
+        # Nobody has earned, or nothing is known.
+        ((100, 100), (-1.0, 0.0), [0.4, 0.4]),
+        ((0, 0), (0.0, 0.0), [0.4, 0.4]),
+    ],
+)
+def test_parts_by_performance_are_shrunken_to_the_weights(counts, totals, parts):
+    found = [
+        Record(count=n, total=total, squares=n * 0.02**2)
+        for n, total in zip(counts, totals, strict=True)
+    ]
+    np.testing.assert_allclose(earned_parts(np.array([0.4, 0.4]), found, 100), parts)
+
+
+def test_who_earned_counts_more_at_the_next_decision_and_the_note_says_so():
+    rules = blend(HALVES, combine="performance", prior=1)
+    window = Window(0, MOVED, np.ones(MOVED.shape))
+    first = propose(rules, LISTINGS, window, XSBlend.scores(rules, window))
+    assert list(first.weight) == list(proposed(blend(HALVES), MOVED).weight)
+    memory = remembered(rules, IDS, 0, NO_MEMORY, first)
+    assert decode(encode(Progress(memory=memory)), "b").memory == memory
+    # A falls and D rises by 10 %: reversal has earned, and momentum lost.
+    later = np.array([[11.0, 10.5, 9.5, 9.0], [9.9, 10.5, 9.5, 9.9]])
+    window = Window(1, later, np.ones(later.shape))
+    second = propose(rules, LISTINGS, window, XSBlend.scores(rules, window), memory=memory)
+    records = remembered(rules, IDS, 1, memory, second).scorers
+    assert records["reversal"].total == pytest.approx(0.5 * 0.1 + 0.5 * 0.1)
+    assert records["momentum"].total == pytest.approx(-0.25 * 0.1 * 2)
+    assert second.parts == {"reversal": pytest.approx(0.75), "momentum": pytest.approx(0.25)}
+    assert in_words(second) == "scorers count by performance: reversal 0.750, momentum 0.250"
+    equal = propose(rules, LISTINGS, window, XSBlend.scores(rules, window)).shares
+    np.testing.assert_allclose(second.shares, equal * [[1.5], [0.5]])
+
+
+def test_a_memory_of_an_older_journal_has_no_records():
+    old = b'{"done":5,"memory":{"instruments":{"A":{"weight":0.1,"left":3}},"regime":"own_trend"}}'
+    memory = decode(old, "b").memory
+    assert (memory.scorers, memory.instruments["A"].cut) == ({}, 0)
 
 
 @pytest.mark.parametrize("seed", range(5))
