@@ -58,7 +58,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     sent to the venue. ``weight`` is a fraction of equity, after caps. ``reason`` is why the
     instrument was left out, skipped or raised; empty when nothing unusual happened.
     ``held_back_by`` is the key of the guard whose verdict replaced the order, ``wanted`` the
-    position without a halt that held back an entry; both absent without one.
+    position without a halt that held back an entry; both absent without one. ``parts`` has the
+    target of each pair that shares the instrument, by the pair's name; absent without pairs.
     """
 
     instrument: str
@@ -72,6 +73,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     held_back_by: str | msgspec.UnsetType = msgspec.UNSET
     wanted: str | msgspec.UnsetType = msgspec.UNSET
+    parts: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
 
 
 def decision_id(strategy: str, ts: int) -> str:

@@ -1,0 +1,569 @@
+"""Run pairs in the engine: candles, checks of prices, decisions, orders, state. Engine-specific.
+
+`views` and `rules` decide, `book` tracks both legs of each pair, `seek` sends orders. State is
+saved before orders are sent. After a crash the book is settled by the venue's positions, and what
+was under way goes on: both legs, or none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import numpy as np
+from msgspec.structs import replace
+from nautilus_trader.common.component import LiveClock
+from nautilus_trader.model.enums import OrderSide
+from nautilus_trader.model.events import OrderDenied, OrderEvent, OrderFilled, OrderRejected
+from nautilus_trader.model.identifiers import InstrumentId
+
+from config.durations import duration_ns
+from config.errors import DeskError
+from strategies.candles import CandleStrategy
+from strategies.hedged.book import (
+    Ended,
+    PairBook,
+    Plan,
+    Result,
+    Terms,
+    blocked,
+    change_pairs,
+    time_passed,
+    venue_traded,
+)
+from strategies.hedged.rules import Enter, Leave, PairsMemory, cooled, judge, sized, view_of
+from strategies.hedged.seek import GoalSeeker
+from strategies.hedged.views import (
+    Floats,
+    Track,
+    Views,
+    follow,
+    is_due,
+    read,
+    rows_for_views,
+    selected,
+    tested,
+)
+from strategies.messages import Action, Decision, Target, Verdict
+from strategies.on_loop import on_loop, wake_in
+from strategies.pairs import PairsConfig, pair_name
+from strategies.refusals import refusal_of
+from strategies.schedule import last_close
+from strategies.signals.cointegration import load_tests
+from strategies.state import StateStore
+from strategies.tactics.two_leg import NONE, Legs
+
+ZERO = Decimal(0)
+STATE = "pairs"
+PULSE_NS = 10**9
+"""How often changes under way are looked at, where there are prices between candles."""
+CANDLES_PATIENCE_NS = 60 * 10**9
+"""How long a live decision waits for late candles."""
+_THIN_WITHIN_BPS = 10.0
+_NOT_FOR_GOOD = frozenset({"withdrawn", "post_only", "nothing_to_take", "no_answer"})
+
+
+class Saved(msgspec.Struct, frozen=True):
+    """State that survives a crash: what pairs hold and want, and what decisions remember."""
+
+    book: PairBook = PairBook()
+    memory: PairsMemory = PairsMemory()
+
+
+class HedgedTrader(CandleStrategy):
+    """Runs `strategies.pairs.Pairs`; `strategies.engine_class` joins the two."""
+
+    def __init__(self, config: PairsConfig) -> None:
+        super().__init__(config, rows_for_views(config))
+        if config.cointegration is not None or config.select is not None:
+            load_tests()
+        self._saved = Saved()
+        self._seeker = GoalSeeker(self, config.two_leg)
+        self._track: Track | None = None
+        self._reasons: dict[str, str] = {}
+        self._decided_at = 0
+        self._waits = ""
+        self._stopping = self._is_restarting = False
+
+    # State -------------------------------------------------------------------------------------
+
+    @property
+    def book(self) -> PairBook:
+        """Positions of the pairs, and their changes under way."""
+        return self._saved.book
+
+    @property
+    def memory(self) -> PairsMemory:
+        """What decisions take over from earlier ones."""
+        return self._saved.memory
+
+    def attach_state(self, store: StateStore) -> None:
+        """Save state in the store, and load what it has.
+
+        Raises DeskError when the saved state can't be read.
+        """
+        super().attach_state(store)
+        raw = store.load(STATE)
+        if raw:
+            try:
+                self._saved = msgspec.json.decode(raw, type=Saved)
+            except msgspec.MsgspecError as error:
+                raise DeskError(
+                    f"strategy {self.config.key}: its saved state {STATE!r} can't be read "
+                    f"({error}); restore the journal from a backup, or move it aside"
+                ) from error
+            self._is_restarting = True
+
+    def _save(self, book: PairBook, memory: PairsMemory) -> None:
+        if (book, memory) == (self.book, self.memory):
+            return
+        self._saved = Saved(book, memory)
+        if self.broker.store is not None:
+            self.broker.store.save(STATE, msgspec.json.encode(self._saved))
+
+    @property
+    def _terms(self) -> Terms:
+        lots = {name.value: self.market.lot(name).step for name in self.instrument_ids}
+        return Terms(lots, self.config.two_leg)
+
+    # Start and stop ----------------------------------------------------------------------------
+
+    def on_start(self) -> None:
+        """Subscribe to candles and prices, and set the timers."""
+        super().on_start()
+        rules = self.config
+        spot = [name.value for name in self.instrument_ids if self.market.is_spot(name)]
+        if spot:
+            raise ValueError(
+                f"strategy {rules.key}: spot can't be sold short: leave out {', '.join(spot)}"
+            )
+        lacking = {name for _, name in rules.instruments_read()} - set(self.ids)
+        if lacking:
+            raise ValueError(
+                f"strategy {rules.key}: {', '.join(sorted(lacking))} must be among its "
+                "instruments: they are legs of its pairs"
+            )
+        self._stopping = False
+        self.subscribe_candles()
+        self._repeat("candle", self._history.interval_ns, self._on_candle_timer)
+        if self.market.sees_top_of_book:
+            for instrument_id in self.instrument_ids:
+                self.market.watch(instrument_id)
+            self._repeat("pulse", PULSE_NS, self._on_pulse)
+            if rules.check_every is not None:
+                self._repeat("check", duration_ns(rules.check_every), self._on_check)
+
+    def _repeat(self, name: str, every_ns: int, then: Callable[[Any], None]) -> None:
+        now = self.clock.timestamp_ns()
+        self.clock.set_timer_ns(
+            f"{name}.{self.config.key}",
+            interval_ns=every_ns,
+            start_time_ns=-(-now // every_ns) * every_ns,
+            stop_time_ns=0,
+            callback=on_loop(self.clock, then),
+            allow_past=False,
+            fire_immediately=True,
+        )
+
+    def leave_open(self) -> None:
+        """Leave what is under way for the next start."""
+        self._stopping = True
+
+    def on_stop(self) -> None:
+        """Cancel open orders; keep positions, and changes under way for the next start."""
+        self._stopping = True
+        self.broker.stop()
+        self.broker.cancel_all()
+
+    def resume(self) -> bool:
+        """Settle the book by the venue's positions, continue changes, catch up a missed candle."""
+        for instrument_id in self.instrument_ids:
+            self.broker.forget(instrument_id)
+        self.broker.cancel_all()
+        self._is_restarting = False
+        under_way = bool(self.book.changes)
+        for instrument_id in self.instrument_ids:
+            self._settle(instrument_id.value, None, own=False)
+        leaving = self.verdicts.left_to_leave()
+        if leaving:
+            self.on_flatten(leaving, self.verdicts.strictest_on(min(leaving)))
+        self._pursue()
+        caught_up = self.decided is not None and self.run_now()
+        return under_way or bool(leaving) or caught_up
+
+    # The schedule ------------------------------------------------------------------------------
+
+    def schedule(self) -> tuple[int, int]:
+        """Return the candles' interval: it decides when one has closed."""
+        return self._history.interval_ns, 0
+
+    @property
+    def decided(self) -> int | None:
+        """Close time of the newest candle that it decided on, None before the first."""
+        return self.memory.decided
+
+    def due(self, now_ns: int) -> int | None:
+        """Return the newest candle's close time unless it is decided on."""
+        stamp = last_close(now_ns, self._history.interval_ns)
+        return None if self.decided is not None and self.decided >= stamp else stamp
+
+    def run_now(self, force: bool = False) -> bool:
+        """Decide on the newest closed candle, with ``force`` once more."""
+        now = self.clock.timestamp_ns()
+        if self.busy or (self.due(now) is None and not force):
+            return False
+        self._decide(now, now)
+        return True
+
+    @property
+    def busy(self) -> bool:
+        """Whether a decision waits, or changes or orders are under way.
+
+        What has been tried for ``execution.retry_for`` is left for the next start, though it is
+        tried on.
+        """
+        changes = bool(self.book.changes) and not self._overdue
+        return changes or bool(self._waits) or self.broker.trading
+
+    @property
+    def _overdue(self) -> bool:
+        since = min((change.started for change in self.book.changes.values()), default=0)
+        retry_ns = duration_ns(self.config.execution.retry_for)
+        return bool(since) and self.clock.timestamp_ns() >= since + retry_ns
+
+    @property
+    def delay(self) -> str:
+        """Why a decision waits, empty when it does not."""
+        return self._waits
+
+    def unfinished(self) -> dict[str, tuple[Decimal, Decimal]]:
+        """Return the wanted and the held position of each instrument left for the next start."""
+        if not (self._stopping or self._overdue):
+            return {}
+        held = {name.value: self.market.holding(name) for name in self.instrument_ids}
+        return {n: (q, held[n]) for n, q in sorted(self.book.goals().items()) if q != held[n]}
+
+    # Decisions ---------------------------------------------------------------------------------
+
+    def _on_candle_timer(self, event: Any) -> None:
+        self._decide(event.ts_event, self.clock.timestamp_ns())
+
+    def _decide(self, ts: int, since: int) -> None:
+        """Decide on the candles complete at a time; live, wait a little for late ones."""
+        if self._stopping or self._is_restarting:
+            return
+        data_ts = last_close(ts, self._history.interval_ns)
+        now = self.clock.timestamp_ns()
+        late = isinstance(self.clock, LiveClock) and self._history.lacks(data_ts)
+        self._waits = "candles are missing" if late and now < since + CANDLES_PATIENCE_NS else ""
+        if self._waits:
+            again = f"late.{self.config.key}"
+            wake_in(self.clock, PULSE_NS, again, lambda _: self._decide(ts, since))
+            return
+        for instrument_id in self.instrument_ids:
+            self._settle(instrument_id.value, None, own=False)
+        self._keep(time_passed(self.book, self._terms, now))
+        close = self._history.window(data_ts).close
+        memory = self._chosen(close, data_ts)
+        pairs = self._active(memory)
+        legs = tuple((self.ids.index(a), self.ids.index(b)) for a, b in pairs.values())
+        before = data_ts - self._history.interval_ns
+        track = follow(self._track, before, close[:-1], legs, self.config)
+        self._track, views = read(track, data_ts, close, self._frozen(pairs), self.config)
+        memory = self._tested(memory, pairs, close, legs, data_ts)
+        self._act(views, replace(memory, decided=data_ts), pairs, close[-1], data_ts, closed=True)
+
+    def _on_check(self, event: Any) -> None:
+        """Judge the newest prices by the statistics of the closed candles."""
+        track, interval = self._track, self._history.interval_ns
+        now = self.clock.timestamp_ns()
+        if self._stopping or track is None or track.ts != last_close(now, interval):
+            return
+        tops = [self.market.top_of_book(name) for name in self.instrument_ids]
+        row = np.array([np.nan if top is None else float(top.mid) for top in tops])
+        close = np.vstack([self._history.window(track.ts).close[1:], row])
+        pairs = self._active(self.memory)
+        _, views = read(track, now, close, self._frozen(pairs), self.config)
+        self._act(views, self.memory, pairs, row, track.ts, closed=False)
+
+    def _active(self, memory: PairsMemory) -> dict[str, tuple[str, str]]:
+        """Return the legs of pairs that may be entered, and of those held, by name."""
+        chosen = self.config.pairs or memory.pairs
+        pairs = {pair_name(legs): legs for legs in chosen}
+        return pairs | {name: pair.legs for name, pair in self.book.pairs.items()}
+
+    def _chosen(self, close: Floats, data_ts: int) -> PairsMemory:
+        select, memory = self.config.select, self.memory
+        if select is None or not is_due(select.every, memory.selected, data_ts):
+            return memory
+        legs, words = selected(close, self.config)
+        pairs = tuple((self.ids[a], self.ids[b]) for a, b in legs)
+        self.log.info(words)
+        return replace(memory, pairs=pairs, selected=data_ts)
+
+    def _tested(
+        self,
+        memory: PairsMemory,
+        pairs: Iterable[str],
+        close: Floats,
+        legs: tuple[tuple[int, int], ...],
+        data_ts: int,
+    ) -> PairsMemory:
+        rules = self.config.cointegration
+        if rules is None:
+            return memory
+        names = list(pairs)
+        due = [
+            row
+            for row, name in enumerate(names)
+            if is_due(rules.every, memory.tests.get(name, (None, False))[0], data_ts)
+        ]
+        if not due:
+            return memory
+        passes = tested(close, tuple(legs[row] for row in due), self.config)
+        found = {names[r]: (data_ts, bool(ok)) for r, ok in zip(due, passes, strict=True)}
+        return replace(memory, tests={**memory.tests, **found})
+
+    def _frozen(self, pairs: Iterable[str]) -> Floats:
+        trades = self.memory.trades
+        return np.array([trades[n].beta if n in trades else np.nan for n in pairs], float)
+
+    def _act(
+        self,
+        views: Views,
+        memory: PairsMemory,
+        pairs: dict[str, tuple[str, str]],
+        prices: Floats,
+        data_ts: int,
+        *,
+        closed: bool,
+    ) -> None:
+        """Enter and leave pairs, as the rules want and both legs allow."""
+        rules, book, interval = self.config, self.book, self._history.interval_ns
+        price = {n: Decimal(repr(float(p))) for n, p in zip(self.ids, prices, strict=True)}
+        cooling, leaves, enters = set(memory.cooling), list[Leave](), list[Enter]()
+        for row, name in enumerate(pairs):
+            view = view_of(views, row)
+            if cooled(rules, view.z):
+                cooling.discard(name)
+            change, trade = book.changes.get(name), memory.trades.get(name)
+            if change is not None and not change.enters:
+                continue
+            candles = 0.0 if trade is None else (data_ts - trade.candle) / interval
+            found = judge(rules, name, view, memory, candles)
+            if isinstance(found, Leave):
+                leaves.append(found)
+                if found.cause == "stop" and rules.cooldown:
+                    cooling.add(name)
+            elif found is not None and name not in cooling and self._may_enter(name, memory):
+                enters.append(found)
+        trades = dict(memory.trades)
+        plans = [Plan(leave.pair, pairs[leave.pair], NONE, NONE, NONE) for leave in leaves]
+        words = [leave.words for leave in leaves]
+        for plan in plans:
+            self._reasons |= dict.fromkeys(plan.legs, f"exit {plan.pair}")
+        open_ = len(trades) - len(leaves)
+        free = self.market.margin()
+        room = None if free is None else free.free
+        for enter in sorted(enters, key=lambda found: -abs(found.trade.z)):
+            if rules.max_open is not None and open_ >= rules.max_open:
+                break
+            legs = pairs[enter.pair]
+            entry = self._plan(enter, legs, (price[legs[0]], price[legs[1]]))
+            if entry is None:
+                continue
+            if free is not None and room is not None:
+                values = [abs(q) * p for q, p in zip(entry.goal, entry.prices, strict=True)]
+                needed = sum(map(free.used, legs, values), ZERO)
+                if needed > room:
+                    continue
+                room -= needed
+            open_ += 1
+            plans.append(entry)
+            words.append(enter.words)
+            trades[enter.pair] = replace(enter.trade, candle=data_ts)
+            self._reasons |= dict.fromkeys(legs, f"enter {enter.pair}")
+        memory = replace(memory, cooling=frozenset(cooling), trades=trades)
+        if plans or (closed and book.positions.spare):
+            now = self.clock.timestamp_ns()
+            words = words or ["positions of no pair are closed"]
+            self._keep(change_pairs(book, plans, self._terms, now), words, memory, data_ts=data_ts)
+        else:
+            self._save(book, memory)
+            self._pursue()
+
+    def _may_enter(self, name: str, memory: PairsMemory) -> bool:
+        rules = self.config
+        if name in self.book.pairs:
+            return False
+        if rules.select is not None and name not in map(pair_name, memory.pairs):
+            return False
+        return rules.cointegration is None or memory.tests.get(name, (0, False))[1]
+
+    def _plan(self, enter: Enter, legs: tuple[str, str], prices: Legs) -> Plan | None:
+        """Return an entry of both legs, None where one would be refused."""
+        verdicts = [self.verdicts.strictest_on(name) for name in legs]
+        if any(verdict.action >= Action.HALT_ENTRIES for verdict in verdicts):
+            return None
+        lots = [self.market.lot(InstrumentId.from_str(name)) for name in legs]
+        multiplier = min(verdict.multiplier for verdict in verdicts)
+        steps = lots[0].step, lots[1].step
+        goal = sized(self.config, enter, float(self.equity()), prices, steps, multiplier)
+        for quantity, price, lot in zip(goal, prices, lots, strict=True):
+            size = abs(quantity)
+            if not size or size < lot.min_quantity or size * price < lot.min_notional:
+                return None
+        lead = None
+        if self.config.two_leg.first == "thin" and self.market.sees_top_of_book:
+            depths = [self.market.depth(InstrumentId.from_str(n), _THIN_WITHIN_BPS) for n in legs]
+            lead = depths.index(min(depths))
+        return Plan(enter.pair, legs, goal, goal, prices, lead)
+
+    # Guards ------------------------------------------------------------------------------------
+
+    def on_flatten(self, instruments: Container[str], verdict: Verdict) -> None:
+        """Leave whole pairs, at market, that have a leg in instruments that a verdict flattens."""
+        leaving = self.verdicts.to_leave()
+        plans = [
+            Plan(name, pair.legs, NONE, NONE, NONE, forced=True)
+            for name, pair in self.book.pairs.items()
+            if any(leg in leaving for leg in pair.legs)
+        ]
+        for plan in plans:
+            self._reasons |= dict.fromkeys(plan.legs, "flatten")
+        memory = self.memory
+        if self.config.cooldown:
+            memory = replace(memory, cooling=memory.cooling | {plan.pair for plan in plans})
+        if plans or self.book.positions.spare:
+            result = change_pairs(self.book, plans, self._terms, self.clock.timestamp_ns())
+            self._keep(result, [verdict.reason], memory, kind="flatten")
+
+    def on_halt(self, instruments: Container[str], verdict: Verdict) -> None:
+        """Cut entries under way to what both legs have; exits go on."""
+        for name in filter(instruments.__contains__, self.ids):
+            now = self.clock.timestamp_ns()
+            self._keep(blocked(self.book, name, "halted", self._terms, now))
+
+    # Orders ------------------------------------------------------------------------------------
+
+    def on_order_event(self, event: OrderEvent) -> None:
+        """Give fills to pairs; cut an entry whose leg was refused for good."""
+        super().on_order_event(event)
+        name, own = event.instrument_id.value, self.broker.sent(event.client_order_id)
+        if isinstance(event, OrderFilled):
+            self._settle(name, event.last_px.as_decimal(), own=own)
+        elif own and isinstance(event, OrderDenied | OrderRejected):
+            refusal = refusal_of(event.reason, denied=isinstance(event, OrderDenied))
+            self._seeker.pause(name)
+            if refusal.transient or refusal.code in _NOT_FOR_GOOD:
+                return
+            order = self.broker.order(event.client_order_id)
+            buys = None if order is None else order.side == OrderSide.BUY
+            now = self.clock.timestamp_ns()
+            self._keep(blocked(self.book, name, "refused", self._terms, now, buys=buys))
+
+    def on_order_ended(self) -> None:
+        """Send what waited for the end of an order toward an earlier goal."""
+        if self._seeker.clearing:
+            self._pursue()
+
+    def _on_pulse(self, event: Any) -> None:
+        if self.book.changes or self.book.positions.spare:
+            self._keep(time_passed(self.book, self._terms, self.clock.timestamp_ns()))
+
+    def _settle(self, name: str, price: Decimal | None, *, own: bool) -> None:
+        """Give what the venue's position changed by to the pairs."""
+        held = self.market.holding(InstrumentId.from_str(name))
+        change = held - self.book.positions.held().get(name, ZERO)
+        if change:
+            now = self.clock.timestamp_ns()
+            self._keep(venue_traded(self.book, name, change, price, self._terms, now, own=own))
+
+    def _keep(
+        self,
+        result: Result,
+        words: Iterable[str] = (),
+        memory: PairsMemory | None = None,
+        *,
+        kind: str = "rebalance",
+        data_ts: int | None = None,
+    ) -> None:
+        """Save the book, publish a decision where targets have changed, and send orders."""
+        book, ended = result
+        memory = self.memory if memory is None else memory
+        before = {name: pair.target for name, pair in self.book.pairs.items()}
+        after = {name: pair.target for name, pair in book.pairs.items()}
+        words = list(words)
+        if not words:
+            cuts = {end.pair: end.cut for end in ended}
+            cuts |= {name: change.cut for name, change in book.changes.items()}
+            names = [n for n in before | after if before.get(n, NONE) != after.get(n, NONE)]
+            words = [f"{n}: cut to what both legs have ({cuts.get(n) or 'lost'})" for n in names]
+            for name in names:
+                legs = (self.book.pairs.get(name) or book.pairs[name]).legs
+                self._reasons |= dict.fromkeys(legs, f"cut {name}")
+        for end in ended:
+            memory = self._after(memory, end)
+        self._save(book, memory)
+        if words:
+            self.publish(self._decision(kind, "; ".join(words), data_ts))
+        self._pursue()
+
+    def _after(self, memory: PairsMemory, end: Ended) -> PairsMemory:
+        """Return the memory after a change of a pair has ended."""
+        self.msgbus.publish(f"pairs.{self.config.key}", end)
+        cooling = memory.cooling
+        # A cut that cost nothing may be tried again at once.
+        if end.cut and (end.value_seconds or end.cut == "lost") and self.config.cooldown:
+            cooling |= {end.pair}
+        trades = dict(memory.trades)
+        if end.held == NONE:
+            trades.pop(end.pair, None)
+        return replace(memory, cooling=cooling, trades=trades)
+
+    def _pursue(self) -> None:
+        """Send what is missing to the positions that the book wants."""
+        if not (self._stopping or self._is_restarting):
+            self._seeker.seek(lambda: self.book.wanted(self.config.two_leg), self._reasons)
+
+    def _decision(self, kind: str, note: str, data_ts: int | None) -> Decision:
+        now = self._decided_at = max(self.clock.timestamp_ns(), self._decided_at + 1)
+        equity = self.equity()
+        goals, parts = self.book.goals(), dict[str, dict[str, str]]()
+        for name, pair in self.book.pairs.items():
+            for leg, quantity in zip(pair.legs, pair.target, strict=True):
+                goals.setdefault(leg, ZERO)
+                parts.setdefault(leg, {})[name] = f"{quantity:f}"
+        weights, targets = list[float](), list[Target]()
+        for name in sorted(goals.keys() | self.holdings().keys()):
+            instrument_id = InstrumentId.from_str(name)
+            held, goal = self.market.holding(instrument_id), goals.get(name, ZERO)
+            price = self.last_price(instrument_id)
+            value = goal * (price or ZERO)
+            weights.append(float(value / equity) if equity else 0.0)
+            targets.append(
+                Target(
+                    instrument=name,
+                    price=None if price is None else float(price),
+                    weight=weights[-1],
+                    current=f"{held:f}",
+                    target=f"{goal:f}",
+                    order=f"{goal - held:f}",
+                    reason=self._reasons.get(name, ""),
+                    parts=parts.get(name, {}),
+                )
+            )
+        return Decision(
+            strategy=self.config.key,
+            ts=now,
+            data_ts=last_close(now, self._history.interval_ns) if data_ts is None else data_ts,
+            kind=kind,
+            equity=f"{equity:f}",
+            multiplier=self.verdicts.strictest.multiplier,
+            gross=sum(map(abs, weights)),
+            net=sum(weights),
+            targets=tuple(targets),
+            note=note,
+        )

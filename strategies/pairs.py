@@ -1,0 +1,262 @@
+"""Pairs: trade the spread of two instruments back to its mean, both legs or none.
+
+Pair (a, b): the spread is ln a - beta ln b (`signals.spread`). Above its mean, a is dear against b:
+a is sold and b bought; below, the other way round. Documented for stocks by Gatev, Goetzmann and
+Rouwenhorst (2006), "Pairs Trading: Performance of a Relative-Value Arbitrage Rule".
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+import msgspec
+from msgspec import Meta
+
+from config.durations import DURATION, Interval
+from strategies.desk_config import DeskStrategyConfig
+from strategies.signals.pair_parameters import Cointegration, HalfLife, Hedge, Selection
+from strategies.tactics.two_leg import TwoLegRules
+
+Percent = Annotated[float, Meta(ge=0.0, le=100.0)]
+Confidence = Annotated[float, Meta(gt=0.0, le=1.0)]
+
+
+class Tiers(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Three tiers of an entry by z-score and by the RSI of both legs.
+
+    The RSI must agree: the dear leg overbought, the cheap one oversold.
+    """
+
+    length: Annotated[int, Meta(ge=2, le=500, description="Candles of Wilder's RSI.")] = 14
+    strong: Annotated[
+        Percent,
+        Meta(
+            description="Strong: |z| from entry, RSI of the cheap leg at most this, of the dear "
+            "one at least 100 less this."
+        ),
+    ] = 30.0
+    moderate: Annotated[Percent, Meta(description="Moderate: RSI in the same way …")] = 40.0
+    moderate_z: Annotated[
+        float, Meta(gt=0.0, le=1.0, description="… and |z| from this part of entry.")
+    ] = 0.5
+    divergence: Annotated[
+        Percent, Meta(description="Weak: RSI of the dear leg above that of the cheap one by this …")
+    ] = 10.0
+    weak_z: Annotated[
+        float, Meta(gt=0.0, le=1.0, description="… and |z| from this part of entry.")
+    ] = 0.3
+    confidence: Annotated[
+        tuple[Confidence, Confidence, Confidence],
+        Meta(description="Part of the size of a strong, a moderate and a weak entry."),
+    ] = (0.95, 0.65, 0.55)
+
+
+class MinCorrelation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Least correlation of the legs' returns at an entry."""
+
+    least: Annotated[float, Meta(ge=-1.0, le=1.0, description="Least correlation.")] = 0.5
+    lookback: Annotated[
+        int, Meta(ge=3, le=5000, description="Returns, in candles before the current one.")
+    ] = 120
+
+
+class SpreadVolatility(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Most volatility of the spread at an entry."""
+
+    most: Annotated[
+        float, Meta(gt=0.0, le=10.0, description="Deviation of the spread's changes, a day.")
+    ] = 0.1
+    lookback: Annotated[
+        int, Meta(ge=3, le=5000, description="Changes, in candles before the current one.")
+    ] = 120
+
+
+class TimeStop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Closes a position that did not come back in time."""
+
+    half_lives: (
+        Annotated[
+            float,
+            Meta(
+                gt=0.0,
+                le=100.0,
+                description="Half-lives of the spread at the entry; a pair without one, as its "
+                "spread does not come back, is not entered. null: no such limit.",
+            ),
+        ]
+        | None
+    ) = None
+    candles: (
+        Annotated[int, Meta(ge=1, le=100_000, description="Candles; null: no such limit.")] | None
+    ) = None
+
+    def check(self) -> list[tuple[str, str]]:
+        """Return (field, message) when nothing is limited."""
+        if self.half_lives is None and self.candles is None:
+            return [("candles", "give half_lives, candles or both")]
+        return []
+
+
+class PairsConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parameters of a strategy that trades pairs."""
+
+    interval: Annotated[Interval, Meta(description="Candles by which pairs are judged.")] = "1h"
+    pairs: Annotated[
+        tuple[tuple[str, str], ...],
+        Meta(description="Pairs of instrument ids, such as [[BTCUSDT-LINEAR.BYBIT, …]]."),
+    ] = ()
+    select: Annotated[
+        Selection | None,
+        Meta(description="Selects pairs among the strategy's instruments; null: those of pairs."),
+    ] = None
+    hedge: Annotated[Hedge, Meta(description="Hedge ratio, spread and z-score.")] = Hedge()
+    freeze_hedge: Annotated[
+        bool,
+        Meta(
+            description="Judge an open position by the hedge ratio of its entry (true), or by the "
+            "newest, which moves the z-score of what is held (false)."
+        ),
+    ] = True
+    rules: Annotated[
+        Literal["zscore", "tiers"],
+        Meta(description="Enter by the z-score alone, or by tiers of z-score and RSI."),
+    ] = "zscore"
+    entry: Annotated[
+        float, Meta(gt=0.0, le=20.0, description="|z| from which a pair is entered.")
+    ] = 2.0
+    exit: Annotated[
+        float, Meta(ge=0.0, le=20.0, description="z this near to the mean, or past it, closes it.")
+    ] = 0.5
+    stop: Annotated[
+        float,
+        Meta(gt=0.0, le=100.0, description="|z| from which it is closed at a loss, not entered."),
+    ] = 4.0
+    cooldown: Annotated[
+        bool,
+        Meta(
+            description="After a stop, a cut entry, or an exit by others, no new entry of a pair "
+            "until |z| has been below the entry's."
+        ),
+    ] = True
+    tiers: Annotated[Tiers, Meta(description="For rules: tiers.")] = Tiers()
+    min_correlation: Annotated[
+        MinCorrelation | None, Meta(description="Condition of an entry; null: any.")
+    ] = None
+    cointegration: Annotated[
+        Cointegration | None, Meta(description="Condition of an entry; null: not tested.")
+    ] = None
+    half_life: Annotated[
+        HalfLife | None,
+        Meta(description="Bounds of the spread's half-life at an entry; null: any."),
+    ] = None
+    volatility: Annotated[
+        SpreadVolatility | None, Meta(description="Condition of an entry; null: any.")
+    ] = None
+    time_stop: Annotated[
+        TimeStop | None, Meta(description="How long a position is held; null: no limit.")
+    ] = None
+    size: Annotated[
+        Literal["dollar_neutral", "beta_weighted"],
+        Meta(
+            description="The same value of both legs, or beta times as much of b as of a; a pair "
+            "whose beta is not positive is then not entered."
+        ),
+    ] = "dollar_neutral"
+    max_leg: (
+        Annotated[
+            float, Meta(gt=0.0, description="Most value of a leg, settlement currency; null: any.")
+        ]
+        | None
+    ) = 1000.0
+    risk: (
+        Annotated[
+            float,
+            Meta(
+                gt=0.0,
+                le=1.0,
+                description="Most that is lost from the entry to the stop's z, of equity; null: "
+                "any. The smaller of both counts.",
+            ),
+        ]
+        | None
+    ) = 0.02
+    max_open: (
+        Annotated[int, Meta(ge=1, le=1000, description="Most pairs held at a time; null: any.")]
+        | None
+    ) = None
+    check_every: (
+        Annotated[
+            str,
+            Meta(
+                pattern=DURATION,
+                description="How often, between candles, the newest price is judged by closed "
+                "candles; null: never. A backtest on candles has no such prices.",
+            ),
+        ]
+        | None
+    ) = None
+    two_leg: Annotated[TwoLegRules, Meta(description="How both legs reach the market.")] = (
+        TwoLegRules()
+    )
+
+    def check(self) -> list[tuple[str, str]]:
+        """Return (field, message) for each parameter that does not go with the others."""
+        problems = super().check()
+        if bool(self.pairs) == (self.select is not None):
+            words = "give pairs, or select, which chooses them"
+            problems.append(("pairs", words + (", not both" if self.pairs else "")))
+        for index, pair in enumerate(self.pairs):
+            if pair[0] == pair[1]:
+                problems.append((f"pairs[{index}]", f"{pair[0]} is no pair with itself"))
+            elif frozenset(pair) in map(frozenset, self.pairs[:index]):
+                problems.append((f"pairs[{index}]", "is given twice"))
+        if self.exit >= self.entry * self._least_part:
+            problems.append(("exit", f"must be below {self.entry * self._least_part:g}, where a "
+                             "pair is entered"))  # fmt: skip
+        if self.stop <= self.entry:
+            problems.append(("stop", f"must be above entry, which is {self.entry:g}"))
+        if self.max_leg is None and self.risk is None:
+            problems.append(("max_leg", "give max_leg, risk or both: nothing limits the size"))
+        if self.volatility is not None and self.volatility.lookback >= self.hedge.z_lookback:
+            words = f"must be below hedge.z_lookback, which is {self.hedge.z_lookback}"
+            problems.append(("volatility.lookback", words))
+        if self.protection is not None:
+            words = "a stop of one leg leaves the other unhedged: use stop and time_stop"
+            problems.append(("protection", words))
+        return problems
+
+    @property
+    def least_entry(self) -> float:
+        """Least |z| at which a pair may be entered."""
+        return self.entry * self._least_part
+
+    @property
+    def _least_part(self) -> float:
+        return 1.0 if self.rules == "zscore" else min(self.tiers.weak_z, self.tiers.moderate_z)
+
+    def instruments_read(self) -> list[tuple[tuple[str | int, ...], str]]:
+        """Return (path below ``params``, id) of instruments that must be among the strategy's."""
+        return [
+            (("pairs", index, leg), name)
+            for index, pair in enumerate(self.pairs)
+            for leg, name in enumerate(pair)
+        ]
+
+
+class Pairs:
+    """Trades spreads of pairs back to their mean."""
+
+    Config: ClassVar[type[PairsConfig]] = PairsConfig
+    engine: ClassVar[str] = "strategies.hedged.trader:HedgedTrader"
+    """Address of the engine's strategy class that runs it."""
+
+
+def pair_name(legs: tuple[str, str]) -> str:
+    """Return a pair's name.
+
+    Examples
+    --------
+    >>> pair_name(("BTCUSDT-LINEAR.BYBIT", "ETHUSDT-LINEAR.BYBIT"))
+    'BTCUSDT/ETHUSDT'
+    """
+    return "/".join(name.partition("-")[0] for name in legs)
