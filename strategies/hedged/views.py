@@ -80,7 +80,7 @@ def follow(before: Track | None, ts: int, close: Floats, legs: Legs, rules: Pair
     """
     logs = np.log(close)
     if before is not None and (before.ts, before.legs) == (ts, legs):
-        kept = before.state.prices
+        kept = before.state.prices.values
         if np.array_equal(kept.T, logs[-kept.shape[1] :], equal_nan=True):
             return before
     pairs = np.array(legs, dtype=np.intp).reshape(-1, 2)
@@ -101,11 +101,11 @@ def read(
     logs = np.log(close)
     pairs = np.array(track.legs, dtype=np.intp).reshape(-1, 2)
     state, found = spread_step(track.state, logs[-1], pairs, rules.hedge)
-    spreads = track.state.spreads
+    spreads = track.state.spreads.values
     if rules.freeze_hedge:
         beta = np.where(np.isnan(frozen), found.beta, frozen)
         found = frozen_spread(state, beta, pairs, rules.hedge)
-        kept = track.state.prices[:, -rules.hedge.z_lookback :]
+        kept = track.state.prices.values[:, -rules.hedge.z_lookback :]
         spreads = kept[pairs[:, 0]] - beta[:, None] * kept[pairs[:, 1]]
     unknown = np.full(len(pairs), np.nan)
     strength = np.full((len(pairs), 2), np.nan)
