@@ -147,7 +147,9 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         ]
         | None
     ) = None
-    half_life: HalfLife | None = None
+    half_life: Annotated[
+        HalfLife | None, about("Bounds of the half-life on the formation window; null: any.")
+    ] = None
     most_missing: Annotated[
         Missing,
         about(
