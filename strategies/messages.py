@@ -7,6 +7,7 @@ and the vectorised screen can make the same ones.
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Any
 
 import msgspec
 
@@ -115,6 +116,21 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     def id(self) -> str:
         """Id of the decision in orders and fills (see `decision_id`)."""
         return decision_id(self.strategy, self.ts)
+
+
+class PairEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened to a strategy's pairs; published on ``pairs.<key>``.
+
+    ``kind`` and the fields of ``facts``: ``enter`` and ``leave`` when it is decided
+    (`strategies.hedged.rules.Enter`, `.Leave`), ``ended`` when both legs are where they should be
+    (`strategies.hedged.book.Ended`), ``selected`` (`strategies.hedged.views.Selected`);
+    ``candle`` has ``z``, the z-score of each pair at the close at ``ts``.
+    """
+
+    strategy: str
+    ts: int
+    kind: str
+    facts: dict[str, Any]
 
 
 class Executed(msgspec.Struct, frozen=True, kw_only=True):

@@ -66,6 +66,7 @@
       });
     }
     drawPrices();
+    drawPair();
     document.documentElement.dataset.drawn = specs.length;
   }
 
@@ -77,16 +78,60 @@
   const minute = (seconds) =>
     seconds === null ? "" : new Date(seconds * 1000).toISOString().slice(0, 16).replace("T", " ");
 
+  const thin = (x, y, more) => ({
+    type: "scatter", mode: "lines", x, y, connectgaps: false, line: { width: 0 },
+    hoverinfo: "skip", showlegend: false, ...more,
+  });
+
+  // What is drawn on demand: traces with long arrays, on a time axis.
+  function plot(chart, data, xaxis, yaxis) {
+    chart.style.height = "420px";
+    Plotly.react(chart, data.map((trace) => ({
+      ...themed(trace), x: trace.x, y: trace.y, text: trace.text,
+    })), layout({ xaxis, yaxis, hovermode: "closest" }), { displaylogo: false, displayModeBar: false });
+  }
+
+  // A pair's z-score with the levels of the rules, and its entries and exits.
+  function drawPair() {
+    const name = at("pair-name") && at("pair-name").value;
+    if (!name) return;
+    const { ts, z, low, high, levels, trades: held } = tables.pairs[name];
+    const x = ts.map(minute), ends = [x[0], x.at(-1)];
+    const level = (value, color, dash) => [value, -value].map((y) =>
+      thin(ends, [y, y], { line: { width: 1, color, dash } }));
+    const data = [
+      thin(x, low), thin(x, high, { fill: "tonexty", fillcolor: "@accent/0.15" }),
+      thin(x, z, { line: { width: 1.3, color: "@accent" }, hoverinfo: "x+y" }),
+      ...level(levels.entry, "@accent", "dash"), ...level(levels.exit, "@muted", "dot"),
+      ...level(levels.stop, "@bad", "solid"),
+    ];
+    const whole = held.filter((trade) => trade[1] && trade[2] !== null && trade[3] !== null);
+    for (const [won, color] of [[true, "@good"], [false, "@bad"]]) {
+      const mine = whole.filter((trade) => trade[5] > 0 === won);
+      data.push(thin(
+        mine.flatMap((trade) => [minute(trade[0]), minute(trade[1]), null]),
+        mine.flatMap((trade) => [trade[2], trade[3], null]), { line: { width: 1.2, color } },
+      ));
+    }
+    const marks = (mine, end, symbol, color, title) => mine.length && data.push({
+      type: "scatter", mode: "markers", name: title, marker: { symbol, color, size: 8 },
+      x: mine.map((trade) => minute(trade[end])), y: mine.map((trade) => trade[2 + end]),
+      text: mine.map((trade) => `net ${trade[5].toFixed(2)}${trade[1] ? ", " + trade[6] : ", open"}`),
+      hovertemplate: "%{x}<br>z %{y}<br>%{text}<extra></extra>",
+    });
+    marks(held.filter((trade) => trade[4] > 0), 0, "triangle-up", "@good", "Long spread");
+    marks(held.filter((trade) => trade[4] < 0), 0, "triangle-down", "@bad", "Short spread");
+    marks(held.filter((trade) => trade[1]), 1, "x-thin-open", "@ink", "Exit");
+    plot(at("pair-chart"), data, {}, { title: { text: "z-score" } });
+  }
+
   // A price chart with the symbol's entries and exits; `span` is [from, to] in seconds.
   function drawPrices(span) {
     const name = at("price-symbol") && at("price-symbol").value;
     if (!name) return;
     const { close, low, high } = tables.prices.symbols[name];
     const x = tables.prices.ts.map((s) => minute(s));
-    const curve = (y, more) => ({
-      type: "scatter", mode: "lines", x, y, connectgaps: false, line: { width: 0 },
-      hoverinfo: "skip", showlegend: false, ...more,
-    });
+    const curve = (y, more) => thin(x, y, more);
     const data = [
       curve(low), curve(high, { fill: "tonexty", fillcolor: "@accent/0.15" }),
       curve(close, { name, line: { width: 1.3, color: "@accent" }, hoverinfo: "x+y" }),
@@ -114,14 +159,7 @@
     marks(side("Long"), "triangle-up", "@good", "opened", "entry", "Long");
     marks(side("Short"), "triangle-down", "@bad", "opened", "entry", "Short");
     marks(() => true, "x-thin-open", "@ink", "closed", "exit", "Exit");
-    const chart = at("price-chart");
-    chart.style.height = "420px";
-    const range = span ? { range: span.map(minute) } : {};
-    Plotly.react(chart, data.map((trace) => ({
-      ...themed(trace), x: trace.x, y: trace.y, text: trace.text,
-    })), layout({ xaxis: range, yaxis: {}, hovermode: "closest" }), {
-      displaylogo: false, displayModeBar: false,
-    });
+    plot(at("price-chart"), data, span ? { range: span.map(minute) } : {}, {});
   }
 
   function listTrades() {
@@ -195,6 +233,7 @@
   }
 
   if (trades) listTrades();
+  if (tables.pairs) at("pair-name").onchange = drawPair;
   if (tables.prices) at("price-symbol").onchange = () => drawPrices();
 
   for (const button of document.querySelectorAll("[data-log]")) {

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from plotly.offline import get_plotlyjs
 
-from backtests.report import guards, sections, trade_list, trading
+from backtests.report import guards, pairs, sections, trade_list, trading
 from backtests.report import provenance as origin
 from backtests.report.charts import Drawings
 from backtests.report.formats import date, number, span, text
@@ -41,6 +41,7 @@ SECTIONS: tuple[tuple[str, str, str, Section], ...] = (
     ("sides", "Sides", "Profit by side", trading.by_side),
     ("trades", "Trades", "Trades", trading.distribution),
     ("exits", "Exits", "Exit reasons", trading.by_exit),
+    ("pairs", "Pairs", "Pairs", pairs.pairs),
     ("list", "List", "All trades", trade_list.trade_list),
     ("prices", "Prices", "Prices with entries and exits", trade_list.price_charts),
     ("fills", "Fills", "How fills were made", lambda report, _: origin.how_filled(report)),
@@ -50,8 +51,12 @@ SECTIONS: tuple[tuple[str, str, str, Section], ...] = (
 """Anchor, menu entry, title and function of each section, in the order of the page."""
 
 
-OPTIONAL = {"stress", "ablations"}
-"""Sections that stand only where their runs were asked for."""
+OPTIONAL: dict[str, Callable[[ReportData], object]] = {
+    "stress": lambda report: report.summary.get("stress"),
+    "ablations": lambda report: report.summary.get("ablations"),
+    "pairs": pairs.strategies_of,
+}
+"""Sections that stand only where there is something: runs that were asked for, or pairs."""
 
 
 def render(result: Result) -> str:
@@ -60,7 +65,7 @@ def render(result: Result) -> str:
     written = [
         (key, word, title, write(report, drawings))
         for key, word, title, write in SECTIONS
-        if key not in OPTIONAL or report.summary.get(key)
+        if key not in OPTIONAL or OPTIONAL[key](report)
     ]
     return page(
         f"{text(result.summary['name'])} · perpdesk backtest",

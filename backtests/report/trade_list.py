@@ -97,17 +97,26 @@ def price_charts(report: ReportData, drawings: Drawings) -> str:
 
 def price_columns(prices: pa.Table) -> dict[str, Any]:
     """Return the prices by symbol on one common list of times, None where there are none."""
-    ts, row = np.unique(column(prices, "ts"), return_inverse=True)
-    instruments = column(prices, "instrument").astype(str)
+    names = [symbol(name) for name in prices.column("instrument").to_pylist()]
+    ts, found = curves_by_name(prices, names, ("close", "low", "high"))
+    return {"ts": ts, "symbols": found}
+
+
+def curves_by_name(
+    table: pa.Table, of: Sequence[str], keys: Sequence[str]
+) -> tuple[list[int], dict[str, dict[str, list[float | None]]]]:
+    """Return all times, in seconds, and columns by the name ``of`` each row, None where missing."""
+    ts, row = np.unique(column(table, "ts"), return_inverse=True)
+    names = np.array(of, dtype=str)
     found: dict[str, dict[str, list[float | None]]] = {}
-    for name in np.unique(instruments):
-        mine = instruments == name
-        curves = found[symbol(name)] = {}
-        for key in ("close", "low", "high"):
+    for name in np.unique(names):
+        mine = names == name
+        curves = found[str(name)] = {}
+        for key in keys:
             values = np.full(len(ts), np.nan)
-            values[row[mine]] = column(prices, key)[mine]
+            values[row[mine]] = column(table, key)[mine]
             curves[key] = _short(values.tolist(), digits=6)
-    return {"ts": (ts // 1_000_000_000).tolist(), "symbols": found}
+    return (ts // 1_000_000_000).tolist(), found
 
 
 def _seconds(trips: pa.Table, name: str) -> list[int | None]:

@@ -1,4 +1,4 @@
-"""Prices of a run, thinned for drawing: the closes of equal stretches of the window."""
+"""Prices and z-scores of a run, thinned for drawing: the last of equal stretches of the window."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pyarrow as pa
 from actors.measures import Floats, Integers
 from backtests.engine.feed import PriceGrid
 from backtests.results.tables import table
+from strategies.messages import PairEvent
 
 STRETCHES = 500
 """Number of stretches that the window is cut into."""
@@ -60,3 +61,31 @@ class PriceCurves:
         # fmin and fmax pass over the closes that are not there yet.
         lowest, highest = np.fmin.reduceat(low, first), np.fmax.reduceat(high, first)
         self._closes.append((close[last], lowest, highest))
+
+
+class PairCurves:
+    """Last, lowest and highest z-score of each pair in each stretch of the window."""
+
+    def __init__(self, start: int, end: int) -> None:
+        self._start, self._end = start, end
+        self._step = max(1, -(-(end - start) // STRETCHES))
+        self._found: dict[tuple[str, str, int], tuple[float, float, float]] = {}
+
+    def add(self, event: PairEvent) -> None:
+        """Add what a candle said of the pairs."""
+        place = max(0, (event.ts - self._start - 1) // self._step)
+        for pair, z in event.facts["z"].items():
+            if z == z:
+                key = event.strategy, pair, place
+                _, low, high = self._found.get(key, (z, z, z))
+                self._found[key] = z, min(low, z), max(high, z)
+
+    def table(self) -> pa.Table:
+        """Return the `pair_curves` table, in the order of strategies, pairs and time."""
+        rows = []
+        for (strategy, pair, place), (z, low, high) in sorted(self._found.items()):
+            ts = min(self._start + (place + 1) * self._step, self._end)
+            rows.append(
+                {"ts": ts, "strategy": strategy, "pair": pair, "z": z, "low": low, "high": high}
+            )
+        return table("pair_curves", rows)

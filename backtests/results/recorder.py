@@ -25,9 +25,9 @@ from backtests.engine.feed import FeedSlice, PriceGrid
 from backtests.engine.market import RunMarket
 from backtests.engine.settlement import FundingPayment
 from backtests.results.curves import EquityCurve
-from backtests.results.prices import PriceCurves
+from backtests.results.prices import PairCurves, PriceCurves
 from backtests.results.tables import conform, fill_columns, table
-from strategies.messages import Decision, Verdict, encode
+from strategies.messages import Decision, PairEvent, Verdict, encode
 from strategies.order_tags import decision_of, reason_of
 from strategies.refusals import refusal_of
 
@@ -38,6 +38,8 @@ class RunRecorder:
     def __init__(self, desk: BacktestDesk, market: RunMarket, start: int, end: int) -> None:
         self._desk = desk
         self._prices, self._ids = PriceCurves(start, end), market.ids
+        self._pair_curves = PairCurves(start, end)
+        self._pair_events: list[dict[str, Any]] = []
         self.curve = EquityCurve(desk.accountant.ledger.starting, start, market.column)
         self._decisions: list[dict[str, Any]] = []
         self._parts: dict[str, list[pa.Table]] = defaultdict(list)
@@ -47,6 +49,7 @@ class RunRecorder:
         self._verdicts: list[dict[str, Any]] = []
         subscribe(desk, "decisions.*", self._on_decision)
         subscribe(desk, "verdicts.*", self._on_verdict)
+        subscribe(desk, "pairs.*", self._on_pair_event)
 
     def end_slice(self, part: FeedSlice) -> None:
         """Record the slice, then purge what is closed from the engine."""
@@ -93,6 +96,7 @@ class RunRecorder:
         self._keep("positions", [_trip_row(trip) for trip in closed])
         self._keep("decisions", self._decisions)
         self._keep("verdicts", self._verdicts)
+        self._keep("pair_events", self._pair_events)
         self._new_fills += accountant.fills
         self._new_payments += accountant.payments
         for taken in (
@@ -101,6 +105,7 @@ class RunRecorder:
             closed,
             self._decisions,
             self._verdicts,
+            self._pair_events,
         ):
             taken.clear()
 
@@ -121,7 +126,7 @@ class RunRecorder:
             for trip in accountant.ledger.open.values()
         ]
         fills = self._whole("fills")
-        return {
+        tables = {
             "orders": _in_order(self._whole("orders", orders)),
             "fills": fills,
             "positions": self._whole("positions", trips),
@@ -131,6 +136,17 @@ class RunRecorder:
             "verdicts": self._whole("verdicts"),
             "prices": self._prices.table(self._ids, set(fills.column("instrument").to_pylist())),
         }
+        curves = self._pair_curves.table()
+        if len(curves):
+            tables |= {"pair_events": self._whole("pair_events"), "pair_curves": curves}
+        return tables
+
+    def _on_pair_event(self, event: PairEvent) -> None:
+        if event.kind == "candle":
+            self._pair_curves.add(event)
+        else:
+            row = {"ts": event.ts, "strategy": event.strategy, "kind": event.kind}
+            self._pair_events.append(row | {"payload": encode(event)})
 
     def _on_verdict(self, verdict: Verdict) -> None:
         self._verdicts.append(

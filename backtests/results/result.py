@@ -28,6 +28,8 @@ from config.errors import DeskError, InputError
 
 CENT = Decimal("0.01")
 TABLES = ("orders", "fills", "positions", "equity", "decisions", "funding", "verdicts", "prices")
+PAIR_TABLES = ("pair_events", "pair_curves")
+"""Tables of a run that trades pairs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +180,8 @@ def write(
     InputError
         When ``out_dir`` holds something other than a result.
     """
-    tables = {name: conform(name, record.tables[name]) for name in TABLES}
+    given = TABLES + tuple(name for name in PAIR_TABLES if name in record.tables)
+    tables = {name: conform(name, record.tables[name]) for name in given}
     tables["benchmarks"] = conform("benchmarks", record.benchmarks)
     if record.guard_costs is not None:
         tables["guard_costs"] = conform("guard_costs", record.guard_costs)

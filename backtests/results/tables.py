@@ -96,6 +96,12 @@ PRICES = _schema("ts int, instrument str, close float, low float, high float")
 """Execution closes of traded instruments, thinned for drawing: the last, lowest and highest of each
 stretch of the window that ends at ``ts``."""
 
+PAIR_EVENTS = _schema("ts int, strategy str, kind str, payload bytes")
+"""One row a `strategies.messages.PairEvent`, all but those of candles; ``payload`` is encoded."""
+
+PAIR_CURVES = _schema("ts int, strategy str, pair str, z float, low float, high float")
+"""z-scores of pairs as judged at each candle, thinned as prices are."""
+
 GUARD_COSTS = _schema(
     "guard str, rerun bool, saved str, ending_equity str, max_drawdown float, sharpe float?, "
     "trades int, fees float, liquidated_at int?"
@@ -115,6 +121,8 @@ SCHEMAS: dict[str, pa.Schema] = {
     "benchmarks": BENCHMARKS,
     "prices": PRICES,
     "guard_costs": GUARD_COSTS,
+    "pair_events": PAIR_EVENTS,
+    "pair_curves": PAIR_CURVES,
 }
 """Schemas by table name, which is also the file's stem."""
 

@@ -2,7 +2,7 @@
 
 Each pair has a target and a held quantity of each leg. What two pairs need in opposite directions
 crosses inside at once, without order and fee. What the venue's position changes by goes to the
-pairs that need it, first come first served in the order of the pairs; what nobody needs, as by
+pairs that need it, first come first served in the order of their names; what nobody needs, as by
 hand, a liquidation or auto-deleveraging, is taken from those who hold it, in proportion. The sum of
 the pairs, and of ``spare`` for what is no pair's, is always the venue's position, to the lot.
 
@@ -49,7 +49,7 @@ class Spare(msgspec.Struct, frozen=True):
 
 
 class Positions(msgspec.Struct, frozen=True):
-    """Positions of all pairs by name, in their order, and what is no pair's by instrument."""
+    """Positions of all pairs by name, and what is no pair's by instrument."""
 
     pairs: dict[str, Holding] = {}
     spare: dict[str, Spare] = {}
@@ -81,7 +81,7 @@ def retarget(
         pairs[name] = replace(pairs.get(name, Holding(legs)), target=target)
     moves: list[Move] = []
     for instrument in sorted({leg for pair in pairs.values() for leg in pair.legs}):
-        needs = [(n, p.need(instrument)) for n, p in pairs.items() if instrument in p.legs]
+        needs = [(n, p.need(instrument)) for n, p in sorted(pairs.items()) if instrument in p.legs]
         bought = min(sum(q for _, q in needs if q > ZERO), -sum(q for _, q in needs if q < ZERO))
         for change in (bought, -bought) if bought else ():
             given, _ = _give(needs, Decimal(change))
@@ -98,7 +98,7 @@ def settle(
     ``own`` for a fill of the strategy's own order; ``step`` is the lot.
     """
     pairs = dict(positions.pairs)
-    holders = [name for name, pair in pairs.items() if instrument in pair.legs]
+    holders = [name for name, pair in sorted(pairs.items()) if instrument in pair.legs]
     spare = positions.spare.get(instrument, Spare())
     missing = spare.target - spare.held
     (kept,), change = _give_all([missing], change)

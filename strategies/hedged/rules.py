@@ -16,7 +16,7 @@ from strategies.hedged.views import Views
 from strategies.pairs import PairsConfig
 from strategies.tactics.two_leg import NONE, Legs
 
-Cause = Literal["mean", "stop", "time"]
+Cause = Literal["mean", "stop", "time", "guard"]
 
 
 class Trade(msgspec.Struct, frozen=True):
@@ -56,7 +56,7 @@ class Leave(NamedTuple):
     @property
     def words(self) -> str:
         """What and why, for a person."""
-        why = {"mean": "back at the mean", "stop": "stop", "time": "time stop"}[self.cause]
+        why = {"mean": "back at the mean", "time": "time stop"}.get(self.cause, self.cause)
         return f"{self.pair}: exit, {why}, z {self.z:.2f}"
 
 

@@ -7,6 +7,7 @@ was under way goes on: both legs, or none.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Container, Iterable
 from decimal import Decimal
 from typing import Any
@@ -46,7 +47,7 @@ from strategies.hedged.views import (
     selected,
     tested,
 )
-from strategies.messages import Action, Decision, Target, Verdict
+from strategies.messages import Action, Decision, PairEvent, Target, Verdict
 from strategies.on_loop import on_loop, wake_in
 from strategies.pairs import PairsConfig, pair_name
 from strategies.refusals import refusal_of
@@ -272,6 +273,7 @@ class HedgedTrader(CandleStrategy):
         before = data_ts - self._history.interval_ns
         track = follow(self._track, before, close[:-1], legs, self.config)
         self._track, views = read(track, data_ts, close, self._frozen(pairs), self.config)
+        self._tell("candle", {"z": dict(zip(pairs, views.z.tolist(), strict=True))}, data_ts)
         memory = self._tested(memory, pairs, close, legs, data_ts)
         self._act(views, replace(memory, decided=data_ts), pairs, close[-1], data_ts, closed=True)
 
@@ -298,9 +300,13 @@ class HedgedTrader(CandleStrategy):
         select, memory = self.config.select, self.memory
         if select is None or not is_due(select.every, memory.selected, data_ts):
             return memory
-        legs, words = selected(close, self.config)
+        legs, counts = selected(close, self.config)
         pairs = tuple((self.ids[a], self.ids[b]) for a, b in legs)
-        self.log.info(words)
+        self.log.info(
+            f"{len(pairs)} pairs selected of {counts.tested} tested, {counts.significant} of them "
+            f"significant after correction ({select.correction})"
+        )
+        self._tell("selected", counts._replace(chosen=tuple(map(pair_name, pairs)))._asdict())
         return replace(memory, pairs=pairs, selected=data_ts)
 
     def _tested(
@@ -362,6 +368,8 @@ class HedgedTrader(CandleStrategy):
         trades = dict(memory.trades)
         plans = [Plan(leave.pair, pairs[leave.pair], NONE, NONE, NONE) for leave in leaves]
         words = [leave.words for leave in leaves]
+        for leave in leaves:
+            self._tell("leave", leave._asdict())
         for plan in plans:
             self._reasons |= dict.fromkeys(plan.legs, f"exit {plan.pair}")
         open_ = len(trades) - len(leaves)
@@ -383,6 +391,7 @@ class HedgedTrader(CandleStrategy):
             open_ += 1
             plans.append(entry)
             words.append(enter.words)
+            self._tell("enter", enter._asdict())
             trades[enter.pair] = replace(enter.trade, candle=data_ts)
             self._reasons |= dict.fromkeys(legs, f"enter {enter.pair}")
         memory = replace(memory, cooling=frozenset(cooling), trades=trades)
@@ -433,6 +442,7 @@ class HedgedTrader(CandleStrategy):
         ]
         for plan in plans:
             self._reasons |= dict.fromkeys(plan.legs, "flatten")
+            self._tell("leave", Leave(plan.pair, "guard", math.nan)._asdict())
         memory = self.memory
         if self.config.cooldown:
             memory = replace(memory, cooling=memory.cooling | {plan.pair for plan in plans})
@@ -513,7 +523,7 @@ class HedgedTrader(CandleStrategy):
 
     def _after(self, memory: PairsMemory, end: Ended) -> PairsMemory:
         """Return the memory after a change of a pair has ended."""
-        self.msgbus.publish(f"pairs.{self.config.key}", end)
+        self._tell("ended", end._asdict())
         cooling = memory.cooling
         # A cut that cost nothing may be tried again at once.
         if end.cut and (end.value_seconds or end.cut == "lost") and self.config.cooldown:
@@ -522,6 +532,11 @@ class HedgedTrader(CandleStrategy):
         if end.held == NONE:
             trades.pop(end.pair, None)
         return replace(memory, cooling=cooling, trades=trades)
+
+    def _tell(self, kind: str, facts: dict[str, Any], ts: int | None = None) -> None:
+        key, now = self.config.key, self.clock.timestamp_ns() if ts is None else ts
+        event = PairEvent(strategy=key, ts=now, kind=kind, facts=msgspec.to_builtins(facts))
+        self.msgbus.publish(f"pairs.{key}", event)
 
     def _pursue(self) -> None:
         """Send what is missing to the positions that the book wants."""

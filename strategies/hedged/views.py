@@ -7,6 +7,7 @@ charts.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,15 +140,25 @@ def tested(close: Floats, legs: Legs, rules: PairsConfig) -> NDArray[np.bool_]:
     return cointegration(logs, pairs, rules.cointegration, rules.hedge.most_missing).passes
 
 
-def selected(close: Floats, rules: PairsConfig) -> tuple[Legs, str]:
-    """Return the pairs that the candles before the newest choose, and how, in words."""
+class Selected(NamedTuple):
+    """How pairs were selected: of all ``possible``, how many were tested, and passed.
+
+    ``threshold`` is the largest p-value, uncorrected, that passed; NaN if none did.
+    """
+
+    possible: int
+    tested: int
+    significant: int
+    threshold: float
+    chosen: tuple[str, ...] = ()
+
+
+def selected(close: Floats, rules: PairsConfig) -> tuple[Legs, Selected]:
+    """Return the pairs that the candles before the newest choose, and how, without their names."""
     assert rules.select is not None
     found = select_pairs(np.log(close[:-1]), rules.select)
-    words = (
-        f"{len(found.chosen)} pairs selected of {len(found.tested)} tested, "
-        f"{found.significant} of them significant after correction ({rules.select.correction})"
-    )
-    return tuple((int(a), int(b)) for a, b in found.chosen), words
+    counts = Selected(found.pairs, len(found.tested), found.significant, found.threshold)
+    return tuple((int(a), int(b)) for a, b in found.chosen), counts
 
 
 def is_due(every: str, before: int | None, now: int) -> bool:

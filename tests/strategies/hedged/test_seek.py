@@ -8,7 +8,7 @@ from nautilus_trader.model.enums import TimeInForce
 from strategies.hedged.book import Plan, change_pairs
 from strategies.state import MemoryState
 from strategies.tactics.execution import Execution
-from strategies.tactics.two_leg import NONE, TwoLegRules
+from strategies.tactics.two_leg import TwoLegRules
 from tests.builders_engine import A, B, bare_engine, perpetual
 from tests.strategies.hedged.test_trader import pairs
 from tests.strategies.test_executor import RULES, level, quotes, s
@@ -74,7 +74,7 @@ def test_beyond_twice_the_budget_the_filled_leg_is_sold_again():
     strategy = play(desk({1: wanting(FULL)}), data)
     assert strategy.holdings() == {}
     (end,) = strategy.ended
-    assert (end.cut, end.held) == ("budget", NONE)
+    assert (end.cut, end.held) == ("budget", ("0", "0"))
     assert end.value_seconds == pytest.approx(40_000, rel=0.06)
 
 

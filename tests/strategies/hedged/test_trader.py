@@ -6,6 +6,7 @@ import pytest
 from nautilus_trader.model.enums import OrderSide
 
 from strategies.engine_class import engine_class
+from strategies.hedged.book import Ended
 from strategies.messages import Action, Verdict
 from strategies.pairs import Pairs, PairsConfig
 from strategies.signals.pair_parameters import Hedge
@@ -21,13 +22,19 @@ class Heard(engine_class(Pairs)):
 
     def __init__(self, config, plan=None):
         super().__init__(config)
-        self.decisions, self.fills, self.ended, self.steps = [], [], [], plan or {}
+        self.decisions, self.fills, self.ended, self.told, self.steps = [], [], [], [], plan or {}
 
     def on_start(self):
         super().on_start()
         for ts in self.steps:
             self.clock.set_time_alert_ns(f"{ts}", ts, lambda e: self.steps[e.ts_event](self))
-        self.msgbus.subscribe("pairs.*", self.ended.append)
+        self.msgbus.subscribe("pairs.*", self.hear)
+
+    def hear(self, event):
+        if event.kind == "ended":
+            self.ended.append(Ended(**event.facts))
+        elif event.kind != "candle":
+            self.told.append((event.ts, event.kind, event.facts))
 
     def publish(self, decision):
         self.decisions.append(decision)
@@ -72,6 +79,12 @@ def test_it_sells_the_dear_leg_and_buys_the_other_until_the_spread_is_back():
     orders = {t.instrument: t.order for t in entered.targets}
     assert orders == {A: "-9.090", B: "20.0"}
     assert left.note.startswith("AAAUSDT/BBBUSDT: exit, back at the mean")
+    # The report's events say the same.
+    assert [(ts, kind, facts["pair"]) for ts, kind, facts in strategy.told] == [
+        (at(6), "enter", "AAAUSDT/BBBUSDT"), (at(8), "leave", "AAAUSDT/BBBUSDT")
+    ]  # fmt: skip
+    assert strategy.told[0][2]["trade"]["side"] == -1
+    assert strategy.told[1][2]["cause"] == "mean"
     # Both legs in the same print, a second after the next candle's open.
     assert strategy.fills == [
         (at(6, 1), "A", D("-9.090")), (at(6, 1), "B", D(20)),

@@ -1,0 +1,289 @@
+"""Results of each pair and leg, from a run's decisions, fills and funding. Pure, exact in Decimal.
+
+Fills go to pairs as the strategy gave them (`strategies.hedged.positions.attributed`), with their
+fees and slippage in proportion; funding goes by what each pair held. The sum over pairs, and over
+`NO_PAIR` for what is no pair's, is what was booked, to the last digit.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import ROUND_DOWN, Decimal
+from typing import Any
+
+import msgspec
+
+from backtests.report.report_data import ReportData
+from backtests.results.recorder import decisions_of
+from strategies.hedged.positions import Ordered, Part, Traded, attributed
+from strategies.messages import Decision, PairEvent
+from strategies.pairs import pair_name
+from strategies.tactics.two_leg import NONE, Legs
+
+ZERO = Decimal(0)
+NO_PAIR = "No pair"
+_SHARE = Decimal("1e-12")
+"""What a share is rounded to; the last one has the rest."""
+
+
+@dataclass(slots=True)
+class LegMoney:
+    """Base coin that a leg holds, and money in the settlement currency.
+
+    `cash` is what its fills brought, before fees; `fees` and `slippage` are costs, `funding` what
+    was received.
+    """
+
+    held: Decimal = ZERO
+    cash: Decimal = ZERO
+    fees: Decimal = ZERO
+    funding: Decimal = ZERO
+    slippage: Decimal = ZERO
+
+    def gross(self, price: Decimal) -> Decimal:
+        """Return the profit at the prices of the fills, what is held at this price."""
+        return self.cash + self.held * price
+
+    def net(self, price: Decimal) -> Decimal:
+        """Return the profit after fees and funding."""
+        return self.gross(price) - self.fees + self.funding
+
+
+@dataclass(slots=True)
+class PairTrade:
+    """A pair from flat to flat, or to the run's end; times UNIX nanoseconds (UTC).
+
+    `cause` is why it was left, empty where it was cut, or is open. z-scores are those of the
+    decisions, None where there was none.
+    """
+
+    opened: int
+    side: int
+    z_entry: float | None
+    net: Decimal
+    closed: int | None = None
+    z_exit: float | None = None
+    cause: str = ""
+
+
+@dataclass(slots=True)
+class PairResult:
+    """What one pair of a strategy did; `unhedged` has seconds and value-seconds of each change."""
+
+    name: str
+    legs: dict[str, LegMoney] = field(default_factory=dict)
+    trades: list[PairTrade] = field(default_factory=list)
+    cuts: Counter[str] = field(default_factory=Counter)
+    unhedged: list[tuple[float, float]] = field(default_factory=list)
+
+    def total(self, what: str) -> Decimal:
+        """Return fees, funding or slippage of all legs."""
+        return sum((getattr(leg, what) for leg in self.legs.values()), ZERO)
+
+    def gross(self, prices: Mapping[str, Decimal]) -> Decimal:
+        """Return the profit of all legs before fees and funding."""
+        return sum((leg.gross(prices[name]) for name, leg in self.legs.items()), ZERO)
+
+    def net(self, prices: Mapping[str, Decimal]) -> Decimal:
+        """Return the profit of all legs."""
+        return sum((leg.net(prices[name]) for name, leg in self.legs.items()), ZERO)
+
+
+def pair_events(report: ReportData) -> list[PairEvent]:
+    """Return what happened to pairs, in order; nothing in a run without pairs."""
+    if not report.result.has("pair_events"):
+        return []
+    decoder = msgspec.json.Decoder(PairEvent)
+    return [
+        decoder.decode(row)
+        for row in report.result.table("pair_events").column("payload").to_pylist()
+    ]
+
+
+def last_prices(report: ReportData) -> dict[str, Decimal]:
+    """Return the last price of each traded instrument."""
+    if report.prices is None:
+        return {}
+    columns = (report.prices.column(name).to_pylist() for name in ("instrument", "close"))
+    return {name: Decimal(repr(close)) for name, close in zip(*columns, strict=True)}
+
+
+def results_of(report: ReportData, strategy: str, events: Iterable[PairEvent]) -> list[PairResult]:
+    """Return the results of a strategy's pairs by name, what is no pair's last."""
+    decisions = [d for d in decisions_of(report.decisions) if d.strategy == strategy]
+    fills, funding = (
+        [row for row in table.to_pylist() if row["strategy"] == strategy]
+        for table in (report.fills, report.result.table("funding"))
+    )
+    return pair_results(decisions, fills, funding, events, last_prices(report))
+
+
+def pair_results(
+    decisions: Sequence[Decision],
+    fills: Sequence[Mapping[str, Any]],
+    funding: Sequence[Mapping[str, Any]],
+    events: Iterable[PairEvent],
+    prices: Mapping[str, Decimal],
+) -> list[PairResult]:
+    """Return the results of pairs from one strategy's rows."""
+    books = _Books()
+    when = {decision.id: decision.ts for decision in decisions}
+    found: list[tuple[int, int, Any]] = [(row["ts"], -1, row) for row in funding]
+    found += [(event.ts, 1, event) for event in events]
+    found += [(decision.ts, 1, decision) for decision in decisions]
+    for row in fills:
+        # A decision of the same moment comes before its own fills, and after earlier ones'.
+        decided = when.get(row["decision_id"], 0)
+        found.append((max(row["ts"], decided), 2 if decided >= row["ts"] else 0, row))
+    found.sort(key=lambda item: item[:2])
+    rows = [(ts, item) for ts, _, item in found]
+    parts = _parts([item for _, item in rows], fills)
+    for index, (ts, item) in enumerate(rows):
+        if isinstance(item, PairEvent):
+            books.happened(item)
+        elif isinstance(item, Decision):
+            at = {line.instrument: line.price for line in item.targets}
+            for part in parts[index]:
+                books.book(ts, part.pair, part.instrument, part.quantity, at[part.instrument])
+        elif "amount" in item:
+            books.funded(item)
+        else:
+            books.filled(ts, item, parts[index])
+    for name, trade in books.open.items():
+        trade.net += books.results[name].net(prices)
+    nobody = books.results.pop(NO_PAIR, None)
+    ordered = [books.results[name] for name in sorted(books.results)]
+    return ordered + ([] if nobody is None else [nobody])
+
+
+def _parts(items: list[Any], fills: Sequence[Mapping[str, Any]]) -> dict[int, list[Part]]:
+    """Return the parts of pairs of each item, by its place."""
+    known: dict[str, tuple[str, str]] = {}
+    traded: list[Ordered | Traded] = []
+    places = []
+    for place, item in enumerate(items):
+        if isinstance(item, Decision):
+            traded.append(Ordered(_targets(item, known)))
+        elif not isinstance(item, PairEvent) and "amount" not in item:
+            own = item["kind"] == "order" and bool(item["decision_id"])
+            traded.append(Traded(item["instrument"], _signed(item), own))
+        else:
+            continue
+        places.append(place)
+    lots: dict[str, Decimal] = {}
+    for row in fills:
+        lot = Decimal(1).scaleb(min(0, int(Decimal(row["quantity"]).as_tuple().exponent)))
+        lots[row["instrument"]] = min(lot, lots.get(row["instrument"], lot))
+    found = defaultdict(list)
+    for part in attributed(traded, lots):
+        found[places[part.event]].append(part)
+    return found
+
+
+def _targets(
+    decision: Decision, known: dict[str, tuple[str, str]]
+) -> dict[str, tuple[tuple[str, str], Legs]]:
+    """Return a decision's targets; pairs that it has no more want nothing."""
+    wanted: dict[str, dict[str, Decimal]] = {}
+    for line in decision.targets:
+        for name, quantity in (line.parts or {}).items():
+            wanted.setdefault(name, {})[line.instrument] = Decimal(quantity)
+    for name, of in wanted.items():
+        first, second = of
+        known[name] = (first, second) if pair_name((first, second)) == name else (second, first)
+    return {
+        name: (legs, (wanted[name][legs[0]], wanted[name][legs[1]]) if name in wanted else NONE)
+        for name, legs in known.items()
+    }
+
+
+def _signed(fill: Mapping[str, Any]) -> Decimal:
+    return Decimal(fill["quantity"]) * (-1 if fill["side"] == "SELL" else 1)
+
+
+def _shares(total: Decimal, quantities: Sequence[Decimal]) -> list[Decimal]:
+    """Split money in proportion; the shares add up to it exactly."""
+    whole = sum(quantities, ZERO)
+    shares = [
+        (total * q / whole).quantize(_SHARE, ROUND_DOWN) if whole else ZERO for q in quantities[:-1]
+    ]
+    return [*shares, total - sum(shares, ZERO)]
+
+
+class _Books:
+    """Results so far, and trades that are open."""
+
+    def __init__(self) -> None:
+        self.results: dict[str, PairResult] = {}
+        self.open: dict[str, PairTrade] = {}
+        self._entered: dict[str, Mapping[str, Any]] = {}
+
+    def _leg(self, pair: str, instrument: str) -> LegMoney:
+        result = self.results.setdefault(pair, PairResult(pair))
+        return result.legs.setdefault(instrument, LegMoney())
+
+    def happened(self, event: PairEvent) -> None:
+        facts = event.facts
+        if event.kind == "enter":
+            self._entered[facts["pair"]] = facts["trade"]
+        elif event.kind == "leave" and facts["pair"] in self.open:
+            trade = self.open[facts["pair"]]
+            trade.cause, trade.z_exit = facts["cause"], facts["z"]
+        elif event.kind == "ended":
+            result = self.results.setdefault(facts["pair"], PairResult(facts["pair"]))
+            result.unhedged.append((facts["seconds"], facts["value_seconds"]))
+            result.cuts.update([facts["cut"]] if facts["cut"] else [])
+
+    def filled(self, ts: int, fill: Mapping[str, Any], parts: Sequence[Part]) -> None:
+        instrument, price = fill["instrument"], Decimal(fill["price"])
+        given = [(part.pair, part.quantity) for part in parts]
+        rest = _signed(fill) - sum((quantity for _, quantity in given), ZERO)
+        given += [(NO_PAIR, rest)] if rest else []
+        quantities = [quantity for _, quantity in given]
+        fees = _shares(Decimal(fill["fee"]), quantities)
+        slipped = _shares(Decimal(fill["slippage"] or 0), quantities)
+        for (pair, quantity), fee, slippage in zip(given, fees, slipped, strict=True):
+            self.book(ts, pair, instrument, quantity, price, fee, slippage)
+
+    def funded(self, row: Mapping[str, Any]) -> None:
+        instrument = row["instrument"]
+        holders = [
+            result.legs[instrument]
+            for result in self.results.values()
+            if instrument in result.legs and result.legs[instrument].held
+        ] or [self._leg(NO_PAIR, instrument)]
+        shares = _shares(Decimal(row["amount"]), [leg.held for leg in holders])
+        for leg, share in zip(holders, shares, strict=True):
+            leg.funding += share
+
+    def book(
+        self,
+        ts: int,
+        pair: str,
+        instrument: str,
+        quantity: Decimal,
+        price: Decimal | float | None,
+        fee: Decimal = ZERO,
+        slippage: Decimal = ZERO,
+    ) -> None:
+        """Book a part of a fill or of a crossing, and the trade that it opens or closes."""
+        leg, result = self._leg(pair, instrument), self.results[pair]
+        if pair != NO_PAIR and pair not in self.open:
+            facts = self._entered.get(pair, {})
+            side, z = facts.get("side", 0), facts.get("z")
+            self.open[pair] = trade = PairTrade(ts, side, z, -self._money(result))
+            result.trades.append(trade)
+        leg.held += quantity
+        leg.cash -= quantity * Decimal(str(price))
+        leg.fees += fee
+        leg.slippage += slippage
+        if pair in self.open and not any(found.held for found in result.legs.values()):
+            trade = self.open.pop(pair)
+            trade.closed, trade.net = ts, trade.net + self._money(result)
+
+    @staticmethod
+    def _money(result: PairResult) -> Decimal:
+        """Return what all legs have brought, when they hold nothing."""
+        return sum((leg.net(ZERO) for leg in result.legs.values()), ZERO)

@@ -1,0 +1,209 @@
+"""The report's section on pairs: results, costs by leg, exits, selections, charts of z-scores."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import yaml
+
+from backtests.report.charts import Drawings
+from backtests.report.formats import date, money, number, percent, span, symbol, table, text
+from backtests.report.pair_results import (
+    NO_PAIR,
+    PairResult,
+    last_prices,
+    pair_events,
+    results_of,
+)
+from backtests.report.report_data import ReportData
+from backtests.report.trade_list import curves_by_name
+from config.params import sound_instance
+from strategies.messages import PairEvent
+from strategies.pairs import PairsConfig
+
+CAUSES = {"mean": "Mean", "stop": "Stop", "time": "Time", "guard": "Guard"}
+"""Cause of an exit to its heading."""
+
+
+def pairs(report: ReportData, drawings: Drawings) -> str:
+    """Results of the pairs of each strategy that trades pairs."""
+    events = pair_events(report)
+    by_strategy: dict[str, list[PairEvent]] = {name: [] for name in strategies_of(report)}
+    for event in events:
+        by_strategy[event.strategy].append(event)
+    prices, html = last_prices(report), ""
+    drawn: dict[str, Any] = {}
+    for key, mine in by_strategy.items():
+        rules = _rules(report, key)
+        found = results_of(report, key, mine)
+        found.sort(key=lambda one: (one.name == NO_PAIR, -one.net(prices), one.name))
+        several = len(by_strategy) > 1
+        html += f"<h3>{text(key)}</h3>" if several else ""
+        html += _results(found, prices) + _exits(found) + _selections(mine, rules)
+        drawn |= _drawn(report, key, found, rules, f"{key} " if several else "")
+    return html + _charts(drawn, drawings)
+
+
+def strategies_of(report: ReportData) -> list[str]:
+    """Return the keys of strategies that judged pairs; none in a run without."""
+    if not report.result.has("pair_curves"):
+        return []
+    return sorted(set(report.result.table("pair_curves").column("strategy").to_pylist()))
+
+
+def _rules(report: ReportData, key: str) -> PairsConfig:
+    document = yaml.safe_load(report.result.config_yaml)
+    rules = sound_instance(PairsConfig, document["strategies"][key].get("params") or {})
+    assert isinstance(rules, PairsConfig)
+    return rules
+
+
+def _results(found: Sequence[PairResult], prices: Mapping[str, Decimal]) -> str:
+    rows, legs = [], []
+    for result in found:
+        closed = [trade for trade in result.trades if trade.closed is not None]
+        won = sum(trade.net > 0 for trade in closed)
+        held = [trade.closed - trade.opened for trade in closed if trade.closed is not None]
+        rows.append(
+            [
+                text(result.name),
+                money(float(result.net(prices))),
+                f"{len(result.trades):,}",
+                percent(won / len(closed) if closed else None, 0),
+                span(sum(held) / len(held)) if held else "–",
+                money(float(result.gross(prices))),
+                *(_booked(result.total(what), what) for what in ("fees", "funding", "slippage")),
+            ]
+        )
+        for name, leg in result.legs.items():
+            costs = (_booked(getattr(leg, w), w) for w in ("fees", "funding", "slippage"))
+            shown = money(float(leg.gross(prices[name])))
+            legs.append([text(result.name), f"<td>{text(symbol(name))}", shown, *costs])
+    sums = [
+        sum((one.total(what) for one in found), Decimal(0))
+        for what in ("fees", "funding", "slippage")
+    ]
+    net = sum((one.net(prices) for one in found), Decimal(0))
+    gross = sum((one.gross(prices) for one in found), Decimal(0))
+    entries = sum(len(one.trades) for one in found)
+    rows.append(
+        ["All", money(float(net)), f"{entries:,}", "", "", money(float(gross)),
+         *map(_booked, sums, ("fees", "funding", "slippage"))]
+    )  # fmt: skip
+    head = ["Pair", "Net, USDT", "Entries", "Winners", "Held", "Gross"]
+    costs_head = ["Fees", "Funding", "Slippage"]
+    lost = any(one.name == NO_PAIR for one in found)
+    return (
+        table([*head, *costs_head], rows, kind="total")
+        + '<p class="hint">Each fill is given to the pairs whose order it was part of, with its '
+        "fee; what two pairs bought from each other is at the decision's price, without fee. Gross "
+        "is at the prices of the fills, so slippage is in it."
+        + (" No pair: what was closed for none of them, as by a guard." if lost else "")
+        + "</p><details><summary>By leg</summary>"
+        + table(["Pair", "Leg", "Gross", *costs_head], legs, words=(0, 1))
+        + "</details>"
+    )
+
+
+def _booked(value: Decimal, what: str) -> str:
+    shown = float(value if what == "funding" else -value)
+    return number(shown, signed=what == "funding")
+
+
+def _exits(found: Sequence[PairResult]) -> str:
+    """Why pairs were left or cut, and how long they were unhedged while they changed."""
+    pairs = [result for result in found if result.name != NO_PAIR]
+    left = {one.name: Counter(trade.cause for trade in one.trades) for one in pairs}
+    causes = [key for key in CAUSES if key == "mean" or any(n[key] for n in left.values())]
+    cuts = sorted({cut for one in pairs for cut, count in one.cuts.items() if count})
+    rows = []
+    for one in pairs:
+        open_ = sum(trade.closed is None for trade in one.trades)
+        unhedged = np.array(one.unhedged or [(np.nan, np.nan)])
+        seconds, values = (np.quantile(column, (0.5, 0.99)) for column in unhedged.T)
+        rows.append(
+            [text(one.name)]
+            + [f"{left[one.name][key]:,}" for key in causes]
+            + [f"{one.cuts[cut]:,}" for cut in cuts]
+            + [f"{open_:,}", *(number(q, 1) for q in seconds), *(number(q, 0) for q in values)]
+        )
+    head = [
+        "Pair",
+        *(CAUSES[key] for key in causes),
+        *(f"Cut: {text(cut)}" for cut in cuts),
+        "Open",
+    ]
+    measures = ["Unhedged s, p50", "p99", "USDT s, p50", "p99"]
+    return table([*head, *measures], rows, caption="Exits, and time unhedged") + (
+        '<p class="hint">Mean, stop, time and guard closed a pair; a cut unwound an entry, or what '
+        "was left of a pair, to what both legs had. Unhedged: seconds, and value times seconds, "
+        "that one leg stood without the other, of each entry and exit; on candles both legs fill "
+        "in one print, and only what another pair gave up is there before.</p>"
+    )
+
+
+def _selections(events: Sequence[PairEvent], rules: PairsConfig) -> str:
+    select = rules.select
+    if select is None:
+        return ""
+    rows = [
+        [
+            date(event.ts),
+            *(f"{event.facts[key]:,}" for key in ("possible", "tested", "significant")),
+            f"{len(event.facts['chosen']):,}",
+            number(event.facts["threshold"], 4),
+            f'<td class="wide">{text(", ".join(event.facts["chosen"]) or "none")}',
+        ]
+        for event in events
+        if event.kind == "selected"
+    ]
+    head = ["Selected", "Possible", "Tested", "Significant", "Chosen", "p at most", "Pairs"]
+    corrected = select.correction.replace("_", "-").title()
+    least = select.min_correlation
+    correlated = "" if least is None else f", of those that correlate by {least:g} or more"
+    return table(head, rows, words=(0, 6), caption="Selection of pairs") + (
+        f'<p class="hint">Engle and Granger\'s test on {select.formation:,} candles{correlated}, '
+        f"at {percent(select.level, 1)}; correction for the number tested: {text(corrected)}. p at "
+        "most: the largest p-value, uncorrected, that passed.</p>"
+    )
+
+
+def _drawn(
+    report: ReportData, key: str, found: Sequence[PairResult], rules: PairsConfig, prefix: str
+) -> dict[str, Any]:
+    """Return the curve, levels and trades of each pair that was traded."""
+    curves = report.result.table("pair_curves")
+    curves = curves.filter(np.array(curves.column("strategy").to_pylist()) == key)
+    ts, by_pair = curves_by_name(curves, curves.column("pair").to_pylist(), ("z", "low", "high"))
+    trades: dict[str, list[list[Any]]] = defaultdict(list)
+    for result in found:
+        for trade in result.trades:
+            times = (at and at // 1_000_000_000 for at in (trade.opened, trade.closed))
+            z = (None if v is None else round(v, 3) for v in (trade.z_entry, trade.z_exit))
+            cause = CAUSES.get(trade.cause, "Cut")
+            trades[result.name].append([*times, *z, trade.side, round(float(trade.net), 2), cause])
+    levels = {"entry": rules.least_entry, "exit": rules.exit, "stop": rules.stop}
+    return {
+        prefix + name: {"ts": ts, "levels": levels, "trades": trades[name], **curve}
+        for name, curve in by_pair.items()
+        if name in trades
+    }
+
+
+def _charts(drawn: dict[str, Any], drawings: Drawings) -> str:
+    if not drawn:
+        return "<p>No pair was entered.</p>"
+    drawings.tables["pairs"] = drawn
+    options = "".join(f"<option>{text(name)}</option>" for name in sorted(drawn))
+    return (
+        '<div class="bar"><select id="pair-name" aria-label="Pair"><option value="">Choose a '
+        f'pair</option>{options}</select></div><div id="pair-chart"></div>'
+        '<p class="hint">The z-score by which the strategy judged the pair: the last of each '
+        "stretch of the window, in the band of its lowest and highest. ▲ long spread, ▼ short, × "
+        "left, at the z-score of the decision; the line between them is green for a profit. "
+        "Dashed: entry; dotted: exit; red: stop.</p>"
+    )
