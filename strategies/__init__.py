@@ -2,7 +2,8 @@
 
 To add a strategy, write one file here with a class that has `Config` (frozen, ranges beside the
 fields) and one YAML. One that ranks a universe derives from `rebalance.config.PanelRebalancer` and
-gives two pure functions. Any other derives from `base.DeskStrategy`; all it needs is on this page.
+gives two pure functions. Any other derives from `base.DeskStrategy`, or from its class that keeps
+candles, `candles.CandleStrategy`; all it needs is on this page.
 
 **Override** (each has a default; `hooks` documents them all): ``on_start`` (call super first, then
 subscribe), Nautilus's ``on_bar``, ``on_quote_tick``, … (for quotes and books call super as well),

@@ -205,13 +205,13 @@ class _Reversion(PanelRebalancer):
         import numpy as np
 
         from strategies.rebalance.history import newest
-        from strategies.signals.mean_reversion import positions
+        from strategies.signals.mean_reversion import held_reversions
         from strategies.signals.trend import filled
 
         # A longer window, as for a volatility, must not change what is remembered.
         window = newest(window, cls.rows_for_scores(config))
         close = filled(window.close)
-        held = positions(
+        held = held_reversions(
             close,
             cls.marks(config, window, close),
             history=config.history,

@@ -101,7 +101,7 @@ class DailyLoss(Guard[DailyLossParams, Today]):
         began = state.equity
         if self._floor is None or self._floor.mark is not began:
             self._floor = floor_of(began, _limits(self.params, began.value))
-        return self._floor.is_below(snapshot, "day")
+        return self._floor.is_cleared(snapshot, "day")
 
     def released(self, state: Today, snapshot: Snapshot, scope: str) -> Today:
         """Measure the day's loss from the snapshot on."""

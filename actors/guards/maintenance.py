@@ -10,7 +10,7 @@ from actors.guards.core.drill import LASTS, Announced, Mended, Plan, Scene, plan
 from actors.guards.core.examples import Example, desk
 from actors.guards.core.exposure import net_values
 from actors.guards.core.guard import Guard, Measured, Nothing
-from actors.guards.core.lazy import Standing, standing
+from actors.guards.core.lazy import UnpricedMarkets, unpriced_markets
 from actors.guards.core.limits import Reading, limit_reading
 from actors.guards.core.params import SpanOrNone, TransientParams, refuses, seconds, span_ns
 from actors.guards.core.snapshot import OrderRequested, Snapshot, once
@@ -100,7 +100,7 @@ class Maintenance(Guard[MaintenanceParams, Nothing]):
         """Whether nothing is closed, and no window is ahead."""
         if snapshot.maintenance or _window(self.params, snapshot.now) is not None:
             return False
-        return _all_trade(standing(snapshot))
+        return _all_trade(unpriced_markets(snapshot))
 
     def admit(self, state: Nothing, order: OrderRequested, snapshot: Snapshot) -> str | None:
         """Refuse entries while the venue is closed, and in a window by the time of the order."""
@@ -141,7 +141,7 @@ def _begin(window: Window, params: MaintenanceParams) -> int:
 
 
 @once
-def _all_trade(markets: Standing) -> bool:
+def _all_trade(markets: UnpricedMarkets) -> bool:
     return all(market.trading for market in markets.values())
 
 

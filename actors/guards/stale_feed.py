@@ -5,7 +5,7 @@ from __future__ import annotations
 from actors.guards.core.drill import LASTS, Plan, Scene, Silence, disturb
 from actors.guards.core.examples import COIN, SECOND, Example, one_market
 from actors.guards.core.guard import Guard, Measured, Nothing
-from actors.guards.core.lazy import Standing, standing
+from actors.guards.core.lazy import UnpricedMarkets, unpriced_markets
 from actors.guards.core.limits import Reading, inside, limit_reading, notable_readings
 from actors.guards.core.params import Span, TransientParams, seconds, span_ns
 from actors.guards.core.snapshot import Snapshot, once
@@ -63,7 +63,7 @@ class StaleFeed(Guard[StaleFeedParams, Nothing]):
     def is_quiet(self, state: Nothing, snapshot: Snapshot) -> bool:
         """Compare the longest silence with the limit."""
         limit = seconds(span_ns(self.params.limit))
-        longest = seconds(_longest_ns(standing(snapshot)))
+        longest = seconds(_longest_ns(unpriced_markets(snapshot)))
         return longest < limit and inside(longest, limit, self.params.hysteresis)
 
     def drill(self, scene: Scene) -> Plan:
@@ -74,5 +74,5 @@ class StaleFeed(Guard[StaleFeedParams, Nothing]):
 
 
 @once
-def _longest_ns(markets: Standing) -> int:
+def _longest_ns(markets: UnpricedMarkets) -> int:
     return max([market.silent_ns or 0 for market in markets.values()], default=0)

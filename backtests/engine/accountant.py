@@ -24,7 +24,7 @@ from nautilus_trader.model.objects import Money
 from numpy.typing import NDArray
 
 from actors.closing.forced_orders import at_market, cancel_of
-from actors.guards.core.positions import Holdings, Positions, positions_of
+from actors.guards.core.positions import Holdings, OpenPositions, positions_of
 from actors.records.ledger import ZERO, Ledger
 from actors.records.rows import FillRow
 from backtests.engine.candle_path import CandlePath
@@ -95,7 +95,7 @@ class Accountant(SimulationModule):
         self._grid: PriceGrid | None = None
         self._whole: NDArray[np.int64] | None = None
         self._row: NDArray[np.int64] | None = None
-        self._positions: Positions | None = None
+        self._positions: OpenPositions | None = None
         self._held = np.zeros(0, dtype=np.int64)
         self._holdings: Holdings | None = None
         self._cash = float(ledger.starting)

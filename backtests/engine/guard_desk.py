@@ -28,7 +28,7 @@ from actors.desk.books import StrategyBooks
 from actors.desk.guard import GuardActor
 from actors.desk.risk_desk import RiskDesk
 from actors.guards.core.decisions import NO_DECISIONS, Decisions
-from actors.guards.core.lazy import Markets, Standing
+from actors.guards.core.lazy import Markets, UnpricedMarkets
 from actors.guards.core.snapshot import Market as MarketSnapshot
 from actors.records.prices import CachePrices
 from actors.records.rows import FillRow
@@ -63,7 +63,7 @@ class BacktestMarkets:
         self._settled: list[int | None] = [None] * count
         self._next_is_known_until: float = 0
         self._silence: NDArray[np.int64] | None = None
-        self._standing = Standing()
+        self._unpriced = UnpricedMarkets()
         spot = [info.product == "SPOT" for info in market.infos]
         self._periods = [
             0 if is_spot else info.funding_minutes * MINUTE_NS
@@ -111,14 +111,14 @@ class BacktestMarkets:
         silence = np.where(self._last_candle == 0, UNLISTED, self._row_ts - self._last_candle)
         silence[self._is_gone] = GONE
         if has_touches or self._silence is None or not np.array_equal(silence, self._silence):
-            self._standing = self._without_prices(silence.tolist(), has_touches)
+            self._unpriced = self._without_prices(silence.tolist(), has_touches)
             self._silence = None if has_touches else silence
         closes = self._accountant.closes
         every = np.arange(len(closes), dtype=np.int64)
-        return Markets(self._standing, partial(exact_closes, closes, every), closes.tolist())
+        return Markets(self._unpriced, partial(exact_closes, closes, every), closes.tolist())
 
-    def _without_prices(self, silence: list[int], has_touches: bool) -> Standing:
-        found = Standing()
+    def _without_prices(self, silence: list[int], has_touches: bool) -> UnpricedMarkets:
+        found = UnpricedMarkets()
         for fixed, silent, due, settled in zip(
             self._fixed, silence, self._next, self._settled, strict=True
         ):

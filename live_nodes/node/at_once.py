@@ -12,9 +12,10 @@ from typing import Any
 def handle_at_once(kernel: Any) -> None:
     """Handle data when it arrives, and the orders that strategies send while they handle it.
 
-    Data of other threads than this one, the event loop's, still wait in the queue. So do all other
-    orders, such as those on a fill: until every subscriber has handled it. Orders leave in the
-    order in which they were sent.
+    Data and orders of other threads than this one, the event loop's, still wait in the queues. So
+    do all other orders, such as those on a fill: until every subscriber has handled it. Orders
+    leave in the order in which they were sent. Fills wait as well: data may be handled before a
+    fill that came just before them, while its order still counts as under way.
     """
     data, risk, bus = kernel.data_engine, kernel.risk_engine, kernel.msgbus
     check = risk._execute_command
@@ -30,13 +31,13 @@ def handle_at_once(kernel: Any) -> None:
         try:
             data._handle_data(item)
         except Exception as error:  # noqa: BLE001 - as from its queue
-            data._handle_queue_exception(error, "data")
+            data._handle_queue_exception(error, "Data")
         finally:
             handling = False
 
     def execute(command: Any) -> None:
         nonlocal queued
-        if not handling or queued:
+        if not handling or queued or threading.get_ident() != thread:
             queued += 1
             risk.execute(command)
             return

@@ -151,17 +151,15 @@ def propose(
     picked = chosen(rules, listings.ids, window, scores, left, standings, known, memory.regime)
     standings, score, shares = picked.standing, picked.score, _NO_SHARES
     records: Mapping[str, Record] = {}
-    parts: dict[str, float] = {}
+    parts: Mapping[str, float] = {}
     if rules.sleeves:
         own = weights_of_sleeves(rules.sleeves, window, score, picked.sides)
-        combined = combine(rules.votes, rules.sleeves, own, memory.scorers, listings.ids, price)
-        shares, records = combined.shares, combined.records
-        if rules.votes.by == "performance":
-            names = [sleeve.name for sleeve in rules.sleeves]
-            parts = dict(zip(names, combined.parts.tolist(), strict=True))
-        score = np.where(standings == Standing.IN, combined.weight, np.nan)
+        weight, shares, parts, records = combine(
+            rules.votes, rules.sleeves, own, memory.scorers, listings.ids, price
+        )
+        score = np.where(standings == Standing.IN, weight, np.nan)
         # What is cut goes to nobody: it would enlarge what other sleeves hold.
-        shape = np.clip(combined.weight, -rules.max_weight, rules.max_weight)
+        shape = np.clip(weight, -rules.max_weight, rules.max_weight)
         scaled = scale_and_cap(rules, window, score, shape, signed=True)
     else:
         own_trend = picked.regime == "own_trend"

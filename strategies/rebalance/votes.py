@@ -19,14 +19,14 @@ _ROUNDING = 1e-9
 
 
 class Combined(NamedTuple):
-    """Weights before caps, shape (N,), each scorer's share in them, its part and its record.
+    """Weights before caps, shape (N,), and each scorer's share in them, shape (K, N).
 
-    ``records`` are by the scorer's name, empty unless performance counts.
+    ``parts`` and ``records`` are by the scorer's name, empty unless performance counts.
     """
 
     weight: Floats
     shares: Floats
-    parts: Floats
+    parts: Mapping[str, float]
     records: Mapping[str, Record]
 
 
@@ -45,19 +45,21 @@ def combine(
     the weight votes of the scorers that hold it, as much as these add; else not at all. By
     ``performance`` the parts are those of `earned_parts`.
     """
-    parts, known = np.array([sleeve.part for sleeve in sleeves]), {}
+    names, parts = [sleeve.name for sleeve in sleeves], np.array([s.part for s in sleeves])
+    known, earned = {}, {}
     if votes.by == "performance":
         known = {
-            sleeve.name: followed(records.get(sleeve.name, Record()), ids, price, row)
-            for sleeve, row in zip(sleeves, own, strict=True)
+            name: followed(records.get(name, Record()), ids, price, row)
+            for name, row in zip(names, own, strict=True)
         }
         parts = earned_parts(parts, list(known.values()), votes.prior)
-    shares = parts[:, None] * own
-    if votes.by != "majority":
-        return Combined(shares.sum(axis=0), shares, parts, known)
-    lead = (parts[:, None] * np.sign(own)).sum(axis=0)
-    side = np.where(np.abs(lead) > _ROUNDING, np.sign(lead), 0.0)
-    return Combined(np.where(shares * side > 0.0, shares, 0.0).sum(axis=0), shares, parts, known)
+        earned = dict(zip(names, parts.tolist(), strict=True))
+    shares = counted = parts[:, None] * own
+    if votes.by == "majority":
+        lead = (parts[:, None] * np.sign(own)).sum(axis=0)
+        side = np.where(np.abs(lead) > _ROUNDING, np.sign(lead), 0.0)
+        counted = np.where(shares * side > 0.0, shares, 0.0)
+    return Combined(counted.sum(axis=0), shares, earned, known)
 
 
 def followed(record: Record, ids: tuple[str, ...], price: Floats, own: Floats) -> Record:

@@ -25,11 +25,9 @@ from strategies.signals.pair_parameters import (
     Correction,
     Selection,
 )
+from strategies.signals.spread import FLAT, Floats, Pairs
 from strategies.signals.trend import filled
 from strategies.sizing.one_thread import on_one_thread
-
-Floats = NDArray[np.float64]
-Pairs = NDArray[np.intp]
 
 _COLLINEAR = 1.0 - 100.0 * math.sqrt(np.finfo(float).eps)
 """Part of the variance that is explained from which statsmodels calls two series the same."""
@@ -37,8 +35,6 @@ _SINGULAR = 1e-12
 """Regressors whose correlations have a lower determinant determine nothing."""
 _CHUNK_NUMBERS = 4_000_000
 """About how many numbers a part of all pairs takes while it is tested."""
-_FLAT = 1e-12
-"""A standard deviation of logarithms below this is rounding: the price stands still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +119,7 @@ def engle_granger(log_prices: Floats, pairs: Pairs, lags: int) -> tuple[Floats, 
     left, right = pairs.T
     squares = (level * level).sum(axis=0)
     products = (level.T @ level)[left, right]
-    still = squares <= _FLAT * _FLAT * len(level)
+    still = squares <= FLAT * FLAT * len(level)
     fine = (known & ~still)[left] & (known & ~still)[right]
     beta = np.where(fine, products / np.where(still, 1.0, squares)[right], np.nan)
     same = fine & (beta * products >= _COLLINEAR * squares[left])
@@ -199,7 +195,7 @@ def johansen_trace(log_prices: Floats, lags: int, level: float) -> tuple[float, 
     from statsmodels.tsa.vector_ar.vecm import coint_johansen
 
     critical = float(c_sjt(2, 0)[JOHANSEN_LEVELS.index(level)])
-    if not np.isfinite(log_prices).all() or (log_prices.std(axis=0) <= _FLAT).any():
+    if not np.isfinite(log_prices).all() or (log_prices.std(axis=0) <= FLAT).any():
         return math.nan, critical
     with warnings.catch_warnings():
         # numpy gives its real eigenvalues as complex numbers.
@@ -224,7 +220,7 @@ def half_life(spread: Floats) -> Floats:
     mean = before.sum(axis=-1) / np.maximum(count, 1)
     off = np.where(known, before - mean[..., None], 0.0)
     squares = (off * off).sum(axis=-1)
-    moves = (squares > _FLAT * _FLAT * count) & (2 * count >= known.shape[-1])
+    moves = (squares > FLAT * FLAT * count) & (2 * count >= known.shape[-1])
     phi = (off * after).sum(axis=-1) / np.where(moves, squares, np.nan)
     result = np.where(phi >= 1.0, np.inf, np.where(phi <= 0.0, 0.0, np.nan))
     between = (phi > 0.0) & (phi < 1.0)
@@ -238,7 +234,7 @@ def correlations(log_prices: Floats) -> Floats:
     moves = np.diff(log_prices, axis=0)
     moves = moves - moves.mean(axis=0)
     size = np.sqrt((moves * moves).sum(axis=0))
-    unit = moves / np.where(size > _FLAT, size, np.nan)
+    unit = moves / np.where(size > FLAT, size, np.nan)
     known = np.isfinite(unit).all(axis=0)
     unit[:, ~known] = 0.0
     result = np.where(known[:, None] & known, unit.T @ unit, np.nan)

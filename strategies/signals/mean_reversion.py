@@ -34,7 +34,7 @@ class Marks(NamedTuple):
     distance: Floats
 
 
-class Positions(NamedTuple):
+class Reversions(NamedTuple):
     """What is held after the last candle, arrays of shape (N,).
 
     ``side`` is 1, -1 or 0; ``age`` is how many candles ago it was entered, ``distance`` how far
@@ -74,9 +74,8 @@ def bollinger_marks(
 
     Long: the close is below the lower band and ``rsi`` below ``enter_rsi``; it is left at the
     middle, or at an ``rsi`` above ``leave_rsi``. Short is the mirror, ``rsi`` counted from 100. The
-    stop is
-    ``stop_width`` standard deviations beyond the band: a close there with high volume is a break,
-    and none there is entered. A distance to it counts as ``least_distance`` at least.
+    stop is ``stop_width`` standard deviations beyond the band: a close there with high volume is a
+    break, and none there is entered. A distance to it counts as ``least_distance`` at least.
     """
     lower, upper, beyond = bands.lower, bands.upper, stop_width * bands.deviation
     low, high = lower - beyond, upper + beyond
@@ -112,9 +111,9 @@ def vwap_marks(
     )
 
 
-def positions(
+def held_reversions(
     close: Floats, marks: Marks, *, history: int, cooldown: int, stops_at_entry: bool
-) -> Positions:
+) -> Reversions:
     """Return what is held after the last candle by these marks, from nothing ``history`` before.
 
     A position is stopped by a break against it and, with ``stops_at_entry``, by a close as far from
@@ -141,4 +140,4 @@ def positions(
             side, entry = np.where(enters, enter, side), np.where(enters, row, entry)
             distance = np.where(enters, marks.distance[row], distance)
             stop = np.where(enters, price * (1.0 - enter * marks.distance[row]), stop)
-    return Positions(side, rows - 1 - entry, distance)
+    return Reversions(side, rows - 1 - entry, distance)

@@ -115,9 +115,7 @@ class Cointegration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             problems.append(("level", "must be 0.1, 0.05 or 0.01 with test: johansen"))
         if self.test == "johansen" and not self.lags:
             problems.append(("lags", "must be at least 1 with test: johansen"))
-        if self.lookback < 10 * (self.lags + 1):
-            problems.append(("lookback", f"must be at least {10 * (self.lags + 1)} with such lags"))
-        return problems
+        return problems + _too_short("lookback", self.lookback, self.lags)
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -162,7 +160,9 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     def check(self) -> list[tuple[str, str]]:
         """Return (field, message) for each parameter that does not go with the others."""
-        least = 10 * (self.lags + 1)
-        if self.formation < least:
-            return [("formation", f"must be at least {least} with such lags")]
-        return []
+        return _too_short("formation", self.formation, self.lags)
+
+
+def _too_short(field: str, candles: int, lags: int) -> list[tuple[str, str]]:
+    least = 10 * (lags + 1)
+    return [(field, f"must be at least {least} with such lags")] if candles < least else []

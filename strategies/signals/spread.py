@@ -34,7 +34,7 @@ Floats = NDArray[np.float64]
 Pairs = NDArray[np.intp]
 """Columns of the legs a and b; shape (P, 2)."""
 
-_FLAT = 1e-12
+FLAT = 1e-12
 """A standard deviation of logarithms below this is rounding: the price stands still."""
 _FIRST_VARIANCE = 1e6
 """Variance of Kalman's first intercept and ratio, in units of the noise's: hardly anything known.
@@ -218,7 +218,7 @@ def _spread(a: Floats, b: Floats, alpha: Floats, beta: Floats, rules: Hedge) -> 
 def _reading(
     alpha: Floats, beta: Floats, spread: Floats, mean: Floats, std: Floats
 ) -> SpreadReading:
-    std = np.where(std > _FLAT, std, np.nan)
+    std = np.where(std > FLAT, std, np.nan)
     return SpreadReading(alpha, beta, spread, mean, std, (spread - mean) / std)
 
 
@@ -322,7 +322,7 @@ def _line(
     squares: Floats,
     count: int | NDArray[np.int64],
 ) -> tuple[Floats, Floats]:
-    moves = squares > _FLAT * _FLAT * count
+    moves = squares > FLAT * FLAT * count
     beta = products / np.where(moves, squares, np.nan)
     return mean_a - beta * mean_b, beta
 

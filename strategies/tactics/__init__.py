@@ -4,7 +4,7 @@
 `maker_first` the first tactic, `release` which legs of a rebalance may be out together,
 `protective` the stops and take-profits of a position (`strategies.protector` places them). None
 imports the engine: `strategies.broker` runs tactics, saves each state before its action, and
-resumes it after a crash. To add one, see `tactic`. `two_leg` stands above
-them: it says what each leg of a hedged pair should hold now, and how urgently; `unhedged_value` is
-its measure and the guard's.
+resumes it after a crash. To add one, see `tactic`. `two_leg` stands above them: it says what each
+leg of a hedged pair should hold now, and how urgently; `unhedged_value` is its measure and the
+guard's.
 """

@@ -80,7 +80,7 @@ class CurveGuard[P: CurveParams](Guard[P, Peaks]):
             return False
         if self._floor is None or self._floor.mark is not peak:
             self._floor = floor_of(peak, self.limits(peak.value))
-        return self._floor.is_below(snapshot, getattr(self.params, "session", "all"))
+        return self._floor.is_cleared(snapshot, getattr(self.params, "session", "all"))
 
     def follow(
         self, state: Peaks, snapshot: Snapshot, session: Session = "all"

@@ -33,7 +33,7 @@ class Lazy[V](Mapping[str, V]):
         return len(self.made)
 
 
-class Standing(dict[str, Market]):
+class UnpricedMarkets(dict[str, Market]):
     """Markets without their prices, and what follows from them."""
 
     @cached_property
@@ -43,38 +43,38 @@ class Standing(dict[str, Market]):
 
 
 class Markets(Lazy[Market]):
-    """Markets whose prices move; ``standing`` is the same object while nothing else changes.
+    """Markets whose prices move; ``unpriced`` is the same object while nothing else changes.
 
     ``prices`` returns the price of each, ``floats`` are the same and NaN where unknown.
     """
 
     def __init__(
         self,
-        standing: Standing,
+        unpriced: UnpricedMarkets,
         prices: Callable[[], Sequence[Decimal | None]],
         floats: Sequence[float],
     ) -> None:
         super().__init__(
             lambda: {
                 name: replace(market, price=price)
-                for (name, market), price in zip(standing.items(), prices(), strict=True)
+                for (name, market), price in zip(unpriced.items(), prices(), strict=True)
             }
         )
-        self.standing, self.floats = standing, floats
+        self.unpriced, self.floats = unpriced, floats
 
 
 @once
-def standing(snapshot: Snapshot) -> Standing:
+def unpriced_markets(snapshot: Snapshot) -> UnpricedMarkets:
     """Return the markets, perhaps without prices; the guard must need ``markets``."""
     markets = snapshot.markets
-    return markets.standing if isinstance(markets, Markets) else Standing(markets)
+    return markets.unpriced if isinstance(markets, Markets) else UnpricedMarkets(markets)
 
 
 def float_prices(snapshot: Snapshot) -> dict[str, float]:
     """Return all prices above zero; the guard must need ``markets``."""
     markets = snapshot.markets
     if isinstance(markets, Markets):
-        pairs: Iterable[tuple[str, float]] = zip(markets.standing, markets.floats, strict=True)
+        pairs: Iterable[tuple[str, float]] = zip(markets.unpriced, markets.floats, strict=True)
     else:
         pairs = ((name, float(market.price or 0)) for name, market in markets.items())
     return {name: price for name, price in pairs if price > 0}

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import msgspec
 
 from actors.guards.core.exposure import net_values
-from actors.guards.core.lazy import Standing, standing
+from actors.guards.core.lazy import UnpricedMarkets, unpriced_markets
 from actors.guards.core.positions import Holdings
 from actors.guards.core.snapshot import ZERO, Market, Snapshot, once
 
@@ -79,7 +79,7 @@ class TopRates(NamedTuple):
 @once
 def top_rates(snapshot: Snapshot) -> TopRates:
     """Return bounds of the rates; the guard must need ``markets``."""
-    markets, held = standing(snapshot), snapshot.holdings
+    markets, held = unpriced_markets(snapshot), snapshot.holdings
     names = held.positions.names if isinstance(held, Holdings) else net_values(snapshot)
     found = _top_rates(markets)
     if all(map(markets.__contains__, names)):
@@ -88,7 +88,7 @@ def top_rates(snapshot: Snapshot) -> TopRates:
 
 
 @once
-def _top_rates(markets: Standing) -> TopRates:
+def _top_rates(markets: UnpricedMarkets) -> TopRates:
     fee = max([market.taker_fee for market in markets.values()], default=ZERO)
     rate = max([market.maintenance_rate for market in markets.values()], default=ZERO) + fee
     spot = any(market.spot for market in markets.values())

@@ -13,7 +13,7 @@ from actors.guards.core.snapshot import Holding
 ONE = Decimal(1)
 
 
-class Positions(NamedTuple):
+class OpenPositions(NamedTuple):
     """Open positions between two fills, sorted by instrument, then owner."""
 
     names: tuple[str, ...] = ()
@@ -28,7 +28,7 @@ class Positions(NamedTuple):
 
 def positions_of(
     rows: Iterable[tuple[str, str, Decimal, Decimal]], decimals_of: Callable[[str], int]
-) -> Positions:
+) -> OpenPositions:
     """Return positions from (instrument, owner, quantity, entry) and the decimals of whole prices.
 
     Examples
@@ -39,14 +39,14 @@ def positions_of(
     """
     columns = tuple(zip(*sorted(rows), strict=True))
     if not columns:
-        return Positions()
+        return OpenPositions()
     names, owners, quantities, entries = columns
     decimals = list(map(decimals_of, names))
     pairs = list(zip(quantities, decimals, strict=True))
     most = max(decimal - quantity.as_tuple().exponent for quantity, decimal in pairs)
     lots = tuple(int(quantity.scaleb(most - decimal)) for quantity, decimal in pairs)
     is_net = len(set(names)) == len(names)
-    return Positions(names, owners, quantities, entries, lots, ONE.scaleb(-most), is_net)
+    return OpenPositions(names, owners, quantities, entries, lots, ONE.scaleb(-most), is_net)
 
 
 class Holdings(Sequence[Holding]):
@@ -58,7 +58,7 @@ class Holdings(Sequence[Holding]):
 
     def __init__(
         self,
-        positions: Positions,
+        positions: OpenPositions,
         prices: Callable[[], Sequence[Decimal | None]],
         whole: list[int] | None = None,
     ) -> None:

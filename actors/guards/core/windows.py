@@ -198,12 +198,12 @@ class Mark(msgspec.Struct, frozen=True):
 
 
 class Floor(msgspec.Struct, frozen=True):
-    """Where the limits on a fall from a mark are clear: above a least value."""
+    """Value above which the equity is clear of all limits on a fall from a mark."""
 
     mark: Mark
     least: Decimal
 
-    def is_below(self, snapshot: Snapshot, session: Session) -> bool:
+    def is_cleared(self, snapshot: Snapshot, session: Session) -> bool:
         """Whether the equity is above it, in the session of the mark."""
         same_session = opening(self.mark, ZERO, snapshot.now, session) is self.mark
         return same_session and snapshot.equity > self.least

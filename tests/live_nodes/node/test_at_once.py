@@ -24,7 +24,7 @@ class Node:
             "_handle_queue_exception": lambda error, name: self.errors.append(f"{name} {error}")
         }
         data = SimpleNamespace(
-            process=self.waiting_data.append, _handle_data=self._on_data, **failed
+            process=self.waiting_data.append, _handle_data=lambda item: self.on_data(item), **failed
         )
         self.risk = SimpleNamespace(
             execute=self.waiting_orders.append, _execute_command=self._handle, **failed
@@ -38,7 +38,7 @@ class Node:
     process: Any
     execute: Any
 
-    def _on_data(self, name: str) -> None:
+    def on_data(self, name: str) -> None:
         self._handle(name)
         for order in self.answers.get(name, ()):
             (self.process if order == "bar" else self.execute)(order)
@@ -80,8 +80,21 @@ def test_data_of_another_thread_and_data_that_data_bring_wait(node: Node) -> Non
     assert (node.done, node.waiting_data) == (["book"], ["mark", "bar"])
 
 
+def test_an_order_of_another_thread_waits_also_while_data_are_handled(node: Node) -> None:
+    """A timer that is not set on the loop calls a strategy from the clock's thread."""
+
+    def on_data(name: str) -> None:
+        thread = threading.Thread(target=node.execute, args=("timed",))
+        thread.start()
+        thread.join()
+
+    node.on_data = on_data
+    node.process("book")
+    assert (node.done, node.waiting_orders) == ([], ["timed"])
+
+
 def test_an_error_is_reported_as_from_the_queue_and_what_follows_is_handled(node: Node) -> None:
     node.answers = {"book": ["broken", "buy"]}
     for name in ("broken", "book"):
         node.process(name)
-    assert (node.errors, node.done) == (["data broken", "command broken"], ["book", "buy"])
+    assert (node.errors, node.done) == (["Data broken", "command broken"], ["book", "buy"])

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from strategies.signals.mean_reversion import (
     bollinger_marks,
-    positions,
+    held_reversions,
     volume_multiple,
     vwap_marks,
 )
@@ -28,7 +28,7 @@ def bollinger(candles, cooldown=0, mirror=False, **changes):
     if mirror:
         close, rsi = 200.0 - close, 100.0 - rsi
     marks = bollinger_marks(close, bands_of(close), rsi, loud > 0, **(BANDS | changes))
-    held = positions(close, marks, history=99, cooldown=cooldown, stops_at_entry=False)
+    held = held_reversions(close, marks, history=99, cooldown=cooldown, stops_at_entry=False)
     return int(held.side[0]), len(close) - 1 - int(held.age[0]) if held.side[0] else None
 
 
@@ -79,7 +79,7 @@ def test_the_distance_is_that_of_the_entry_from_the_stop():
     close = np.array([[97.5, 102.5, 97.04], [99.0, 101.0, 97.5]])
     rsi, quiet = np.array([[20.0, 80.0, 20.0]] * 2), np.zeros(close.shape, bool)
     marks = bollinger_marks(close, bands_of(close), rsi, quiet, **BANDS)
-    held = positions(close, marks, history=9, cooldown=0, stops_at_entry=False)
+    held = held_reversions(close, marks, history=9, cooldown=0, stops_at_entry=False)
     # 0.5 from 97 and 103; 0.04 is less than a thousandth of 97.
     np.testing.assert_allclose(held.distance, [0.5 / 97.5, 0.5 / 102.5, 0.001])
 
@@ -90,7 +90,9 @@ def vwap(candles, mirror=False, **changes):
     if mirror:
         close, average = 200.0 - close, 200.0 - average
     marks = vwap_marks(close, average, loud > 0, deviation=0.02, stop=0.03)
-    held = positions(close, marks, history=9, stops_at_entry=True, **({"cooldown": 0} | changes))
+    held = held_reversions(
+        close, marks, history=9, stops_at_entry=True, **({"cooldown": 0} | changes)
+    )
     return int(held.side[0]), len(close) - 1 - int(held.age[0]) if held.side[0] else None
 
 
@@ -147,7 +149,7 @@ def test_instruments_are_walked_alone_and_mirrored_prices_give_the_other_side(se
     def held(close, rsi, columns=slice(None)):
         close, rsi, loudly = (array[:, columns] for array in (close, rsi, loud))
         marks = bollinger_marks(close, bands_of(close), rsi, loudly, **BANDS)
-        return positions(close, marks, history=99, cooldown=cooldown, stops_at_entry=False)
+        return held_reversions(close, marks, history=99, cooldown=cooldown, stops_at_entry=False)
 
     together, mirrored = held(close, rsi), held(200.0 - close, 100.0 - rsi)
     assert list(mirrored.side) == list(-together.side)
