@@ -104,9 +104,10 @@ class XSBlendConfig(
     combine: Annotated[
         Literal["sum", "majority", "performance"],
         Meta(
-            description="sum: weights are added. majority: held on the side for which more than "
-            "half of the weight votes of the scorers that hold it, else not at all. performance: "
-            "added by what each scorer would have earned alone."
+            description="sum: weights are added. majority: an instrument is held on a side where "
+            "the scorers that vote for it have more than half of the weight of all that hold it, "
+            "else not at all. performance: weights are added by what each scorer would have "
+            "earned alone."
         ),
     ] = "sum"
     prior: Annotated[

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SAFE = 1e15
-"""A float64 tells the digits of every whole number below, wherever its decimal point is."""
+"""Below this, a float64 determines every digit of a whole number, wherever its decimal point is."""
 
 
 def exact_closes(

@@ -29,9 +29,9 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ``missed`` whether it was not until the next decision, and ``taken`` whether take-profits have
     closed part of it.
 
-    After an exit, ``left`` is its time, and nothing is entered before ``until``. ``cut`` is that of
-    the last exit that no target asked for: by a stop, a guard or a limit of the rules. ``results``
-    are returns of closed trades, the newest last, positive when they earned.
+    After an exit, ``left`` is its time, and nothing is entered before ``until``. ``cut`` is the
+    time of the last exit that no target asked for: by a stop, a guard or a limit of the rules.
+    ``results`` are returns of closed trades, the newest last, positive when they earned.
     """
 
     weight: float = 0.0

@@ -41,9 +41,9 @@ def combine(
     """Return the weights of a blend from the ``own`` ones of each scorer alone, shape (K, N).
 
     ``price`` are the last closes, NaN where there is none. By ``sum`` each scorer adds its part of
-    its own weights. By ``majority`` an instrument is held on the side for which more than half of
-    the weight votes of the scorers that hold it, as much as these add; else not at all. By
-    ``performance`` the parts are those of `earned_parts`.
+    its own weights. By ``majority`` an instrument is held on a side where the scorers that vote
+    for it have more than half of the weight of all that hold it, by the sum of their shares; else
+    not at all. By ``performance`` the parts are those of `earned_parts`.
     """
     names, parts = [sleeve.name for sleeve in sleeves], np.array([s.part for s in sleeves])
     known, earned = {}, {}

@@ -3,7 +3,7 @@
 Pair (a, b): x = ln a, y = ln b. At candle t the hedge ratio beta and the intercept alpha are
 estimated on the candles before t. The spread is x_t - beta_t y_t, and its z-score is
 (spread_t - mean) / std, of the sample of the ``z_lookback`` spreads before t, each with its own
-beta. So no candle ever judges itself. The models are those of `pair_parameters.Hedge`:
+beta. So no candle is compared with itself. The models are those of `pair_parameters.Hedge`:
 
 - ``ratio``: beta is 1.
 - ``ols``: regression of x on y with an intercept, over ``lookback`` candles.
@@ -38,7 +38,7 @@ FLAT = 1e-12
 """A standard deviation of logarithms below this is rounding: the price stands still."""
 _FIRST_VARIANCE = 1e6
 """Variance of Kalman's first intercept and ratio, in units of the noise's: hardly anything known.
-The first is the ratio 1."""
+The first ratio is 1."""
 _BLOCK = 150_000
 """About how many numbers are computed at once, so that memory does not grow with a history."""
 
@@ -75,8 +75,8 @@ class KalmanState:
 class LastRows:
     """The last rows of some columns, oldest first; appending leaves older ones as they were.
 
-    A later one shares memory with an earlier one, beyond whose end it was written; a second one
-    from the same earlier one, which would write there too, is given memory of its own.
+    Appending shares memory: the new row is written behind those it is appended to. A second append
+    to the same rows gets memory of its own.
     """
 
     __slots__ = ("_end", "_room", "_rows")

@@ -83,7 +83,8 @@ def float_prices(snapshot: Snapshot) -> dict[str, float]:
 class Results(Lazy[Decimal]):
     """Results by instrument; ``booked`` is without open positions, the same until a booking.
 
-    Of these, the books have ``quantities`` by strategy and instrument, the account ``holdings``.
+    ``quantities`` are the open positions of the books by strategy and instrument,
+    ``holdings`` those of the account.
     """
 
     def __init__(
