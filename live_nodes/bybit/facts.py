@@ -5,6 +5,7 @@ Terms and fields: https://bybit-exchange.github.io/docs/v5/enum and the pages of
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -207,6 +208,8 @@ _REFUSED: dict[Code, tuple[str, ...]] = {
     ),
     "passed": ("110092", "110093", "expectrising", "expectfalling"),
 }
+_NUMBER = re.compile(r"(?<![\[\d])(?<!\d\.)\d+(?!\]|\.?\d)")
+"""A whole number outside of brackets, in which Bybit's words have prices and quantities."""
 
 TRADES = frozenset({"Trade", "AdlTrade", "BustTrade", "BlockTrade", "Delivery"})
 """``execType`` of executions that move a position; funding does not."""
@@ -245,10 +248,12 @@ def refused(words: str) -> Refusal:
     not trade now); as gone the codes of a cancel or change that came after the order's end; as
     passed 110092 and 110093 (a trigger that the price has reached).
     """
-    plain = words.lower().replace("_", "").replace("-", "").replace(" ", "")
-    for code, signs in _REFUSED.items():
-        if any(sign in plain for sign in signs):
-            return from_venue(code, words)
+    letters = "".join(filter(str.isalpha, words.lower()))
+    # Words first: a price may have the digits of a code.
+    for seen in (letters, _NUMBER.findall(words)):
+        for code, signs in _REFUSED.items():
+            if any(sign in seen for sign in signs):
+                return from_venue(code, words)
     return from_venue("venue", words)
 
 

@@ -329,6 +329,10 @@ def test_from_when_on_executions_are_asked_for(
         ("Order has been finished or canceled", "gone", False),
         ("expect Rising, but trigger_price[5] <= current[5]??LastPrice", "passed", False),
         ("ab not enough for new order", "venue", False),
+        # Prices and quantities are no codes.
+        ("expect Falling, but trigger_price[100065.5] >= current[110001]??", "passed", False),
+        ("retCode 110093: reached at [10006]", "passed", False),
+        ("Price 100061 is above the limit [110001]", "venue", False),
     ],
 )
 def test_bybits_words_become_codes_once(words: str, code: str, transient: bool) -> None:
