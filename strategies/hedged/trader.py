@@ -525,8 +525,9 @@ class HedgedTrader(CandleStrategy):
         """Return the memory after a change of a pair has ended."""
         self._tell("ended", end._asdict())
         cooling = memory.cooling
-        # A cut that cost nothing may be tried again at once.
-        if end.cut and (end.value_seconds or end.cut == "lost") and self.config.cooldown:
+        # A cut that cost nothing may be tried again at once, unless it would be refused again.
+        again = not end.value_seconds and end.cut in ("deadline", "halted")
+        if end.cut and not again and self.config.cooldown:
             cooling |= {end.pair}
         trades = dict(memory.trades)
         if end.held == NONE:
