@@ -1,0 +1,124 @@
+"""Nodes that trade a pair of bitcoin and ether on practice, when a test says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from decimal import Decimal as D
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from strategies.hedged.book import Ended
+from strategies.hedged.trader import HedgedTrader
+from strategies.hedged.views import Views
+from strategies.pairs import PairsConfig
+from tests.live_nodes.documents import BTC, ETH
+from tests.live_nodes.stage import ACCOUNT, Desk, Stage, desk_node
+
+PAIR = "BTCUSDT/ETHUSDT"
+VALUE = 3000
+"""USDT a leg: 0.060 bitcoin at 50,000 and 1.00 ether at 3,000."""
+FULL = D("0.060"), D("-1.00")
+NONE = D(0), D(0)
+
+
+class PairsByHand(HedgedTrader):
+    """Pairs whose z-score the test sets; nothing is decided before it does."""
+
+    Config = PairsConfig
+    z = float("nan")
+
+    def on_start(self) -> None:
+        self.events: list[Any] = []
+        self.ended: list[Ended] = []
+        self.msgbus.subscribe(f"pairs.{self.config.key}", self.ended.append)
+        super().on_start()
+
+    def on_order_event(self, event: Any) -> None:
+        self.events.append(event)
+        super().on_order_event(event)
+
+    def decide(self, z: float) -> None:
+        """Decide now, as on a candle after which the pair has this z-score; negative buys."""
+        self.z = z
+        assert self.run_now(force=True)
+        self.z = float("nan")
+
+    def _act(self, views: Views, *args: Any, **named: Any) -> None:
+        known = np.ones_like(views.z)
+        found = replace(views, z=self.z * known, std=0.01 * known, beta=known)
+        super()._act(found, *args, **named)
+
+
+class PairsAtOnce(PairsByHand):
+    """Pairs that enter on the first candle."""
+
+    z = -2.5
+
+
+def pairs_params(legs: tuple[str, str] = (BTC, ETH), **params: Any) -> dict[str, Any]:
+    return {
+        "pairs": [list(legs)],
+        "hedge": {"model": "ratio", "z_lookback": 4},
+        "max_leg": VALUE,
+        "risk": None,
+        "execution": {"tactic": "taker"},
+    } | params
+
+
+@contextmanager
+def pairs_node(st: Stage, folder: Path, **params: Any) -> Iterator[Desk]:
+    """Run a node of one pair until the block ends."""
+    use = "tests.live_nodes.hedged.pair_nodes:PairsByHand"
+    hand = {"hand": {"use": use, "params": pairs_params(**params)}}
+    universe = {"instruments": (BTC, ETH)}
+    with desk_node(st, folder=folder, universe=universe, strategies=hand) as desk:
+        tops = desk.strategy.market.top_of_book
+        desk.until(lambda: all(map(tops, desk.strategy.instrument_ids)), "the books")
+        yield desk
+
+
+def at_venue(st: Stage) -> tuple[D, D]:
+    """Return the positions in both legs at the exchange."""
+    return st.position("BTCUSDT"), st.position("ETHUSDT")
+
+
+def ends_at(desk: Desk, st: Stage, *held: tuple[D, D], cut: str | None = "") -> None:
+    """Wait until all is done, with one of these positions at the exchange and in the book."""
+    strategy = desk.strategy
+
+    def done() -> bool:
+        return strategy.ended and not strategy.busy and at_venue(st) in held
+
+    desk.until(done, f"{held} and not {at_venue(st)}, {strategy.book}")
+    # Nothing more comes: two sweeps find the same on both sides.
+    desk.wait(2.2)
+    found, there = strategy.book.positions.held(), at_venue(st)
+    assert there in held, strategy.book
+    assert (found.get(BTC, D(0)), found.get(ETH, D(0))) == there, strategy.book
+    pairs = [pair.held for pair in strategy.book.pairs.values()] or [NONE]
+    assert pairs == [there] and not strategy.book.positions.spare
+    assert not st.open_orders()
+    assert cut in (None, strategy.ended[0].cut), strategy.ended
+
+
+def unhedged(st: Stage) -> tuple[float, float]:
+    """Return seconds and value-seconds that one leg stood without the other, by its executions.
+
+    Beyond a fiftieth of a leg, as what lots leave over is hedged.
+    """
+    rows = [
+        row for row in st.call(lambda: st.exchange.executions(ACCOUNT)) if row.exec_type == "Trade"
+    ]
+    value, before, seconds, total = D(0), 0, 0.0, 0.0
+    for row in sorted(rows, key=lambda row: (row.time_ms, row.seq)):
+        passed = (row.time_ms - before) / 1000
+        if abs(value) > VALUE / 50:
+            seconds += passed
+            total += passed * float(abs(value))
+        value += (1 if row.side == "Buy" else -1) * row.qty * row.price
+        before = row.time_ms
+    return seconds, total

@@ -1,0 +1,176 @@
+"""Faults of one leg of a pair on practice: in the end both legs or none, whatever went wrong."""
+
+from __future__ import annotations
+
+from decimal import Decimal as D
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.documents.scenario import Freeze, HaltFault, LostAck, LostRequest, RefusedOp
+from strategies.messages import Action, Verdict
+from tests.live_nodes.hedged.pair_nodes import (
+    FULL,
+    NONE,
+    VALUE,
+    at_venue,
+    ends_at,
+    pairs_node,
+    unhedged,
+)
+from tests.live_nodes.practice.still_market import BTC as BITCOIN
+from tests.live_nodes.practice.still_market import ETH
+from tests.live_nodes.stage import Desk, Stage, stage
+from tests.waiting import slack
+
+TWO_LEG: dict[str, Any] = {"budget": 1500, "deadline": "20s"}
+"""Half a second of one leg alone, then it is chased, a second, then it is cut."""
+CREATE: dict[str, Any] = {"op": "order.create", "after": 1}
+"""The second order: ether, as bitcoin's is sent first."""
+
+
+def enter(desk: Desk, z: float = -2.5) -> None:
+    desk.do(lambda: desk.strategy.decide(z))
+
+
+def report(desk: Desk, st: Stage, fault: str) -> float:
+    """Print a line of the note's table; return the value-seconds at the exchange."""
+    seconds, total = unhedged(st)
+    mine = sum(end.value_seconds for end in desk.strategy.ended)
+    print(
+        f"{fault} | {total:,.0f} USDT s, {seconds:.2f} s (own measure {mine:,.0f}) | {at_venue(st)}"
+    )
+    return total
+
+
+def add(st: Stage, fault: Any) -> None:
+    st.call(lambda: st.faults.add(type(fault).__name__, fault))
+
+
+def test_both_legs_are_entered_and_left(tmp_path: Path) -> None:
+    with stage() as st, pairs_node(st, tmp_path, two_leg=TWO_LEG) as desk:
+        enter(desk)
+        ends_at(desk, st, FULL)
+        enter(desk, 0.0)
+        ends_at(desk, st, NONE)
+        report(desk, st, "none")
+        assert len(st.orders()) == 4
+
+
+def test_a_second_leg_refused_for_good_closes_the_first(tmp_path: Path) -> None:
+    with stage() as st, pairs_node(st, tmp_path, two_leg=TWO_LEG) as desk:
+        add(st, RefusedOp(ret_code=110007, message="ab not enough for new order", **CREATE))
+        enter(desk)
+        ends_at(desk, st, NONE, cut="refused")
+        assert report(desk, st, "second leg refused for good") < 2 * TWO_LEG["budget"]
+        # Entered, refused, closed.
+        assert st.sent() == 3
+
+
+def test_a_second_leg_refused_for_now_is_sent_again(tmp_path: Path) -> None:
+    """Five seconds later, which a budget of 20,000 allows."""
+    with stage() as st, pairs_node(st, tmp_path, two_leg=TWO_LEG | {"budget": 20_000}) as desk:
+        add(st, RefusedOp(ret_code=10006, message="Too many visits", **CREATE))
+        enter(desk)
+        ends_at(desk, st, FULL)
+        report(desk, st, "second leg refused for now")
+
+
+def test_a_lost_answer_of_one_leg_changes_nothing(tmp_path: Path) -> None:
+    with stage() as st, pairs_node(st, tmp_path, two_leg=TWO_LEG) as desk:
+        add(st, LostAck(**CREATE))
+        enter(desk)
+        ends_at(desk, st, FULL)
+        report(desk, st, "answer of one leg lost")
+        assert st.sent() == 2
+
+
+def test_a_leg_that_never_arrived(tmp_path: Path) -> None:
+    with stage() as st, pairs_node(st, tmp_path, two_leg=TWO_LEG) as desk:
+        add(st, LostRequest(**CREATE))
+        enter(desk)
+        ends_at(desk, st, NONE, cut="budget")
+        report(desk, st, "request of one leg lost")
+
+
+@pytest.mark.parametrize("channel", ["trade", "private"])
+def test_a_link_that_freezes_while_one_leg_is_out(tmp_path: Path, channel: Any) -> None:
+    """The trade link with the second order, or the private one before the fill is told."""
+    with stage() as st, pairs_node(st, tmp_path, two_leg=TWO_LEG) as desk:
+        topic = "order.create" if channel == "trade" else "execution*"
+        add(st, Freeze(channel=channel, topic=topic, after=1, seconds=D(3)))
+        if channel == "trade":
+            add(st, LostRequest(**CREATE))
+        enter(desk)
+        ends_at(desk, st, FULL, NONE, cut=None)
+        report(desk, st, f"{channel} link frozen for 3 s")
+
+
+def test_a_leg_filled_in_part_cuts_the_other_to_match(tmp_path: Path) -> None:
+    with stage() as st, pairs_node(st, tmp_path, two_leg=TWO_LEG) as desk:
+        bids(st, "0.40")
+        desk.wait(0.3)
+        enter(desk)
+        ends_at(desk, st, (D("0.024"), D("-0.40")), cut="budget")
+        report(desk, st, "one leg filled by 40 %")
+
+
+def test_a_leg_that_lags_is_chased(tmp_path: Path) -> None:
+    maker = {"tactic": "maker_first", "deadline": "1m"}
+    with stage() as st, pairs_node(st, tmp_path, two_leg=TWO_LEG, execution=maker) as desk:
+        enter(desk)
+        desk.until(lambda: len(st.open_orders()) == 2, "the makers' orders")
+        st.hit("Sell", "49999.9", "1.560")
+        ends_at(desk, st, FULL)
+        report(desk, st, "maker of one leg not filled")
+
+
+def bids(st: Stage, quantity: str) -> None:
+    """Leave one bid for ether."""
+
+    def thin() -> None:
+        st.market.books[ETH] = ([(D("2999.99"), D(quantity))], st.market.books[ETH][1])
+        st.market.set_bid = lambda *_: st.market.changed.add(BITCOIN)  # type: ignore[method-assign]
+        st.market.changed.add(ETH)
+
+    st.call(thin)
+
+
+@pytest.mark.parametrize("part", ["0.060", "0.030"])
+def test_a_stranger_who_closes_one_leg(tmp_path: Path, part: str) -> None:
+    with stage() as st, pairs_node(st, tmp_path, two_leg=TWO_LEG) as desk:
+        enter(desk)
+        ends_at(desk, st, FULL)
+        desk.strategy.ended.clear()
+        st.order("Sell", part)
+        left = D("0.060") - D(part)
+        ends_at(desk, st, (left, -left * 50 / 3), cut="lost")
+        report(desk, st, f"a stranger closes {part} of one leg")
+
+
+def test_a_halt_of_entries_while_one_leg_is_out(tmp_path: Path) -> None:
+    with stage() as st, pairs_node(st, tmp_path, two_leg=TWO_LEG | {"budget": 20_000}) as desk:
+        add(st, RefusedOp(ret_code=10006, message="Too many visits", **CREATE))
+        enter(desk)
+        desk.until(
+            lambda: (
+                st.position()
+                == FULL[0]
+                == desk.strategy.market.holding(desk.strategy.instrument_ids[0])
+            ),
+            "one leg",
+        )
+        halt = Verdict(action=Action.HALT_ENTRIES, scope="desk", guard="drawdown", reason="down")
+        desk.do(lambda: desk.strategy.msgbus.publish("verdicts.drawdown", halt))
+        ends_at(desk, st, NONE, cut="halted")
+        report(desk, st, "entries halted while one leg is out")
+
+
+def test_a_market_that_halts_while_one_leg_is_out(tmp_path: Path) -> None:
+    with stage() as st, pairs_node(st, tmp_path, two_leg=TWO_LEG) as desk:
+        add(st, HaltFault(symbol="ETHUSDT", seconds=D(60)))
+        desk.wait(0.3)
+        enter(desk)
+        ends_at(desk, st, NONE, cut="budget")
+        report(desk, st, "market of one leg halted")
