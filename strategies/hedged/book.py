@@ -104,10 +104,11 @@ Result = tuple[PairBook, list[Ended]]
 
 
 class Terms(NamedTuple):
-    """Lots by instrument, and the rules of two legs."""
+    """Lots by instrument, the rules of two legs, and instruments with own orders under way."""
 
     steps: Mapping[str, Decimal]
     rules: TwoLegRules
+    busy: frozenset[str] = frozenset()
 
 
 def change_pairs(book: PairBook, plans: Iterable[Plan], terms: Terms, now: int) -> Result:
@@ -140,12 +141,37 @@ def venue_traded(
 ) -> Result:
     """Return the book after the venue's position has changed, by own orders or by others.
 
-    Without a ``price`` that of the entry counts.
+    Without a ``price`` that of the entry counts. What an own order filled after its pair was cut is
+    that pair's.
     """
     step = terms.steps[instrument]
-    positions, moves = settle(book.positions, instrument, change, step, own=own)
+    cut = (name for name, found in sorted(book.changes.items()) if found.cut)
+    late = next((name for name in cut if instrument in book.pairs[name].legs), None)
+    positions, moves = settle(book.positions, instrument, change, step, own=own, late=late)
     book = _moved(replace(book, positions=positions), moves, price, terms, now)
     return _settled(book, terms, now)
+
+
+def recovered(book: PairBook, held: Mapping[str, Decimal], terms: Terms, now: int) -> Result:
+    """Return the book after a restart; ``held`` is what the venue has of each instrument.
+
+    All is settled before any time passes, so that no leg is judged without the other. What enlarges
+    the position of a change under way was filled by own orders.
+    """
+    then = min((change.at for change in book.changes.values()), default=now)
+    before, ended = book.positions.held(), list[Ended]()
+    for name, quantity in held.items():
+        moved = quantity - before.get(name, ZERO)
+        if moved:
+            own = any(
+                book.fixed[pair].full[book.pairs[pair].legs.index(name)] * moved > ZERO
+                for pair in book.changes
+                if name in book.pairs[pair].legs
+            )
+            book, more = venue_traded(book, name, moved, None, terms, then, own=own)
+            ended += more
+    book, more = time_passed(book, terms, now)
+    return book, ended + more
 
 
 def blocked(
@@ -195,12 +221,17 @@ def _settled(book: PairBook, terms: Terms, now: int) -> Result:
         book = replace(book, positions=positions, changes=changes)
         if positions == before:
             break
-    ended = [_ended(name, change) for name, change in book.changes.items() if change.done]
-    changes = {name: change for name, change in book.changes.items() if not change.done}
-    positions = pruned(book.positions)
+    over = {name for name, change in book.changes.items() if _is_over(book, name, change, terms)}
+    ended = [_ended(name, change) for name, change in book.changes.items() if name in over]
+    changes = {name: change for name, change in book.changes.items() if name not in over}
+    positions = pruned(book.positions, changes)
     fixed = {name: found for name, found in book.fixed.items() if name in positions.pairs}
-    changes = {name: change for name, change in changes.items() if name in positions.pairs}
     return PairBook(positions, changes, fixed), ended
+
+
+def _is_over(book: PairBook, name: str, change: TwoLeg, terms: Terms) -> bool:
+    """Whether a change has ended; a cut one only when no order of its legs may fill any more."""
+    return change.done and not (change.cut and terms.busy.intersection(book.pairs[name].legs))
 
 
 def _moved(

@@ -12,7 +12,7 @@ Quantities are signed base coin.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from decimal import ROUND_DOWN, Decimal
 from typing import NamedTuple
 
@@ -22,6 +22,8 @@ from msgspec.structs import replace
 from strategies.tactics.two_leg import NONE, Legs
 
 ZERO = Decimal(0)
+_SPARE = ""
+"""Among the names of pairs, what is no pair's."""
 
 
 class Holding(msgspec.Struct, frozen=True):
@@ -75,27 +77,42 @@ class Move(NamedTuple):
 def retarget(
     positions: Positions, targets: Mapping[str, tuple[tuple[str, str], Legs]]
 ) -> tuple[Positions, list[Move]]:
-    """Return the positions with new targets, (legs, quantities) by pair, and what crossed."""
+    """Return the positions with new targets, (legs, quantities) by pair, and what crossed.
+
+    What is no pair's crosses as well.
+    """
     pairs = dict(positions.pairs)
     for name, (legs, target) in targets.items():
         pairs[name] = replace(pairs.get(name, Holding(legs)), target=target)
-    moves: list[Move] = []
+    spare, moves = dict(positions.spare), list[Move]()
     for instrument in sorted({leg for pair in pairs.values() for leg in pair.legs}):
+        found = spare.get(instrument, Spare())
         needs = [(n, p.need(instrument)) for n, p in sorted(pairs.items()) if instrument in p.legs]
+        needs.append((_SPARE, found.target - found.held))
         bought = min(sum(q for _, q in needs if q > ZERO), -sum(q for _, q in needs if q < ZERO))
         for change in (bought, -bought) if bought else ():
             given, _ = _give(needs, Decimal(change))
             for name, quantity in given:
-                moves.append(_move(pairs, name, instrument, quantity))
-    return replace(positions, pairs=pairs), moves
+                if name == _SPARE:
+                    spare[instrument] = replace(found, held=found.held + quantity)
+                else:
+                    moves.append(_move(pairs, name, instrument, quantity))
+    return Positions(pairs, _some(spare)), moves
 
 
 def settle(
-    positions: Positions, instrument: str, change: Decimal, step: Decimal, *, own: bool
+    positions: Positions,
+    instrument: str,
+    change: Decimal,
+    step: Decimal,
+    *,
+    own: bool,
+    late: str | None = None,
 ) -> tuple[Positions, list[Move]]:
     """Return the positions after the venue's has changed in an instrument, and who got what.
 
-    ``own`` for a fill of the strategy's own order; ``step`` is the lot.
+    ``own`` for a fill of the strategy's own order; ``step`` is the lot. ``late`` is the pair that
+    gets what an own order filled beyond any need; without it that is no pair's.
     """
     pairs = dict(positions.pairs)
     holders = [name for name, pair in sorted(pairs.items()) if instrument in pair.legs]
@@ -114,10 +131,15 @@ def settle(
         ):
             moves.append(_move(pairs, name, instrument, quantity, lost=True))
             change -= quantity
+    if change and own and late is not None:
+        moves.append(_move(pairs, late, instrument, change))
+        change = ZERO
     spare = Spare(spare.target + (ZERO if own else change), spare.held + change)
-    others = {**positions.spare, instrument: spare}
-    others = {name: found for name, found in others.items() if found != Spare()}
-    return Positions(pairs, others), moves
+    return Positions(pairs, _some({**positions.spare, instrument: spare})), moves
+
+
+def _some(spare: Mapping[str, Spare]) -> dict[str, Spare]:
+    return {name: found for name, found in spare.items() if found != Spare()}
 
 
 def close_spare(positions: Positions) -> Positions:
@@ -126,9 +148,13 @@ def close_spare(positions: Positions) -> Positions:
     return replace(positions, spare=spare)
 
 
-def pruned(positions: Positions) -> Positions:
-    """Return the positions without pairs that hold and want nothing."""
-    pairs = {n: p for n, p in positions.pairs.items() if (p.target, p.held) != (NONE, NONE)}
+def pruned(positions: Positions, kept: Container[str] = ()) -> Positions:
+    """Return the positions without pairs that hold and want nothing, unless they are ``kept``."""
+    pairs = {
+        name: pair
+        for name, pair in positions.pairs.items()
+        if name in kept or (pair.target, pair.held) != (NONE, NONE)
+    }
     return replace(positions, pairs=pairs)
 
 

@@ -31,6 +31,7 @@ from strategies.hedged.book import (
     Terms,
     blocked,
     change_pairs,
+    recovered,
     time_passed,
     venue_traded,
 )
@@ -54,7 +55,7 @@ from strategies.refusals import refusal_of
 from strategies.schedule import last_close
 from strategies.signals.cointegration import load_tests
 from strategies.state import StateStore
-from strategies.tactics.two_leg import NONE, Legs
+from strategies.tactics.two_leg import NONE, Legs, budget_passed
 
 ZERO = Decimal(0)
 STATE = "pairs"
@@ -127,7 +128,8 @@ class HedgedTrader(CandleStrategy):
     @property
     def _terms(self) -> Terms:
         lots = {name.value: self.market.lot(name).step for name in self.instrument_ids}
-        return Terms(lots, self.config.two_leg)
+        busy = frozenset(name.value for name in self.instrument_ids if self.busy_in(name))
+        return Terms(lots, self.config.two_leg, busy)
 
     # Start and stop ----------------------------------------------------------------------------
 
@@ -185,8 +187,8 @@ class HedgedTrader(CandleStrategy):
         self.broker.cancel_all()
         self._is_restarting = False
         under_way = bool(self.book.changes)
-        for instrument_id in self.instrument_ids:
-            self._settle(instrument_id.value, None, own=False)
+        held = {name.value: self.market.holding(name) for name in self.instrument_ids}
+        self._keep(recovered(self.book, held, self._terms, self.clock.timestamp_ns()))
         leaving = self.verdicts.left_to_leave()
         if leaving:
             self.on_flatten(leaving, self.verdicts.strictest_on(min(leaving)))
@@ -475,7 +477,9 @@ class HedgedTrader(CandleStrategy):
             self._keep(blocked(self.book, name, "refused", self._terms, now, buys=buys))
 
     def on_order_ended(self) -> None:
-        """Send what waited for the end of an order toward an earlier goal."""
+        """End cut changes, and send what waited for the end of an order toward an earlier goal."""
+        if any(change.done for change in self.book.changes.values()):
+            self._keep(time_passed(self.book, self._terms, self.clock.timestamp_ns()))
         if self._seeker.clearing:
             self._pursue()
 
@@ -520,6 +524,15 @@ class HedgedTrader(CandleStrategy):
         if words:
             self.publish(self._decision(kind, "; ".join(words), data_ts))
         self._pursue()
+        self._await_budget()
+
+    def _await_budget(self) -> None:
+        """Look at changes under way again when the budget of one has passed."""
+        now = self.clock.timestamp_ns()
+        found = (budget_passed(c, self.config.two_leg) for c in self.book.changes.values())
+        moments = [moment for moment in found if moment is not None and moment > now]
+        if moments and self.market.sees_top_of_book and not self._stopping:
+            wake_in(self.clock, min(moments) - now, f"budget.{self.config.key}", self._on_pulse)
 
     def _after(self, memory: PairsMemory, end: Ended) -> PairsMemory:
         """Return the memory after a change of a pair has ended."""

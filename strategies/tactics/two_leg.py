@@ -219,6 +219,19 @@ def wants(state: TwoLeg, rules: TwoLegRules) -> tuple[Want, Want]:
     return found[0], found[1]
 
 
+def budget_passed(state: TwoLeg, rules: TwoLegRules) -> int | None:
+    """Return when an entry's unhedged value passes the budget or, after that, twice the budget.
+
+    UNIX nanoseconds (UTC); None while both legs hedge each other.
+    """
+    naked = state.naked
+    if naked is None or not state.enters or not naked.net:
+        return None
+    limit = _limit(rules)
+    left = (limit if total_at(naked, state.at) <= limit else 2 * limit) - naked.total
+    return naked.at + int(left / abs(naked.net)) + 1
+
+
 def matched(held: Legs, full: Legs, prices: Legs, steps: Legs) -> Legs:
     """Return the most of a position that is hedged, in whole lots; none when a leg has nothing."""
     if any(have * all_ <= ZERO for have, all_ in zip(held, full, strict=True)):

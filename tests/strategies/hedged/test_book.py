@@ -16,6 +16,7 @@ from strategies.hedged.book import (
     Terms,
     blocked,
     change_pairs,
+    recovered,
     time_passed,
     venue_traded,
 )
@@ -29,7 +30,7 @@ from strategies.hedged.positions import (
     retarget,
     settle,
 )
-from strategies.tactics.two_leg import NONE, Haste, TwoLegRules, begin, step
+from strategies.tactics.two_leg import NONE, Haste, TwoLegRules, begin, budget_passed, step
 from strategies.tactics.two_leg import Traded as LegTraded
 from strategies.tactics.unhedged_value import total_at
 
@@ -57,6 +58,11 @@ class Venue:
         self.position, self.orders, self.gone = dict.fromkeys(STEPS, D(0)), {}, {}
         self.log = []
 
+    @property
+    def terms(self):
+        out = [*self.orders.items(), *self.gone.items()]
+        return Terms(STEPS, RULES, frozenset(name for name, quantity in out if quantity))
+
     def keep(self, result):
         self.book, ended = result
         self.ended += ended
@@ -68,7 +74,7 @@ class Venue:
         plans = [p for p in plans if p.goal != NONE or p.pair in self.book.pairs]
         busy = {*self.book.changes, *self.book.pairs}
         plans = [p for p in plans if p.goal == NONE or p.pair not in busy]
-        self.keep(change_pairs(self.book, plans, TERMS, self.now))
+        self.keep(change_pairs(self.book, plans, self.terms, self.now))
 
     def send(self):
         """Replace each order that would not lead to the position wanted."""
@@ -87,7 +93,9 @@ class Venue:
         self.position[name] += quantity
         if own and name in self.orders:
             self.orders[name] -= quantity
-        self.keep(venue_traded(self.book, name, quantity, PRICES[name], TERMS, self.now, own=own))
+        self.keep(
+            venue_traded(self.book, name, quantity, PRICES[name], self.terms, self.now, own=own)
+        )
 
     def fill(self, name, part, orders):
         rest = orders.get(name, D(0))
@@ -100,7 +108,7 @@ class Venue:
     def refuse(self, name):
         order = self.orders.pop(name, None)
         if order:
-            self.keep(blocked(self.book, name, "refused", TERMS, self.now, buys=order > 0))
+            self.keep(blocked(self.book, name, "refused", self.terms, self.now, buys=order > 0))
 
     def kill(self):
         """Forget all but the state; orders that are out may fill while nobody looks."""
@@ -108,13 +116,12 @@ class Venue:
         for name, order in [*self.orders.items()]:
             self.position[name] += order
         self.orders.clear()
-        for name in STEPS:
-            change = self.position[name] - self.book.positions.held().get(name, D(0))
-            if change:
-                self.book, _ = venue_traded(
-                    self.book, name, change, None, TERMS, self.now, own=True
-                )
-        self.keep((self.book, []))
+        self.keep(recovered(self.book, self.position, self.terms, self.now))
+
+    def answer(self):
+        """Let the venue confirm all cancels."""
+        self.gone.clear()
+        self.keep(time_passed(self.book, self.terms, self.now))
 
     def finish(self):
         """Let all that is wanted happen."""
@@ -122,7 +129,7 @@ class Venue:
         self.gone.clear()
         self.decide([])
         for _ in range(30):
-            self.keep(time_passed(self.book, TERMS, self.now))
+            self.answer()
             for name in STEPS:
                 self.fill(name, D(1), self.orders)
 
@@ -162,7 +169,7 @@ def test_both_legs_or_none_under_every_schedule(events):
                 venue.trade(what[0], what[1] * STEPS[what[0]], own=False)
             case "wait":
                 venue.now += what[0] * SECOND
-                venue.keep(time_passed(venue.book, TERMS, venue.now))
+                venue.keep(time_passed(venue.book, venue.terms, venue.now))
             case _:
                 venue.kill()
     venue.finish()
@@ -186,9 +193,46 @@ def test_a_refused_leg_leaves_no_naked_one():
     # 0.3 A is sold again, at market.
     assert venue.orders == {"A": D("-0.3")}
     assert venue.book.wanted(RULES)["A"].haste is Haste.MARKET
+    venue.answer()
     venue.fill("A", D(1), venue.orders)
     (ended,) = venue.ended
     assert (ended.pair, ended.held, ended.cut) == ("A/B", NONE, "refused")
+
+
+def test_a_fill_told_after_the_other_leg_was_refused_counts_as_unhedged():
+    venue = Venue()
+    venue.decide([plan("A/B", 1)])
+    venue.refuse("B")
+    # The order in A is being cancelled: it may still fill, so that nothing has ended.
+    assert (venue.gone, venue.ended) == ({"A": D(1)}, [])
+    venue.fill("A", D(1), venue.gone)
+    assert venue.book.pairs["A/B"].held == (1, 0)
+    venue.now = 2 * SECOND
+    venue.fill("A", D(1), venue.orders)
+    (ended,) = venue.ended
+    assert (ended.cut, ended.seconds, ended.value_seconds) == ("refused", 2.0, 2000.0)
+    assert not venue.book.positions.held()
+
+
+def test_a_restart_after_the_deadline_closes_both_legs_that_filled_meanwhile():
+    venue = Venue()
+    venue.decide([plan("A/B", 1)])
+    venue.now = 61 * SECOND
+    venue.kill()
+    # Both legs, as they should be.
+    assert venue.book.pairs["A/B"].held == (1, -50)
+    assert not venue.book.positions.spare
+    assert [end.cut for end in venue.ended] == [""]
+
+
+def test_a_restart_counts_the_time_that_one_leg_was_alone():
+    venue = Venue()
+    venue.decide([plan("A/B", 1, lead=0)])
+    venue.now = 41 * SECOND
+    venue.kill()
+    # 1,000 USDT for 41 s: beyond twice the budget of 20,000.
+    assert venue.book.changes["A/B"].cut == "budget"
+    assert venue.orders == {"A": D(-1)}
 
 
 def test_a_leg_that_lags_is_chased_then_the_other_is_cut_to_match():
@@ -196,18 +240,21 @@ def test_a_leg_that_lags_is_chased_then_the_other_is_cut_to_match():
     venue.decide([plan("A/B", 1)])
     venue.fill("A", D("0.6"), venue.orders)
     # 600 USDT unhedged: the budget of 20,000 value-seconds is passed after 34 s.
+    assert budget_passed(venue.book.changes["A/B"], RULES) == 33_333_333_334
     venue.now = 34 * SECOND
-    venue.keep(time_passed(venue.book, TERMS, venue.now))
+    venue.keep(time_passed(venue.book, venue.terms, venue.now))
     wants = venue.book.wanted(RULES)
     assert (wants["A"].quantity, wants["B"]) == (D("0.6"), (D("-30.0"), Haste.CHASE))
     venue.fill("B", D("0.5"), venue.orders)
-    # Half of it came: 300 USDT are left, and twice the budget is passed 66 s later.
+    # Half of it came: 300 USDT are left, and twice the budget is passed 65.3 s later.
+    assert budget_passed(venue.book.changes["A/B"], RULES) == 99_333_333_334
     venue.now = 59 * SECOND
-    venue.keep(time_passed(venue.book, TERMS, venue.now))
+    venue.keep(time_passed(venue.book, venue.terms, venue.now))
     assert venue.orders == {"B": D("-15.0")}
     venue.now = 60 * SECOND
-    venue.keep(time_passed(venue.book, TERMS, venue.now))
+    venue.keep(time_passed(venue.book, venue.terms, venue.now))
     assert venue.orders == {"A": D("-0.3")}
+    venue.answer()
     venue.fill("A", D(1), venue.orders)
     (ended,) = venue.ended
     assert (ended.held, ended.cut) == ((D("0.3"), D("-15.0")), "deadline")
@@ -248,6 +295,13 @@ def test_what_others_take_is_lost_in_proportion_and_not_bought_again():
     found, moves = settle(found, "A", D("-5"), D("0.5"), own=False)
     assert found.spare == {"A": Spare(D(-3), D(-3))}
     assert found.held() == {"A": D(-3), "B": D(-6), "C": D(-5)}
+
+
+def test_what_is_no_pair_s_crosses_with_a_pair_that_needs_it():
+    pairs = {"A/B": Holding(("A", "B"), NONE, (D(0), D(-5)))}
+    found, moves = retarget(Positions(pairs, {"B": Spare(D(0), D(2))}), {})
+    assert (found.pairs["A/B"].held, found.spare) == ((D(0), D(-3)), {})
+    assert [(m.pair, m.quantity) for m in moves] == [("A/B", 2)]
 
 
 def test_rounding_loses_no_lot_and_what_own_orders_overfill_is_taken_from_nobody():
