@@ -100,7 +100,8 @@ def ends_at(desk: Desk, st: Stage, *held: tuple[D, D], cut: str | None = "") -> 
     assert there in held, strategy.book
     assert (found.get(BTC, D(0)), found.get(ETH, D(0))) == there, strategy.book
     pairs = [pair.held for pair in strategy.book.pairs.values()] or [NONE]
-    assert pairs == [there] and not strategy.book.positions.spare
+    assert pairs == [there]
+    assert not strategy.book.positions.spare
     assert not st.open_orders()
     assert cut in (None, strategy.ended[0].cut), strategy.ended
 

@@ -15,7 +15,7 @@ from tests.live_nodes.hedged.pair_nodes import VALUE, pairs_params
 from tests.live_nodes.killing import KEY, Ground, KilledNode, traded_of
 
 LEGS = ("AAAUSDT-LINEAR.BYBIT", "BBBUSDT-LINEAR.BYBIT")
-BETWEEN = ("trade: sent submit_order", 1)
+BETWEEN = ("trade: send submit_order", 2)
 
 
 def pair_node(ground: Ground, **two_leg: Any) -> KilledNode:
