@@ -8,6 +8,7 @@ import `backtests.results` and below.
 - ``charts.py`` the drawings as plain plotly dicts · ``verdict_lanes.py`` verdicts on the curve
 - ``sections.py`` what it earned · ``trading.py`` what trading made and cost · ``guards.py`` what
   the guards did · ``provenance.py`` where the figures come from · ``formats.py`` numbers as text
+- ``pair_results.py`` each pair's part of fills and funding · ``pairs.py`` shown
 - ``page.py`` the whole page, with ``page.css`` and ``page.js``
 
 To add a section: a function that takes the ReportData and the Drawings and returns HTML, and its

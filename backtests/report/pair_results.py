@@ -103,21 +103,28 @@ def pair_events(report: ReportData) -> list[PairEvent]:
 
 
 def last_prices(report: ReportData) -> dict[str, Decimal]:
-    """Return the last price of each traded instrument."""
-    if report.prices is None:
-        return {}
-    columns = (report.prices.column(name).to_pylist() for name in ("instrument", "close"))
-    return {name: Decimal(repr(close)) for name, close in zip(*columns, strict=True)}
+    """Return the last price of each instrument, that of a decision where it had no fill."""
+    decided = (line for found in decisions_of(report.decisions) for line in found.targets)
+    last = {line.instrument: line.price for line in decided if line.price is not None}
+    if report.prices is not None:
+        columns = (report.prices.column(name).to_pylist() for name in ("instrument", "close"))
+        last |= dict(zip(*columns, strict=True))
+    return {name: Decimal(repr(price)) for name, price in last.items()}
 
 
-def results_of(report: ReportData, strategy: str, events: Iterable[PairEvent]) -> list[PairResult]:
+def results_of(
+    report: ReportData,
+    strategy: str,
+    events: Iterable[PairEvent],
+    prices: Mapping[str, Decimal],
+) -> list[PairResult]:
     """Return the results of a strategy's pairs by name, what is no pair's last."""
     decisions = [d for d in decisions_of(report.decisions) if d.strategy == strategy]
     fills, funding = (
         [row for row in table.to_pylist() if row["strategy"] == strategy]
         for table in (report.fills, report.result.table("funding"))
     )
-    return pair_results(decisions, fills, funding, events, last_prices(report))
+    return pair_results(decisions, fills, funding, events, prices)
 
 
 def pair_results(
@@ -146,7 +153,8 @@ def pair_results(
         elif isinstance(item, Decision):
             at = {line.instrument: line.price for line in item.targets}
             for part in parts[index]:
-                books.book(ts, part.pair, part.instrument, part.quantity, at[part.instrument])
+                price = at[part.instrument] or prices[part.instrument]
+                books.book(ts, part.pair, part.instrument, part.quantity, price)
         elif "amount" in item:
             books.funded(item)
         else:
@@ -264,7 +272,7 @@ class _Books:
         pair: str,
         instrument: str,
         quantity: Decimal,
-        price: Decimal | float | None,
+        price: Decimal | float,
         fee: Decimal = ZERO,
         slippage: Decimal = ZERO,
     ) -> None:

@@ -39,7 +39,7 @@ def pairs(report: ReportData, drawings: Drawings) -> str:
     drawn: dict[str, Any] = {}
     for key, mine in by_strategy.items():
         rules = _rules(report, key)
-        found = results_of(report, key, mine)
+        found = results_of(report, key, mine, prices)
         found.sort(key=lambda one: (one.name == NO_PAIR, -one.net(prices), one.name))
         several = len(by_strategy) > 1
         html += f"<h3>{text(key)}</h3>" if several else ""
@@ -175,7 +175,7 @@ def _selections(events: Sequence[PairEvent], rules: PairsConfig) -> str:
 def _drawn(
     report: ReportData, key: str, found: Sequence[PairResult], rules: PairsConfig, prefix: str
 ) -> dict[str, Any]:
-    """Return the curve, levels and trades of each pair that was traded."""
+    """Return the curve, levels and trades of each pair that was judged."""
     curves = report.result.table("pair_curves")
     curves = curves.filter(np.array(curves.column("strategy").to_pylist()) == key)
     ts, by_pair = curves_by_name(curves, curves.column("pair").to_pylist(), ("z", "low", "high"))
@@ -190,13 +190,10 @@ def _drawn(
     return {
         prefix + name: {"ts": ts, "levels": levels, "trades": trades[name], **curve}
         for name, curve in by_pair.items()
-        if name in trades
     }
 
 
 def _charts(drawn: dict[str, Any], drawings: Drawings) -> str:
-    if not drawn:
-        return "<p>No pair was entered.</p>"
     drawings.tables["pairs"] = drawn
     options = "".join(f"<option>{text(name)}</option>" for name in sorted(drawn))
     return (

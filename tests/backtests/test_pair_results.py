@@ -146,11 +146,14 @@ def pairs_record(**params):
     curves = PairCurves(record.start_ns, record.end_ns)
     for hour, z in ((1, 2.1), (2, 0.1), (30, float("nan"))):
         curves.add(happened(hour, "candle", z={P: z, Q: z, R: -z}))
-    end = JANUARY + np.array([0, 4]) * DAY
-    equity = equity_table(end, np.array([[1000.0, 1000, 0, 0, 0], [1059.14, 1059.14, 0, 0, 0]]))
+    values = np.array([[1000.0, 1000, 0, 0, 0]] + [[1059.14, 1059.14, 0, 100, 50]] * 4)
+    equity = equity_table(JANUARY + np.arange(5) * DAY, values)
     rest = trip("AAAUSDT", "SHORT", first.ts, second.ts, "15", 100, 98, "60", "1.16", "0.3")
-    prices = [{"ts": end[1], "instrument": name} | dict.fromkeys(("close", "low", "high"), price)
-              for name, price in ((A, 100.0), (B, 52.0), (C, 50.0))]  # fmt: skip
+    # C has none, as if pairs had only traded it with each other: its decision's price counts.
+    prices = [
+        {"ts": record.end_ns, "instrument": name, "close": price, "low": price, "high": price}
+        for name, price in ((A, 100.0), (B, 52.0))
+    ]
     settled = settlement(FUNDING[0]["ts"], "AAAUSDT", "0.0002", "100", "-15", "0.3")
     tables = tables_of([], [rest], [settled | {"strategy": "pairs"}], equity) | {
         "fills": table("fills", FILLS), "prices": table("prices", prices),

@@ -16,7 +16,7 @@ from backtests.engine.feed import Settlement
 from backtests.engine.market import market_of
 from backtests.results.recorder import RunRecorder, decisions_of
 from config.documents import FixedBpsSlippage
-from strategies.messages import Decision
+from strategies.messages import Decision, PairEvent, encode
 from tests.builders_engine import (
     A,
     B,
@@ -34,9 +34,14 @@ from tests.builders_engine import (
 
 DECISION = Decision(strategy="script", ts=at(1), data_ts=at(1), kind="rebalance", equity="10000")
 
+ENTERED = PairEvent(strategy="script", ts=at(1), kind="enter", facts={"pair": "A/B"})
+CANDLE = PairEvent(strategy="script", ts=at(1), kind="candle", facts={"z": {"A/B": 2.5}})
+
 
 def decide(script: Script) -> None:
     script.msgbus.publish("decisions.script", DECISION)
+    for event in (ENTERED, CANDLE):
+        script.msgbus.publish("pairs.script", event)
     script.trade(A, "10")
 
 
@@ -138,6 +143,13 @@ def test_positions_are_round_trips_with_their_own_costs() -> None:
 def test_decisions_come_back_as_they_were_sent() -> None:
     tables, _ = recorded(per_slice=5)
     assert decisions_of(tables["decisions"]) == [DECISION]
+
+
+def test_what_happens_to_pairs_is_kept_and_their_z_scores_apart() -> None:
+    tables, _ = recorded(per_slice=5)
+    (event,), (curve,) = (tables[name].to_pylist() for name in ("pair_events", "pair_curves"))
+    assert (event["kind"], event["payload"]) == ("enter", encode(ENTERED))
+    assert (curve["pair"], curve["z"]) == ("A/B", 2.5)
 
 
 @pytest.mark.parametrize("per_slice", [1, 2, 5, 7])

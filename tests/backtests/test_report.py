@@ -33,6 +33,7 @@ from tests.backtests.report_pages import (
     whole_page,
     words,
 )
+from tests.backtests.test_pair_results import pairs_record
 from tests.builders import (
     DAY,
     HOUR,
@@ -349,11 +350,17 @@ def test_a_page_is_the_same_whenever_it_is_rendered(page, tmp_path):
 @pytest.mark.parametrize("width", [500, 1400])
 def test_a_browser_draws_every_chart_without_an_error_or_a_sideways_scroll(tmp_path, width):
     # The browser has no network here: what the policy or the wire refuses would be an error.
-    record = small_record()
+    paired = pairs_record()
+    pairs = {name: paired.tables[name] for name in ("pair_events", "pair_curves")}
+    tables = small_record().tables | pairs
+    record = small_record(config_yaml=paired.config_yaml, tables=tables)
     said = {"guard": "daily", "scope": "desk", "action": "flatten", "reason": "3 % lost"}
     said |= {"ts": record.start_ns + DAY, "multiplier": 1.0}
     page = whole_page(with_rows(record, verdicts=[said]), tmp_path)
     probe = """<script>addEventListener("load", () => { const d = document.documentElement;
+      const pair = document.getElementById("pair-name");
+      pair.selectedIndex = 1;
+      pair.onchange();
       d.dataset.wide = d.scrollWidth > innerWidth; });</script>"""
     errors = "<script>onerror = (e) => document.documentElement.dataset.error = e;</script><style>"
     probed = page.replace("<style>", errors, 1).replace("</body>", f"{probe}</body>")
@@ -378,6 +385,7 @@ def test_a_browser_draws_every_chart_without_an_error_or_a_sideways_scroll(tmp_p
     assert 'data-wide="false"' in top
     assert "data-error" not in top
     assert done.stdout.count('class="chart js-plotly-plot"') == count
+    assert re.search(r'<div id="pair-chart"[^>]*class="js-plotly-plot"', done.stdout)
     assert "CONSOLE" not in done.stderr
 
 
