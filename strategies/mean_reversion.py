@@ -12,6 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from msgspec import Meta
 
 from config.durations import DAY_NS, duration_ns, interval_ns
+from config.parameter_types import (
+    Lookback,
+    Multiple,
+    PositiveFraction,
+    RangeLength,
+    Returns,
+    UpToHundred,
+    about,
+)
 from strategies.rebalance.config import PanelRebalancer, PanelRebalancerConfig, Scored
 from strategies.sizing import Weighting
 
@@ -24,32 +33,29 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+Distance = Annotated[float, Meta(gt=0.0, lt=1.0)]
+VolumeMultiple = Annotated[float, Meta(ge=0.0, le=1000.0)]
+
 
 class ReversionConfig(PanelRebalancerConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Parameters of both mean reversions, beside those of every rebalancer."""
 
     side: Annotated[
         Literal["by_sign"],
-        Meta(description="by_sign: long what has fallen too far, short what has risen too far."),
+        about("by_sign: long what has fallen too far, short what has risen too far."),
     ] = "by_sign"
     fraction: Annotated[
-        float,
-        Meta(gt=0.0, le=1.0, description="Part of the positions held on each side; 1 = all."),
+        PositiveFraction, about("Part of the positions held on each side; 1 = all.")
     ] = 1.0
     weighting: Annotated[
-        Weighting,
-        Meta(description="risk: by the distance from the stop; or as of every rebalancer."),
+        Weighting, about("risk: by the distance from the stop; or as of every rebalancer.")
     ] = "risk"
     risk: Annotated[
-        float,
-        Meta(
-            gt=0.0,
-            le=1.0,
-            description="Fraction of equity that a position loses at its stop, for weighting risk.",
-        ),
+        PositiveFraction,
+        about("Fraction of equity that a position loses at its stop, for weighting risk."),
     ] = 0.01
     volume_lookback: Annotated[
-        int, Meta(ge=1, le=5000, description="Candles before, with whose mean volume is compared.")
+        Lookback, about("Candles before, with whose mean volume is compared.")
     ] = 20
     cooldown: Annotated[
         int,
@@ -61,12 +67,10 @@ class ReversionConfig(PanelRebalancerConfig, frozen=True, kw_only=True, forbid_u
         ),
     ] = 5
     history: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=5000,
-            description="Candles back to which entries and stops are known; what was entered "
-            "before is left unless it is entered again.",
+        Lookback,
+        about(
+            "Candles back to which entries and stops are known; what was entered before is left "
+            "unless it is entered again."
         ),
     ] = 120
 
@@ -96,45 +100,32 @@ class BollingerReversionConfig(
 ):
     """Parameters of the reversion to the middle band, beside those of both."""
 
-    lookback: Annotated[int, Meta(ge=2, le=5000, description="Candles of the bands.")] = 20
-    width: Annotated[
-        float,
-        Meta(gt=0.0, le=10.0, description="Distance of the bands, in standard deviations."),
-    ] = 2.0
-    rsi_length: Annotated[int, Meta(ge=2, le=500, description="Candles of the RSI.")] = 14
+    lookback: Annotated[Returns, about("Candles of the bands.")] = 20
+    width: Annotated[Multiple, about("Distance of the bands, in standard deviations.")] = 2.0
+    rsi_length: Annotated[RangeLength, about("Candles of the RSI.")] = 14
     enter_rsi: Annotated[
         float,
         Meta(gt=0.0, le=101.0, description="RSI below which a long is entered; 101 = any."),
     ] = 30.0
     leave_rsi: Annotated[
-        float,
-        Meta(
-            ge=0.0,
-            le=100.0,
-            description="RSI above which it is left, if not at the middle band; 100 = never. "
-            "Shorts count the RSI from 100.",
+        UpToHundred,
+        about(
+            "RSI above which it is left, if not at the middle band; 100 = never. Shorts count the "
+            "RSI from 100."
         ),
     ] = 50.0
     stop_width: Annotated[
-        float,
-        Meta(
-            gt=0.0,
-            le=10.0,
-            description="Distance of the stop beyond the band, in standard deviations; nothing is "
-            "entered there.",
+        Multiple,
+        about(
+            "Distance of the stop beyond the band, in standard deviations; nothing is entered "
+            "there."
         ),
     ] = 1.0
     stop_volume: Annotated[
-        float,
-        Meta(ge=0.0, le=1000.0, description="Only volume above this multiple stops; 0 = any."),
+        VolumeMultiple, about("Only volume above this multiple stops; 0 = any.")
     ] = 2.0
     least_distance: Annotated[
-        float,
-        Meta(
-            gt=0.0,
-            lt=1.0,
-            description="Distance from the stop that sizes count at least, a fraction of price.",
-        ),
+        Distance, about("Distance from the stop that sizes count at least, a fraction of price.")
     ] = 0.005
 
     def check(self) -> list[tuple[str, str]]:
@@ -151,24 +142,15 @@ class VwapReversionConfig(ReversionConfig, frozen=True, kw_only=True, forbid_unk
 
     average: Annotated[
         Literal["session", "rolling"],
-        Meta(description="VWAP of the UTC day so far, or of the last lookback candles."),
+        about("VWAP of the UTC day so far, or of the last lookback candles."),
     ] = "rolling"
-    lookback: Annotated[
-        int, Meta(ge=1, le=5000, description="Candles of the VWAP, for rolling.")
-    ] = 24
-    deviation: Annotated[
-        float,
-        Meta(gt=0.0, lt=1.0, description="Distance from the VWAP beyond which it is entered …"),
-    ] = 0.015
-    volume: Annotated[
-        float,
-        Meta(ge=0.0, le=1000.0, description="… on volume above this multiple; 0 = any."),
-    ] = 1.5
+    lookback: Annotated[Lookback, about("Candles of the VWAP, for rolling.")] = 24
+    deviation: Annotated[Distance, about("Distance from the VWAP beyond which it is entered …")] = (
+        0.015
+    )
+    volume: Annotated[VolumeMultiple, about("… on volume above this multiple; 0 = any.")] = 1.5
     stop: Annotated[
-        float,
-        Meta(
-            gt=0.0, lt=1.0, description="Distance of the stop beyond the entry's close, a fraction."
-        ),
+        Distance, about("Distance of the stop beyond the entry's close, a fraction.")
     ] = 0.03
 
     @property
