@@ -185,15 +185,24 @@ def attributed(events: Iterable[Ordered | Traded], steps: Mapping[str, Decimal])
     """Yield each pair's parts of recorded decisions and fills, in the order of events.
 
     What crossed inside belongs to a decision, at the decision's prices. What is no pair's has no
-    part. ``steps`` are the lots by instrument.
+    part. A fill beyond any need is that of a pair whose target changed before it was reached.
+    ``steps`` are the lots by instrument.
     """
-    positions = Positions()
+    positions, cut = Positions(), set[str]()
     for index, event in enumerate(events):
         if isinstance(event, Ordered):
+            for name, (_, target) in event.targets.items():
+                pair = positions.pairs.get(name)
+                if pair is not None and pair.target != target:
+                    cut.discard(name)
+                    if pair.held != pair.target:
+                        cut.add(name)
             positions, moves = retarget(close_spare(positions), event.targets)
         else:
+            instrument, lot = event.instrument, steps[event.instrument]
+            late = (n for n in sorted(cut) if instrument in positions.pairs[n].legs)
             positions, moves = settle(
-                positions, event.instrument, event.quantity, steps[event.instrument], own=event.own
+                positions, instrument, event.quantity, lot, own=event.own, late=next(late, None)
             )
         for move in moves:
             legs = positions.pairs[move.pair].legs

@@ -340,6 +340,22 @@ def test_parts_of_pairs_follow_from_decisions_and_fills():
     ]  # fmt: skip
 
 
+def test_a_fill_after_its_pair_was_cut_is_that_pair_s():
+    legs = LEGS["A/B"]
+    events = [
+        Ordered({"1": (legs, (D(3), D(-6)))}),
+        Ordered({"1": (legs, NONE)}),
+        Traded("A", D(3)),
+        Traded("A", D(-3)),
+    ]
+    found = [tuple(part) for part in attributed(events, STEPS)]
+    assert found == [(2, "1", "A", 3), (3, "1", "A", -3)]
+    # One that was entered whole has no order out when it leaves.
+    events[1:1] = [Traded("A", D(3)), Traded("B", D(-6))]
+    whole = [*events[:4], Traded("A", D(-3)), Traded("B", D(6)), Traded("A", D(2))]
+    assert [part.event for part in attributed(whole, STEPS)] == [1, 2, 4, 5]
+
+
 @given(st.lists(st.tuples(name, st.integers(-9, 9), st.booleans()), max_size=20))
 def test_the_sum_is_exact_whatever_is_traded(trades):
     positions, _ = retarget(
