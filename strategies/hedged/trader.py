@@ -84,6 +84,8 @@ class HedgedTrader(CandleStrategy):
         self._saved = Saved()
         self._seeker = GoalSeeker(self, config.two_leg)
         self._track: Track | None = None
+        # The pairs of the track, in its order: one may end before the next candle.
+        self._tracked: dict[str, tuple[str, str]] = {}
         self._reasons: dict[str, str] = {}
         self._decided_at = 0
         self._waits = ""
@@ -270,7 +272,7 @@ class HedgedTrader(CandleStrategy):
         self._keep(time_passed(self.book, self._terms, now))
         close = self._history.window(data_ts).close
         memory = self._chosen(close, data_ts)
-        pairs = self._active(memory)
+        pairs = self._tracked = self._active(memory)
         legs = tuple((self.ids.index(a), self.ids.index(b)) for a, b in pairs.values())
         before = data_ts - self._history.interval_ns
         track = follow(self._track, before, close[:-1], legs, self.config)
@@ -288,9 +290,8 @@ class HedgedTrader(CandleStrategy):
         tops = [self.market.top_of_book(name) for name in self.instrument_ids]
         row = np.array([np.nan if top is None else float(top.mid) for top in tops])
         close = np.vstack([self._history.window(track.ts).close[1:], row])
-        pairs = self._active(self.memory)
-        _, views = read(track, now, close, self._frozen(pairs), self.config)
-        self._act(views, self.memory, pairs, row, track.ts, closed=False)
+        _, views = read(track, now, close, self._frozen(self._tracked), self.config)
+        self._act(views, self.memory, self._tracked, row, track.ts, closed=False)
 
     def _active(self, memory: PairsMemory) -> dict[str, tuple[str, str]]:
         """Return the legs of pairs that may be entered, and of those held, by name."""

@@ -1,15 +1,18 @@
 """Pairs in the real engine, on hand-made hourly candles."""
 
 from decimal import Decimal as D
+from types import SimpleNamespace
 
 import pytest
 from nautilus_trader.model.enums import OrderSide
 
 from strategies.engine_class import engine_class
+from strategies.hedged import trader
 from strategies.hedged.book import Ended
+from strategies.hedged.views import Selected
 from strategies.messages import Action, Verdict
 from strategies.pairs import Pairs, PairsConfig
-from strategies.signals.pair_parameters import Hedge
+from strategies.signals.pair_parameters import Hedge, Selection
 from strategies.state import MemoryState
 from tests.builders_engine import HOUR, A, B, Candles, at, play
 
@@ -161,6 +164,25 @@ def test_what_is_closed_by_hand_is_not_bought_back_and_the_other_leg_follows():
     strategy = played({at(6, 1800): by_hand})
     # 5 of 9.090 A are bought back: B shrinks to 4.090 / 9.090 of 20, rounded down.
     assert strategy.fills[2:4] == [(at(7, 1), "A", D(5)), (at(8, 1), "B", D("-11.002"))]
+
+
+def test_a_price_between_candles_judges_each_pair_by_itself_after_another_has_closed(monkeypatch):
+    def chosen(close, rules):
+        return () if strategy.book.pairs else ((0, 1), (0, 2)), Selected(3, 3, 2, 0.05)
+
+    def check(strategy):
+        mids = {A: 100, B: 50, C: 45}
+        strategy.market.top_of_book = lambda name: SimpleNamespace(mid=mids[name.value])
+        strategy._on_check(None)
+
+    monkeypatch.setattr(trader, "selected", chosen)
+    strategy = pairs(
+        {at(8, 1800): check}, (A, B, C), pairs=(), select=Selection(formation=5, every="1h")
+    )
+    # Both are entered, then chosen no more. At 8:00 A/B is back and closed; A/C stays, as C fell.
+    play(TAPE | {C: Candles(opens=[50] * 7 + [45] * 3)}, strategy)
+    assert [d.note.partition(":")[0] for d in strategy.decisions[1:]] == ["AAAUSDT/BBBUSDT"]
+    assert strategy.book.pairs.keys() == {"AAAUSDT/CCCUSDT"}
 
 
 def test_a_killed_trader_goes_on_from_its_state():
