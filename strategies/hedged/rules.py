@@ -103,7 +103,7 @@ def judge(
     """Return what the rules want of a pair now; ``candles`` is how long it has been held.
 
     What an entry needs beside: the pair is known to be cointegrated, is not cooling down, and may
-    be held beside the others. `allowed` says so.
+    be held beside the others (`HedgedTrader._may_enter`).
     """
     trade = memory.trades.get(pair)
     if trade is None:
