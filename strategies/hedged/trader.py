@@ -62,7 +62,9 @@ STATE = "pairs"
 PULSE_NS = 10**9
 """How often changes under way are looked at, where there are prices between candles."""
 CANDLES_PATIENCE_NS = 60 * 10**9
-"""How long a live decision waits for late candles."""
+"""How long a live decision waits for late candles …"""
+LATE_NS = 10 * 10**9
+"""… and after which that is named: each candle arrives a moment after its close."""
 _THIN_WITHIN_BPS = 10.0
 _NOT_FOR_GOOD = frozenset({"withdrawn", "post_only", "nothing_to_take", "no_answer"})
 
@@ -88,7 +90,7 @@ class HedgedTrader(CandleStrategy):
         self._tracked: dict[str, tuple[str, str]] = {}
         self._reasons: dict[str, str] = {}
         self._decided_at = 0
-        self._waits = ""
+        self._waits, self._waits_since = "", 0
         self._stopping = self._is_restarting = False
 
     # State -------------------------------------------------------------------------------------
@@ -240,8 +242,8 @@ class HedgedTrader(CandleStrategy):
 
     @property
     def delay(self) -> str:
-        """Why a decision waits, empty when it does not."""
-        return self._waits
+        """Why a decision has waited for some time, empty when none has."""
+        return self._waits if self.clock.timestamp_ns() >= self._waits_since + LATE_NS else ""
 
     def unfinished(self) -> dict[str, tuple[Decimal, Decimal]]:
         """Return the wanted and the held position of each instrument left for the next start."""
@@ -263,6 +265,7 @@ class HedgedTrader(CandleStrategy):
         now = self.clock.timestamp_ns()
         late = isinstance(self.clock, LiveClock) and self._history.lacks(data_ts)
         self._waits = "candles are missing" if late and now < since + CANDLES_PATIENCE_NS else ""
+        self._waits_since = since
         if self._waits:
             again = f"late.{self.config.key}"
             wake_in(self.clock, PULSE_NS, again, lambda _: self._decide(ts, since))

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from strategies.hedged.book import Ended
+from strategies.hedged.rules import PairsMemory
 from strategies.hedged.trader import HedgedTrader
 from strategies.hedged.views import Views
 from strategies.pairs import PairsConfig
@@ -34,12 +35,15 @@ class PairsByHand(HedgedTrader):
     def on_start(self) -> None:
         self.events: list[Any] = []
         self.ended: list[Ended] = []
-        self.msgbus.subscribe(f"pairs.{self.config.key}", self.ended.append)
         super().on_start()
 
     def on_order_event(self, event: Any) -> None:
         self.events.append(event)
         super().on_order_event(event)
+
+    def _after(self, memory: PairsMemory, end: Ended) -> PairsMemory:
+        self.ended.append(end)
+        return super()._after(memory, end)
 
     def decide(self, z: float) -> None:
         """Decide now, as on a candle after which the pair has this z-score; negative buys."""
@@ -111,9 +115,8 @@ def unhedged(st: Stage) -> tuple[float, float]:
 
     Beyond a fiftieth of a leg, as what lots leave over is hedged.
     """
-    rows = [
-        row for row in st.call(lambda: st.exchange.executions(ACCOUNT)) if row.exec_type == "Trade"
-    ]
+    rows = st.call(lambda: st.exchange.executions(ACCOUNT))
+    rows = [row for row in rows if row.exec_type != "Funding"]
     value, before, seconds, total = D(0), 0, 0.0, 0.0
     for row in sorted(rows, key=lambda row: (row.time_ms, row.seq)):
         passed = (row.time_ms - before) / 1000

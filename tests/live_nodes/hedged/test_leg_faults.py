@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from decimal import Decimal as D
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from config.documents.scenario import Freeze, HaltFault, LostAck, LostRequest, RefusedOp
+from config.documents.scenario import (
+    Deleveraging,
+    Freeze,
+    HaltFault,
+    Liquidation,
+    LostAck,
+    LostRequest,
+    RefusedOp,
+)
 from strategies.messages import Action, Verdict
 from tests.live_nodes.hedged.pair_nodes import (
     FULL,
     NONE,
+    VALUE,
     at_venue,
     ends_at,
     pairs_node,
@@ -21,6 +31,7 @@ from tests.live_nodes.hedged.pair_nodes import (
 from tests.live_nodes.practice.still_market import BTC as BITCOIN
 from tests.live_nodes.practice.still_market import ETH
 from tests.live_nodes.stage import Desk, Stage, stage
+from tests.waiting import slack
 
 TWO_LEG: dict[str, Any] = {"budget": 1500, "deadline": "20s"}
 """Half a second of one leg alone, then it is chased, a second, then it is cut."""
@@ -32,14 +43,17 @@ def enter(desk: Desk, z: float = -2.5) -> None:
     desk.do(lambda: desk.strategy.decide(z))
 
 
-def report(desk: Desk, st: Stage, fault: str) -> float:
-    """Print a line of the note's table; return the value-seconds at the exchange."""
+def report(desk: Desk, st: Stage, fault: str, beyond: int = 0) -> None:
+    """Print a line of a table; what stood unhedged at the exchange must be within the budget.
+
+    ``beyond`` are seconds in which nothing could be sent.
+    """
     seconds, total = unhedged(st)
     mine = sum(end.value_seconds for end in desk.strategy.ended)
-    print(
-        f"{fault} | {total:,.0f} USDT s, {seconds:.2f} s (own measure {mine:,.0f}) | {at_venue(st)}"
-    )
-    return total
+    own = f"own measure {mine:,.0f}"
+    print(f"{fault} | {total:,.0f} USDT s, {seconds:.2f} s ({own}) | {at_venue(st)}")
+    budget = 2 * desk.strategy.config.two_leg.budget
+    assert total < budget + VALUE * (beyond + slack(0.2))
 
 
 def add(st: Stage, fault: Any) -> None:
@@ -61,7 +75,7 @@ def test_a_second_leg_refused_for_good_closes_the_first(tmp_path: Path) -> None:
         add(st, RefusedOp(ret_code=110007, message="ab not enough for new order", **CREATE))
         enter(desk)
         ends_at(desk, st, NONE, cut="refused")
-        assert report(desk, st, "second leg refused for good") < 2 * TWO_LEG["budget"]
+        report(desk, st, "second leg refused for good")
         # Entered, refused, closed.
         assert st.sent() == 3
 
@@ -104,7 +118,7 @@ def test_a_link_that_freezes_while_one_leg_is_out(tmp_path: Path, channel: Any) 
             add(st, LostRequest(**CREATE))
         enter(desk)
         ends_at(desk, st, FULL, NONE, cut=None)
-        report(desk, st, f"{channel} link frozen for 3 s")
+        report(desk, st, f"{channel} link frozen for 3 s", beyond=3)
 
 
 def test_a_leg_filled_in_part_cuts_the_other_to_match(tmp_path: Path) -> None:
@@ -147,6 +161,28 @@ def test_a_stranger_who_closes_one_leg(tmp_path: Path, part: str) -> None:
         left = D("0.060") - D(part)
         ends_at(desk, st, (left, -left * 50 / 3), cut="lost")
         report(desk, st, f"a stranger closes {part} of one leg")
+
+
+@pytest.mark.parametrize("event", [Deleveraging, Liquidation])
+def test_a_leg_that_the_venue_closes(tmp_path: Path, event: Any) -> None:
+    with stage() as st, pairs_node(st, tmp_path, two_leg=TWO_LEG) as desk:
+        enter(desk)
+        ends_at(desk, st, FULL)
+        desk.strategy.ended.clear()
+        add(st, event(symbol="BTCUSDT"))
+        ends_at(desk, st, NONE, cut="lost")
+        report(desk, st, f"{event.__name__.lower()} of one leg")
+
+
+def test_candles_a_moment_late_are_no_delay_to_name(tmp_path: Path) -> None:
+    with stage() as st, pairs_node(st, tmp_path) as desk:
+        strategy, now = desk.strategy, time.time_ns()
+        soon = now + 3_600 * 10**9
+        desk.do(lambda: strategy._decide(soon, now))
+        assert strategy.busy
+        assert not strategy.delay
+        desk.do(lambda: strategy._decide(soon, now - 20 * 10**9))
+        assert strategy.delay == "candles are missing"
 
 
 def test_a_halt_of_entries_while_one_leg_is_out(tmp_path: Path) -> None:
