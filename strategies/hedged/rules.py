@@ -20,14 +20,18 @@ Cause = Literal["mean", "stop", "time", "guard"]
 
 
 class Trade(msgspec.Struct, frozen=True):
-    """Facts of an open position's entry; ``candle`` is its data time, UNIX nanoseconds (UTC)."""
+    """Facts of an open position's entry; ``candle`` is its data time, UNIX nanoseconds (UTC).
+
+    ``half_life`` is None where it is unknown or the spread does not come back: as JSON has neither
+    NaN nor infinity, all that is saved is finite.
+    """
 
     side: int
     z: float
     beta: float
     std: float
     candle: int
-    half_life: float
+    half_life: float | None
     tier: str = ""
 
 
@@ -112,7 +116,8 @@ def judge(
     if limit is not None:
         if limit.candles is not None and candles >= limit.candles:
             return Leave(pair, "time", view.z)
-        if limit.half_lives is not None and candles >= limit.half_lives * trade.half_life:
+        life = math.inf if trade.half_life is None else trade.half_life
+        if limit.half_lives is not None and candles >= limit.half_lives * life:
             return Leave(pair, "time", view.z)
     # Beyond the entry a short spread has a positive z, a long one a negative.
     beyond = -view.z * trade.side
@@ -128,7 +133,8 @@ def cooled(rules: PairsConfig, z: float) -> bool:
 
 def _entry(rules: PairsConfig, pair: str, view: View) -> Enter | None:
     size = abs(view.z)
-    if not (size < rules.stop and _conditions_hold(rules, view)):
+    known = all(map(math.isfinite, (view.z, view.beta, view.std)))
+    if not (known and size < rules.stop and _conditions_hold(rules, view)):
         return None
     side = -1 if view.z > 0.0 else 1
     tier, part = ("", 1.0 if size >= rules.entry else 0.0)
@@ -136,7 +142,8 @@ def _entry(rules: PairsConfig, pair: str, view: View) -> Enter | None:
         tier, part = _tier(rules, size, view.rsi if side < 0 else view.rsi[::-1])
     if not part:
         return None
-    return Enter(pair, Trade(side, view.z, view.beta, view.std, 0, view.half_life, tier), part)
+    half_life = view.half_life if math.isfinite(view.half_life) else None
+    return Enter(pair, Trade(side, view.z, view.beta, view.std, 0, half_life, tier), part)
 
 
 def _tier(rules: PairsConfig, size: float, rsi: tuple[float, ...]) -> tuple[str, float]:
