@@ -25,7 +25,7 @@ from config.params import sound_instance
 from strategies.messages import PairEvent
 from strategies.pairs import PairsConfig
 
-CAUSES = {"mean": "Mean", "stop": "Stop", "time": "Time", "guard": "Guard"}
+CAUSES = {"mean": "Mean", "stop": "Stop", "time": "Time", "guard": "Guard", "halted": "Halted"}
 """Cause of an exit to its heading."""
 
 
@@ -139,7 +139,8 @@ def _exits(found: Sequence[PairResult]) -> str:
     ]
     measures = ["Unhedged s, p50", "p99", "USDT s, p50", "p99"]
     return table([*head, *measures], rows, caption="Exits, and time unhedged") + (
-        '<p class="hint">Mean, stop, time and guard closed a pair; a cut unwound an entry, or what '
+        '<p class="hint">Mean, stop, time and guard closed a pair; halted: one with which it was '
+        "netted left while entries were halted. A cut unwound an entry, or what "
         "was left of a pair, to what both legs had. Unhedged: seconds, and value times seconds, "
         "that one leg stood without the other, of each entry and exit; on candles both legs fill "
         "in one print, and only what another pair gave up is there before.</p>"

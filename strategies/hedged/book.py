@@ -13,6 +13,7 @@ from strategies.hedged.positions import (
     Holding,
     Move,
     Positions,
+    Spare,
     close_spare,
     pruned,
     retarget,
@@ -201,6 +202,34 @@ def time_passed(book: PairBook, terms: Terms, now: int) -> Result:
         for name, change in book.changes.items()
     }
     return _settled(replace(book, changes=changes), terms, now)
+
+
+def netted_with(book: PairBook, halted: Iterable[str]) -> list[str]:
+    """Return pairs that must leave so that every order in a halted instrument shrinks its position.
+
+    A pair that leaves may have been netted with one that stays: its order would enlarge the venue's
+    position, is denied while entries are halted, and would leave its other leg alone.
+    """
+    held, leaving = book.positions.held(), list[str]()
+    entering = {name for name, change in book.changes.items() if change.enters}
+    instruments = sorted(halted)
+    while True:
+        before = len(leaving)
+        for instrument in instruments:
+            kept = {
+                name: (pair.held if name in entering else pair.target)[pair.legs.index(instrument)]
+                for name, pair in book.pairs.items()
+                if instrument in pair.legs and name not in leaving
+            }
+            spare = book.positions.spare.get(instrument, Spare()).target
+            have, goal = held.get(instrument, ZERO), sum(kept.values(), spare)
+            shrinks = have * goal >= ZERO and abs(goal) <= abs(have)
+            # Those on the side that would grow, the largest first.
+            found = [name for name, quantity in kept.items() if quantity * goal > ZERO]
+            if not shrinks and found:
+                leaving.append(min(found, key=lambda name: (-abs(kept[name]), name)))
+        if len(leaving) == before:
+            return leaving
 
 
 def _settled(book: PairBook, terms: Terms, now: int) -> Result:

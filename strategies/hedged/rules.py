@@ -16,7 +16,7 @@ from strategies.hedged.views import Views
 from strategies.pairs import PairsConfig
 from strategies.tactics.two_leg import NONE, Legs
 
-Cause = Literal["mean", "stop", "time", "guard"]
+Cause = Literal["mean", "stop", "time", "guard", "halted"]
 
 
 class Trade(msgspec.Struct, frozen=True):

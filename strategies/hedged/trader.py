@@ -31,6 +31,7 @@ from strategies.hedged.book import (
     Terms,
     blocked,
     change_pairs,
+    netted_with,
     recovered,
     time_passed,
     venue_traded,
@@ -458,9 +459,11 @@ class HedgedTrader(CandleStrategy):
 
     def on_halt(self, instruments: Container[str], verdict: Verdict) -> None:
         """Cut entries under way to what both legs have; exits go on."""
+        book, ended, now = self.book, list[Ended](), self.clock.timestamp_ns()
         for name in filter(instruments.__contains__, self.ids):
-            now = self.clock.timestamp_ns()
-            self._keep(blocked(self.book, name, "halted", self._terms, now))
+            book, more = blocked(book, name, "halted", self._terms, now)
+            ended += more
+        self._keep((book, ended))
 
     # Orders ------------------------------------------------------------------------------------
 
@@ -522,6 +525,7 @@ class HedgedTrader(CandleStrategy):
             for name in names:
                 legs = (self.book.pairs.get(name) or book.pairs[name]).legs
                 self._reasons |= dict.fromkeys(legs, f"cut {name}")
+        (book, ended), memory = self._with_netted(book, ended, memory, words)
         for end in ended:
             memory = self._after(memory, end)
         self._save(book, memory)
@@ -529,6 +533,28 @@ class HedgedTrader(CandleStrategy):
             self.publish(self._decision(kind, "; ".join(words), data_ts))
         self._pursue()
         self._await_budget()
+
+    def _with_netted(
+        self, book: PairBook, ended: list[Ended], memory: PairsMemory, words: list[str]
+    ) -> tuple[Result, PairsMemory]:
+        """Let pairs leave that an exit was netted with, where entries are halted."""
+        legs = {leg for name in book.changes for leg in book.pairs[name].legs}
+        halted = {
+            leg for leg in legs if self.verdicts.strictest_on(leg).action >= Action.HALT_ENTRIES
+        }
+        names = netted_with(book, halted)
+        if not names:
+            return (book, ended), memory
+        plans = [Plan(name, book.pairs[name].legs, NONE, NONE, NONE) for name in names]
+        for plan in plans:
+            leave = Leave(plan.pair, "halted", math.nan)
+            words.append(f"{plan.pair}: exit, halted, netted with what leaves")
+            self._reasons |= dict.fromkeys(plan.legs, f"exit {plan.pair}")
+            self._tell("leave", leave._asdict())
+        if self.config.cooldown:
+            memory = replace(memory, cooling=memory.cooling | set(names))
+        book, more = change_pairs(book, plans, self._terms, self.clock.timestamp_ns())
+        return (book, ended + more), memory
 
     def _await_budget(self) -> None:
         """Look at changes under way again when the budget of one has passed."""

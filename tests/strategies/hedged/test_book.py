@@ -16,6 +16,7 @@ from strategies.hedged.book import (
     Terms,
     blocked,
     change_pairs,
+    netted_with,
     recovered,
     time_passed,
     venue_traded,
@@ -279,6 +280,29 @@ def test_pairs_that_share_a_leg_are_netted_and_cross_inside():
     venue.decide([plan("A/B", 0), plan("A/C", 1)])
     assert venue.orders == {"B": D(50), "C": D(-2000)}
     assert venue.book.pairs["A/C"].held == (1, 0)
+
+
+def test_pairs_that_an_exit_was_netted_with_leave_too_where_entries_are_halted():
+    venue = Venue()
+    # A: +1 of A/B and -1 of A/C. B: -50 of A/B.
+    venue.decide([plan("A/B", 1), plan("A/C", -1), plan("B/C", -1)])
+    venue.fill("B", D(1), venue.orders)
+    assert venue.position == {"A": 0, "B": -100, "C": 0}
+    venue.fill("C", D(1), venue.orders)
+    assert venue.position == {"A": 0, "B": -100, "C": 4000}
+    assert netted_with(venue.book, "ABC") == []
+    leaves = change_pairs(venue.book, [plan("A/B", 0)], venue.terms, 1)[0]
+    # A would go from 0 to -1: A/C leaves as well. B only shrinks, and C from 4,000 to 2,000.
+    assert netted_with(leaves, "ABC") == ["A/C"]
+    assert netted_with(leaves, "BC") == []
+    also, _ = change_pairs(leaves, [plan("A/C", 0)], venue.terms, 1)
+    assert netted_with(also, "ABC") == []
+    assert also.goals() == {"A": 0, "B": -50, "C": 2000}
+
+
+def test_an_entry_under_way_takes_no_pair_along():
+    entering = change_pairs(PairBook(), [plan("A/B", 1)], TERMS, 0)[0]
+    assert netted_with(entering, "AB") == []
 
 
 def test_what_others_take_is_lost_in_proportion_and_not_bought_again():
