@@ -129,8 +129,8 @@ def test_a_halt_of_entries_enters_no_leg(scope):
 
 
 @pytest.mark.parametrize("scope", ["desk", f"instrument:{B}", "strategy:pairs"])
-@pytest.mark.parametrize("when", [at(7, 1800), at(8) + 1])
-def test_under_a_halt_a_pair_leaves_with_that_it_was_netted_with(scope, when):
+@pytest.mark.parametrize(("when", "fills"), [(at(7, 1800), at(8, 1)), (at(8) + 1, at(9, 1))])
+def test_under_a_halt_a_pair_leaves_with_that_it_was_netted_with(scope, when, fills):
     halt = Verdict(action=Action.HALT_ENTRIES, scope=scope, guard="drawdown", reason="down")
     # C is as cheap as A is dear, and gets cheaper yet: A/B leaves at 8, C/B would stay.
     closes = [100, 101, 100, 101, 100, 90, 90, 80, 70, 70]
@@ -139,10 +139,11 @@ def test_under_a_halt_a_pair_leaves_with_that_it_was_netted_with(scope, when):
         {when: lambda s: s.msgbus.publish("verdicts.drawdown", halt)},
         tape, instruments=(A, B, C), pairs=((A, B), (C, B)),
     )  # fmt: skip
-    # Both hold 20 B against each other: no order in B, neither in nor out.
+    # Both hold 20 B against each other: no order in B, neither in nor out. The exit of A/B is under
+    # way at the second moment, too late for the next print.
     assert strategy.fills == [
         (at(6, 1), "A", D("-9.090")), (at(6, 1), "C", D("11.111")),
-        (at(8, 1), "A", D("9.090")), (at(8, 1), "C", D("-11.111")),
+        (at(8, 1), "A", D("9.090")), (fills, "C", D("-11.111")),
     ]  # fmt: skip
     assert strategy.book.pairs == {}
     assert [facts["cause"] for _, kind, facts in strategy.told if kind == "leave"] == [
