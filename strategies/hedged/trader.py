@@ -276,20 +276,33 @@ class HedgedTrader(CandleStrategy):
         self._keep(time_passed(self.book, self._terms, now))
         close = self._history.window(data_ts).close
         memory = self._chosen(close, data_ts)
+        views = self._read(close, data_ts, memory)
+        pairs, legs = self._tracked, self._track.legs if self._track else ()
+        self._tell("candle", {"z": dict(zip(pairs, views.z.tolist(), strict=True))}, data_ts)
+        memory = self._tested(memory, pairs, close, legs, data_ts)
+        self._act(views, replace(memory, decided=data_ts), pairs, close[-1], data_ts, closed=True)
+
+    def _read(self, close: Floats, data_ts: int, memory: PairsMemory) -> Views:
+        """Return the views of the candle that closed last, and keep what the next prices need."""
         pairs = self._tracked = self._active(memory)
         legs = tuple((self.ids.index(a), self.ids.index(b)) for a, b in pairs.values())
         before = data_ts - self._history.interval_ns
         track = follow(self._track, before, close[:-1], legs, self.config)
         self._track, views = read(track, data_ts, close, self._frozen(pairs), self.config)
-        self._tell("candle", {"z": dict(zip(pairs, views.z.tolist(), strict=True))}, data_ts)
-        memory = self._tested(memory, pairs, close, legs, data_ts)
-        self._act(views, replace(memory, decided=data_ts), pairs, close[-1], data_ts, closed=True)
+        return views
 
     def _on_check(self, event: Any) -> None:
         """Judge the newest prices by the statistics of the closed candles."""
-        track, interval = self._track, self._history.interval_ns
         now = self.clock.timestamp_ns()
-        if self._stopping or track is None or track.ts != last_close(now, interval):
+        closed = last_close(now, self._history.interval_ns)
+        if self._stopping or self._is_restarting:
+            return
+        warm = self._history.newest == closed and not self._history.lacks(closed)
+        if self._track is None and warm:
+            # Since the start no candle has closed: the newest is one of the warm-up.
+            self._read(self._history.window(closed).close, closed, self.memory)
+        track = self._track
+        if track is None or track.ts != closed:
             return
         tops = [self.market.top_of_book(name) for name in self.instrument_ids]
         row = np.array([np.nan if top is None else float(top.mid) for top in tops])

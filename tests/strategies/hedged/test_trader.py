@@ -3,6 +3,7 @@
 from decimal import Decimal as D
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from nautilus_trader.model.enums import OrderSide
 
@@ -206,6 +207,23 @@ def test_a_price_between_candles_judges_each_pair_by_itself_after_another_has_cl
     play(TAPE | {C: Candles(opens=[50] * 7 + [45] * 3)}, strategy)
     assert [d.note.partition(":")[0] for d in strategy.decisions[1:]] == ["AAAUSDT/BBBUSDT"]
     assert strategy.book.pairs.keys() == {"AAAUSDT/CCCUSDT"}
+
+
+def test_a_price_is_judged_by_the_warm_up_before_the_first_candle_closes():
+    def check(strategy):
+        mids = {A: 110, B: 50}
+        strategy.market.top_of_book = lambda name: SimpleNamespace(mid=mids[name.value])
+        strategy._on_check(None)
+
+    closes = np.array([[100.0, 50], [101, 50], [100, 50], [101, 50], [100, 50], [101, 50]])
+    ts = np.array([at(hour) for hour in range(-5, 1)])
+    columns = dict.fromkeys(("open", "high", "low", "close", "volume"), closes)
+    warm = SimpleNamespace(ids=(A, B), ts=ts, **columns)
+    strategy = pairs({at(0, 1800): check})
+    strategy.warm_up(warm, "1h")
+    play(TAPE, strategy)
+    assert strategy.decisions[0].ts == at(0, 1800)
+    assert strategy.decisions[0].note.startswith("AAAUSDT/BBBUSDT: enter short spread")
 
 
 def test_a_killed_trader_goes_on_from_its_state():
