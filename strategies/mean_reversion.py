@@ -62,8 +62,8 @@ class ReversionConfig(PanelRebalancerConfig, frozen=True, kw_only=True, forbid_u
         Meta(
             ge=0,
             le=1000,
-            description="Candles after a stop in which nothing is entered; nor is anything until "
-            "the price came back inside.",
+            description="Candles after a stop, or after a break on volume while flat, in which "
+            "nothing is entered; nor is anything until the price came back inside.",
         ),
     ] = 5
     history: Annotated[

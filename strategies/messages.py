@@ -94,7 +94,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     is ``rebalance``, ``flatten`` or ``wait`` (nothing done; ``note`` has the reason). ``equity`` is
     what it sized on, a decimal string in the settlement currency. ``multiplier`` is that of the
     strictest standing Verdict. ``gross`` and ``net`` are the sums of absolute weights and of
-    weights.
+    weights: those wanted, before verdicts, the no-trade band and lots change the orders.
 
     ``targets`` are sorted by instrument. They contain every instrument of the universe that has had
     a candle so far, also those left out. One that is listed later must not appear: the past can't

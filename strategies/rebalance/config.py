@@ -89,7 +89,10 @@ class PanelRebalancerConfig(
         float,
         Meta(gt=0.0, le=5000.0, description="Candles after which a return counts half, for ewma."),
     ] = 11.0
-    gross_leverage: Annotated[Multiple, about("Sum of absolute weights, in units of equity.")] = 1.0
+    gross_leverage: Annotated[
+        Multiple,
+        about("Largest sum of absolute weights, in units of equity; times allocation."),
+    ] = 1.0
     max_weight: Annotated[Multiple, about("Largest weight of one instrument, of equity.")] = 0.2
     covariance: Annotated[
         Covariance, about("How covariances are estimated, where one is needed.")
@@ -111,7 +114,11 @@ class PanelRebalancerConfig(
         1.0
     )
     no_trade_band: Annotated[
-        Fraction, about("Smallest change of weight worth an order, of equity.")
+        Fraction,
+        about(
+            "Smallest change of weight worth an order, of equity. Smaller cuts are made, largest "
+            "first, where the positions asked for would exceed gross_leverage; exits always."
+        ),
     ] = 0.0
     min_turnover: Annotated[
         NotNegative, about("Least mean turnover a day, settlement currency; 0 = any.")

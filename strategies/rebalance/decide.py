@@ -1,14 +1,16 @@
 """Decide what a rebalancer does now: rebalance, leave the market, keep all or wait. Pure.
 
-Each weight of the proposal becomes an order: verdict, no-trade band, then lots and minimums.
+Each weight of the proposal becomes an order: verdict, no-trade band, then lots and minimums. Where
+what the band keeps would exceed the gross, it is cut after all.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Container, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from operator import itemgetter
 from typing import NamedTuple
 
 import msgspec
@@ -35,6 +37,10 @@ MARGIN_PATIENCE_NS = 5 * 10**9
 """How long a decision waits for margin: the wallet shows what cancels free a little later."""
 CANDLES_PATIENCE_NS = 60 * 10**9
 """How long a live decision waits for late candles, which the node requests."""
+
+
+INSIDE_BAND = Sized(ZERO, "inside the no-trade band")
+_FOR_ROOM = "cut inside the no-trade band: gross_leverage would be exceeded"
 
 
 class Line(NamedTuple):
@@ -225,20 +231,22 @@ def _targets(
 ) -> list[Target]:
     seen = (proposal.weight, proposal.price, proposal.score, proposal.rank)
     columns = list(zip(*(array.tolist() for array in seen), strict=True))
-    targets = []
+    wants = []
     for line in lines:
-        weight, close, score, rank = columns[line.column]
-        if line.newest is not None and not math.isnan(close):
-            close = float(line.newest)
-        sized = _sized(rules, part * weight, close, line, equity)
-        held, why = line.held, explain(proposal, line.column, rules)
+        weight, close = columns[line.column][:2]
+        price = None if math.isnan(close) else line.newest or Decimal(repr(close))
+        wants.append(_Want(line, part * weight, price))
+    targets = []
+    for want, sized in zip(wants, _sized(rules, wants, equity), strict=True):
+        score, rank = columns[want.line.column][2:]
+        held, why = want.line.held, explain(proposal, want.line.column, rules)
         targets.append(
             Target(
-                instrument=line.instrument,
-                price=None if math.isnan(close) else close,
+                instrument=want.line.instrument,
+                price=None if want.price is None else float(want.price),
                 score=None if math.isnan(score) else score,
                 rank=rank or None,
-                weight=part * weight,
+                weight=want.weight,
                 current=f"{held:f}",
                 target=f"{held + sized.quantity:f}",
                 order=f"{sized.quantity:f}",
@@ -250,21 +258,53 @@ def _targets(
     return targets
 
 
-def _sized(
-    rules: PanelRebalancerConfig, weight: float, close: float, line: Line, equity: Decimal
-) -> Sized:
-    if not (weight or line.held) and line.verdict.action < Action.FLATTEN:
-        return NO_ORDER
-    price = line.newest if line.newest is not None else Decimal(repr(close))
-    return order_for(
-        rules,
-        weight,
-        price=None if math.isnan(close) else price,
-        equity=equity,
-        held=line.held,
-        lot=line.lot,
-        verdict=line.verdict,
-    )
+class _Want(NamedTuple):
+    line: Line
+    weight: float
+    price: Decimal | None
+
+    def order(
+        self, rules: PanelRebalancerConfig, equity: Decimal, band: float | None = None
+    ) -> Sized:
+        line = self.line
+        if not (self.weight or line.held) and line.verdict.action < Action.FLATTEN:
+            return NO_ORDER
+        return order_for(
+            rules,
+            self.weight,
+            price=self.price,
+            equity=equity,
+            held=line.held,
+            lot=line.lot,
+            verdict=line.verdict,
+            band=band,
+        )
+
+    def value_after(self, order: Sized) -> Decimal:
+        return abs(self.line.held + order.quantity) * (self.price or ZERO)
+
+
+def _sized(rules: PanelRebalancerConfig, wants: list[_Want], equity: Decimal) -> list[Sized]:
+    """Return the orders, with as many of the cuts inside the band as keep the gross.
+
+    The largest cuts are made first, of equal ones the first by instrument.
+    """
+    orders = [want.order(rules, equity) for want in wants]
+    room = Decimal(repr(rules.gross_leverage * rules.allocation)) * equity
+    room -= sum(want.value_after(order) for want, order in zip(wants, orders, strict=True))
+    if room >= ZERO:
+        return orders
+    cuts = []
+    for at, (want, order) in enumerate(zip(wants, orders, strict=True)):
+        if order is INSIDE_BAND:
+            cut = want.order(rules, equity, band=0.0)
+            cuts.append((want.value_after(cut) - want.value_after(order), at, cut))
+    for change, at, cut in sorted(cuts, key=itemgetter(0, 1)):
+        if room >= ZERO or change >= ZERO:
+            break
+        reason = "; ".join(filter(None, (_FOR_ROOM, cut.reason)))
+        orders[at], room = replace(cut, reason=reason), room - change
+    return orders
 
 
 def order_for(
@@ -276,11 +316,13 @@ def order_for(
     held: Decimal,
     lot: Lot,
     verdict: Verdict,
+    band: float | None = None,
 ) -> Sized:
     """Return the order toward a weight, within verdict and exchange rules.
 
     ``weight`` is a signed fraction of equity, ``held`` signed base coin; price and equity are in
-    the settlement currency. Without a price, or any equity left, the position is closed.
+    the settlement currency. Without a price, or any equity left, the position is closed. ``band``
+    replaces the no-trade band of the rules.
     """
     if price is None or equity <= ZERO:
         return Sized(-held)
@@ -290,8 +332,9 @@ def order_for(
         return NO_ORDER
     if verdict.action == Action.SHRINK:
         weight *= verdict.multiplier
-    if not outside_band(float(held * price / equity), weight, rules.no_trade_band):
-        return Sized(ZERO, "inside the no-trade band")
+    band = rules.no_trade_band if band is None else band
+    if not outside_band(float(held * price / equity), weight, band):
+        return INSIDE_BAND
     sized = size_order(
         held,
         Decimal(repr(weight)) * equity / price,

@@ -2,8 +2,10 @@
 
 Pair (a, b): x = ln a, y = ln b. At candle t the hedge ratio beta and the intercept alpha are
 estimated on the candles before t. The spread is x_t - beta_t y_t, and its z-score is
-(spread_t - mean) / std, of the sample of the ``z_lookback`` spreads before t, each with its own
-beta. So no candle is compared with itself. The models are those of `pair_parameters.Hedge`:
+(spread_t - mean) / std, of the sample of the ``z_lookback`` spreads before t, each with the beta of
+its candle. So no candle is compared with itself. An open pair has the beta of its entry in all of
+them with ``freeze_hedge``, the default (`strategies.hedged.views`). The models are those of
+`pair_parameters.Hedge`:
 
 - ``ratio``: beta is 1.
 - ``ols``: regression of x on y with an intercept, over ``lookback`` candles.

@@ -86,18 +86,56 @@ def test_the_cap_follows_the_allocation():
 
 def a_book(margin, held="0", now=0, since=None):
     """Decide on half of 1,000 long in A and half short in B, both at 10."""
-    none = np.zeros(2)
-    weight, price = np.array([0.5, -0.5]), np.array([10.0, 10.0])
-    standing = np.full(2, Standing.IN, np.int8)
-    ranks = np.array([1, 2])
-    proposal = Proposal(price, weight, ranks, weight, standing, none, none, none, none)
+    times = {"now": now, "since": since, "margin": margin}
+    return decided([0.5, -0.5], [D(held), -D(held)], times)
+
+
+def decided(weights, held, known=None, **rules):
+    """Decide on weights of 1,000 in A, B and so on, all at 10, with these quantities held."""
+    names, weight = tuple("ABC"[: len(held)]), np.array(weights)
+    none, standing = np.zeros(len(held)), np.full(len(held), Standing.IN, np.int8)
+    ranks = np.arange(1, len(held) + 1)
+    proposal = Proposal(none + 10, weight, ranks, weight, standing, none, none, none, none)
     quiet = Verdict(action=Action.NONE, multiplier=1.0, guard="", reason="")
-    lines = (Line(0, "A", D(held), LOT, quiet), Line(1, "B", -D(held), LOT, quiet))
+    lines = tuple(Line(n, name, D(held[n]), LOT, quiet) for n, name in enumerate(names))
     snapshot = Snapshot(
-        ts=0, data_ts=0, stamp=0, now=now, equity=D(1000), verdict=quiet, lines=lines,
-        proposal=proposal, sees_books=True, since=since, settled=True, margin=margin,
+        ts=0, data_ts=0, stamp=0, equity=D(1000), verdict=quiet, lines=lines,
+        proposal=proposal, sees_books=True, settled=True, **({"now": 0} | (known or {})),
     )  # fmt: skip
-    return decide(snapshot, PanelRebalancerConfig(key="r", instruments=("A", "B"), max_weight=0.5))
+    return decide(
+        snapshot, PanelRebalancerConfig(key="r", instruments=names, **({"max_weight": 0.5} | rules))
+    )
+
+
+@pytest.mark.parametrize(
+    ("weights", "held", "rules", "orders"),
+    [
+        # 340 and 330 are kept for 300 each; with 400 more that is 1.07 of equity.
+        ([0.3, -0.3, 0.4], [34, -33, 0], {"gross_leverage": 1.07}, [0, 0, 40]),
+        # The larger cut is enough, then both are not too many.
+        ([0.3, -0.3, 0.4], [34, -33, 0], {"gross_leverage": 1.06}, [-4, 0, 40]),
+        ([0.3, -0.3, 0.4], [34, -33, 0], {}, [-4, 3, 40]),
+        ([0.3, -0.3, 0.4], [-33, 34, 0], {}, [63, -64, 40]),  # Outside anyway.
+        # Of equal cuts the first is made; what is held back of an entry makes room too.
+        ([0.3, 0.3, 0.3], [33, 33, 31], {"gross_leverage": 0.95}, [-3, 0, 0]),
+        ([0.5, -0.5], [53, -47], {}, [0, 0]),
+        ([0.5, -0.5], [53, -53], {}, [-3, 3]),
+        ([0.5, -0.5], [53, -53], {"gross_leverage": 2, "allocation": 0.5}, [-3, 3]),
+        # Across zero, as far as it shrinks.
+        ([-0.01, 0.49, 0.5], [3, 49, 0], {}, [-4, 0, 50]),
+    ],
+)
+def test_the_band_keeps_no_more_than_the_gross(weights, held, rules, orders):
+    got = decided(weights, held, no_trade_band=0.05, **rules)
+    assert [D(target.order) for target in got.targets] == orders
+    asked = sum(abs(D(target.target)) for target in got.targets) / 100
+    assert asked <= D(str(rules.get("gross_leverage", 1.0) * rules.get("allocation", 1)))
+    assert got.gross == pytest.approx(sum(map(abs, weights)))  # The weights wanted.
+
+
+def test_a_cut_inside_the_band_gives_its_reason():
+    (target,) = decided([0.5], [53], no_trade_band=0.05, gross_leverage=0.5).targets
+    assert target.reason == "cut inside the no-trade band: gross_leverage would be exceeded"
 
 
 @pytest.mark.parametrize(
