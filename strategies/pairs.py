@@ -129,7 +129,12 @@ class PairsConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_
     ] = 0.5
     stop: Annotated[
         float,
-        Meta(gt=0.0, le=100.0, description="|z| from which it is closed at a loss, not entered."),
+        Meta(
+            gt=0.0,
+            le=100.0,
+            description="|z| from which it is closed at a loss; not entered in the last tenth of "
+            "the way there from entry.",
+        ),
     ] = 4.0
     cooldown: Annotated[
         bool,
@@ -175,11 +180,14 @@ class PairsConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_
                 gt=0.0,
                 le=1.0,
                 description="Most that is lost from the entry to the stop's z, of equity; null: "
-                "any. The smaller of both counts.",
+                "any. The smallest of max_leg, risk and max_weight counts.",
             ),
         ]
         | None
     ) = 0.02
+    max_weight: Annotated[
+        float, Meta(gt=0.0, le=10.0, description="Most value of a leg, a fraction of equity.")
+    ] = 0.25
     max_open: (
         Annotated[int, Meta(ge=1, le=1000, description="Most pairs held at a time; null: any.")]
         | None
@@ -216,7 +224,7 @@ class PairsConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_
         if self.stop <= self.entry:
             problems.append(("stop", f"must be above entry, which is {self.entry:g}"))
         if self.max_leg is None and self.risk is None:
-            problems.append(("max_leg", "give max_leg, risk or both: nothing limits the size"))
+            problems.append(("max_leg", "give max_leg, risk or both"))
         if self.volatility is not None and self.volatility.lookback >= self.hedge.z_lookback:
             words = f"must be below hedge.z_lookback, which is {self.hedge.z_lookback}"
             problems.append(("volatility.lookback", words))

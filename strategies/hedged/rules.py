@@ -18,6 +18,15 @@ from strategies.tactics.two_leg import NONE, Legs
 
 Cause = Literal["mean", "stop", "time", "guard", "halted"]
 
+NEAR_STOP = 0.1
+"""Part of the way from entry to stop, the last, in which nothing is entered."""
+Skip = Literal["", "near_stop", "lots"]
+"""Why a pair is not entered though its z-score wants it."""
+SKIPS: dict[Skip, str] = {
+    "near_stop": "its z-score is next to the stop",
+    "lots": "the size is too small for the lots of both legs",
+}
+
 
 class Trade(msgspec.Struct, frozen=True):
     """Facts of an open position's entry; ``candle`` is its data time, UNIX nanoseconds (UTC).
@@ -181,20 +190,25 @@ def _conditions_hold(rules: PairsConfig, view: View) -> bool:
 
 def sized(
     rules: PairsConfig, enter: Enter, equity: float, prices: Legs, steps: Legs, multiplier: float
-) -> Legs:
-    """Return the quantities of both legs, signed base coin in whole lots.
+) -> tuple[Legs, Skip]:
+    """Return the quantities of both legs, signed base coin in whole lots; or NONE, and why.
 
     ``multiplier`` is that of a guard's verdict, a fraction of the normal size.
     """
     trade = enter.trade
     ratio = trade.beta if rules.size == "beta_weighted" else 1.0
-    limits = [] if rules.max_leg is None else [rules.max_leg / max(1.0, ratio)]
+    room = rules.stop - abs(trade.z)
+    if room < NEAR_STOP * (rules.stop - rules.entry):
+        return NONE, "near_stop"
+    limits = [max(equity, 0.0) * rules.max_weight / max(1.0, ratio)]
+    if rules.max_leg is not None:
+        limits.append(rules.max_leg / max(1.0, ratio))
     if rules.risk is not None:
-        limits.append(max(equity, 0.0) * rules.risk / ((rules.stop - abs(trade.z)) * trade.std))
+        limits.append(max(equity, 0.0) * rules.risk / (room * trade.std))
     value = Decimal(repr(min(limits) * enter.part * multiplier)) * trade.side
     first = _lots(value / prices[0], steps[0])
     second = _lots(-value * Decimal(repr(ratio)) / prices[1], steps[1])
-    return (first, second) if first and second else NONE
+    return ((first, second), "") if first and second else (NONE, "lots")
 
 
 def _lots(quantity: Decimal, step: Decimal) -> Decimal:

@@ -36,7 +36,17 @@ from strategies.hedged.book import (
     time_passed,
     venue_traded,
 )
-from strategies.hedged.rules import Enter, Leave, PairsMemory, cooled, judge, sized, view_of
+from strategies.hedged.rules import (
+    SKIPS,
+    Enter,
+    Leave,
+    PairsMemory,
+    Skip,
+    cooled,
+    judge,
+    sized,
+    view_of,
+)
 from strategies.hedged.seek import GoalSeeker
 from strategies.hedged.views import (
     Floats,
@@ -90,6 +100,7 @@ class HedgedTrader(CandleStrategy):
         # The pairs of the track, in its order: one may end before the next candle.
         self._tracked: dict[str, tuple[str, str]] = {}
         self._reasons: dict[str, str] = {}
+        self._skipped: dict[str, Skip] = {}
         self._decided_at = 0
         self._waits, self._waits_since = "", 0
         self._stopping = self._is_restarting = False
@@ -374,6 +385,7 @@ class HedgedTrader(CandleStrategy):
             view = view_of(views, row)
             if cooled(rules, view.z):
                 cooling.discard(name)
+                self._skipped.pop(name, None)
             change, trade = book.changes.get(name), memory.trades.get(name)
             if change is not None and not change.enters:
                 continue
@@ -439,16 +451,26 @@ class HedgedTrader(CandleStrategy):
         lots = [self.market.lot(InstrumentId.from_str(name)) for name in legs]
         multiplier = min(verdict.multiplier for verdict in verdicts)
         steps = lots[0].step, lots[1].step
-        goal = sized(self.config, enter, float(self.equity()), prices, steps, multiplier)
+        goal, skip = sized(self.config, enter, float(self.equity()), prices, steps, multiplier)
         for quantity, price, lot in zip(goal, prices, lots, strict=True):
             size = abs(quantity)
-            if not size or size < lot.min_quantity or size * price < lot.min_notional:
-                return None
+            if size < lot.min_quantity or size * price < lot.min_notional:
+                skip = skip or "lots"
+        if skip:
+            self._skip(enter.pair, skip)
+            return None
         lead = None
         if self.config.two_leg.first == "thin" and self.market.sees_top_of_book:
             depths = [self.market.depth(InstrumentId.from_str(n), _THIN_WITHIN_BPS) for n in legs]
             lead = depths.index(min(depths))
         return Plan(enter.pair, legs, goal, goal, prices, lead)
+
+    def _skip(self, pair: str, reason: Skip) -> None:
+        """Say why a pair is not entered, once until its z-score is back or the reason changes."""
+        if self._skipped.get(pair) != reason:
+            self._skipped[pair] = reason
+            self.log.info(f"{pair}: not entered, {SKIPS[reason]}")
+            self._tell("skipped", {"pair": pair, "reason": reason})
 
     # Guards ------------------------------------------------------------------------------------
 

@@ -1,12 +1,14 @@
 """Rules of pairs, by hand: entries, exits and sizes."""
 
 import math
+from decimal import Decimal as D
 
 import msgspec
 import pytest
 
-from strategies.hedged.rules import Enter, PairsMemory, View, judge
+from strategies.hedged.rules import Enter, PairsMemory, View, judge, sized
 from strategies.pairs import PairsConfig, TimeStop
+from strategies.tactics.two_leg import NONE
 
 PAIR = "AAAUSDT/BBBUSDT"
 
@@ -37,3 +39,25 @@ def test_an_entry_without_half_life_is_saved_and_read_again(unknown):
 def test_nothing_is_entered_by_what_is_unknown(field, unknown):
     assert isinstance(judge(rules(), PAIR, view(), PairsMemory(), 0), Enter)
     assert judge(rules(), PAIR, view(**{field: unknown}), PairsMemory(), 0) is None
+
+
+def size(prices=(D(100), D(50)), steps=(D("0.001"), D("0.001")), seen=None, **params):
+    """Sizes of a short spread with an equity of 10,000; the stop is at 4, entry at 2."""
+    config = rules(**params)
+    entry = judge(config, PAIR, view(**(seen or {})), PairsMemory(), 0)
+    return sized(config, entry, 10_000.0, prices, steps, 1.0)
+
+
+def test_no_leg_is_larger_than_its_part_of_equity():
+    # 2 % of 10,000 over (4 - 2.5) * 0.0001 would be 1,333,333 USDT a leg.
+    free = {"seen": {"std": 0.0001}, "max_leg": None}
+    assert size(**free) == ((D(-25), D(50)), "")
+    assert size(**free, max_weight=0.5) == ((D(-50), D(100)), "")
+    # The larger leg, b by beta 2, has 2,500.
+    free["seen"]["beta"] = 2.0
+    assert size(**free, size="beta_weighted") == ((D("-12.5"), D(50)), "")
+
+
+def test_nothing_is_entered_next_to_the_stop():
+    assert size(seen={"z": 3.79})[1] == ""
+    assert size(seen={"z": 3.81}) == (NONE, "near_stop")
