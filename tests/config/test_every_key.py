@@ -88,7 +88,7 @@ def readers(key: Key) -> list[Path]:
 
 NO_RANGE = {
     "description", "funding", "liquidation", "flatten_on_empty_targets", "mark", "enabled",
-    "volatility_adjusted",
+    "volatility_adjusted", "freeze_hedge",
 }  # fmt: skip
 """Free text and truth values: every value of the right type is in range."""
 
@@ -97,15 +97,18 @@ _NUMBERS = {
         slice_days starting_balance lookback fraction gross_leverage max_weight
         turnover_lookback depth_bps ticks participation max_leg_imbalance depth volatility
         updates_per_second price lot balance idle_exit limit_pct losses count per_minute
-        spam_after least limit_bps net cap most max_bps heartbeat power forecast_cap length trades
+        spam_after limit_bps net cap most max_bps heartbeat power forecast_cap length trades
         slope_length correlation_lookback dispersion_lookback trend_lookback least_names
-        same_sign_of own_percentile history
+        same_sign_of own_percentile history candles level max_leg risk z_lookback width
+        rsi_length volume_lookback least_distance deviation budget max_open most_pairs
+        most_per_instrument half_lives moderate_z weak_z formation
     """,
     "-1": """
         bps skip min_turnover min_age_days max_spread_bps min_depth move_bps max_reprices
         max_slippage_bps seed admin_port limit exit_grace entry exit low_bps high_bps most_bps
         least_bps high_slope_bps low_dispersion_bps hit_rate profit_factor
-        enter leave same_sign max_net
+        enter leave same_sign max_net cooldown stop_width stop_volume volume prior enter_rsi
+        leave_rsi strong moderate divergence
     """,
 }
 OUT_OF_RANGE = {name: value for value, names in _NUMBERS.items() for name in names.split()} | {
@@ -144,7 +147,10 @@ OUT_OF_RANGE = {name: value for value, names in _NUMBERS.items() for name in nam
     "volatility_half_life": "0", "estimator": "oracle", "annual": "0", "correlation": "1",
     "information_coefficient": "0",
     "legs": "[[BTCUSDT-LINEAR.BYBIT, BTCUSDT-LINEAR.BYBIT]]", "external": "some",
-    "weight": "1.5", "by": "sign",
+    "weight": "1.5", "by": "sign", "combine": "average", "average": "daily",
+    "pairs": "[[BTCUSDT-LINEAR.BYBIT, BTCUSDT-LINEAR.BYBIT]]", "rules": "zscores",
+    "confidence": "[2, 1, 1]", "size": "equal", "check_every": "0s", "first": "thick",
+    "correction": "holm", "min_correlation": "-2", "least": "-2",
 }  # fmt: skip
 """A value of the right type but out of range, for each key that has a range."""
 
