@@ -7,7 +7,7 @@ for a short one.
 from __future__ import annotations
 
 import math
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -15,6 +15,7 @@ import msgspec
 from strategies.hedged.views import Views
 from strategies.pairs import PairsConfig
 from strategies.tactics.two_leg import NONE, Legs
+from strategies.tactics.unhedged_value import TOLERANCE
 
 Cause = Literal["mean", "stop", "time", "guard", "halted"]
 
@@ -24,7 +25,7 @@ Skip = Literal["", "near_stop", "lots"]
 """Why a pair is not entered though its z-score wants it."""
 SKIPS: dict[Skip, str] = {
     "near_stop": "its z-score is next to the stop",
-    "lots": "the size is too small for the lots of both legs",
+    "lots": "it is too small for lots of both legs that hedge each other",
 }
 
 
@@ -205,11 +206,34 @@ def sized(
         limits.append(rules.max_leg / max(1.0, ratio))
     if rules.risk is not None:
         limits.append(max(equity, 0.0) * rules.risk / (room * trade.std))
-    value = Decimal(repr(min(limits) * enter.part * multiplier)) * trade.side
-    first = _lots(value / prices[0], steps[0])
-    second = _lots(-value * Decimal(repr(ratio)) / prices[1], steps[1])
-    return ((first, second), "") if first and second else (NONE, "lots")
+    value = Decimal(repr(min(limits) * enter.part * multiplier))
+    if not value:
+        return NONE, "lots"
+    most = value, value * Decimal(repr(ratio))
+    sizes = _in_lots(most, prices, steps)
+    if sizes is None:
+        return NONE, "lots"
+    return (sizes[0] * trade.side, -sizes[1] * trade.side), ""
 
 
-def _lots(quantity: Decimal, step: Decimal) -> Decimal:
-    return (quantity / step).to_integral_value(ROUND_DOWN) * step
+def _in_lots(most: Legs, prices: Legs, steps: Legs) -> Legs | None:
+    """Return the largest quantities in whole lots that hedge each other, None without any.
+
+    The leg of coarser lots is rounded first, the other is sized to hedge it. No leg is worth
+    more than ``most``, whose proportion is that of the hedge.
+    """
+    value = steps[0] * prices[0] / most[0], steps[1] * prices[1] / most[1]
+    coarse = 0 if value[0] >= value[1] else 1
+    fine = 1 - coarse
+    # Values of one lot, as parts of the most: a leg has at most 1.
+    lots, own = int(1 / value[coarse]), Decimal(int(1 / value[fine]))
+    while lots:
+        part = lots * value[coarse]
+        # The finer leg rounds down by itself where that hedges, or to the coarser one's value.
+        for other in (own, min((part / value[fine]).to_integral_value(), own)):
+            worth = other * value[fine]
+            if abs(worth - part) <= TOLERANCE * max(part, worth):
+                found = lots * steps[coarse], other * steps[fine]
+                return found if coarse == 0 else found[::-1]
+        lots -= 1
+    return None

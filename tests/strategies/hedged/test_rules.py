@@ -61,3 +61,22 @@ def test_no_leg_is_larger_than_its_part_of_equity():
 def test_nothing_is_entered_next_to_the_stop():
     assert size(seen={"z": 3.79})[1] == ""
     assert size(seen={"z": 3.81}) == (NONE, "near_stop")
+
+
+@pytest.mark.parametrize(
+    ("max_leg", "prices", "steps", "found"),
+    [
+        # 10 lots of 100 are 1,000, but 28 of 34.5 are 966; 9 are 900, and 26 of 34.5 are 897.
+        (1000.0, (100_000, "34.5"), ("0.001", "1"), (("-0.009", "26"), "")),
+        (1000.0, ("34.5", 100_000), ("1", "0.001"), (("-26", "0.009"), "")),
+        # One lot of 70 beside 2 or 3 of 30 can't be hedged.
+        (130.0, (70, 30), ("1", "1"), (("0", "0"), "lots")),
+        (60.0, (70, 30), ("1", "1"), (("0", "0"), "lots")),
+        # Fine lots: 70 and 70, to the fine one.
+        (70.0, (70, 30), ("1", "0.01"), (("-1", "2.33"), "")),
+    ],
+)
+def test_legs_in_coarse_lots_hedge_each_other_or_are_not_entered(max_leg, prices, steps, found):
+    (first, second), skip = found
+    sizes = size(tuple(map(D, prices)), tuple(map(D, steps)), max_leg=max_leg, risk=None)
+    assert sizes == ((D(first), D(second)), skip)

@@ -81,7 +81,7 @@ def test_it_sells_the_dear_leg_and_buys_the_other_until_the_spread_is_back():
     assert entered.note.startswith("AAAUSDT/BBBUSDT: enter short spread, z 15.")
     # 1,000 USDT a leg: 9.090 A at 110, 20 B at 50.
     orders = {t.instrument: t.order for t in entered.targets}
-    assert orders == {A: "-9.090", B: "20.0"}
+    assert orders == {A: "-9.090", B: "20.000"}
     assert left.note.startswith("AAAUSDT/BBBUSDT: exit, back at the mean")
     # The report's events say the same.
     assert [(ts, kind, facts["pair"]) for ts, kind, facts in strategy.told] == [
