@@ -163,8 +163,8 @@ class PairsConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_
     size: Annotated[
         Literal["dollar_neutral", "beta_weighted"],
         Meta(
-            description="The same value of both legs, or beta times as much of b as of a; a pair "
-            "whose beta is not positive is then not entered."
+            description="The same value of both legs, or beta times as much of b as of a. A pair "
+            "whose beta is below 0.1 is not entered."
         ),
     ] = "dollar_neutral"
     max_leg: (

@@ -21,9 +21,12 @@ Cause = Literal["mean", "stop", "time", "guard", "halted"]
 
 NEAR_STOP = 0.1
 """Part of the way from entry to stop, the last, in which nothing is entered."""
-Skip = Literal["", "near_stop", "lots"]
+LEAST_BETA = 0.1
+"""Hedge ratio below which the legs would not hedge each other."""
+Skip = Literal["", "near_stop", "lots", "beta"]
 """Why a pair is not entered though its z-score wants it."""
 SKIPS: dict[Skip, str] = {
+    "beta": f"its hedge ratio is below {LEAST_BETA:g}: its legs would not hedge each other",
     "near_stop": "its z-score is next to the stop",
     "lots": "it is too small for lots of both legs that hedge each other",
 }
@@ -176,8 +179,6 @@ def _tier(rules: PairsConfig, size: float, rsi: tuple[float, ...]) -> tuple[str,
 
 def _conditions_hold(rules: PairsConfig, view: View) -> bool:
     """Whether the conditions hold; what is unknown does not."""
-    if rules.size == "beta_weighted" and not view.beta > 0.0:
-        return False
     if rules.min_correlation is not None and not view.correlation >= rules.min_correlation.least:
         return False
     if rules.volatility is not None and not view.volatility <= rules.volatility.most:
@@ -198,6 +199,8 @@ def sized(
     """
     trade = enter.trade
     ratio = trade.beta if rules.size == "beta_weighted" else 1.0
+    if trade.beta < LEAST_BETA:
+        return NONE, "beta"
     room = rules.stop - abs(trade.z)
     if room < NEAR_STOP * (rules.stop - rules.entry):
         return NONE, "near_stop"

@@ -80,3 +80,10 @@ def test_legs_in_coarse_lots_hedge_each_other_or_are_not_entered(max_leg, prices
     (first, second), skip = found
     sizes = size(tuple(map(D, prices)), tuple(map(D, steps)), max_leg=max_leg, risk=None)
     assert sizes == ((D(first), D(second)), skip)
+
+
+@pytest.mark.parametrize("weighting", ["dollar_neutral", "beta_weighted"])
+def test_legs_that_would_not_hedge_are_not_entered(weighting):
+    for beta in (-1.0, 0.0, 0.09):
+        assert size(seen={"beta": beta}, size=weighting) == (NONE, "beta")
+    assert size(seen={"beta": 0.1}, size=weighting)[1] == ""
