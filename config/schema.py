@@ -22,6 +22,7 @@ from config.errors import InputError, did_you_mean
 from config.params import parameter_fields
 
 FOLDER = Path(__file__).parent / "schemas"
+_BOUNDS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
 _COMPONENTS = ("Component", "StrategyComponent", "Scorer")
 
 
@@ -70,7 +71,25 @@ def write_all(folder: Path = FOLDER) -> list[Path]:
 
 def as_text(kind: str) -> str:
     """Return the schema as the text of its file."""
-    return json.dumps(schema(kind), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(_bounds_alike(schema(kind)), indent=2, ensure_ascii=False) + "\n"
+
+
+def _bounds_alike(node: Any) -> Any:
+    """Return the schema with whole bounds as integers.
+
+    Python shares the types ``Annotated[float, Meta(ge=0)]`` and ``Meta(ge=0.0)``, so which of the
+    two is written would depend on the order of imports.
+    """
+    if isinstance(node, list):
+        return [_bounds_alike(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        key: int(value)
+        if key in _BOUNDS and isinstance(value, float) and value.is_integer()
+        else _bounds_alike(value)
+        for key, value in node.items()
+    }
 
 
 def _as_written(node: Any) -> Any:
