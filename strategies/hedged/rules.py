@@ -229,7 +229,8 @@ def _in_lots(most: Legs, prices: Legs, steps: Legs) -> Legs | None:
     coarse = 0 if value[0] >= value[1] else 1
     fine = 1 - coarse
     # Values of one lot, as parts of the most: a leg has at most 1.
-    lots, own = int(1 / value[coarse]), Decimal(int(1 / value[fine]))
+    whole = [most[leg] // (steps[leg] * prices[leg]) for leg in (0, 1)]  # a third has no exact part
+    lots, own = int(whole[coarse]), whole[fine]
     while lots:
         part = lots * value[coarse]
         # The finer leg rounds down by itself where that hedges, or to the coarser one's value.

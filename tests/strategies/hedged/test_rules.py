@@ -6,6 +6,7 @@ from decimal import Decimal as D
 import msgspec
 import pytest
 
+from strategies.hedged import rules as hedged_rules
 from strategies.hedged.rules import Enter, PairsMemory, View, judge, sized
 from strategies.pairs import PairsConfig, TimeStop
 from strategies.tactics.two_leg import NONE
@@ -87,3 +88,9 @@ def test_legs_that_would_not_hedge_are_not_entered(weighting):
     for beta in (-1.0, 0.0, 0.09):
         assert size(seen={"beta": beta}, size=weighting) == (NONE, "beta")
     assert size(seen={"beta": 0.1}, size=weighting)[1] == ""
+
+
+def test_a_size_of_whole_lots_stays_whole() -> None:
+    # A lot of 0.001 is 50 of 3,000: sixty lots, though a sixtieth has no exact decimal.
+    most, prices = (D(3000), D(3000)), (D(50_000), D(3000))
+    assert hedged_rules._in_lots(most, prices, (D("0.001"), D("0.01"))) == (D("0.060"), D("1.00"))
