@@ -44,7 +44,7 @@ def funding(number: int, paid: str, **more: Any) -> FillRow:
 def results(rows: list[FillRow], price: str = "100") -> dict[str, D]:
     books = StrategyBooks()
     book_fills(rows, books, OWNERS)
-    return books.results(lambda _: D(price))[0]
+    return books.booked.results(lambda _: D(price))[0]
 
 
 class Listener:
@@ -113,7 +113,7 @@ def test_a_spot_fee_in_the_coin_itself_is_valued_at_the_fills_price() -> None:
     paid = row(1, "BUY", "2", "100", instrument=spot, fee=D("0.002"), fee_coin="BTC")
     books = StrategyBooks()
     book_fills([paid], books, {spot: "hand"})
-    assert books.results(lambda _: D(100))[0] == {"hand": D("-0.2")}
+    assert books.booked.results(lambda _: D(100))[0] == {"hand": D("-0.2")}
 
 
 # Over restarts -----------------------------------------------------------------------------------

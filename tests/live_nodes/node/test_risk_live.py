@@ -169,7 +169,7 @@ def test_the_books_go_on_over_a_restart_with_funding_and_what_filled_meanwhile(
             desk.until(lambda: len(desk.fills()) == 2, "the payment")
             funding = next(f.fee for f in desk.fills() if f.kind == "Funding")
             paid = D("0.020") * D("50000.1") + fee + funding
-            assert books.results(lambda _: D("50000"))[0]["hand"] == D("1000") - paid
+            assert books.booked.results(lambda _: D("50000"))[0]["hand"] == D("1000") - paid
         # Sold by an order of ours while the node was down, as one that rested at the venue.
         st.order("Sell", "0.005", name="n1-hand-zzz-1")
         with desk_node(st, folder=tmp_path, risk=RISK) as desk:
