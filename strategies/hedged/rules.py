@@ -120,7 +120,7 @@ def judge(
     """Return what the rules want of a pair now; ``candles`` is how long it has been held.
 
     What an entry needs beside: the pair is known to be cointegrated, is not cooling down, and may
-    be held beside the others (`HedgedTrader._may_enter`).
+    be held beside the others (`decide.judge_pairs`).
     """
     trade = memory.trades.get(pair)
     if trade is None:

@@ -1,13 +1,12 @@
 """Run pairs in the engine: candles, checks of prices, decisions, orders, state. Engine-specific.
 
-`views` and `rules` decide, `book` tracks both legs of each pair, `seek` sends orders. State is
+`views` and `decide` decide, `book` tracks both legs of each pair, `seek` sends orders. State is
 saved before orders are sent. After a crash the book is settled by the venue's positions, and what
 was under way goes on: both legs, or none.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Container, Iterable
 from decimal import Decimal
 from typing import Any
@@ -23,50 +22,31 @@ from nautilus_trader.model.identifiers import InstrumentId
 from config.durations import duration_ns
 from config.errors import DeskError
 from strategies.candles import CandleStrategy
+from strategies.hedged import decide
 from strategies.hedged.book import (
     Ended,
     PairBook,
-    Plan,
     Result,
     Terms,
     blocked,
     change_pairs,
-    netted_with,
     recovered,
     time_passed,
     venue_traded,
 )
-from strategies.hedged.rules import (
-    SKIPS,
-    Enter,
-    Leave,
-    PairsMemory,
-    Skip,
-    cooled,
-    judge,
-    sized,
-    view_of,
-)
+from strategies.hedged.decide import NO_ENTRIES, Halts, Named, Planned, Snapshot
+from strategies.hedged.rules import SKIPS, PairsMemory, Skip
 from strategies.hedged.seek import GoalSeeker
-from strategies.hedged.views import (
-    Floats,
-    Track,
-    Views,
-    follow,
-    is_due,
-    read,
-    rows_for_views,
-    selected,
-    tested,
-)
-from strategies.messages import Action, Decision, PairEvent, Target, Verdict
+from strategies.hedged.views import Floats, Track, Views, follow, read, rows_for_views
+from strategies.messages import Decision, PairEvent, Verdict
 from strategies.on_loop import on_loop, wake_in
-from strategies.pairs import PairsConfig, pair_name
+from strategies.pairs import PairsConfig
 from strategies.refusals import refusal_of
 from strategies.schedule import last_close
 from strategies.signals.cointegration import load_tests
 from strategies.state import StateStore
-from strategies.tactics.two_leg import NONE, Legs, budget_passed
+from strategies.tactics.two_leg import budget_passed
+from strategies.verdicts import halted_for_good, halted_for_now
 
 ZERO = Decimal(0)
 STATE = "pairs"
@@ -286,20 +266,32 @@ class HedgedTrader(CandleStrategy):
             self._settle(instrument_id.value, None, own=False)
         self._keep(time_passed(self.book, self._terms, now))
         close = self._history.window(data_ts).close
-        memory = self._chosen(close, data_ts)
+        memory = self._selected(close, data_ts)
         views = self._read(close, data_ts, memory)
         pairs, legs = self._tracked, self._track.legs if self._track else ()
         self._tell("candle", {"z": dict(zip(pairs, views.z.tolist(), strict=True))}, data_ts)
-        memory = self._tested(memory, pairs, close, legs, data_ts)
+        memory = decide.retest(self.config, memory, pairs, legs, close, data_ts)
         self._act(views, replace(memory, decided=data_ts), pairs, close[-1], data_ts, closed=True)
+
+    def _selected(self, close: Floats, data_ts: int) -> PairsMemory:
+        memory, counts = decide.select(self.config, self.ids, self.memory, close, data_ts)
+        if counts is not None and self.config.select is not None:
+            self.log.info(
+                f"{len(counts.chosen)} pairs selected of {counts.tested} tested, "
+                f"{counts.significant} of them significant after correction "
+                f"({self.config.select.correction})"
+            )
+            self._tell("selected", counts._asdict())
+        return memory
 
     def _read(self, close: Floats, data_ts: int, memory: PairsMemory) -> Views:
         """Return the views of the candle that closed last, and keep what the next prices need."""
-        pairs = self._tracked = self._active(memory)
+        pairs = self._tracked = decide.active(self.config, memory, self.book)
         legs = tuple((self.ids.index(a), self.ids.index(b)) for a, b in pairs.values())
         before = data_ts - self._history.interval_ns
         track = follow(self._track, before, close[:-1], legs, self.config)
-        self._track, views = read(track, data_ts, close, self._frozen(pairs), self.config)
+        betas = decide.entered_betas(self.memory, pairs)
+        self._track, views = read(track, data_ts, close, betas, self.config)
         return views
 
     def _on_check(self, event: Any) -> None:
@@ -318,179 +310,68 @@ class HedgedTrader(CandleStrategy):
         tops = [self.market.top_of_book(name) for name in self.instrument_ids]
         row = np.array([np.nan if top is None else float(top.mid) for top in tops])
         close = np.vstack([self._history.window(track.ts).close[1:], row])
-        _, views = read(track, now, close, self._frozen(self._tracked), self.config)
+        betas = decide.entered_betas(self.memory, self._tracked)
+        _, views = read(track, now, close, betas, self.config)
         self._act(views, self.memory, self._tracked, row, track.ts, closed=False)
-
-    def _active(self, memory: PairsMemory) -> dict[str, tuple[str, str]]:
-        """Return the legs of pairs that may be entered, and of those held, by name."""
-        chosen = self.config.pairs or memory.pairs
-        pairs = {pair_name(legs): legs for legs in chosen}
-        return pairs | {name: pair.legs for name, pair in self.book.pairs.items()}
-
-    def _chosen(self, close: Floats, data_ts: int) -> PairsMemory:
-        select, memory = self.config.select, self.memory
-        if select is None or not is_due(select.every, memory.selected, data_ts):
-            return memory
-        legs, counts = selected(close, self.config)
-        pairs = tuple((self.ids[a], self.ids[b]) for a, b in legs)
-        self.log.info(
-            f"{len(pairs)} pairs selected of {counts.tested} tested, {counts.significant} of them "
-            f"significant after correction ({select.correction})"
-        )
-        self._tell("selected", counts._replace(chosen=tuple(map(pair_name, pairs)))._asdict())
-        return replace(memory, pairs=pairs, selected=data_ts)
-
-    def _tested(
-        self,
-        memory: PairsMemory,
-        pairs: Iterable[str],
-        close: Floats,
-        legs: tuple[tuple[int, int], ...],
-        data_ts: int,
-    ) -> PairsMemory:
-        rules = self.config.cointegration
-        if rules is None:
-            return memory
-        names = list(pairs)
-        due = [
-            row
-            for row, name in enumerate(names)
-            if is_due(rules.every, memory.tests.get(name, (None, False))[0], data_ts)
-        ]
-        if not due:
-            return memory
-        passes = tested(close, tuple(legs[row] for row in due), self.config)
-        found = {names[r]: (data_ts, bool(ok)) for r, ok in zip(due, passes, strict=True)}
-        return replace(memory, tests={**memory.tests, **found})
-
-    def _frozen(self, pairs: Iterable[str]) -> Floats:
-        trades = self.memory.trades
-        return np.array([trades[n].beta if n in trades else np.nan for n in pairs], float)
 
     def _act(
         self,
         views: Views,
         memory: PairsMemory,
-        pairs: dict[str, tuple[str, str]],
+        pairs: Named,
         prices: Floats,
         data_ts: int,
         *,
         closed: bool,
     ) -> None:
         """Enter and leave pairs, as the rules want and both legs allow."""
-        rules, book, interval = self.config, self.book, self._history.interval_ns
-        price = {n: Decimal(repr(float(p))) for n, p in zip(self.ids, prices, strict=True)}
-        cooling, leaves, enters = set(memory.cooling), list[Leave](), list[Enter]()
-        for row, name in enumerate(pairs):
-            view = view_of(views, row)
-            if cooled(rules, view.z):
-                cooling.discard(name)
-                self._skipped.pop(name, None)
-            change, trade = book.changes.get(name), memory.trades.get(name)
-            if change is not None and not change.enters:
-                continue
-            candles = 0.0 if trade is None else (data_ts - trade.candle) / interval
-            found = judge(rules, name, view, memory, candles)
-            if isinstance(found, Leave):
-                leaves.append(found)
-                if found.cause == "stop" and rules.cooldown:
-                    cooling.add(name)
-            elif found is not None and name not in cooling and self._may_enter(name, memory):
-                enters.append(found)
-        trades = dict(memory.trades)
-        plans = [Plan(leave.pair, pairs[leave.pair], NONE, NONE, NONE) for leave in leaves]
-        words = [leave.words for leave in leaves]
-        for leave in leaves:
-            self._tell("leave", leave._asdict())
-        for plan in plans:
-            self._reasons |= dict.fromkeys(plan.legs, f"exit {plan.pair}")
-        open_ = len(trades) - len(leaves)
-        free = self.market.margin()
-        room = None if free is None else free.free
-        for enter in sorted(enters, key=lambda found: -abs(found.trade.z)):
-            if rules.max_open is not None and open_ >= rules.max_open:
-                break
-            legs = pairs[enter.pair]
-            entry = self._plan(enter, legs, (price[legs[0]], price[legs[1]]))
-            if entry is None:
-                continue
-            if free is not None and room is not None:
-                values = [abs(q) * p for q, p in zip(entry.goal, entry.prices, strict=True)]
-                needed = sum(map(free.used, legs, values), ZERO)
-                if needed > room:
-                    continue
-                room -= needed
-            open_ += 1
-            plans.append(entry)
-            words.append(enter.words)
-            self._tell("enter", enter._asdict())
-            trades[enter.pair] = replace(enter.trade, candle=data_ts)
-            self._reasons |= dict.fromkeys(legs, f"enter {enter.pair}")
-        memory = replace(memory, cooling=frozenset(cooling), trades=trades)
-        if plans or (closed and book.positions.spare):
+        rules, book = self.config, self.book
+        judged = decide.judge_pairs(rules, book, memory, views, pairs, data_ts)
+        legs = {leg for enter in judged.enters for leg in pairs[enter.pair]}
+        snapshot = self._snapshot(legs, prices) if legs else NO_ENTRIES
+        found = decide.plan(rules, judged, memory, pairs, snapshot, self._skipped, data_ts)
+        self._skipped = dict(found.skipped)
+        self._say(found)
+        if found.plans or (closed and book.positions.spare):
             now = self.clock.timestamp_ns()
-            words = words or ["positions of no pair are closed"]
-            self._keep(change_pairs(book, plans, self._terms, now), words, memory, data_ts=data_ts)
+            words = found.words or ["positions of no pair are closed"]
+            result = change_pairs(book, found.plans, self._terms, now)
+            self._keep(result, words, found.memory, data_ts=data_ts)
         else:
-            self._save(book, memory)
+            self._save(book, found.memory)
             self._pursue()
 
-    def _may_enter(self, name: str, memory: PairsMemory) -> bool:
-        rules = self.config
-        if name in self.book.pairs:
-            return False
-        if rules.select is not None and name not in map(pair_name, memory.pairs):
-            return False
-        return rules.cointegration is None or memory.tests.get(name, (0, False))[1]
+    def _snapshot(self, legs: Iterable[str], prices: Floats) -> Snapshot:
+        """Return what entries of the legs are sized by."""
+        market, ids = self.market, {name: InstrumentId.from_str(name) for name in legs}
+        price = {n: Decimal(repr(float(p))) for n, p in zip(self.ids, prices, strict=True)}
+        thin = self.config.two_leg.first == "thin" and market.sees_top_of_book
+        return Snapshot(
+            equity=self.equity(),
+            prices=price,
+            lots={name: market.lot(found) for name, found in ids.items()},
+            verdicts={name: self.verdicts.strictest_on(name) for name in ids},
+            margin=market.margin(),
+            depths={n: market.depth(i, _THIN_WITHIN_BPS) for n, i in ids.items()} if thin else {},
+        )
 
-    def _plan(self, enter: Enter, legs: tuple[str, str], prices: Legs) -> Plan | None:
-        """Return an entry of both legs, None where one would be refused."""
-        verdicts = [self.verdicts.strictest_on(name) for name in legs]
-        if any(verdict.action >= Action.HALT_ENTRIES for verdict in verdicts):
-            return None
-        lots = [self.market.lot(InstrumentId.from_str(name)) for name in legs]
-        multiplier = min(verdict.multiplier for verdict in verdicts)
-        steps = lots[0].step, lots[1].step
-        goal, skip = sized(self.config, enter, float(self.equity()), prices, steps, multiplier)
-        for quantity, price, lot in zip(goal, prices, lots, strict=True):
-            size = abs(quantity)
-            if size < lot.min_quantity or size * price < lot.min_notional:
-                skip = skip or "lots"
-        if skip:
-            self._skip(enter.pair, skip)
-            return None
-        lead = None
-        if self.config.two_leg.first == "thin" and self.market.sees_top_of_book:
-            depths = [self.market.depth(InstrumentId.from_str(n), _THIN_WITHIN_BPS) for n in legs]
-            lead = depths.index(min(depths))
-        return Plan(enter.pair, legs, goal, goal, prices, lead)
-
-    def _skip(self, pair: str, reason: Skip) -> None:
-        """Say why a pair is not entered, once until its z-score is back or the reason changes."""
-        if self._skipped.get(pair) != reason:
-            self._skipped[pair] = reason
-            self.log.info(f"{pair}: not entered, {SKIPS[reason]}")
-            self._tell("skipped", {"pair": pair, "reason": reason})
+    def _say(self, planned: Planned) -> None:
+        """Publish what was planned, and keep the reasons for orders."""
+        for kind, facts in planned.events:
+            if kind == "skipped":
+                self.log.info(f"{facts['pair']}: not entered, {SKIPS[facts['reason']]}")
+            self._tell(kind, facts)
+        self._reasons |= planned.reasons
 
     # Guards ------------------------------------------------------------------------------------
 
     def on_flatten(self, instruments: Container[str], verdict: Verdict) -> None:
         """Leave whole pairs, at market, that have a leg in instruments that a verdict flattens."""
-        leaving = self.verdicts.to_leave()
-        plans = [
-            Plan(name, pair.legs, NONE, NONE, NONE, forced=True)
-            for name, pair in self.book.pairs.items()
-            if any(leg in leaving for leg in pair.legs)
-        ]
-        for plan in plans:
-            self._reasons |= dict.fromkeys(plan.legs, "flatten")
-            self._tell("leave", Leave(plan.pair, "guard", math.nan)._asdict())
-        memory = self.memory
-        if self.config.cooldown:
-            memory = replace(memory, cooling=memory.cooling | {plan.pair for plan in plans})
-        if plans or self.book.positions.spare:
-            result = change_pairs(self.book, plans, self._terms, self.clock.timestamp_ns())
-            self._keep(result, [verdict.reason], memory, kind="flatten")
+        found = decide.flatten(self.config, self.book, self.memory, self.verdicts.to_leave())
+        self._say(found)
+        if found.plans or self.book.positions.spare:
+            result = change_pairs(self.book, found.plans, self._terms, self.clock.timestamp_ns())
+            self._keep(result, [verdict.reason], found.memory, kind="flatten")
 
     def on_halt(self, instruments: Container[str], verdict: Verdict) -> None:
         """Cut entries under way to what both legs have; exits go on."""
@@ -547,49 +428,37 @@ class HedgedTrader(CandleStrategy):
         data_ts: int | None = None,
     ) -> None:
         """Save the book, publish a decision where targets have changed, and send orders."""
-        book, ended = result
         memory = self.memory if memory is None else memory
-        before = {name: pair.target for name, pair in self.book.pairs.items()}
-        after = {name: pair.target for name, pair in book.pairs.items()}
         words = list(words)
         if not words:
-            cuts = {end.pair: end.cut for end in ended}
-            cuts |= {name: change.cut for name, change in book.changes.items()}
-            names = [n for n in before | after if before.get(n, NONE) != after.get(n, NONE)]
-            words = [f"{n}: cut to what both legs have ({cuts.get(n) or 'lost'})" for n in names]
-            for name in names:
-                legs = (self.book.pairs.get(name) or book.pairs[name]).legs
-                self._reasons |= dict.fromkeys(legs, f"cut {name}")
-        (book, ended), memory = self._with_netted(book, ended, memory, words)
+            words, reasons = decide.cut_words(self.book, result)
+            self._reasons |= reasons
+        book, ended = result
+        netted = decide.leave_netted(self.config, book, memory, self._halts(book))
+        if netted.plans:
+            self._say(netted)
+            words += netted.words
+            memory = netted.memory
+            now = self.clock.timestamp_ns()
+            book, more = change_pairs(book, netted.plans, self._terms, now)
+            ended += more
         for end in ended:
-            memory = self._after(memory, end)
+            self._tell("ended", end._asdict())
+            memory = decide.after(self.config, memory, end)
         self._save(book, memory)
         if words:
             self.publish(self._decision(kind, "; ".join(words), data_ts))
         self._pursue()
         self._await_budget()
 
-    def _with_netted(
-        self, book: PairBook, ended: list[Ended], memory: PairsMemory, words: list[str]
-    ) -> tuple[Result, PairsMemory]:
-        """Let pairs leave that an exit was netted with, where entries are halted."""
+    def _halts(self, book: PairBook) -> Halts:
+        """Return in which legs of changes under way entries are halted."""
         legs = {leg for name in book.changes for leg in book.pairs[name].legs}
-        halted = {
-            leg for leg in legs if self.verdicts.strictest_on(leg).action >= Action.HALT_ENTRIES
-        }
-        names = netted_with(book, halted)
-        if not names:
-            return (book, ended), memory
-        plans = [Plan(name, book.pairs[name].legs, NONE, NONE, NONE) for name in names]
-        for plan in plans:
-            leave = Leave(plan.pair, "halted", math.nan)
-            words.append(f"{plan.pair}: exit, halted, netted with what leaves")
-            self._reasons |= dict.fromkeys(plan.legs, f"exit {plan.pair}")
-            self._tell("leave", leave._asdict())
-        if self.config.cooldown:
-            memory = replace(memory, cooling=memory.cooling | set(names))
-        book, more = change_pairs(book, plans, self._terms, self.clock.timestamp_ns())
-        return (book, ended + more), memory
+        verdicts = {leg: self.verdicts.on(leg) for leg in legs}
+        return Halts(
+            frozenset(leg for leg, found in verdicts.items() if halted_for_good(found)),
+            frozenset(leg for leg, found in verdicts.items() if halted_for_now(found)),
+        )
 
     def _await_budget(self) -> None:
         """Look at changes under way again when the budget of one has passed."""
@@ -598,19 +467,6 @@ class HedgedTrader(CandleStrategy):
         moments = [moment for moment in found if moment is not None and moment > now]
         if moments and self.market.sees_top_of_book and not self._stopping:
             wake_in(self.clock, min(moments) - now, f"budget.{self.config.key}", self._on_pulse)
-
-    def _after(self, memory: PairsMemory, end: Ended) -> PairsMemory:
-        """Return the memory after a change of a pair has ended."""
-        self._tell("ended", end._asdict())
-        cooling = memory.cooling
-        # A cut that cost nothing may be tried again at once, unless it would be refused again.
-        again = not end.value_seconds and end.cut in ("deadline", "halted")
-        if end.cut and not again and self.config.cooldown:
-            cooling |= {end.pair}
-        trades = dict(memory.trades)
-        if end.held == NONE:
-            trades.pop(end.pair, None)
-        return replace(memory, cooling=cooling, trades=trades)
 
     def _tell(self, kind: str, facts: dict[str, Any], ts: int | None = None) -> None:
         key, now = self.config.key, self.clock.timestamp_ns() if ts is None else ts
@@ -624,40 +480,18 @@ class HedgedTrader(CandleStrategy):
 
     def _decision(self, kind: str, note: str, data_ts: int | None) -> Decision:
         now = self._decided_at = max(self.clock.timestamp_ns(), self._decided_at + 1)
-        equity = self.equity()
-        goals, parts = self.book.goals(), dict[str, dict[str, str]]()
-        for name, pair in self.book.pairs.items():
-            for leg, quantity in zip(pair.legs, pair.target, strict=True):
-                goals.setdefault(leg, ZERO)
-                parts.setdefault(leg, {})[name] = f"{quantity:f}"
-        weights, targets = list[float](), list[Target]()
-        for name in sorted(goals.keys() | self.holdings().keys()):
-            instrument_id = InstrumentId.from_str(name)
-            held, goal = self.market.holding(instrument_id), goals.get(name, ZERO)
-            price = self.last_price(instrument_id)
-            value = goal * (price or ZERO)
-            weights.append(float(value / equity) if equity else 0.0)
-            targets.append(
-                Target(
-                    instrument=name,
-                    price=None if price is None else float(price),
-                    weight=weights[-1],
-                    current=f"{held:f}",
-                    target=f"{goal:f}",
-                    order=f"{goal - held:f}",
-                    reason=self._reasons.get(name, ""),
-                    parts=parts.get(name, {}),
-                )
-            )
-        return Decision(
+        held, book = self.holdings(), self.book
+        names = decide.instruments_of(book, held)
+        return decide.decision_of(
+            book,
+            held,
+            {name: self.last_price(InstrumentId.from_str(name)) for name in names},
+            self.equity(),
+            self._reasons,
             strategy=self.config.key,
             ts=now,
             data_ts=last_close(now, self._history.interval_ns) if data_ts is None else data_ts,
             kind=kind,
-            equity=f"{equity:f}",
             multiplier=self.verdicts.strictest.multiplier,
-            gross=sum(map(abs, weights)),
-            net=sum(weights),
-            targets=tuple(targets),
             note=note,
         )

@@ -202,7 +202,7 @@ def step(state: TwoLeg, event: Event, rules: TwoLegRules) -> TwoLeg:
 
 def wants(state: TwoLeg, rules: TwoLegRules) -> tuple[Want, Want]:
     """Return what each leg should hold now."""
-    late = total_at(state.naked, state.at) > _limit(rules)
+    late = over_budget(state, rules)
     if not state.enters:
         haste = Haste.MARKET if late or state.forced else Haste.TACTIC
         return Want(state.goal[0], haste), Want(state.goal[1], haste)
@@ -217,6 +217,11 @@ def wants(state: TwoLeg, rules: TwoLegRules) -> tuple[Want, Want]:
         quantity = max(_like(state, state.lead), state.held[follows], key=abs)
         found[follows] = Want(quantity, Haste.TACTIC)
     return found[0], found[1]
+
+
+def over_budget(state: TwoLeg, rules: TwoLegRules) -> bool:
+    """Whether what stands unhedged, summed over time, exceeds the budget."""
+    return total_at(state.naked, state.at) > _limit(rules)
 
 
 def budget_passed(state: TwoLeg, rules: TwoLegRules) -> int | None:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from strategies.hedged.book import Ended
-from strategies.hedged.rules import PairsMemory
 from strategies.hedged.trader import HedgedTrader
 from strategies.hedged.views import Views
 from strategies.pairs import PairsConfig
@@ -41,9 +40,10 @@ class PairsByHand(HedgedTrader):
         self.events.append(event)
         super().on_order_event(event)
 
-    def _after(self, memory: PairsMemory, end: Ended) -> PairsMemory:
-        self.ended.append(end)
-        return super()._after(memory, end)
+    def _tell(self, kind: str, facts: dict[str, Any], *args: Any) -> None:
+        if kind == "ended":
+            self.ended.append(Ended(**facts))
+        super()._tell(kind, facts, *args)
 
     def decide(self, z: float) -> None:
         """Decide now, as on a candle after which the pair has this z-score; negative buys."""

@@ -8,7 +8,7 @@ import pytest
 from nautilus_trader.model.enums import OrderSide
 
 from strategies.engine_class import engine_class
-from strategies.hedged import trader
+from strategies.hedged import decide
 from strategies.hedged.book import Ended
 from strategies.hedged.views import Selected
 from strategies.messages import Action, Verdict
@@ -199,7 +199,7 @@ def test_a_price_between_candles_judges_each_pair_by_itself_after_another_has_cl
         strategy.market.top_of_book = lambda name: SimpleNamespace(mid=mids[name.value])
         strategy._on_check(None)
 
-    monkeypatch.setattr(trader, "selected", chosen)
+    monkeypatch.setattr(decide, "selected", chosen)
     strategy = pairs(
         {at(8, 1800): check}, (A, B, C), pairs=(), select=Selection(formation=5, every="1h")
     )

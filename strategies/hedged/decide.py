@@ -1,0 +1,380 @@
+"""Decide what pairs enter and leave, how much, and which must leave with others. Pure.
+
+`judge_pairs` says what the rules want, `plan` what of that is done: entries are sized, and left out
+where a guard, the exchange's lots, the free margin or ``max_open`` does not allow them. `flatten`
+and `leave_netted` are what guards demand. The trader carries plans out and publishes the rest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Container, Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import numpy as np
+from msgspec.structs import replace
+
+from config.durations import interval_ns
+from strategies.account_value import Margin
+from strategies.hedged.book import Ended, PairBook, Plan, Result, netted_with
+from strategies.hedged.rules import (
+    Cause,
+    Enter,
+    Leave,
+    PairsMemory,
+    Skip,
+    cooled,
+    judge,
+    sized,
+    view_of,
+)
+from strategies.hedged.views import Floats, Legs, Selected, Views, is_due, selected, tested
+from strategies.messages import Action, Decision, Target, Verdict
+from strategies.pairs import PairsConfig, pair_name
+from strategies.sizing.rounding import Lot
+from strategies.tactics.two_leg import NONE, over_budget
+
+ZERO = Decimal(0)
+Named = dict[str, tuple[str, str]]
+"""Legs of pairs by the pair's name."""
+
+
+class Judged(NamedTuple):
+    """What the rules want: exits, and entries, those furthest from the mean first.
+
+    ``cooling`` are the pairs that wait from now on; ``back`` those whose z-score has come back.
+    """
+
+    leaves: tuple[Leave, ...]
+    enters: tuple[Enter, ...]
+    cooling: frozenset[str]
+    back: frozenset[str]
+
+
+class Snapshot(NamedTuple):
+    """What entries are sized by: the account, and by instrument id what is known of each leg.
+
+    ``verdicts`` are the strictest ones. ``depths`` are the values displayed, none on candles.
+    """
+
+    equity: Decimal
+    prices: Mapping[str, Decimal]
+    lots: Mapping[str, Lot]
+    verdicts: Mapping[str, Verdict]
+    margin: Margin | None = None
+    depths: Mapping[str, float] = {}
+
+
+NO_ENTRIES = Snapshot(ZERO, {}, {}, {})
+"""For a decision that enters nothing."""
+
+
+class Planned(NamedTuple):
+    """Changes of pairs to carry out, with their memory, and what is said of them.
+
+    ``reasons`` are by instrument id, ``events`` kind and facts of a `messages.PairEvent`.
+    ``skipped`` are the pairs not entered until their z-score is back, and why.
+    """
+
+    plans: list[Plan]
+    words: list[str]
+    reasons: dict[str, str]
+    events: list[tuple[str, dict[str, Any]]]
+    memory: PairsMemory
+    skipped: Mapping[str, Skip] = {}
+
+
+# Which pairs -----------------------------------------------------------------------------------
+
+
+def active(rules: PairsConfig, memory: PairsMemory, book: PairBook) -> Named:
+    """Return the pairs that may be entered, and those held."""
+    pairs = {pair_name(legs): legs for legs in rules.pairs or memory.pairs}
+    return pairs | {name: pair.legs for name, pair in book.pairs.items()}
+
+
+def entered_betas(memory: PairsMemory, pairs: Iterable[str]) -> Floats:
+    """Return the hedge ratio of each pair's entry, NaN for pairs that are not held."""
+    trades = memory.trades
+    return np.array([trades[n].beta if n in trades else np.nan for n in pairs], float)
+
+
+def select(
+    rules: PairsConfig, ids: Sequence[str], memory: PairsMemory, close: Floats, ts: int
+) -> tuple[PairsMemory, Selected | None]:
+    """Return the memory with pairs selected anew, and how, when that is due."""
+    if rules.select is None or not is_due(rules.select.every, memory.selected, ts):
+        return memory, None
+    legs, counts = selected(close, rules)
+    pairs = tuple((ids[a], ids[b]) for a, b in legs)
+    counts = counts._replace(chosen=tuple(map(pair_name, pairs)))
+    return replace(memory, pairs=pairs, selected=ts), counts
+
+
+def retest(
+    rules: PairsConfig,
+    memory: PairsMemory,
+    pairs: Iterable[str],
+    legs: Legs,
+    close: Floats,
+    ts: int,
+) -> PairsMemory:
+    """Return the memory with the pairs tested for cointegration whose test is due."""
+    if rules.cointegration is None:
+        return memory
+    every, names = rules.cointegration.every, list(pairs)
+    due = [
+        row
+        for row, name in enumerate(names)
+        if is_due(every, memory.tests.get(name, (None, False))[0], ts)
+    ]
+    if not due:
+        return memory
+    passes = tested(close, tuple(legs[row] for row in due), rules)
+    found = {names[row]: (ts, bool(ok)) for row, ok in zip(due, passes, strict=True)}
+    return replace(memory, tests={**memory.tests, **found})
+
+
+# Entries and exits -----------------------------------------------------------------------------
+
+
+def judge_pairs(
+    rules: PairsConfig,
+    book: PairBook,
+    memory: PairsMemory,
+    views: Views,
+    pairs: Iterable[str],
+    data_ts: int,
+) -> Judged:
+    """Return which pairs the rules enter and leave; ``views`` are in the order of ``pairs``."""
+    interval, cooling, back = interval_ns(rules.interval), set(memory.cooling), set[str]()
+    leaves, enters = list[Leave](), list[Enter]()
+    for row, name in enumerate(pairs):
+        view = view_of(views, row)
+        if cooled(rules, view.z):
+            cooling.discard(name)
+            back.add(name)
+        change, trade = book.changes.get(name), memory.trades.get(name)
+        if change is not None and not change.enters:
+            continue
+        candles = 0.0 if trade is None else (data_ts - trade.candle) / interval
+        found = judge(rules, name, view, memory, candles)
+        if isinstance(found, Leave):
+            leaves.append(found)
+            if found.cause == "stop" and rules.cooldown:
+                cooling.add(name)
+        elif found is not None and name not in cooling and _may_enter(rules, book, memory, name):
+            enters.append(found)
+    enters.sort(key=lambda found: -abs(found.trade.z))
+    return Judged(tuple(leaves), tuple(enters), frozenset(cooling), frozenset(back))
+
+
+def _may_enter(rules: PairsConfig, book: PairBook, memory: PairsMemory, name: str) -> bool:
+    if name in book.pairs:
+        return False
+    if rules.select is not None and name not in map(pair_name, memory.pairs):
+        return False
+    return rules.cointegration is None or memory.tests.get(name, (0, False))[1]
+
+
+def plan(
+    rules: PairsConfig,
+    judged: Judged,
+    memory: PairsMemory,
+    pairs: Named,
+    snapshot: Snapshot,
+    skipped: Mapping[str, Skip],
+    data_ts: int,
+) -> Planned:
+    """Return the plans of a decision: all exits, and the entries that are possible."""
+    found = _leaving((leave, pairs[leave.pair]) for leave in judged.leaves)
+    plans, words, reasons, events = found.plans, found.words, found.reasons, found.events
+    trades, open_ = dict(memory.trades), len(memory.trades) - len(judged.leaves)
+    skips = {name: why for name, why in skipped.items() if name not in judged.back}
+    margin = snapshot.margin
+    room = ZERO if margin is None else margin.free
+    for enter in judged.enters:
+        if rules.max_open is not None and open_ >= rules.max_open:
+            break
+        name, legs = enter.pair, pairs[enter.pair]
+        entry = _entry(rules, enter, legs, snapshot)
+        if not isinstance(entry, Plan):
+            # Said once, until the z-score is back or the reason changes.
+            if entry and skips.get(name) != entry:
+                skips[name] = entry
+                events.append(("skipped", {"pair": name, "reason": entry}))
+            continue
+        if margin is not None:
+            values = [abs(q) * p for q, p in zip(entry.goal, entry.prices, strict=True)]
+            needed = sum(map(margin.used, legs, values), ZERO)
+            if needed > room:
+                continue
+            room -= needed
+        open_ += 1
+        plans.append(entry)
+        words.append(enter.words)
+        events.append(("enter", enter._asdict()))
+        trades[name] = replace(enter.trade, candle=data_ts)
+        reasons |= dict.fromkeys(legs, f"enter {name}")
+    memory = replace(memory, cooling=judged.cooling, trades=trades)
+    return Planned(plans, words, reasons, events, memory, skips)
+
+
+def _entry(
+    rules: PairsConfig, enter: Enter, legs: tuple[str, str], snapshot: Snapshot
+) -> Plan | Skip:
+    """Return an entry of both legs, or why there is none; nothing where a guard halts entries."""
+    verdicts = [snapshot.verdicts[name] for name in legs]
+    if any(verdict.action >= Action.HALT_ENTRIES for verdict in verdicts):
+        return ""
+    lots = [snapshot.lots[name] for name in legs]
+    prices = snapshot.prices[legs[0]], snapshot.prices[legs[1]]
+    steps = lots[0].step, lots[1].step
+    multiplier = min(verdict.multiplier for verdict in verdicts)
+    goal, skip = sized(rules, enter, float(snapshot.equity), prices, steps, multiplier)
+    for quantity, price, lot in zip(goal, prices, lots, strict=True):
+        size = abs(quantity)
+        if size < lot.min_quantity or size * price < lot.min_notional:
+            skip = skip or "lots"
+    if skip:
+        return skip
+    lead = None
+    if rules.two_leg.first == "thin" and snapshot.depths:
+        depths = [snapshot.depths[name] for name in legs]
+        lead = depths.index(min(depths))
+    return Plan(enter.pair, legs, goal, goal, prices, lead)
+
+
+# Exits that guards demand ----------------------------------------------------------------------
+
+
+def flatten(
+    rules: PairsConfig, book: PairBook, memory: PairsMemory, instruments: Container[str]
+) -> Planned:
+    """Return plans by which pairs with a leg in the instruments leave, whole and at market."""
+    names = [n for n, pair in book.pairs.items() if any(leg in instruments for leg in pair.legs)]
+    found = _demanded(rules, book, memory, names, "guard")
+    reasons = dict.fromkeys(found.reasons, "flatten")
+    return found._replace(reasons=reasons, plans=[p._replace(forced=True) for p in found.plans])
+
+
+class Halts(NamedTuple):
+    """Instruments in which entries are halted: until withdrawn, or for a moment."""
+
+    lasting: frozenset[str]
+    transient: frozenset[str] = frozenset()
+
+
+def leave_netted(rules: PairsConfig, book: PairBook, memory: PairsMemory, halts: Halts) -> Planned:
+    """Return plans by which pairs leave that an exit was netted with, where entries are halted.
+
+    A halt that passes by itself, such as of a price that is seconds old, closes no other pair: the
+    exit's refused order is sent again within seconds. Only when what is unhedged meanwhile exceeds
+    the budget of ``two_leg`` do the others leave as well.
+    """
+    found = set[str]()
+    for name, change in book.changes.items():
+        legs = book.pairs[name].legs
+        found |= halts.lasting.intersection(legs)
+        if not change.enters and over_budget(change, rules.two_leg):
+            found |= halts.transient.intersection(legs)
+    names = netted_with(book, found)
+    more = _demanded(rules, book, memory, names, "halted")
+    return more._replace(words=[f"{n}: exit, halted, netted with what leaves" for n in names])
+
+
+def _demanded(
+    rules: PairsConfig, book: PairBook, memory: PairsMemory, names: Sequence[str], cause: Cause
+) -> Planned:
+    found = _leaving((Leave(name, cause, math.nan), book.pairs[name].legs) for name in names)
+    if rules.cooldown:
+        memory = replace(memory, cooling=memory.cooling | set(names))
+    return found._replace(memory=memory)
+
+
+def _leaving(leaves: Iterable[tuple[Leave, tuple[str, str]]]) -> Planned:
+    found = Planned([], [], {}, [], PairsMemory())
+    for leave, legs in leaves:
+        found.plans.append(Plan(leave.pair, legs, NONE, NONE, NONE))
+        found.words.append(leave.words)
+        found.events.append(("leave", leave._asdict()))
+        found.reasons.update(dict.fromkeys(legs, f"exit {leave.pair}"))
+    return found
+
+
+# What happened ---------------------------------------------------------------------------------
+
+
+def cut_words(before: PairBook, result: Result) -> tuple[list[str], dict[str, str]]:
+    """Return words and reasons by instrument for targets that changed without a decision."""
+    book, ended = result
+    cuts = {end.pair: end.cut for end in ended}
+    cuts |= {name: change.cut for name, change in book.changes.items()}
+    words, reasons = list[str](), dict[str, str]()
+    for name in before.pairs | book.pairs:
+        old, new = before.pairs.get(name), book.pairs.get(name)
+        if (old.target if old else NONE) == (new.target if new else NONE):
+            continue
+        words.append(f"{name}: cut to what both legs have ({cuts.get(name) or 'lost'})")
+        pair = old or new
+        assert pair is not None
+        reasons |= dict.fromkeys(pair.legs, f"cut {name}")
+    return words, reasons
+
+
+def after(rules: PairsConfig, memory: PairsMemory, end: Ended) -> PairsMemory:
+    """Return the memory after a change of a pair has ended."""
+    cooling, trades = memory.cooling, dict(memory.trades)
+    # A cut that cost nothing may be tried again at once, unless it would be refused again.
+    again = not end.value_seconds and end.cut in ("deadline", "halted")
+    if end.cut and not again and rules.cooldown:
+        cooling |= {end.pair}
+    if end.held == NONE:
+        trades.pop(end.pair, None)
+    return replace(memory, cooling=cooling, trades=trades)
+
+
+def instruments_of(book: PairBook, held: Mapping[str, Decimal]) -> list[str]:
+    """Return the instruments that a decision's message lists."""
+    legs = {leg for pair in book.pairs.values() for leg in pair.legs}
+    return sorted(legs | book.goals().keys() | held.keys())
+
+
+def decision_of(
+    book: PairBook,
+    held: Mapping[str, Decimal],
+    prices: Mapping[str, Decimal | None],
+    equity: Decimal,
+    reasons: Mapping[str, str],
+    **about: Any,
+) -> Decision:
+    """Return the message of a decision; ``about`` are its other fields."""
+    goals, parts = book.goals(), dict[str, dict[str, str]]()
+    for name, pair in book.pairs.items():
+        for leg, quantity in zip(pair.legs, pair.target, strict=True):
+            parts.setdefault(leg, {})[name] = f"{quantity:f}"
+    targets = list[Target]()
+    for name in instruments_of(book, held):
+        have, goal, price = held.get(name, ZERO), goals.get(name, ZERO), prices[name]
+        value = goal * (price or ZERO)
+        targets.append(
+            Target(
+                instrument=name,
+                price=None if price is None else float(price),
+                weight=float(value / equity) if equity else 0.0,
+                current=f"{have:f}",
+                target=f"{goal:f}",
+                order=f"{goal - have:f}",
+                reason=reasons.get(name, ""),
+                parts=parts.get(name, {}),
+            )
+        )
+    weights = [target.weight for target in targets]
+    return Decision(
+        equity=f"{equity:f}",
+        gross=sum(map(abs, weights)),
+        net=sum(weights),
+        targets=tuple(targets),
+        **about,
+    )
