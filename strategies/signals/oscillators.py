@@ -33,27 +33,22 @@ def rows_for_rsi(length: int) -> int:
     return 10 * length + 1
 
 
-def rsi(close: Floats, length: int, memory: int | None = None) -> Floats:
+def rsi(close: Floats, length: int, memory: int) -> Floats:
     """Return Wilder's relative strength index (RSI), 0 to 100; 50 where prices never move.
 
     Wilder (1978), "New Concepts in Technical Trading Systems": gains and losses are smoothed by
     1 / length, begun with the plain mean of the first ``length``. A price that only rose has 100.
-
-    By ``memory`` (above length, as `rows_for_rsi`) each value comes from so many candles, and is
-    the same in every window that has them. Without it, it comes from all since the first row, as in
-    charts.
+    Each value comes from ``memory`` candles (above length, as `rows_for_rsi`), and is the same in
+    every window that has them.
     """
+    result = np.full(close.shape, np.nan)
+    if len(close) < memory:
+        return result
     changes = np.diff(filled(close), axis=0)
     moves = np.stack([np.maximum(changes, 0.0), np.maximum(-changes, 0.0)], axis=1)
-    result = np.full(close.shape, np.nan)
-    if len(close) < (memory or length + 1):
-        return result
-    if memory is None:
-        smoothed = _wilder(moves, length)
-    else:
-        part = weights(memory - 1, length, 1.0 / length)[::-1]
-        columns = [np.convolve(column, part, "valid") for column in moves.reshape(len(moves), -1).T]
-        smoothed = np.array(columns).T.reshape(-1, *moves.shape[1:])
+    part = weights(memory - 1, length, 1.0 / length)[::-1]
+    columns = [np.convolve(column, part, "valid") for column in moves.reshape(len(moves), -1).T]
+    smoothed = np.array(columns).T.reshape(-1, *moves.shape[1:])
     gain, loss = smoothed[:, 0], smoothed[:, 1]
     both = gain + loss
     still = np.where(np.isnan(both), np.nan, 50.0)
@@ -108,15 +103,6 @@ def utc_days(ts: int, interval_ns: int, rows: int) -> NDArray[np.int64]:
     opened = ts - interval_ns * np.arange(rows, 0, -1, dtype=np.int64)
     days = opened // DAY_NS
     return np.where((days == days[0]) & (opened[0] % DAY_NS != 0), -1, days)
-
-
-def _wilder(values: Floats, length: int) -> Floats:
-    """Return the smoothed values of the first axis, from the one at which the first is known."""
-    smoothed = np.empty((len(values) - length + 1, *values.shape[1:]))
-    smoothed[0] = values[:length].sum(axis=0) / length
-    for row in range(1, len(smoothed)):
-        smoothed[row] = smoothed[row - 1] + (values[length + row - 1] - smoothed[row - 1]) / length
-    return smoothed
 
 
 def _windows(values: Floats, length: int) -> Floats:

