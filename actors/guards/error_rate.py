@@ -66,7 +66,7 @@ class ErrorRate(Guard[ErrorRateParams, Errors]):
         stamps = added(state.stamps, event.ts, span_ns(params.window), params.limit)
         if stamps != state.stamps:
             state = Errors(stamps)
-        return state, self._readings(state, event.ts, f"; the last: {event.source}")
+        return state, self._readings(state, event.ts, f"; the last: {event.text}")
 
     def _readings(self, state: Errors, now: int, last: str) -> tuple[Reading, ...]:
         params, window = self.params, span_ns(self.params.window)

@@ -68,11 +68,14 @@ def halt_lines(changes: Iterable[Verdict]) -> list[str]:
     >>> silent = feed_verdicts(dict.fromkeys("ABCD", 31.0), 30)
     >>> halt_lines(silent)
     ['instrument:A, instrument:B and 2 more: no entries: no data for 30 s and more']
+    >>> halt_lines(verdict_changes(silent[:1], []))
+    ['instrument:A: node.feed no longer halts entries']
     """
     scopes: dict[str, list[str]] = {}
     for change in changes:
-        ends = change.action == Action.NONE
-        words = f"{change.guard} is over" if ends else f"no entries: {change.reason}"
+        words = f"no entries: {change.reason}"
+        if change.action == Action.NONE:
+            words = f"{change.guard} no longer halts entries"
         scopes.setdefault(words, []).append(change.scope)
     return [f"{_some(names)}: {words}" for words, names in scopes.items()]
 

@@ -128,13 +128,13 @@ def errors(**params: object) -> Player:
     return Player(ErrorRate, **params).observe(desk())
 
 
-def failure(ts: int, source: str = "sweep") -> ErrorEvent:
-    return ErrorEvent(ts=ts, source=source, text="it broke")
+def failure(ts: int) -> ErrorEvent:
+    return ErrorEvent(ts=ts, source="sweep", text="it broke")
 
 
-def test_errors_name_the_source_of_the_last() -> None:
-    verdict = errors().observe(*(failure(NOON + n, "journal") for n in range(5))).verdict()
-    assert verdict.reason == "5 errors within 1m; the last: journal"
+def test_errors_say_what_the_last_was() -> None:
+    verdict = errors().observe(*(failure(NOON + n) for n in range(5))).verdict()
+    assert verdict.reason == "5 errors within 1m; the last: it broke"
     assert (verdict.measured, verdict.limit, verdict.transient) == (5, 5, False)
 
 
