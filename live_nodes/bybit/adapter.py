@@ -132,10 +132,15 @@ SENT_TRIGGERS = (TriggerType.DEFAULT, TriggerType.LAST_PRICE)
 ENDS = (OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED)
 
 
+NO_ANSWER = ("Network error", "Unexpected HTTP status", "Bybit error", "Request canceled")
+"""Beginnings of the client's errors where the venue did not answer, or refused to."""
+
+
 class QuietLog:
     """The adapter's log: an unanswered question to the venue is a line of the file, no traceback.
 
-    The sweeps of the node ask the same, and print why it could not be asked.
+    The sweeps of the node ask the same, and print why it could not be asked. An answer that can't
+    be read keeps its traceback: only the adapter has read it.
     """
 
     def __init__(self, log: Any) -> None:
@@ -145,8 +150,8 @@ class QuietLog:
         return getattr(self._log, name)
 
     def exception(self, message: str, error: BaseException) -> None:
-        """Log an exception; the client's requests raise ValueError where they fail."""
-        if isinstance(error, ValueError):
+        """Log an exception."""
+        if isinstance(error, ValueError) and str(error).startswith(NO_ANSWER):
             self._log.warning(f"{message}: {error}")
         else:
             self._log.exception(message, error)
