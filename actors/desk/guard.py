@@ -68,7 +68,8 @@ class GuardActor(Actor):
         self._published: Latches = ()
         self._why = ""
         self._unkept = False
-        self._shown_at: int | None = None
+        self.shown_at: int | None = None
+        """When readings were last saved to be shown, UNIX nanoseconds; None saves the next."""
 
     def attach(self, desk: GuardHost, store: StateStore | None = None) -> None:
         """Connect the guard to the desk and load its saved state; without a store it saves nothing.
@@ -253,8 +254,8 @@ class GuardActor(Actor):
     def _show(self, now: int) -> None:
         if self._store is None:
             return
-        if self._shown_at is None or abs(now - self._shown_at) >= _SHOWN_EVERY:
-            self._shown_at = now
+        if self.shown_at is None or abs(now - self.shown_at) >= _SHOWN_EVERY:
+            self.shown_at = now
             try:
                 self._store.save(READINGS, msgspec.json.encode(Shown(now, self.readings)))
             except DeskError as error:

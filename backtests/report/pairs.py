@@ -27,6 +27,7 @@ from strategies.pairs import PairsConfig
 
 CAUSES = {"mean": "Mean", "stop": "Stop", "time": "Time", "guard": "Guard", "halted": "Halted"}
 """Cause of an exit to its heading."""
+BOOKED = ("fees", "funding", "slippage")
 
 
 def pairs(report: ReportData, drawings: Drawings) -> str:
@@ -63,37 +64,17 @@ def _rules(report: ReportData, key: str) -> PairsConfig:
 
 
 def _results(found: Sequence[PairResult], prices: Mapping[str, Decimal]) -> str:
-    rows, legs = [], []
-    for result in found:
-        closed = [trade for trade in result.trades if trade.closed is not None]
-        won = sum(trade.net > 0 for trade in closed)
-        held = [trade.closed - trade.opened for trade in closed if trade.closed is not None]
-        rows.append(
-            [
-                text(result.name),
-                money(float(result.net(prices))),
-                f"{len(result.trades):,}",
-                percent(won / len(closed) if closed else None, 0),
-                span(sum(held) / len(held)) if held else "–",
-                money(float(result.gross(prices))),
-                *(_booked(result.total(what), what) for what in ("fees", "funding", "slippage")),
-            ]
-        )
-        for name, leg in result.legs.items():
-            costs = (_booked(getattr(leg, w), w) for w in ("fees", "funding", "slippage"))
-            shown = money(float(leg.gross(prices[name])))
-            legs.append([text(result.name), f"<td>{text(symbol(name))}", shown, *costs])
-    sums = [
-        sum((one.total(what) for one in found), Decimal(0))
-        for what in ("fees", "funding", "slippage")
+    rows = [_row(one.name, [one], prices) for one in found] + [_row("All", found, prices)]
+    legs = [
+        [
+            text(one.name),
+            f"<td>{text(symbol(name))}",
+            money(float(leg.gross(prices[name]))),
+            *(_booked(getattr(leg, what), what) for what in BOOKED),
+        ]
+        for one in found
+        for name, leg in one.legs.items()
     ]
-    net = sum((one.net(prices) for one in found), Decimal(0))
-    gross = sum((one.gross(prices) for one in found), Decimal(0))
-    entries = sum(len(one.trades) for one in found)
-    rows.append(
-        ["All", money(float(net)), f"{entries:,}", "", "", money(float(gross)),
-         *map(_booked, sums, ("fees", "funding", "slippage"))]
-    )  # fmt: skip
     head = ["Pair", "Net, USDT", "Entries", "Winners", "Held", "Gross"]
     costs_head = ["Fees", "Funding", "Slippage"]
     lost = any(one.name == NO_PAIR for one in found)
@@ -107,6 +88,21 @@ def _results(found: Sequence[PairResult], prices: Mapping[str, Decimal]) -> str:
         + table(["Pair", "Leg", "Gross", *costs_head], legs, words=(0, 1))
         + "</details>"
     )
+
+
+def _row(name: str, of: Sequence[PairResult], prices: Mapping[str, Decimal]) -> list[str]:
+    trades = [trade for one in of for trade in one.trades]
+    held = [trade.closed - trade.opened for trade in trades if trade.closed is not None]
+    won = sum(trade.net > 0 for trade in trades if trade.closed is not None)
+    return [
+        text(name),
+        money(float(sum(one.net(prices) for one in of))),
+        f"{len(trades):,}",
+        percent(won / len(held) if held else None, 0),
+        span(sum(held) / len(held)) if held else "–",
+        money(float(sum(one.gross(prices) for one in of))),
+        *(_booked(sum((one.total(what) for one in of), Decimal(0)), what) for what in BOOKED),
+    ]
 
 
 def _booked(value: Decimal, what: str) -> str:

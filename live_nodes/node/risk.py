@@ -18,7 +18,7 @@ from actors.desk.build import decisions_of
 from actors.desk.guard import GuardActor
 from actors.desk.risk_desk import RiskDesk
 from actors.records.journal import Journal
-from config.errors import GateRefused
+from config.errors import DeskError, GateRefused
 from live_nodes.bybit.notices import VenueNotices
 from live_nodes.bybit.pending_cash import PendingCash
 from live_nodes.local.alerts import Alerts
@@ -213,9 +213,20 @@ class NodeRisk:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self.desk.snapshot is not None:
+            self._measure_last()
         self._context.rest.on_error = None
         self._fills.close()
         self.desk.stop()
+
+    def _measure_last(self) -> None:
+        # `risk status` shows it until the next start.
+        for guard in self.guards.values():
+            guard.shown_at = None
+        try:
+            self.desk.evaluate()
+        except DeskError as error:
+            self._context.say(f"the guards' last readings could not be written down: {error}")
 
     def _on_order_event(self, event: OrderEvent) -> None:
         if isinstance(event, OrderRejected) and refusal_of(event.reason).code == "no_answer":

@@ -110,7 +110,7 @@ class NodeWatch:
         for name in await self._links.tick():
             self._journal.count("half_open_links")
             self._say("link", f"{name}: fell silent: reconnecting")
-            self._risk.desk.erred("link", f"{name} fell silent")
+            self._risk.desk.erred("link", f"the {name} link fell silent")
         self._write_links()
         now = time.time_ns()
         self._note_feeds()

@@ -170,7 +170,7 @@ def test_the_page_has_results_exits_and_curves_of_pairs(tmp_path):
     page = page_of(pairs_record(), tmp_path)
     seen = words(section(page, "pairs"))
     assert f"{P} +55.28 1 100 % 1.0 h +56.00 −0.92 +0.20 −1.00" in seen
-    assert "All +59.14 3 +60.00 −1.16 +0.30 −1.50" in seen
+    assert "All +59.14 3 100 % 1.0 h +60.00 −1.16 +0.30 −1.50" in seen
     assert f"{P} BBBUSDT +36.00 −0.52 0.00 0.00" in seen
     assert f"{P} 1 0 1.0 1.0 1,000 1,000" in seen
     drawn = tables_in(page)["pairs"][P]

@@ -144,6 +144,14 @@ def test_a_request_to_a_stopped_node_is_carried_out_before_any_strategy_starts(
             assert (status.latched, status.reason) == (True, "I am off")
 
 
+def test_the_readings_of_a_stopped_node_are_those_of_its_end(tmp_path: Path) -> None:
+    daily = guard("daily_loss:DailyLoss", limit_currency=100.0)
+    with stage() as st, desk_node(st, folder=tmp_path, risk=RISK, actors={"daily": daily}) as desk:
+        desk.filled(BUY, "0.100")
+    # The fee, and at most a tick.
+    assert limits_of(desk)["daily"].measured == pytest.approx(2.75, abs=0.02)
+
+
 def test_a_strategy_that_follows_no_verdict_is_closed_by_the_desk_by_rest_as_well(
     tmp_path: Path,
 ) -> None:
