@@ -329,7 +329,9 @@ _LEFT_OUT = {
 
 @lru_cache
 def _excluded(patterns: tuple[str, ...], ids: tuple[str, ...]) -> NDArray[np.bool_]:
-    return np.array([any(fnmatchcase(i, pattern) for pattern in patterns) for i in ids], bool)
+    found = np.array([any(fnmatchcase(i, pattern) for pattern in patterns) for i in ids], bool)
+    found.setflags(write=False)
+    return found
 
 
 def _turnover_a_day(rules: PanelRebalancerConfig, window: Window) -> NDArray[np.float64]:

@@ -121,6 +121,7 @@ def weights(count: int, length: int, alpha: float) -> NDArray[np.float64]:
     result = np.empty(count)
     result[:length] = (1.0 - alpha) ** later / length
     result[length:] = alpha * (1.0 - alpha) ** np.arange(later - 1, -1, -1)
+    result.setflags(write=False)
     return result
 
 
