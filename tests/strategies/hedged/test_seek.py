@@ -1,7 +1,9 @@
 """Both legs on quotes: rest, chase within the cap, unwind, and go on after a crash."""
 
 from decimal import Decimal as D
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from nautilus_trader.model.enums import TimeInForce
 
@@ -55,17 +57,18 @@ def play(strategy, data, first=0, until=200):
 STILL = [*quotes(*level(range(0, 200), 50.0, 50.1), name=B)]
 
 
-def test_a_leg_that_lags_is_chased_within_the_cap():
+@pytest.mark.parametrize(("cap", "price"), [(20, 49.9), (40, 49.8)])
+def test_a_leg_that_lags_is_chased_within_the_cap(cap, price):
     # The ask of A falls to the resting bid at 20; B would have to be paid for.
     data = [*STILL, *quotes(*level(range(20)), (20, 99.8, 99.9), *level(range(21, 200)))]
-    strategy = play(desk({1: wanting(FULL)}), data)
+    strategy = play(desk({1: wanting(FULL)}, max_slippage_bps=cap), data)
     assert strategy.holdings() == {A: D(10), B: D(-20)}
     (end,) = strategy.ended
     # 1,000 unhedged from 20 on: the budget of 20,000 is passed after 20 s, then B is taken.
     assert end.cut == ""
     assert end.seconds == pytest.approx(22, abs=2)
     takes = [o for o in strategy.cache.orders() if o.time_in_force == TimeInForce.IOC]
-    assert [(o.instrument_id.value, o.price.as_double()) for o in takes] == [(B, 49.9)]
+    assert [(o.instrument_id.value, o.price.as_double()) for o in takes] == [(B, price)]
 
 
 def test_beyond_twice_the_budget_the_filled_leg_is_sold_again():
@@ -89,3 +92,17 @@ def test_after_a_crash_between_the_legs_it_goes_on():
     play(again, data, first=26)
     assert again.holdings() == {}
     assert again.book.pairs == {}
+
+
+@pytest.mark.parametrize(("every", "seconds"), [("10s", 30), ("40s", 40), (None, None)])
+def test_prices_between_candles_are_judged_each_so_often(every, seconds):
+    strategy = pairs(check_every=every)
+    strategy.expect_book("quotes")
+    # ln a - ln b is about ln 2 in six candles; A is dear from second 25 on.
+    closes = np.array([[100.0 + hour % 2, 50] for hour in range(6)])
+    columns = dict.fromkeys(("open", "high", "low", "close", "volume"), closes)
+    ts = np.array([s(3600 * (hour - 5)) for hour in range(6)])
+    strategy.warm_up(SimpleNamespace(ids=(A, B), ts=ts, **columns), "1h")
+    play(strategy, [*STILL, *quotes(*level(range(25)), *level(range(25, 200), 110.0, 110.2))])
+    found = [decision.ts for decision in strategy.decisions]
+    assert found == ([] if seconds is None else [s(seconds)])
