@@ -75,28 +75,11 @@ class VenueFill:
 
 
 @dataclass(frozen=True)
-class VenuePosition:
-    """A net position at the venue."""
-
-    instrument: str
-    quantity: Decimal
-    """Signed base coin."""
-
-
-@dataclass(frozen=True)
 class PositionSettings:
     """How the account holds a perpetual; leverage is zero where the venue names none."""
 
     mode: Literal["one_way", "hedge"]
     leverage: Decimal
-
-
-@dataclass(frozen=True)
-class VenueWallet:
-    """The unified account's wallet."""
-
-    balances: dict[str, Decimal]
-    """Wallet balance of each coin, without unrealised profit."""
 
 
 @dataclass(frozen=True)
@@ -147,27 +130,11 @@ def fill_of(row: dict[str, Any], product: str) -> VenueFill:
     )
 
 
-def position_of(row: dict[str, Any], product: str) -> VenuePosition:
-    """Read a position of ``/v5/position/list``."""
-    size = decimal_of(row["size"])
-    return VenuePosition(
-        instrument=instrument_id(row["symbol"], product),
-        quantity=-size if row.get("side") == "Sell" else size,
-    )
-
-
 def settings_of(rows: list[dict[str, Any]]) -> PositionSettings:
     """Read the rows of one symbol in ``/v5/position/list``; portfolio margin has no leverage."""
     hedge = any(int(row.get("positionIdx") or 0) for row in rows)
     leverages = [decimal_of(row.get("leverage")) for row in rows]
     return PositionSettings("hedge" if hedge else "one_way", min(leverages, default=Decimal(0)))
-
-
-def wallet_of(row: dict[str, Any]) -> VenueWallet:
-    """Read the unified account of ``/v5/account/wallet-balance``."""
-    return VenueWallet(
-        balances={coin["coin"]: decimal_of(coin.get("walletBalance")) for coin in row["coin"]}
-    )
 
 
 def decimal_of(text: str | None) -> Decimal:

@@ -24,7 +24,7 @@ from urllib.parse import urlencode
 import aiohttp
 from yarl import URL
 
-from catalog.instruments import InstrumentInfo
+from catalog.instruments import InstrumentInfo, instrument_id
 from catalog.providers.bybit_json import info_of
 from config.errors import DeskError
 from live_nodes.bybit.facts import (
@@ -33,14 +33,10 @@ from live_nodes.bybit.facts import (
     PositionSettings,
     VenueFill,
     VenueOrder,
-    VenuePosition,
-    VenueWallet,
     decimal_of,
     fill_of,
     order_of,
-    position_of,
     settings_of,
-    wallet_of,
 )
 from live_nodes.local.keys import KeyPair
 
@@ -212,24 +208,29 @@ class VenueRest:
             "/v5/position/set-leverage", body | {"buyLeverage": text, "sellLeverage": text}
         )
 
-    async def wallet(self) -> VenueWallet:
-        """Return the unified account's wallet."""
+    async def balance(self) -> Decimal:
+        """Return the unified account's USDT, without unrealised profit."""
         result = await self._get(
             "/v5/account/wallet-balance", {"accountType": "UNIFIED"}, signed=True
         )
         if not result["list"]:
             raise VenueError(f"{self.base_url}: the key's account is no unified account")
-        return wallet_of(result["list"][0])
+        coins = {coin["coin"]: coin.get("walletBalance") for coin in result["list"][0]["coin"]}
+        return decimal_of(coins.get("USDT"))
 
-    async def positions(self) -> dict[str, VenuePosition]:
-        """Return the perpetual positions that are not flat, by instrument id."""
+    async def positions(self) -> dict[str, Decimal]:
+        """Return the perpetual positions that are not flat, signed base coin by instrument id."""
         rows = await self._pages(
             "/v5/position/list",
             {"category": "linear", "settleCoin": "USDT", "limit": "200"},
             signed=True,
         )
-        positions = (position_of(row, "LINEAR") for row in rows)
-        return {position.instrument: position for position in positions if position.quantity}
+        held = {
+            instrument_id(row["symbol"], "LINEAR"): decimal_of(row["size"])
+            * (-1 if row.get("side") == "Sell" else 1)
+            for row in rows
+        }
+        return {name: quantity for name, quantity in held.items() if quantity}
 
     async def open_orders(self, *products: str) -> list[VenueOrder]:
         """Return all orders that may still fill, conditional ones included."""

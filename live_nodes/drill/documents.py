@@ -172,10 +172,7 @@ def quantity(weight: float, price: Decimal, lot: Decimal, equity: Decimal = BALA
 def instruments_of(setup: Setup, params: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the instruments of a guard's drill: its own first, then the universe's.
 
-    Raises
-    ------
-    InputError
-        When the universe matches no instrument of the drill.
+    Raises InputError when the universe matches no instrument of the drill.
     """
     named = [name for name in _ids(params) if select([name], setup.universe)]
     written = [name for name in setup.universe.instruments if _ID.match(name)]

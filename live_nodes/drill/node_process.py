@@ -16,7 +16,7 @@ from pathlib import Path
 
 from config.errors import DeskError
 
-PRELOAD = ["live_nodes.drill.strategy", "live_nodes.node.session", "perpdesk"]
+PRELOAD = ["live_nodes.drill.strategy", "live_nodes.node.launch", "perpdesk"]
 """Modules that every node needs, imported once before the first fork."""
 ENDS_WITHIN = 10.0
 _LOCK = threading.Lock()
@@ -46,10 +46,7 @@ class NodeProcess:
     def kill(self) -> None:
         """Kill it and wait for its end.
 
-        Raises
-        ------
-        DeskError
-            When it does not end in time.
+        Raises DeskError when it does not end in time.
         """
         if self.code is None:
             os.kill(self.pid, signal.SIGKILL)

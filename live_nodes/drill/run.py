@@ -47,14 +47,8 @@ def drill(
 
     The document has passed every check. By default all enabled guards are drilled and practice
     files are temporary; `at_once` practice drills run side by side. `on_row` gets each row when it
-    is done, from any thread. Rows are in the document's order, by guard.
-
-    Raises
-    ------
-    InputError
-        When the document has no such guard.
-    DeskError
-        When a guard has no drill.
+    is done, from any thread. Rows are in the document's order, by guard. Raises InputError when the
+    document has no such guard. Raises DeskError when a guard has no drill.
     """
     chosen = _chosen(resolved, guards)
     missing = [

@@ -234,10 +234,8 @@ AlertSink = Callable[[str, Level, str], None]
 def alert_urls_of(node: Node, variables: Mapping[str, str]) -> tuple[Secret, ...]:
     """Return the addresses of the node's alerts, if any.
 
-    Raises
-    ------
-    GateRefused
-        If the variable is missing or holds no address: no trading without working alerts.
+    Raises GateRefused if the variable is missing or holds no address: no trading without working
+    alerts.
     """
     name = node.alerts
     if name is None:

@@ -35,10 +35,7 @@ _BYBIT = {
 def endpoints_of(environment: str, urls: VenueUrls | None) -> Endpoints:
     """Return the addresses of an environment, or those of the document.
 
-    Raises
-    ------
-    InputError
-        For practice without addresses: they are known once its exchange has started.
+    Raises InputError for practice without addresses: they are known once its exchange has started.
     """
     if urls is not None:
         return Endpoints(urls.http, urls.ws_public, urls.ws_private, urls.ws_trade)
@@ -66,12 +63,7 @@ def overridden(node: Node, variables: Mapping[str, str]) -> tuple[Node, str]:
     """Return the node as ``BYBIT_TESTNET`` changes it, and a line about the change.
 
     ``true`` takes demo, testnet and mainnet nodes to testnet, ``false`` to mainnet; practice and
-    paper stay what they are.
-
-    Raises
-    ------
-    InputError
-        When the variable is neither.
+    paper stay what they are. Raises InputError when the variable is neither.
     """
     text = variables.get(OVERRIDE, "").strip().lower()
     if not text:
@@ -90,10 +82,7 @@ def overridden(node: Node, variables: Mapping[str, str]) -> tuple[Node, str]:
 def refuse_unconfirmed(node: Node) -> None:
     """Refuse to trade real money without confirmation.
 
-    Raises
-    ------
-    GateRefused
-        For mainnet without its confirmation.
+    Raises GateRefused for mainnet without its confirmation.
     """
     if node.environment == "mainnet" and node.confirm != "mainnet":
         raise GateRefused(

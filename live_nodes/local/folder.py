@@ -24,12 +24,8 @@ def state_folder(node: Node) -> Path:
 def node_document(file: Path, settings: Iterable[str] = ()) -> Node:
     """Return a node's checked document with its final environment.
 
-    Raises
-    ------
-    DocumentErrors
-        If something in it is wrong.
-    InputError
-        If it is valid but not a node.
+    Raises DocumentErrors if something in it is wrong. Raises InputError if it is valid but not a
+    node.
     """
     document = checked(file, settings).document
     if not isinstance(document, Node):
@@ -40,12 +36,8 @@ def node_document(file: Path, settings: Iterable[str] = ()) -> Node:
 def node_to_stop(file: Path, settings: Iterable[str], say: Callable[[str], None]) -> Node:
     """Return a node's document for stopping it, even with errors in its strategies.
 
-    Raises
-    ------
-    DocumentErrors
-        If its envelope is wrong: the account could be wrong as well.
-    InputError
-        If it is valid but not a node.
+    Raises DocumentErrors if its envelope is wrong: the account could be wrong as well. Raises
+    InputError if it is valid but not a node.
     """
     resolved, problems = examine(file, settings)
     if resolved is None:

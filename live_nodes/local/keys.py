@@ -85,14 +85,8 @@ def key_names(node: Node) -> tuple[str, str] | None:
 def keys_of(node: Node, variables: Mapping[str, str] | None = None) -> KeyPair | None:
     """Return the node's keys; None for paper, which has no account at the venue.
 
-    `variables` are those of ``.env`` below the environment by default.
-
-    Raises
-    ------
-    GateRefused
-        When a variable is missing or empty.
-    InputError
-        If others can read ``.env``, or it is malformed.
+    `variables` are those of ``.env`` below the environment by default. Raises GateRefused when a
+    variable is missing or empty. Raises InputError if others can read ``.env``, or it is malformed.
     """
     if node.environment == "paper":
         return None
@@ -113,10 +107,7 @@ def keys_of(node: Node, variables: Mapping[str, str] | None = None) -> KeyPair |
 def variables_of(file: Path = ENV_FILE) -> dict[str, str]:
     """Return the variables of ``.env``; the environment overrides them.
 
-    Raises
-    ------
-    InputError
-        If others can read the file, or a line is not ``NAME=value``.
+    Raises InputError if others can read the file, or a line is not ``NAME=value``.
     """
     found: dict[str, str] = {}
     if file.is_file():

@@ -78,14 +78,8 @@ def ensure_exchange(document_path: Path, state_dir: Path, timeout: float = 30.0)
     """Return the folder's exchange; start it when none answers.
 
     Its process outlives the caller and its terminal. `state_dir` takes its state file and its log,
-    `timeout` is in seconds.
-
-    Raises
-    ------
-    InputError
-        When its document is wrong.
-    DeskError
-        When it does not come up in time; the message has the end of its log.
+    `timeout` is in seconds. Raises InputError when its document is wrong. Raises DeskError when it
+    does not come up in time; the message has the end of its log.
     """
     found = running_exchange(state_dir)
     if found is not None:
@@ -127,10 +121,7 @@ def ensure_exchange(document_path: Path, state_dir: Path, timeout: float = 30.0)
 def stop_exchange(state_dir: Path, timeout: float = 10.0, state: str = STATE) -> bool:
     """Stop the folder's exchange within `timeout` seconds; False when none runs.
 
-    Raises
-    ------
-    DeskError
-        When it still answers after the timeout.
+    Raises DeskError when it still answers after the timeout.
     """
     found = running_exchange(state_dir, state)
     if found is None:

@@ -51,12 +51,8 @@ class GuardStatus(msgspec.Struct, frozen=True, kw_only=True):
 def risk_of(folder: Path, node: Setup | Node) -> list[GuardStatus]:
     """Return the status of every enabled guard in the document's order, the operator last.
 
-    Raises
-    ------
-    InputError
-        If the node has never been started.
-    DeskError
-        If a guard's saved state can't be read.
+    Raises InputError if the node has never been started. Raises DeskError if a guard's saved state
+    can't be read.
     """
     with read(folder) as journal:
         kept, shown = journal.states(STATE), journal.states(READINGS)

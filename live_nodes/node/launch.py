@@ -44,12 +44,8 @@ def launch(
 ) -> RunReport:
     """Run a node until it stops or has done what `options` request.
 
-    Raises
-    ------
-    GateRefused
-        When something keeps it from starting.
-    DeskError
-        When it could not go on.
+    Raises GateRefused when something keeps it from starting. Raises DeskError when it could not go
+    on.
     """
     refuse_unconfirmed(node)
     with Journal.open(folder, node=node.name) as journal:
@@ -127,12 +123,8 @@ def live_document(
 ) -> RunReport:
     """Check a document, find its venue and keys, and run it.
 
-    Raises
-    ------
-    DocumentErrors
-        With every error of the document, before anything starts.
-    GateRefused
-        When something keeps the node from starting.
+    Raises DocumentErrors with every error of the document, before anything starts. Raises
+    GateRefused when something keeps the node from starting.
     """
     resolved = checked(file, overrides)
     node = resolved.document

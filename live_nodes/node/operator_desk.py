@@ -54,10 +54,7 @@ class OperatorGuard(GuardActor):
         """Halt and close a ``desk``, ``strategy:<key>`` or ``instrument:<id>``; False if done
         before.
 
-        Raises
-        ------
-        DeskError
-            When the halt can't be saved; it is in force until the process ends.
+        Raises DeskError when the halt can't be saved; it is in force until the process ends.
         """
         assert self._desk is not None
         # A latch for the guard's own fault has another key; it halts entries and closes nothing.
@@ -106,10 +103,7 @@ class MailDesk:
     def answer_all(self) -> int:
         """Carry out every request; return how many there were.
 
-        Raises
-        ------
-        If the journal can't be written: a halt must survive restarts.
-            If the journal can't be written: a halt that no restart would know is none.
+        Raises JournalError if the journal can't be written: a halt must survive restarts.
         """
         requests, notes = self._mailbox.take()
         for note in notes:
@@ -182,10 +176,7 @@ def _latches_text(latches: Latches) -> str:
 def node_guards(node: Node) -> dict[str, GuardActor]:
     """Return the document's enabled guards by key.
 
-    Raises
-    ------
-    InputError
-        When a component of ``actors:`` is no guard, or takes the operator's name.
+    Raises InputError when a component of ``actors:`` is no guard, or takes the operator's name.
     """
     guards = guards_of(node)
     for key, component in node.actors.items():

@@ -43,13 +43,7 @@ class GateFailure:
 
 
 def refuse(node: str, failures: Iterable[GateFailure]) -> None:
-    """Refuse the start when there is any failure.
-
-    Raises
-    ------
-    GateRefused
-        Names all failures.
-    """
+    """Raise GateRefused with all failures, where there are any."""
     lines = [str(failure) for failure in failures]
     if lines:
         raise GateRefused("\n".join(f"{node}: {line}" for line in lines))
@@ -294,11 +288,8 @@ async def preflight(node: Node, rest: VenueRest, *, may_set: bool = False) -> Pr
     """Fetch clocks, instruments and, where the node has an account, its settings.
 
     With `may_set` and without a failure it sets leverages where ``account.leverage`` says so.
-
-    Raises
-    ------
-    GateRefused
-        If the venue can't be reached, refuses the key, or trades nothing of the universe.
+    Raises GateRefused if the venue can't be reached, refuses the key, or trades nothing of the
+    universe.
     """
     try:
         reading = await rest.clock()

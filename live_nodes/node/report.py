@@ -125,13 +125,7 @@ class RunReport:
 
 
 def raise_left(report: RunReport) -> None:
-    """Raise an error when the run missed its task or left something at the venue.
-
-    Raises
-    ------
-    DeskError
-        If there is such a problem.
-    """
+    """Raise DeskError when the run missed its task or left something at the venue."""
     if report.outcome == "waits":
         raise DeskError(f"nothing was decided: {report.reason}")
     if report.outcome == "interrupted":

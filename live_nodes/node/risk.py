@@ -120,10 +120,7 @@ class NodeRisk:
     async def begin(self, feed: NodeFeed, stop: StopSignal) -> None:
         """Start and evaluate the guards, and read the mailbox; then continue in tasks.
 
-        Raises
-        ------
-        GateRefused
-            If the account's equity stays unknown.
+        Raises GateRefused if the account's equity stays unknown.
         """
         context = self._context
         await self._know_worth()

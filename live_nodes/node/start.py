@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from decimal import Decimal
 from typing import Any
 
 from nautilus_trader.model.identifiers import ComponentId
@@ -38,10 +37,7 @@ _PRICES_WITHIN = 10.0
 async def connect(context: NodeContext) -> None:
     """Start the engines, connect, and wait until every link is proven.
 
-    Raises
-    ------
-    GateRefused
-        If a link is not proven in time, or a login is refused.
+    Raises GateRefused if a link is not proven in time, or a login is refused.
     """
     node, kernel, links = context.node, context.kernel, context.links
     kernel._register_executor()
@@ -72,10 +68,7 @@ async def connect(context: NodeContext) -> None:
 async def reconcile(context: NodeContext) -> None:
     """Reconcile the engine with the venue, and check the result by our own requests.
 
-    Raises
-    ------
-    GateRefused
-        If both still differ after the time limit.
+    Raises GateRefused if both still differ after the time limit.
     """
     node, kernel = context.node, context.kernel
     deadline = time.monotonic() + node.gates.reconcile_timeout
@@ -116,12 +109,10 @@ async def venue_differences(context: NodeContext) -> list[GateFailure]:
     }
     failures = orders_gate(there, here)
     if "LINEAR" in context.facts.products:
-        held = {name: found.quantity for name, found in (await rest.positions()).items()}
         ours = {name: q for name, q in account.positions().items() if "-LINEAR." in name}
-        failures += positions_gate(held, ours)
-    balance = (await rest.wallet()).balances.get("USDT", Decimal(0))
+        failures += positions_gate(await rest.positions(), ours)
     tolerance = context.node.gates.balance_tolerance
-    return failures + balance_gate(balance, account.balance(), tolerance)
+    return failures + balance_gate(await rest.balance(), account.balance(), tolerance)
 
 
 async def await_prices(context: NodeContext) -> NodeFeed:

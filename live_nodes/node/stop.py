@@ -101,10 +101,7 @@ class StopSignal:
     async def guard[T](self, work: Coroutine[Any, Any, T]) -> T:
         """Do the work unless a stop is requested meanwhile.
 
-        Raises
-        ------
-        StopRequestedError
-            If a stop is requested; the work is cancelled.
+        Raises StopRequestedError if a stop is requested; the work is cancelled.
         """
         task = asyncio.ensure_future(work)
         asked = asyncio.ensure_future(self._asked.wait())
@@ -218,8 +215,8 @@ async def _left(context: NodeContext) -> list[str]:
     ]
     if node.on_stop == "flatten" and "LINEAR" in facts.products:
         wrong += [
-            f"{name}: {position.quantity:f} is still held at the venue"
-            for name, position in (await rest.positions()).items()
+            f"{name}: {quantity:f} is still held at the venue"
+            for name, quantity in (await rest.positions()).items()
             if name in facts.universe
         ]
     return wrong

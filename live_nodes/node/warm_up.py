@@ -39,10 +39,7 @@ class WarmUp:
     async def run(self, now_ns: int, timeout: float) -> int:
         """Feed every strategy its candles and funding; return the number of candles.
 
-        Raises
-        ------
-        GateRefused
-            If the venue refuses them, or does not send them in time.
+        Raises GateRefused if the venue refuses them, or does not send them in time.
         """
         try:
             async with asyncio.timeout(timeout):
@@ -66,12 +63,8 @@ class WarmUp:
         """Fetch candles that the feed did not bring, and funding; return the instruments found.
 
         A candle that closes while its link is down is never sent again. Each is requested a few
-        times (`ASK_AFTER`), and so are settlements, of which the feed brings none.
-
-        Raises
-        ------
-        DeskError
-            If the venue gives no answer.
+        times (`ASK_AFTER`), and so are settlements, of which the feed brings none. Raises DeskError
+        if the venue gives no answer.
         """
         found = []
         for interval, rows in signal_intervals(dict(self._strategies)).items():

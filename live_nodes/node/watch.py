@@ -75,10 +75,7 @@ class NodeWatch:
     async def run(self) -> None:
         """Watch until cancelled.
 
-        Raises
-        ------
-        DeskError
-            If the journal can't be written or backed up: the node must stop.
+        Raises DeskError if the journal can't be written or backed up: the node must stop.
         """
         self._withdraw_last_run()
         try:

@@ -306,8 +306,8 @@ async def _foreign_positions(
             if kept.load_state("node", "explained") is not None:
                 return []
     held = {
-        name: position.quantity
-        for name, position in (await rest.positions()).items()
+        name: quantity
+        for name, quantity in (await rest.positions()).items()
         if name in facts.universe
     }
     found = foreign_positions_gate(await foreign_positions(held, rest, node.tag))

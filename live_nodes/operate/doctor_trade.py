@@ -33,10 +33,7 @@ _CLOCKS_NS = 5_000_000_000
 async def round_trip(node: Node, keys: KeyPair, endpoints: Endpoints, amount: float) -> str:
     """Buy and sell again; return a summary in words.
 
-    Raises
-    ------
-    DeskError
-        If the venue's state is not as expected; an opened position is closed first.
+    Raises DeskError if the venue's state is not as expected; an opened position is closed first.
     """
     async with VenueRest(endpoints.http, keys, timeout=node.gates.request_timeout) as rest:
         facts = await preflight(node, rest)
@@ -79,13 +76,13 @@ class _Trip:
 
     async def run(self, amount: Decimal) -> str:
         name = self._info.id
-        before = (await self._rest.wallet()).balances.get("USDT", Decimal(0))
+        before = await self._rest.balance()
         quantity = quantity_of(amount, await self._rest.price(name), self._info)
         try:
             bought = await self._fill("Buy", quantity, self._ids[0], {})
             held = (await self._rest.positions()).get(name)
-            if held is None or held.quantity != quantity:
-                there = "nothing" if held is None else str(held.quantity)
+            if held != quantity:
+                there = held or "nothing"
                 raise DeskError(f"bought {quantity} {name}, and the venue holds {there}")
         except BaseException:
             await self._close_what_is_there()
@@ -97,8 +94,7 @@ class _Trip:
         profit = -sum((signed_quantity(fill) * fill.price for fill in fills), Decimal(0))
 
         async def balance_agrees() -> bool:
-            after = (await self._rest.wallet()).balances.get("USDT", Decimal(0))
-            return abs(after - before - (profit - fees)) <= TOLERANCE
+            return abs(await self._rest.balance() - before - (profit - fees)) <= TOLERANCE
 
         await self._until(
             balance_agrees, f"the balance did not change by {profit - fees:.4f}, as the fills say"
@@ -149,9 +145,9 @@ class _Trip:
         return self._info.id not in await self._rest.positions()
 
     async def _close_what_is_there(self) -> None:
-        held = (await self._rest.positions()).get(self._info.id)
-        if held is not None and held.quantity > 0:
-            await self._fill("Sell", held.quantity, self._ids[1], {"reduceOnly": True})
+        held = (await self._rest.positions()).get(self._info.id, Decimal(0))
+        if held > 0:
+            await self._fill("Sell", held, self._ids[1], {"reduceOnly": True})
 
     @staticmethod
     async def _until(question: Callable[[], Awaitable[bool]], otherwise: str) -> None:

@@ -65,10 +65,8 @@ class FlattenOutcome:
 def flatten_node(node: Node, asked: FlattenRequest, seconds: float, say: Say) -> FlattenOutcome:
     """Close everything of a node within `seconds`, whether it runs or not.
 
-    Raises
-    ------
-    GateRefused
-        When there are no keys, or the venue refuses them, and no node closes by itself.
+    Raises GateRefused when there are no keys, or the venue refuses them, and no node closes by
+    itself.
     """
     run = _Flatten(node, asked, seconds, say)
     try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
@@ -21,7 +21,7 @@ from config.documents.watch import ThrottleSettings as Pace
 from config.errors import GateRefused
 from config.universe import select
 from live_nodes.bybit.bucket import Bucket
-from live_nodes.bybit.facts import VenueOrder, VenuePosition, order_text
+from live_nodes.bybit.facts import VenueOrder, order_text
 from live_nodes.bybit.rest import VenueError, VenueRest
 from live_nodes.reconcile.own_positions import OwnPositions
 from strategies.order_ids import order_id, session_of
@@ -50,12 +50,6 @@ class FlattenScope:
         """Whether an open order is cancelled."""
         return self.is_own(order.order_link_id) or self.takes_all_of(order.instrument)
 
-    def part_of(self, position: VenuePosition, own: Decimal) -> Decimal:
-        """Return the part of a position to close, given our own part of it; signed base coin."""
-        if self.takes_all_of(position.instrument):
-            return position.quantity
-        return within(own, position.quantity)
-
 
 @dataclass(frozen=True)
 class Remaining:
@@ -80,20 +74,6 @@ class Remaining:
         """Return each thing in words."""
         said = [f"order: {order_text(order)}" for order in self.orders]
         return said + [f"position: {q:f} {name}" for name, q in sorted(self.positions.items())]
-
-
-def what_is_left(
-    reach: FlattenScope,
-    orders: Iterable[VenueOrder],
-    positions: Iterable[VenuePosition],
-    own: dict[str, Decimal],
-) -> Remaining:
-    """Return the orders and positions of an account that must be cleared."""
-    parts = {p.instrument: reach.part_of(p, own.get(p.instrument, ZERO)) for p in positions}
-    return Remaining(
-        tuple(order for order in orders if reach.takes(order)),
-        {name: quantity for name, quantity in parts.items() if quantity},
-    )
 
 
 def within(part: Decimal, whole: Decimal) -> Decimal:
@@ -179,12 +159,8 @@ class VenueFlatten:
     async def run(self, seconds: float, patience: float) -> bool:
         """Clear everything; True when the venue is flat, False after `seconds`.
 
-        Reports what is not flat every `patience` seconds.
-
-        Raises
-        ------
-        GateRefused
-            When the venue refuses the keys.
+        Reports what is not flat every `patience` seconds. Raises GateRefused when the venue refuses
+        the keys.
         """
         began = time.monotonic()
         complain_at, empty, pause = began + patience, 0, _PAUSE_S
@@ -226,9 +202,14 @@ class VenueFlatten:
         orders = await self._rest.open_orders("LINEAR")
         if self._reach.external == "leave":
             await self._refresh()
-        positions = (await self._rest.positions()).values()
-        own = {position.instrument: self._own.of(position.instrument) for position in positions}
-        self.left = what_is_left(self._reach, orders, positions, own)
+        closing = {
+            name: held if self._reach.takes_all_of(name) else within(self._own.of(name), held)
+            for name, held in (await self._rest.positions()).items()
+        }
+        self.left = Remaining(
+            tuple(order for order in orders if self._reach.takes(order)),
+            {name: quantity for name, quantity in closing.items() if quantity},
+        )
         return self.left
 
     async def _refresh(self) -> None:

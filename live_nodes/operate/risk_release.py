@@ -39,16 +39,10 @@ def release_guard(
 
     Only the node writes a guard's state; a start reads its mailbox before any strategy. `scope` is
     ``desk``, ``strategy:<key>`` or ``instrument:<id>``, empty for all of the guard's halts.
-    `accept` releases although the limit is still reached: it measures anew from here.
-
-    Raises
-    ------
-    InputError
-        When there is no such guard, or no scope of that form.
-    GateRefused
-        When the limit is still reached and that is not accepted.
-    DeskError
-        When the node runs and does not answer.
+    `accept` releases although the limit is still reached: it measures anew from here. Raises
+    InputError when there is no such guard, or no scope of that form. Raises GateRefused when the
+    limit is still reached and that is not accepted. Raises DeskError when the node runs and does
+    not answer.
     """
     rows = risk_of(folder, node) if (folder / NAME).exists() else []
     _check(node, guard, reason, scope, rows)

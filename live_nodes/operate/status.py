@@ -90,10 +90,7 @@ class NodeStatus:
 def status_of(node: str, folder: Path, now_ns: int | None = None) -> NodeStatus:
     """Return the status of the node with its state in `folder`; `now_ns` is UNIX nanoseconds (UTC).
 
-    Raises
-    ------
-    InputError
-        If it has no journal yet.
+    Raises InputError if it has no journal yet.
     """
     pid = holder(folder)
     now = time.time_ns() if now_ns is None else now_ns

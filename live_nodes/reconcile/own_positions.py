@@ -47,10 +47,7 @@ class OwnPositions:
     async def refresh(self, rest: VenueRest, until_ns: int) -> dict[str, Decimal]:
         """Count new executions; return the filled quantity of each order.
 
-        Raises
-        ------
-        VenueError
-            If the venue gives no answer.
+        Raises VenueError if the venue gives no answer.
         """
         filled: defaultdict[str, Decimal] = defaultdict(Decimal)
         for fill in await rest.fills("LINEAR", self.since, until_ns):

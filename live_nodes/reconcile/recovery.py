@@ -119,12 +119,8 @@ class Recovery:
     async def run(self) -> Recovered:
         """Look up open requests, journal the results, cancel leftovers.
 
-        Raises
-        ------
-        VenueError
-            If the venue gives no answer: nothing may start.
-        DeskError
-            If a leftover can't be cancelled.
+        Raises VenueError if the venue gives no answer: nothing may start. Raises DeskError if a
+        leftover can't be cancelled.
         """
         found = Recovered()
         unsettled = self.journal.unsettled()
@@ -147,10 +143,7 @@ class Recovery:
     async def settle_ended(self, known: Collection[str]) -> Recovered:
         """Look up what ended after `run`, before the engine took over the open orders (``known``).
 
-        Raises
-        ------
-        VenueError
-            If the venue gives no answer.
+        Raises VenueError if the venue gives no answer.
         """
         found, before = Recovered(), self.new_fills
         ended = [row for row in self.journal.unsettled() if row.client_order_id not in known]
@@ -178,10 +171,7 @@ class Recovery:
     async def catch_up(self) -> None:
         """Journal the executions since the last complete time, as at a stop.
 
-        Raises
-        ------
-        VenueError
-            If the venue gives no answer.
+        Raises VenueError if the venue gives no answer.
         """
         complete = self.fills_complete()
         since = self.journal.runs()[0].started if complete is None else complete
@@ -274,10 +264,7 @@ class Recovery:
     async def cancel(self, orders: Collection[VenueOrder]) -> None:
         """Cancel orders and wait until they are gone at the venue.
 
-        Raises
-        ------
-        DeskError
-            If one is still open after the deadline.
+        Raises DeskError if one is still open after the deadline.
         """
         for order in orders:
             await self.rest.cancel(order.instrument, order_id=order.order_id)
@@ -310,7 +297,7 @@ class Recovery:
         )
 
     async def _explain(self, found: Recovered) -> None:
-        there = {name: held.quantity for name, held in (await self.rest.positions()).items()}
+        there = await self.rest.positions()
         state = self.journal.state("node")
         here = self.journal.explained()
         if state.load("explained") is None:

@@ -249,10 +249,7 @@ class Sweep:
     async def look(self) -> list[SweepFinding]:
         """Compare once, act on the findings that are newly ripe, and return them.
 
-        Raises
-        ------
-        VenueError
-            If the venue gives no answer: nothing is concluded then.
+        Raises VenueError if the venue gives no answer: nothing is concluded then.
         """
         venue = await self._ask()
         books = self._books(venue.fills)
@@ -289,7 +286,7 @@ class Sweep:
             orders=tuple(orders),
             # Reconciliation has brought those from before the start into the engine's books.
             fills=tuple(fill for fill in fills if fill.ts_ns >= self._began),
-            positions={name: position.quantity for name, position in held.items()},
+            positions=held,
         )
 
     async def _unknown(self, books: EngineBooks) -> frozenset[str]:
@@ -311,6 +308,5 @@ class Sweep:
             and self._watch.policies.external_positions == "report"
         ):
             # Report it once; from here on it counts as known.
-            held = (await self._rest.positions()).get(finding.instrument)
-            there = Decimal(0) if held is None else held.quantity
+            there = (await self._rest.positions()).get(finding.instrument, Decimal(0))
             self._journal.explain({finding.instrument: there})

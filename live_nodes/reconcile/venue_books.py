@@ -94,17 +94,13 @@ class VenueCheck:
     async def __call__(self) -> AtVenue:
         """Fetch open orders and positions.
 
-        Raises
-        ------
-        VenueError
-            If the venue gives no answer.
+        Raises VenueError if the venue gives no answer.
         """
         queried_at = time.time_ns()
         orders = await self._rest.open_orders(*self._products)
         positions: dict[str, Decimal] = {}
         if "LINEAR" in self._products:
-            found = await self._rest.positions()
-            positions = {name: position.quantity for name, position in found.items()}
+            positions = await self._rest.positions()
             await self._repair_lasting(positions)
         return AtVenue(
             queried_at=queried_at,

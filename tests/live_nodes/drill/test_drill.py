@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 from dataclasses import asdict
@@ -18,6 +19,7 @@ from config.errors import DeskError, InputError
 from config.load import load
 from config.validate import checked
 from live_nodes.drill.documents import exchange_yaml, instruments_of, node_yaml, scene_of
+from live_nodes.drill.node_process import PRELOAD
 from live_nodes.drill.rows import DrillRow, compare, rendered
 from live_nodes.drill.run import drill
 from live_nodes.local.practice_process import Endpoint
@@ -227,3 +229,9 @@ def test_the_exchange_has_the_drills_instruments_and_the_expected_fees(tmp_path:
     made = yaml.safe_load(exchange_yaml(resolved, scene_of(resolved.document, "unhedged")))
     assert {"LTCUSDT", "LINKUSDT"} <= set(made["market"]["symbols"])
     assert made["accounts"]["main"]["fees"]["linear"] == {"maker": 0.0002, "taker": 0.00055}
+
+
+@pytest.mark.parametrize("name", PRELOAD)
+def test_what_nodes_are_forked_with_can_be_imported(name: str) -> None:
+    # The fork server passes over a module that is not there, and each node imports it anew.
+    importlib.import_module(name)

@@ -94,8 +94,7 @@ def ask[T](running: Background, question: Callable[[VenueRest], Any]) -> Any:
 
 
 def held(running: Background) -> dict[str, D]:
-    found = ask(running, lambda rest: rest.positions())
-    return {name: position.quantity for name, position in found.items()}
+    return ask(running, lambda rest: rest.positions())
 
 
 @pytest.mark.end_to_end
