@@ -14,11 +14,9 @@ from actors.guards.core.drill import Plan, Scene, plan, round_trips, stage
 from actors.guards.core.examples import COIN, NOON, Example
 from actors.guards.core.guard import Guard, Measured, Readings
 from actors.guards.core.halts import end_of
-from actors.guards.core.limits import Reading, notable_readings
-from actors.guards.core.params import Release, ResultParams
+from actors.guards.core.limits import Reading, limit_reading, notable_readings
+from actors.guards.core.params import Release, ResultParams, counted_scope
 from actors.guards.core.snapshot import DeskEvent, RoundTripEvent, Snapshot
-
-_PREFIX = {"strategies": "strategy:", "instruments": "instrument:"}
 
 
 class ConsecutiveLossesParams(ResultParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -114,7 +112,7 @@ class ConsecutiveLosses(Guard[ConsecutiveLossesParams, Rows]):
         rows, params = state.rows, self.params
         if params.of == "desk":
             return (self._told("desk", rows.get("desk", Row()).count),)
-        prefix = _PREFIX[params.of]
+        prefix = counted_scope(params.of, "", "")
         counts = {scope: row.count for scope, row in rows.items() if scope.startswith(prefix)}
         return notable_readings(counts, 0, self._told)
 
@@ -148,21 +146,12 @@ def _ended(state: Rows, now: int) -> Rows:
 
 
 def _scope(trip: RoundTripEvent, params: ConsecutiveLossesParams) -> str:
-    if params.of == "desk":
-        return "desk"
-    return _PREFIX[params.of] + (trip.strategy if params.of == "strategies" else trip.instrument)
+    return counted_scope(params.of, trip.strategy, trip.instrument)
 
 
 def _told(params: ConsecutiveLossesParams, scope: str, count: int) -> Reading:
     losses = params.losses
-    over = count >= losses
-    return Reading(
-        scope=scope,
-        measured=float(count),
-        limit=float(losses),
-        over=over,
-        clear=count == 0,
-        action=params.asks,
-        multiplier=params.multiplier,
-        reason=f"{count} losses in a row, limit {losses}" if over else "",
+    words = f"{count} losses in a row, limit {losses}" if count >= losses else ""
+    return limit_reading(
+        params, scope, float(count), float(losses), bool(words), words, clear=count == 0
     )

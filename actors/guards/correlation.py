@@ -170,8 +170,7 @@ def _largest(
 
 def _reading(scope: str, key: str, found: float, words: str, params: CorrelationParams) -> Reading:
     # NaN is neither over nor clear.
-    unknown = isnan(found)
-    over = not unknown and found >= params.limit
+    unknown, over = isnan(found), found >= params.limit
     return limit_reading(
         params,
         scope,
@@ -180,7 +179,7 @@ def _reading(scope: str, key: str, found: float, words: str, params: Correlation
         over,
         words if unknown else f"{words}: correlation {found:.2f}, limit {params.limit:g}",
         key=key,
-        clear=not unknown and not over and inside(found, params.limit, params.hysteresis),
+        clear=not over and inside(found, params.limit, params.hysteresis),
     )
 
 

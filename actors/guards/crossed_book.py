@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 from actors.guards.core.drill import LASTS, Book, Plan, Scene, disturb
 from actors.guards.core.examples import COIN, Example, one_market
 from actors.guards.core.guard import Guard, Measured, Nothing
-from actors.guards.core.limits import Reading, limit_reading
+from actors.guards.core.limits import limit_reading
 from actors.guards.core.params import Release, TransientParams
 from actors.guards.core.snapshot import Snapshot
 
@@ -45,7 +43,15 @@ class CrossedBook(Guard[CrossedBookParams, Nothing]):
         }
         nearest = max(overlaps, key=overlaps.__getitem__, default=None)
         return state, tuple(
-            _reading(name, overlap, self.params)
+            limit_reading(
+                self.params,
+                f"instrument:{name}",
+                float(overlap),
+                0.0,
+                overlap >= 0,
+                f"the bid is {overlap} above the ask" if overlap >= 0 else "",
+                clear=overlap < 0,
+            )
             for name, overlap in overlaps.items()
             if overlap >= 0 or name == nearest
         )
@@ -54,16 +60,3 @@ class CrossedBook(Guard[CrossedBookParams, Nothing]):
         """Show a bid above the ask."""
         crossed = Book(scene.first, "crossed", 2.0, LASTS)
         return disturb(scene, self.params, crossed, "bid 2 bps above the ask")
-
-
-def _reading(name: str, overlap: Decimal, params: CrossedBookParams) -> Reading:
-    over = overlap >= 0
-    return limit_reading(
-        params,
-        f"instrument:{name}",
-        float(overlap),
-        0.0,
-        over,
-        f"the bid is {overlap} above the ask" if over else "",
-        clear=not over,
-    )

@@ -47,9 +47,8 @@ class DailyLossParams(ResultParams, frozen=True, kw_only=True, forbid_unknown_fi
 
     def check(self) -> list[tuple[str, str]]:
         """Return (field, message) when no limit is given, or R is not given exactly once."""
-        problems = super().check() + none_given(
-            limit_pct=self.limit_pct, limit_currency=self.limit_currency, limit_r=self.limit_r
-        )
+        missing = none_given(self, "limit_pct", "limit_currency", "limit_r")
+        problems = super().check() + missing
         if self.r_pct is not None and self.r_currency is not None:
             problems.append(("r_pct", "can't be set beside r_currency: R has one size"))
         has_r = self.r_pct is not None or self.r_currency is not None

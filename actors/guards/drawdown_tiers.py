@@ -127,11 +127,9 @@ class DrawdownTiers(CurveGuard[DrawdownTiersParams]):
 # Cached: a peak rarely changes.
 @lru_cache(maxsize=256)
 def _limits(params: DrawdownTiersParams, peak: Decimal) -> tuple[Limit, ...]:
-    return tuple(_limit(tier, peak, params) for tier in params.tiers)
-
-
-def _limit(tier: Tier, peak: Decimal, params: DrawdownTiersParams) -> Limit:
-    key = percent(tier.at)
-    if not tier.share:
-        return limit(params, "pct", tier.at, peak, key, Action.FLATTEN, 0.0)
-    return limit(params, "pct", tier.at, peak, key, Action.SHRINK, tier.share, release="recovered")
+    found = []
+    for tier in params.tiers:
+        action, release = (Action.SHRINK, "recovered") if tier.share else (Action.FLATTEN, None)
+        key = percent(tier.at)
+        found.append(limit(params, "pct", tier.at, peak, key, action, tier.share, release))
+    return tuple(found)

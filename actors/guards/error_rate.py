@@ -10,10 +10,9 @@ from msgspec import Meta
 from actors.guards.core.drill import Failures, Mended, Plan, Scene, plan, stage
 from actors.guards.core.examples import NOON, Example
 from actors.guards.core.guard import Guard, Measured, Readings
-from actors.guards.core.limits import Reading, limit_reading
 from actors.guards.core.params import GuardParams, Release, Span, span_ns
 from actors.guards.core.snapshot import DeskEvent, ErrorEvent, Snapshot
-from actors.guards.core.windows import Stamps, added, below_from, counted
+from actors.guards.core.windows import Stamps, added, counted_reading
 
 
 class ErrorRateParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -57,7 +56,7 @@ class ErrorRate(Guard[ErrorRateParams, Errors]):
 
     def measure(self, state: Errors, snapshot: Snapshot) -> Measured[Errors]:
         """Count the errors in the window that ends now, up to the limit."""
-        return state, self._readings(state, snapshot.now, "")
+        return self._counted(state, snapshot.now, "")
 
     def on_event(self, state: Errors, event: DeskEvent) -> tuple[Errors, Readings]:
         """Count one more error."""
@@ -66,23 +65,13 @@ class ErrorRate(Guard[ErrorRateParams, Errors]):
         stamps = added(state.stamps, event.ts, span_ns(params.window), params.limit)
         if stamps != state.stamps:
             state = Errors(stamps)
-        return state, self._readings(state, event.ts, f"; the last: {event.text}")
+        return self._counted(state, event.ts, f"; the last: {event.text}")
 
-    def _readings(self, state: Errors, now: int, last: str) -> tuple[Reading, ...]:
+    def _counted(self, state: Errors, now: int, last: str) -> Measured[Errors]:
         params, window = self.params, span_ns(self.params.window)
-        count = counted(state.stamps, now, window)
-        over = count >= params.limit
-        return (
-            limit_reading(
-                params,
-                "desk",
-                count,
-                params.limit,
-                over,
-                f"{count} errors within {params.window}{last}" if over else "",
-                until=below_from(state.stamps, params.limit, window) if over else None,
-            ),
-        )
+        words = f"errors within {params.window}{last}"
+        found = counted_reading(params, "desk", state.stamps, now, window, params.limit, words)
+        return state, (found,)
 
     def released(self, state: Errors, snapshot: Snapshot, scope: str) -> Errors:
         """Remove all errors."""

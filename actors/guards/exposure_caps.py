@@ -63,12 +63,8 @@ class ExposureCapsParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_
 
     def check(self) -> list[tuple[str, str]]:
         """Return (field, message) when no cap is given."""
-        return super().check() + none_given(
-            leverage=self.leverage,
-            net_pct=self.net_pct,
-            gross_currency=self.gross_currency,
-            net_currency=self.net_currency,
-        )
+        caps = "leverage", "net_pct", "gross_currency", "net_currency"
+        return super().check() + none_given(self, *caps)
 
 
 class _Limit(NamedTuple):

@@ -12,16 +12,8 @@ from actors.guards.core.drill import Plan, Scene, grow
 from actors.guards.core.examples import Example, holding
 from actors.guards.core.exposure import NO_EQUITY, sizes_of, worst_case
 from actors.guards.core.guard import Guard, Measured, Nothing
-from actors.guards.core.limits import Reading, exact
-from actors.guards.core.margin import (
-    ABOVE,
-    ONE,
-    initial_margin,
-    initial_margins,
-    stake,
-    stakes,
-    top_rates,
-)
+from actors.guards.core.limits import exact, limit_reading
+from actors.guards.core.margin import ABOVE, ONE, initial_margin, stake, stakes, top_rates
 from actors.guards.core.params import Fraction, GuardParams, Release
 from actors.guards.core.snapshot import ZERO, OrderRequested, Snapshot, once
 
@@ -61,24 +53,15 @@ class FreeMargin(Guard[FreeMarginParams, Nothing]):
     def measure(self, state: Nothing, snapshot: Snapshot) -> Measured[Nothing]:
         """Measure the free margin; never over without positions."""
         params = self.params
-        leverage = _leverage(params, snapshot)
-        used = initial_margins(stakes(snapshot).values(), leverage)
+        used = initial_margin(stakes(snapshot).values(), _leverage(params, snapshot))
         equity = snapshot.equity
         free, least = equity - used, exact(params.least) * equity
         over = used > 0 and free <= least
         clear = not used or (not over and free >= least * (1 + exact(params.hysteresis)))
         measured = float(free / equity) if equity > 0 else -NO_EQUITY if used else 0.0
-        reading = Reading(
-            scope="desk",
-            measured=measured,
-            limit=params.least,
-            over=over,
-            clear=clear,
-            action=params.asks,
-            multiplier=params.multiplier,
-            reason=f"free margin {free:.2f} of equity {equity:.2f}, least {least:.2f}",
-        )
-        return state, (reading,)
+        words = f"free margin {free:.2f} of equity {equity:.2f}, least {least:.2f}"
+        found = limit_reading(params, "desk", measured, params.least, over, words, clear=clear)
+        return state, (found,)
 
     def is_quiet(self, state: Nothing, snapshot: Snapshot) -> bool:
         """Compare the free margin that is left if the whole gross value had the highest rate."""
@@ -132,7 +115,7 @@ class _Rates(dict[str, tuple[Decimal, Decimal]]):
 
     def __missing__(self, name: str) -> tuple[Decimal, Decimal]:
         market = self.snapshot.markets.get(name)
-        sides = (stake(side, market, name) for side in (ONE, -ONE))
+        sides = ((stake(side, market, name),) for side in (ONE, -ONE))
         long, short = (initial_margin(held, self.leverage) for held in sides)
         self[name] = long, short
         return long, short

@@ -54,8 +54,7 @@ class LiquidationDistanceParams(GuardParams, frozen=True, kw_only=True, forbid_u
 
     def check(self) -> list[tuple[str, str]]:
         """Return (field, message) when neither distance is given."""
-        missing = none_given(least=self.least, least_alone=self.least_alone)
-        return super().check() + missing
+        return super().check() + none_given(self, "least", "least_alone")
 
 
 class LiquidationDistance(Guard[LiquidationDistanceParams, Nothing]):

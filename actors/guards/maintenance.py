@@ -46,20 +46,18 @@ class MaintenanceParams(TransientParams, frozen=True, kw_only=True, forbid_unkno
 
     def check(self) -> list[tuple[str, str]]:
         """Return (field, message) for each window that is none."""
-        found = []
+        found = super().check()
         for index, window in enumerate(self.windows):
+            times = []
             for name in ("start", "end"):
                 try:
-                    moment_ns(getattr(window, name))
+                    times.append(moment_ns(getattr(window, name)))
                 except ValueError as error:
                     found.append((f"windows[{index}].{name}", str(error)))
-        if not found:
-            found = [
-                (f"windows[{index}].end", f"must be after the start {window.start}")
-                for index, window in enumerate(self.windows)
-                if moment_ns(window.end) <= moment_ns(window.start)
-            ]
-        return super().check() + found
+            if len(times) == 2 and times[1] <= times[0]:
+                words = f"must be after the start {window.start}"
+                found.append((f"windows[{index}].end", words))
+        return found
 
 
 class Maintenance(Guard[MaintenanceParams, Nothing]):

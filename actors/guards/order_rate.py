@@ -11,10 +11,10 @@ from msgspec import Meta
 from actors.guards.core.drill import Plan, Scene, Trade, Trades, plan, stage
 from actors.guards.core.examples import COIN, NOON, Example
 from actors.guards.core.guard import Guard, Measured, Readings
-from actors.guards.core.limits import Reading, limit_reading
+from actors.guards.core.limits import Reading
 from actors.guards.core.params import Release, Span, TransientParams, refuses, span_ns
 from actors.guards.core.snapshot import DeskEvent, OrderRequested, Refused, Snapshot
-from actors.guards.core.windows import Stamps, added, below_from, counted
+from actors.guards.core.windows import Stamps, added, counted, counted_reading
 from config.durations import MINUTE_NS
 from strategies.messages import Action
 
@@ -111,7 +111,15 @@ class OrderRate(Guard[OrderRateParams, Rates]):
 
     def _readings(self, state: Rates, now: int) -> tuple[Reading, ...]:
         return tuple(
-            _reading(strategy, state.refused.get(strategy, ()), now, self.params)
+            counted_reading(
+                self.params,
+                f"strategy:{strategy}",
+                state.refused.get(strategy, ()),
+                now,
+                MINUTE_NS,
+                self.params.spam_after,
+                f"orders of {strategy} within a minute were too many for its rate",
+            )
             for strategy in sorted(state.left)
         )
 
@@ -148,18 +156,3 @@ def _too_fast(state: Rates, strategy: str, ts: int, params: OrderRateParams) -> 
     if params.per_minute and counted(stamps, ts, MINUTE_NS) >= params.per_minute:
         return f"{params.per_minute} orders of {strategy} within a minute"
     return None
-
-
-def _reading(strategy: str, stamps: Stamps, now: int, params: OrderRateParams) -> Reading:
-    count = counted(stamps, now, MINUTE_NS)
-    over = count >= params.spam_after
-    words = f"{count} orders of {strategy} within a minute were too many for its rate"
-    return limit_reading(
-        params,
-        f"strategy:{strategy}",
-        count,
-        params.spam_after,
-        over,
-        words if over else "",
-        until=below_from(stamps, params.spam_after, MINUTE_NS) if over else None,
-    )

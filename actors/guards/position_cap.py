@@ -41,8 +41,7 @@ class PositionCapParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_f
 
     def check(self) -> list[tuple[str, str]]:
         """Return (field, message) when neither cap is given."""
-        missing = none_given(limit_pct=self.limit_pct, limit_currency=self.limit_currency)
-        return super().check() + missing
+        return super().check() + none_given(self, "limit_pct", "limit_currency")
 
 
 class PositionCap(Guard[PositionCapParams, Nothing]):

@@ -12,7 +12,7 @@ from actors.guards.core.drill import Move, Plan, Scene, disturb
 from actors.guards.core.examples import COIN, NOON, SECOND, Example, one_market
 from actors.guards.core.guard import Guard, Measured
 from actors.guards.core.lazy import float_prices
-from actors.guards.core.limits import Reading, inside, notable_readings, percent
+from actors.guards.core.limits import Reading, limit_reading, notable_readings, percent
 from actors.guards.core.params import Release, Span, TransientParams, span_ns
 from actors.guards.core.snapshot import Snapshot
 
@@ -106,18 +106,10 @@ class PriceJump(Guard[PriceJumpParams, Tracks]):
         moves.update((name, moved(track)) for name, track in tracks.items())
 
         def reading(name: str, move: float) -> Reading:
-            over = move >= params.limit_pct
-            words = f"moved {percent(move)} within {params.window}" if over else ""
-            return Reading(
-                scope=f"instrument:{name}",
-                measured=move,
-                limit=params.limit_pct,
-                over=over,
-                clear=not over and inside(move, params.limit_pct, params.hysteresis),
-                action=params.asks,
-                multiplier=params.multiplier,
-                reason=f"{words}, limit {percent(params.limit_pct)}" if over else "",
-            )
+            limit, over = params.limit_pct, move >= params.limit_pct
+            words = f"moved {percent(move)} within {params.window}, limit {percent(limit)}"
+            scope = f"instrument:{name}"
+            return limit_reading(params, scope, move, limit, over, words if over else "")
 
         if snapshot.moved and (now != state.at or tracks != state.tracks or still != state.still):
             state = Tracks(now, tracks, still)

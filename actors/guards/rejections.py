@@ -75,10 +75,13 @@ class Rejections(Guard[RejectionsParams, Rejected]):
         return state, self._readings(state)
 
     def _readings(self, state: Rejected) -> tuple[Reading, ...]:
-        return tuple(
-            _reading(scope, count, state, self.params)
-            for scope, count in sorted(state.count.items())
-        )
+        params, found = self.params, []
+        for scope, count in sorted(state.count.items()):
+            words = f"{count} rejections in a row, the last: {state.reason[scope]}"
+            over = count >= params.limit
+            reading = limit_reading(params, scope, count, params.limit, over, words if over else "")
+            found.append(reading)
+        return tuple(found)
 
     def released(self, state: Rejected, snapshot: Snapshot, scope: str) -> Rejected:
         """Reset the scope's rejections to zero."""
@@ -109,16 +112,4 @@ def _without(state: Rejected, scope: str) -> Rejected:
     return Rejected(
         {name: count for name, count in state.count.items() if name != scope},
         {name: reason for name, reason in state.reason.items() if name != scope},
-    )
-
-
-def _reading(scope: str, count: int, state: Rejected, params: RejectionsParams) -> Reading:
-    over = count >= params.limit
-    return limit_reading(
-        params,
-        scope,
-        count,
-        params.limit,
-        over,
-        f"{count} rejections in a row, the last: {state.reason[scope]}" if over else "",
     )

@@ -42,7 +42,7 @@ class SessionProfitParams(ResultParams, frozen=True, kw_only=True, forbid_unknow
 
     def check(self) -> list[tuple[str, str]]:
         """Return (field, message) when no limit is given, or halts can't end as told."""
-        missing = none_given(limit_pct=self.limit_pct, limit_currency=self.limit_currency)
+        missing = none_given(self, "limit_pct", "limit_currency")
         return super().check() + missing + release_problems(self.session, self.release)
 
 

@@ -11,10 +11,10 @@ from msgspec import Meta
 from actors.guards.core.drill import Mended, Plan, Scene, Slips, plan, stage
 from actors.guards.core.examples import COIN, NOON, Example
 from actors.guards.core.guard import Guard, Measured, Readings
-from actors.guards.core.limits import Reading, limit_reading
+from actors.guards.core.limits import Reading
 from actors.guards.core.params import GuardParams, Of, Span, counted_scope, span_ns
 from actors.guards.core.snapshot import DeskEvent, FillEvent, Snapshot
-from actors.guards.core.windows import Stamps, added, below_from, counted
+from actors.guards.core.windows import Stamps, added, counted_reading
 
 DRILLED_BPS = 500.0
 """Largest limit that is drilled as it is: Bybit fills no market order far beyond 1,000 bps."""
@@ -99,8 +99,11 @@ class SlippageBreaches(Guard[SlippageBreachesParams, Breaches]):
         return state, self._readings(state, event.ts)
 
     def _readings(self, state: Breaches, now: int) -> tuple[Reading, ...]:
+        params, window = self.params, span_ns(self.params.window)
+        words = f"fills within {params.window} slipped {params.limit_bps:g} bps or more"
         return tuple(
-            _reading(scope, stamps, now, self.params) for scope, stamps in state.stamps.items()
+            counted_reading(params, scope, stamps, now, window, params.count, words)
+            for scope, stamps in state.stamps.items()
         )
 
     def released(self, state: Breaches, snapshot: Snapshot, scope: str) -> Breaches:
@@ -130,19 +133,3 @@ def _is_breach(fill: FillEvent, state: Breaches, params: SlippageBreachesParams)
         return False
     # 3 bps as a fraction times 10 000 is 2.9999999999999996.
     return round(fill.slippage * 10_000, 9) >= params.limit_bps
-
-
-def _reading(scope: str, stamps: Stamps, now: int, params: SlippageBreachesParams) -> Reading:
-    window = span_ns(params.window)
-    count = counted(stamps, now, window)
-    over = count >= params.count
-    words = f"{count} fills within {params.window} slipped {params.limit_bps:g} bps or more"
-    return limit_reading(
-        params,
-        scope,
-        count,
-        params.count,
-        over,
-        words if over else "",
-        until=below_from(stamps, params.count, window) if over else None,
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import partial
 from typing import Annotated
 
 from msgspec import Meta
@@ -61,32 +62,13 @@ class SpreadGate(Guard[SpreadGateParams, Nothing]):
         params = self.params
         found: list[Reading] = []
         for unit, limit in _limits(params).items():
-            widths = {}
-            for name, market in snapshot.markets.items():
-                width = _width(market, unit)
-                if width is not None:
-                    widths[name] = width
+            widths = {
+                name: width
+                for name, market in snapshot.markets.items()
+                if (width := _width(market, unit)) is not None
+            }
             clear = limit * (1 - exact(params.hysteresis))
-
-            def reading(
-                name: str,
-                width: Decimal,
-                unit: str = unit,
-                limit: Decimal = limit,
-                clear: Decimal = clear,
-            ) -> Reading:
-                over = width > limit
-                return limit_reading(
-                    params,
-                    f"instrument:{name}",
-                    float(width),
-                    float(limit),
-                    over,
-                    _words(width, unit, limit) if over else "",
-                    key=unit,
-                    clear=not over and width <= clear,
-                )
-
+            reading = partial(_reading, params, unit, limit, clear)
             found.extend(notable_readings(widths, clear, reading))
         return state, tuple(found)
 
@@ -128,6 +110,22 @@ def _width(market: Market, unit: str) -> Decimal | None:
         return (ask - bid) / tick if tick > 0 else None
     both = bid + ask
     return 20_000 * (ask - bid) / both if both > 0 else None
+
+
+def _reading(
+    params: SpreadGateParams, unit: str, limit: Decimal, clear: Decimal, name: str, width: Decimal
+) -> Reading:
+    over = width > limit
+    return limit_reading(
+        params,
+        f"instrument:{name}",
+        float(width),
+        float(limit),
+        over,
+        _words(width, unit, limit) if over else "",
+        key=unit,
+        clear=not over and width <= clear,
+    )
 
 
 def _words(width: Decimal, unit: str, limit: Decimal) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import partial
 from operator import ge, is_not
 
 import msgspec
@@ -59,12 +60,8 @@ class SymbolLossParams(ResultParams, frozen=True, kw_only=True, forbid_unknown_f
 
     def check(self) -> list[tuple[str, str]]:
         """Return (field, message) when no limit is given, or halts can't end as told."""
-        missing = none_given(
-            limit_pct=self.limit_pct,
-            limit_currency=self.limit_currency,
-            trailing_pct=self.trailing_pct,
-            trailing_currency=self.trailing_currency,
-        )
+        limits = "limit_pct", "limit_currency", "trailing_pct", "trailing_currency"
+        missing = none_given(self, *limits)
         return super().check() + missing + release_problems(self.session, self.release)
 
 
@@ -118,13 +115,8 @@ class SymbolLoss(Guard[SymbolLossParams, Symbols]):
         now, session = snapshot.now, params.session
         equity = opening(state.equity, snapshot.equity, now, session)
         losses = given(params, params.limit_pct, params.limit_currency, equity.value)
-        falls = given(
-            params,
-            params.trailing_pct,
-            params.trailing_currency,
-            equity.value,
-            "trailing_",
-        )
+        trailing = params.trailing_pct, params.trailing_currency
+        falls = given(params, *trailing, equity.value, "trailing_")
         today = now // DAY_NS if session == "day" else 0
         moved: dict[str, Symbol] = {}
         lost: dict[str, Decimal] = {}
@@ -218,11 +210,11 @@ def _followed(
 
 def _readings(limits: list[Limit], values: dict[str, Decimal], words: str) -> Iterator[Reading]:
     for limit in limits:
+        yield from notable_readings(values, limit.back, partial(_reading, limit, words))
 
-        def reading(name: str, value: Decimal, limit: Limit = limit) -> Reading:
-            return limit.read(value, f"instrument:{name}", words)
 
-        yield from notable_readings(values, limit.back, reading)
+def _reading(limit: Limit, words: str, name: str, value: Decimal) -> Reading:
+    return limit.read(value, f"instrument:{name}", words)
 
 
 def _fresh(value: Decimal, now: int) -> Symbol:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Annotated
 
 import msgspec
@@ -16,13 +15,7 @@ from actors.guards.core.guard import Guard, Measured, Readings
 from actors.guards.core.limits import Reading, exact, limit_reading
 from actors.guards.core.params import ActionName, GuardParams
 from actors.guards.core.snapshot import ZERO, DeskEvent, FillEvent, Snapshot
-from strategies.tactics.unhedged_value import (
-    UnhedgedValue,
-    hedged,
-    measured,
-    total_at,
-    traded,
-)
+from strategies.tactics.unhedged_value import UnhedgedValue, hedged, measured, total_at, traded
 
 
 class Pair(msgspec.Struct, frozen=True, array_like=True):
@@ -195,22 +188,16 @@ def _readings(state: Pairs, now: int, params: UnhedgedParams) -> tuple[Reading, 
         seconds = float(total / 1_000_000_000)
         over = total >= exact(params.limit) * 1_000_000_000
         net = ZERO if naked is None else naked.net
+        words = f"{pair.name} stands {net:,.2f} unhedged: {seconds:,.0f} value-seconds"
         reading = limit_reading(
             params,
             f"instrument:{pair.first}",
             seconds,
             params.limit,
             over,
-            _words(pair, net, seconds, params) if over else "",
+            f"{words}, limit {params.limit:,.0f}" if over else "",
             key=pair.name,
         )
         second = msgspec.structs.replace(reading, scope=f"instrument:{pair.second}")
         readings += [reading, second]
     return tuple(readings)
-
-
-def _words(pair: Pair, net: Decimal, measured: float, params: UnhedgedParams) -> str:
-    return (
-        f"{pair.name} stands {net:,.2f} unhedged: {measured:,.0f} value-seconds, "
-        f"limit {params.limit:,.0f}"
-    )

@@ -49,7 +49,7 @@ class VolatilityParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fi
 
     def check(self) -> list[tuple[str, str]]:
         """Return (field, message) when no end is given, or the range is empty."""
-        problems = super().check() + none_given(most=self.most, least=self.least)
+        problems = super().check() + none_given(self, "most", "least")
         if self.most is not None and self.least is not None and self.least >= self.most:
             problems.append(("least", f"must be below most ({self.most:g})"))
         return problems

@@ -88,7 +88,10 @@ class CurveGuard[P: CurveParams](Guard[P, Peaks]):
         """Return the peaks, the same object while none moved, and each curve's drawdown."""
         if state.of != self.params.of:
             state = self.start(snapshot)
-        capital = ZERO if self.params.of == "desk" else _capital(state, self.params)
+        own = self.params.capital
+        capital = state.capital if own is None else exact(own)
+        if self.params.of == "desk":
+            capital = ZERO
         moved: dict[str, Mark] = {}
         falls = []
         for scope, value in _values(self.params, snapshot).items():
@@ -115,7 +118,3 @@ def _values(params: CurveParams, snapshot: Snapshot) -> dict[str, Decimal]:
     if params.of == "desk":
         return {"desk": snapshot.equity}
     return {f"strategy:{key}": net for key, net in snapshot.results.items()}
-
-
-def _capital(state: Peaks, params: CurveParams) -> Decimal:
-    return state.capital if params.capital is None else exact(params.capital)

@@ -128,11 +128,10 @@ def percent(fraction: float) -> str:
     return f"{fraction * 100:.2f}".rstrip("0").rstrip(".") + " %"
 
 
-def none_given(**limits: float | None) -> list[tuple[str, str]]:
-    """Return the problem for `check` when none of the named limits is set."""
-    if any(limit is not None for limit in limits.values()):
+def none_given(params: GuardParams, first: str, *others: str) -> list[tuple[str, str]]:
+    """Return the problem for `check` when none of the named parameters is set."""
+    if any(getattr(params, name) is not None for name in (first, *others)):
         return []
-    first, *others = limits
     return [(first, f"must be set, or {' or '.join(others)}")]
 
 

@@ -95,17 +95,12 @@ def _top_rates(markets: UnpricedMarkets) -> TopRates:
     return TopRates(rate * ABOVE, fee * ABOVE, spot)
 
 
-def initial_margin(held: Stake, leverage: Decimal) -> Decimal:
-    """Return the initial margin of a position; coins count with their full value.
+def initial_margin(held: Iterable[Stake], leverage: Decimal) -> Decimal:
+    """Return the initial margin of positions; coins count with their full value.
 
     A contract's is value / leverage + value x (1 -+ 1 / leverage) x taker fee, minus for longs: the
     fee to close at the bankruptcy price.
     """
-    return initial_margins((held,), leverage)
-
-
-def initial_margins(held: Iterable[Stake], leverage: Decimal) -> Decimal:
-    """Return the sum of the positions' initial margins."""
     part = ONE / leverage
     bankrupt_long, bankrupt_short = ONE - part, ONE + part
     total = long = short = ZERO

@@ -156,8 +156,8 @@ Of = Literal["instrument", "strategies", "desk"]
 """Each instrument by itself, each strategy by itself, or the desk as a whole."""
 
 
-def counted_scope(of: Of, strategy: str, instrument: str) -> str:
-    """Return the scope in which a strategy's trade in an instrument counts.
+def counted_scope(of: str, strategy: str, instrument: str) -> str:
+    """Return the scope in which a strategy's trade in an instrument counts, by a guard's ``of``.
 
     Examples
     --------

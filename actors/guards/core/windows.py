@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from actors.guards.core.limits import ZERO, Limit
+from actors.guards.core.limits import ZERO, Limit, Reading, limit_reading
+from actors.guards.core.params import GuardParams
 from actors.guards.core.snapshot import Snapshot
 from config.durations import DAY_NS
 
@@ -174,6 +175,23 @@ def counted(stamps: Stamps, now: int, window_ns: int) -> int:
 def below_from(stamps: Stamps, count: int, window_ns: int) -> int:
     """Return when the window, which has `count` stamps or more now, will have fewer."""
     return stamps[-count] + window_ns
+
+
+def counted_reading(
+    params: GuardParams,
+    scope: str,
+    stamps: Stamps,
+    now: int,
+    window_ns: int,
+    limit: int,
+    words: str,
+) -> Reading:
+    """Return the reading of a count in the window that ends now; `words` follow the number."""
+    count = counted(stamps, now, window_ns)
+    over = count >= limit
+    reason = f"{count} {words}" if over else ""
+    until = below_from(stamps, limit, window_ns) if over else None
+    return limit_reading(params, scope, count, limit, over, reason, until=until)
 
 
 Session = Literal["all", "day"]

@@ -36,12 +36,12 @@ MARKETS = {BTC: PERPETUAL, ETH: PERPETUAL, BTC_SPOT: Market(spot=True)}
 def test_the_published_order_cost_without_its_fee_to_open() -> None:
     # Bybit, "Order Cost (USDT Contract)": 1 BTC at 50,000 with 10x, taker 0.055 %: initial margin
     # 5,000, fee to close 24.75 for a long; a short is bankrupt at 55,000, so 30.25.
-    assert initial_margin(Stake(D(50_000), D(0), FEE), D(10)) == D("5024.75")
-    assert initial_margin(Stake(D(-50_000), D(0), FEE), D(10)) == D("5030.25")
+    assert initial_margin([Stake(D(50_000), D(0), FEE)], D(10)) == D("5024.75")
+    assert initial_margin([Stake(D(-50_000), D(0), FEE)], D(10)) == D("5030.25")
 
 
 def test_coins_hold_all_that_they_are_worth() -> None:
-    assert initial_margin(stake(D(400), MARKETS[BTC_SPOT], BTC_SPOT), D(10)) == 400
+    assert initial_margin([stake(D(400), MARKETS[BTC_SPOT], BTC_SPOT)], D(10)) == 400
 
 
 def test_a_position_in_an_unknown_market_is_taken_to_be_dear() -> None:
