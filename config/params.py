@@ -99,15 +99,16 @@ def check_params(config: type[msgspec.Struct], params: Mapping[str, Any]) -> lis
     if _check_fields(fields, sound, ()):
         # What is missing has no default.
         return problems
-    found = _check_together(config, sound)
-    for name in params.keys() - sound.keys() & fields.keys():
-        for other in _sound_values(fields[name].type):
-            changed = {**sound, name: other}
+    left_out = {_left_out(params, wrong.path) for wrong in problems}
+    found = [wrong for wrong in _check_together(config, sound) if wrong.path]
+    found = [w for w in found if not any(w.path[: len(path)] == path for path in left_out)]
+    for path in left_out:
+        for other in _sound_values(_type_at(fields, path)):
+            changed = _with(sound, path, other)
             if not _check_fields(fields, changed, ()):
                 with_other = _check_together(config, changed)
                 found = [wrong for wrong in found if wrong in with_other]
-    bad = [wrong.path for wrong in problems]
-    return [*problems, *(wrong for wrong in found if wrong.path and wrong.path not in bad)]
+    return [*problems, *found]
 
 
 def _sound(config: type[msgspec.Struct], params: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -124,10 +125,39 @@ def _without(params: Mapping[str, Any], path: Path) -> dict[str, Any]:
     return kept
 
 
+def _left_out(params: Mapping[str, Any], path: Path) -> Path:
+    """Return the part of a path that `_without` removes: a wrong list goes as a whole."""
+    inner: Any = params
+    for depth, name in enumerate(path):
+        if not isinstance(inner, Mapping):
+            return path[:depth]
+        inner = inner.get(str(name))
+    return path
+
+
+def _with(params: Mapping[str, Any], path: Path, value: Any) -> dict[str, Any]:
+    first, rest = str(path[0]), path[1:]
+    return {**params, first: _with(params.get(first) or {}, rest, value) if rest else value}
+
+
+def _type_at(fields: Mapping[str, FieldInfo], path: Path) -> Any:
+    """Return the type of a field of nested blocks, None where there is no such field."""
+    field = fields.get(str(path[0]))
+    if field is None or len(path) == 1:
+        return None if field is None else field.type
+    inner = {each.name: each for block in _blocks(field.type) for each in _fields(block)}
+    return _type_at(inner, path[1:])
+
+
+def _blocks(annotation: Any) -> list[type[msgspec.Struct]]:
+    return [part for part in options(annotation) if _is_struct(part)]
+
+
 def _sound_values(annotation: Any) -> list[Any]:
     numeric = any(part in (int, float) for part in options(annotation))
     bounds = [meta.le for meta in metas(annotation) if meta.le is not None] if numeric else []
-    return [*choices(annotation), *(bounds or [1] * numeric)]
+    blocks: list[Any] = [{}] * bool(_blocks(annotation))
+    return [*choices(annotation), *(bounds or [1] * numeric), *blocks]
 
 
 def _check_together(config: type[msgspec.Struct], params: Mapping[str, Any]) -> list[ParamProblem]:

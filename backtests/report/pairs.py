@@ -21,6 +21,7 @@ from backtests.report.pair_results import (
 )
 from backtests.report.report_data import ReportData
 from backtests.report.trade_list import curves_by_name
+from backtests.results.result import PAIR_TABLES
 from config.params import sound_instance
 from strategies.messages import PairEvent
 from strategies.pairs import PairsConfig
@@ -50,10 +51,9 @@ def pairs(report: ReportData, drawings: Drawings) -> str:
 
 
 def strategies_of(report: ReportData) -> list[str]:
-    """Return the keys of strategies that judged pairs; none in a run without."""
-    if not report.result.has("pair_curves"):
-        return []
-    return sorted(set(report.result.table("pair_curves").column("strategy").to_pylist()))
+    """Return the keys of strategies that judged or selected pairs; none in a run without."""
+    tables = filter(report.result.has, PAIR_TABLES)
+    return sorted({key for t in tables for key in report.result.table(t)["strategy"].to_pylist()})
 
 
 def _rules(report: ReportData, key: str) -> PairsConfig:
@@ -191,6 +191,8 @@ def _drawn(
 
 
 def _charts(drawn: dict[str, Any], drawings: Drawings) -> str:
+    if not drawn:
+        return ""
     drawings.tables["pairs"] = drawn
     options = "".join(f"<option>{text(name)}</option>" for name in sorted(drawn))
     return (

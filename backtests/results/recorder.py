@@ -136,9 +136,9 @@ class RunRecorder:
             "verdicts": self._whole("verdicts"),
             "prices": self._prices.table(self._ids, set(fills.column("instrument").to_pylist())),
         }
-        curves = self._pair_curves.table()
-        if len(curves):
-            tables |= {"pair_events": self._whole("pair_events"), "pair_curves": curves}
+        events, curves = self._whole("pair_events"), self._pair_curves.table()
+        if len(events) or len(curves):
+            tables |= {"pair_events": events, "pair_curves": curves}
         return tables
 
     def _on_pair_event(self, event: PairEvent) -> None:

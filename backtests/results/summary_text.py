@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -13,7 +14,10 @@ from backtests.results.recorder import decisions_of
 from config.documents import Backtest
 from config.durations import DAY_NS, HOUR_NS, interval_ns, minute_text
 from strategies.base import DeskStrategy
+from strategies.hedged.rules import SKIPS, Skip
+from strategies.messages import PairEvent
 from strategies.order_ids import is_protective
+from strategies.pairs import PairsConfig
 
 PATHS = {
     "pessimistic": "to the extreme that hurts the position first, so that of a stop and a "
@@ -123,7 +127,8 @@ def warnings_of(
         )
     found += _turned_away(orders)
     if not len(tables["fills"]):
-        found.append(_idle(orders, tables["decisions"]))
+        found.append(_idle(orders, tables, strategies))
+    found += _not_entered(tables)
     waiting = pc.sum(pc.equal(orders.column("status"), "SUBMITTED")).as_py() or 0
     if waiting:
         found.append(f"{waiting} orders still waited for a price when the window ended.")
@@ -203,9 +208,16 @@ def _turned_away(orders: pa.Table) -> list[str]:
     return found
 
 
-def _idle(orders: pa.Table, decisions: pa.Table) -> str:
+def _idle(
+    orders: pa.Table, tables: Mapping[str, pa.Table], strategies: Mapping[str, DeskStrategy]
+) -> str:
     if len(orders):
         return f"Nothing was traded: none of {len(orders)} orders filled."
+    decisions = tables["decisions"]
+    if not len(decisions) and any(isinstance(s.config, PairsConfig) for s in strategies.values()):
+        judged = tables["pair_curves"].column("pair").to_pylist() if "pair_curves" in tables else ()
+        count = _times(len(set(judged)), "pair")
+        return f"Nothing was traded: {count} had a z-score, none was entered."
     if not len(decisions):
         return "Nothing was traded: no decision fell into the window."
     last = decisions_of(decisions.slice(len(decisions) - 1))[0]
@@ -217,7 +229,29 @@ def _idle(orders: pa.Table, decisions: pa.Table) -> str:
     return f"Nothing was traded. The last of {len(decisions)} decisions says: {'; '.join(words)}."
 
 
-def _most(reasons: Counter[str]) -> list[tuple[str, int]]:
+def _not_entered(tables: Mapping[str, pa.Table]) -> list[str]:
+    """Return how often pairs were not entered that the rules wanted, by strategy, and why.
+
+    Those next to the stop the rules don't want, unless nothing was traded.
+    """
+    found: dict[str, Counter[Skip]] = {}
+    events = tables["pair_events"].column("payload").to_pylist() if "pair_events" in tables else ()
+    for event in (msgspec.json.decode(payload, type=PairEvent) for payload in events):
+        if event.kind == "skipped":
+            found.setdefault(event.strategy, Counter())[event.facts["reason"]] += 1
+    return [
+        f"{key}: a pair was not entered {_times(count, 'time')}, as {SKIPS[why]}."
+        for key, reasons in found.items()
+        for why, count in _most(reasons)
+        if why != "near_stop" or not len(tables["fills"])
+    ]
+
+
+def _times(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' * (count != 1)}"
+
+
+def _most[Name: str](reasons: Counter[Name]) -> list[tuple[Name, int]]:
     return sorted(reasons.items(), key=lambda item: (-item[1], item[0]))[:3]
 
 

@@ -239,3 +239,36 @@ def test_refused_stops_are_no_refused_orders():
     orders, stops = _turned_away(pa.table(columns | {"reason": ["", "why", "gone", "gone", ""]}))
     assert orders.startswith("1 of 2 orders were refused by the venue (the first: why)")
     assert stops.startswith("2 of 3 stops and take-profits were refused by the venue, as their")
+
+
+PAIR = ["BTCUSDT-LINEAR.BYBIT", "ETHUSDT-LINEAR.BYBIT"]
+PLAIN = {"pairs": [PAIR], "hedge": {"model": "ratio", "z_lookback": 20}, "entry": 0.6, "exit": 0.3}
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        (
+            PLAIN | {"max_leg": 1},
+            ["1 pair had a z-score, none", "times, as it is too small for lots of both legs"],
+        ),
+        (PLAIN | {"entry": 19, "stop": 20}, ["1 pair had a z-score, none"]),
+        (
+            {"select": {"formation": 60, "every": "1d", "level": 1e-9, "lags": 1}},
+            ["0 pairs had a z-score, none"],
+        ),
+    ],
+)
+def test_pairs_without_a_trade_say_why(
+    write_run: WriteRun, tmp_path: Path, params: dict[str, object], words: list[str]
+) -> None:
+    file = write_run(
+        window={"start": "2023-02-01", "end": "2023-02-03"},
+        strategies={"pairs": {"use": "strategies.pairs:Pairs", "params": params}},
+    )
+    folder = backtest_document(file, out=tmp_path / "out")
+    said = read(folder).summary["warnings"]
+    assert all(any(part in words for words in said) for part in words)
+    assert not any("no decision" in words for words in said)
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert ("Selection of pairs" in page) == ("select" in params)

@@ -16,6 +16,7 @@ from config.components import AddressError, resolve, shipped_addresses
 from config.errors import DocumentErrors
 from config.load import examine
 from config.params import build_params, check_params, complete_params, parameter_fields
+from strategies.pairs import PairsConfig
 
 
 class Band(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -149,6 +150,31 @@ def test_each_item_of_a_list_of_mappings_is_checked_apart(steps, path, message, 
     [wrong] = check_params(StepsConfig, {"steps": steps})
     assert (wrong.path, wrong.suggestion) == (path, suggestion)
     assert wrong.message.startswith(message)
+
+
+LEGS = ["BTCUSDT-LINEAR.BYBIT", "ETHUSDT-LINEAR.BYBIT"]
+
+
+@pytest.mark.parametrize(
+    ("params", "path"),
+    [
+        # Not "give pairs, or select": they were given.
+        ({"pairs": [[LEGS[0], 5]]}, ("pairs", 0, 1)),
+        ({"pairs": [LEGS[:1]]}, ("pairs", 0)),
+        ({"pairs": 5}, ("pairs",)),
+        ({"select": 5}, ("select",)),
+        ({"pairs": [LEGS], "entry": "two", "exit": 3}, ("entry",)),
+        # 800 is only too long beside the default of the other.
+        (
+            {"pairs": [LEGS], "hedge": {"z_lookback": "x"}, "volatility": {"lookback": 800}},
+            ("hedge", "z_lookback"),
+        ),
+    ],
+)
+def test_what_does_not_go_with_the_default_of_a_wrong_value_is_not_said(params, path):
+    assert [wrong.path for wrong in check_params(PairsConfig, params)] == [path]
+    also = check_params(PairsConfig, params | {"risk": -1})
+    assert {wrong.path for wrong in also} == {path, ("risk",)}
 
 
 def test_complete_parameters_are_plain_values_with_defaults():
