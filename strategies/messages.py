@@ -125,7 +125,8 @@ class PairEvent(msgspec.Struct, frozen=True, kw_only=True):
     (`strategies.hedged.rules.Enter`, `.Leave`), ``ended`` when both legs are where they should be
     (`strategies.hedged.book.Ended`), ``selected`` (`strategies.hedged.views.Selected`),
     ``skipped`` an entry that can't be sized (`strategies.hedged.rules.SKIPS` by ``reason``);
-    ``candle`` has ``z``, the z-score of each pair at the close at ``ts``.
+    ``candle`` has ``z``, the z-score of each pair at the close at ``ts``, and ``spread``, in
+    logarithms of price, less its mean.
     """
 
     strategy: str

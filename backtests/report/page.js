@@ -91,11 +91,11 @@
     })), layout({ xaxis, yaxis, hovermode: "closest" }), { displaylogo: false, displayModeBar: false });
   }
 
-  // A pair's z-score with the levels of the rules, and its entries and exits.
+  // A pair's z-score with the levels of the rules, its spread, and on both its entries and exits.
   function drawPair() {
     const name = at("pair-name") && at("pair-name").value;
     if (!name) return;
-    const { ts, z, low, high, levels, trades: held } = tables.pairs[name];
+    const { ts, z, low, high, spread, levels, trades: held } = tables.pairs[name];
     const x = ts.map(minute), ends = [x[0], x.at(-1)];
     const level = (value, color, dash) => [value, -value].map((y) =>
       thin(ends, [y, y], { line: { width: 1, color, dash } }));
@@ -113,16 +113,27 @@
         mine.flatMap((trade) => [trade[2], trade[3], null]), { line: { width: 1.2, color } },
       ));
     }
-    const marks = (mine, end, symbol, color, title) => mine.length && data.push({
-      type: "scatter", mode: "markers", name: title, marker: { symbol, color, size: 8 },
-      x: mine.map((trade) => minute(trade[end])), y: mine.map((trade) => trade[2 + end]),
-      text: mine.map((trade) => `net ${trade[5].toFixed(2)}${trade[1] ? ", " + trade[6] : ", open"}`),
-      hovertemplate: "%{x}<br>z %{y}<br>%{text}<extra></extra>",
-    });
-    marks(held.filter((trade) => trade[4] > 0), 0, "triangle-up", "@good", "Long spread");
-    marks(held.filter((trade) => trade[4] < 0), 0, "triangle-down", "@bad", "Short spread");
-    marks(held.filter((trade) => trade[1]), 1, "x-thin-open", "@ink", "Exit");
-    plot(at("pair-chart"), data, {}, { title: { text: "z-score" } });
+    const marked = (height, label) => [
+      [(trade) => trade[4] > 0, 0, "triangle-up", "@good", "Long spread"],
+      [(trade) => trade[4] < 0, 0, "triangle-down", "@bad", "Short spread"],
+      [(trade) => trade[1], 1, "x-thin-open", "@ink", "Exit"],
+    ].map(([wanted, end, symbol, color, title]) => {
+      const mine = held.filter(wanted);
+      return {
+        type: "scatter", mode: "markers", name: title, marker: { symbol, color, size: 8 },
+        x: mine.map((trade) => minute(trade[end])), y: mine.map((trade) => height(trade, end)),
+        text: mine.map((trade) => `net ${trade[5].toFixed(2)}${trade[1] ? ", " + trade[6] : ", open"}`),
+        hovertemplate: `%{x}<br>${label} %{y}<br>%{text}<extra></extra>`,
+      };
+    }).filter((trace) => trace.x.length);
+    plot(at("pair-chart"), [...data, ...marked((trade, end) => trade[2 + end], "z")], {},
+      { title: { text: "z-score" } });
+    const percent = spread.map((value) => value === null ? null : value * 100);
+    const near = (trade, end) => percent[ts.findIndex((second) => second >= trade[end])];
+    plot(at("pair-spread"), [
+      thin(x, percent, { line: { width: 1.3, color: "@accent" }, hoverinfo: "x+y" }),
+      ...marked(near, "spread"),
+    ], {}, { title: { text: "Spread less its mean, %" } });
   }
 
   // A price chart with the symbol's entries and exits; `span` is [from, to] in seconds.

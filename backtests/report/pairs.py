@@ -29,6 +29,7 @@ from strategies.pairs import PairsConfig
 CAUSES = {"mean": "Mean", "stop": "Stop", "time": "Time", "guard": "Guard", "halted": "Halted"}
 """Cause of an exit to its heading."""
 BOOKED = ("fees", "funding", "slippage")
+SHOWN = ("z", "low", "high", "spread")
 
 
 def pairs(report: ReportData, drawings: Drawings) -> str:
@@ -175,7 +176,7 @@ def _drawn(
     """Return the curve, levels and trades of each pair that was judged."""
     curves = report.result.table("pair_curves")
     curves = curves.filter(np.array(curves.column("strategy").to_pylist()) == key)
-    ts, by_pair = curves_by_name(curves, curves.column("pair").to_pylist(), ("z", "low", "high"))
+    ts, by_pair = curves_by_name(curves, curves.column("pair").to_pylist(), SHOWN)
     trades: dict[str, list[list[Any]]] = defaultdict(list)
     for result in found:
         for trade in result.trades:
@@ -198,8 +199,10 @@ def _charts(drawn: dict[str, Any], drawings: Drawings) -> str:
     return (
         '<div class="bar"><select id="pair-name" aria-label="Pair"><option value="">Choose a '
         f'pair</option>{options}</select></div><div id="pair-chart"></div>'
+        '<div id="pair-spread"></div>'
         '<p class="hint">The z-score by which the strategy judged the pair: the last of each '
         "stretch of the window, in the band of its lowest and highest. ▲ long spread, ▼ short, × "
         "left, at the z-score of the decision; the line between them is green for a profit. "
-        "Dashed: entry; dotted: exit; red: stop.</p>"
+        "Dashed: entry; dotted: exit; red: stop. Below, the logarithm of the spread, less the mean "
+        "by which z was judged: 1 % is what one per cent of a leg's price would be.</p>"
     )

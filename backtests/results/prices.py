@@ -64,12 +64,12 @@ class PriceCurves:
 
 
 class PairCurves:
-    """Last, lowest and highest z-score of each pair in each stretch of the window."""
+    """Last, lowest and highest z-score, and last spread, of pairs in each stretch of the window."""
 
     def __init__(self, start: int, end: int) -> None:
         self._start, self._end = start, end
         self._step = max(1, -(-(end - start) // STRETCHES))
-        self._found: dict[tuple[str, str, int], tuple[float, float, float]] = {}
+        self._found: dict[tuple[str, str, int], tuple[float, ...]] = {}
 
     def add(self, event: PairEvent) -> None:
         """Add what a candle said of the pairs."""
@@ -77,15 +77,14 @@ class PairCurves:
         for pair, z in event.facts["z"].items():
             if z == z:
                 key = event.strategy, pair, place
-                _, low, high = self._found.get(key, (z, z, z))
-                self._found[key] = z, min(low, z), max(high, z)
+                _, low, high, _ = self._found.get(key, (z, z, z, z))
+                self._found[key] = z, min(low, z), max(high, z), event.facts["spread"][pair]
 
     def table(self) -> pa.Table:
         """Return the `pair_curves` table, in the order of strategies, pairs and time."""
         rows = []
-        for (strategy, pair, place), (z, low, high) in sorted(self._found.items()):
+        for (strategy, pair, place), (z, low, high, spread) in sorted(self._found.items()):
             ts = min(self._start + (place + 1) * self._step, self._end)
-            rows.append(
-                {"ts": ts, "strategy": strategy, "pair": pair, "z": z, "low": low, "high": high}
-            )
+            row = {"z": z, "low": low, "high": high, "spread": spread}
+            rows.append({"ts": ts, "strategy": strategy, "pair": pair} | row)
         return table("pair_curves", rows)

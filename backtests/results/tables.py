@@ -99,8 +99,10 @@ stretch of the window that ends at ``ts``."""
 PAIR_EVENTS = _schema("ts int, strategy str, kind str, payload bytes")
 """One row a `strategies.messages.PairEvent`, all but those of candles; ``payload`` is encoded."""
 
-PAIR_CURVES = _schema("ts int, strategy str, pair str, z float, low float, high float")
-"""z-scores of pairs as judged at each candle, thinned as prices are."""
+PAIR_CURVES = _schema(
+    "ts int, strategy str, pair str, z float, low float, high float, spread float"
+)
+"""z-scores and spreads less their mean, as judged at each candle, thinned as prices are."""
 
 GUARD_COSTS = _schema(
     "guard str, rerun bool, saved str, ending_equity str, max_drawdown float, sharpe float?, "

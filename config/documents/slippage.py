@@ -98,6 +98,13 @@ class BasePlusSizeSlippage(SlippageModel):
         worse = {"base": self.base * factor, "per": self.per / factor, "cap": self.cap * factor}
         return self.model_copy(update=worse)
 
+    @property
+    def described(self) -> str:
+        """The model and its parameters, for the report."""
+        base, cap = (f"{(part * 100).normalize():f} %" for part in (self.base, self.cap))
+        each = f"0.01 % more for each {self.per / BPS:,f} USDT of the order"
+        return f"base_plus_size: {base} of the price, and {each}, at most {cap} more"
+
 
 Slippage = Annotated[
     NoSlippage | FixedBpsSlippage | BasePlusSizeSlippage, Field(discriminator="model")

@@ -269,7 +269,9 @@ class HedgedTrader(CandleStrategy):
         memory = self._selected(close, data_ts)
         views = self._read(close, data_ts, memory)
         pairs, legs = self._tracked, self._track.legs if self._track else ()
-        self._tell("candle", {"z": dict(zip(pairs, views.z.tolist(), strict=True))}, data_ts)
+        curves = {"z": views.z, "spread": views.z * views.std}
+        facts = {k: dict(zip(pairs, v.tolist(), strict=True)) for k, v in curves.items()}
+        self._tell("candle", facts, data_ts)
         memory = decide.retest(self.config, memory, pairs, legs, close, data_ts)
         self._act(views, replace(memory, decided=data_ts), pairs, close[-1], data_ts, closed=True)
 

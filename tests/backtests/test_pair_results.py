@@ -145,7 +145,7 @@ def pairs_record(**params):
     )  # fmt: skip
     curves = PairCurves(record.start_ns, record.end_ns)
     for hour, z in ((1, 2.1), (2, 0.1), (30, float("nan"))):
-        curves.add(happened(hour, "candle", z={P: z, Q: z, R: -z}))
+        curves.add(happened(hour, "candle", z={P: z, Q: z, R: -z}, spread={P: z / 100, Q: 0, R: 0}))
     values = np.array([[1000.0, 1000, 0, 0, 0]] + [[1059.14, 1059.14, 0, 100, 50]] * 4)
     equity = equity_table(JANUARY + np.arange(5) * DAY, values)
     rest = trip("AAAUSDT", "SHORT", first.ts, second.ts, "15", 100, 98, "60", "1.16", "0.3")
@@ -176,6 +176,7 @@ def test_the_page_has_results_exits_and_curves_of_pairs(tmp_path):
     drawn = tables_in(page)["pairs"][P]
     assert drawn["levels"] == {"entry": 2.0, "exit": 0.5, "stop": 3.0}
     assert (drawn["z"], drawn["high"]) == ([2.1, 0.1], [2.1, 0.1])
+    assert drawn["spread"] == [0.021, 0.001]
     hour = JANUARY // 10**9 + 3600
     assert drawn["trades"] == [[hour, hour + 3600, 2.1, 0.1, -1, 55.28, "Mean"]]
 
@@ -201,6 +202,7 @@ def test_a_run_without_pairs_shows_nothing_of_them(tmp_path):
 def test_curves_keep_the_last_the_lowest_and_the_highest_of_a_stretch():
     curves = PairCurves(0, 500 * 10)
     for ts, z in ((0, 1.0), (4, -3.0), (10, 2.0), (11, 5.0)):
-        curves.add(PairEvent(strategy="pairs", ts=ts, kind="candle", facts={"z": {P: z}}))
-    rows = [(r["ts"], r["z"], r["low"], r["high"]) for r in curves.table().to_pylist()]
-    assert rows == [(10, 2.0, -3.0, 2.0), (20, 5.0, 5.0, 5.0)]
+        facts = {"z": {P: z}, "spread": {P: z / 100}}
+        curves.add(PairEvent(strategy="pairs", ts=ts, kind="candle", facts=facts))
+    rows = [(r["ts"], *list(r.values())[3:]) for r in curves.table().to_pylist()]
+    assert rows == [(10, 2.0, -3.0, 2.0, 0.02), (20, 5.0, 5.0, 5.0, 0.05)]

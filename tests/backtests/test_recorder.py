@@ -33,9 +33,9 @@ from tests.builders_engine import (
 )
 
 DECISION = Decision(strategy="script", ts=at(1), data_ts=at(1), kind="rebalance", equity="10000")
-
+CURVES = {"z": {"A/B": 2.5}, "spread": {"A/B": 0.02}}
+CANDLE = PairEvent(strategy="script", ts=at(1), kind="candle", facts=CURVES)
 ENTERED = PairEvent(strategy="script", ts=at(1), kind="enter", facts={"pair": "A/B"})
-CANDLE = PairEvent(strategy="script", ts=at(1), kind="candle", facts={"z": {"A/B": 2.5}})
 
 
 def decide(script: Script) -> None:

@@ -79,3 +79,9 @@ def test_slippage_never_flatters_and_costs_at_most_a_tick_more(
     else:
         exact = max(reference * (1 - fraction), tick)
         assert exact - tick < price <= exact
+
+
+def test_what_depends_on_the_size_is_said_in_percent_and_usdt() -> None:
+    words = "0.05 % of the price, and 0.01 % more for each 10,000 USDT of the order"
+    model = BasePlusSizeSlippage(per=D(100_000_000))
+    assert model.described == f"base_plus_size: {words}, at most 1 % more"
