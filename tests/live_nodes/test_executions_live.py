@@ -26,6 +26,9 @@ MAKER = {
     "max_slippage_bps": 100,
 }
 
+# A loaded machine has time to trade against the order before its deadline.
+PATIENT = {"least_rest": "3s", "deadline": "3s"}
+
 
 def making(**changes: Any) -> dict[str, Any]:
     """Return a strategy that trades by maker_first, best bid first."""
@@ -44,13 +47,17 @@ def traded(st: Stage) -> D:
     return sum((row.qty for row in found if row.exec_type == "Trade"), D(0))
 
 
-@pytest.mark.parametrize("scenario", ["executions_late", "late_fill_after_cancel"])
-def test_what_was_filled_before_a_cancel_is_not_traded_again(scenario: str) -> None:
+@pytest.mark.parametrize(
+    ("scenario", "changes"), [("executions_late", {"by": D(5)}), ("late_fill_after_cancel", {})]
+)
+def test_what_was_filled_before_a_cancel_is_not_traded_again(
+    scenario: str, changes: dict[str, Any]
+) -> None:
     """Half of 0.010 is filled as the queue of 1.5 goes; the rest is taken at the deadline."""
-    with stage() as st, desk_node(st, strategies=making()) as desk:
-        st.play(scenario)
+    # The fill is told four or five seconds after it, the cancel comes before that.
+    with stage() as st, desk_node(st, strategies=making(**PATIENT)) as desk:
+        st.play(scenario, **changes)
         rests(st, desk, "0.010")
-        desk.wait(1.8)
         st.hit("Sell", BID, "1.505")
         desk.until(lambda: st.position() == D("0.005"), "the fill at the venue")
         took = desk.until(lambda: not desk.strategy.busy, "the end")
@@ -60,10 +67,9 @@ def test_what_was_filled_before_a_cancel_is_not_traded_again(scenario: str) -> N
 
 def test_an_order_does_not_end_while_its_fills_can_not_be_asked_for() -> None:
     refusal = Http(path="/v5/execution/list", ret_code=10006, times=30)
-    with stage() as st, desk_node(st, strategies=making()) as desk:
+    with stage() as st, desk_node(st, strategies=making(**PATIENT)) as desk:
         st.play("executions_late", by=D(60))
         rests(st, desk, "0.010")
-        desk.wait(1.8)
         st.call(lambda: st.faults.add("asked", refusal))
         st.hit("Sell", BID, "1.505")
         desk.until(lambda: not st.open_orders(), "the cancel at the venue")
@@ -162,6 +168,9 @@ def test_an_order_in_the_throttle_at_the_deadline_is_not_given_up(
         "watch": {"throttle": {"per_second": 1.0, "burst": 1}},
     }
     with stage(coins=4) as st, desk_node(st, **settings) as desk:
+        market = desk.strategy.market
+        desk.do(lambda: [market.watch(name) for name in ids])
+        desk.until(lambda: all(map(market.top_of_book, ids)), "the books")
         for name in ids:
             desk.do(lambda name=name: desk.strategy.execute(name, D("1.00"), "try"))
         desk.until(lambda: not desk.strategy.busy, "the end")

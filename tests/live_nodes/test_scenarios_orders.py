@@ -14,6 +14,7 @@ import live_nodes.reconcile.venue_books
 from config.documents.scenario import LostRequest
 from live_nodes.bybit.adapter import DeskExecutionClient
 from tests.live_nodes.by_hand import BTC_ID, BUY, SELL
+from tests.live_nodes.practice.still_market import BTC
 from tests.live_nodes.stage import NAME, Desk, Stage, desk_node, stage
 from tests.waiting import slack
 
@@ -93,10 +94,9 @@ def test_our_tactic_goes_on_after_a_post_only_order_crossed() -> None:
     tactic = maker_first(reprice_every="2s", deadline="4s")
     with stage() as st, desk_node(st, strategies=tactic) as desk:
         # The book that the node sees is late, and the market has fallen by 10.
-        st.play("book_late", by=D(3))
-        desk.wait(0.2)
+        st.play("book_late", by=D(8))
         st.move("49990.0")
-        desk.wait(0.1)
+        desk.until(lambda: not st.market.changed, "the fall")
         desk.do(lambda: desk.strategy.execute(BTC_ID, D("0.010"), "try"))
         desk.until(lambda: CROSSED in str(desk.strategy.events), "the crossing")
         desk.until(lambda: not desk.strategy.busy, "the end")
@@ -200,15 +200,14 @@ def test_a_halted_symbol_refuses_every_order_and_the_tactic_ends_within_its_time
     tactic = maker_first(reprice_every="1s", deadline="2s", max_reprices=3)
     with stage() as st, desk_node(st, strategies=tactic) as desk:
         st.play("symbol_halted", at=0)
-        desk.until(st.market.halted, "the halt")
-        desk.wait(0.2)
+        desk.until(lambda: st.call(lambda: st.exchange.market(BTC).halted), "the halt")
         desk.do(lambda: desk.strategy.execute(BTC_ID, D("0.010"), "try"))
         took = desk.until(lambda: not desk.strategy.busy, "the end")
         assert took < slack(6)
         assert st.sent() <= 6
         assert st.position() == desk.strategy.net() == 0
         st.end_faults()
-        desk.wait(0.5)
+        desk.until(lambda: not st.call(lambda: st.exchange.market(BTC).halted), "its end")
         desk.filled(BUY, "0.010")
 
 

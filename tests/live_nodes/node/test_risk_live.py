@@ -381,7 +381,7 @@ def test_on_a_thin_book_it_closes_part_by_part(tmp_path: Path) -> None:
             st.market.changed.add(BTC)
 
         st.call(thin)
-        desk.wait(0.2)
+        desk.until(lambda: not st.market.changed, "the thin book")
         flatten(st, desk)
         assert len(closes(st)) >= 4
         sold = [fill.quantity for fill in desk.fills() if fill.side == "SELL"]
