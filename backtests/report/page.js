@@ -126,8 +126,12 @@
         hovertemplate: `%{x}<br>${label} %{y}<br>%{text}<extra></extra>`,
       };
     }).filter((trace) => trace.x.length);
+    // A crash of minutes would flatten all the rest: a double click shows it.
+    const least = held.flatMap((trade) => [trade[2], trade[3]]).map(Math.abs);
+    const most = Math.max(...[...low, ...high].map(Math.abs));
+    const side = 1.1 * Math.min(most, Math.max(1.5 * levels.stop, ...least));
     plot(at("pair-chart"), [...data, ...marked((trade, end) => trade[2 + end], "z")], {},
-      { title: { text: "z-score" } });
+      { title: { text: "z-score" }, range: [-side, side] });
     const percent = spread.map((value) => value === null ? null : value * 100);
     const near = (trade, end) => percent[ts.findIndex((second) => second >= trade[end])];
     plot(at("pair-spread"), [

@@ -203,6 +203,7 @@ def _charts(drawn: dict[str, Any], drawings: Drawings) -> str:
         '<p class="hint">The z-score by which the strategy judged the pair: the last of each '
         "stretch of the window, in the band of its lowest and highest. ▲ long spread, ▼ short, × "
         "left, at the z-score of the decision; the line between them is green for a profit. "
-        "Dashed: entry; dotted: exit; red: stop. Below, the logarithm of the spread, less the mean "
-        "by which z was judged: 1 % is what one per cent of a leg's price would be.</p>"
+        "Dashed: entry; dotted: exit; red: stop. A double click shows what is beyond. Below, the "
+        "logarithm of the spread, less the mean by which z was judged: 1 % is what one per cent of "
+        "a leg's price would be.</p>"
     )

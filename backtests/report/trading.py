@@ -103,7 +103,14 @@ def by_exit(report: ReportData, _: Drawings) -> str:
     found = shares(report.positions, reasons)
     if not found:
         return "<p>No position was held.</p>"
-    return _shares(found, "Closed by", lambda reason: reason[:1].upper() + reason[1:] or "Unknown")
+    html = _shares(found, "Closed by", lambda reason: reason[:1].upper() + reason[1:] or "Unknown")
+    if report.result.has("pair_events"):
+        html += (
+            '<p class="hint">Trades are of instruments, from flat to flat, and count for the pair '
+            "that closed or turned them. Several pairs may share one: what each earned stands "
+            "under Pairs.</p>"
+        )
+    return html
 
 
 def distribution(report: ReportData, drawings: Drawings) -> str:

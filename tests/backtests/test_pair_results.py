@@ -173,6 +173,7 @@ def test_the_page_has_results_exits_and_curves_of_pairs(tmp_path):
     assert "All +59.14 3 100 % 1.0 h +60.00 −1.16 +0.30 −1.50" in seen
     assert f"{P} BBBUSDT +36.00 −0.52 0.00 0.00" in seen
     assert f"{P} 1 0 1.0 1.0 1,000 1,000" in seen
+    assert "Several pairs may share one" in words(section(page, "exits"))
     drawn = tables_in(page)["pairs"][P]
     assert drawn["levels"] == {"entry": 2.0, "exit": 0.5, "stop": 3.0}
     assert (drawn["z"], drawn["high"]) == ([2.1, 0.1], [2.1, 0.1])
@@ -197,6 +198,7 @@ def test_a_run_without_pairs_shows_nothing_of_them(tmp_path):
     page = page_of(small_record(), tmp_path)
     assert "pair-name" not in page.split("<script>")[0]
     assert 'id="pairs"' not in page
+    assert "Several pairs" not in page
 
 
 def test_curves_keep_the_last_the_lowest_and_the_highest_of_a_stretch():
