@@ -133,10 +133,14 @@
     plot(at("pair-chart"), [...data, ...marked((trade, end) => trade[2 + end], "z")], {},
       { title: { text: "z-score" }, range: [-side, side] });
     const percent = spread.map((value) => value === null ? null : value * 100);
-    const near = (trade, end) => percent[ts.findIndex((second) => second >= trade[end])];
+    const onCurve = (trade, end) => {
+      const next = ts.findIndex((second) => second >= trade[end]), before = Math.max(0, next - 1);
+      const part = next > before ? (trade[end] - ts[before]) / (ts[next] - ts[before]) : 1;
+      return percent[before] + part * (percent[next] - percent[before]);
+    };
     plot(at("pair-spread"), [
       thin(x, percent, { line: { width: 1.3, color: "@accent" }, hoverinfo: "x+y" }),
-      ...marked(near, "spread"),
+      ...marked(onCurve, "spread"),
     ], {}, { title: { text: "Spread less its mean, %" } });
   }
 

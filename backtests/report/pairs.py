@@ -205,5 +205,5 @@ def _charts(drawn: dict[str, Any], drawings: Drawings) -> str:
         "left, at the z-score of the decision; the line between them is green for a profit. "
         "Dashed: entry; dotted: exit; red: stop. A double click shows what is beyond. Below, the "
         "logarithm of the spread, less the mean by which z was judged: 1 % is what one per cent of "
-        "a leg's price would be.</p>"
+        "a leg's price would be; the marks have the times above, and stand on the curve.</p>"
     )
