@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from config.commands import SetOption
+
 if TYPE_CHECKING:
     from config.documents import ExchangeDocument
     from live_nodes.local.practice_process import Endpoint
@@ -29,10 +31,7 @@ def exchange_command(
     ] = None,
     port: Annotated[int | None, typer.Option(help="Port of 127.0.0.1; 0 takes a free one.")] = None,
     admin_port: Annotated[int | None, typer.Option(help="Port of the admin.")] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="PATH=VALUE", help="Override one value; may be repeated."),
-    ] = None,
+    settings: SetOption = None,
     stop: Annotated[
         bool, typer.Option("--stop", help="Stop the one that runs; FILE may be a node's, too.")
     ] = False,
@@ -40,7 +39,7 @@ def exchange_command(
 ) -> None:
     """Run a practice exchange that speaks Bybit v5 until Ctrl-C; what happens there is kept.
 
-    A node on practice starts one of its own, which goes on when the node ends; --stop ends it.
+    A node on practice starts one of its own, which keeps running after it; --stop ends it.
 
     Example: perpdesk exchange live_nodes/practice/markets/demo.yaml
     """
@@ -51,7 +50,7 @@ def exchange_command(
     from config.validate import checked
 
     if stop:
-        _stop(file, state, list(settings or ()), as_json)
+        _stop(file, state, settings or [], as_json)
         return
     overrides = list(settings or ())
     overrides += [f"port={port}"] if port is not None else []

@@ -90,7 +90,7 @@ class Exchange:
         positions.set_leverage(self._at(now_ms), account, symbol, leverage)
         self._settle()
 
-    def switch_mode(self, account: str, symbol: str, coin: str, mode: int, now_ms: int) -> None:
+    def switch_mode(self, account: str, symbol: str, mode: int, now_ms: int) -> None:
         """Accept one-way mode (0).
 
         BybitRefusal: 110025 (no change); hedge mode (3) 110024, 110028 or 110029.

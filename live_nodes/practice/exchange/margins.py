@@ -242,7 +242,7 @@ def wallet_of(account: PracticeAccount, markets: Markets) -> WalletRow:
         equity += row.usd_value
         balance += row.balance * price
     return WalletRow(
-        account=account.name, margin_mode="REGULAR_MARGIN", coins=tuple(coins), equity=equity,
+        account=account.name, coins=tuple(coins), equity=equity,
         wallet_balance=balance, margin_balance=margins.balance, available=max(ZERO, margins.free),
         unrealised=sum(margins.unrealised_by_coin.values(), ZERO), initial_margin=margins.initial,
         maintenance_margin=margins.maintenance, updated_ms=account.updated_ms,

@@ -186,7 +186,7 @@ def _book(
             order_price=order.price, order_qty=order.qty,
             leaves=ZERO if by_value else order.qty - filled, closed_size=booked.closed,
             stop_order_type=order.stop_order_type, create_type=order.create_type,
-            is_leverage=order.is_leverage, market_unit=order.market_unit,
+            market_unit=order.market_unit,
             mark_price=market.value_price, pnl=booked.pnl, closed_pnl=booked.net,
             entry_price=booked.entry, leverage=account.leverage(rules.name),
             change=balance - before, balance=balance, counterparty=counterparty,

@@ -71,9 +71,7 @@ class OrderRow(OfMarket, KeptRow):
     create_type: str = "CreateByUser"
     reduce_only: bool = False
     close_on_trigger: bool = False
-    is_leverage: bool = False
     market_unit: str = ""
-    position_idx: int = 0
     stop_order_type: str = ""
     trigger_price: Decimal | None = None
     trigger_direction: int = 0
@@ -155,7 +153,6 @@ class ExecutionRow(OfMarket, KeptRow):
     closed_size: Decimal = ZERO
     stop_order_type: str = ""
     create_type: str = ""
-    is_leverage: bool = False
     market_unit: str = ""
     mark_price: Decimal = ZERO
     pnl: Decimal = ZERO
@@ -175,7 +172,7 @@ class PositionRow(KeptRow):
     ``size`` is never negative; ``side`` is empty when flat. ``entry`` is the mean price without
     fees, ``cost / size``; ``cost`` is exact. ``current_realised`` counts since the position was
     opened, ``total_realised`` since the start (both with fees and funding). ``liquidation_price``
-    and ``bust_price`` are null when no mark price of this symbol alone could cause them.
+    is null when no mark price of this symbol alone could cause it.
     """
 
     table, row_ids = "positions", ("account", "symbol")
@@ -197,14 +194,11 @@ class PositionRow(KeptRow):
     total_realised: Decimal = ZERO
     break_even: Decimal = ZERO
     liquidation_price: Decimal | None = None
-    bust_price: Decimal | None = None
     take_profit: Decimal | None = None
     stop_loss: Decimal | None = None
     trailing_stop: Decimal | None = None
     tp_trigger_by: TriggerBy = ""
     sl_trigger_by: TriggerBy = ""
-    tpsl_mode: Literal["Full", "Partial"] = "Full"
-    status: Literal["Normal", "Liq", "Adl"] = "Normal"
     created_ms: int = 0
     updated_ms: int = 0
     seq: int = 0
@@ -257,7 +251,6 @@ class WalletRow(KeptRow):
     table, row_ids = "wallets", ("account",)
 
     account: str
-    margin_mode: Literal["REGULAR_MARGIN", "ISOLATED_MARGIN", "PORTFOLIO_MARGIN"]
     coins: tuple[CoinBalance, ...]
     equity: Decimal = ZERO
     wallet_balance: Decimal = ZERO

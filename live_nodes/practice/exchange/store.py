@@ -50,7 +50,7 @@ class StateFile:
 
     def save(self, rows: Iterable[Row]) -> None:
         """Upsert rows; they survive a killed process when this returns."""
-        values = [(row.table, row.row_key, row_text(row)) for row in rows]
+        values = [(row.table, row.row_key, msgspec.json.encode(row)) for row in rows]
         with self._database:  # Commits, or rolls back what failed.
             self._database.execute("BEGIN IMMEDIATE")
             self._database.executemany(_UPSERT, values)
@@ -60,7 +60,7 @@ class StateFile:
         found: list[Row] = []
         for kind, value in self._database.execute("SELECT kind, value FROM rows"):
             try:
-                found.append(row_from_text(kind, value))
+                found.append(msgspec.json.decode(value, type=ROW_TYPES[kind]))
             except (KeyError, msgspec.DecodeError) as error:
                 raise DeskError(
                     f"{self.path}: a row of {kind} can't be read ({error}); it was written by "
@@ -122,13 +122,3 @@ def _opened(path: Path) -> sqlite3.Connection:
             "move it away to begin again"
         ) from error
     return database
-
-
-def row_text(row: Row) -> bytes:
-    """Write a row as JSON; decimals become strings with all their digits."""
-    return msgspec.json.encode(row)
-
-
-def row_from_text(table: str, text: bytes | str) -> Row:
-    """Read a row back. KeyError: no such table; msgspec.ValidationError: another version."""
-    return msgspec.json.decode(text, type=ROW_TYPES[table])

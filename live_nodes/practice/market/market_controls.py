@@ -21,11 +21,10 @@ ControlKind = Literal["spread", "gap", "crossed"]
 Levels = Sequence[Level]
 BPS = Decimal(10_000)
 Json = dict[str, Any]
-TRADING, HTTP, WEBSOCKET, PRIVATE, PUBLIC = range(1, 6)
-"""Service types: all trading, by HTTP, by WebSocket, private pushes, market data."""
+TRADING = 1
+"""Service type of all trading; 2 to 5 are parts of it."""
 FUTURES, SPOT = 1, 2
-PLANNED, TEMPORARY, INCIDENT = 1, 2, 3
-PRODUCTION = 1
+PLANNED, PRODUCTION = 1, 1
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,6 @@ class Announcement:
     end_ms: int
     services: tuple[int, ...] = (TRADING,)
     products: tuple[int, ...] = (FUTURES, SPOT)
-    kind: int = PLANNED
     cancelled: bool = False
 
     def state(self, now_ms: int) -> str:
@@ -146,7 +144,7 @@ class Announcement:
             "id": self.id, "title": self.title, "state": self.state(now_ms),
             "begin": str(self.begin_ms), "end": str(self.end_ms), "href": "",
             "serviceTypes": list(self.services), "product": list(self.products), "uidSuffix": [],
-            "maintainType": self.kind, "env": PRODUCTION,
+            "maintainType": PLANNED, "env": PRODUCTION,
         }  # fmt: skip
 
 

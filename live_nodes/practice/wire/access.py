@@ -75,18 +75,17 @@ class Allowance:
 class RateLimits:
     """Counts requests in rolling windows.
 
-    `table` has requests a second of each path, (linear, spot), times `factor`. An address may send
-    `address_requests` in five seconds; beyond that it gets 403 for `ban_ms`.
+    `factor` multiplies all limits. An address may send `address_requests` in five seconds; beyond
+    that it gets 403 for `ban_ms`.
     """
 
     def __init__(
         self,
-        table: Mapping[str, tuple[int, int]] = DOCUMENTED,
         factor: int = 1,
         address_requests: int = ADDRESS_REQUESTS,
         ban_ms: int = BAN_MS,
     ) -> None:
-        self._table = {path: (a * factor, b * factor) for path, (a, b) in table.items()}
+        self._table = {path: (a * factor, b * factor) for path, (a, b) in DOCUMENTED.items()}
         self._taken: defaultdict[tuple[str, str, bool], deque[int]] = defaultdict(deque)
         self._address_requests = address_requests * factor
         self._addresses: defaultdict[str, deque[int]] = defaultdict(deque)

@@ -185,7 +185,7 @@ def fee_rates(venue: PracticeVenue, request: PracticeRequest) -> Json:
 def account_info(venue: PracticeVenue, request: PracticeRequest) -> Json:
     """GET /v5/account/info: a unified account 2.0 (unifiedMarginStatus 5)."""
     return {
-        "marginMode": venue.exchange.wallet(request.account).margin_mode,
+        "marginMode": "REGULAR_MARGIN",
         "updatedTime": str(venue.started_ms), "unifiedMarginStatus": 5, "dcpStatus": "OFF",
         "timeWindow": 10, "smpGroup": 0, "isMasterTrader": False, "spotHedgingStatus": "OFF",
     }  # fmt: skip

@@ -87,13 +87,13 @@ def switch_mode(venue: PracticeVenue, request: PracticeRequest) -> Json:
     """POST /v5/position/switch-mode."""
     params = request.params
     text(params, "category", ("linear",))
-    symbol, coin = str(params.get("symbol") or ""), str(params.get("coin") or "")
-    if not symbol and not coin:
+    symbol = str(params.get("symbol") or "")
+    if not symbol and not params.get("coin"):
         raise wrong("symbol", "or coin must be given")
     mode = integer(params, "mode")
     if mode is None:
         raise wrong("mode", "is missing")
-    venue.exchange.switch_mode(request.account, symbol, coin, mode, request.now_ms)
+    venue.exchange.switch_mode(request.account, symbol, mode, request.now_ms)
     return {}
 
 

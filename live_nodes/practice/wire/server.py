@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from config.errors import InputError
 from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import BybitRefusal
 from live_nodes.practice.exchange.store import StateFile
@@ -29,7 +28,6 @@ from live_nodes.practice.wire.venue import (
 )
 
 HOST = "127.0.0.1"
-LOCAL = (HOST, "localhost")
 LAG_S = 0.05
 HANDLERS: Mapping[str, Handler] = {
     **market_requests.HANDLERS,
@@ -99,11 +97,8 @@ async def serve(
     store: StateFile,
     port: int = 0,
     limits: RateLimits | None = None,
-    host: str = HOST,
 ) -> Server:
-    """Listen (0: a free port) and step. InputError: another host; OSError: a taken port."""
-    if host not in LOCAL:
-        raise InputError(f"the practice exchange listens on {HOST} only, not on {host}")
+    """Listen on 127.0.0.1 (0: a free port) and step. OSError: a taken port."""
     venue = PracticeVenue(exchange, market, store, faults, keys)
     limits = limits or RateLimits()
     keyring = Keyring(keys)

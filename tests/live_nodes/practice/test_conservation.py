@@ -8,6 +8,7 @@ from __future__ import annotations
 from decimal import Decimal as D
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -22,8 +23,7 @@ from live_nodes.practice.exchange.model import (
     OrderRequest,
     TradingStopRequest,
 )
-from live_nodes.practice.exchange.records import Printed
-from live_nodes.practice.exchange.store import row_from_text, row_text
+from live_nodes.practice.exchange.records import ROW_TYPES, Printed
 from tests.live_nodes.practice.pure import BTC, ETH, SPOT, SYMBOLS, T0
 
 ACCOUNTS = [
@@ -265,7 +265,10 @@ def test_what_was_kept_comes_back_and_goes_on_the_same(
         play(exchange, move, T0 + n)
     exchange.drain()
     again = Exchange(SYMBOLS, ACCOUNTS)
-    again.restore(row_from_text(row.table, row_text(row)) for row in reversed(exchange.rows()))
+    again.restore(
+        msgspec.json.decode(msgspec.json.encode(row), type=ROW_TYPES[row.table])
+        for row in reversed(exchange.rows())
+    )
     both = (again.rows(), exchange.rows())
     one, other = (sorted(rows, key=lambda row: (row.table, row.row_key)) for rows in both)
     assert one == other

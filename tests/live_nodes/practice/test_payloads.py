@@ -48,7 +48,7 @@ POSITION = PositionRow(
     created_ms=NOW, updated_ms=NOW, seq=9,
 )  # fmt: skip
 WALLET = WalletRow(
-    account="anna", margin_mode="REGULAR_MARGIN",
+    account="anna",
     coins=(
         CoinBalance("USDT", D("1000.5"), usd_price=D(1), order_margin=D("100.25")),
         CoinBalance("BTC", D("0.2"), locked=D("0.1"), usd_price=D(50_000)),

@@ -98,8 +98,8 @@ def test_leverage_is_set_once_within_the_symbol_s_range_and_the_account_s_means(
 def test_modes_stay_one_way_and_cross() -> None:
     desk = Desk()
     switch, margin = desk.exchange.switch_mode, desk.exchange.set_margin_mode
-    assert refused(switch, "anna", "BTCUSDT", "", 0, T0).code == 110025
-    assert refused(switch, "anna", "BTCUSDT", "", 3, T0).code == 110029
+    assert refused(switch, "anna", "BTCUSDT", 0, T0).code == 110025
+    assert refused(switch, "anna", "BTCUSDT", 3, T0).code == 110029
     assert refused(margin, "anna", "ISOLATED_MARGIN", T0).code == 3400045
     margin("anna", "REGULAR_MARGIN", T0)
     assert desk.events() == []
