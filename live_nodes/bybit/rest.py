@@ -99,11 +99,11 @@ class VenueRest:
     the last one.
     """
 
-    def __init__(
-        self, base_url: str, keys: KeyPair | None, *, timeout: float = 5.0, tries: int = 3
-    ) -> None:
+    tries = 3
+
+    def __init__(self, base_url: str, keys: KeyPair | None, *, timeout: float = 5.0) -> None:
         self.base_url = base_url
-        self._keys, self._timeout, self._tries = keys, timeout, tries
+        self._keys, self._timeout = keys, timeout
         self._session: aiohttp.ClientSession | None = None
         self.clock_shift_ns = 0
         self.on_error: Callable[[str, str], None] | None = None
@@ -214,7 +214,10 @@ class VenueRest:
             "/v5/account/wallet-balance", {"accountType": "UNIFIED"}, signed=True
         )
         if not result["list"]:
-            raise VenueError(f"{self.base_url}: the key's account is no unified account")
+            raise VenueError(
+                f"{self.base_url}: the key's account is no unified trading account: upgrade it in "
+                "Bybit's settings"
+            )
         coins = {coin["coin"]: coin.get("walletBalance") for coin in result["list"][0]["coin"]}
         return decimal_of(coins.get("USDT"))
 
@@ -274,11 +277,10 @@ class VenueRest:
             begin += week + 1
         return sorted(found.values(), key=lambda fill: (fill.ts_ns, fill.execution_id))
 
-    async def cancel(self, instrument: str, *, order_link_id: str = "", order_id: str = "") -> bool:
+    async def cancel(self, instrument: str, order_id: str) -> bool:
         """Cancel an order; False when it is gone already."""
         symbol, product = venue_symbol(instrument)
-        body = {"category": product.lower(), "symbol": symbol}
-        body |= {"orderLinkId": order_link_id} if order_link_id else {"orderId": order_id}
+        body = {"category": product.lower(), "symbol": symbol, "orderId": order_id}
         try:
             await self._post("/v5/order/cancel", body)
         except VenueError as error:
@@ -328,7 +330,7 @@ class VenueRest:
             except VenueError as error:
                 if not _worth_repeating(error):
                     raise
-                if attempt >= self._tries and not self.waits_out(error):
+                if attempt >= self.tries and not self.waits_out(error):
                     raise
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_S)

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from live_nodes.operate.commands import JsonOption, SetOption, risk_app
+from config.commands import JsonOption, SetOption
+from live_nodes.operate.commands import risk_app
 
 WIDE = 180
 

@@ -163,9 +163,9 @@ _ID = re.compile(r"^[A-Z0-9]{2,14}-(LINEAR|SPOT)\.BYBIT$")
 _USUAL = ("BTC", "ETH", "SOL", "XRP", "DOGE", "ADA")
 
 
-def quantity(weight: float, price: Decimal, lot: Decimal, equity: Decimal = BALANCE) -> Decimal:
+def quantity(weight: float, price: Decimal, lot: Decimal) -> Decimal:
     """Return the signed quantity, on the lot, of a weight."""
-    lots = equity * Decimal(repr(weight)) / price / lot
+    lots = BALANCE * Decimal(repr(weight)) / price / lot
     return lots.to_integral_value(ROUND_HALF_UP) * lot
 
 

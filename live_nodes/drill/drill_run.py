@@ -202,7 +202,8 @@ class DrillRun:
         seconds = None if verdict.until is None else (verdict.until - world.now()) / SECOND_NS
         waits = seconds is not None and (world.name == "backtest" or seconds < LONGEST_PAUSE)
         if seconds is not None and waits:
-            if self._over_by_itself(verdict, seconds):
+            self._world.advance(max(0.0, seconds))
+            if self._until(lambda: not self._stands(verdict), 5.0):
                 row.released = f"after {plan.release}"
                 return
             words.append("not by time, as the limit is still reached")
@@ -228,10 +229,6 @@ class DrillRun:
         if not self._until(lambda: _grown(held, world.positions()), TRADES_WITHIN):
             why = self._reasons(refused)
             raise DrillError(f"the halt is over, but no entry was filled{why}")
-
-    def _over_by_itself(self, verdict: Verdict, seconds: float) -> bool:
-        self._world.advance(max(0.0, seconds))
-        return bool(self._until(lambda: not self._stands(verdict), 5.0))
 
     def _stands(self, verdict: Verdict) -> bool:
         newest: dict[str, Verdict] = {}

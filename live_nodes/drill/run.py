@@ -41,12 +41,11 @@ def drill(
     guards: Sequence[str] = (),
     on_row: Callable[[DrillRow], None] = lambda row: None,
     folder: Path | None = None,
-    at_once: int = AT_ONCE,
 ) -> list[DrillRow]:
     """Drill each guard of a document alone and compare the worlds.
 
     The document has passed every check. By default all enabled guards are drilled and practice
-    files are temporary; `at_once` practice drills run side by side. `on_row` gets each row when it
+    files are temporary. `on_row` gets each row when it
     is done, from any thread. Rows are in the document's order, by guard. Raises InputError when the
     document has no such guard. Raises DeskError when a guard has no drill.
     """
@@ -77,7 +76,7 @@ def drill(
             _one(resolved, row, chosen[row.guard], place, stopped)
             on_row(row)
 
-        pool = ThreadPoolExecutor(at_once, thread_name_prefix="drill")
+        pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="drill")
         try:
             futures: list[Future[None]] = []
             for row in rows:

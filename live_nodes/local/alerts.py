@@ -178,7 +178,7 @@ class AlertChannel:
 
     def _tried(self, batch: Sequence[Alert]) -> bool:
         title, body, level = message(self._node, batch)
-        problem = "refused, or not to be reached; tried again until it is"
+        problem = "the service refuses it or can't be reached; it is sent again"
         try:
             arrived = self._send(title, body, level)
         except Exception as error:  # noqa: BLE001 - whatever a service's client raises: said below
@@ -267,7 +267,8 @@ class Alerts:
         pace: Pace | None = None,
     ) -> None:
         self._path = folder / FILE
-        self._put_aside()
+        if self._path.is_file() and self._path.stat().st_size > FILE_BYTES:
+            self._path.replace(self._path.with_suffix(".old.jsonl"))
         self._channels = [
             AlertChannel(node, f"channel {number} of {len(addresses)} ({kind})", send, pace)
             for number, (kind, send) in enumerate(map(_sender, addresses), start=1)
@@ -322,10 +323,6 @@ class Alerts:
         except OSError:
             # With a full disk the message must still leave; the journal counts it.
             self._unwritten += 1
-
-    def _put_aside(self) -> None:
-        if self._path.is_file() and self._path.stat().st_size > FILE_BYTES:
-            self._path.replace(self._path.with_suffix(".old.jsonl"))
 
 
 def _sender(address: Secret) -> tuple[str, Send]:

@@ -97,6 +97,6 @@ def hangs(beat: Beat | None, pid: int | None, started: int, now_ns: int) -> str:
         return ""
     seconds = (now_ns - newest) / 1e9
     return (
-        f"process {pid} lives and has given no heartbeat for {seconds:.0f} s: it hangs, and nobody "
-        "watches its positions; look at its log, then end it and start the node again"
+        f"process {pid} lives but has written no heartbeat for {seconds:.0f} s: it hangs, and "
+        f"nothing watches its positions; look at its log, end it (kill -9 {pid}), start it again"
     )

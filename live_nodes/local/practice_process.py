@@ -21,6 +21,7 @@ EXCHANGE = "exchange"
 """Subfolder of a node's own practice exchange."""
 LOG = "exchange.log"
 UNMET = "the fault {} never met a message it acts on"
+START_S, STOP_S = 30.0, 10.0
 ANSWER_S = 2.0
 POLL_S = 0.05
 LOG_TAIL = 12
@@ -74,11 +75,11 @@ def running_exchange(state_dir: Path, state: str = STATE) -> Endpoint | None:
     return endpoint if _answers(endpoint) else None
 
 
-def ensure_exchange(document_path: Path, state_dir: Path, timeout: float = 30.0) -> Endpoint:
+def ensure_exchange(document_path: Path, state_dir: Path) -> Endpoint:
     """Return the folder's exchange; start it when none answers.
 
-    Its process outlives the caller and its terminal. `state_dir` takes its state file and its log,
-    `timeout` is in seconds. Raises InputError when its document is wrong. Raises DeskError when it
+    Its process outlives the caller and its terminal. `state_dir` takes its state file and its log.
+    Raises InputError when its document is wrong. Raises DeskError when it
     does not come up in time; the message has the end of its log.
     """
     found = running_exchange(state_dir)
@@ -97,7 +98,7 @@ def ensure_exchange(document_path: Path, state_dir: Path, timeout: float = 30.0)
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
         found = running_exchange(state_dir)
         if found is not None:
@@ -115,19 +116,19 @@ def ensure_exchange(document_path: Path, state_dir: Path, timeout: float = 30.0)
         time.sleep(POLL_S)
     os.killpg(process.pid, signal.SIGTERM)
     said = _where(log, _tail(log, said_before))
-    raise DeskError(f"the practice exchange did not answer in {timeout:g} s; {said}")
+    raise DeskError(f"the practice exchange did not answer in {START_S:g} s; {said}")
 
 
-def stop_exchange(state_dir: Path, timeout: float = 10.0, state: str = STATE) -> bool:
-    """Stop the folder's exchange within `timeout` seconds; False when none runs.
+def stop_exchange(state_dir: Path, state: str = STATE) -> bool:
+    """Stop the folder's exchange; False when none runs.
 
-    Raises DeskError when it still answers after the timeout.
+    Raises DeskError when it still answers after `STOP_S` seconds.
     """
     found = running_exchange(state_dir, state)
     if found is None:
         return False
     os.kill(found.pid, signal.SIGTERM)
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + STOP_S
     while time.monotonic() < deadline:
         if (
             running_exchange(state_dir, state) is None
@@ -135,7 +136,7 @@ def stop_exchange(state_dir: Path, timeout: float = 10.0, state: str = STATE) ->
         ):
             return True
         time.sleep(POLL_S)
-    raise DeskError(f"the practice exchange (process {found.pid}) did not stop in {timeout:g} s")
+    raise DeskError(f"the practice exchange (process {found.pid}) did not stop in {STOP_S:g} s")
 
 
 def unmet_faults(state_dir: Path, state: str = STATE) -> list[str]:

@@ -19,12 +19,12 @@ ZERO = Decimal(0)
 
 
 class CacheAccount:
-    """Account of the engine's cache (`actors.gate.pending.AccountView`); equity in `settlement`."""
+    """Account of the engine's cache (`actors.gate.pending.AccountView`); equity in USDT."""
 
-    def __init__(self, cache: Any, settlement: str = "USDT") -> None:
+    def __init__(self, cache: Any) -> None:
         self._cache = cache
         self._venue = Venue(VENUE)
-        self._currency = Currency.from_str(settlement)
+        self._currency = Currency.from_str("USDT")
         self.pending_cash: PendingCash | None = None
         """Amounts that the wallet does not show yet, if known."""
         self.prices = CachePrices(cache)

@@ -65,28 +65,19 @@ class NodeFeed(Actor):
         """Return the instruments without a price so far."""
         return sorted(set(names) - self.prices_seen)
 
-    def on_mark_price(self, update: MarkPriceUpdate) -> None:
-        """Record the update."""
-        self._note(update)
-
-    def on_trade_tick(self, tick: TradeTick) -> None:
-        """Record the update."""
-        self._note(tick)
-
-    def on_quote_tick(self, tick: QuoteTick) -> None:
-        """Record the update."""
-        self._note(tick)
-
     def on_funding_rate(self, update: FundingRateUpdate) -> None:
         """Record the next settlement."""
         if update.next_funding_ns is not None:
             self.next_funding_ns[update.instrument_id.value] = update.next_funding_ns
 
-    def _note(self, data: Any) -> None:
+    def on_mark_price(self, data: MarkPriceUpdate | TradeTick | QuoteTick) -> None:
+        """Record the update."""
         name = data.instrument_id.value
         self.updated_ns[name] = self.clock.timestamp_ns()
         self.delays_ns[name] = data.ts_init - data.ts_event
         self.prices_seen.add(name)
+
+    on_trade_tick = on_quote_tick = on_mark_price
 
 
 def _is_spot(instrument: str) -> bool:

@@ -84,8 +84,8 @@ def _report_killed_run(context: RunContext) -> None:
     runs = context.journal.runs()
     if runs and runs[0].ended is None and not runs[0].dry_run:
         context.alerts(
-            f"the last run (process {runs[0].pid}) ended without a word: killed, or the machine "
-            f"went down; {context.node.name} starts again now",
+            f"the last run (process {runs[0].pid}) did not stop in order: it was killed, or "
+            f"the machine went down; {context.node.name} starts again now",
             "warning",
             "node",
         )
@@ -143,7 +143,7 @@ def live_document(
     endpoints = venue_endpoints(node, folder, say)
     own_exchange = node.environment == "practice" and node.venue_urls is None
     if own_exchange:
-        say(f"it goes on when the node ends: `perpdesk exchange {file} --stop` stops it")
+        say(f"it keeps running after the node ends: `perpdesk exchange {file} --stop` stops it")
     unmet: list[str] = []
     try:
         report = launch(node, endpoints, keys, folder, resolved.config_hash, options, say, urls)

@@ -316,7 +316,7 @@ class NodeRun:
         say, options = self._context.say, self._context.options
         resumed = {key for key, strategy in self.strategies.items() if strategy.resume()}
         for key in sorted(resumed):
-            say(f"{key}: takes up what is unfinished or was missed")
+            say(f"{key}: continues what the last run left unfinished or missed")
         if options.run_once:
             self.report.outcome = await self._once(resumed)
             stop.request(self._waits or self.report.outcome)
@@ -349,9 +349,9 @@ class NodeRun:
             self._missed.setdefault(key, supervisor.still_missed(key))
         self._note_unfinished()
         if not began:
-            done = "not carried out whole" if self.report.missed else "done"
+            done = "not carried out in full" if self.report.missed else "done"
             self._context.say(
-                f"nothing is due: the last stamp of the schedule is {done} (--force does it again)"
+                f"nothing is due: the last scheduled decision is {done} (--force decides again)"
             )
             return "nothing due"
         return "waits" if self._waits else "ran once"
@@ -391,7 +391,7 @@ class NodeRun:
         new, self._unprotected[key] = now - self._unprotected.get(key, set()), now
         if new:
             names = ", ".join(sorted(new))
-            text = f"{key}: no stop protects {names}: no candle with a range was seen of it"
+            text = f"{key}: no stop protects {names} until a candle with a range arrives"
             self._context.say(text)
             self._context.alerts(text, "warning", "node")
 
@@ -413,7 +413,7 @@ class NodeRun:
         try:
             context.journal.phase("stopping", stop.reason)
         except DeskError as error:
-            context.say(f"that the node stops could not be written down: {error}")
+            context.say(f"the journal can't record the stop: {error}")
             context.journal.go_on_in_memory()
         context.heartbeat.beat("stopping")
         if self.started:
@@ -434,7 +434,7 @@ class NodeRun:
             self.report.positions = CacheAccount(built.kernel.cache).positions()
             if context.trades_at_venue and (left_open := self._note_unfinished()):
                 names = some_of([str(miss) for miss in left_open], _SHOWN)
-                context.say(f"unfinished, the next start goes on: {names}")
+                context.say(f"unfinished; the next start continues: {names}")
             if context.trades_at_venue and not stop.quick:
                 left = max(0.0, (deadline - time.monotonic()) / 2)
                 self.report.left = await verify(built, left)
@@ -453,7 +453,7 @@ class NodeRun:
         except (DeskError, TimeoutError) as error:
             why = str(error) or "no answer in time"
             self._context.say(
-                f"the last executions are left for the next start to write down: {why}"
+                f"the journal lacks the last executions ({why}); the next start fetches them"
             )
 
     async def _disconnect(self) -> None:

@@ -6,7 +6,6 @@ stays halted over restarts, as its state is in the journal.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 
 from actors.desk.build import guards_of
@@ -18,7 +17,7 @@ from actors.guards.core.params import GuardParams
 from actors.guards.core.snapshot import Snapshot
 from actors.records.journal import Journal
 from config.documents import Node
-from config.errors import DeskError, GateRefused, InputError
+from config.errors import DeskError, GateRefused, InputError, did_you_mean
 from live_nodes.local.mailbox import OPERATOR, SCOPE, Mailbox, MailRequest
 from live_nodes.local.timefmt import moment_text
 from strategies.messages import Action
@@ -120,8 +119,8 @@ class MailDesk:
     def _do(self, request: MailRequest) -> tuple[bool, str]:
         if request.scope and not SCOPE.fullmatch(request.scope):
             return False, (
-                f"scope {request.scope!r} is none: desk, strategy:KEY or instrument:ID, such as "
-                "instrument:BTCUSDT-LINEAR.BYBIT"
+                f"scope {request.scope!r} is unknown: write desk, strategy:KEY or instrument:ID, "
+                "such as instrument:BTCUSDT-LINEAR.BYBIT"
             )
         if not request.reason.strip():
             return False, "a reason is needed: it is kept in the journal"
@@ -160,8 +159,8 @@ class MailDesk:
     def _unknown(self, key: str) -> str:
         if key.startswith("node."):
             return f"{key} is the node's own and ends by itself when its cause is gone"
-        near = difflib.get_close_matches(key, self._guards, 1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
+        near = did_you_mean(key, self._guards)
+        hint = f" (did you mean {near}?)" if near else ""
         return f"no guard {key!r} here{hint}; there are {', '.join(sorted(self._guards))}"
 
 
@@ -186,7 +185,9 @@ def node_guards(node: Node) -> dict[str, GuardActor]:
                 "actors; set enabled: false"
             )
         if key == OPERATOR:
-            raise InputError(f"{node.name}: actors.{key}: this name is the operator's own guard's")
+            raise InputError(
+                f"{node.name}: actors.{key}: this name is the operator's guard's; use another"
+            )
     return guards
 
 

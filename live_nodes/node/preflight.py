@@ -115,31 +115,26 @@ def account_mode_gate(
     expected: Expected, margin_mode: str, position_modes: Mapping[str, str]
 ) -> list[GateFailure]:
     """Check the margin mode, and the position mode of each perpetual, by instrument id."""
-    failures = []
-    if expected.margin_mode is not None and margin_mode != expected.margin_mode:
-        failures.append(
-            GateFailure(
-                "margin mode",
-                margin_mode,
-                expected.margin_mode,
-                "switch it at the venue, or change expected.margin_mode",
-            )
-        )
+    margin = expected.margin_mode or margin_mode
     other = [
         f"{name} {mode}"
         for name, mode in sorted(position_modes.items())
         if mode != expected.position_mode
     ]
-    if other:
-        failures.append(
-            GateFailure(
-                "position mode",
-                _some(other),
-                expected.position_mode,
-                "switch it at the venue: the desk's books know one net position an instrument",
-            )
-        )
-    return failures
+    return [
+        *_failing(
+            "margin mode",
+            [margin_mode] if margin_mode != margin else [],
+            margin,
+            "switch it at the venue, or change expected.margin_mode",
+        ),
+        *_failing(
+            "position mode",
+            other,
+            expected.position_mode,
+            "switch it at the venue: the desk's books know one net position an instrument",
+        ),
+    ]
 
 
 def leverage_needed(node: Node) -> Decimal:
@@ -170,17 +165,13 @@ def leverage_gate(
         if 0 < leverage < needed:
             bound = f" (the venue's most is {most[name]:f})" if most[name] < needed else ""
             low.append(f"{name} {leverage:f}{bound}")
-    if not low:
-        return []
-    return [
-        GateFailure(
-            "leverage",
-            _some(low),
-            f"at least {needed:f}, for margin to carry all positions of the strategies",
-            "set it at the venue, or let the start do so (account.leverage: set), or lower the "
-            "strategies' gross_leverage (of one that states none: limits.leverage)",
-        )
-    ]
+    return _failing(
+        "leverage",
+        low,
+        f"at least {needed:f}, for margin to carry all positions of the strategies",
+        "set it at the venue, or let the start do so (account.leverage: set), or lower the "
+        "strategies' gross_leverage (of one that states none: limits.leverage)",
+    )
 
 
 def orders_gate(venue: Mapping[str, Decimal], books: Mapping[str, Decimal]) -> list[GateFailure]:
@@ -190,7 +181,7 @@ def orders_gate(venue: Mapping[str, Decimal], books: Mapping[str, Decimal]) -> l
         for name in sorted({*venue, *books})
         if venue.get(name) != books.get(name)
     ]
-    return _differing("orders", differing)
+    return _failing("orders", differing, _SAME, _AGAIN)
 
 
 def positions_gate(venue: Mapping[str, Decimal], books: Mapping[str, Decimal]) -> list[GateFailure]:
@@ -201,7 +192,7 @@ def positions_gate(venue: Mapping[str, Decimal], books: Mapping[str, Decimal]) -
         for name in sorted({*venue, *books})
         if venue.get(name, zero) != books.get(name, zero)
     ]
-    return _differing("positions", differing)
+    return _failing("positions", differing, _SAME, _AGAIN)
 
 
 def foreign_positions_gate(positions: Mapping[str, Decimal]) -> list[GateFailure]:
@@ -212,11 +203,11 @@ def foreign_positions_gate(positions: Mapping[str, Decimal]) -> list[GateFailure
     return [
         GateFailure(
             "first start",
-            f"the account holds what this node did not make: {_some(found)}",
+            f"the account holds positions that this node did not open: {_some(found)}",
             "flat in the node's instruments",
-            "its strategies would take these for theirs and trade them away: use a subaccount of "
-            "its own, or close them, or leave them out (universe.exclude), or give them to the "
-            "node with watch.policies.external_positions: report",
+            "its strategies would count them as their own and trade them: give the node a "
+            "subaccount of its own, or close them, or exclude them (universe.exclude), or let the "
+            "node trade them (watch.policies.external_positions: report)",
         )
     ]
 
@@ -238,13 +229,12 @@ def links_gate(lacking: Mapping[str, str]) -> list[GateFailure]:
     ]
 
 
+_SAME = "the same in our books as at the venue"
 _AGAIN = "start again; if it stays, compare with the venue's own page"
 
 
-def _differing(gate: str, differing: list[str]) -> list[GateFailure]:
-    if not differing:
-        return []
-    return [GateFailure(gate, _some(differing), "the same in our books as at the venue", _AGAIN)]
+def _failing(gate: str, found: list[str], limit: str, remedy: str) -> list[GateFailure]:
+    return [GateFailure(gate, _some(found), limit, remedy)] if found else []
 
 
 def _some(items: list[str]) -> str:

@@ -19,7 +19,7 @@ from nautilus_trader.model.events import (
 )
 from nautilus_trader.model.orders import Order
 
-from config.errors import DeskError
+from config.errors import DeskError, some_of
 from live_nodes.local.timefmt import moment_text
 from strategies.base import DeskStrategy
 from strategies.messages import Decision, Target
@@ -77,10 +77,10 @@ def outcome_line(decision: Decision, missed: list[Miss]) -> str:
     orders = sum(map(_wants_order, decision.targets))
     words = f"{decision.strategy}: {decision.kind} carried out, {orders - len(missed)} of {orders}"
     words += f" position{'' if orders == 1 else 's'} where wanted"
-    more = f" and {len(missed) - _SHOWN} more" if len(missed) > _SHOWN else ""
     held_back = Counter(target.held_back_by or "" for target in decision.targets)
     kept = "".join(f"; {guard} holds back {n}" for guard, n in sorted(held_back.items()) if guard)
-    return words + "".join(f"; {miss}" for miss in missed[:_SHOWN]) + more + kept
+    said = f"; {some_of([*map(str, missed)], _SHOWN, '; ')}" if missed else ""
+    return words + said + kept
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def raise_left(report: RunReport) -> None:
     if report.outcome == "waits":
         raise DeskError(f"nothing was decided: {report.reason}")
     if report.outcome == "interrupted":
-        left = "; the next start goes on: " + "; ".join(report.missed) if report.missed else ""
+        left = "; the next start continues: " + "; ".join(report.missed) if report.missed else ""
         raise DeskError(f"stopped by {report.reason} before its work was done{left}")
     if report.outcome in ("ran once", "nothing due") and report.missed:
         again = " (--force decides again)" if report.outcome == "nothing due" else ""

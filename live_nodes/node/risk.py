@@ -161,8 +161,8 @@ class NodeRisk:
         while self._account.worth() is None:
             if time.monotonic() > deadline:
                 raise GateRefused(
-                    f"{self._context.node.name}: gate guards: the account's worth is not known "
-                    f"within {_WORTH_WITHIN:g} s; guards can't look, so nothing trades"
+                    f"{self._context.node.name}: gate guards: the venue sent no balance within "
+                    f"{_WORTH_WITHIN:g} s, so guards can't measure; start the node again"
                 )
             await asyncio.sleep(_POLL)
 
@@ -201,7 +201,7 @@ class NodeRisk:
         if self.closing:
             self.alerts.report(
                 "not_flat",
-                "the node stops and is NOT flat: the flatten goes on at its next start",
+                "the node stops and is NOT flat: it goes on closing at its next start",
             )
 
     async def stop(self) -> None:

@@ -51,9 +51,9 @@ class RiskAlerts:
         """Alert when a required guard falls silent, and when it is back."""
         now = set(silent)
         for key in sorted(now - self._silent):
-            self._alert(f"guard {key} is silent: no entries until it is heard of", "critical")
+            self._alert(f"guard {key} is silent: no entries until it measures again", "critical")
         for key in sorted(self._silent - now):
-            self._alert(f"guard {key} is heard of again", "info")
+            self._alert(f"guard {key} measures again", "info")
         self._silent = now
 
     def _alert(self, text: str, level: Level) -> None:

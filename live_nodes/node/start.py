@@ -13,7 +13,7 @@ from typing import Any
 from nautilus_trader.model.identifiers import ComponentId
 
 from config.documents import Node
-from config.errors import DeskError, GateRefused
+from config.errors import DeskError, GateRefused, some_of
 from live_nodes.bybit.links import VenueLinks
 from live_nodes.node.account import CacheAccount
 from live_nodes.node.build import FEED
@@ -127,10 +127,7 @@ async def await_prices(context: NodeContext) -> NodeFeed:
         await asyncio.sleep(_TICK)
     missing = feed.missing(perpetuals)
     if missing:
-        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-        context.say(
-            f"no price yet of {', '.join(missing[:3])}{more}: orders in them will be refused"
-        )
+        context.say(f"no price yet of {some_of(missing, 3)}: orders in them will be refused")
     return feed
 
 

@@ -183,7 +183,8 @@ async def _close(context: NodeContext, seconds: float, stop: StopSignal) -> None
         for strategy in strategies:
             for name, quantity in sorted(strategy.holdings().items()):
                 if not strategy.orders_under_way({name}):
-                    strategy.send_market(_id_of(strategy, name), -quantity, "stop")
+                    place = strategy.ids.index(name)
+                    strategy.send_market(strategy.instrument_ids[place], -quantity, "stop")
         await _until(
             lambda: not any(strategy.holdings() for strategy in strategies),
             min(_AGAIN, deadline - time.monotonic()),
@@ -228,10 +229,6 @@ def _resting(node: Node, strategies: Mapping[str, DeskStrategy]) -> bool:
         for strategy in strategies.values()
         for order in strategy.orders_under_way()
     )
-
-
-def _id_of(strategy: DeskStrategy, name: str) -> Any:
-    return strategy.instrument_ids[strategy.ids.index(name)]
 
 
 def no_entry(facts: OrderFacts) -> str | None:

@@ -11,7 +11,7 @@ from nautilus_trader.model.identifiers import InstrumentId
 
 from actors.gate.pending import AccountView
 from actors.records.order_facts import Hold, OrderFacts
-from config.errors import DeskError
+from config.errors import DeskError, some_of
 from live_nodes.bybit.rest import VenueError
 from live_nodes.node.audit import Audit
 from live_nodes.node.context import NodeContext
@@ -245,8 +245,7 @@ class NodeWatch:
                 continue
             if found:
                 self._journal.count("candles_fetched", len(found))
-                more = f" and {len(found) - 3} more" if len(found) > 3 else ""
-                self._say("candles", f"asked for, as the feed missed {', '.join(found[:3])}{more}")
+                self._say("candles", f"fetched by REST, as the feed missed {some_of(found, 3)}")
 
     @staticmethod
     async def _repeat(seconds: float, look: Callable[[], None]) -> None:

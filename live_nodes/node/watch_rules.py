@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from config.errors import some_of
 from live_nodes.reconcile.sweep import SweepFinding
 from strategies.messages import Action, Verdict
 
@@ -65,9 +66,9 @@ def halt_lines(changes: Iterable[Verdict]) -> list[str]:
 
     Examples
     --------
-    >>> silent = feed_verdicts(dict.fromkeys("ABCD", 31.0), 30)
+    >>> silent = feed_verdicts(dict.fromkeys("ABCDE", 31.0), 30)
     >>> halt_lines(silent)
-    ['instrument:A, instrument:B and 2 more: no entries: no data for 30 s and more']
+    ['instrument:A, instrument:B, instrument:C and 2 more: no entries: no data for 30 s and more']
     >>> halt_lines(verdict_changes(silent[:1], []))
     ['instrument:A: node.feed no longer halts entries']
     """
@@ -77,13 +78,7 @@ def halt_lines(changes: Iterable[Verdict]) -> list[str]:
         if change.action == Action.NONE:
             words = f"{change.guard} no longer halts entries"
         scopes.setdefault(words, []).append(change.scope)
-    return [f"{_some(names)}: {words}" for words, names in scopes.items()]
-
-
-def _some(names: list[str]) -> str:
-    if len(names) <= 3:
-        return ", ".join(names)
-    return f"{', '.join(names[:2])} and {len(names) - 2} more"
+    return [f"{some_of(names, 3)}: {words}" for words, names in scopes.items()]
 
 
 def _halt(

@@ -11,13 +11,10 @@ from typing import Annotated, Any
 
 import typer
 
+from config.commands import JsonOption, SetOption
+
 File = Annotated[Path, typer.Argument(help="A node document (kind: node).")]
 NodeFile = Annotated[Path, typer.Argument(metavar="NODE", help="A node document (kind: node).")]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="PATH=VALUE", help="Override one value; may be repeated."),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout for machines.")]
 
 risk_app = typer.Typer(
     name="risk",

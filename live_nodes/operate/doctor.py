@@ -28,7 +28,7 @@ from rich.text import Text
 from actors.records.journal_files import NAME, damage, holder
 from actors.records.journal_reading import read
 from config.documents import Node
-from config.errors import DeskError, GateRefused
+from config.errors import DeskError, GateRefused, some_of
 from live_nodes.bybit.rest import VenueRest
 from live_nodes.local.alerts import alert_urls_of
 from live_nodes.local.endpoints import Endpoints, overridden, refuse_unconfirmed, venue_endpoints
@@ -182,11 +182,9 @@ def packages(lock: Path = LOCK) -> DoctorCheck:
             wrong.append(f"{name} {installed} instead of {version}")
     if not wrong:
         return DoctorCheck("packages", "ok", f"{len(wanted)} as in {source}")
-    more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-    found = ", ".join(wrong[:5]) + more
     # Everything here was tested with one version of the engine.
     grade: Grade = "bad" if any(re.match("nautilus.trader ", w) for w in wrong) else "warn"
-    return DoctorCheck("packages", grade, found, remedy)
+    return DoctorCheck("packages", grade, some_of(wrong), remedy)
 
 
 def disk(folder: Path) -> DoctorCheck:
@@ -325,7 +323,7 @@ def _trade(
     if keys is None:
         return DoctorCheck("trade", "bad", f"{node.environment} has no account at the venue")
     if any(finding.is_bad for finding in findings):
-        return DoctorCheck("trade", "bad", "not tried: first put right what is wrong above")
+        return DoctorCheck("trade", "bad", "not tried: first fix what is wrong above")
     if holder(folder) is not None:
         return DoctorCheck("trade", "bad", "not tried: the node is running", "stop it first")
     try:

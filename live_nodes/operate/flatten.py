@@ -104,20 +104,20 @@ class _Flatten:
     def _node_does_it(self) -> bool:
         pid = holder(self._folder)
         if pid is None:
-            self._say(f"{self._node.name} is not running: straight to the venue")
+            self._say(f"{self._node.name} is not running: closing at the venue directly")
             return False
         if not self._request:
             return False
         said = answer(self._folder, self._request, ANSWER_S)
         if said is None:
             self._say(
-                f"process {pid} of {self._node.name} does not answer: straight to the venue; end "
-                f"it (kill -9 {pid}) if it goes on trading"
+                f"process {pid} of {self._node.name} does not answer: closing at the venue "
+                f"directly; end it (kill -9 {pid}) if it goes on trading"
             )
             return False
         self._say(f"{self._node.name} (process {pid}): {said.text}")
         if not said.done:
-            self.no_halt = f"{self._node.name} did not take the halt on ({said.text})"
+            self.no_halt = f"{self._node.name} refused the halt ({said.text})"
         return said.done
 
     async def _at_venue(self, endpoints: Endpoints, keys: KeyPair) -> FlattenOutcome:

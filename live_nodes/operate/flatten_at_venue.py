@@ -221,7 +221,7 @@ class VenueFlatten:
                 del self._waiting[name]
             elif order is not None and not order.is_open:
                 over[name] = order.filled
-        filled = await self._own.refresh(self._rest, self._now_ns())
+        filled = await self._own.refresh(self._rest, time.time_ns() + self._rest.clock_shift_ns)
         for name, quantity in over.items():
             if filled.get(waiting[name][0], ZERO) == quantity:
                 del self._waiting[name]
@@ -251,7 +251,7 @@ class VenueFlatten:
         )
 
     async def _cancel(self, instrument: str, venue_order_id: str) -> None:
-        await self._rest.cancel(instrument, order_id=venue_order_id)
+        await self._rest.cancel(instrument, venue_order_id)
 
     async def _close(self, name: str, quantity: Decimal) -> None:
         if self._reach.takes_all_of(name):
@@ -313,12 +313,9 @@ class VenueFlatten:
             self._trouble[str(error)] = None
             return
         self._rest.clock_shift_ns = round(skew * 1e9)
-        self._trouble[f"this machine's clock is {skew:+.1f} s off: the venue's is taken"] = None
+        self._trouble[f"this machine's clock is {skew:+.1f} s off: using the venue's clock"] = None
 
     def _tell_trouble(self) -> None:
         for words in self._trouble:
             self._say(f"{words}; trying again")
         self._trouble.clear()
-
-    def _now_ns(self) -> int:
-        return time.time_ns() + self._rest.clock_shift_ns

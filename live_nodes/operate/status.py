@@ -176,8 +176,8 @@ def rendered(status: NodeStatus, now_ns: int | None = None) -> RenderableType:
     )
     if status.state == "dead":
         head.append(
-            "  (its process is gone and it never said why; this is what it last wrote. Its orders "
-            "may rest at the venue, and nobody watches: start it again, or look there)"
+            "  (its process was killed, or the machine went down; below is what it wrote last. "
+            "Its orders may rest at the venue, and nothing watches them: start the node again)"
         )
     if status.run is not None:
         run = status.run

@@ -79,7 +79,10 @@ def own_positions(folder: Path, tag: str, say: Callable[[str], None]) -> OwnPosi
     except InputError:
         return found
     except (sqlite3.Error, DeskError) as error:
-        say(f"the journal can't be read ({error}): the venue's executions say what is the desk's")
+        say(
+            f"the journal can't be read ({error}): the desk's positions are worked out from the "
+            "venue's executions"
+        )
         return OwnPositions(tag, since=found.since)
     for fill in fills:
         found.seen.add(fill.execution_id)

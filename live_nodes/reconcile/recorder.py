@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+from nautilus_trader.model.currencies import USDT
 from nautilus_trader.model.enums import LiquiditySide, OrderSide, OrderStatus
 from nautilus_trader.model.events import (
     OrderEvent,
@@ -27,6 +28,7 @@ from actors.records.journal import Journal
 from actors.records.journal_schema import UNKNOWN
 from actors.records.owners import owner_of
 from actors.records.rows import MARKS, EquityRow, FillRow, PositionRow
+from catalog.instruments import VENUE
 from strategies.messages import Decision, Verdict
 from strategies.refusals import readable, refusal_of
 
@@ -119,7 +121,7 @@ class JournalRecorder:
         """Journal a guard's verdict."""
         self._journal.verdict(verdict)
 
-    def snapshot(self, account: AccountView, venue: str = "BYBIT", coin: str = "USDT") -> None:
+    def snapshot(self, account: AccountView) -> None:
         """Journal current and closed positions, and the account's equity."""
         now = self._clock.timestamp_ns()
         rows = {
@@ -140,9 +142,9 @@ class JournalRecorder:
             (row.quantity * marks.get(row.instrument, Decimal(0)) for row in rows.values()),
             Decimal(0),
         )
-        found = self._portfolio.account(Venue(venue))
-        balances = {} if found is None else found.balances_total()
-        balance = next((m.as_decimal() for c, m in balances.items() if c.code == coin), Decimal(0))
+        found = self._portfolio.account(Venue(VENUE))
+        total = None if found is None else found.balance_total(USDT)
+        balance = Decimal(0) if total is None else total.as_decimal()
         equity, gross = account.value()
         with self._journal.together():
             self._journal.positions(rows.values())

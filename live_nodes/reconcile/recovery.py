@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -22,6 +22,7 @@ from live_nodes.bybit.facts import (
     STATUS_WORDS,
     VenueFill,
     VenueOrder,
+    is_attached,
     is_protective,
     moves_position,
     order_text,
@@ -32,12 +33,10 @@ from live_nodes.bybit.facts import (
 from live_nodes.bybit.rest import VenueRest
 from live_nodes.reconcile.recovery_rules import (
     OVERLAP_NS,
-    AskAgain,
     Settled,
     conclude,
     own_by,
     since_when,
-    sort_open_orders,
 )
 from strategies.order_ids import own_key, owner_of
 
@@ -66,8 +65,6 @@ class Recovered:
     """Own entries, cancelled."""
     foreign: list[VenueOrder] = field(default_factory=list)
     """Foreign open orders; ``policies.foreign_orders`` applies."""
-    attached: list[VenueOrder] = field(default_factory=list)
-    """The venue's own take-profits and stop-losses."""
     external: dict[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
     """By instrument: (explained by our orders, at the venue), signed base coin."""
     foreign_positions: dict[str, Decimal] = field(default_factory=dict)
@@ -93,7 +90,7 @@ class Recovery:
     """Looks up at the venue everything that the journal leaves open.
 
     The journal's run has begun. `tag` is the node's part of order ids. `patience` is the seconds
-    between two misses of an order. `clock_ns` gives UNIX nanoseconds.
+    between two misses of an order.
     """
 
     def __init__(
@@ -106,13 +103,11 @@ class Recovery:
         *,
         traded: Collection[str] = (),
         patience: float = PATIENCE_S,
-        clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self.journal, self.rest, self._tag = journal, rest, tag
         self.products, self._policies = products, policies
         self._traded = traded
         self._patience_ns = round(patience * 1e9)
-        self._clock_ns = clock_ns
         self.new_fills = 0
         self.is_own = own_by(tag, lambda name: journal.order(name) is not None)
 
@@ -157,7 +152,7 @@ class Recovery:
 
     async def take_fills(self, since_ns: int, source: str = "recovery") -> tuple[VenueFill, ...]:
         """Journal the venue's executions since a time; return all, known or new."""
-        until = self._clock_ns()
+        until = time.time_ns()
         since_ns = max(since_ns, until - MEMORY_NS)
         taken: list[VenueFill] = []
         for product in self.products:
@@ -208,9 +203,9 @@ class Recovery:
             for order in waiting:
                 name = order.client_order_id
                 answer = await self.rest.order(order.instrument, name)
-                said = conclude(answer, self._clock_ns(), missed.get(name), self._patience_ns)
-                if isinstance(said, AskAgain):
-                    missed[name] = said.missed_ns
+                now = time.time_ns()
+                said = conclude(answer, now - missed.setdefault(name, now), self._patience_ns)
+                if said is None:
                     again.append(order)
                     continue
                 self._write(name, said)
@@ -231,15 +226,21 @@ class Recovery:
 
     async def _clean_up(self, found: Recovered) -> None:
         orders = await self.rest.open_orders(*self.products)
-        own = {o.order_link_id for o in orders if self.is_own(o.order_link_id)}
         for order in orders:
-            if order.order_link_id in own:
+            is_own = self.is_own(order.order_link_id)
+            if is_own:
                 self._remember(order)
-        sorts = sort_open_orders(orders, own, self._policies)
-        found.kept, found.attached = list(sorts.kept), list(sorts.attached)
-        found.foreign = list(sorts.foreign)
-        await self.cancel((*sorts.leftovers, *sorts.foreign_cancelled))
-        found.cancelled = list(sorts.leftovers)
+            # The venue's own take-profits and stop-losses are nobody's leftovers.
+            if is_attached(order):
+                continue
+            if not is_own:
+                found.foreign.append(order)
+            elif is_protective(order):
+                found.kept.append(order)
+            else:
+                found.cancelled.append(order)
+        foreign = found.foreign if self._policies.foreign_orders == "cancel" else []
+        await self.cancel((*found.cancelled, *foreign))
 
     def _remember(self, order: VenueOrder) -> None:
         owner = owner_of(order.order_link_id)
@@ -267,7 +268,7 @@ class Recovery:
         Raises DeskError if one is still open after the deadline.
         """
         for order in orders:
-            await self.rest.cancel(order.instrument, order_id=order.order_id)
+            await self.rest.cancel(order.instrument, order.order_id)
         until = time.monotonic() + CANCEL_DEADLINE_S
         waiting = {order.order_id: order for order in orders}
         while waiting:
@@ -278,7 +279,7 @@ class Recovery:
                 await self._write_end(order)
             if waiting and time.monotonic() > until:
                 words = "; ".join(order_text(order) for order in waiting.values())
-                raise DeskError(f"the venue does not cancel what was left open: {words}")
+                raise DeskError(f"the venue did not cancel leftover orders: {words}")
             if waiting:
                 await asyncio.sleep(_PAUSE_S)
 

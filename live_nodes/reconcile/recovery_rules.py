@@ -1,4 +1,4 @@
-"""Decide the outcome of open requests, and which open orders stay at a start. Pure."""
+"""Decide the outcome of open requests, and whose an order is. Pure."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from decimal import Decimal
 
 from actors.records.journal_schema import NEVER_ARRIVED
 from actors.records.rows import OrderRow
-from config.documents.watch import Policies
-from live_nodes.bybit.facts import STATUS_WORDS, VenueOrder, is_attached, is_protective, reason_of
+from live_nodes.bybit.facts import STATUS_WORDS, VenueOrder, reason_of
 from strategies.order_ids import own_key
 
 
@@ -24,69 +23,24 @@ class Settled:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class AskAgain:
-    """The order is unknown now; a request may still be under way."""
+def conclude(answer: VenueOrder | None, missed_ns: int, patience_ns: int) -> Settled | None:
+    """Return the outcome that the venue's answer proves; None where it must be asked again.
 
-    missed_ns: int
-
-
-def conclude(
-    answer: VenueOrder | None, now_ns: int, missed_ns: int | None, patience_ns: int
-) -> Settled | AskAgain:
-    """Return the outcome that the venue's answer proves; None is an unknown order.
-
-    Two misses must be `patience_ns` apart to prove that the order never arrived: Bybit refuses a
-    request that is older than its receive window (5 s). Times are UNIX nanoseconds.
+    An unknown order (no answer) may still be under way: only two misses that are `patience_ns`
+    apart prove that it never arrived. Bybit refuses a request that is older than its receive window
+    (5 s). `missed_ns` is the time since the first miss.
     """
-    if answer is None:
-        if missed_ns is not None and now_ns - missed_ns >= patience_ns:
-            return Settled(
-                NEVER_ARRIVED, reason="the venue was asked twice and knows no such order"
-            )
-        return AskAgain(now_ns if missed_ns is None else missed_ns)
-    return Settled(
-        STATUS_WORDS[answer.status],
-        venue_order_id=answer.order_id,
-        filled=answer.filled,
-        quantity=answer.quantity,
-        reason=reason_of(answer),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class SortedOrders:
-    """The venue's open orders at a start, by what is done about each.
-
-    Protective ones are `kept`, own entries (`leftovers`) cancelled. `foreign_cancelled` are
-    cancelled by policy. `attached` are the venue's own take-profits and stop-losses.
-    """
-
-    kept: tuple[VenueOrder, ...]
-    leftovers: tuple[VenueOrder, ...]
-    foreign: tuple[VenueOrder, ...]
-    foreign_cancelled: tuple[VenueOrder, ...]
-    attached: tuple[VenueOrder, ...]
-
-
-def sort_open_orders(
-    orders: Collection[VenueOrder],
-    own: Collection[str],
-    policies: Policies,
-) -> SortedOrders:
-    """Sort the venue's open orders at a start; `own` are this node's link ids."""
-    attached = tuple(order for order in orders if is_attached(order))
-    mine = [order for order in orders if order.order_link_id in own and not is_attached(order)]
-    foreign = tuple(
-        order for order in orders if order.order_link_id not in own and not is_attached(order)
-    )
-    return SortedOrders(
-        kept=tuple(order for order in mine if is_protective(order)),
-        leftovers=tuple(order for order in mine if not is_protective(order)),
-        foreign=foreign,
-        foreign_cancelled=foreign if policies.foreign_orders == "cancel" else (),
-        attached=attached,
-    )
+    if answer is not None:
+        return Settled(
+            STATUS_WORDS[answer.status],
+            venue_order_id=answer.order_id,
+            filled=answer.filled,
+            quantity=answer.quantity,
+            reason=reason_of(answer),
+        )
+    if missed_ns < patience_ns:
+        return None
+    return Settled(NEVER_ARRIVED, reason="the venue was asked twice and knows no such order")
 
 
 OVERLAP_NS = 60_000_000_000

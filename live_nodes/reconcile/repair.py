@@ -18,6 +18,7 @@ from nautilus_trader.execution.messages import (
 from nautilus_trader.model.events import OrderRejected
 from nautilus_trader.model.identifiers import ClientId, ClientOrderId, InstrumentId, VenueOrderId
 
+from catalog.instruments import VENUE
 from live_nodes.reconcile.sweep import FindingKind, SweepFinding
 from strategies.refusals import as_reason, from_venue
 
@@ -26,17 +27,16 @@ NEVER_ARRIVED = "it never arrived: the venue was asked more than once and knows 
 
 
 class Repairer:
-    """Repairs the engine's books on a finding; `client` executes."""
+    """Repairs the engine's books on a finding."""
 
-    def __init__(self, kernel: Any, client: str = "BYBIT") -> None:
+    def __init__(self, kernel: Any) -> None:
         self._kernel = kernel
-        self._client_name = client
 
     async def repair(self, finding: SweepFinding) -> bool:
         """Fetch and reconcile reports; return whether the engine took any."""
         if finding.kind is FindingKind.NEVER_ARRIVED:
             return self._give_up(finding)
-        client = self._kernel.exec_engine._clients[ClientId(self._client_name)]
+        client = self._kernel.exec_engine._clients[ClientId(VENUE)]
         instrument_id = InstrumentId.from_str(finding.instrument)
         taken = False
         link_id, order_id = _order_of(finding)

@@ -225,15 +225,14 @@ class Sweep:
         books: Callable[[tuple[VenueFill, ...]], EngineBooks],
         watch: WatchSettings,
         *,
-        clock_ns: Callable[[], int] = time.time_ns,
         urgent: Callable[[], bool] = lambda: False,
     ) -> None:
         self._recovery, self._rest, self._journal = recovery, recovery.rest, recovery.journal
         self._repair, self._books, self._watch = repair, books, watch
-        self._clock_ns, self._urgent = clock_ns, urgent
+        self._urgent = urgent
         self._products = recovery.products
         self._ripening = Ripening()
-        self._began = clock_ns()
+        self._began = time.time_ns()
         self._acted = False
         self.halts: list[SweepFinding] = []
         """Findings that halt entries in their instruments."""
@@ -256,7 +255,7 @@ class Sweep:
         venue = replace(venue, unknown=await self._unknown(books))
         findings = compare(books, venue, self._recovery.is_own, self._is_coming)
         settle_ns = round(self._watch.sweep_settle * 1e9)
-        self._ripening, fresh, ripe = self._ripening.seen(findings, self._clock_ns(), settle_ns)
+        self._ripening, fresh, ripe = self._ripening.seen(findings, time.time_ns(), settle_ns)
         self._journal.count("sweeps")
         self._acted = bool(fresh)
         policies = self._watch.policies

@@ -289,7 +289,7 @@ class GroundNode:
 
 
 class KilledNode(GroundNode):
-    """A node that rebalances by `Steady`; `changes` are of its document."""
+    """A node that rebalances by `Steady`; `changes` are of its document, ``params`` of that."""
 
     def __init__(
         self, ground: Ground, account: str, execution: dict[str, Any], changes: dict[str, Any]
@@ -301,6 +301,7 @@ class KilledNode(GroundNode):
             "fraction": 0.5,
             "gross_leverage": 0.1,
             "execution": execution,
+            **changes.pop("params", {}),
         }
         steady = {KEY: {"use": "tests.live_nodes.desk_strategies:Steady", "params": params}}
         super().__init__(ground, account, {"tag": "kx", "strategies": steady} | changes)

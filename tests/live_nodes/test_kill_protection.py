@@ -8,18 +8,10 @@ from decimal import Decimal
 import pytest
 
 from strategies.order_ids import is_protective
-from tests.live_nodes.killing import TAKER, Ground, KilledNode, kill_and_restart
+from tests.live_nodes.killing import Ground, KilledNode, kill_and_restart
 from tests.live_nodes.test_kill import HALF
 
-PARAMS = {
-    "interval": "1h",
-    "every": "1d",
-    "at": "00:00",
-    "fraction": 0.5,
-    "gross_leverage": 0.1,
-    "execution": TAKER,
-    "protection": {"stop": 30.0, "catastrophic": 50.0, "take": [{"at": 1.0, "fraction": 0.5}]},
-}
+STOPS = {"stop": 30.0, "catastrophic": 50.0, "take": [{"at": 1.0, "fraction": 0.5}]}
 
 
 def faults_of(node: KilledNode) -> list[str]:
@@ -50,8 +42,7 @@ def faults_of(node: KilledNode) -> list[str]:
 
 @pytest.mark.parametrize("number", [2, 6])
 def test_a_killed_node_s_positions_are_protected_again(ground: Ground, number: int) -> None:
-    steady = {"use": "tests.live_nodes.desk_strategies:Steady", "params": PARAMS}
-    node = ground.node(strategies={"steady": steady})
+    node = ground.node(params={"protection": STOPS})
     killing = kill_and_restart(node, fatal=("trade: sent submit_order", number))
     assert killing.killed.signal == signal.SIGKILL, killing.killed.reached
     assert killing.again.code == 0, killing.again.said
@@ -62,8 +53,7 @@ def test_a_killed_node_s_positions_are_protected_again(ground: Ground, number: i
 
 def test_a_killed_node_with_stops_at_rest_finishes_its_rebalance(ground: Ground) -> None:
     """The restart moves the stops of what was filled; their ends must not end the rebalance."""
-    steady = {"use": "tests.live_nodes.desk_strategies:Steady", "params": PARAMS}
-    node = ground.node(strategies={"steady": steady})
+    node = ground.node(params={"protection": STOPS})
     assert node.run("--run-once").code == 0, node.said()
     killing = kill_and_restart(node, *HALF, fatal=("trade: sent submit_order", 3))
     assert killing.killed.signal == signal.SIGKILL, killing.killed.reached

@@ -156,7 +156,7 @@ def test_a_dead_address_delays_no_other_and_gets_all_when_it_is_back(tmp_path: P
         eventually(lambda: alive.heard)
         eventually(lambda: alerts._channels[0].counted().failures >= 2)
         [news] = alerts.news()
-        assert news.startswith("channel 1 of 2 (JSON): refused, or not to be reached")
+        assert news.startswith("channel 1 of 2 (JSON): the service refuses it or can't be reached")
         assert alerts.news() == []
         alerts("two")
         with ear(port=port) as back:

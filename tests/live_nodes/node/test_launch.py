@@ -262,7 +262,7 @@ def test_a_decision_has_the_candles_that_the_feed_has_lost(tmp_path: Path) -> No
         # Past the next close, and what it takes to notice.
         options = RunOptions(seconds=80)
         launch(document, at(exchange), KEYS, tmp_path, "hash", options, said.append)
-    assert any(line.startswith("asked for, as the feed missed BTCUSDT") for line in said), said
+    assert any(line.startswith("fetched by REST, as the feed missed BTC") for line in said), said
     with read(tmp_path) as journal:
         decisions = journal.decisions(5)
     assert decisions

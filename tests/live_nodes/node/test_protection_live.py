@@ -28,6 +28,7 @@ RULES = {"atr": 2, "stop": 2.0, "trail_atr": 1.0, "take": [{"at": 1.0, "fraction
 HAND: dict[str, Any] = {"use": "tests.live_nodes.by_hand:ByHand", "params": {"protection": RULES}}
 STOP, TAKE = "49800.1", "50200.1"
 """For an entry at 50,000.1: R is 2 ATR of 100."""
+OWN = {("Stop", STOP, "0.010"), ("take", TAKE, "0.005")}
 
 
 @contextmanager
@@ -60,11 +61,11 @@ def resting(st: Stage) -> set[tuple[str, str, str]]:
     }
 
 
-def enter(desk: Desk, st: Stage, *own: tuple[str, str, str]) -> tuple[str, str, str]:
+def enter(desk: Desk, st: Stage) -> tuple[str, str, str]:
     """Buy 0.010; wait until our own orders rest, and return the attached stop."""
     desk.do(lambda: desk.strategy.execute(BTC_ID, D("0.010"), "entry"))
-    desk.until(lambda: len(resting(st)) == 3 and resting(st) > set(own), "what protects it")
-    (attached,) = resting(st) - set(own)
+    desk.until(lambda: len(resting(st)) == 3 and resting(st) > OWN, "what protects it")
+    (attached,) = resting(st) - OWN
     # 3.5 ATR from the mid or the mark.
     assert attached[0] == "StopLoss"
     assert abs(D(attached[1]) - 49_650) < 1
@@ -94,7 +95,7 @@ def flat(desk: Desk, st: Stage) -> None:
 
 def test_an_entry_carries_a_stop_and_our_own_orders_follow_the_position(tmp_path: Path) -> None:
     with stage() as st, protected(st, tmp_path) as (desk, strategy):
-        kind, price, quantity = enter(desk, st, ("Stop", STOP, "0.010"), ("take", TAKE, "0.005"))
+        kind, price, quantity = enter(desk, st)
         assert quantity == "0.010"
         assert not strategy.busy
         st.move("50300.0")
@@ -111,7 +112,7 @@ def test_a_restart_takes_orders_up_before_anything_new(tmp_path: Path) -> None:
     """While the node is down the take-profit fills, and somebody cancels the stop."""
     with stage() as st:
         with protected(st, tmp_path) as (desk, _):
-            kind, price, _ = enter(desk, st, ("Stop", STOP, "0.010"), ("take", TAKE, "0.005"))
+            kind, price, _ = enter(desk, st)
         cancel_stop(st)
         st.move("50300.0")
         eventually(lambda: st.position() == D("0.005"), "the take-profit")
@@ -137,7 +138,7 @@ def test_orders_that_end_while_the_node_connects_end_in_its_journal(
 
     with stage() as st:
         with protected(st, tmp_path) as (desk, _):
-            enter(desk, st, ("Stop", STOP, "0.010"), ("take", TAKE, "0.005"))
+            enter(desk, st)
         monkeypatch.setattr(live, "connect", passed_meanwhile)
         with protected(st, tmp_path) as (desk, strategy):
             assert desk.journal.unsettled() == []
@@ -152,7 +153,7 @@ def test_a_stop_that_outlived_its_position_goes_at_the_next_start(
     """The node was killed when the position had ended and before the cancel left."""
     with stage() as st:
         with protected(st, tmp_path) as (desk, strategy):
-            enter(desk, st, ("Stop", STOP, "0.010"), ("take", TAKE, "0.005"))
+            enter(desk, st)
             with monkeypatch.context() as killed:
                 killed.setattr(type(strategy.broker), "cancel", lambda *_: None)
                 desk.do(lambda: strategy.execute(BTC_ID, D("-0.010"), "exit"))
@@ -167,7 +168,7 @@ def test_a_stop_that_outlived_its_position_goes_at_the_next_start(
 def test_a_cancel_that_the_venue_refuses_for_now_is_sent_again(tmp_path: Path) -> None:
     """Otherwise a stop would rest there without a position."""
     with stage() as st, protected(st, tmp_path) as (desk, strategy):
-        enter(desk, st, ("Stop", STOP, "0.010"), ("take", TAKE, "0.005"))
+        enter(desk, st)
         busy = RefusedOp(op="order.cancel", ret_code=10006, message="Too many visits", times=2)
         st.call(lambda: st.faults.add("busy", busy))
         desk.do(lambda: strategy.execute(BTC_ID, D("-0.010"), "exit"))
@@ -181,7 +182,7 @@ def test_without_protection_take_profits_go_and_a_stop_stays_with_its_position(
     """``closed`` while the node is down, by hand."""
     with stage() as st:
         with protected(st, tmp_path) as (desk, _):
-            attached = enter(desk, st, ("Stop", STOP, "0.010"), ("take", TAKE, "0.005"))
+            attached = enter(desk, st)
         if closed:
             st.order("Sell", "0.010")
         plain = {"hand": {"use": HAND["use"]}}
@@ -205,7 +206,7 @@ def test_a_fill_of_the_attached_stop_counts_as_the_position_s_own(
     """The price jumps past both stops, and the attached one was there first."""
     with stage() as st:
         with protected(st, tmp_path) as (desk, strategy):
-            enter(desk, st, ("Stop", STOP, "0.010"), ("take", TAKE, "0.005"))
+            enter(desk, st)
             if not down:
                 st.move("49000.0")
                 flat(desk, st)
@@ -222,7 +223,7 @@ def test_the_end_of_a_run_waits_for_a_stop_that_is_being_moved(tmp_path: Path) -
     """The old one goes once the exchange has answered for the new one."""
     with stage() as st:
         with protected(st, tmp_path) as (desk, _):
-            attached = enter(desk, st, ("Stop", STOP, "0.010"), ("take", TAKE, "0.005"))
+            attached = enter(desk, st)
             late = {
                 "answer": LateAck(op="order.create", by=D(1), times=1),
                 "push": LatePush(topic="order", by=D(1), times=1),
@@ -239,7 +240,7 @@ def test_a_stop_of_the_node_that_flattens_closes_first_and_takes_no_stop_away_be
 ) -> None:
     with stage() as st:
         with protected(st, tmp_path, on_stop="flatten") as (desk, _):
-            enter(desk, st, ("Stop", STOP, "0.010"), ("take", TAKE, "0.005"))
+            enter(desk, st)
         assert (st.position(), resting(st)) == (0, set())
         closed, _entry = st.call(lambda: st.exchange.executions(ACCOUNT))
         ended = [o for o in st.call(lambda: st.exchange.order_history(ACCOUNT)) if not o.filled]
@@ -252,7 +253,7 @@ def test_a_stop_of_the_node_that_flattens_closes_first_and_takes_no_stop_away_be
 def test_a_dry_run_shows_the_stop_that_it_would_place_and_no_exit(tmp_path: Path) -> None:
     with stage() as st:
         with protected(st, tmp_path) as (desk, _):
-            enter(desk, st, ("Stop", STOP, "0.010"), ("take", TAKE, "0.005"))
+            enter(desk, st)
         cancel_stop(st)
         with protected(st, tmp_path, options=RunOptions(dry_run=True)) as (desk, strategy):
             intended = desk.live.report.intended
@@ -278,7 +279,7 @@ def test_a_position_that_no_stop_protects_for_lack_of_candles_is_named(tmp_path:
 
 def test_a_stop_refused_for_now_is_sent_again_and_one_that_is_passed_closes(tmp_path: Path) -> None:
     with stage() as st, protected(st, tmp_path) as (desk, strategy):
-        kind, price, quantity = enter(desk, st, ("Stop", STOP, "0.010"), ("take", TAKE, "0.005"))
+        kind, price, quantity = enter(desk, st)
         halt(st)
         candle(desk, 50_020.0, 49_990.0, 50_000.0)
         refused = [OrderRejected, OrderDenied]
@@ -296,7 +297,7 @@ def test_a_stop_refused_for_now_is_sent_again_and_one_that_is_passed_closes(tmp_
 def test_a_stop_that_the_venue_says_is_passed_closes_at_once(tmp_path: Path) -> None:
     """A trade has reached it, although the best prices have not: the older stop lies further."""
     with stage() as st, protected(st, tmp_path) as (desk, strategy):
-        enter(desk, st, ("Stop", STOP, "0.010"), ("take", TAKE, "0.005"))
+        enter(desk, st)
         words = "expect Falling, but trigger_price[49940.0] >= current[49940.0]??LastPrice"
         passed = RefusedOp(op="order.create", ret_code=110093, message=words)
         st.call(lambda: st.faults.add("passed", passed))

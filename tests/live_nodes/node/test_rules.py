@@ -370,7 +370,7 @@ def test_a_run_that_did_not_do_what_it_was_to_fails_the_command() -> None:
         raise_left(RunReport(left=["order x is still open"]))
     # A node that was stopped in between goes on at the next start.
     raise_left(RunReport(outcome="stopped", missed=["A holds 0, wanted 1"]))
-    with pytest.raises(DeskError, match=r"by SIGTERM .* next start goes on: A holds 0, wanted 1"):
+    with pytest.raises(DeskError, match=r"by SIGTERM .* next start continues: A holds 0, wanted 1"):
         raise_left(
             RunReport(outcome="interrupted", reason="SIGTERM", missed=["A holds 0, wanted 1"])
         )
@@ -494,10 +494,10 @@ def test_a_silent_guard_is_reported_once_and_when_it_is_back() -> None:
     for silent in ([], ["daily"], ["daily"], ["daily", "late"], ["late"], []):
         person.made.silences(silent)
     assert [text for _, _, text in person.alerts] == [
-        "guard daily is silent: no entries until it is heard of",
-        "guard late is silent: no entries until it is heard of",
-        "guard daily is heard of again",
-        "guard late is heard of again",
+        "guard daily is silent: no entries until it measures again",
+        "guard late is silent: no entries until it measures again",
+        "guard daily measures again",
+        "guard late measures again",
     ]
 
 

@@ -89,7 +89,7 @@ def test_a_signal_cancels_what_rests_and_the_next_start_takes_the_rebalance_up(
     plan = node.plan()
     assert plan is not None
     assert {line.partition(" ")[0] for line in report["missed"]} == set(plan.targets)
-    assert "unfinished, the next start goes on: " in ended.said
+    assert "unfinished; the next start continues: " in ended.said
     assert node.run("--run-once", *TAKE).code == 0, node.said()
     assert node.positions() == plan.targets
     assert len(node.decisions()) == 1

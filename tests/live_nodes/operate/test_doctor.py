@@ -20,22 +20,21 @@ from config.documents import Node
 from live_nodes.bybit.rest import VenueRest
 from live_nodes.local.folder import state_folder
 from live_nodes.local.keys import keys_of
+from live_nodes.local.practice_process import Endpoint
 from live_nodes.operate import doctor
 from live_nodes.operate.doctor import DoctorCheck, as_document, examine, rendered
 from live_nodes.operate.doctor_trade import quantity_of
 from tests.builders_engine import info
 from tests.live_nodes.documents import node_of
+from tests.live_nodes.killing import venue_urls
 from tests.live_nodes.practice.background import background
 
 
 def node(folder: Path, port: int = 9, environment: str = "practice") -> Node:
     """Return a node whose venue is at a port of this machine."""
-    links = {
-        f"ws_{name}": f"ws://127.0.0.1:{port}/v5/{name}" for name in ("public", "private", "trade")
-    }
     return node_of(
         environment=environment,
-        venue_urls={"http": f"http://127.0.0.1:{port}"} | links,
+        venue_urls=venue_urls(Endpoint.of(0, port, 0)),
         state=str(folder),
         universe={"instruments": ["*-LINEAR.BYBIT"]},
     )

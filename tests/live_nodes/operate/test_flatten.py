@@ -100,7 +100,7 @@ def test_a_dead_nodes_orders_and_positions_go_and_its_next_start_is_halted(
     assert (outcome.by, outcome.verified, outcome.left) == ("venue", "venue", ())
     assert at.position() == 0
     assert at.open_orders() == {}
-    assert "stopped is not running: straight to the venue" in said
+    assert "stopped is not running: closing at the venue directly" in said
     assert "at the venue: 2 orders and 1 position to go" in said
     [request] = pending(state_folder(node))
     assert (request.command, request.reason) == ("flatten", "a test")
@@ -174,7 +174,7 @@ def test_an_execution_that_the_journal_missed_counts_as_ours(at: Stage, tmp_path
     [
         ("server_errors", {}, ""),
         ("request_lost", {}, ""),
-        ("clock_ahead", {"by": D(60)}, "clock is +60.0 s off: the venue's is taken"),
+        ("clock_ahead", {"by": D(60)}, "clock is +60.0 s off: using the venue's clock"),
     ],
 )
 def test_it_goes_on_through_faults(
@@ -265,7 +265,9 @@ def test_a_node_that_does_not_answer_is_bypassed(at: Stage, tmp_path: Path) -> N
         outcome, said = switched(node, 15)
     assert outcome.flat
     assert at.position() == 0
-    assert any("does not answer: straight to the venue; end it (kill -9 " in line for line in said)
+    assert any(
+        "does not answer: closing at the venue directly; end it (kill -9 " in line for line in said
+    )
 
 
 def test_a_wrong_parameter_in_the_document_prevents_no_flatten(at: Stage, tmp_path: Path) -> None:

@@ -158,7 +158,7 @@ def test_a_node_that_was_killed_is_dead_and_its_last_words_are_there(tmp_path: P
     node.communicate()
     found = status_of("test", tmp_path)
     assert (found.state, found.pid) == ("dead", None)
-    assert "its process is gone" in told(tmp_path)
+    assert "its process was killed" in told(tmp_path)
     assert [order.client_order_id for order in found.orders] == [ORDER.client_order_id]
 
 
@@ -227,7 +227,7 @@ def test_a_process_hangs_once_its_heartbeat_is_older_than_ten_seconds() -> None:
     limit = round(STALE_S * SECOND)
     beat = Beat(ts=now - limit, pid=7, phase="running")
     assert hangs(beat, 7, 0, now) == ""
-    assert "process 7 lives and has given no heartbeat for 10 s" in hangs(beat, 7, 0, now + 1)
+    assert "process 7 lives but has written no heartbeat for 10 s" in hangs(beat, 7, 0, now + 1)
     # Another process's heartbeat says nothing: what counts is how long ago the run began.
     assert hangs(beat, 8, now - limit, now) == ""
     assert "no heartbeat for 10 s" in hangs(beat, 8, now - limit - 1, now)
@@ -241,7 +241,7 @@ def test_status_says_that_a_node_hangs_and_since_when(tmp_path: Path) -> None:
         found = status_of("test", tmp_path, now_ns=5 * MINUTE + 9 * SECOND)
         assert found.hangs == ""
         found = status_of("test", tmp_path, now_ns=6 * MINUTE)
-        assert f"process {PID} lives and has given no heartbeat for 60 s" in found.hangs
+        assert f"process {PID} lives but has written no heartbeat for 60 s" in found.hangs
         assert str(found.hangs) in str(rendered(found, 6 * MINUTE).renderables[0])  # type: ignore[attr-defined]
         # A run that has ended may take its time.
         journal.end_run()

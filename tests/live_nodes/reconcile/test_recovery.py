@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from decimal import Decimal as D
-from typing import Any
 
 import pytest
 
 from actors.records.journal_files import NAME
 from actors.records.journal_schema import FINAL, NEVER_ARRIVED
 from actors.records.rows import OrderRow
-from config.documents.watch import Policies
 from config.errors import DeskError
 from live_nodes.bybit.facts import refused
 from live_nodes.bybit.rest import VenueError
@@ -19,11 +17,9 @@ from live_nodes.practice.exchange.model import FINAL_STATUSES
 from live_nodes.reconcile.recovery import Recovered
 from live_nodes.reconcile.recovery_rules import (
     OVERLAP_NS,
-    AskAgain,
     Settled,
     conclude,
     since_when,
-    sort_open_orders,
 )
 from strategies.refusals import Refusal
 from tests.live_nodes.at_the_exchange import Scene, at_the_exchange, opened
@@ -99,16 +95,29 @@ async def test_a_fill_without_a_push_is_journaled_at_the_stop(scene: Scene) -> N
         assert scene.journal.explained() == {BTC: D("0.010")}
 
 
-@pytest.mark.parametrize(("policy", "left"), [("ignore", {""}), ("adopt", {""}), ("cancel", set())])
+@pytest.mark.parametrize(
+    ("policy", "stays"), [("ignore", True), ("adopt", True), ("cancel", False)]
+)
 @at_the_exchange
-async def test_foreign_orders_are_reported_and_cancelled_only_by_policy(
-    scene: Scene, policy: str, left: set[str]
+async def test_what_becomes_of_the_orders_found_open_at_a_start(
+    scene: Scene, policy: str, stays: bool
 ) -> None:
+    """The stop-loss that the venue keeps for a position is nobody's order."""
+    await scene.send("", quantity="0.020", stopLoss="45000")
     await scene.send("", price="49000")
+    await scene.send(FIRST, price="49500")
+    await scene.send(OTHER, "Sell", price="52000", reduceOnly=True)
     found = await scene.recovery(policies={"foreign_orders": policy}).run()
-    assert len(found.foreign) == 1
-    assert "foreign order: buy 0.010 at 49000" in found.lines()[0]
-    assert await scene.open() == left
+    assert [order.price for order in found.foreign] == [49000]
+    assert [order.order_link_id for order in found.cancelled] == [FIRST]
+    assert [order.order_link_id for order in found.kept] == [OTHER]
+    assert found.lines()[-1].startswith("foreign order: buy 0.010 at 49000")
+    left = await scene.rest.open_orders("LINEAR")
+    assert {order.stop_order_type or order.price for order in left} == {
+        "StopLoss",
+        D(52000),
+        *([D(49000)] if stays else []),
+    }
 
 
 @at_the_exchange
@@ -218,7 +227,7 @@ async def test_a_leftover_that_does_not_go_stops_the_start(
         return True
 
     monkeypatch.setattr(scene.rest, "cancel", does_nothing)
-    with pytest.raises(DeskError, match="does not cancel what was left open"):
+    with pytest.raises(DeskError, match="did not cancel leftover orders"):
         await scene.recovery().run()
 
 
@@ -238,7 +247,7 @@ async def test_a_leftover_that_does_not_go_stops_the_start(
 )
 def test_the_venues_word_for_an_order(status: str, word: str, final: bool) -> None:
     answer = order(status=status, filled=D("0.004"), reject_reason="EC_PostOnlyWillTakeLiquidity")
-    said = conclude(answer, 0, None, SECOND)
+    said = conclude(answer, 0, SECOND)
     assert said == Settled(
         word, f"venue-{MINE}", D("0.004"), D("0.010"), "EC_PostOnlyWillTakeLiquidity"
     )
@@ -247,38 +256,15 @@ def test_the_venues_word_for_an_order(status: str, word: str, final: bool) -> No
 
 def test_every_final_status_of_the_exchange_is_final_here() -> None:
     for status in FINAL_STATUSES:
-        assert conclude(order(status=status), 0, None, SECOND).status in FINAL
+        assert conclude(order(status=status), 0, SECOND).status in FINAL
 
 
 def test_an_order_never_arrived_when_it_is_missed_twice_far_enough_apart() -> None:
-    first = conclude(None, 10 * SECOND, None, 6 * SECOND)
-    assert first == AskAgain(10 * SECOND)
-    assert conclude(None, 16 * SECOND - 1, 10 * SECOND, 6 * SECOND) == AskAgain(10 * SECOND)
-    said = conclude(None, 16 * SECOND, 10 * SECOND, 6 * SECOND)
-    assert said.status == NEVER_ARRIVED
+    assert conclude(None, 0, 6 * SECOND) is None
+    assert conclude(None, 6 * SECOND - 1, 6 * SECOND) is None
+    assert conclude(None, 6 * SECOND, 6 * SECOND).status == NEVER_ARRIVED
+    assert conclude(order(), 9 * SECOND, 6 * SECOND).status == "ACCEPTED"
     assert NEVER_ARRIVED in FINAL
-
-
-def test_an_order_that_arrives_between_two_questions_is_found() -> None:
-    said = conclude(order(), 12 * SECOND, 10 * SECOND, 6 * SECOND)
-    assert said.status == "ACCEPTED"
-
-
-ENTRY, PROTECTION = order("n1-rev-a-1"), order("n1-rev-a-2", reduce_only=True)
-MANUAL = order("", order_id="m")
-STOP = order("", order_id="s", stop_order_type="StopLoss", reduce_only=True)
-ALL = (ENTRY, PROTECTION, MANUAL, STOP)
-OWN = {o.order_link_id for o in (ENTRY, PROTECTION)}
-
-
-@pytest.mark.parametrize(("policy", "cancelled"), [("ignore", ()), ("cancel", (MANUAL,))])
-def test_what_becomes_of_orders_found_open_at_a_start(policy: Any, cancelled: tuple) -> None:
-    found = sort_open_orders(ALL, OWN, Policies(foreign_orders=policy))
-    assert found.leftovers == (ENTRY,)
-    assert found.kept == (PROTECTION,)
-    assert found.foreign == (MANUAL,)
-    assert found.foreign_cancelled == cancelled
-    assert found.attached == (STOP,)
 
 
 def unsettled(created: int) -> OrderRow:

@@ -102,7 +102,7 @@ async def test_an_error_is_never_an_empty_account(scene: Scene) -> None:
     """One 10006 on open orders must not make our orders look lost (live.md 4.5)."""
     await scene.send(FIRST, price="49000")
     sweep, repaired = sweep_of(scene, OPEN, settle=0.0)
-    scene.rest._tries = 1
+    scene.rest.tries = 1
     scene.exchange.faults.http = FaultEffect(ret_code=10006)
     with pytest.raises(VenueError):
         await sweep.look()
