@@ -107,6 +107,7 @@ class NodeRun:
         self.risk: NodeRisk | None = None
         self.recovery: Recovery | None = None
         self.started = False
+        self.resumed: set[str] | None = None
         self._missed: dict[str, list[Miss]] = {}
         self._executions = ExecutionLines()
         self._waits = ""
@@ -233,6 +234,7 @@ class NodeRun:
         except DeskError as error:
             # The strategies trade already: they wait for the candle, and the watch fetches it.
             context.say(f"candles of the start can't be fetched yet: {error}")
+        self.resumed = {key for key, strategy in built.strategies.items() if strategy.resume()}
         context.journal.phase("running")
         context.heartbeat.beat("running")
         context.say(f"{node.name} runs (pid {os.getpid()})")
@@ -314,7 +316,7 @@ class NodeRun:
 
     async def _trade(self, stop: StopSignal) -> None:
         say, options = self._context.say, self._context.options
-        resumed = {key for key, strategy in self.strategies.items() if strategy.resume()}
+        resumed = self.resumed or set()
         for key in sorted(resumed):
             say(f"{key}: continues what the last run left unfinished or missed")
         if options.run_once:

@@ -347,7 +347,8 @@ class Desk(Running):
 
     @property
     def runs(self) -> bool:
-        return self.live.started and self.strategy.is_running
+        # What it takes up cancels orders that a test sent before.
+        return self.live.resumed is not None
 
     def stop(self) -> None:
         """Ask it to stop as a user does, and wait for that."""
