@@ -80,7 +80,7 @@ def copy_all(folder: Path) -> None:
 def readers_of(file: Path) -> list[Path]:
     """Return the documents in which the file's values count: itself, and those that extend it."""
     named = [other for other in DOCUMENTS if file.name in _extended(other)]
-    return [other for other in {*named, file} if other not in PRESETS]
+    return [other for other in sorted({file, *named}) if other not in PRESETS]
 
 
 def _extended(file: Path) -> list[str]:

@@ -1,6 +1,7 @@
 """Every key of every shipped file, misspelt, mistyped or out of range, is named by its place."""
 
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,17 @@ from tests.config.shipped import (
     keys_of,
     readers_of,
 )
+from tests.conftest import EXPLORES
 
 KEYS = [key for file in EVERY_FILE for key in keys_of(file)]
+loaded = cache(load)
 
 
 def counts(key: Key, reader: Path) -> bool:
     """Whether the key's value reaches the reader, rather than that another file replaces it."""
     if key.path == ("extends",):
         return reader == key.file or key.file in PRESETS
-    return key.shape == "mapping" or load(reader).origin(key.path).file == str(key.file)
+    return key.shape == "mapping" or loaded(reader).origin(key.path).file == str(key.file)
 
 
 RAW = {file: yaml.safe_load(file.read_text(encoding="utf-8")) for file in EVERY_FILE}
@@ -82,8 +85,9 @@ def fields() -> list[Any]:
 
 @cache
 def readers(key: Key) -> list[Path]:
-    """Return the documents in which a key's value counts."""
-    return [file for file in readers_of(key.file) if counts(key, file)]
+    """Return the documents in which a key's value counts; the farthest alone unless exploring."""
+    found = (file for file in reversed(readers_of(key.file)) if counts(key, file))
+    return list(found if EXPLORES else islice(found, 1))
 
 
 NO_RANGE = {
