@@ -63,6 +63,12 @@ class PairsAtOnce(PairsByHand):
     z = -2.5
 
 
+class PairsLeaving(PairsByHand):
+    """Pairs that leave on the first candle."""
+
+    z = 0.0
+
+
 def pairs_params(legs: tuple[str, str] = (BTC, ETH), **params: Any) -> dict[str, Any]:
     return {
         "pairs": [list(legs)],

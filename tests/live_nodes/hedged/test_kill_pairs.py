@@ -1,4 +1,4 @@
-"""A node that is killed while it enters a pair ends with both legs, or with none."""
+"""A node that is killed while it enters or leaves a pair ends with both legs, or with none."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tests.live_nodes.hedged.pair_nodes import VALUE, pairs_params
 from tests.live_nodes.killing import KEY, Ground, KilledNode, traded_of
 
 LEGS = ("AAAUSDT-LINEAR.BYBIT", "BBBUSDT-LINEAR.BYBIT")
+NOW = ("--run-once", "--force")
 BETWEEN = ("trade: send submit_order", 2)
 
 
@@ -22,6 +23,15 @@ def pair_node(ground: Ground, **two_leg: Any) -> KilledNode:
     params = pairs_params(LEGS, two_leg={"budget": 1e6} | two_leg)
     use = "tests.live_nodes.hedged.pair_nodes:PairsAtOnce"
     return ground.node(strategies={KEY: {"use": use, "params": params}})
+
+
+def leaving_node(ground: Ground) -> KilledNode:
+    """Return a node that holds a pair, and will leave it in its next life."""
+    node = pair_node(ground)
+    assert node.run("--run-once").code == 0
+    assert set(node.positions()) == set(LEGS)
+    node.file.write_text(node.file.read_text().replace("PairsAtOnce", "PairsLeaving"))
+    return node
 
 
 def faults_of(node: KilledNode, *, whole: bool = True) -> list[str]:
@@ -49,8 +59,8 @@ def killed(
     node: KilledNode, fatal: tuple[str, int] | None = None, seconds: float | None = None
 ) -> bool:
     """Kill a node and start it again to the end; return whether it died."""
-    dead = node.run("--run-once", fatal=fatal, seconds=seconds).signal == signal.SIGKILL
-    again = node.run("--run-once")
+    dead = node.run(*NOW, fatal=fatal, seconds=seconds).signal == signal.SIGKILL
+    again = node.run(*NOW)
     assert again.code == 0, again.said
     return dead
 
@@ -65,6 +75,26 @@ def test_a_node_killed_between_the_legs_that_comes_back_late_has_none(ground: Gr
     node = pair_node(ground, deadline="1s")
     assert killed(node, BETWEEN)
     assert faults_of(node, whole=False) == []
+
+
+def test_a_node_killed_between_the_legs_of_an_exit_closes_the_second(ground: Ground) -> None:
+    node = leaving_node(ground)
+    assert killed(node, BETWEEN)
+    assert faults_of(node, whole=False) == []
+
+
+@pytest.mark.kill
+def test_a_node_may_be_killed_at_every_boundary_of_an_exit(ground: Ground) -> None:
+    node = leaving_node(ground)
+    whole = node.run(*NOW)
+    assert not node.positions()
+    assert len(whole.traded) > 10
+    wrong = {}
+    for boundary in whole.traded:
+        node = leaving_node(ground)
+        if killed(node, boundary) and (found := faults_of(node, whole=False)):
+            wrong[boundary] = found
+    assert wrong == {}
 
 
 @pytest.mark.kill
