@@ -28,7 +28,6 @@ from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId
 from nautilus_trader.model.objects import Price, Quantity
 from nautilus_trader.model.orders import Order
 
-from config.errors import DeskError
 from strategies.desk_config import DeskStrategyConfig
 from strategies.market_view import MarketView
 from strategies.messages import Executed
@@ -37,7 +36,7 @@ from strategies.order_sender import Engine, OrderSender
 from strategies.order_tags import order_tags
 from strategies.protector import Protector
 from strategies.refusals import refusal_of
-from strategies.state import StateStore
+from strategies.state import StateStore, decoded, unreadable
 from strategies.tactics import tactic as protocol
 from strategies.tactics.maker_first import MAKER_FIRST
 from strategies.tactics.pricing import ZERO, Terms, TopOfBook
@@ -357,22 +356,22 @@ class Broker(OrderSender):
         DeskError
             When it can't be read, or its tactic is not registered.
         """
-        store = self.store
-        raw = None if store is None else store.load(_name(instrument_id))
-        if not raw:
+        name = _name(instrument_id)
+        known = self.load_state(name, _SavedName)
+        if known is None:
             return None
-        try:
-            name = msgspec.json.decode(raw, type=_SavedName).tactic
-            if name not in self._tactics:
-                raise msgspec.ValidationError(f"there is no tactic {name!r}")
-            state: Any = self._tactics[name][0].state
-            found: SavedExecution[Any] = msgspec.json.decode(raw, type=SavedExecution[state])
-        except msgspec.MsgspecError as error:
-            raise DeskError(
-                f"strategy {self._config.key}: its saved state {_name(instrument_id)!r} "
-                f"can't be read ({error}); restore the journal from a backup, or move it aside"
-            ) from error
-        return found
+        if known.tactic not in self._tactics:
+            raise unreadable(self._config.key, name, f"there is no tactic {known.tactic!r}")
+        state: Any = self._tactics[known.tactic][0].state
+        return self.load_state(name, SavedExecution[state])
+
+    def load_state[T](self, name: str, kind: type[T]) -> T | None:
+        """Return a state that the strategy saved, None without one or without a store.
+
+        Raises DeskError when it can't be read.
+        """
+        raw = None if self.store is None else self.store.load(name)
+        return decoded(raw, kind, self._config.key, name)
 
     def forget(self, instrument_id: InstrumentId) -> None:
         """Delete the saved execution of an instrument."""

@@ -123,7 +123,8 @@ class PairEvent(msgspec.Struct, frozen=True, kw_only=True):
 
     ``kind`` and the fields of ``facts``: ``enter`` and ``leave`` when it is decided
     (`strategies.hedged.rules.Enter`, `.Leave`), ``ended`` when both legs are where they should be
-    (`strategies.hedged.book.Ended`), ``selected`` (`strategies.hedged.views.Selected`),
+    (`strategies.hedged.book.Ended`), ``selected`` (`PairSelection` of
+    `strategies.signals.cointegration`, ``chosen`` by name),
     ``skipped`` an entry that can't be sized (`strategies.hedged.rules.SKIPS` by ``reason``);
     ``candle`` has ``z``, the z-score of each pair at the close at ``ts``, and ``spread``, in
     logarithms of price, less its mean.

@@ -12,13 +12,28 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
-from config.durations import DURATION, Interval
+from config.durations import Interval
+from config.parameter_types import (
+    Count,
+    Multiple,
+    Positive,
+    PositiveFraction,
+    RangeLength,
+    TimeSpan,
+    UpToHundred,
+    about,
+)
 from strategies.desk_config import DeskStrategyConfig
-from strategies.signals.pair_parameters import Cointegration, HalfLife, Hedge, Selection
+from strategies.signals.pair_parameters import (
+    Cointegration,
+    Correlation,
+    HalfLife,
+    Hedge,
+    Selection,
+)
 from strategies.tactics.two_leg import TwoLegRules
 
-Percent = Annotated[float, Meta(ge=0.0, le=100.0)]
-Confidence = Annotated[float, Meta(gt=0.0, le=1.0)]
+PastChanges = Annotated[int, Meta(ge=3, le=5000)]
 
 
 class Tiers(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -27,68 +42,53 @@ class Tiers(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     The RSI must agree: the dear leg overbought, the cheap one oversold.
     """
 
-    length: Annotated[int, Meta(ge=2, le=500, description="Candles of Wilder's RSI.")] = 14
+    length: Annotated[RangeLength, about("Candles of Wilder's RSI.")] = 14
     strong: Annotated[
-        Percent,
-        Meta(
-            description="Strong: |z| from entry, RSI of the cheap leg at most this, of the dear "
-            "one at least 100 less this."
+        UpToHundred,
+        about(
+            "Strong: |z| from entry, RSI of the cheap leg at most this, of the dear one at least "
+            "100 less this."
         ),
     ] = 30.0
-    moderate: Annotated[Percent, Meta(description="Moderate: RSI in the same way …")] = 40.0
-    moderate_z: Annotated[
-        float, Meta(gt=0.0, le=1.0, description="… and |z| from this part of entry.")
-    ] = 0.5
+    moderate: Annotated[UpToHundred, about("Moderate: RSI in the same way …")] = 40.0
+    moderate_z: Annotated[PositiveFraction, about("… and |z| from this part of entry.")] = 0.5
     divergence: Annotated[
-        Percent, Meta(description="Weak: RSI of the dear leg above that of the cheap one by this …")
+        UpToHundred, about("Weak: RSI of the dear leg above that of the cheap one by this …")
     ] = 10.0
-    weak_z: Annotated[
-        float, Meta(gt=0.0, le=1.0, description="… and |z| from this part of entry.")
-    ] = 0.3
+    weak_z: Annotated[PositiveFraction, about("… and |z| from this part of entry.")] = 0.3
     confidence: Annotated[
-        tuple[Confidence, Confidence, Confidence],
-        Meta(description="Part of the size of a strong, a moderate and a weak entry."),
+        tuple[PositiveFraction, PositiveFraction, PositiveFraction],
+        about("Part of the size of a strong, a moderate and a weak entry."),
     ] = (0.95, 0.65, 0.55)
 
 
 class MinCorrelation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Least correlation of the legs' returns at an entry."""
 
-    least: Annotated[float, Meta(ge=-1.0, le=1.0, description="Least correlation.")] = 0.5
-    lookback: Annotated[
-        int, Meta(ge=3, le=5000, description="Returns, in candles before the current one.")
-    ] = 120
+    least: Annotated[Correlation, about("Least correlation.")] = 0.5
+    lookback: Annotated[PastChanges, about("Returns, in candles before the current one.")] = 120
 
 
 class SpreadVolatility(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Most volatility of the spread at an entry."""
 
-    most: Annotated[
-        float, Meta(gt=0.0, le=10.0, description="Deviation of the spread's changes, a day.")
-    ] = 0.1
-    lookback: Annotated[
-        int, Meta(ge=3, le=5000, description="Changes, in candles before the current one.")
-    ] = 120
+    most: Annotated[Multiple, about("Deviation of the spread's changes, a day.")] = 0.1
+    lookback: Annotated[PastChanges, about("Changes, in candles before the current one.")] = 120
 
 
 class TimeStop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Closes a position that did not come back in time."""
 
-    half_lives: (
-        Annotated[
-            float,
-            Meta(
-                gt=0.0,
-                le=100.0,
-                description="Half-lives of the spread at the entry; a pair without one, as its "
-                "spread does not come back, is not entered. null: no such limit.",
-            ),
-        ]
-        | None
-    ) = None
-    candles: (
-        Annotated[int, Meta(ge=1, le=100_000, description="Candles; null: no such limit.")] | None
-    ) = None
+    half_lives: Annotated[
+        Annotated[float, Meta(gt=0.0, le=100.0)] | None,
+        about(
+            "Half-lives of the spread at the entry; a pair without one, as its spread does not "
+            "come back, is not entered. null: no such limit."
+        ),
+    ] = None
+    candles: Annotated[
+        Annotated[int, Meta(ge=1, le=100_000)] | None, about("Candles; null: no such limit.")
+    ] = None
 
     def check(self) -> list[tuple[str, str]]:
         """Return (field, message) when nothing is limited."""
@@ -100,26 +100,26 @@ class TimeStop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class PairsConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Parameters of a strategy that trades pairs."""
 
-    interval: Annotated[Interval, Meta(description="Candles by which pairs are judged.")] = "1h"
+    interval: Annotated[Interval, about("Candles by which pairs are judged.")] = "1h"
     pairs: Annotated[
         tuple[tuple[str, str], ...],
-        Meta(description="Pairs of instrument ids, such as [[BTCUSDT-LINEAR.BYBIT, …]]."),
+        about("Pairs of instrument ids, such as [[BTCUSDT-LINEAR.BYBIT, …]]."),
     ] = ()
     select: Annotated[
         Selection | None,
-        Meta(description="Selects pairs among the strategy's instruments; null: those of pairs."),
+        about("Selects pairs among the strategy's instruments; null: those of pairs."),
     ] = None
-    hedge: Annotated[Hedge, Meta(description="Hedge ratio, spread and z-score.")] = Hedge()
+    hedge: Annotated[Hedge, about("Hedge ratio, spread and z-score.")] = Hedge()
     freeze_hedge: Annotated[
         bool,
-        Meta(
-            description="Judge an open position by the hedge ratio of its entry (true), or by the "
-            "newest, which moves the z-score of what is held (false)."
+        about(
+            "Judge an open position by the hedge ratio of its entry (true), or by the newest, "
+            "which moves the z-score of what is held (false); quantities stay as entered."
         ),
     ] = True
     rules: Annotated[
         Literal["zscore", "tiers"],
-        Meta(description="Enter by the z-score alone, or by tiers of z-score and RSI."),
+        about("Enter by the z-score alone, or by tiers of z-score and RSI."),
     ] = "zscore"
     entry: Annotated[
         float, Meta(gt=0.0, le=20.0, description="|z| from which a pair is entered.")
@@ -129,83 +129,62 @@ class PairsConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_
     ] = 0.5
     stop: Annotated[
         float,
-        Meta(
-            gt=0.0,
-            le=100.0,
-            description="|z| from which it is closed at a loss; not entered in the last tenth of "
-            "the way there from entry.",
+        Meta(gt=0.0, le=100.0),
+        about(
+            "|z| from which it is closed at a loss; not entered in the last tenth of the way there "
+            "from entry."
         ),
     ] = 4.0
     cooldown: Annotated[
         bool,
-        Meta(
-            description="After a stop, a cut entry, or an exit by others, no new entry of a pair "
-            "until |z| has been below the entry's."
+        about(
+            "After a stop, a cut entry, or an exit by others, no new entry of a pair until |z| has "
+            "been below the entry's."
         ),
     ] = True
-    tiers: Annotated[Tiers, Meta(description="For rules: tiers.")] = Tiers()
+    tiers: Annotated[Tiers, about("For rules: tiers.")] = Tiers()
     min_correlation: Annotated[
-        MinCorrelation | None, Meta(description="Condition of an entry; null: any.")
+        MinCorrelation | None, about("Condition of an entry; null: any.")
     ] = None
     cointegration: Annotated[
-        Cointegration | None, Meta(description="Condition of an entry; null: not tested.")
+        Cointegration | None, about("Condition of an entry; null: not tested.")
     ] = None
     half_life: Annotated[
-        HalfLife | None,
-        Meta(description="Bounds of the spread's half-life at an entry; null: any."),
+        HalfLife | None, about("Bounds of the spread's half-life at an entry; null: any.")
     ] = None
-    volatility: Annotated[
-        SpreadVolatility | None, Meta(description="Condition of an entry; null: any.")
-    ] = None
-    time_stop: Annotated[
-        TimeStop | None, Meta(description="How long a position is held; null: no limit.")
-    ] = None
+    volatility: Annotated[SpreadVolatility | None, about("Condition of an entry; null: any.")] = (
+        None
+    )
+    time_stop: Annotated[TimeStop | None, about("How long a position is held; null: no limit.")] = (
+        None
+    )
     size: Annotated[
         Literal["dollar_neutral", "beta_weighted"],
-        Meta(
-            description="The same value of both legs, or beta times as much of b as of a. A pair "
-            "whose beta is below 0.1 is not entered."
+        about(
+            "The same value of both legs, or beta times as much of b as of a. A pair whose beta is "
+            "below 0.1 is not entered."
         ),
     ] = "dollar_neutral"
-    max_leg: (
-        Annotated[
-            float, Meta(gt=0.0, description="Most value of a leg, settlement currency; null: any.")
-        ]
-        | None
-    ) = 1000.0
-    risk: (
-        Annotated[
-            float,
-            Meta(
-                gt=0.0,
-                le=1.0,
-                description="Most that is lost from the entry to the stop's z, of equity; null: "
-                "any. The smallest of max_leg, risk and max_weight counts.",
-            ),
-        ]
-        | None
-    ) = 0.02
-    max_weight: Annotated[
-        float, Meta(gt=0.0, le=10.0, description="Most value of a leg, a fraction of equity.")
-    ] = 0.25
-    max_open: (
-        Annotated[int, Meta(ge=1, le=1000, description="Most pairs held at a time; null: any.")]
-        | None
-    ) = None
-    check_every: (
-        Annotated[
-            str,
-            Meta(
-                pattern=DURATION,
-                description="How often, between candles, the newest price is judged by closed "
-                "candles; null: never. A backtest on candles has no such prices.",
-            ),
-        ]
-        | None
-    ) = None
-    two_leg: Annotated[TwoLegRules, Meta(description="How both legs reach the market.")] = (
-        TwoLegRules()
-    )
+    max_leg: Annotated[
+        Positive | None, about("Most value of a leg, settlement currency; null: any.")
+    ] = 1000.0
+    risk: Annotated[
+        PositiveFraction | None,
+        about(
+            "Most that is lost from the entry to the stop's z, of equity; null: any. The smallest "
+            "of max_leg, risk and max_weight counts."
+        ),
+    ] = 0.02
+    max_weight: Annotated[Multiple, about("Most value of a leg, a fraction of equity.")] = 0.25
+    max_open: Annotated[Count | None, about("Most pairs held at a time; null: any.")] = None
+    check_every: Annotated[
+        TimeSpan | None,
+        about(
+            "How often, between candles, the newest price is judged by closed candles; null: "
+            "never. A backtest on candles has no such prices."
+        ),
+    ] = None
+    two_leg: Annotated[TwoLegRules, about("How both legs reach the market.")] = TwoLegRules()
 
     def check(self) -> list[tuple[str, str]]:
         """Return (field, message) for each parameter that does not go with the others."""
@@ -214,13 +193,17 @@ class PairsConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_
             words = "give pairs, or select, which chooses them"
             problems.append(("pairs", words + (", not both" if self.pairs else "")))
         for index, pair in enumerate(self.pairs):
+            before = self.pairs[:index]
             if pair[0] == pair[1]:
                 problems.append((f"pairs[{index}]", f"{pair[0]} is no pair with itself"))
-            elif frozenset(pair) in map(frozenset, self.pairs[:index]):
+            elif frozenset(pair) in map(frozenset, before):
                 problems.append((f"pairs[{index}]", "is given twice"))
-        if self.exit >= self.entry * self._least_part:
-            problems.append(("exit", f"must be below {self.entry * self._least_part:g}, where a "
-                             "pair is entered"))  # fmt: skip
+            elif pair_name(pair) in map(pair_name, before):
+                words = f"has the name of another pair, {pair_name(pair)}: give only one of them"
+                problems.append((f"pairs[{index}]", words))
+        if self.exit >= self.least_entry:
+            words = f"must be below {self.least_entry:g}, where a pair is entered"
+            problems.append(("exit", words))
         if self.stop <= self.entry:
             problems.append(("stop", f"must be above entry, which is {self.entry:g}"))
         if self.max_leg is None and self.risk is None:
@@ -236,11 +219,13 @@ class PairsConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_
     @property
     def least_entry(self) -> float:
         """Least |z| at which a pair may be entered."""
-        return self.entry * self._least_part
+        least = min(self.tiers.weak_z, self.tiers.moderate_z)
+        return self.entry * (1.0 if self.rules == "zscore" else least)
 
     @property
-    def _least_part(self) -> float:
-        return 1.0 if self.rules == "zscore" else min(self.tiers.weak_z, self.tiers.moderate_z)
+    def stops_by_half_lives(self) -> bool:
+        """Whether a position is held for some half-lives at most."""
+        return self.time_stop is not None and self.time_stop.half_lives is not None
 
     def instruments_read(self) -> list[tuple[tuple[str | int, ...], str]]:
         """Return (path below ``params``, id) of instruments that must be among the strategy's."""

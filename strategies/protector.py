@@ -30,7 +30,6 @@ from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId
 from nautilus_trader.model.objects import Price
 from nautilus_trader.model.orders import Order
 
-from config.errors import DeskError
 from strategies.market_view import MarketView
 from strategies.on_loop import wake_in
 from strategies.order_ids import is_protective
@@ -187,7 +186,7 @@ class Protector:
         Raises DeskError when a saved state can't be read.
         """
         for instrument_id in instrument_ids:
-            saved = self._load(instrument_id)
+            saved = self._broker.load_state(_name(instrument_id), Protected)
             held = self._market.holding(instrument_id)
             if saved is not None:
                 self._guarded[instrument_id] = saved
@@ -264,17 +263,6 @@ class Protector:
         if store is not None and after != before:
             value = b"" if after is None else msgspec.json.encode(after)
             store.save(_name(instrument_id), value)
-
-    def _load(self, instrument_id: InstrumentId) -> Protected | None:
-        name, store = _name(instrument_id), self._broker.store
-        raw = None if store is None else store.load(name)
-        try:
-            return msgspec.json.decode(raw, type=Protected) if raw else None
-        except msgspec.MsgspecError as error:
-            raise DeskError(
-                f"the saved state {name!r} can't be read ({error}); restore the journal from a "
-                "backup, or move it aside"
-            ) from error
 
     @property
     def unprotected(self) -> list[str]:

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import msgspec
+
+from config.errors import DeskError
+
 
 class StateStore(Protocol):
     """One strategy's named states."""
@@ -34,3 +38,19 @@ class MemoryState:
         """Save the value."""
         self.values[name] = value
         self.saves += 1
+
+
+def unreadable(strategy: str, name: str, why: object) -> DeskError:
+    """Return the error of a saved state that can't be read: to go on could repeat orders."""
+    return DeskError(
+        f"strategy {strategy}: its saved state {name!r} can't be read ({why}); restore the journal "
+        "from a backup, or move it aside to start without a past"
+    )
+
+
+def decoded[T](raw: bytes | None, kind: type[T], strategy: str, name: str) -> T | None:
+    """Return a saved state, None without one; raises DeskError when it can't be read."""
+    try:
+        return msgspec.json.decode(raw, type=kind) if raw else None
+    except msgspec.MsgspecError as error:
+        raise unreadable(strategy, name, error) from error

@@ -15,7 +15,7 @@ from actors.guards.core.guard import Guard, Measured, Readings
 from actors.guards.core.limits import Reading, exact, limit_reading
 from actors.guards.core.params import ActionName, GuardParams
 from actors.guards.core.snapshot import ZERO, DeskEvent, FillEvent, Snapshot
-from strategies.tactics.unhedged_value import UnhedgedValue, hedged, measured, total_at, traded
+from strategies.tactics.unhedged_value import UnhedgedValue, hedged, measured, total_at
 
 
 class Pair(msgspec.Struct, frozen=True, array_like=True):
@@ -176,8 +176,9 @@ def _traded(state: Pairs, pair: Pair, fill: FillEvent) -> UnhedgedValue:
     value = fill.quantity * fill.price
     if fill.instrument == pair.second:
         value *= exact(pair.ratio)
+    naked = state.naked.get(pair.name)
     # The next snapshot decides whether the pair is hedged.
-    return traded(state.naked.get(pair.name), value, fill.ts)
+    return measured(naked, value + (ZERO if naked is None else naked.net), fill.ts)
 
 
 def _readings(state: Pairs, now: int, params: UnhedgedParams) -> tuple[Reading, ...]:

@@ -15,7 +15,6 @@ from strategies.hedged.positions import (
     Positions,
     Spare,
     close_spare,
-    pruned,
     retarget,
     settle,
 )
@@ -111,6 +110,10 @@ class Terms(NamedTuple):
     rules: TwoLegRules
     busy: frozenset[str] = frozenset()
 
+    def lots(self, pair: Holding) -> Legs:
+        """Return the lots of a pair's legs."""
+        return self.steps[pair.legs[0]], self.steps[pair.legs[1]]
+
 
 def change_pairs(book: PairBook, plans: Iterable[Plan], terms: Terms, now: int) -> Result:
     """Return the book after a decision, with what crossed inside; the rest is to be traded."""
@@ -121,13 +124,11 @@ def change_pairs(book: PairBook, plans: Iterable[Plan], terms: Terms, now: int) 
         enters = plan.goal != NONE
         if enters:
             fixed[plan.pair] = Fixed(plan.full, plan.prices)
-        full, prices = fixed[plan.pair]
         changes[plan.pair] = two_leg.begin(
-            plan.goal, pair.held, full, prices, _lots(pair, terms), now,
+            plan.goal, pair.held, *fixed[plan.pair], terms.lots(pair), now,
             enters=enters, lead=plan.lead, forced=plan.forced,
         )  # fmt: skip
-    book = PairBook(replace(positions, pairs=pairs), changes, fixed)
-    return _settled(book, terms, now)
+    return _settled(PairBook(replace(positions, pairs=pairs), changes, fixed), terms, now)
 
 
 def venue_traded(
@@ -243,24 +244,32 @@ def _settled(book: PairBook, terms: Terms, now: int) -> Result:
         changes = dict(book.changes)
         for name, pair in book.pairs.items():
             if name not in changes and pair.held != pair.target:
-                changes[name] = _remedy(pair, book.fixed[name], terms, now)
+                fixed, lots = book.fixed[name], terms.lots(pair)
+                goal = two_leg.matched(pair.held, *fixed, lots)
+                changes[name] = two_leg.begin(
+                    goal, pair.held, *fixed, lots, now, enters=False, forced=True, cut="lost"
+                )
         goals = {name: (book.pairs[name].legs, change.goal) for name, change in changes.items()}
         before = book.positions
         positions, moves = retarget(before, goals)
         book = replace(book, positions=positions, changes=changes)
         if positions == before:
             break
-    over = {name for name, change in book.changes.items() if _is_over(book, name, change, terms)}
-    ended = [_ended(name, change) for name, change in book.changes.items() if name in over]
-    changes = {name: change for name, change in book.changes.items() if name not in over}
-    positions = pruned(book.positions, changes)
-    fixed = {name: found for name, found in book.fixed.items() if name in positions.pairs}
-    return PairBook(positions, changes, fixed), ended
-
-
-def _is_over(book: PairBook, name: str, change: TwoLeg, terms: Terms) -> bool:
-    """Whether a change has ended; a cut one only when no order of its legs may fill any more."""
-    return change.done and not (change.cut and terms.busy.intersection(book.pairs[name].legs))
+    # A cut change has ended only when no order of its legs may fill any more.
+    ended = {
+        name: change
+        for name, change in changes.items()
+        if change.done and not (change.cut and terms.busy.intersection(book.pairs[name].legs))
+    }
+    changes = {name: change for name, change in changes.items() if name not in ended}
+    pairs = {
+        name: pair
+        for name, pair in book.pairs.items()
+        if name in changes or (pair.target, pair.held) != (NONE, NONE)
+    }
+    kept = {name: found for name, found in book.fixed.items() if name in pairs}
+    book = PairBook(replace(book.positions, pairs=pairs), changes, kept)
+    return book, [_ended(name, change) for name, change in ended.items()]
 
 
 def _moved(
@@ -277,19 +286,6 @@ def _moved(
             change = two_leg.step(change, two_leg.Blocked(now, move.leg, "lost"), terms.rules)
         changes[move.pair] = change
     return replace(book, changes=changes)
-
-
-def _remedy(pair: Holding, fixed: Fixed, terms: Terms, now: int) -> TwoLeg:
-    lots = _lots(pair, terms)
-    goal = two_leg.matched(pair.held, fixed.full, fixed.prices, lots)
-    change = two_leg.begin(
-        goal, pair.held, fixed.full, fixed.prices, lots, now, enters=False, forced=True
-    )
-    return replace(change, cut="lost")
-
-
-def _lots(pair: Holding, terms: Terms) -> Legs:
-    return terms.steps[pair.legs[0]], terms.steps[pair.legs[1]]
 
 
 def _ended(name: str, change: TwoLeg) -> Ended:

@@ -8,34 +8,29 @@ and `leave_netted` are what guards demand. The trader carries plans out and publ
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 import numpy as np
 from msgspec.structs import replace
 
-from config.durations import interval_ns
+from config.durations import duration_ns, interval_ns
 from strategies.account_value import Margin
 from strategies.hedged.book import Ended, PairBook, Plan, Result, netted_with
-from strategies.hedged.rules import (
-    Cause,
-    Enter,
-    Leave,
-    PairsMemory,
-    Skip,
-    cooled,
-    judge,
-    sized,
-    view_of,
-)
-from strategies.hedged.views import Floats, Legs, Selected, Views, is_due, selected, tested
+from strategies.hedged.positions import Holding
+from strategies.hedged.rules import Cause, Enter, Leave, PairsMemory, Skip, judge, sized
+from strategies.hedged.views import Views
 from strategies.messages import Action, Decision, Target, Verdict
 from strategies.pairs import PairsConfig, pair_name
+from strategies.signals.cointegration import PairSelection, are_cointegrated, select_pairs
+from strategies.signals.spread import Columns, Floats
 from strategies.sizing.rounding import Lot
 from strategies.tactics.two_leg import NONE, over_budget
 
 ZERO = Decimal(0)
+NOTHING = Holding(("", ""))
 Named = dict[str, tuple[str, str]]
 """Legs of pairs by the pair's name."""
 
@@ -70,19 +65,28 @@ NO_ENTRIES = Snapshot(ZERO, {}, {}, {})
 """For a decision that enters nothing."""
 
 
-class Planned(NamedTuple):
+@dataclass
+class Planned:
     """Changes of pairs to carry out, with their memory, and what is said of them.
 
     ``reasons`` are by instrument id, ``events`` kind and facts of a `messages.PairEvent`.
     ``skipped`` are the pairs not entered until their z-score is back, and why.
     """
 
-    plans: list[Plan]
-    words: list[str]
-    reasons: dict[str, str]
-    events: list[tuple[str, dict[str, Any]]]
     memory: PairsMemory
-    skipped: Mapping[str, Skip] = {}
+    plans: list[Plan] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+    reasons: dict[str, str] = field(default_factory=dict)
+    events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    skipped: Mapping[str, Skip] = field(default_factory=dict)
+
+    def add(self, what: Enter | Leave, plan: Plan) -> None:
+        """Add a change, and what is said of it."""
+        kind, verb = ("enter", "enter") if isinstance(what, Enter) else ("leave", "exit")
+        self.plans.append(plan)
+        self.words.append(what.words)
+        self.events.append((kind, what._asdict()))
+        self.reasons |= dict.fromkeys(plan.legs, f"{verb} {plan.pair}")
 
 
 # Which pairs -----------------------------------------------------------------------------------
@@ -102,38 +106,44 @@ def entered_betas(memory: PairsMemory, pairs: Iterable[str]) -> Floats:
 
 def select(
     rules: PairsConfig, ids: Sequence[str], memory: PairsMemory, close: Floats, ts: int
-) -> tuple[PairsMemory, Selected | None]:
+) -> tuple[PairsMemory, PairSelection | None]:
     """Return the memory with pairs selected anew, and how, when that is due."""
-    if rules.select is None or not is_due(rules.select.every, memory.selected, ts):
+    if rules.select is None or not _is_due(rules.select.every, memory.selected, ts):
         return memory, None
-    legs, counts = selected(close, rules)
-    pairs = tuple((ids[a], ids[b]) for a, b in legs)
-    counts = counts._replace(chosen=tuple(map(pair_name, pairs)))
-    return replace(memory, pairs=pairs, selected=ts), counts
+    found = select_pairs(np.log(close[:-1]), rules.select)
+    pairs = tuple((ids[a], ids[b]) for a, b in found.chosen)
+    return replace(memory, pairs=pairs, selected=ts), found
 
 
 def retest(
     rules: PairsConfig,
     memory: PairsMemory,
     pairs: Iterable[str],
-    legs: Legs,
+    columns: Columns,
     close: Floats,
     ts: int,
 ) -> PairsMemory:
     """Return the memory with the pairs tested for cointegration whose test is due."""
-    if rules.cointegration is None:
+    test, known = rules.cointegration, memory.tests
+    if test is None:
         return memory
-    every, names = rules.cointegration.every, list(pairs)
-    due = [
-        row
-        for row, name in enumerate(names)
-        if is_due(every, memory.tests.get(name, (None, False))[0], ts)
-    ]
+    due = {
+        name: legs
+        for name, legs in zip(pairs, columns, strict=True)
+        if name not in known or _is_due(test.every, known[name][0], ts)
+    }
     if not due:
         return memory
-    passes = tested(close, tuple(legs[row] for row in due), rules)
-    found = {names[row]: (ts, bool(ok)) for row, ok in zip(due, passes, strict=True)}
-    return replace(memory, tests={**memory.tests, **found})
+    logs, legs = np.log(close[:-1]), np.array(list(due.values()))
+    passes = are_cointegrated(logs, legs, test, rules.hedge.most_missing).tolist()
+    found = {name: (ts, passed) for name, passed in zip(due, passes, strict=True)}
+    return replace(memory, tests={**known, **found})
+
+
+def _is_due(every: str, before: int | None, now: int) -> bool:
+    """Whether a period of the schedule has begun since the last time, UNIX nanoseconds."""
+    period = duration_ns(every)
+    return before is None or now // period > before // period
 
 
 # Entries and exits -----------------------------------------------------------------------------
@@ -151,15 +161,15 @@ def judge_pairs(
     interval, cooling, back = interval_ns(rules.interval), set(memory.cooling), set[str]()
     leaves, enters = list[Leave](), list[Enter]()
     for row, name in enumerate(pairs):
-        view = view_of(views, row)
-        if cooled(rules, view.z):
+        view = views.of(row)
+        if abs(view.z) < rules.least_entry:
             cooling.discard(name)
             back.add(name)
         change, trade = book.changes.get(name), memory.trades.get(name)
         if change is not None and not change.enters:
             continue
         candles = 0.0 if trade is None else (data_ts - trade.candle) / interval
-        found = judge(rules, name, view, memory, candles)
+        found = judge(rules, name, view, trade, candles)
         if isinstance(found, Leave):
             leaves.append(found)
             if found.cause == "stop" and rules.cooldown:
@@ -188,11 +198,12 @@ def plan(
     data_ts: int,
 ) -> Planned:
     """Return the plans of a decision: all exits, and the entries that are possible."""
-    found = _leaving((leave, pairs[leave.pair]) for leave in judged.leaves)
-    plans, words, reasons, events = found.plans, found.words, found.reasons, found.events
-    trades, open_ = dict(memory.trades), len(memory.trades) - len(judged.leaves)
+    trades, margin = dict(memory.trades), snapshot.margin
     skips = {name: why for name, why in skipped.items() if name not in judged.back}
-    margin = snapshot.margin
+    found = Planned(memory, skipped=skips)
+    for leave in judged.leaves:
+        found.add(leave, _exit(leave.pair, pairs[leave.pair]))
+    open_ = len(trades) - len(judged.leaves)
     room = ZERO if margin is None else margin.free
     for enter in judged.enters:
         if rules.max_open is not None and open_ >= rules.max_open:
@@ -203,7 +214,7 @@ def plan(
             # Said once, until the z-score is back or the reason changes.
             if entry and skips.get(name) != entry:
                 skips[name] = entry
-                events.append(("skipped", {"pair": name, "reason": entry}))
+                found.events.append(("skipped", {"pair": name, "reason": entry}))
             continue
         if margin is not None:
             values = [abs(q) * p for q, p in zip(entry.goal, entry.prices, strict=True)]
@@ -212,13 +223,14 @@ def plan(
                 continue
             room -= needed
         open_ += 1
-        plans.append(entry)
-        words.append(enter.words)
-        events.append(("enter", enter._asdict()))
+        found.add(enter, entry)
         trades[name] = replace(enter.trade, candle=data_ts)
-        reasons |= dict.fromkeys(legs, f"enter {name}")
-    memory = replace(memory, cooling=judged.cooling, trades=trades)
-    return Planned(plans, words, reasons, events, memory, skips)
+    found.memory = replace(memory, cooling=judged.cooling, trades=trades)
+    return found
+
+
+def _exit(name: str, legs: tuple[str, str], *, forced: bool = False) -> Plan:
+    return Plan(name, legs, NONE, NONE, NONE, forced=forced)
 
 
 def _entry(
@@ -228,21 +240,15 @@ def _entry(
     verdicts = [snapshot.verdicts[name] for name in legs]
     if any(verdict.action >= Action.HALT_ENTRIES for verdict in verdicts):
         return ""
-    lots = [snapshot.lots[name] for name in legs]
     prices = snapshot.prices[legs[0]], snapshot.prices[legs[1]]
-    steps = lots[0].step, lots[1].step
     multiplier = min(verdict.multiplier for verdict in verdicts)
-    goal, skip = sized(rules, enter, float(snapshot.equity), prices, steps, multiplier)
-    for quantity, price, lot in zip(goal, prices, lots, strict=True):
-        size = abs(quantity)
-        if size < lot.min_quantity or size * price < lot.min_notional:
-            skip = skip or "lots"
+    lots = [snapshot.lots[name] for name in legs]
+    goal, skip = sized(rules, enter, float(snapshot.equity), prices, lots, multiplier)
     if skip:
         return skip
     lead = None
     if rules.two_leg.first == "thin" and snapshot.depths:
-        depths = [snapshot.depths[name] for name in legs]
-        lead = depths.index(min(depths))
+        lead = 0 if snapshot.depths[legs[0]] <= snapshot.depths[legs[1]] else 1
     return Plan(enter.pair, legs, goal, goal, prices, lead)
 
 
@@ -255,8 +261,8 @@ def flatten(
     """Return plans by which pairs with a leg in the instruments leave, whole and at market."""
     names = [n for n, pair in book.pairs.items() if any(leg in instruments for leg in pair.legs)]
     found = _demanded(rules, book, memory, names, "guard")
-    reasons = dict.fromkeys(found.reasons, "flatten")
-    return found._replace(reasons=reasons, plans=[p._replace(forced=True) for p in found.plans])
+    found.reasons = dict.fromkeys(found.reasons, "flatten")
+    return found
 
 
 class Halts(NamedTuple):
@@ -273,33 +279,24 @@ def leave_netted(rules: PairsConfig, book: PairBook, memory: PairsMemory, halts:
     exit's refused order is sent again within seconds. Only when what is unhedged meanwhile exceeds
     the budget of ``two_leg`` do the others leave as well.
     """
-    found = set[str]()
+    halted = set[str]()
     for name, change in book.changes.items():
         legs = book.pairs[name].legs
-        found |= halts.lasting.intersection(legs)
+        halted |= halts.lasting.intersection(legs)
         if not change.enters and over_budget(change, rules.two_leg):
-            found |= halts.transient.intersection(legs)
-    names = netted_with(book, found)
-    more = _demanded(rules, book, memory, names, "halted")
-    return more._replace(words=[f"{n}: exit, halted, netted with what leaves" for n in names])
+            halted |= halts.transient.intersection(legs)
+    return _demanded(rules, book, memory, netted_with(book, halted), "halted")
 
 
 def _demanded(
     rules: PairsConfig, book: PairBook, memory: PairsMemory, names: Sequence[str], cause: Cause
 ) -> Planned:
-    found = _leaving((Leave(name, cause, math.nan), book.pairs[name].legs) for name in names)
     if rules.cooldown:
         memory = replace(memory, cooling=memory.cooling | set(names))
-    return found._replace(memory=memory)
-
-
-def _leaving(leaves: Iterable[tuple[Leave, tuple[str, str]]]) -> Planned:
-    found = Planned([], [], {}, [], PairsMemory())
-    for leave, legs in leaves:
-        found.plans.append(Plan(leave.pair, legs, NONE, NONE, NONE))
-        found.words.append(leave.words)
-        found.events.append(("leave", leave._asdict()))
-        found.reasons.update(dict.fromkeys(legs, f"exit {leave.pair}"))
+    found = Planned(memory)
+    for name in names:
+        leave, legs = Leave(name, cause, math.nan), book.pairs[name].legs
+        found.add(leave, _exit(name, legs, forced=cause == "guard"))
     return found
 
 
@@ -312,14 +309,11 @@ def cut_words(before: PairBook, result: Result) -> tuple[list[str], dict[str, st
     cuts = {end.pair: end.cut for end in ended}
     cuts |= {name: change.cut for name, change in book.changes.items()}
     words, reasons = list[str](), dict[str, str]()
-    for name in before.pairs | book.pairs:
-        old, new = before.pairs.get(name), book.pairs.get(name)
-        if (old.target if old else NONE) == (new.target if new else NONE):
-            continue
-        words.append(f"{name}: cut to what both legs have ({cuts.get(name) or 'lost'})")
-        pair = old or new
-        assert pair is not None
-        reasons |= dict.fromkeys(pair.legs, f"cut {name}")
+    for name, pair in (before.pairs | book.pairs).items():
+        old, new = (found.pairs.get(name, NOTHING).target for found in (before, book))
+        if old != new:
+            words.append(f"{name}: cut to what both legs have ({cuts.get(name) or 'lost'})")
+            reasons |= dict.fromkeys(pair.legs, f"cut {name}")
     return words, reasons
 
 
@@ -335,16 +329,10 @@ def after(rules: PairsConfig, memory: PairsMemory, end: Ended) -> PairsMemory:
     return replace(memory, cooling=cooling, trades=trades)
 
 
-def instruments_of(book: PairBook, held: Mapping[str, Decimal]) -> list[str]:
-    """Return the instruments that a decision's message lists."""
-    legs = {leg for pair in book.pairs.values() for leg in pair.legs}
-    return sorted(legs | book.goals().keys() | held.keys())
-
-
 def decision_of(
     book: PairBook,
     held: Mapping[str, Decimal],
-    prices: Mapping[str, Decimal | None],
+    price_of: Callable[[str], Decimal | None],
     equity: Decimal,
     reasons: Mapping[str, str],
     **about: Any,
@@ -355,8 +343,8 @@ def decision_of(
         for leg, quantity in zip(pair.legs, pair.target, strict=True):
             parts.setdefault(leg, {})[name] = f"{quantity:f}"
     targets = list[Target]()
-    for name in instruments_of(book, held):
-        have, goal, price = held.get(name, ZERO), goals.get(name, ZERO), prices[name]
+    for name in sorted(goals.keys() | held.keys()):
+        have, goal, price = held.get(name, ZERO), goals.get(name, ZERO), price_of(name)
         value = goal * (price or ZERO)
         targets.append(
             Target(
@@ -371,10 +359,5 @@ def decision_of(
             )
         )
     weights = [target.weight for target in targets]
-    return Decision(
-        equity=f"{equity:f}",
-        gross=sum(map(abs, weights)),
-        net=sum(weights),
-        targets=tuple(targets),
-        **about,
-    )
+    gross, net = sum(map(abs, weights)), sum(weights)
+    return Decision(equity=f"{equity:f}", gross=gross, net=net, targets=tuple(targets), **about)

@@ -12,13 +12,14 @@ Quantities are signed base coin.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping
-from decimal import ROUND_DOWN, Decimal
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
 from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
 
+from strategies.sizing.rounding import whole_lots
 from strategies.tactics.two_leg import NONE, Legs
 
 ZERO = Decimal(0)
@@ -90,14 +91,13 @@ def retarget(
         needs = [(n, p.need(instrument)) for n, p in sorted(pairs.items()) if instrument in p.legs]
         needs.append((_SPARE, found.target - found.held))
         bought = min(sum(q for _, q in needs if q > ZERO), -sum(q for _, q in needs if q < ZERO))
-        for change in (bought, -bought) if bought else ():
-            given, _ = _give(needs, Decimal(change))
-            for name, quantity in given:
+        for change in (Decimal(bought), -Decimal(bought)):
+            for name, quantity in _given(needs, change):
                 if name == _SPARE:
                     spare[instrument] = replace(found, held=found.held + quantity)
                 else:
                     moves.append(_move(pairs, name, instrument, quantity))
-    return Positions(pairs, _some(spare)), moves
+    return _positions(pairs, spare), moves
 
 
 def settle(
@@ -116,46 +116,40 @@ def settle(
     """
     pairs = dict(positions.pairs)
     holders = [name for name, pair in sorted(pairs.items()) if instrument in pair.legs]
-    spare = positions.spare.get(instrument, Spare())
-    missing = spare.target - spare.held
-    (kept,), change = _give_all([missing], change)
-    spare = replace(spare, held=spare.held + kept)
-    given, change = _give([(n, pairs[n].need(instrument)) for n in holders], change)
-    moves = [_move(pairs, name, instrument, quantity) for name, quantity in given]
-    if change and not own:
+    spare, moves = positions.spare.get(instrument, Spare()), list[Move]()
+    needs = [(_SPARE, spare.target - spare.held)]
+    needs += [(name, pairs[name].need(instrument)) for name in holders]
+    for name, quantity in _given(needs, change):
+        change -= quantity
+        if name == _SPARE:
+            spare = replace(spare, held=spare.held + quantity)
+        else:
+            moves.append(_move(pairs, name, instrument, quantity))
+    if not own:
         # What is no pair's goes first, and is nobody's loss.
-        (lost,), change = _give_all([-spare.held], change)
-        spare = Spare(spare.target + lost, spare.held + lost)
+        for _, lost in _given([(_SPARE, -spare.held)], change):
+            spare = Spare(spare.target + lost, spare.held + lost)
+            change -= lost
         for name, quantity in _pro_rata(
             [(n, pairs[n].has(instrument)) for n in holders], change, step
         ):
             moves.append(_move(pairs, name, instrument, quantity, lost=True))
             change -= quantity
-    if change and own and late is not None:
+    elif change and late is not None:
         moves.append(_move(pairs, late, instrument, change))
         change = ZERO
     spare = Spare(spare.target + (ZERO if own else change), spare.held + change)
-    return Positions(pairs, _some({**positions.spare, instrument: spare})), moves
+    return _positions(pairs, {**positions.spare, instrument: spare}), moves
 
 
-def _some(spare: Mapping[str, Spare]) -> dict[str, Spare]:
-    return {name: found for name, found in spare.items() if found != Spare()}
+def _positions(pairs: dict[str, Holding], spare: Mapping[str, Spare]) -> Positions:
+    return Positions(pairs, {name: found for name, found in spare.items() if found != Spare()})
 
 
 def close_spare(positions: Positions) -> Positions:
     """Return the positions with nothing wanted that is no pair's."""
     spare = {name: replace(found, target=ZERO) for name, found in positions.spare.items()}
     return replace(positions, spare=spare)
-
-
-def pruned(positions: Positions, kept: Container[str] = ()) -> Positions:
-    """Return the positions without pairs that hold and want nothing, unless they are ``kept``."""
-    pairs = {
-        name: pair
-        for name, pair in positions.pairs.items()
-        if name in kept or (pair.target, pair.held) != (NONE, NONE)
-    }
-    return replace(positions, pairs=pairs)
 
 
 class Ordered(NamedTuple):
@@ -219,26 +213,18 @@ def _move(
     return Move(name, leg, quantity, lost)
 
 
-def _give_all(needs: list[Decimal], change: Decimal) -> tuple[list[Decimal], Decimal]:
-    """Return how much of a change each need gets, in order, and what is left of it."""
+def _given(needs: Iterable[tuple[str, Decimal]], change: Decimal) -> list[tuple[str, Decimal]]:
+    """Return what each need gets of a change, in order, of those that get anything."""
     found = []
-    for need in needs:
-        got = ZERO if need * change <= ZERO else min(need, change, key=abs)
-        change -= got
-        found.append(got)
-    return found, change
-
-
-def _give(
-    needs: list[tuple[str, Decimal]], change: Decimal
-) -> tuple[list[tuple[str, Decimal]], Decimal]:
-    found, change = _give_all([need for _, need in needs], change)
-    given = [(name, got) for (name, _), got in zip(needs, found, strict=True) if got]
-    return given, change
+    for name, need in needs:
+        if need * change > ZERO:
+            found.append((name, min(need, change, key=abs)))
+            change -= found[-1][1]
+    return found
 
 
 def _pro_rata(
-    held: list[tuple[str, Decimal]], change: Decimal, step: Decimal
+    held: Iterable[tuple[str, Decimal]], change: Decimal, step: Decimal
 ) -> list[tuple[str, Decimal]]:
     """Return what each holder of the opposite side loses, whole lots, in proportion."""
     holders = [(name, abs(q)) for name, q in held if q * change < ZERO]
@@ -246,12 +232,13 @@ def _pro_rata(
     size, sign = min(abs(change), total), 1 if change > ZERO else -1
     if not size:
         return []
-    lots = [(size * q / total / step).to_integral_value(ROUND_DOWN) * step for _, q in holders]
+    lots = [whole_lots(size * q / total, step) for _, q in holders]
     rest = size - sum(lots, ZERO)
     found = []
     for (name, q), lost in zip(holders, lots, strict=True):
         # What rounding left over, from the first that still has it.
         more = min(rest, q - lost)
         rest -= more
-        found.append((name, (lost + more) * sign))
-    return [(name, q) for name, q in found if q]
+        if lost + more:
+            found.append((name, (lost + more) * sign))
+    return found

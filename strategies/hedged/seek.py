@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace as replaced
 from decimal import Decimal
-from typing import Any
 
 from msgspec.structs import replace
 from nautilus_trader.model.identifiers import InstrumentId
@@ -50,18 +49,13 @@ class GoalSeeker:
         self._not_before: dict[str, int] = {}
         self._is_sending = self._again = False
         chase = Execution(
-            tactic="maker_first",
-            reprice_every="1s",
-            least_rest="1s",
-            deadline="1s",
-            max_slippage_bps=rules.max_slippage_bps,
-            slippage_from="touch",
-        )
+            tactic="maker_first", reprice_every="1s", least_rest="1s", deadline="1s",
+            max_slippage_bps=rules.max_slippage_bps, slippage_from="touch",
+        )  # fmt: skip
         self._broker.host(CHASE, chase)
 
-    @property
-    def clearing(self) -> bool:
-        """Whether orders toward an earlier goal wait for their cancel in an idle instrument."""
+    def cleared(self) -> bool:
+        """Return whether an order toward an earlier goal has ended since: once for each."""
         idle = {n for n in self._clearing if not self._strategy.busy_in(InstrumentId.from_str(n))}
         self._clearing -= idle
         return bool(idle)
@@ -110,10 +104,9 @@ class GoalSeeker:
             self._sent.pop(name, None)
             return
         self._sent[name] = want
-        options: dict[str, Any] = {}
         if want.haste is Haste.MARKET or self._broker.takes_at_once:
             strategy.send_market(instrument_id, need, reason)
+        elif want.haste is Haste.CHASE:
+            self._broker.start(instrument_id, need, reason, tactic=CHASE.name)
         else:
-            if want.haste is Haste.CHASE:
-                options["tactic"] = CHASE.name
-            self._broker.start(instrument_id, need, reason, **options)
+            self._broker.start(instrument_id, need, reason)

@@ -7,7 +7,8 @@ was under way goes on: both legs, or none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -20,7 +21,6 @@ from nautilus_trader.model.events import OrderDenied, OrderEvent, OrderFilled, O
 from nautilus_trader.model.identifiers import InstrumentId
 
 from config.durations import duration_ns
-from config.errors import DeskError
 from strategies.candles import CandleStrategy
 from strategies.hedged import decide
 from strategies.hedged.book import (
@@ -37,13 +37,14 @@ from strategies.hedged.book import (
 from strategies.hedged.decide import NO_ENTRIES, Halts, Named, Planned, Snapshot
 from strategies.hedged.rules import SKIPS, PairsMemory, Skip
 from strategies.hedged.seek import GoalSeeker
-from strategies.hedged.views import Floats, Track, Views, follow, read, rows_for_views
+from strategies.hedged.views import Track, Views, follow, read, rows_for_views
 from strategies.messages import Decision, PairEvent, Verdict
 from strategies.on_loop import on_loop, wake_in
-from strategies.pairs import PairsConfig
+from strategies.pairs import PairsConfig, pair_name
 from strategies.refusals import refusal_of
 from strategies.schedule import last_close
 from strategies.signals.cointegration import load_tests
+from strategies.signals.spread import Floats
 from strategies.state import StateStore
 from strategies.tactics.two_leg import budget_passed
 from strategies.verdicts import halted_for_good, halted_for_now
@@ -78,9 +79,9 @@ class HedgedTrader(CandleStrategy):
         self._seeker = GoalSeeker(self, config.two_leg)
         self._track: Track | None = None
         # The pairs of the track, in its order: one may end before the next candle.
-        self._tracked: dict[str, tuple[str, str]] = {}
+        self._tracked: Named = {}
         self._reasons: dict[str, str] = {}
-        self._skipped: dict[str, Skip] = {}
+        self._skipped: Mapping[str, Skip] = {}
         self._decided_at = 0
         self._waits, self._waits_since = "", 0
         self._stopping = self._is_restarting = False
@@ -103,16 +104,9 @@ class HedgedTrader(CandleStrategy):
         Raises DeskError when the saved state can't be read.
         """
         super().attach_state(store)
-        raw = store.load(STATE)
-        if raw:
-            try:
-                self._saved = msgspec.json.decode(raw, type=Saved)
-            except msgspec.MsgspecError as error:
-                raise DeskError(
-                    f"strategy {self.config.key}: its saved state {STATE!r} can't be read "
-                    f"({error}); restore the journal from a backup, or move it aside"
-                ) from error
-            self._is_restarting = True
+        saved = self.broker.load_state(STATE, Saved)
+        if saved is not None:
+            self._saved, self._is_restarting = saved, True
 
     def _save(self, book: PairBook, memory: PairsMemory) -> None:
         if (book, memory) == (self.book, self.memory):
@@ -132,18 +126,9 @@ class HedgedTrader(CandleStrategy):
     def on_start(self) -> None:
         """Subscribe to candles and prices, and set the timers."""
         super().on_start()
-        rules = self.config
-        spot = [name.value for name in self.instrument_ids if self.market.is_spot(name)]
-        if spot:
-            raise ValueError(
-                f"strategy {rules.key}: spot can't be sold short: leave out {', '.join(spot)}"
-            )
-        lacking = {name for _, name in rules.instruments_read()} - set(self.ids)
-        if lacking:
-            raise ValueError(
-                f"strategy {rules.key}: {', '.join(sorted(lacking))} must be among its "
-                "instruments: they are legs of its pairs"
-            )
+        wrong = self._wrong_instruments()
+        if wrong:
+            raise ValueError(f"strategy {self.config.key}: {wrong}")
         self._stopping = False
         self.subscribe_candles()
         self._repeat("candle", self._history.interval_ns, self._on_candle_timer)
@@ -151,8 +136,24 @@ class HedgedTrader(CandleStrategy):
             for instrument_id in self.instrument_ids:
                 self.market.watch(instrument_id)
             self._repeat("pulse", PULSE_NS, self._on_pulse)
-            if rules.check_every is not None:
-                self._repeat("check", duration_ns(rules.check_every), self._on_check)
+            if self.config.check_every is not None:
+                self._repeat("check", duration_ns(self.config.check_every), self._on_check)
+
+    def _wrong_instruments(self) -> str:
+        spot = [name.value for name in self.instrument_ids if self.market.is_spot(name)]
+        if spot:
+            return f"spot can't be sold short: leave out {', '.join(spot)}"
+        lacking = {name for _, name in self.config.instruments_read()} - set(self.ids)
+        if lacking:
+            names = ", ".join(sorted(lacking))
+            return f"{names} must be among its instruments: they are legs of its pairs"
+        count = Counter(pair_name((name, name)) for name in self.ids)
+        twice = [name for name in self.ids if count[pair_name((name, name))] > 1]
+        if self.config.select is not None and twice:
+            return (
+                f"pairs of {' and of '.join(twice)} would have the same name: leave out all but one"
+            )
+        return ""
 
     def _repeat(self, name: str, every_ns: int, then: Callable[[Any], None]) -> None:
         now = self.clock.timestamp_ns()
@@ -188,7 +189,6 @@ class HedgedTrader(CandleStrategy):
         leaving = self.verdicts.left_to_leave()
         if leaving:
             self.on_flatten(leaving, self.verdicts.strictest_on(min(leaving)))
-        self._pursue()
         caught_up = self.decided is not None and self.run_now()
         return under_way or bool(leaving) or caught_up
 
@@ -228,9 +228,9 @@ class HedgedTrader(CandleStrategy):
 
     @property
     def _overdue(self) -> bool:
-        since = min((change.started for change in self.book.changes.values()), default=0)
+        since = min((change.started for change in self.book.changes.values()), default=None)
         retry_ns = duration_ns(self.config.execution.retry_for)
-        return bool(since) and self.clock.timestamp_ns() >= since + retry_ns
+        return since is not None and self.clock.timestamp_ns() >= since + retry_ns
 
     @property
     def delay(self) -> str:
@@ -266,33 +266,31 @@ class HedgedTrader(CandleStrategy):
             self._settle(instrument_id.value, None, own=False)
         self._keep(time_passed(self.book, self._terms, now))
         close = self._history.window(data_ts).close
-        memory = self._selected(close, data_ts)
-        views = self._read(close, data_ts, memory)
-        pairs, legs = self._tracked, self._track.legs if self._track else ()
-        curves = {"z": views.z, "spread": views.z * views.std}
-        facts = {k: dict(zip(pairs, v.tolist(), strict=True)) for k, v in curves.items()}
-        self._tell("candle", facts, data_ts)
-        memory = decide.retest(self.config, memory, pairs, legs, close, data_ts)
-        self._act(views, replace(memory, decided=data_ts), pairs, close[-1], data_ts, closed=True)
-
-    def _selected(self, close: Floats, data_ts: int) -> PairsMemory:
-        memory, counts = decide.select(self.config, self.ids, self.memory, close, data_ts)
-        if counts is not None and self.config.select is not None:
+        memory, found = decide.select(self.config, self.ids, self.memory, close, data_ts)
+        if found is not None:
             self.log.info(
-                f"{len(counts.chosen)} pairs selected of {counts.tested} tested, "
-                f"{counts.significant} of them significant after correction "
-                f"({self.config.select.correction})"
+                f"{len(found.chosen)} pairs selected of {found.tested} tested, "
+                f"{found.significant} of them significant after correction"
             )
-            self._tell("selected", counts._asdict())
-        return memory
+            chosen = {"chosen": tuple(map(pair_name, memory.pairs))}
+            self._tell("selected", found._asdict() | chosen)
+        views = self._read(close, data_ts, memory)
+        curves = {"z": views.z, "spread": views.z * views.std}
+        facts = {k: dict(zip(self._tracked, v.tolist(), strict=True)) for k, v in curves.items()}
+        self._tell("candle", facts, data_ts)
+        assert self._track is not None
+        columns = self._track.pairs
+        memory = decide.retest(self.config, memory, self._tracked, columns, close, data_ts)
+        self._act(views, replace(memory, decided=data_ts), close[-1], data_ts, closed=True)
 
     def _read(self, close: Floats, data_ts: int, memory: PairsMemory) -> Views:
         """Return the views of the candle that closed last, and keep what the next prices need."""
-        pairs = self._tracked = decide.active(self.config, memory, self.book)
-        legs = tuple((self.ids.index(a), self.ids.index(b)) for a, b in pairs.values())
+        self._tracked = decide.active(self.config, memory, self.book)
+        legs = [[self.ids.index(name) for name in pair] for pair in self._tracked.values()]
+        columns = np.array(legs, dtype=np.intp).reshape(-1, 2)
         before = data_ts - self._history.interval_ns
-        track = follow(self._track, before, close[:-1], legs, self.config)
-        betas = decide.entered_betas(self.memory, pairs)
+        track = follow(self._track, before, close[:-1], columns, self.config)
+        betas = decide.entered_betas(self.memory, self._tracked)
         self._track, views = read(track, data_ts, close, betas, self.config)
         return views
 
@@ -311,35 +309,26 @@ class HedgedTrader(CandleStrategy):
             return
         tops = [self.market.top_of_book(name) for name in self.instrument_ids]
         row = np.array([np.nan if top is None else float(top.mid) for top in tops])
-        close = np.vstack([self._history.window(track.ts).close[1:], row])
+        close = np.vstack([self._history.window(closed).close[1:], row])
         betas = decide.entered_betas(self.memory, self._tracked)
         _, views = read(track, now, close, betas, self.config)
-        self._act(views, self.memory, self._tracked, row, track.ts, closed=False)
+        self._act(views, self.memory, row, closed, closed=False)
 
     def _act(
-        self,
-        views: Views,
-        memory: PairsMemory,
-        pairs: Named,
-        prices: Floats,
-        data_ts: int,
-        *,
-        closed: bool,
+        self, views: Views, memory: PairsMemory, prices: Floats, data_ts: int, *, closed: bool
     ) -> None:
-        """Enter and leave pairs, as the rules want and both legs allow."""
-        rules, book = self.config, self.book
+        """Enter and leave the tracked pairs, as the rules want and both legs allow."""
+        rules, book, pairs = self.config, self.book, self._tracked
         judged = decide.judge_pairs(rules, book, memory, views, pairs, data_ts)
         legs = {leg for enter in judged.enters for leg in pairs[enter.pair]}
         snapshot = self._snapshot(legs, prices) if legs else NO_ENTRIES
         found = decide.plan(rules, judged, memory, pairs, snapshot, self._skipped, data_ts)
-        self._skipped = dict(found.skipped)
-        self._say(found)
+        self._skipped = found.skipped
         if found.plans or (closed and book.positions.spare):
-            now = self.clock.timestamp_ns()
             words = found.words or ["positions of no pair are closed"]
-            result = change_pairs(book, found.plans, self._terms, now)
-            self._keep(result, words, found.memory, data_ts=data_ts)
+            self._carry_out(found, words, data_ts=data_ts)
         else:
+            self._say(found)
             self._save(book, found.memory)
             self._pursue()
 
@@ -365,15 +354,18 @@ class HedgedTrader(CandleStrategy):
             self._tell(kind, facts)
         self._reasons |= planned.reasons
 
+    def _carry_out(self, planned: Planned, words: Iterable[str], **about: Any) -> None:
+        self._say(planned)
+        result = change_pairs(self.book, planned.plans, self._terms, self.clock.timestamp_ns())
+        self._keep(result, words, planned.memory, **about)
+
     # Guards ------------------------------------------------------------------------------------
 
     def on_flatten(self, instruments: Container[str], verdict: Verdict) -> None:
         """Leave whole pairs, at market, that have a leg in instruments that a verdict flattens."""
         found = decide.flatten(self.config, self.book, self.memory, self.verdicts.to_leave())
-        self._say(found)
         if found.plans or self.book.positions.spare:
-            result = change_pairs(self.book, found.plans, self._terms, self.clock.timestamp_ns())
-            self._keep(result, [verdict.reason], found.memory, kind="flatten")
+            self._carry_out(found, [verdict.reason], kind="flatten")
 
     def on_halt(self, instruments: Container[str], verdict: Verdict) -> None:
         """Cut entries under way to what both legs have; exits go on."""
@@ -405,7 +397,7 @@ class HedgedTrader(CandleStrategy):
         """End cut changes, and send what waited for the end of an order toward an earlier goal."""
         if any(change.done for change in self.book.changes.values()):
             self._keep(time_passed(self.book, self._terms, self.clock.timestamp_ns()))
-        if self._seeker.clearing:
+        if self._seeker.cleared():
             self._pursue()
 
     def _on_pulse(self, event: Any) -> None:
@@ -430,8 +422,7 @@ class HedgedTrader(CandleStrategy):
         data_ts: int | None = None,
     ) -> None:
         """Save the book, publish a decision where targets have changed, and send orders."""
-        memory = self.memory if memory is None else memory
-        words = list(words)
+        memory, words = self.memory if memory is None else memory, list(words)
         if not words:
             words, reasons = decide.cut_words(self.book, result)
             self._reasons |= reasons
@@ -439,10 +430,8 @@ class HedgedTrader(CandleStrategy):
         netted = decide.leave_netted(self.config, book, memory, self._halts(book))
         if netted.plans:
             self._say(netted)
-            words += netted.words
-            memory = netted.memory
-            now = self.clock.timestamp_ns()
-            book, more = change_pairs(book, netted.plans, self._terms, now)
+            words, memory = words + netted.words, netted.memory
+            book, more = change_pairs(book, netted.plans, self._terms, self.clock.timestamp_ns())
             ended += more
         for end in ended:
             self._tell("ended", end._asdict())
@@ -482,12 +471,10 @@ class HedgedTrader(CandleStrategy):
 
     def _decision(self, kind: str, note: str, data_ts: int | None) -> Decision:
         now = self._decided_at = max(self.clock.timestamp_ns(), self._decided_at + 1)
-        held, book = self.holdings(), self.book
-        names = decide.instruments_of(book, held)
         return decide.decision_of(
-            book,
-            held,
-            {name: self.last_price(InstrumentId.from_str(name)) for name in names},
+            self.book,
+            self.holdings(),
+            lambda name: self.last_price(InstrumentId.from_str(name)),
             self.equity(),
             self._reasons,
             strategy=self.config.key,

@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from config.errors import DeskError
 from strategies.messages import Target
 from strategies.rebalance.memory import NO_MEMORY, Memory
 from strategies.sizing.rounding import ZERO
+from strategies.state import decoded
 
 STATE = "rebalance"
 
@@ -120,12 +120,4 @@ def decode(saved: bytes | None, strategy: str) -> Progress:
 
     Raises DeskError when it can't be read: to continue could repeat a rebalance.
     """
-    if saved is None:
-        return Progress()
-    try:
-        return msgspec.json.decode(saved, type=Progress)
-    except msgspec.MsgspecError as error:
-        raise DeskError(
-            f"strategy {strategy}: its saved state {STATE!r} can't be read ({error}); restore the "
-            "journal from a backup, or move it aside to start without a past"
-        ) from error
+    return decoded(saved, Progress, strategy, STATE) or Progress()

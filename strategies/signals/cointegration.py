@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ from strategies.signals.pair_parameters import (
     Correction,
     Selection,
 )
-from strategies.signals.spread import FLAT, Floats, Pairs
+from strategies.signals.spread import FLAT, Columns, Floats
 from strategies.signals.trend import filled
 from strategies.sizing.one_thread import on_one_thread
 
@@ -37,44 +37,18 @@ _CHUNK_NUMBERS = 4_000_000
 """About how many numbers a part of all pairs takes while it is tested."""
 
 
-@dataclass(frozen=True, slots=True)
-class CointegrationReading:
-    """What a test says of P pairs; arrays of shape (P,), NaN where a pair is unknown.
+class PairSelection(NamedTuple):
+    """Pairs that a formation window chose, shape (K, 2), columns a < b, best first.
 
-    ``p_value`` is NaN with ``johansen``, whose ``statistic`` is held against ``critical`` (above it
-    is cointegrated); that of Engle and Granger is cointegrated where it is low. ``beta`` is the
-    slope of ln a on ln b. ``passes`` is false where unknown.
+    Of all ``possible`` pairs, those of enough correlation were ``tested``; ``significant`` passed.
+    ``threshold`` is the largest p-value, uncorrected, that passed; NaN if none did.
     """
 
-    statistic: Floats
-    p_value: Floats
-    critical: float
-    beta: Floats
-    passes: NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class PairSelection:
-    """Pairs chosen on a formation window, and how many were tried.
-
-    ``chosen`` has shape (K, 2), columns a < b, best first; with it go ``beta`` and ``half_life``
-    (candles), shape (K,). ``tested`` has shape (P, 2), with ``p_value``, ``corrected`` (the p-value
-    for that many tests) and ``correlation``, shape (P,). ``threshold`` is the largest uncorrected
-    p-value that passed, NaN if none did. Of ``pairs`` in all some were ``unknown``, others
-    correlated too little; of those tested, ``significant`` passed.
-    """
-
-    chosen: Pairs
-    beta: Floats
-    half_life: Floats
-    tested: Pairs
-    p_value: Floats
-    corrected: Floats
-    correlation: Floats
-    threshold: float
-    pairs: int
-    unknown: int
+    chosen: Columns
+    possible: int
+    tested: int
     significant: int
+    threshold: float
 
 
 def load_tests() -> None:
@@ -84,25 +58,20 @@ def load_tests() -> None:
     import statsmodels.tsa.vector_ar.vecm  # noqa: F401
 
 
-def cointegration(
-    log_prices: Floats, pairs: Pairs, rules: Cointegration, most_missing: float
-) -> CointegrationReading:
-    """Return what the test of the rules says of some pairs of columns."""
+def are_cointegrated(
+    log_prices: Floats, pairs: Columns, rules: Cointegration, most_missing: float
+) -> NDArray[np.bool_]:
+    """Return which pairs of columns pass the test of the rules, shape (P,); not what is unknown."""
     prices = without_gaps(log_prices[-rules.lookback :], most_missing)
-    statistic, beta = engle_granger(prices, pairs, rules.lags)
     if rules.test == "johansen":
-        found = [johansen_trace(prices[:, [a, b]], rules.lags, rules.level) for a, b in pairs]
-        trace = np.array([one[0] for one in found], float)
-        critical = found[0][1] if found else np.nan
-        return CointegrationReading(
-            trace, np.full(len(pairs), np.nan), critical, beta, trace > critical
-        )
-    p_value = mackinnon_p(statistic)
-    return CointegrationReading(statistic, p_value, np.nan, beta, p_value <= rules.level)
+        found = [johansen_trace(prices[:, pair], rules.lags, rules.level) for pair in pairs]
+        return np.array([trace > critical for trace, critical in found], bool)
+    statistic, _ = engle_granger(prices, pairs, rules.lags)
+    return mackinnon_p(statistic) <= rules.level
 
 
 @on_one_thread
-def engle_granger(log_prices: Floats, pairs: Pairs, lags: int) -> tuple[Floats, Floats]:
+def engle_granger(log_prices: Floats, pairs: Columns, lags: int) -> tuple[Floats, Floats]:
     """Return Engle and Granger's statistic and the slope of a on b, for many pairs at once.
 
     The statistic is that of Dickey and Fuller, without constant and with some lagged differences,
@@ -222,10 +191,9 @@ def half_life(spread: Floats) -> Floats:
     squares = (off * off).sum(axis=-1)
     moves = (squares > FLAT * FLAT * count) & (2 * count >= known.shape[-1])
     phi = (off * after).sum(axis=-1) / np.where(moves, squares, np.nan)
-    result = np.where(phi >= 1.0, np.inf, np.where(phi <= 0.0, 0.0, np.nan))
-    between = (phi > 0.0) & (phi < 1.0)
-    result[between] = math.log(0.5) / np.log(phi[between])
-    return result
+    with np.errstate(divide="ignore"):
+        life = math.log(0.5) / np.log(np.clip(phi, 0.0, 1.0))
+    return np.where(phi >= 1.0, np.inf, np.where(phi <= 0.0, 0.0, life))
 
 
 @on_one_thread
@@ -251,45 +219,27 @@ def select_pairs(log_prices: Floats, rules: Selection) -> PairSelection:
     prices = without_gaps(log_prices[-rules.formation :], rules.most_missing)
     pairs = np.stack(np.triu_indices(prices.shape[1], 1), axis=1)
     correlation = correlations(prices)[pairs[:, 0], pairs[:, 1]]
-    unknown = np.isnan(correlation)
-    wanted = ~unknown
-    if rules.min_correlation is not None:
-        wanted &= correlation >= rules.min_correlation
+    wanted = correlation >= (-1.0 if rules.min_correlation is None else rules.min_correlation)
     statistic, beta = engle_granger(prices, pairs, rules.lags)
-    unknown |= np.isnan(statistic)
-    at = np.flatnonzero(wanted & ~unknown)
-    tested, statistic, beta, correlation = pairs[at], statistic[at], beta[at], correlation[at]
+    at = np.flatnonzero(wanted & ~np.isnan(statistic))
+    tested, statistic, beta = pairs[at], statistic[at], beta[at]
     p_value = mackinnon_p(statistic)
-    corrected = corrected_p(p_value, rules.correction)
-    passed = corrected <= rules.level
+    passed = corrected_p(p_value, rules.correction) <= rules.level
+    significant = int(passed.sum())
     chosen: list[int] = []
-    lives: list[float] = []
     uses = np.zeros(prices.shape[1], dtype=np.int64)
-    for i in np.argsort(np.where(passed, statistic, np.inf), kind="stable")[: passed.sum()]:
+    for i in np.argsort(np.where(passed, statistic, np.inf), kind="stable")[:significant]:
         if len(chosen) == rules.most_pairs:
             break
         if (uses[tested[i]] >= rules.most_per_instrument).any():
             continue
         a, b = prices[:, tested[i]].T
-        life = float(half_life((a - beta[i] * b)[None])[0])
-        bounds = rules.half_life
+        bounds, life = rules.half_life, float(half_life(a - beta[i] * b))
         if bounds is None or bounds.least <= life <= bounds.most:
             chosen.append(int(i))
-            lives.append(life)
             uses[tested[i]] += 1
-    return PairSelection(
-        chosen=tested[chosen],
-        beta=beta[chosen],
-        half_life=np.array(lives),
-        tested=tested,
-        p_value=p_value,
-        corrected=corrected,
-        correlation=correlation,
-        threshold=float(p_value[passed].max()) if passed.any() else math.nan,
-        pairs=len(pairs),
-        unknown=int(unknown.sum()),
-        significant=int(passed.sum()),
-    )
+    threshold = float(p_value[passed].max()) if significant else math.nan
+    return PairSelection(tested[chosen], len(pairs), len(tested), significant, threshold)
 
 
 def corrected_p(p_value: Floats, correction: Correction) -> Floats:

@@ -12,7 +12,6 @@ from msgspec import Meta
 
 from config.parameter_types import Count, NotNegative, PositiveFraction, TimeSpan, about
 
-CointegrationTest = Literal["engle_granger", "johansen"]
 Correction = Literal["none", "bonferroni", "benjamini_hochberg"]
 Lags = Annotated[
     int,
@@ -22,6 +21,7 @@ Lags = Annotated[
         "bid and ask look like pairs; with more, fewer true pairs are found."
     ),
 ]
+Correlation = Annotated[float, Meta(ge=-1.0, le=1.0)]
 Level = Annotated[float, Meta(gt=0.0, lt=1.0)]
 Missing = Annotated[float, Meta(ge=0.0, le=0.5)]
 TestedCandles = Annotated[int, Meta(ge=30, le=50000)]
@@ -37,23 +37,19 @@ class Hedge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     model: Annotated[
         Literal["ratio", "ols", "kalman"],
-        Meta(
-            description="ratio: ln(a) - ln(b). ols: regression of ln(a) on ln(b) with an intercept "
-            "over lookback. kalman: intercept and ratio wander, the spread is the error of their "
+        about(
+            "ratio: ln(a) - ln(b). ols: regression of ln(a) on ln(b) with an intercept over "
+            "lookback. kalman: intercept and ratio wander, the spread is the error of their "
             "prediction."
         ),
     ] = "ols"
     lookback: Annotated[
         int,
-        Meta(
-            ge=3,
-            le=20000,
-            description="Candles of the regression; with kalman those before it is trusted.",
-        ),
+        Meta(ge=3, le=20000),
+        about("Candles of the regression; with kalman those before it is trusted."),
     ] = 720
     z_lookback: Annotated[
-        int,
-        Meta(ge=2, le=20000, description="Candles whose spreads give mean and deviation."),
+        int, Meta(ge=2, le=20000), about("Candles whose spreads give mean and deviation.")
     ] = 720
     most_missing: Annotated[
         Missing,
@@ -97,10 +93,10 @@ class Cointegration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Tests whether a spread of two instruments comes back, on past candles."""
 
     test: Annotated[
-        CointegrationTest,
-        Meta(
-            description="engle_granger: residuals of ln(a) on ln(b), p-values of MacKinnon. "
-            "johansen: trace statistic, at level 0.1, 0.05 or 0.01."
+        Literal["engle_granger", "johansen"],
+        about(
+            "engle_granger: residuals of ln(a) on ln(b), p-values of MacKinnon. johansen: trace "
+            "statistic, at level 0.1, 0.05 or 0.01."
         ),
     ] = "engle_granger"
     level: Annotated[Level, about("Largest p-value at which they count as cointegrated.")] = 0.05
@@ -126,25 +122,20 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     level: Annotated[Level, about("Largest p-value of Engle and Granger's test, corrected.")] = 0.05
     correction: Annotated[
         Correction,
-        Meta(
-            description="For the number of pairs tested. none: a twentieth of all unrelated pairs "
-            "passes at 0.05. bonferroni: hardly any false pair. benjamini_hochberg: at most the "
-            "level's part of those chosen is false, on average."
+        about(
+            "For the number of pairs tested. none: a twentieth of all unrelated pairs passes at "
+            "0.05. bonferroni: hardly any false pair. benjamini_hochberg: at most the level's part "
+            "of those chosen is false, on average."
         ),
     ] = "benjamini_hochberg"
     lags: Lags = 4
-    min_correlation: (
-        Annotated[
-            float,
-            Meta(
-                ge=-1.0,
-                le=1.0,
-                description="Least correlation of the legs' returns; others are not tested, and "
-                "do not count for the correction; null: any.",
-            ),
-        ]
-        | None
-    ) = None
+    min_correlation: Annotated[
+        Correlation | None,
+        about(
+            "Least correlation of the legs' returns; others are not tested, and do not count for "
+            "the correction; null: any."
+        ),
+    ] = None
     half_life: Annotated[
         HalfLife | None, about("Bounds of the half-life on the formation window; null: any.")
     ] = None

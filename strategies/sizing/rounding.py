@@ -39,6 +39,11 @@ class Sized:
 NO_ORDER = Sized(ZERO)
 
 
+def whole_lots(quantity: Decimal, lot: Decimal) -> Decimal:
+    """Return a quantity rounded toward zero to whole lots."""
+    return (quantity / lot).to_integral_value(ROUND_DOWN) * lot
+
+
 def size_order(
     current: Decimal,
     wanted: Decimal,
@@ -58,7 +63,7 @@ def size_order(
     ``current`` and ``wanted`` are positions, signed base coin. ``price`` is in the settlement
     currency, positive. ``largest`` is the largest absolute position that the cap allows, base coin.
     """
-    target = _round(wanted, lot.step, ROUND_DOWN)
+    target = whole_lots(wanted, lot.step)
     order = target - current
     if target == ZERO and wanted and not current:
         # Less than a lot: treated, and explained, as any order that is too small.
@@ -72,7 +77,8 @@ def size_order(
     if shrinks:
         floor = min(floor, abs(current))
     else:
-        floor = max(floor, _round(lot.min_notional / price, lot.step, ROUND_UP))
+        least = (lot.min_notional / price / lot.step).to_integral_value(ROUND_UP)
+        floor = max(floor, least * lot.step)
     if abs(order) >= floor:
         return Sized(order)
     short_of = _what_is_missing(abs(order), price, lot)
@@ -123,7 +129,3 @@ def _what_is_missing(size: Decimal, price: Decimal, lot: Lot) -> str:
 
 def _short(value: Decimal) -> str:
     return f"{value:f}" if len(value.as_tuple().digits) <= 6 else f"{Decimal(f'{value:.6g}'):f}"
-
-
-def _round(value: Decimal, step: Decimal, rounding: str) -> Decimal:
-    return (value / step).to_integral_value(rounding=rounding) * step

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_DOWN, ROUND_FLOOR, ROUND_UP, Decimal
+from decimal import ROUND_FLOOR, ROUND_UP, Decimal
 
 import msgspec
 
+from strategies.sizing.rounding import whole_lots
 from strategies.tactics.execution import RestingPlace
 
 ZERO = Decimal(0)
@@ -108,8 +109,8 @@ def portion(left: Decimal, price: Decimal, most: Decimal | None, terms: Terms) -
     least = smallest(left, price, terms)
     if left < least:
         return ZERO
-    size = left if most is None else min(left, max(_whole(most, terms), least))
-    largest = None if terms.max_quantity is None else _whole(terms.max_quantity, terms)
+    size = left if most is None else min(left, max(whole_lots(most, terms.step), least))
+    largest = None if terms.max_quantity is None else whole_lots(terms.max_quantity, terms.step)
     if largest is not None:
         size = min(size, largest)
     rest = left - size
@@ -119,7 +120,3 @@ def portion(left: Decimal, price: Decimal, most: Decimal | None, terms: Terms) -
             return left
         size = max(size - least, least)
     return size
-
-
-def _whole(quantity: Decimal, terms: Terms) -> Decimal:
-    return (quantity / terms.step).to_integral_value(ROUND_DOWN) * terms.step

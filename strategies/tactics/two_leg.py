@@ -16,7 +16,7 @@ lost to others, as by a liquidation, is not bought again: the other leg is cut t
 
 from __future__ import annotations
 
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 from enum import IntEnum
 from typing import Annotated, Literal, NamedTuple
 
@@ -24,14 +24,10 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
-from config.durations import DURATION, duration_ns
-from strategies.tactics.unhedged_value import (
-    ZERO,
-    UnhedgedValue,
-    hedged,
-    total_at,
-    traded,
-)
+from config.durations import duration_ns
+from config.parameter_types import BasisPoints, TimeSpan, about
+from strategies.sizing.rounding import whole_lots
+from strategies.tactics.unhedged_value import ZERO, UnhedgedValue, hedged, measured, total_at
 
 Legs = tuple[Decimal, Decimal]
 Cut = Literal["", "refused", "budget", "deadline", "lost", "halted"]
@@ -45,33 +41,31 @@ class TwoLegRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     first: Annotated[
         Literal["both", "thin"],
-        Meta(
-            description="both: the legs are sent together. thin: that with less value displayed "
-            "first, the other as it fills; on candles, which display none, both."
+        about(
+            "both: the legs are sent together. thin: that with less value displayed first, the "
+            "other as it fills; on candles, which display none, both."
         ),
     ] = "both"
     budget: Annotated[
         float,
-        Meta(
-            gt=0.0,
-            le=1e12,
-            description="Unhedged value times seconds, settlement currency, after which the leg "
-            "that lags is chased; 20,000 is 1,000 for 20 s. At twice as much an entry is cut to "
-            "what both legs have.",
+        Meta(gt=0.0, le=1e12),
+        about(
+            "Unhedged value times seconds, settlement currency, after which the leg that lags is "
+            "chased; 20,000 is 1,000 for 20 s. At twice as much an entry is cut to what both legs "
+            "have. Where a halt of entries refuses an exit that was netted with another pair's "
+            "position, that pair leaves too: at once, or beyond the budget if the halt passes by "
+            "itself."
         ),
     ] = 20_000.0
     max_slippage_bps: Annotated[
-        float,
-        Meta(
-            ge=0.0,
-            le=1000.0,
-            description="Worst price of an entry's chase, basis points from the other side's best.",
-        ),
+        BasisPoints, about("Worst price of an entry's chase, from the other side's best.")
     ] = 20.0
-    deadline: Annotated[
-        str,
-        Meta(pattern=DURATION, description="An entry is cut to what both legs have by then."),
-    ] = "5m"
+    deadline: Annotated[TimeSpan, about("An entry is cut to what both legs have by then.")] = "5m"
+
+    @property
+    def limit(self) -> Decimal:
+        """The budget in value times nanoseconds."""
+        return Decimal(repr(self.budget)) * SECOND_NS
 
 
 class Haste(IntEnum):
@@ -119,11 +113,6 @@ class TwoLeg(msgspec.Struct, frozen=True, kw_only=True):
         """Whether both legs are where they should be."""
         return self.held == self.goal
 
-    @property
-    def ratio(self) -> Decimal:
-        """Value of the first leg that hedges one of the second."""
-        return _ratio(self.full, self.prices)
-
 
 class Event(msgspec.Struct, frozen=True):
     """Event with its time, UNIX nanoseconds (UTC)."""
@@ -161,14 +150,14 @@ def begin(
     enters: bool,
     lead: int | None = None,
     forced: bool = False,
+    cut: Cut = "",
 ) -> TwoLeg:
     """Return the state at the start of a change."""
     first, second = _values(held, full, prices)
-    net = first + second
     return TwoLeg(
         goal=goal, held=held, full=full, prices=prices, steps=steps, started=now, at=now,
-        enters=enters, lead=lead, forced=forced,
-        naked=None if hedged(first, second) else UnhedgedValue(now, net, ZERO),
+        enters=enters, lead=lead, forced=forced, cut=cut,
+        naked=None if hedged(first, second) else UnhedgedValue(now, first + second, ZERO),
     )  # fmt: skip
 
 
@@ -177,11 +166,10 @@ def step(state: TwoLeg, event: Event, rules: TwoLegRules) -> TwoLeg:
     now = max(event.now, state.at)
     total = total_at(state.naked, now)
     if state.naked is not None:
-        more = total - state.naked.total
         state = replace(
             state,
             naked=UnhedgedValue(now, state.naked.net, total),
-            value_ns=state.value_ns + more,
+            value_ns=state.value_ns + total - state.naked.total,
             naked_ns=state.naked_ns + now - state.naked.at,
         )
     state = replace(state, at=now)
@@ -193,7 +181,7 @@ def step(state: TwoLeg, event: Event, rules: TwoLegRules) -> TwoLeg:
         return state
     if isinstance(event, Blocked) and state.held[event.leg] != state.goal[event.leg]:
         return _cut(state, event.reason)
-    if total > 2 * _limit(rules):
+    if total > 2 * rules.limit:
         return _cut(state, "budget")
     if now >= state.started + duration_ns(rules.deadline):
         return _cut(state, "deadline")
@@ -206,7 +194,8 @@ def wants(state: TwoLeg, rules: TwoLegRules) -> tuple[Want, Want]:
     if not state.enters:
         haste = Haste.MARKET if late or state.forced else Haste.TACTIC
         return Want(state.goal[0], haste), Want(state.goal[1], haste)
-    ahead = 0 if _part(state, 0) >= _part(state, 1) else 1
+    parts = [have / all_ for have, all_ in zip(state.held, state.full, strict=True)]
+    ahead = 0 if parts[0] >= parts[1] else 1
     found = [Want(quantity, Haste.TACTIC) for quantity in state.goal]
     if late:
         found[ahead] = Want(state.held[ahead], Haste.TACTIC)
@@ -221,7 +210,7 @@ def wants(state: TwoLeg, rules: TwoLegRules) -> tuple[Want, Want]:
 
 def over_budget(state: TwoLeg, rules: TwoLegRules) -> bool:
     """Whether what stands unhedged, summed over time, exceeds the budget."""
-    return total_at(state.naked, state.at) > _limit(rules)
+    return total_at(state.naked, state.at) > rules.limit
 
 
 def budget_passed(state: TwoLeg, rules: TwoLegRules) -> int | None:
@@ -232,8 +221,8 @@ def budget_passed(state: TwoLeg, rules: TwoLegRules) -> int | None:
     naked = state.naked
     if naked is None or not state.enters or not naked.net:
         return None
-    limit = _limit(rules)
-    left = (limit if total_at(naked, state.at) <= limit else 2 * limit) - naked.total
+    limit = 2 * rules.limit if over_budget(state, rules) else rules.limit
+    left = limit - naked.total
     return naked.at + int(left / abs(naked.net)) + 1
 
 
@@ -245,9 +234,11 @@ def matched(held: Legs, full: Legs, prices: Legs, steps: Legs) -> Legs:
     if short == held and hedged(*_values(held, full, prices)):
         return held
     least = 0 if short[0] / full[0] <= short[1] / full[1] else 1
-    other = _lots(short[least] * full[1 - least] / full[least], steps[1 - least])
+    other = whole_lots(short[least] * full[1 - least] / full[least], steps[1 - least])
     # The coarser lots decide: what they leave over is taken from the other leg as well.
-    again = min(_lots(other * full[least] / full[1 - least], steps[least]), short[least], key=abs)
+    again = min(
+        whole_lots(other * full[least] / full[1 - least], steps[least]), short[least], key=abs
+    )
     if abs(short[least]) - abs(again) < steps[least] * 2:
         again = short[least]
     if other == ZERO or again == ZERO:
@@ -256,26 +247,29 @@ def matched(held: Legs, full: Legs, prices: Legs, steps: Legs) -> Legs:
 
 
 def _traded(state: TwoLeg, event: Traded, now: int) -> TwoLeg:
-    held = list(state.held)
-    held[event.leg] += event.quantity
-    value = event.quantity * event.price * (1 if event.leg == 0 else state.ratio)
-    both = held[0], held[1]
-    covered = hedged(*_values(both, state.full, state.prices))
-    return replace(state, held=both, naked=None if covered else traded(state.naked, value, now))
+    first, second = state.held
+    value = event.quantity * event.price
+    if event.leg == 0:
+        first += event.quantity
+    else:
+        second += event.quantity
+        value *= _ratio(state.full, state.prices)
+    net = value + (ZERO if state.naked is None else state.naked.net)
+    covered = hedged(*_values((first, second), state.full, state.prices))
+    naked = None if covered else measured(state.naked, net, now)
+    return replace(state, held=(first, second), naked=naked)
 
 
 def _without_loss(state: TwoLeg, *, blocked: bool) -> TwoLeg:
     """Return an exit that does not trade back what others took, nor what is refused and hedged."""
-    if all(_reaches(h, g) for h, g in zip(state.held, state.goal, strict=True)):
-        if not blocked or state.goal == NONE:
-            return state
-        most = matched(state.held, state.full, state.prices, state.steps)
-        return replace(state, goal=most) if most == state.held else state
-    return replace(state, goal=matched(state.held, state.full, state.prices, state.steps))
-
-
-def _reaches(held: Decimal, goal: Decimal) -> bool:
-    return goal == ZERO or (held * goal > ZERO and abs(held) >= abs(goal))
+    most = matched(state.held, state.full, state.prices, state.steps)
+    lost = any(
+        goal != ZERO and (have * goal <= ZERO or abs(have) < abs(goal))
+        for have, goal in zip(state.held, state.goal, strict=True)
+    )
+    if lost or (blocked and state.goal != NONE and most == state.held):
+        return replace(state, goal=most)
+    return state
 
 
 def _cut(state: TwoLeg, reason: Cut) -> TwoLeg:
@@ -283,20 +277,12 @@ def _cut(state: TwoLeg, reason: Cut) -> TwoLeg:
     return replace(state, goal=goal, enters=False, cut=reason, forced=True)
 
 
-def _part(state: TwoLeg, leg: int) -> Decimal:
-    return state.held[leg] / state.full[leg]
-
-
 def _like(state: TwoLeg, leg: int) -> Decimal:
     """Return what the other leg should have beside this one."""
     other = 1 - leg
     if state.held[leg] == state.goal[leg]:
         return state.goal[other]
-    return _lots(state.held[leg] * state.full[other] / state.full[leg], state.steps[other])
-
-
-def _limit(rules: TwoLegRules) -> Decimal:
-    return Decimal(repr(rules.budget)) * SECOND_NS
+    return whole_lots(state.held[leg] * state.full[other] / state.full[leg], state.steps[other])
 
 
 def _ratio(full: Legs, prices: Legs) -> Decimal:
@@ -305,7 +291,3 @@ def _ratio(full: Legs, prices: Legs) -> Decimal:
 
 def _values(held: Legs, full: Legs, prices: Legs) -> Legs:
     return held[0] * prices[0], held[1] * prices[1] * _ratio(full, prices)
-
-
-def _lots(quantity: Decimal, lot: Decimal) -> Decimal:
-    return (quantity / lot).to_integral_value(ROUND_DOWN) * lot

@@ -36,12 +36,6 @@ def total_at(before: UnhedgedValue | None, now: int) -> Decimal:
     return before.total + abs(before.net) * max(0, now - before.at)
 
 
-def traded(before: UnhedgedValue | None, value: Decimal, now: int) -> UnhedgedValue:
-    """Return the measure after a fill of a signed value, the second leg's times the ratio."""
-    net = value if before is None else before.net + value
-    return UnhedgedValue(now, net, total_at(before, now))
-
-
 def measured(before: UnhedgedValue | None, net: Decimal, now: int) -> UnhedgedValue:
     """Return the measure after the unhedged value was measured anew."""
     return UnhedgedValue(now, net, total_at(before, now))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from decimal import Decimal as D
 from pathlib import Path
 from typing import Any
@@ -53,7 +52,7 @@ class PairsByHand(HedgedTrader):
 
     def _act(self, views: Views, *args: Any, **named: Any) -> None:
         known = np.ones_like(views.z)
-        found = replace(views, z=self.z * known, std=0.01 * known, beta=known)
+        found = views._replace(z=self.z * known, std=0.01 * known, beta=known)
         super()._act(found, *args, **named)
 
 

@@ -231,7 +231,7 @@ def test_the_message_has_each_pair_of_an_instrument():
     book, _ = held(ab=(10, -20), cb=(-50, 20))
     prices = KNOWN["prices"] | {E: None}
     about = {"strategy": "p", "ts": 2, "data_ts": 1, "kind": "rebalance", "multiplier": 1.0}
-    found = decision_of(book, {A: D(9), E: D(3)}, prices, D(10_000), {A: "why"}, **about)
+    found = decision_of(book, {A: D(9), E: D(3)}, prices.get, D(10_000), {A: "why"}, **about)
     lines = {t.instrument: (t.current, t.target, t.order, t.weight) for t in found.targets}
     assert lines == {
         A: ("9", "10", "1", 0.1), B: ("0", "0", "0", 0.0), C: ("0", "-50", "-50", -0.1),

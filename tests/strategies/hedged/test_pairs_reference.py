@@ -7,13 +7,15 @@ Engle and Granger, which 5 % of its hours pass as in its own table, there are fi
 import numpy as np
 import pandas as pd
 import pytest
+from msgspec.structs import replace
 from statsmodels.tsa.stattools import coint
 
 from config.load import load
 from config.params import build_params
 from strategies.hedged import views
-from strategies.hedged.rules import Enter, Leave, PairsMemory, judge, view_of
+from strategies.hedged.rules import Enter, Leave, judge
 from strategies.pairs import Pairs, PairsConfig
+from strategies.signals.cointegration import are_cointegrated
 from tests.catalog.market import shared
 from tests.config.shipped import ROOT
 
@@ -24,7 +26,7 @@ FILE = shared(
 pytestmark = pytest.mark.skipif(not FILE.exists(), reason="no shared market data")
 HOUR = 3_600_000_000_000
 ROWS = 1441
-LEGS = ((0, 1),)
+LEGS = np.array([[0, 1]])
 
 
 def recipe():
@@ -42,40 +44,31 @@ def z_scores(table):
     beta = (x.rolling(720).cov(y) / y.rolling(720).var()).shift(1)
     spread = x - beta * y
     mean, std = spread.rolling(720).mean().shift(1), spread.rolling(720).std().shift(1)
-    return beta.to_numpy(), ((spread - mean) / std).to_numpy()
-
-
-def test_hedge_ratio_and_z_score_are_those_of_pandas():
-    table = closes().iloc[:6000]
-    beta, z = z_scores(table)
-    found = views.history(table.to_numpy(), LEGS, recipe())
-    np.testing.assert_allclose(found.beta[720:, 0], beta[720:], rtol=0, atol=1e-9)
-    np.testing.assert_allclose(found.z[1440:, 0], z[1440:], rtol=0, atol=1e-7)
+    return ((spread - mean) / std).to_numpy()
 
 
 def by_rules(close):
     """Trades by the strategy's own functions: (side, entry, exit, cause), rows of the table."""
-    rules, memory, track, trades = recipe(), PairsMemory(), None, []
+    rules, trade, track, trades = recipe(), None, None, []
     for row in range(ROWS - 1, len(close)):
         window = close[row - ROWS + 1 : row + 1]
         track = views.follow(track, row * HOUR, window[:-1], LEGS, rules)
         track, found = views.read(track, (row + 1) * HOUR, window, np.array([np.nan]), rules)
-        trade = memory.trades.get("pair")
         held = 0 if trade is None else row - trade.candle
-        wanted = judge(rules, "pair", view_of(found, 0), memory, held)
+        wanted = judge(rules, "pair", found.of(0), trade, held)
         if isinstance(wanted, Leave):
             trades.append((trade.side, trade.candle, row, wanted.cause))
-            memory = PairsMemory()
-        elif isinstance(wanted, Enter) and views.tested(window, LEGS, rules)[0]:
-            entered = wanted.trade
-            fields = (entered.side, entered.z, entered.beta, entered.std, row, entered.half_life)
-            memory = PairsMemory({"pair": type(entered)(*fields)})
+            trade = None
+        elif isinstance(wanted, Enter):
+            past = np.log(window[:-1])
+            if are_cointegrated(past, LEGS, rules.cointegration, rules.hedge.most_missing)[0]:
+                trade = replace(wanted.trade, candle=row)
     return trades
 
 
 def by_hand(table):
     """The recipe as published, but for its p-values."""
-    z = z_scores(table)[1]
+    z = z_scores(table)
     logs, trades, side, entry = np.log(table.to_numpy()), [], 0, 0
     for row in range(ROWS - 1, len(z)):
         if side:

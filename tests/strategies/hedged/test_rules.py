@@ -6,9 +6,10 @@ from decimal import Decimal as D
 import msgspec
 import pytest
 
-from strategies.hedged import rules as hedged_rules
-from strategies.hedged.rules import Enter, PairsMemory, View, judge, sized
+from strategies.hedged.rules import Enter, PairsMemory, judge, sized
+from strategies.hedged.views import View
 from strategies.pairs import PairsConfig, TimeStop
+from strategies.sizing.rounding import Lot
 from strategies.tactics.two_leg import NONE
 
 PAIR = "AAAUSDT/BBBUSDT"
@@ -26,27 +27,28 @@ def view(**known):
 
 @pytest.mark.parametrize("unknown", [math.inf, math.nan])
 def test_an_entry_without_half_life_is_saved_and_read_again(unknown):
-    entry = judge(rules(), PAIR, view(half_life=unknown), PairsMemory(), 0)
+    entry = judge(rules(), PAIR, view(half_life=unknown), None, 0)
     memory = PairsMemory({PAIR: entry.trade})
     again = msgspec.json.decode(msgspec.json.encode(memory), type=PairsMemory)
     assert (again, entry.trade.half_life) == (memory, None)
     # A time stop by half-lives that was added since has nothing to count.
     timed = rules(time_stop=TimeStop(half_lives=1))
-    assert judge(timed, PAIR, view(), again, 1e6) is None
+    assert judge(timed, PAIR, view(), again.trades[PAIR], 1e6) is None
 
 
 @pytest.mark.parametrize("unknown", [math.inf, math.nan])
 @pytest.mark.parametrize("field", ["beta", "std", "z"])
 def test_nothing_is_entered_by_what_is_unknown(field, unknown):
-    assert isinstance(judge(rules(), PAIR, view(), PairsMemory(), 0), Enter)
-    assert judge(rules(), PAIR, view(**{field: unknown}), PairsMemory(), 0) is None
+    assert isinstance(judge(rules(), PAIR, view(), None, 0), Enter)
+    assert judge(rules(), PAIR, view(**{field: unknown}), None, 0) is None
 
 
 def size(prices=(D(100), D(50)), steps=(D("0.001"), D("0.001")), seen=None, **params):
     """Sizes of a short spread with an equity of 10,000; the stop is at 4, entry at 2."""
     config = rules(**params)
-    entry = judge(config, PAIR, view(**(seen or {})), PairsMemory(), 0)
-    return sized(config, entry, 10_000.0, prices, steps, 1.0)
+    entry = judge(config, PAIR, view(**(seen or {})), None, 0)
+    lots = [Lot(step, step, D(0)) for step in steps]
+    return sized(config, entry, 10_000.0, prices, lots, 1.0)
 
 
 def test_no_leg_is_larger_than_its_part_of_equity():
@@ -90,7 +92,16 @@ def test_legs_that_would_not_hedge_are_not_entered(weighting):
     assert size(seen={"beta": 0.1}, size=weighting)[1] == ""
 
 
-def test_a_size_of_whole_lots_stays_whole() -> None:
+def test_a_size_of_whole_lots_stays_whole():
     # A lot of 0.001 is 50 of 3,000: sixty lots, though a sixtieth has no exact decimal.
-    most, prices = (D(3000), D(3000)), (D(50_000), D(3000))
-    assert hedged_rules._in_lots(most, prices, (D("0.001"), D("0.01"))) == (D("0.060"), D("1.00"))
+    sizes = size((D(50_000), D(3000)), (D("0.001"), D("0.01")), max_leg=3000.0, max_weight=1.0)
+    assert sizes == ((D("-0.060"), D("1.00")), "")
+
+
+def test_a_second_pair_of_the_same_name_is_refused():
+    here, there = "AAAUSDT-LINEAR.BYBIT", "AAAUSDT-LINEAR.OTHER"
+    others = "BBBUSDT-LINEAR.BYBIT"
+    config = PairsConfig(key="p", instruments=(), pairs=((here, others), (there, others)))
+    assert config.check() == [
+        ("pairs[1]", f"has the name of another pair, {PAIR}: give only one of them")
+    ]

@@ -10,9 +10,9 @@ from nautilus_trader.model.enums import OrderSide
 from strategies.engine_class import engine_class
 from strategies.hedged import decide
 from strategies.hedged.book import Ended
-from strategies.hedged.views import Selected
 from strategies.messages import Action, Verdict
 from strategies.pairs import Pairs, PairsConfig
+from strategies.signals.cointegration import PairSelection
 from strategies.signals.pair_parameters import Hedge, Selection
 from strategies.state import MemoryState
 from tests.builders_engine import HOUR, A, B, Candles, at, play
@@ -191,15 +191,16 @@ def test_what_is_closed_by_hand_is_not_bought_back_and_the_other_leg_follows():
 
 
 def test_a_price_between_candles_judges_each_pair_by_itself_after_another_has_closed(monkeypatch):
-    def chosen(close, rules):
-        return () if strategy.book.pairs else ((0, 1), (0, 2)), Selected(3, 3, 2, 0.05)
+    def chosen(logs, rules):
+        found = [] if strategy.book.pairs else [(0, 1), (0, 2)]
+        return PairSelection(np.array(found, int).reshape(-1, 2), 3, 3, 2, 0.05)
 
     def check(strategy):
         mids = {A: 100, B: 50, C: 45}
         strategy.market.top_of_book = lambda name: SimpleNamespace(mid=mids[name.value])
         strategy._on_check(None)
 
-    monkeypatch.setattr(decide, "selected", chosen)
+    monkeypatch.setattr(decide, "select_pairs", chosen)
     strategy = pairs(
         {at(8, 1800): check}, (A, B, C), pairs=(), select=Selection(formation=5, every="1h")
     )

@@ -7,7 +7,7 @@ from statsmodels.tsa.adfvalues import mackinnonp
 from statsmodels.tsa.stattools import coint
 
 from strategies.signals.cointegration import (
-    cointegration,
+    are_cointegrated,
     corrected_p,
     correlations,
     engle_granger,
@@ -96,14 +96,11 @@ def test_johansen_by_the_eigenvalues_of_the_two_residuals():
 def test_a_condition_passes_what_comes_back(test):
     prices = walks(900, 3)
     prices[:, 1] = 0.5 * prices[:, 0] + coming_back(900, 1)
-    prices[700, 2] = NAN
     rules = Cointegration(test=test, lookback=600)
-    found = cointegration(prices, np.array([[0, 1], [0, 2]]), rules, most_missing=0.01)
-    assert found.passes.tolist() == [True, False]
-    assert np.isfinite(found.statistic).all()
-    strict = cointegration(prices, np.array([[0, 2]]), rules, most_missing=0.0)
-    assert np.isnan(strict.statistic[0])
-    assert not strict.passes[0]
+    prices[700, 1] = NAN
+    pairs = np.array([[0, 1], [0, 2]])
+    assert are_cointegrated(prices, pairs, rules, 0.01).tolist() == [True, False]
+    assert are_cointegrated(prices, pairs, rules, 0.0).tolist() == [False, False]
 
 
 def test_half_life_by_hand():
@@ -163,14 +160,17 @@ def market(rows=1000, seed=0):
     return prices
 
 
+ALL = {"formation": 1000, "most_pairs": 28, "most_per_instrument": 7}
+
+
 @pytest.mark.parametrize("correction", ["bonferroni", "benjamini_hochberg"])
 def test_planted_pairs_are_found_and_decoys_are_not(correction):
     shares, decoys = [], 0
     for seed in range(60):
-        found = select_pairs(market(seed=seed), Selection(formation=1000, correction=correction))
-        chosen = {tuple(pair) for pair in found.tested[found.corrected <= 0.05].tolist()}
+        found = select_pairs(market(seed=seed), Selection(**ALL, correction=correction))
+        chosen = {tuple(pair) for pair in found.chosen.tolist()}
         assert {(0, 1), (2, 3)} <= chosen
-        assert (len(found.tested), found.pairs, found.unknown) == (28, 28, 0)
+        assert (found.tested, found.possible, found.significant) == (28, 28, len(chosen))
         shares.append(1 - 2 / len(chosen))
         decoys += (4, 5) in chosen
     # Of those chosen at most a twentieth is false on average, with room for chance.
@@ -182,9 +182,11 @@ def test_planted_pairs_are_found_and_decoys_are_not(correction):
 def test_walks_without_relation_pass_at_the_level(seeds):
     by_itself, in_all = 0, 0
     for seed in range(seeds):
-        found = select_pairs(walks(500, 8, seed), Selection(formation=500, correction="none"))
-        by_itself += (found.p_value <= 0.05).sum() / 28
-        in_all += (corrected_p(found.p_value, "bonferroni") <= 0.05).any()
+        prices = walks(500, 8, seed)
+        for_each = select_pairs(prices, Selection(formation=500, correction="none"))
+        by_itself += for_each.significant / 28
+        for_all = select_pairs(prices, Selection(formation=500, correction="bonferroni"))
+        in_all += for_all.significant > 0
     # A twentieth of all pairs; corrected, a twentieth of all markets has a pair.
     assert 0.03 < by_itself / seeds < 0.075
     assert in_all / seeds < 0.1
@@ -202,19 +204,17 @@ def test_every_rule_of_a_selection():
     # The quickest first; 2, 3 and 6 all go together.
     assert pairs[0] == [2, 3]
     assert sorted(pairs) == [[0, 1], [2, 3], [2, 6], [3, 6]]
-    assert (found.corrected >= found.p_value).all()
-    assert found.threshold == found.p_value[found.corrected <= 0.05].max()
-    lives = dict(zip(map(tuple, pairs), found.half_life, strict=True))
-    assert 0.5 < lives[2, 3] < 2 < lives[0, 1] < 12
+    # The pair that is just among them passes at this level without a correction.
+    exact = chosen(correction="none", level=found.threshold)[0]
+    assert (exact.significant, exact.threshold) == (found.significant, found.threshold)
     assert chosen(most_pairs=1)[1] == [[2, 3]]
     assert sum(2 in pair for pair in chosen(most_per_instrument=1)[1]) == 1
     assert [2, 3] not in chosen(half_life=HalfLife(least=2.0, most=100.0))[1]
     assert chosen(level=1e-30)[1] == []
     # Returns of the planted pairs and of the decoy correlate so; nothing else is tested.
     few, pairs = chosen(min_correlation=0.85)
-    assert few.tested.tolist() == [[0, 1], [2, 3], [2, 6], [3, 6], [4, 5]]
-    assert ([4, 5] in pairs, few.unknown) == (False, 0)
+    assert (few.tested, few.possible, [4, 5] in pairs) == (5, 28, False)
     prices[-3:, 0] = NAN
     assert [0, 1] in chosen()[1]
-    assert [0, 1] not in chosen(most_missing=0.002)[1]
-    assert chosen(most_missing=0.002)[0].unknown == 7
+    few, pairs = chosen(most_missing=0.002)
+    assert (few.tested, few.possible, [0, 1] in pairs) == (21, 28, False)
