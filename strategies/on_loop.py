@@ -9,6 +9,8 @@ from typing import Any
 from nautilus_trader.common.component import Clock, LiveClock
 from nautilus_trader.common.events import TimeEvent
 
+from strategies.schedule import next_fire
+
 
 def on_loop(clock: Clock, callback: Callable[[Any], None]) -> Callable[[Any], None]:
     """Return a timer callback that runs on the main event loop.
@@ -35,3 +37,12 @@ def wake_in(clock: Clock, pause_ns: int, name: str, then: Callable[[TimeEvent], 
     if name in clock.timer_names:
         clock.cancel_timer(name)
     clock.set_time_alert_ns(name, clock.timestamp_ns() + pause_ns, on_loop(clock, then))
+
+
+def repeat(
+    clock: Clock, schedule: tuple[int, int], name: str, then: Callable[[TimeEvent], None]
+) -> None:
+    """Set a timer by a schedule, period and offset; where one of its times is now, it fires."""
+    first = next_fire(clock.timestamp_ns() - 1, *schedule)
+    call = on_loop(clock, then)
+    clock.set_timer_ns(name, schedule[0], first, 0, call, allow_past=False, fire_immediately=True)

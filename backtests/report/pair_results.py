@@ -7,7 +7,7 @@ fees and slippage in proportion; funding goes by what each pair held. The sum ov
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_DOWN, Decimal
@@ -46,10 +46,6 @@ class LegMoney:
         """Return the profit at the prices of the fills, what is held at this price."""
         return self.cash + self.held * price
 
-    def net(self, price: Decimal) -> Decimal:
-        """Return the profit after fees and funding."""
-        return self.gross(price) - self.fees + self.funding
-
 
 @dataclass(slots=True)
 class PairTrade:
@@ -87,8 +83,8 @@ class PairResult:
         return sum((leg.gross(prices[name]) for name, leg in self.legs.items()), ZERO)
 
     def net(self, prices: Mapping[str, Decimal]) -> Decimal:
-        """Return the profit of all legs."""
-        return sum((leg.net(prices[name]) for name, leg in self.legs.items()), ZERO)
+        """Return the profit of all legs after fees and funding."""
+        return self.gross(prices) - self.total("fees") + self.total("funding")
 
 
 def pair_events(report: ReportData) -> list[PairEvent]:
@@ -135,7 +131,6 @@ def pair_results(
     prices: Mapping[str, Decimal],
 ) -> list[PairResult]:
     """Return the results of pairs from one strategy's rows."""
-    books = _Books()
     when = {decision.id: decision.ts for decision in decisions}
     found: list[tuple[int, int, Any]] = [(row["ts"], -1, row) for row in funding]
     found += [(event.ts, 1, event) for event in events]
@@ -145,49 +140,43 @@ def pair_results(
         decided = when.get(row["decision_id"], 0)
         found.append((max(row["ts"], decided), 2 if decided >= row["ts"] else 0, row))
     found.sort(key=lambda item: item[:2])
-    rows = [(ts, item) for ts, _, item in found]
-    parts = _parts([item for _, item in rows], fills)
-    for index, (ts, item) in enumerate(rows):
+    parts = _parts([item for _, _, item in found], fills)
+    books = _Books(prices)
+    for (ts, _, item), mine in zip(found, parts, strict=True):
         if isinstance(item, PairEvent):
             books.happened(item)
         elif isinstance(item, Decision):
-            at = {line.instrument: line.price for line in item.targets}
-            for part in parts[index]:
-                price = at[part.instrument] or prices[part.instrument]
-                books.book(ts, part.pair, part.instrument, part.quantity, price)
+            books.crossed(ts, item, mine)
         elif "amount" in item:
             books.funded(item)
         else:
-            books.filled(ts, item, parts[index])
+            books.filled(ts, item, mine)
     for name, trade in books.open.items():
         trade.net += books.results[name].net(prices)
-    nobody = books.results.pop(NO_PAIR, None)
-    ordered = [books.results[name] for name in sorted(books.results)]
-    return ordered + ([] if nobody is None else [nobody])
+    return sorted(books.results.values(), key=lambda one: (one.name == NO_PAIR, one.name))
 
 
-def _parts(items: list[Any], fills: Sequence[Mapping[str, Any]]) -> dict[int, list[Part]]:
-    """Return the parts of pairs of each item, by its place."""
+def _parts(items: list[Any], fills: Sequence[Mapping[str, Any]]) -> list[list[Part]]:
+    """Return the parts of pairs of each item: of decisions what crossed, and of fills."""
     known: dict[str, tuple[str, str]] = {}
-    traded: list[Ordered | Traded] = []
-    places = []
-    for place, item in enumerate(items):
+    parts = [list[Part]() for _ in items]
+    places, traded = list[list[Part]](), list[Ordered | Traded]()
+    for item, mine in zip(items, parts, strict=True):
+        if isinstance(item, PairEvent) or (isinstance(item, dict) and "amount" in item):
+            continue
+        places.append(mine)
         if isinstance(item, Decision):
             traded.append(Ordered(_targets(item, known)))
-        elif not isinstance(item, PairEvent) and "amount" not in item:
+        else:
             own = item["kind"] == "order" and bool(item["decision_id"])
             traded.append(Traded(item["instrument"], _signed(item), own))
-        else:
-            continue
-        places.append(place)
     lots: dict[str, Decimal] = {}
     for row in fills:
         lot = Decimal(1).scaleb(min(0, int(Decimal(row["quantity"]).as_tuple().exponent)))
         lots[row["instrument"]] = min(lot, lots.get(row["instrument"], lot))
-    found = defaultdict(list)
     for part in attributed(traded, lots):
-        found[places[part.event]].append(part)
-    return found
+        places[part.event].append(part)
+    return parts
 
 
 def _targets(
@@ -223,14 +212,14 @@ def _shares(total: Decimal, quantities: Sequence[Decimal]) -> list[Decimal]:
 class _Books:
     """Results so far, and trades that are open."""
 
-    def __init__(self) -> None:
+    def __init__(self, prices: Mapping[str, Decimal]) -> None:
         self.results: dict[str, PairResult] = {}
         self.open: dict[str, PairTrade] = {}
+        self._prices = prices
         self._entered: dict[str, Mapping[str, Any]] = {}
 
-    def _leg(self, pair: str, instrument: str) -> LegMoney:
-        result = self.results.setdefault(pair, PairResult(pair))
-        return result.legs.setdefault(instrument, LegMoney())
+    def _result(self, pair: str) -> PairResult:
+        return self.results.setdefault(pair, PairResult(pair))
 
     def happened(self, event: PairEvent) -> None:
         facts = event.facts
@@ -240,58 +229,57 @@ class _Books:
             trade = self.open[facts["pair"]]
             trade.cause, trade.z_exit = facts["cause"], facts["z"]
         elif event.kind == "ended":
-            result = self.results.setdefault(facts["pair"], PairResult(facts["pair"]))
+            result = self._result(facts["pair"])
             result.unhedged.append((facts["seconds"], facts["value_seconds"]))
             result.cuts.update([facts["cut"]] if facts["cut"] else [])
 
-    def filled(self, ts: int, fill: Mapping[str, Any], parts: Sequence[Part]) -> None:
-        instrument, price = fill["instrument"], Decimal(fill["price"])
+    def crossed(self, ts: int, decision: Decision, parts: Iterable[Part]) -> None:
+        at = {line.instrument: line.price for line in decision.targets}
+        for part in parts:
+            price = at[part.instrument] or self._prices[part.instrument]
+            leg = LegMoney(part.quantity, -part.quantity * Decimal(str(price)))
+            self._book(ts, part.pair, part.instrument, leg)
+
+    def filled(self, ts: int, fill: Mapping[str, Any], parts: Iterable[Part]) -> None:
         given = [(part.pair, part.quantity) for part in parts]
         rest = _signed(fill) - sum((quantity for _, quantity in given), ZERO)
         given += [(NO_PAIR, rest)] if rest else []
         quantities = [quantity for _, quantity in given]
         fees = _shares(Decimal(fill["fee"]), quantities)
         slipped = _shares(Decimal(fill["slippage"] or 0), quantities)
+        price = Decimal(fill["price"])
         for (pair, quantity), fee, slippage in zip(given, fees, slipped, strict=True):
-            self.book(ts, pair, instrument, quantity, price, fee, slippage)
+            leg = LegMoney(quantity, -quantity * price, fees=fee, slippage=slippage)
+            self._book(ts, pair, fill["instrument"], leg)
 
     def funded(self, row: Mapping[str, Any]) -> None:
-        instrument = row["instrument"]
-        holders = [
-            result.legs[instrument]
-            for result in self.results.values()
-            if instrument in result.legs and result.legs[instrument].held
-        ] or [self._leg(NO_PAIR, instrument)]
+        instrument, nobody = row["instrument"], LegMoney()
+        legs = (result.legs.get(instrument, nobody) for result in self.results.values())
+        holders = [leg for leg in legs if leg.held]
+        if not holders:
+            holders = [self._result(NO_PAIR).legs.setdefault(instrument, nobody)]
         shares = _shares(Decimal(row["amount"]), [leg.held for leg in holders])
         for leg, share in zip(holders, shares, strict=True):
             leg.funding += share
 
-    def book(
-        self,
-        ts: int,
-        pair: str,
-        instrument: str,
-        quantity: Decimal,
-        price: Decimal | float,
-        fee: Decimal = ZERO,
-        slippage: Decimal = ZERO,
-    ) -> None:
+    def _book(self, ts: int, pair: str, instrument: str, part: LegMoney) -> None:
         """Book a part of a fill or of a crossing, and the trade that it opens or closes."""
-        leg, result = self._leg(pair, instrument), self.results[pair]
+        result = self._result(pair)
         if pair != NO_PAIR and pair not in self.open:
             facts = self._entered.get(pair, {})
             side, z = facts.get("side", 0), facts.get("z")
-            self.open[pair] = trade = PairTrade(ts, side, z, -self._money(result))
+            self.open[pair] = trade = PairTrade(ts, side, z, -_money(result))
             result.trades.append(trade)
-        leg.held += quantity
-        leg.cash -= quantity * Decimal(str(price))
-        leg.fees += fee
-        leg.slippage += slippage
+        leg = result.legs.setdefault(instrument, LegMoney())
+        leg.held += part.held
+        leg.cash += part.cash
+        leg.fees += part.fees
+        leg.slippage += part.slippage
         if pair in self.open and not any(found.held for found in result.legs.values()):
             trade = self.open.pop(pair)
-            trade.closed, trade.net = ts, trade.net + self._money(result)
+            trade.closed, trade.net = ts, trade.net + _money(result)
 
-    @staticmethod
-    def _money(result: PairResult) -> Decimal:
-        """Return what all legs have brought, when they hold nothing."""
-        return sum((leg.net(ZERO) for leg in result.legs.values()), ZERO)
+
+def _money(result: PairResult) -> Decimal:
+    """Return what all legs of a pair that holds nothing have brought."""
+    return result.net(dict.fromkeys(result.legs, ZERO))

@@ -25,16 +25,12 @@ ZERO = Decimal(0)
 
 
 class Plan(NamedTuple):
-    """A change that a decision wants: the pair's whole position, NONE to close it.
-
-    ``full`` are the quantities that hedge each other, ``prices`` the current ones.
-    """
+    """A change that a decision wants: an entry at current prices, or an exit (the default)."""
 
     pair: str
     legs: tuple[str, str]
-    goal: Legs
-    full: Legs
-    prices: Legs
+    goal: Legs = NONE
+    prices: Legs = NONE
     lead: int | None = None
     forced: bool = False
 
@@ -123,11 +119,13 @@ def change_pairs(book: PairBook, plans: Iterable[Plan], terms: Terms, now: int) 
         pair = pairs.setdefault(plan.pair, Holding(plan.legs))
         enters = plan.goal != NONE
         if enters:
-            fixed[plan.pair] = Fixed(plan.full, plan.prices)
-        changes[plan.pair] = two_leg.begin(
-            plan.goal, pair.held, *fixed[plan.pair], terms.lots(pair), now,
-            enters=enters, lead=plan.lead, forced=plan.forced,
+            fixed[plan.pair] = Fixed(plan.goal, plan.prices)
+        full, prices = fixed[plan.pair]
+        change = TwoLeg(
+            goal=plan.goal, held=pair.held, full=full, prices=prices, steps=terms.lots(pair),
+            started=now, at=now, enters=enters, lead=plan.lead, forced=plan.forced,
         )  # fmt: skip
+        changes[plan.pair] = two_leg.begun(change)
     return _settled(PairBook(replace(positions, pairs=pairs), changes, fixed), terms, now)
 
 
@@ -244,11 +242,13 @@ def _settled(book: PairBook, terms: Terms, now: int) -> Result:
         changes = dict(book.changes)
         for name, pair in book.pairs.items():
             if name not in changes and pair.held != pair.target:
-                fixed, lots = book.fixed[name], terms.lots(pair)
-                goal = two_leg.matched(pair.held, *fixed, lots)
-                changes[name] = two_leg.begin(
-                    goal, pair.held, *fixed, lots, now, enters=False, forced=True, cut="lost"
-                )
+                (full, prices), lots = book.fixed[name], terms.lots(pair)
+                goal = two_leg.matched(pair.held, full, prices, lots)
+                change = TwoLeg(
+                    goal=goal, held=pair.held, full=full, prices=prices, steps=lots,
+                    started=now, at=now, enters=False, forced=True, cut="lost",
+                )  # fmt: skip
+                changes[name] = two_leg.begun(change)
         goals = {name: (book.pairs[name].legs, change.goal) for name, change in changes.items()}
         before = book.positions
         positions, moves = retarget(before, goals)

@@ -202,7 +202,7 @@ def plan(
     skips = {name: why for name, why in skipped.items() if name not in judged.back}
     found = Planned(memory, skipped=skips)
     for leave in judged.leaves:
-        found.add(leave, _exit(leave.pair, pairs[leave.pair]))
+        found.add(leave, Plan(leave.pair, pairs[leave.pair]))
     open_ = len(trades) - len(judged.leaves)
     room = ZERO if margin is None else margin.free
     for enter in judged.enters:
@@ -229,10 +229,6 @@ def plan(
     return found
 
 
-def _exit(name: str, legs: tuple[str, str], *, forced: bool = False) -> Plan:
-    return Plan(name, legs, NONE, NONE, NONE, forced=forced)
-
-
 def _entry(
     rules: PairsConfig, enter: Enter, legs: tuple[str, str], snapshot: Snapshot
 ) -> Plan | Skip:
@@ -249,7 +245,7 @@ def _entry(
     lead = None
     if rules.two_leg.first == "thin" and snapshot.depths:
         lead = 0 if snapshot.depths[legs[0]] <= snapshot.depths[legs[1]] else 1
-    return Plan(enter.pair, legs, goal, goal, prices, lead)
+    return Plan(enter.pair, legs, goal, prices, lead)
 
 
 # Exits that guards demand ----------------------------------------------------------------------
@@ -295,8 +291,8 @@ def _demanded(
         memory = replace(memory, cooling=memory.cooling | set(names))
     found = Planned(memory)
     for name in names:
-        leave, legs = Leave(name, cause, math.nan), book.pairs[name].legs
-        found.add(leave, _exit(name, legs, forced=cause == "guard"))
+        exit_ = Plan(name, book.pairs[name].legs, forced=cause == "guard")
+        found.add(Leave(name, cause, math.nan), exit_)
     return found
 
 

@@ -39,7 +39,7 @@ from strategies.hedged.rules import SKIPS, PairsMemory, Skip
 from strategies.hedged.seek import GoalSeeker
 from strategies.hedged.views import Track, Views, follow, read, rows_for_views
 from strategies.messages import Decision, PairEvent, Verdict
-from strategies.on_loop import on_loop, wake_in
+from strategies.on_loop import repeat, wake_in
 from strategies.pairs import PairsConfig, pair_name
 from strategies.refusals import refusal_of
 from strategies.schedule import last_close
@@ -156,16 +156,7 @@ class HedgedTrader(CandleStrategy):
         return ""
 
     def _repeat(self, name: str, every_ns: int, then: Callable[[Any], None]) -> None:
-        now = self.clock.timestamp_ns()
-        self.clock.set_timer_ns(
-            f"{name}.{self.config.key}",
-            interval_ns=every_ns,
-            start_time_ns=-(-now // every_ns) * every_ns,
-            stop_time_ns=0,
-            callback=on_loop(self.clock, then),
-            allow_past=False,
-            fire_immediately=True,
-        )
+        repeat(self.clock, (every_ns, 0), f"{name}.{self.config.key}", then)
 
     def leave_open(self) -> None:
         """Leave what is under way for the next start."""

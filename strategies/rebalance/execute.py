@@ -25,7 +25,7 @@ from nautilus_trader.model.identifiers import InstrumentId
 from config.durations import duration_ns
 from strategies.base import DeskStrategy
 from strategies.messages import Action, Decision, Executed, Verdict, decision_id
-from strategies.on_loop import on_loop, wake_in
+from strategies.on_loop import repeat, wake_in
 from strategies.order_ids import is_closers
 from strategies.rebalance.decide import HALT_PAUSE_NS, Snapshot, Wait, decide, keep, leave
 from strategies.rebalance.memory import Memory
@@ -41,7 +41,7 @@ from strategies.rebalance.plan import (
 )
 from strategies.rebalance.propose import remembered
 from strategies.refusals import refusal_of, refused_by
-from strategies.schedule import last_fire, next_fire
+from strategies.schedule import last_fire
 from strategies.sizing.rounding import ZERO
 from strategies.state import StateStore
 from strategies.tactics.release import Leg, releasable
@@ -190,16 +190,9 @@ class PlanExecution:
     def start(self) -> None:
         """Set the timer of the schedule; a start at the very time of a stamp fires at once."""
         self.stopping = False
-        clock, every = self._strategy.clock, self._schedule[0]
-        clock.set_timer_ns(
-            f"rebalance.{self._rules.key}",
-            interval_ns=every,
-            start_time_ns=next_fire(clock.timestamp_ns() - 1, *self._schedule),
-            stop_time_ns=0,
-            callback=on_loop(clock, lambda event: self.rebalance(event.ts_event)),
-            allow_past=False,
-            fire_immediately=True,
-        )
+        name = f"rebalance.{self._rules.key}"
+        clock = self._strategy.clock
+        repeat(clock, self._schedule, name, lambda event: self.rebalance(event.ts_event))
 
     def rebalance(self, ts: int, since: int | None = None, before: Snapshot | None = None) -> None:
         """Decide on the candles complete at a time, publish the decision and send its orders.

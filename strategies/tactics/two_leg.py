@@ -139,26 +139,11 @@ class Passed(Event, frozen=True):
     """Time passed."""
 
 
-def begin(
-    goal: Legs,
-    held: Legs,
-    full: Legs,
-    prices: Legs,
-    steps: Legs,
-    now: int,
-    *,
-    enters: bool,
-    lead: int | None = None,
-    forced: bool = False,
-    cut: Cut = "",
-) -> TwoLeg:
-    """Return the state at the start of a change."""
-    first, second = _values(held, full, prices)
-    return TwoLeg(
-        goal=goal, held=held, full=full, prices=prices, steps=steps, started=now, at=now,
-        enters=enters, lead=lead, forced=forced, cut=cut,
-        naked=None if hedged(first, second) else UnhedgedValue(now, first + second, ZERO),
-    )  # fmt: skip
+def begun(change: TwoLeg) -> TwoLeg:
+    """Return a change that begins, with what stands unhedged by then."""
+    first, second = _values(change.held, change.full, change.prices)
+    naked = None if hedged(first, second) else UnhedgedValue(change.at, first + second, ZERO)
+    return replace(change, naked=naked)
 
 
 def step(state: TwoLeg, event: Event, rules: TwoLegRules) -> TwoLeg:

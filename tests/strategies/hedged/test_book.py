@@ -31,7 +31,7 @@ from strategies.hedged.positions import (
     retarget,
     settle,
 )
-from strategies.tactics.two_leg import NONE, Haste, TwoLegRules, begin, budget_passed, step
+from strategies.tactics.two_leg import NONE, Haste, TwoLeg, TwoLegRules, budget_passed, step
 from strategies.tactics.two_leg import Traded as LegTraded
 from strategies.tactics.unhedged_value import total_at
 
@@ -47,8 +47,7 @@ def plan(pair, side, lead=None):
     """A position of about 1,000 a leg; side 0 closes it."""
     legs = LEGS[pair]
     prices = PRICES[legs[0]], PRICES[legs[1]]
-    full = side * 1000 / prices[0], -side * 1000 / prices[1]
-    return Plan(pair, legs, full if side else NONE, full, prices, lead)
+    return Plan(pair, legs, (side * 1000 / prices[0], -side * 1000 / prices[1]), prices, lead)
 
 
 class Venue:
@@ -400,7 +399,9 @@ def test_unhedged_value_seconds_are_those_of_the_guard(fills):
     guard = Unhedged(UnhedgedParams(legs=(Pair("A", "B"),), limit=1e9))
     at_guard = guard.start(desk(0))
     full, prices, lots = (D(10), D(-50)), (D(100), D(20)), (D("0.1"), D("0.1"))
-    state = begin(full, NONE, full, prices, lots, 0, enters=True)
+    state = TwoLeg(
+        goal=full, held=NONE, full=full, prices=prices, steps=lots, started=0, at=0, enters=True
+    )
     rules, now = TwoLegRules(budget=1e12), 0
     for leg, tenths, seconds in fills:
         now += seconds * SECOND

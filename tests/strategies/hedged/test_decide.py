@@ -78,7 +78,7 @@ def held(**goals):
             Snapshot(**KNOWN), {}, 0,
         ).plans[0]  # fmt: skip
         goal = tuple(map(D, goal))
-        book, _ = change_pairs(book, [entry._replace(goal=goal, full=goal)], TERMS, 0)
+        book, _ = change_pairs(book, [entry._replace(goal=goal)], TERMS, 0)
         for leg, quantity in zip(PAIRS[name], goal, strict=True):
             book, _ = venue_traded(book, leg, quantity, None, TERMS, 0, own=True)
     trade = Trade(side=1, z=-2.5, beta=1.0, std=0.01, candle=0, half_life=5.0)

@@ -20,7 +20,7 @@ PAIR = "AAAUSDT/BBBUSDT"
 
 
 def plan(goal):
-    return Plan(PAIR, (A, B), goal, FULL, (D(100), D(50)))
+    return Plan(PAIR, (A, B), goal, (D(100), D(50)))
 
 
 def wanting(goal):
