@@ -34,20 +34,15 @@ SHOWN = ("z", "low", "high", "spread")
 
 def pairs(report: ReportData, drawings: Drawings) -> str:
     """Results of the pairs of each strategy that trades pairs."""
-    events = pair_events(report)
-    by_strategy: dict[str, list[PairEvent]] = {name: [] for name in strategies_of(report)}
-    for event in events:
-        by_strategy[event.strategy].append(event)
-    prices, html = last_prices(report), ""
-    drawn: dict[str, Any] = {}
-    for key, mine in by_strategy.items():
-        rules = _rules(report, key)
+    events, prices, keys = pair_events(report), last_prices(report), strategies_of(report)
+    html, drawn = "", dict[str, Any]()
+    for key in keys:
+        mine, rules = [event for event in events if event.strategy == key], _rules(report, key)
         found = results_of(report, key, mine, prices)
         found.sort(key=lambda one: (one.name == NO_PAIR, -one.net(prices), one.name))
-        several = len(by_strategy) > 1
-        html += f"<h3>{text(key)}</h3>" if several else ""
+        html += f"<h3>{text(key)}</h3>" if len(keys) > 1 else ""
         html += _results(found, prices) + _exits(found) + _selections(mine, rules)
-        drawn |= _drawn(report, key, found, rules, f"{key} " if several else "")
+        drawn |= _drawn(report, key, found, rules, f"{key} " if len(keys) > 1 else "")
     return html + _charts(drawn, drawings)
 
 
@@ -76,17 +71,18 @@ def _results(found: Sequence[PairResult], prices: Mapping[str, Decimal]) -> str:
         for one in found
         for name, leg in one.legs.items()
     ]
-    head = ["Pair", "Net, USDT", "Entries", "Winners", "Held", "Gross"]
-    costs_head = ["Fees", "Funding", "Slippage"]
+    costs = ["Fees", "Funding", "Slippage"]
     lost = any(one.name == NO_PAIR for one in found)
     return (
-        table([*head, *costs_head], rows, kind="total")
+        table(
+            ["Pair", "Net, USDT", "Entries", "Winners", "Held", "Gross", *costs], rows, kind="total"
+        )
         + '<p class="hint">Each fill is given to the pairs whose order it was part of, with its '
         "fee; what two pairs bought from each other is at the decision's price, without fee. Gross "
         "is at the prices of the fills, so slippage is in it."
         + (" No pair: what was closed for none of them, as by a guard." if lost else "")
         + "</p><details><summary>By leg</summary>"
-        + table(["Pair", "Leg", "Gross", *costs_head], legs, words=(0, 1))
+        + table(["Pair", "Leg", "Gross", *costs], legs, words=(0, 1))
         + "</details>"
     )
 
@@ -119,22 +115,14 @@ def _exits(found: Sequence[PairResult]) -> str:
     cuts = sorted({cut for one in pairs for cut, count in one.cuts.items() if count})
     rows = []
     for one in pairs:
-        open_ = sum(trade.closed is None for trade in one.trades)
+        counts = [*(left[one.name][key] for key in causes), *(one.cuts[cut] for cut in cuts)]
+        counts.append(sum(trade.closed is None for trade in one.trades))
         unhedged = np.array(one.unhedged or [(np.nan, np.nan)])
         seconds, values = (np.quantile(column, (0.5, 0.99)) for column in unhedged.T)
-        rows.append(
-            [text(one.name)]
-            + [f"{left[one.name][key]:,}" for key in causes]
-            + [f"{one.cuts[cut]:,}" for cut in cuts]
-            + [f"{open_:,}", *(number(q, 1) for q in seconds), *(number(q, 0) for q in values)]
-        )
-    head = [
-        "Pair",
-        *(CAUSES[key] for key in causes),
-        *(f"Cut: {text(cut)}" for cut in cuts),
-        "Open",
-    ]
-    measures = ["Unhedged s, p50", "p99", "USDT s, p50", "p99"]
+        measured = [*(number(q, 1) for q in seconds), *(number(q, 0) for q in values)]
+        rows.append([text(one.name), *(f"{count:,}" for count in counts), *measured])
+    head = ["Pair", *(CAUSES[key] for key in causes), *(f"Cut: {text(cut)}" for cut in cuts)]
+    measures = ["Open", "Unhedged s, p50", "p99", "USDT s, p50", "p99"]
     return table([*head, *measures], rows, caption="Exits, and time unhedged") + (
         '<p class="hint">Mean, stop, time and guard closed a pair; halted: one with which it was '
         "netted left while entries were halted. A cut unwound an entry, or what "

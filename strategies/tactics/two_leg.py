@@ -58,7 +58,8 @@ class TwoLegRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         ),
     ] = 20_000.0
     max_slippage_bps: Annotated[
-        BasisPoints, about("Worst price of an entry's chase, from the other side's best.")
+        BasisPoints,
+        about("Worst price of an entry's chase, basis points from the other side's best."),
     ] = 20.0
     deadline: Annotated[TimeSpan, about("An entry is cut to what both legs have by then.")] = "5m"
 
