@@ -98,6 +98,12 @@ def active(rules: PairsConfig, memory: PairsMemory, book: PairBook) -> Named:
     return pairs | {name: pair.legs for name, pair in book.pairs.items()}
 
 
+def columns_of(ids: Sequence[str], pairs: Named) -> Columns:
+    """Return the columns of the pairs' legs among instruments."""
+    legs = [[ids.index(name) for name in pair] for pair in pairs.values()]
+    return np.array(legs, dtype=np.intp).reshape(-1, 2)
+
+
 def entered_betas(memory: PairsMemory, pairs: Iterable[str]) -> Floats:
     """Return the hedge ratio of each pair's entry, NaN for pairs that are not held."""
     trades = memory.trades

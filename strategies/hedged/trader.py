@@ -277,8 +277,7 @@ class HedgedTrader(CandleStrategy):
     def _read(self, close: Floats, data_ts: int, memory: PairsMemory) -> Views:
         """Return the views of the candle that closed last, and keep what the next prices need."""
         self._tracked = decide.active(self.config, memory, self.book)
-        legs = [[self.ids.index(name) for name in pair] for pair in self._tracked.values()]
-        columns = np.array(legs, dtype=np.intp).reshape(-1, 2)
+        columns = decide.columns_of(self.ids, self._tracked)
         before = data_ts - self._history.interval_ns
         track = follow(self._track, before, close[:-1], columns, self.config)
         betas = decide.entered_betas(self.memory, self._tracked)

@@ -143,7 +143,7 @@ def decided(raw: bytes) -> list[Any]:
         ts, close = row * every, prices[max(0, row - rows + 1) : row + 1]
         memory, _ = decide.select(rules, IDS, memory, close, ts)
         pairs = decide.active(rules, memory, book)
-        legs = tuple((IDS.index(a), IDS.index(b)) for a, b in pairs.values())
+        legs = decide.columns_of(IDS, pairs)
         track = views.follow(track, ts - every, close[:-1], legs, rules)
         betas = decide.entered_betas(memory, pairs)
         track, found = views.read(track, ts, close, betas, rules)
@@ -181,7 +181,10 @@ def test_a_rule_of_two_legs_moves_what_a_leg_should_have(name: str) -> None:
 
     def story(rules: TwoLegRules) -> list[Any]:
         goal, prices, lots = (D(10), D(-20)), (D(100), D(50)), (D("0.1"), D("0.1"))
-        state = two_leg.begin(goal, two_leg.NONE, goal, prices, lots, 0, enters=True)
+        state = two_leg.TwoLeg(
+            goal=goal, held=two_leg.NONE, full=goal, prices=prices, steps=lots, started=0, at=0,
+            enters=True,
+        )  # fmt: skip
         filled = {0: (0, D(10), D(100)), 5: (1, D(-10), D(50))}
         said = []
         for second in range(30):
