@@ -7,7 +7,6 @@ was under way goes on: both legs, or none.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
@@ -126,9 +125,17 @@ class HedgedTrader(CandleStrategy):
     def on_start(self) -> None:
         """Subscribe to candles and prices, and set the timers."""
         super().on_start()
-        wrong = self._wrong_instruments()
-        if wrong:
-            raise ValueError(f"strategy {self.config.key}: {wrong}")
+        spot = [name.value for name in self.instrument_ids if self.market.is_spot(name)]
+        if spot:
+            raise ValueError(
+                f"strategy {self.config.key}: spot can't be sold short: leave out {', '.join(spot)}"
+            )
+        lacking = {name for _, name in self.config.instruments_read()} - set(self.ids)
+        if lacking:
+            raise ValueError(
+                f"strategy {self.config.key}: {', '.join(sorted(lacking))} must be among its "
+                "instruments: they are legs of its pairs"
+            )
         self._stopping = False
         self.subscribe_candles()
         self._repeat("candle", self._history.interval_ns, self._on_candle_timer)
@@ -138,22 +145,6 @@ class HedgedTrader(CandleStrategy):
             self._repeat("pulse", PULSE_NS, self._on_pulse)
             if self.config.check_every is not None:
                 self._repeat("check", duration_ns(self.config.check_every), self._on_check)
-
-    def _wrong_instruments(self) -> str:
-        spot = [name.value for name in self.instrument_ids if self.market.is_spot(name)]
-        if spot:
-            return f"spot can't be sold short: leave out {', '.join(spot)}"
-        lacking = {name for _, name in self.config.instruments_read()} - set(self.ids)
-        if lacking:
-            names = ", ".join(sorted(lacking))
-            return f"{names} must be among its instruments: they are legs of its pairs"
-        count = Counter(pair_name((name, name)) for name in self.ids)
-        twice = [name for name in self.ids if count[pair_name((name, name))] > 1]
-        if self.config.select is not None and twice:
-            return (
-                f"pairs of {' and of '.join(twice)} would have the same name: leave out all but one"
-            )
-        return ""
 
     def _repeat(self, name: str, every_ns: int, then: Callable[[Any], None]) -> None:
         repeat(self.clock, (every_ns, 0), f"{name}.{self.config.key}", then)
