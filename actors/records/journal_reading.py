@@ -72,6 +72,10 @@ class JournalReader:
     def show_as_this_version(self, path: Path) -> None:
         """Read an older journal as if it had this version; nothing can be written afterwards."""
         version = version_of(self._connection, path)
+        if not version:
+            raise InputError(
+                f"{path}: no journal yet: the node's first start is making it, or was killed before"
+            )
         if version in OLD_VIEWS:
             self._connection.executescript(OLD_VIEWS[version])
         self._connection.execute("PRAGMA query_only=ON")
@@ -218,7 +222,7 @@ def read(folder: Path) -> Iterator[JournalReader]:
     Raises
     ------
     InputError
-        If there is no journal in the folder.
+        If there is no journal in the folder, or it has no tables yet.
     DeskError
         If a newer version wrote it, or it can't be read.
     """

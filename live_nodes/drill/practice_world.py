@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sqlite3
 import threading
 import time
 import urllib.error
@@ -263,7 +262,7 @@ class PracticeWorld(World):
         try:
             with read(self._node) as journal:
                 runs = journal.runs()
-        except (InputError, sqlite3.OperationalError):
+        except InputError:
             # The node has not made its journal yet.
             return False
         return bool(runs) and runs[0].pid == self._process.pid and runs[0].phase == "running"

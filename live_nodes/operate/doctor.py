@@ -16,6 +16,7 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -28,7 +29,7 @@ from rich.text import Text
 from actors.records.journal_files import NAME, damage, holder
 from actors.records.journal_reading import read
 from config.documents import Node
-from config.errors import DeskError, GateRefused, some_of
+from config.errors import DeskError, GateRefused, InputError, some_of
 from live_nodes.bybit.rest import VenueRest
 from live_nodes.local.alerts import alert_urls_of
 from live_nodes.local.endpoints import Endpoints, overridden, refuse_unconfirmed, venue_endpoints
@@ -300,7 +301,8 @@ async def _foreign_positions(
     if holder(folder) is not None:
         return []
     if (folder / NAME).exists() and damage(folder / NAME) is None:
-        with read(folder) as kept:
+        # Without tables yet, nothing is explained.
+        with suppress(InputError), read(folder) as kept:
             if kept.load_state("node", "explained") is not None:
                 return []
     held = {

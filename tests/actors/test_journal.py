@@ -19,7 +19,7 @@ from msgspec import structs
 
 from actors.records.journal import Journal, JournalError
 from actors.records.journal_files import BACKUPS, NAME, OLD, back_up, damage, holder
-from actors.records.journal_reading import JournalReader, read
+from actors.records.journal_reading import JournalReader, connect, read
 from actors.records.journal_schema import MIGRATIONS, NEVER_ARRIVED, UNKNOWN, VERSION
 from actors.records.order_facts import OrderFacts
 from actors.records.rows import EquityRow, FillRow, PositionRow
@@ -285,6 +285,10 @@ def test_a_second_node_is_refused_with_the_firsts_pid(tmp_path: Path) -> None:
 
 def test_a_node_that_never_ran_has_no_journal(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="never been started"), read(tmp_path):
+        pass
+    # As in the moment between the file and its tables.
+    connect(tmp_path / NAME).execute("PRAGMA journal_mode=WAL").connection.close()
+    with pytest.raises(InputError, match="first start is making it"), read(tmp_path):
         pass
 
 

@@ -7,7 +7,6 @@ import multiprocessing
 import os
 import shutil
 import signal
-import sqlite3
 import urllib.request
 from collections import Counter
 from collections.abc import Callable
@@ -22,6 +21,7 @@ import yaml
 
 from actors.records.journal_files import NAME
 from actors.records.journal_reading import JournalReader, read
+from config.errors import InputError
 from live_nodes.drill.node_process import run_perpdesk
 from live_nodes.local.practice_process import (
     Endpoint,
@@ -266,15 +266,11 @@ class GroundNode:
         for name in (NAME, f"{NAME}-wal"):
             if (self.folder / name).exists():
                 shutil.copyfile(self.folder / name, copy / name)
-        if not (copy / NAME).exists():
-            return nothing
         try:
             with read(copy) as journal:
                 return asked(journal)
-        except sqlite3.OperationalError as error:
+        except InputError:
             # Killed before its tables were made.
-            if "no such table" not in str(error):
-                raise
             return nothing
 
     # The exchange's books ------------------------------------------------------------------------
