@@ -33,8 +33,6 @@ from nautilus_trader.adapters.bybit.factories import (
     get_cached_bybit_http_client,
     get_cached_bybit_instrument_provider,
 )
-from nautilus_trader.cache.cache import Cache
-from nautilus_trader.common.component import LiveClock, MessageBus
 from nautilus_trader.common.enums import LogColor
 from nautilus_trader.core import nautilus_pyo3 as engine
 from nautilus_trader.core.uuid import UUID4
@@ -416,18 +414,9 @@ def data_factory(wiring: ClientWiring) -> type[LiveDataClientFactory]:
 
     class DeskDataFactory(LiveDataClientFactory):
         @staticmethod
-        def create(  # type: ignore[override]
-            loop: asyncio.AbstractEventLoop,
-            name: str,
-            config: BybitDataClientConfig,
-            msgbus: MessageBus,
-            cache: Cache,
-            clock: LiveClock,
-        ) -> LiveDataClient:
+        def create(*, config: BybitDataClientConfig, **rest: Any) -> LiveDataClient:  # type: ignore[override]
             config = _with_keys(config, wiring.keys)
-            client: Any = BybitLiveDataClientFactory.create(
-                loop, name, config, msgbus, cache, clock
-            )
+            client: Any = BybitLiveDataClientFactory.create(config=config, **rest)
             for product in list(client._ws_clients):
                 client._ws_clients[product] = _public_link(wiring, product, config)
             return client
@@ -440,14 +429,7 @@ def execution_factory(wiring: ClientWiring) -> type[LiveExecClientFactory]:
 
     class DeskExecutionFactory(LiveExecClientFactory):
         @staticmethod
-        def create(  # type: ignore[override]
-            loop: asyncio.AbstractEventLoop,
-            name: str,
-            config: BybitExecClientConfig,
-            msgbus: MessageBus,
-            cache: Cache,
-            clock: LiveClock,
-        ) -> LiveExecutionClient:
+        def create(*, config: BybitExecClientConfig, **rest: Any) -> LiveExecutionClient:  # type: ignore[override]
             config = _with_keys(config, wiring.keys)
             http = get_cached_bybit_http_client(
                 environment=_resolve_environment(config.environment),
@@ -462,18 +444,14 @@ def execution_factory(wiring: ClientWiring) -> type[LiveExecClientFactory]:
                 proxy_url=config.proxy_url,
             )
             client: Any = DeskExecutionClient(
-                loop=loop,
                 client=http,
-                msgbus=msgbus,
-                cache=cache,
-                clock=clock,
                 instrument_provider=get_cached_bybit_instrument_provider(
                     client=http,
                     product_types=tuple(config.product_types or ()),
                     config=config.instrument_provider,
                 ),
                 config=config,
-                name=name,
+                **rest,
             )
             client.links = wiring.links
             client._ws_private_client = _account_link(wiring, "private", config)
