@@ -37,6 +37,21 @@ class CandleStrategy(DeskStrategy):
         )
         self.market.last_price = self.last_price
 
+    def on_start(self) -> None:
+        """Subscribe to the candles of all instruments; a derived class calls this first.
+
+        Raises ValueError where one that the parameters name is missing.
+        """
+        super().on_start()
+        lacking = {name for _, name in self.config.instruments_read()} - set(self.ids)
+        if lacking:
+            raise ValueError(
+                f"strategy {self.config.key}: {', '.join(sorted(lacking))} must be among its "
+                "instruments: its parameters name them"
+            )
+        for name in self.ids:
+            self.subscribe_bars(BarType.from_str(bar_type(name, self._interval)))
+
     def history_needed(self) -> dict[str, int]:
         """Return the number of candles a decision needs."""
         rules = self.config.protection
@@ -78,8 +93,3 @@ class CandleStrategy(DeskStrategy):
             return self.market.engine_price(instrument_id)
         close = self._history.last_close(index)
         return None if close is None else Decimal(repr(close))
-
-    def subscribe_candles(self) -> None:
-        """Subscribe to the candles of all instruments."""
-        for name in self.ids:
-            self.subscribe_bars(BarType.from_str(bar_type(name, self._interval)))

@@ -130,14 +130,7 @@ class HedgedTrader(CandleStrategy):
             raise ValueError(
                 f"strategy {self.config.key}: spot can't be sold short: leave out {', '.join(spot)}"
             )
-        lacking = {name for _, name in self.config.instruments_read()} - set(self.ids)
-        if lacking:
-            raise ValueError(
-                f"strategy {self.config.key}: {', '.join(sorted(lacking))} must be among its "
-                "instruments: they are legs of its pairs"
-            )
         self._stopping = False
-        self.subscribe_candles()
         self._repeat("candle", self._history.interval_ns, self._on_candle_timer)
         if self.market.sees_top_of_book:
             for instrument_id in self.instrument_ids:

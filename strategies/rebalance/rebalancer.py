@@ -155,16 +155,9 @@ class Rebalancer(CandleStrategy):
                     f"strategy {self.config.key}: spot can't be sold short: use side long_only "
                     f"or leave out {', '.join(spot)}"
                 )
-        lacking = {name for _, name in self.config.instruments_read()} - set(self.ids)
-        if lacking:
-            raise ValueError(
-                f"strategy {self.config.key}: {', '.join(sorted(lacking))} must be among its "
-                "instruments: majors_gate, market_trend or regime looks at them"
-            )
         listed = [self.market.listed_ns(name) for name in self.instrument_ids]
         since = np.array([np.nan if ns is None else ns for ns in listed], float)
         self._listings = Listings(self.ids, since)
-        self.subscribe_candles()
         # Live, updates have the rate expected next; the node requests the settled ones.
         if self.config.wants_funding and not isinstance(self.clock, LiveClock):
             for instrument_id in self.instrument_ids:

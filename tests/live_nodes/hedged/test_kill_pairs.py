@@ -84,27 +84,16 @@ def test_a_node_killed_between_the_legs_of_an_exit_closes_the_second(ground: Gro
 
 
 @pytest.mark.kill
-def test_a_node_may_be_killed_at_every_boundary_of_an_exit(ground: Ground) -> None:
-    node = leaving_node(ground)
+@pytest.mark.parametrize(("make", "enters"), [(pair_node, True), (leaving_node, False)])
+def test_a_node_may_be_killed_at_every_boundary(ground: Ground, make: Any, enters: bool) -> None:
+    node = make(ground)
     whole = node.run(*NOW)
-    assert not node.positions()
     assert len(whole.traded) > 10
+    assert faults_of(node, whole=enters) == []
     wrong = {}
     for boundary in whole.traded:
-        node = leaving_node(ground)
-        if killed(node, boundary) and (found := faults_of(node, whole=False)):
-            wrong[boundary] = found
-    assert wrong == {}
-
-
-@pytest.mark.kill
-def test_a_node_may_be_killed_at_every_boundary_of_an_entry(ground: Ground) -> None:
-    whole = pair_node(ground).run("--run-once")
-    assert len(whole.traded) > 10
-    wrong = {}
-    for boundary in whole.traded:
-        node = pair_node(ground)
-        if killed(node, boundary) and (found := faults_of(node)):
+        node = make(ground)
+        if killed(node, boundary) and (found := faults_of(node, whole=enters)):
             wrong[boundary] = found
     assert wrong == {}
 

@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 
 from strategies.account_value import Margin
-from strategies.hedged.book import Ended, PairBook, Terms, change_pairs, time_passed, venue_traded
+from strategies.hedged.book import (
+    Ended,
+    PairBook,
+    Plan,
+    Terms,
+    change_pairs,
+    time_passed,
+    venue_traded,
+)
 from strategies.hedged.decide import (
     Halts,
     Judged,
@@ -69,16 +77,11 @@ def planned(*z, memory=None, config=None, skipped=None, **known):
 
 def held(**goals):
     """A book in which pairs hold these quantities, and the memory of their entries at z -2.5."""
-    book, config = PairBook(), rules()
-    names = {"ab": AB, "cb": CB, "ce": CE}
-    for short, goal in goals.items():
-        name = names[short]
-        entry = plan(
-            config, judged(*(-2.5 if n == name else 0.0 for n in PAIRS)), PairsMemory(), PAIRS,
-            Snapshot(**KNOWN), {}, 0,
-        ).plans[0]  # fmt: skip
-        goal = tuple(map(D, goal))
-        book, _ = change_pairs(book, [entry._replace(goal=goal)], TERMS, 0)
+    book, names = PairBook(), {"ab": AB, "cb": CB, "ce": CE}
+    for short, quantities in goals.items():
+        name, goal = names[short], tuple(map(D, quantities))
+        prices = tuple(KNOWN["prices"][leg] for leg in PAIRS[name])
+        book, _ = change_pairs(book, [Plan(name, PAIRS[name], goal, prices)], TERMS, 0)
         for leg, quantity in zip(PAIRS[name], goal, strict=True):
             book, _ = venue_traded(book, leg, quantity, None, TERMS, 0, own=True)
     trade = Trade(side=1, z=-2.5, beta=1.0, std=0.01, candle=0, half_life=5.0)

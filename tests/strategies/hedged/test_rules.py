@@ -51,6 +51,12 @@ def size(prices=(D(100), D(50)), steps=(D("0.001"), D("0.001")), seen=None, **pa
     return sized(config, entry, 10_000.0, prices, lots, 1.0)
 
 
+def test_what_is_risked_until_the_stop_limits_the_size():
+    # 0.1 % of 10,000 over (4 - 2.5) * 0.01 is 666.67; 2 % would be more than a leg's 1,000.
+    assert size(risk=0.001) == ((D("-6.66"), D("13.33")), "")
+    assert size(risk=0.02) == ((D(-10), D(20)), "")
+
+
 def test_no_leg_is_larger_than_its_part_of_equity():
     # 2 % of 10,000 over (4 - 2.5) * 0.0001 would be 1,333,333 USDT a leg.
     free = {"seen": {"std": 0.0001}, "max_leg": None}

@@ -15,7 +15,7 @@ from strategies.pairs import Pairs, PairsConfig
 from strategies.signals.cointegration import PairSelection
 from strategies.signals.pair_parameters import Hedge, Selection
 from strategies.state import MemoryState
-from tests.builders_engine import HOUR, A, B, Candles, at, play
+from tests.builders_engine import A, B, Candles, at, play
 
 C = "CCCUSDT-LINEAR.BYBIT"
 RATIO = Hedge(model="ratio", z_lookback=4)
@@ -111,15 +111,6 @@ def test_two_pairs_that_share_a_leg_send_one_order():
     ]  # fmt: skip
     (line, *_) = strategy.decisions[0].targets
     assert line.parts == {"AAAUSDT/BBBUSDT": "-9.090", "AAAUSDT/CCCUSDT": "-9.090"}
-
-
-def test_what_is_risked_until_the_stop_limits_the_size():
-    # z is about 15.9 and the deviation 0.0057: 0.2 % of 10,000 over (30 - 15.9) * 0.0057.
-    strategy = played(risk=0.002)
-    view = strategy.fills[0]
-    assert abs(view[2]) < D(9)
-    trade_value = abs(view[2]) * 110
-    assert trade_value == pytest.approx(D(20) / D("0.0809"), rel=D("0.02"))
 
 
 @pytest.mark.parametrize("scope", ["desk", f"instrument:{B}", "strategy:pairs"])
@@ -239,4 +230,3 @@ def test_a_killed_trader_goes_on_from_its_state():
     again.attach_state(store)
     assert again.book == first.book
     assert again.memory == first.memory
-    assert HOUR

@@ -107,12 +107,6 @@ def test_prices_that_stand_still_are_unknown(model):
     assert np.isnan(history(np.full((40, 2), -np.inf), ONE, rules).z).all()
 
 
-def test_swapped_legs_mirror_the_ratio():
-    rules = Hedge(model="ratio", z_lookback=20)
-    one, two = (history(walks(60, 2), legs, rules) for legs in (ONE, ONE[:, ::-1]))
-    np.testing.assert_array_equal(one.z, -two.z)
-
-
 def test_a_frozen_ratio_judges_by_the_same_candles():
     rules = Hedge(model="ols", lookback=40, z_lookback=20, most_missing=0.1)
     prices = walks(100, 3)
