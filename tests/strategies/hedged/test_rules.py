@@ -53,7 +53,7 @@ def size(prices=(D(100), D(50)), steps=(D("0.001"), D("0.001")), seen=None, **pa
 
 def test_what_is_risked_until_the_stop_limits_the_size():
     # 0.1 % of 10,000 over (4 - 2.5) * 0.01 is 666.67; 2 % would be more than a leg's 1,000.
-    assert size(risk=0.001) == ((D("-6.66"), D("13.33")), "")
+    assert size(risk=0.001) == ((D("-6.666"), D("13.333")), "")
     assert size(risk=0.02) == ((D(-10), D(20)), "")
 
 
