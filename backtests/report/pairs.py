@@ -41,7 +41,8 @@ def pairs(report: ReportData, drawings: Drawings) -> str:
         found = results_of(report, key, mine, prices)
         found.sort(key=lambda one: (one.name == NO_PAIR, -one.net(prices), one.name))
         html += f"<h3>{text(key)}</h3>" if len(keys) > 1 else ""
-        html += _results(found, prices) + _exits(found) + _selections(mine, rules)
+        traded = _results(found, prices) + _exits(found) if found else "<p>No pair was entered.</p>"
+        html += traded + _selections(mine, rules)
         drawn |= _drawn(report, key, found, rules, f"{key} " if len(keys) > 1 else "")
     return html + _charts(drawn, drawings)
 

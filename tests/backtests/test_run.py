@@ -272,3 +272,4 @@ def test_pairs_without_a_trade_say_why(
     assert not any("no decision" in words for words in said)
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert ("Selection of pairs" in page) == ("select" in params)
+    assert "No pair was entered." in page
