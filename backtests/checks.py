@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catalog.instruments import ACCOUNT_COIN
-from config.components import AddressError, resolve
+from config.components import resolve, resolve_or_none
 from config.documents import Backtest
 from config.durations import interval_ns, minute_text
 from config.errors import Problem, some_of
@@ -65,23 +65,24 @@ def lacking(document: Backtest, catalog: CatalogIndex) -> Iterator[DataProblem]:
         elif interval is not None:
             needed[str(interval)] = f"strategies.{key} ranks"
         if _sells_short(document, key, params):
-            spot = _spot_of(document, catalog, key)
+            ids = _ids_of(document, catalog, key)
+            spot = [name for name in ids if catalog.instruments[name].product == "SPOT"]
             if spot:
                 yield (
                     ("strategies", key, "params", "side"),
                     f"spot can't be sold short: use long_only, or leave out {some_of(spot)} "
                     "(universe.exclude)",
                 )
-    ids = set(select(sorted(catalog.instruments), document.universe))
+    universe = set(select(sorted(catalog.instruments), document.universe))
     series = {
         interval: [
             (span.first - interval_ns(interval), span.last)
             for name, span in catalog.coverage("bars", interval).items()
-            if name in ids
+            if name in universe
         ]
         for interval in there
     }
-    if not ids:
+    if not universe:
         # The catalog's own check lists names that match nothing.
         return
     if not any(series.values()):
@@ -122,13 +123,9 @@ def _parameters(document: Backtest) -> dict[str, dict[str, Any]]:
     """Return the parameters of each enabled strategy; faulty ones are reported elsewhere."""
     found = {}
     for key, component in document.strategies.items():
-        if not component.enabled:
-            continue
-        try:
-            cls = resolve(component.use, document.allow)
-        except AddressError:
-            continue
-        if not check_params(cls.Config, component.params):
+        cls: Any = resolve_or_none(component.use, document.allow)
+        sound = cls is not None and not check_params(cls.Config, component.params)
+        if component.enabled and sound:
             found[key] = complete_params(cls, component.params)
     return found
 
@@ -176,8 +173,3 @@ def _asks_for_no_candles(document: Backtest, catalog: CatalogIndex, key: str) ->
 
 def _ids_of(document: Backtest, catalog: CatalogIndex, key: str) -> list[str]:
     return select(catalog.instruments, document.universe, document.strategies[key])
-
-
-def _spot_of(document: Backtest, catalog: CatalogIndex, key: str) -> list[str]:
-    ids = _ids_of(document, catalog, key)
-    return [name for name in ids if catalog.instruments[name].product == "SPOT"]

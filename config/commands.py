@@ -43,13 +43,9 @@ LISTS: dict[str, Callable[[], list[tuple[str, str]]]] = {
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
-    app.command("validate")(validate_command)
-    app.command("explain")(explain_command)
-    app.command("diff")(diff_command)
-    app.command("schema")(schema_command)
-    app.command("init")(init_command)
-    app.command("list")(list_command)
-    app.command("describe")(describe_command)
+    documents = validate_command, explain_command, diff_command, schema_command
+    for command in (*documents, init_command, list_command, describe_command):
+        app.command(command.__name__.removesuffix("_command"))(command)
 
 
 def validate_command(

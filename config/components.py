@@ -67,13 +67,21 @@ def resolve(use: str, allow: Iterable[str] = ()) -> type[Any]:
             f"{module_name}:{near}" if near else "",
         )
     config = getattr(found, "Config", None)
-    if not inspect.isclass(found) or not _is_struct(config):
+    if not inspect.isclass(found) or not is_struct(config):
         raise AddressError(
             f"{use} is no component: a component is a class whose Config is a msgspec Struct"
         )
     if _is_abstract(found):
         raise AddressError(f"{use} is only the base of strategies; name one derived from it")
     return found
+
+
+def resolve_or_none(use: str, allow: Iterable[str] = ()) -> type[Any] | None:
+    """Return the class at an address, None where the address is wrong."""
+    try:
+        return resolve(use, allow)
+    except AddressError:
+        return None
 
 
 def classes_of(module: Any) -> list[type[Any]]:
@@ -83,7 +91,7 @@ def classes_of(module: Any) -> list[type[Any]]:
         for value in vars(module).values()
         if inspect.isclass(value)
         and value.__module__ == module.__name__
-        and _is_struct(value.__dict__.get("Config"))
+        and is_struct(value.__dict__.get("Config"))
         and not _is_abstract(value)
     ]
 
@@ -166,7 +174,8 @@ def _siblings(parent: str) -> list[str]:
     return [found.name for found in pkgutil.iter_modules(paths)] if paths else []
 
 
-def _is_struct(value: object) -> bool:
+def is_struct(value: object) -> bool:
+    """Whether a value is a msgspec Struct's class."""
     return inspect.isclass(value) and issubclass(value, msgspec.Struct)
 
 

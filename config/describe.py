@@ -14,7 +14,7 @@ import msgspec
 import yaml
 
 from config import shipped
-from config.components import resolve, shipped_addresses
+from config.components import is_struct, resolve, shipped_addresses
 from config.params import WORDS, choices, metas, parameter_fields
 from config.reading import as_written, options
 from config.suggestions import FORMS
@@ -84,24 +84,20 @@ def _parameters(config: Any, prefix: str = "") -> Iterator[Parameter]:
         ):
             texts |= dict.fromkeys(names.split(", "), " ".join(words.split()))
     for name, field in parameter_fields(config).items():
-        inner = next((option for option in options(field.type) if _is_block(option)), None)
+        inner = next((option for option in options(field.type) if is_struct(option)), None)
         if inner is not None and field.default is not None:
             yield from _parameters(inner, f"{prefix}{name}.")
             continue
         nested = list(_parameters(inner, f"{prefix}{name}.")) if inner is not None else []
         for many in options(field.type):
             place = ".NAME." if get_origin(many) is dict else "[]."
-            for item in filter(_is_block, get_args(many)):
+            for item in filter(is_struct, get_args(many)):
                 nested += _parameters(item, f"{prefix}{name}{place}")
         text = next((m.description for m in metas(field.type) if m.description), "")
         yield Parameter(
             prefix + name, _allowed(field.type), _default(field), text or texts.get(name, "")
         )
         yield from nested
-
-
-def _is_block(option: Any) -> bool:
-    return isinstance(option, type) and issubclass(option, msgspec.Struct)
 
 
 def _default(field: Any) -> str | None:
@@ -122,7 +118,7 @@ def _allowed(annotation: Any) -> str:
             return ", ".join(map(str, meta.examples))
         if meta.pattern:
             return FORMS.get(meta.pattern, f"text matching {meta.pattern}")
-    names = ["object" if _is_block(o) else getattr(o, "__name__", "") for o in options(annotation)]
+    names = ["object" if is_struct(o) else getattr(o, "__name__", "") for o in options(annotation)]
     kinds = [WORDS.get(name, "") for name in names]
     signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
     limits = [

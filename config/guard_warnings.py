@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from config.components import AddressError, resolve
+from config.components import resolve_or_none
 from config.documents import Node
 from config.documents.setup import Component, Setup
 from config.durations import duration_ns, offset_ns
@@ -55,8 +55,5 @@ def idle_guards(setup: Setup) -> dict[str, str]:
 
 
 def _usable(component: Component, setup: Setup) -> Any:
-    try:
-        cls = resolve(component.use, setup.allow)
-    except AddressError:
-        return None
-    return None if check_params(cls.Config, component.params) else cls
+    cls: Any = resolve_or_none(component.use, setup.allow)
+    return None if cls is None or check_params(cls.Config, component.params) else cls

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any
 
-from config.components import ROOMS, AddressError, resolve
+from config.components import ROOMS, AddressError, resolve, resolve_or_none
 from config.documents import KINDS
 from config.envelope import SECRET_PATHS, check_envelope, shown
 from config.errors import DocumentErrors, Problem, did_you_mean
@@ -125,7 +125,7 @@ def _check_component(
         found: Any = resolve(use, allow)
     except AddressError as error:
         problems = [problem(tree, (*at, "use"), error.message, error.suggestion)]
-        found = _class_or_none(error.moved_to or error.suggestion, allow)
+        found = resolve_or_none(error.moved_to or error.suggestion, allow)
     if use.startswith(f"{other}.") and other not in allow:
         text = f"{use} belongs under {other}, not under {room}"
         problems = [problem(tree, (*at, "use"), text)]
@@ -144,13 +144,6 @@ def _check_component(
             if dotted(path := (*at, "params", *wrong.path)) not in known
         ]
     return problems
-
-
-def _class_or_none(use: str, allow: Sequence[str]) -> Any:
-    try:
-        return resolve(use, allow)
-    except AddressError:
-        return None
 
 
 def assemble(file: FilePath, problems: list[Problem]) -> tuple[Tree | None, bool]:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import msgspec
 from msgspec.structs import FieldInfo
 
+from config.components import is_struct
 from config.envelope import form_words, shown
 from config.errors import DocumentErrors, Problem, did_you_mean
 from config.reading import Path, as_written, dotted, options
@@ -241,7 +242,7 @@ def _check_fields(
 
 
 def _check_value(annotation: Any, value: Any, path: Path) -> list[ParamProblem]:
-    struct = next((part for part in options(annotation) if _is_struct(part)), None)
+    struct = next((part for part in options(annotation) if is_struct(part)), None)
     if struct is not None and isinstance(value, Mapping):
         fields = {field.name: field for field in _fields(struct)}
         return _check_fields(fields, value, path)
@@ -306,7 +307,7 @@ def _in_words(text: str, annotation: Any, value: Any, field: str) -> tuple[str, 
     numeric = any(part in (int, float) for part in options(annotation))
     remedy = suggest_number(value, field, fraction=most == 1) if numeric else ""
     text = text.split(", got ")[0]
-    text = re.sub(r"`([^`]*)`", lambda match: _types_in_words(match[1]), text)
+    text = re.sub(r"`([^`]*)`", _types_in_words, text)
     return f"{text[:1].lower()}{text[1:]}, was {was}" + (remedy and f"; {remedy}"), ""
 
 
@@ -327,8 +328,8 @@ def choices(annotation: Any) -> list[Any]:
     return [choice for part in parts for choice in get_args(part)]
 
 
-def _types_in_words(types: str) -> str:
-    return " or ".join(WORDS.get(name, name) for name in types.split(" | "))
+def _types_in_words(match: re.Match[str]) -> str:
+    return " or ".join(WORDS.get(name, name) for name in match[1].split(" | "))
 
 
 def _convert(value: Any, annotation: Any) -> Any:
@@ -356,7 +357,3 @@ def _name_and_value(annotation: Any) -> tuple[Any, Any] | None:
             of_names, of_name = get_args(part)
             return of_names, of_name
     return None
-
-
-def _is_struct(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, msgspec.Struct)

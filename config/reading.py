@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -381,7 +381,8 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 
 def digest(complete: dict[str, Any]) -> str:
     """Return the SHA-256 (hex) of the values; the spelling of numbers doesn't matter."""
-    text = json.dumps(_canonical(complete), sort_keys=True, ensure_ascii=True, allow_nan=False)
+    plain_values = _plain_values(complete, _canonical)
+    text = json.dumps(plain_values, sort_keys=True, ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -394,29 +395,27 @@ def as_yaml(complete: dict[str, Any]) -> str:
 
 def as_written(value: Any) -> Any:
     """Return the value as in a document: plain scalars, lists and mappings."""
+    return _plain_values(value, _as_number)
+
+
+def _plain_values(value: Any, scalar_of: Callable[[Any], Any]) -> Any:
     if isinstance(value, dict):
-        return {key: as_written(inner) for key, inner in value.items()}
+        return {key: _plain_values(inner, scalar_of) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [as_written(inner) for inner in value]
-    if isinstance(value, datetime):
-        return show(value)
-    return _number(value) if isinstance(value, Decimal) else value
+        return [_plain_values(inner, scalar_of) for inner in value]
+    return show(value) if isinstance(value, datetime) else scalar_of(value)
 
 
 def _canonical(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _canonical(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_canonical(inner) for inner in value]
-    if isinstance(value, datetime):
-        return show(value)
     if isinstance(value, Decimal):
         return format(value.normalize(), "f") if value else "0"
     # Parameters are floats where amounts are Decimal; 1 and 1.0 are the same parameter.
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _number(value: Decimal) -> int | float | str:
+def _as_number(value: Any) -> Any:
+    if not isinstance(value, Decimal):
+        return value
     # Text where a float would not hold the number exactly.
     if value == value.to_integral_value() and abs(value) < 10**15:
         return int(value)

@@ -102,7 +102,9 @@ def explain(resolved: Resolved, path: str = "") -> list[Explained]:
         if not path or line.path == path or line.path.startswith((f"{path}.", f"{path}["))
     ]
     if not chosen:
-        near = did_you_mean(path, _all_paths(resolved.complete))
+        written = [steps for steps, _ in leaves(resolved.complete)]
+        known = {dotted(steps[: end + 1]) for steps in written for end in range(len(steps))}
+        near = did_you_mean(path, known)
         hint = f" (did you mean {near}?)" if near else ""
         raise InputError(f"{resolved.file}: there is nothing at {path}{hint}")
     return chosen
@@ -141,9 +143,3 @@ def difference(left: Resolved, right: Resolved) -> list[ValueDifference]:
 
 def _is_holder(value: Any, path: Path, other: dict[Path, Any]) -> bool:
     return value == {} and any(key[: len(path)] == path and key != path for key in other)
-
-
-def _all_paths(complete: dict[str, Any]) -> set[str]:
-    return {
-        dotted(path[:length]) for path, _ in leaves(complete) for length in range(1, len(path) + 1)
-    }

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from functools import cache
 from itertools import product
-from typing import Any
 
-from config.components import AddressError, resolve
+from config.components import resolve_or_none
 from config.documents import Component, Node, Setup, StrategyComponent, Universe
 from config.errors import Problem, did_you_mean
 from config.params import sound_instance
@@ -221,12 +220,9 @@ def guard_problems(resolved: Resolved, ids: Sequence[str] | None = None) -> list
 
 
 def _named(component: Component, setup: Setup, method: str) -> Iterator[tuple[Path, str]]:
-    try:
-        found: Any = resolve(component.use, setup.allow)
-    except AddressError:
-        return
-    if hasattr(found.Config, method):
-        sound = sound_instance(found.Config, component.params)
+    config = getattr(resolve_or_none(component.use, setup.allow), "Config", None)
+    if config is not None and hasattr(config, method):
+        sound = sound_instance(config, component.params)
         yield from () if sound is None else getattr(sound, method)()
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
-from config.components import ROOMS, AddressError, resolve
+from config.components import ROOMS, resolve_or_none
 from config.parameter_types import Fraction, about
 from config.params import build_params, parameter_fields, sound_instance
 from strategies.order_ids import KEY
@@ -64,12 +64,10 @@ class Scorer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         # Loading a document imports what it allows, and nothing else may be imported.
         if package not in ROOMS and package not in sys.modules:
             return None
-        try:
-            found = resolve(self.use, [package])
-        except AddressError:
+        found = resolve_or_none(self.use, [package])
+        if found is None or not issubclass(found, PanelRebalancer) or issubclass(found, XSBlend):
             return None
-        is_one = issubclass(found, PanelRebalancer) and not issubclass(found, XSBlend)
-        return found if is_one else None
+        return found
 
     @property
     def sells_short(self) -> bool:

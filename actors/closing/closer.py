@@ -31,12 +31,13 @@ from actors.closing.facts import (
     ClosingState,
     PositionKey,
 )
-from actors.closing.forced_orders import ClosingBroker, ClosingView, owner_key
+from actors.closing.forced_orders import ClosingBroker, ClosingView
 from actors.closing.steps import next_acts, next_evaluation
 from actors.gate.gate import OrderGate
 from actors.gate.pending import AccountView
 from actors.guards.core.snapshot import Snapshot
 from actors.records.order_facts import OrderFacts
+from actors.records.owners import owner_of
 from config.documents.setup import RiskSettings
 from config.errors import DeskError
 from strategies.messages import Action, Verdict
@@ -197,7 +198,7 @@ class Closer(Actor):
         if isinstance(event, OrderRejected | OrderDenied) and is_closers(
             event.client_order_id.value
         ):
-            key = PositionKey(owner_key(event.strategy_id), event.instrument_id.value)
+            key = PositionKey(owner_of(event.strategy_id), event.instrument_id.value)
             self._failures[key] = readable(event.reason)
         if self.works:
             self._soon()

@@ -31,10 +31,9 @@ from actors.closing.facts import (
 )
 from actors.gate.gate import OrderGate
 from actors.gate.pending import AccountView
+from actors.records.owners import owner_of
 from strategies.order_ids import BACKTEST_TAG, closers_session, is_closers, order_id, own_key
 
-NOBODY = "EXTERNAL"
-"""The engine's owner of orders and positions that no strategy claims."""
 EXTERNAL_KEY = "external"
 TAG = "flatten"
 """Reason in the closer's orders."""
@@ -92,11 +91,6 @@ def cancel_of(order: Order, now: int) -> CancelOrder:
     )
 
 
-def owner_key(strategy_id: StrategyId) -> str:
-    """Return the strategy's key, or `EXTERNAL` for an unknown owner."""
-    return EXTERNAL if strategy_id.value == NOBODY else str(strategy_id.get_tag())
-
-
 class ClosingView:
     """Reads the positions and orders of all owners from the engine.
 
@@ -110,7 +104,7 @@ class ClosingView:
         """Return the positions, signed base coin."""
         found: dict[PositionKey, Decimal] = {}
         for position in self._cache.positions_open():
-            key = PositionKey(owner_key(position.strategy_id), position.instrument_id.value)
+            key = PositionKey(owner_of(position.strategy_id), position.instrument_id.value)
             found[key] = found.get(key, ZERO) + position.signed_decimal_qty()
         return {key: held for key, held in found.items() if held}
 
@@ -176,7 +170,7 @@ class ClosingView:
 
     def _owner_of(self, order: Order) -> str:
         """Return the owner; a strategy that claims an instrument owns others' orders there too."""
-        key = owner_key(order.strategy_id)
+        key = owner_of(order.strategy_id)
         if self._tag == BACKTEST_TAG:
             return key
         return EXTERNAL if own_key(self._tag, order.client_order_id.value) is None else key
@@ -209,7 +203,7 @@ class ClosingBroker:
         key = act.key
         instrument = self._cache.instrument(InstrumentId.from_str(key.instrument))
         held = self._cache.positions_open(instrument_id=instrument.id)
-        position = next((p for p in held if owner_key(p.strategy_id) == key.owner), None)
+        position = next((p for p in held if owner_of(p.strategy_id) == key.owner), None)
         if position is None:  # A simulated venue has already filled the close before.
             return
         self._made += 1

@@ -75,36 +75,14 @@ class JournalWriter(JournalReader):
     def _intent(self, facts: OrderFacts, refused: str | None) -> None:
         self._write(_INTENT, (self.run, refused, *values_of(facts)))
 
-    def _order(self, facts: OrderFacts) -> None:
-        """Write an order without an intent: it is not this run's."""
-        row = OrderRow(
-            client_order_id=facts.client_order_id,
-            venue_order_id="",
-            run=self.run,
-            created=facts.ts,
-            changed=facts.ts,
-            strategy=facts.strategy,
-            instrument=facts.instrument,
-            side=facts.side,
-            quantity=facts.quantity,
-            filled=Decimal(0),
-            price=facts.price,
-            trigger_price=facts.trigger_price,
-            order_type=facts.order_type,
-            reduce_only=facts.reduce_only,
-            is_exit=facts.is_exit,
-            status=INTENDED,
-            final=False,
-            reason=facts.reason,
-            decision_id=facts.decision_id,
-            reference_price=facts.reference_price,
-        )
-        self._insert("orders", to_sql(row), " ON CONFLICT DO NOTHING")
-
     def adopt(self, facts: OrderFacts, venue_order_id: str, status: str) -> None:
-        """Add an order that the venue knows and the journal does not."""
+        """Add an order that the venue knows and the journal does not; it is not this run's."""
+        own: dict[str, Any] = {"created": facts.ts, "changed": facts.ts, "run": self.run}
+        own |= {"venue_order_id": "", "filled": Decimal(0), "status": INTENDED, "final": False}
+        names = [column.name for column in columns(OrderRow) if column.name not in own]
+        row = OrderRow(**own, **{name: getattr(facts, name) for name in names})
         with self.together():
-            self._order(facts)
+            self._insert("orders", to_sql(row), " ON CONFLICT DO NOTHING")
             self.outcome(facts.client_order_id, status, venue_order_id=venue_order_id)
 
     def outcome(

@@ -236,24 +236,10 @@ class PanelRebalancerConfig(
     def wants_memory(self) -> bool:
         """Whether a decision depends on earlier ones."""
         takes = self.protection is not None and self.protection.take
-        return (
-            self.dropped == "keep"
-            or bool(takes)
-            or any(
-                block is not None
-                for block in (
-                    self.partial,
-                    self.hold,
-                    self.loss_exit,
-                    self.turnover_budget,
-                    self.stop_cooldown,
-                    self.loss_streak,
-                    self.bands,
-                    self.regime,
-                    self.symbol_record,
-                )
-            )
-        )
+        steps = self.partial, self.hold, self.loss_exit, self.turnover_budget, self.stop_cooldown
+        blocks = *steps, self.loss_streak, self.bands, self.regime, self.symbol_record
+        uses = any(block is not None for block in blocks)
+        return uses or self.dropped == "keep" or bool(takes)
 
     @property
     def sleeves(self) -> tuple[Sleeve, ...]:

@@ -121,7 +121,10 @@ def propose(
     """
     price, unknown = window.close[-1], np.full(window.close.shape[1], np.nan)
     age_days = (window.ts - listings.listed_ns) / DAY_NS
-    turnover = _turnover_a_day(rules, window) if _wants_turnover(rules) else unknown
+    turnover = unknown
+    if _wants_turnover(rules):
+        a_candle = mean_turnover(window.close, window.volume, rules.turnover_lookback)
+        turnover = a_candle * (DAY_NS / interval_ns(rules.interval))
     known = recall(memory, listings.ids, window.ts, price) if rules.wants_memory else None
     over = np.zeros(scores.shape, np.bool_)
     if known is not None and entered is not None:
@@ -332,11 +335,6 @@ def _excluded(patterns: tuple[str, ...], ids: tuple[str, ...]) -> NDArray[np.boo
     found = np.array([any(fnmatchcase(i, pattern) for pattern in patterns) for i in ids], bool)
     found.setflags(write=False)
     return found
-
-
-def _turnover_a_day(rules: PanelRebalancerConfig, window: Window) -> NDArray[np.float64]:
-    per_candle = mean_turnover(window.close, window.volume, rules.turnover_lookback)
-    return per_candle * (DAY_NS / interval_ns(rules.interval))
 
 
 def _wants_turnover(rules: PanelRebalancerConfig) -> bool:
