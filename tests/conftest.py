@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ import yaml
 from hypothesis import settings
 
 import perpdesk
+from catalog.providers.base import Import
 from catalog.providers.demo import DemoParams, generate
 from catalog.storage.writer import CatalogWriter
 
@@ -47,12 +49,22 @@ SMALL = DemoParams(days=120, perps=12)
 
 
 @pytest.fixture(scope="session")
-def demo_catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the path of a small demo catalog, made once a test session."""
-    path = tmp_path_factory.mktemp("catalog") / "demo"
+def demo_market() -> Import:
+    """Return the small demo market, made once a test session."""
+    return generate(SMALL)
+
+
+def written(path: Path, market: Import, **changes: Any) -> Path:
+    """Write a market, with other ``tables`` or ``instruments``, into a new catalog."""
     with CatalogWriter(path) as writer:
-        writer.add(generate(SMALL))
+        writer.add(replace(market, **changes))
     return path
+
+
+@pytest.fixture(scope="session")
+def demo_catalog(tmp_path_factory: pytest.TempPathFactory, demo_market: Import) -> Path:
+    """Return the path of a catalog with the small demo market."""
+    return written(tmp_path_factory.mktemp("catalog") / "demo", demo_market)
 
 
 WriteRun = Callable[..., Path]

@@ -23,13 +23,11 @@ from catalog.engine import funding_rates
 from catalog.inference import decimals_of_each
 from catalog.panel import Panel, panel
 from catalog.storage.store import Catalog
-from config.durations import interval_ns
+from config.durations import DAY_NS, interval_ns
 from config.errors import DeskError
 
 PRINT_DELAY_NS = 1_000_000_000
 """Prints come 1 s after the open, so that an order decided at T fills at the open at T."""
-
-DAY_NS = 86_400_000_000_000
 
 
 @dataclass(frozen=True)

@@ -37,8 +37,8 @@ from backtests.engine.closes import exact_closes
 from backtests.engine.feed import PriceGrid, Settlement
 from backtests.engine.market import RunMarket
 from backtests.engine.venue import NextPrintClient
+from config.durations import MINUTE_NS
 
-MINUTE_NS = 60_000_000_000
 UNLISTED, GONE = -1, -2
 """In place of a silence: no candle yet, and none any more."""
 
@@ -71,15 +71,10 @@ class BacktestMarkets:
         ]
         # Equal numbers share one object, which saves memory.
         number = cache(Decimal)
+        fees = [number(str(instrument.taker_fee)) for instrument in market.instruments]
         self._fixed = [
-            (
-                info.id,
-                number(info.tick),
-                number(info.maintenance_margin),
-                number(str(instrument.taker_fee)),
-                s,
-            )
-            for info, instrument, s in zip(market.infos, market.instruments, spot, strict=True)
+            (info.id, number(info.tick), number(info.maintenance_margin), fee, is_spot)
+            for info, fee, is_spot in zip(market.infos, fees, spot, strict=True)
         ]
 
     def schedule(self, settlements: list[Settlement]) -> None:

@@ -131,8 +131,9 @@ def guards(report: ReportData, _: Drawings) -> str:
         return "<p>This run had no guards.</p>"
     did = acts(found, report.orders, report.fills, report.positions, report.decisions)
     if not did:
+        count = "One guard" if len(keys) == 1 else f"{len(keys)} guards"
         return (
-            f"<p>{_counted(keys)} watched and had nothing to say: no verdict, no order refused. "
+            f"<p>{count} watched and had nothing to say: no verdict, no order refused. "
             "Without them every order would have been the same.</p>"
         )
     return _by_guard(report, keys, did) + _verdicts(found)
@@ -156,7 +157,8 @@ def legend(found: Sequence[VerdictSpan]) -> str:
 
 
 def _by_guard(report: ReportData, keys: list[str], did: dict[str, GuardActs]) -> str:
-    costs = _costs(report)
+    table_of = report.guard_costs
+    costs = {} if table_of is None else {row["guard"]: row for row in table_of.to_pylist()}
     worth = ["Saved, USDT", "Drawdown without", "Ends without at"] if costs else []
     head = ["", *worth, "Tripped", "Stood", "Refused", "Held back", "Closed"]
     rows = [
@@ -184,15 +186,10 @@ def _by_guard(report: ReportData, keys: list[str], did: dict[str, GuardActs]) ->
 def _stood_by(keys: list[str]) -> str:
     if not keys:
         return ""
-    names = text(", ".join(keys))
-    if len(keys) == 1:
-        return (
-            f"<p>One more stood by: {names}. It gave no verdict and refused no order: without it "
-            "the run is the same, so it saved and cost nothing.</p>"
-        )
+    count, each = ("One", "It") if len(keys) == 1 else (str(len(keys)), "Each")
     return (
-        f"<p>{len(keys)} more stood by: {names}. They gave no verdict and refused no order: "
-        "without any one of them the run is the same, so each saved and cost nothing.</p>"
+        f"<p>{count} more stood by: {text(', '.join(keys))}. {each} gave no verdict and refused no "
+        "order: the run without it is the same, so it saved and cost nothing.</p>"
     )
 
 
@@ -264,19 +261,9 @@ def _worth(costs: dict[str, dict[str, Any]], key: str) -> list[str]:
     ]
 
 
-def _costs(report: ReportData) -> dict[str, dict[str, Any]]:
-    if report.guard_costs is None:
-        return {}
-    return {row["guard"]: row for row in report.guard_costs.to_pylist()}
-
-
 def _keys(report: ReportData) -> list[str]:
     if report.guard_costs is not None:
         return [key for key in report.guard_costs.column("guard").to_pylist() if key != ALL]
     document = yaml.safe_load(report.result.config_yaml) or {}
     actors = document.get("actors") or {}
     return [str(key) for key, made in actors.items() if made.get("enabled", True)]
-
-
-def _counted(keys: list[str]) -> str:
-    return "One guard" if len(keys) == 1 else f"{len(keys)} guards"

@@ -54,7 +54,8 @@ def bars(found: Sequence[VerdictSpan], gap: int = 0) -> list[LaneBar]:
     since = 0
     for ts, several in groupby(changes, key=lambda change: change[0]):
         if standing and ts > since:
-            _add(made, LaneBar(_strictest(standing), since, ts, len(standing)), gap)
+            strictest = max(standing.values(), key=_strictness)
+            _add(made, LaneBar(strictest, since, ts, len(standing)), gap)
         for _, index, begins in several:
             if begins:
                 standing[index] = found[index]
@@ -157,12 +158,10 @@ def _add(made: list[LaneBar], bar: LaneBar, gap: int) -> None:
         made.append(bar)
 
 
-def _strictest(standing: dict[int, VerdictSpan]) -> VerdictSpan:
-    return max(standing.values(), key=lambda s: (_rank(s.action), -s.multiplier, -s.begin))
-
-
-def _rank(action: str) -> int:
-    return STRICTNESS.index(action) if action in STRICTNESS else len(STRICTNESS)
+def _strictness(span: VerdictSpan) -> tuple[int, float, int]:
+    known = span.action in STRICTNESS
+    rank = STRICTNESS.index(span.action) if known else len(STRICTNESS)
+    return rank, -span.multiplier, -span.begin
 
 
 def _lane(guard: str, mine: list[LaneBar]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from actors.records.rows import FillRow
 from backtests.engine.feed import PriceGrid
 from backtests.engine.market import RunMarket
 from backtests.engine.settlement import FundingPayment
+from config.durations import DAY_NS
 
 
 class EquityCurve:
@@ -109,23 +110,13 @@ class EquityCurve:
 
     def columns(self) -> dict[str, NDArray[np.int64] | NDArray[np.float64]]:
         """Return ts, equity, cash, unrealized, gross, net and drawdown, one array each."""
-        values = np.concatenate(self._chunks)
-        equity = values[:, 0]
-        return {
-            "ts": np.concatenate(self._ts),
-            "equity": equity,
-            "cash": values[:, 1],
-            "unrealized": values[:, 2],
-            "gross": values[:, 3],
-            "net": values[:, 4],
-            "drawdown": -measures.drawdown(equity),
-        }
+        names = ("equity", "cash", "unrealized", "gross", "net")
+        found = dict(zip(names, np.concatenate(self._chunks).T, strict=True))
+        found["drawdown"] = -measures.drawdown(found["equity"])
+        return {"ts": np.concatenate(self._ts)} | found
 
     def _row(self, grid: PriceGrid, ts: int) -> int:
         return min(int(np.searchsorted(grid.ts, ts)), len(grid.ts) - 1)
-
-
-DAY_NS = 86_400_000_000_000
 
 
 class Benchmarks:

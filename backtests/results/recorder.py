@@ -26,7 +26,7 @@ from backtests.engine.market import RunMarket
 from backtests.engine.settlement import FundingPayment
 from backtests.results.curves import EquityCurve
 from backtests.results.prices import PairCurves, PriceCurves
-from backtests.results.tables import conform, fill_columns, table
+from backtests.results.tables import SCHEMAS, conform, fill_columns, table
 from strategies.messages import Decision, PairEvent, Verdict, encode
 from strategies.order_tags import decision_of, reason_of
 from strategies.refusals import refusal_of
@@ -145,40 +145,21 @@ class RunRecorder:
         if event.kind == "candle":
             self._pair_curves.add(event)
         else:
-            row = {"ts": event.ts, "strategy": event.strategy, "kind": event.kind}
-            self._pair_events.append(row | {"payload": encode(event)})
+            self._pair_events.append(_row("pair_events", event, payload=encode(event)))
 
     def _on_verdict(self, verdict: Verdict) -> None:
-        self._verdicts.append(
-            {
-                "ts": self._desk.engine.kernel.clock.timestamp_ns(),
-                "guard": verdict.guard,
-                "scope": verdict.scope,
-                "action": verdict.action.name.lower(),
-                "multiplier": verdict.multiplier,
-                "until": verdict.until,
-                "measured": verdict.measured,
-                "limit": verdict.limit,
-                "reason": verdict.reason,
-            }
-        )
+        now = self._desk.engine.kernel.clock.timestamp_ns()
+        row = _row("verdicts", verdict, ts=now, action=verdict.action.name.lower())
+        self._verdicts.append(row)
 
     def _on_decision(self, decision: Decision) -> None:
-        payload = encode(decision)
-        self._decisions.append(
-            {
-                "ts": decision.ts,
-                "strategy": decision.strategy,
-                "data_ts": decision.data_ts,
-                "kind": decision.kind,
-                "equity": decision.equity,
-                "gross": decision.gross,
-                "net": decision.net,
-                "note": decision.note,
-                "payload": payload,
-                "decision_id": decision.id,
-            }
-        )
+        row = _row("decisions", decision, payload=encode(decision), decision_id=decision.id)
+        self._decisions.append(row)
+
+
+def _row(name: str, message: Any, **own: Any) -> dict[str, Any]:
+    """Return a table's row of a message: what is not given is the message's field of that name."""
+    return own | {n: getattr(message, n) for n in SCHEMAS[name].names if n not in own}
 
 
 def decisions_of(decisions: pa.Table) -> list[Decision]:

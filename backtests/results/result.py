@@ -134,28 +134,19 @@ def check(record: RunRecord) -> None:
         When ``ending = starting + gross - fees + funding`` does not hold to the cent, or when a
         table does not add up to its total; the message has both numbers.
     """
-    tables, profit = record.tables, record.ending_equity - record.starting_equity
+    start, end, tables = record.starting_equity, record.ending_equity, record.tables
     curve = column(tables["equity"], "equity")
-    last = Decimal(repr(float(curve[-1]))) if len(curve) else record.starting_equity
+    last = Decimal(repr(float(curve[-1]))) if len(curve) else start
+    made = start + record.gross_pnl - record.fees + record.funding
+    fees, slips = (booked(tables["fills"], name) for name in ("fee", "slippage"))
+    settled, net = booked(tables["funding"], "amount"), booked(tables["positions"], "net")
     pairs = {
-        "ending equity and starting equity + gross - fees + funding": (
-            record.ending_equity,
-            record.starting_equity + record.gross_pnl - record.fees + record.funding,
-        ),
-        "fees and the sum of the fills' fees": (record.fees, booked(tables["fills"], "fee")),
-        "slippage and the sum of the fills' slippage": (
-            record.slippage,
-            booked(tables["fills"], "slippage"),
-        ),
-        "funding and the sum of its settlements": (
-            record.funding,
-            booked(tables["funding"], "amount"),
-        ),
-        "net profit and the sum of the positions' net": (
-            profit,
-            booked(tables["positions"], "net"),
-        ),
-        "ending equity and the last of the curve": (record.ending_equity, last),
+        "ending equity and starting equity + gross - fees + funding": (end, made),
+        "fees and the sum of the fills' fees": (record.fees, fees),
+        "slippage and the sum of the fills' slippage": (record.slippage, slips),
+        "funding and the sum of its settlements": (record.funding, settled),
+        "net profit and the sum of the positions' net": (end - start, net),
+        "ending equity and the last of the curve": (end, last),
     }
     wrong = [
         f"{what}: {said} is not {found}"

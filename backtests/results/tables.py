@@ -157,8 +157,7 @@ def table(name: str, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
 
 def fill_columns(fill: FillRow) -> dict[str, Any]:
     """Return a fill as a row of the fills table."""
-    known = {column.name: getattr(fill, column.name) for column in columns(FillRow)}
-    return known | {"notional": fill.notional, "slippage": fill.slippage}
+    return {name: getattr(fill, name) for name in FILLS.names}
 
 
 def conform(name: str, given: pa.Table) -> pa.Table:
@@ -186,11 +185,6 @@ def conform(name: str, given: pa.Table) -> pa.Table:
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
         raise DeskError(f"{name}: {error}") from error
     return ordered
-
-
-def empty(name: str) -> pa.Table:
-    """Return the named table without rows."""
-    return SCHEMAS[name].empty_table()
 
 
 def _plain(value: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +11,11 @@ import pytest
 from backtests.engine.feed import PRINT_DELAY_NS, Settlement
 from backtests.run import prepare, run
 from catalog.panel import panel
-from catalog.providers.demo import generate
+from catalog.providers.base import Import
 from catalog.storage.store import Catalog
-from catalog.storage.writer import CatalogWriter
 from config.errors import DeskError
 from config.load import load
-from tests.conftest import SMALL, WriteRun
+from tests.conftest import WriteRun, written
 
 HOUR = 3_600_000_000_000
 
@@ -81,30 +79,31 @@ def test_a_coarser_mark_candle_bounds_the_extremes_of_the_candles_in_it(
     assert feed._marked(ts, low, high, Marks())[1].tolist() == [[106.0], [105.0]]
 
 
+def settlements(file: Path) -> list[Settlement]:
+    """Return the settlements of a document's feed, the same for slices of any length."""
+    found = []
+    for days in (1, 7, 3660):
+        feed = prepare(load(file, [f"slice_days={days}"]).document).feed
+        found.append([settlement for part in feed.slices() for settlement in part.settlements])
+    assert found[0] == found[1] == found[2]
+    return found[0]
+
+
 def test_each_funding_stamp_settles_also_without_mark_prices_and_on_daily_candles(
-    tmp_path: Path, write_run: WriteRun
+    tmp_path: Path, demo_market: Import, write_run: WriteRun
 ) -> None:
     # The stamps at 08:00 and 16:00 lie before a one-day slice's only close.
-    with CatalogWriter(tmp_path / "bare") as writer:
-        made = generate(SMALL)
-        tables = {key: table for key, table in made.tables.items() if key[0] != "mark"}
-        writer.add(dataclasses.replace(made, tables=tables))
-    file = write_run(catalog=str(tmp_path / "bare"), venue={"execution_interval": "1d"})
-
-    def settlements(days: int) -> list[object]:
-        feed = prepare(load(file, [f"slice_days={days}"]).document).feed
-        return [settlement for part in feed.slices() for settlement in part.settlements]
-
-    assert len(settlements(1)) > 59 * 3
-    assert settlements(1) == settlements(7) == settlements(3660)
+    tables = {key: table for key, table in demo_market.tables.items() if key[0] != "mark"}
+    catalog = written(tmp_path / "bare", demo_market, tables=tables)
+    file = write_run(catalog=str(catalog), venue={"execution_interval": "1d"})
+    assert len(settlements(file)) > 59 * 3
 
 
 def test_where_mark_prices_end_closes_drive_funding_from_a_day_later_on(
-    tmp_path: Path, write_run: WriteRun
+    tmp_path: Path, demo_market: Import, write_run: WriteRun
 ) -> None:
     """Marks of 7 end on 5 February; one instrument misses the last row, where others have one."""
     ends = np.datetime64("2023-02-05", "ns").astype(int)
-    made = generate(SMALL)
 
     def cut(key: tuple[str, str, str], table: pa.Table) -> pa.Table:
         if key[0] != "mark":
@@ -115,17 +114,9 @@ def test_where_mark_prices_end_closes_drive_funding_from_a_day_later_on(
         last = ends - HOUR if key[2] == "BTCUSDT-LINEAR.BYBIT" else ends
         return table.filter(pa.array(table.column("ts").to_numpy() <= last))
 
-    with CatalogWriter(tmp_path / "marks") as writer:
-        tables = {key: cut(key, table) for key, table in made.tables.items()}
-        writer.add(dataclasses.replace(made, tables=tables))
-    file = write_run(catalog=str(tmp_path / "marks"))
-
-    def settlements(days: int) -> list[Settlement]:
-        feed = prepare(load(file, [f"slice_days={days}"]).document).feed
-        return [settlement for part in feed.slices() for settlement in part.settlements]
-
-    found = settlements(1)
-    assert found == settlements(7) == settlements(3660)
+    tables = {key: cut(key, table) for key, table in demo_market.tables.items()}
+    file = write_run(catalog=str(written(tmp_path / "marks", demo_market, tables=tables)))
+    found = settlements(file)
     for settlement in found:
         missing = settlement.instrument == "BTCUSDT-LINEAR.BYBIT"
         assert settlement.is_marked == (settlement.ts <= ends + (-1 if missing else 24) * HOUR)
@@ -144,16 +135,20 @@ def test_where_mark_prices_end_closes_drive_funding_from_a_day_later_on(
     ],
 )
 def test_candles_that_make_nonsense_stop_the_run_and_are_named(
-    tmp_path: Path, write_run: WriteRun, column: str, factor: float | None, words: str
+    tmp_path: Path,
+    demo_market: Import,
+    write_run: WriteRun,
+    column: str,
+    factor: float | None,
+    words: str,
 ) -> None:
-    made = generate(SMALL)
     key = ("bars", "1h", "BTCUSDT-LINEAR.BYBIT")
-    values = made.tables[key].column(column).to_numpy().copy()
+    table = demo_market.tables[key]
+    values = table.column(column).to_numpy().copy()
     values[1000:1002] = values[1000:1002] + 60 * 10**9 if factor is None else values[0] * factor
-    place = made.tables[key].column_names.index(column)
-    broken = made.tables[key].set_column(place, column, pa.array(values))
-    with CatalogWriter(tmp_path / "broken") as writer:
-        writer.add(dataclasses.replace(made, tables={**made.tables, key: broken}))
-    feed = prepare(load(write_run(catalog=str(tmp_path / "broken"))).document).feed
+    broken = table.set_column(table.column_names.index(column), column, pa.array(values))
+    tables = {**demo_market.tables, key: broken}
+    catalog = written(tmp_path / "broken", demo_market, tables=tables)
+    feed = prepare(load(write_run(catalog=str(catalog))).document).feed
     with pytest.raises(DeskError, match=rf"BTCUSDT-LINEAR.BYBIT: the 1h candle of .*{words}"):
         list(feed.slices())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from decimal import Decimal
 from pathlib import Path
@@ -17,12 +16,11 @@ from backtests.results.result import Result, read
 from backtests.results.summary_text import _turned_away
 from backtests.run import prepare, run
 from backtests.session import backtest_document
-from catalog.providers.demo import generate
-from catalog.storage.writer import CatalogWriter
+from catalog.providers.base import Import
 from config.errors import InputError
 from config.load import load
 from strategies.order_ids import protective
-from tests.conftest import SMALL, WriteRun
+from tests.conftest import WriteRun, written
 
 HOUR = 3_600_000_000_000
 DAY = 24 * HOUR
@@ -178,16 +176,16 @@ def test_refused_orders_are_warned_of_with_the_first_reason(write_run: WriteRun)
     assert "(1 x equity" in warning
 
 
-def test_no_exit_is_too_large_for_the_venue(tmp_path: Path, write_run: WriteRun) -> None:
-    made = generate(SMALL)
+def test_no_exit_is_too_large_for_the_venue(
+    tmp_path: Path, demo_market: Import, write_run: WriteRun
+) -> None:
     small = []
-    for info in made.instruments:
-        price = made.tables["bars", "1d", info.id].column("close")[0].as_py()
+    for info in demo_market.instruments:
+        price = demo_market.tables["bars", "1d", info.id].column("close")[0].as_py()
         largest = (int(4_000 / price / float(info.lot)) + 1) * Decimal(info.lot)
         small.append(msgspec.structs.replace(info, max_qty=f"{largest:f}"))
-    with CatalogWriter(tmp_path / "small_orders") as writer:
-        writer.add(dataclasses.replace(made, instruments=small))
-    file = write_run("small_orders", catalog=str(tmp_path / "small_orders"))
+    catalog = written(tmp_path / "small_orders", demo_market, instruments=small)
+    file = write_run("small_orders", catalog=str(catalog))
     in_parts = run(prepare(load(file).document))
     in_one = run(prepare(load(write_run()).document))
     assert set(in_parts.tables["orders"].column("status").to_pylist()) == {"FILLED"}
@@ -198,20 +196,17 @@ def test_no_exit_is_too_large_for_the_venue(tmp_path: Path, write_run: WriteRun)
 
 
 def test_finer_candles_that_cover_a_part_of_the_window_are_not_filled_on(
-    tmp_path: Path, write_run: WriteRun
+    tmp_path: Path, demo_market: Import, write_run: WriteRun
 ) -> None:
-    made = generate(SMALL)
     march = load(write_run()).document.window.end_ns - 31 * 24 * HOUR
     late = {
         key: table.filter(pc.greater(table.column("ts"), march))
         if key[:2] == ("bars", "1h")
         else table
-        for key, table in made.tables.items()
+        for key, table in demo_market.tables.items()
     }
-    kept = {key: table for key, table in (made.tables | late).items() if len(table)}
-    with CatalogWriter(tmp_path / "late") as writer:
-        writer.add(dataclasses.replace(made, tables=kept))
-    file = write_run("late", catalog=str(tmp_path / "late"))
+    kept = {key: table for key, table in late.items() if len(table)}
+    file = write_run("late", catalog=str(written(tmp_path / "late", demo_market, tables=kept)))
     assert prepare(load(file).document).feed.execution_interval == "1d"
     assert prepare(load(write_run()).document).feed.execution_interval == "1h"
     document = load(file, ["venue.execution_interval=1h"]).document

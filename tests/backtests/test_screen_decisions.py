@@ -89,13 +89,30 @@ RULES = {
 HOURLY = {"interval": "1h", "every": "4h", "at": "00:10", "lookback": 12, "turnover_lookback": 48}
 
 
-def document(write_run, params, **changes):
-    use = {"use": "strategies.xs_reversal:XSReversal", "params": params}
-    return load(write_run(strategies={"reversal": use}, **changes)).document
+REVERSAL = "strategies.xs_reversal:XSReversal"
+MET = {
+    "by steps": {
+        Standing.COOLING_DOWN,
+        Standing.LOSING_STREAK,
+        Standing.HELD_TOO_LONG,
+        Standing.HELD_BRIEFLY,
+        Standing.LOSS_EXIT,
+    },
+    "filtered": {Standing.ADX_OUTSIDE, Standing.SLOPE_OUTSIDE, Standing.POOR_RECORD},
+    "by regime": {"own_trend", "cross_section"},
+}
+"""What must come up in the runs of some rules, so that they compare it."""
 
 
-def taken(document):
-    return decisions_of(run(prepare(document)).tables["decisions"])
+def both(write_run, use, params, end="2023-04-01", **changes):
+    """Return the screen and the decisions of a run, which must be the same."""
+    strategies = {"one": {"use": use, "params": params}}
+    window = {"start": "2023-02-01", "end": end}
+    document = load(write_run(strategies=strategies, window=window, **changes)).document
+    (screened,) = screen_document(document)
+    took = decisions_of(run(prepare(document)).tables["decisions"])
+    agree(took, screened.steps, screened.ids)
+    return screened, took
 
 
 def agree(taken, steps, ids):
@@ -125,41 +142,16 @@ def test_close_times_reach_the_last_one_over_many_years():
 
 @pytest.mark.parametrize("name", RULES)
 def test_screen_and_run_agree_day_by_day(write_run, name):
-    screened = document(write_run, RULES[name])
-    (found,) = screen_document(screened)
-    assert len(found.steps) >= 29
-    agree(taken(screened), found.steps, found.ids)
-    if name == "by steps":
-        seen = np.concatenate([step.proposal.standing for step in found.steps])
-        assert {
-            Standing.COOLING_DOWN,
-            Standing.LOSING_STREAK,
-            Standing.HELD_TOO_LONG,
-            Standing.HELD_BRIEFLY,
-            Standing.LOSS_EXIT,
-        } <= set(seen)
-
-
-@pytest.mark.parametrize(
-    ("name", "found"),
-    [
-        ("filtered", {Standing.ADX_OUTSIDE, Standing.SLOPE_OUTSIDE, Standing.POOR_RECORD}),
-        ("by regime", {"own_trend", "cross_section"}),
-    ],
-)
-def test_the_filters_and_regimes_compared_are_met(write_run, name, found):
-    (screened,) = screen_document(document(write_run, RULES[name]))
+    screened, _ = both(write_run, REVERSAL, RULES[name])
     proposals = [step.proposal for step in screened.steps]
+    assert len(proposals) >= 29
     met = {int(one) for each in proposals for one in each.standing}
-    assert found <= met | {each.regime for each in proposals if each.weight.any()}
+    assert MET.get(name, set()) <= met | {p.regime for p in proposals if p.weight.any()}
 
 
 def test_screen_and_run_agree_on_hourly_candles(write_run):
-    window = {"start": "2023-02-01", "end": "2023-02-20"}
-    screened = document(write_run, HOURLY, window=window)
-    (found,) = screen_document(screened)
-    assert len(found.steps) == 19 * 6
-    agree(taken(screened), found.steps, found.ids)
+    screened, _ = both(write_run, REVERSAL, HOURLY, "2023-02-20")
+    assert len(screened.steps) == 19 * 6
 
 
 @pytest.mark.parametrize("without", ["neutral", "regime"])
@@ -171,11 +163,7 @@ def test_screen_and_run_agree_with_everything_on(write_run, without):
     params |= {"hold": {"least": "6h", "most": "2d"}, "hours_filter": {"hours": [0, 4, 8, 12, 20]}}
     params |= {"loss_streak": {"losses": 2, "pause": "12h"}, "stop_cooldown": "4h"}
     del params[without]
-    use = {"use": "strategies.xs_momentum:XSMomentum", "params": params}
-    window = {"start": "2023-02-01", "end": "2023-02-15"}
-    screened = load(write_run(strategies={"momentum": use}, window=window)).document
-    (found,) = screen_document(screened)
-    agree(taken(screened), found.steps, found.ids)
+    found, _ = both(write_run, "strategies.xs_momentum:XSMomentum", params, "2023-02-15")
     seen = set(np.concatenate([step.proposal.standing for step in found.steps]))
     steps = {Standing.LOSS_EXIT, Standing.HELD_BRIEFLY, Standing.COOLING_DOWN}
     assert steps | {Standing.OUT_OF_HOURS, Standing.ADX_OUTSIDE} <= seen
@@ -185,15 +173,10 @@ def test_screen_and_run_agree_with_everything_on(write_run, without):
 def test_screen_and_run_see_the_same_ranges_and_funding(write_run, rules):
     """Hourly candles close at settlements and between them; each daily one has several."""
     params = {name: value for name, value in rules.items() if name != "lookback"}
-    use = {"use": "tests.backtests.panel_readers:EveryArray", "params": params}
-    window = {"start": "2023-02-01", "end": "2023-02-08" if rules else "2023-03-10"}
-    screened = load(
-        write_run(strategies={"reader": use}, window=window, slice_days=3, allow=["tests"])
-    ).document
-    (found,) = screen_document(screened)
+    use, end = "tests.backtests.panel_readers:EveryArray", "2023-02-08" if rules else "2023-03-10"
+    found, _ = both(write_run, use, params, end, slice_days=3, allow=["tests"])
     scores = np.array([step.proposal.score for step in found.steps])
     assert np.isfinite(scores).any()
-    agree(taken(screened), found.steps, found.ids)
 
 
 @pytest.mark.parametrize("by", ["sum", "majority", "performance"])
@@ -208,13 +191,8 @@ def test_screen_and_run_net_the_same_sleeves(write_run, by):
     scorers |= {"vwap": vwap | {"weight": 0.25}} if by == "majority" else {}
     params = {"interval": "1h", "every": "6h", "top_n": 8, "max_weight": 0.15, "scorers": scorers}
     params |= {"combine": by, "prior": 5}
-    use = {"use": "strategies.blend:XSBlend", "params": params}
-    window = {"start": "2023-02-01", "end": "2023-02-08"}
-    screened = load(write_run(strategies={"blend": use}, window=window, slice_days=3)).document
-    (found,) = screen_document(screened)
+    found, took = both(write_run, "strategies.blend:XSBlend", params, "2023-02-08", slice_days=3)
     assert all(step.proposal.shares[:3].any(axis=1).all() for step in found.steps)
-    took = taken(screened)
-    agree(took, found.steps, found.ids)
     reasons = {target.reason for decision in took for target in decision.targets}
     assert any("reversal" in reason and "carry" in reason for reason in reasons)
     assert any("outvoted" in reason for reason in reasons) == (by == "majority")
@@ -223,14 +201,11 @@ def test_screen_and_run_net_the_same_sleeves(write_run, by):
 
 def test_screen_and_run_receive_the_same_funding(write_run):
     params = {"interval": "1h", "every": "8h", "lookback": 72, "history": 480, "leave": 0.1}
-    use = {"use": "strategies.carry:Carry", "params": params | {"enter": 0.12}}
-    window = {"start": "2023-02-01", "end": "2023-02-15"}
-    screened = load(write_run(strategies={"carry": use}, window=window)).document
-    (found,) = screen_document(screened)
+    params |= {"enter": 0.12}
+    found, _ = both(write_run, "strategies.carry:Carry", params, "2023-02-15")
     weights = np.array([step.proposal.weight for step in found.steps])
     assert (weights < 0).any()
     assert (weights == 0).any()
-    agree(taken(screened), found.steps, found.ids)
 
 
 @pytest.mark.parametrize(
@@ -243,29 +218,22 @@ def test_screen_and_run_receive_the_same_funding(write_run):
 )
 def test_screen_and_run_find_the_same_reversions(write_run, use, params):
     params |= {"interval": "1h", "every": "1h", "at": "00:00", "risk": 0.004, "history": 48}
-    use = {"use": f"strategies.mean_reversion:{use}", "params": params}
-    window = {"start": "2023-02-01", "end": "2023-02-08"}
-    screened = load(write_run(strategies={"m": use}, window=window, slice_days=3)).document
-    (found,) = screen_document(screened)
+    use = f"strategies.mean_reversion:{use}"
+    found, _ = both(write_run, use, params, "2023-02-08", slice_days=3)
     weights = np.array([step.proposal.weight for step in found.steps])
     assert (weights < 0).any()
     assert (weights > 0).any()
-    agree(taken(screened), found.steps, found.ids)
     standings = {int(one) for step in found.steps for one in step.proposal.standing}
     assert (Standing.ENTRY_OVER in standings) == ("hold" in params)
 
 
 def test_a_shift_of_one_day_is_noticed(write_run, demo_catalog):
-    screened = document(write_run, RULES["plain"])
-    (found,) = screen_document(screened)
+    found, took = both(write_run, REVERSAL, RULES["plain"])
     candles, rules, listings, window = material(demo_catalog)
     late = dataclasses.replace(candles, ts=candles.ts + DAY)
-    shifted = decisions(XSReversal, rules, listings, late, *window)
-    straight = decisions(XSReversal, rules, listings, candles, *window)
-    run_took = taken(screened)
-    agree(run_took, straight, found.ids)
+    agree(took, decisions(XSReversal, rules, listings, candles, *window), found.ids)
     with pytest.raises(AssertionError):
-        agree(run_took, shifted, found.ids)
+        agree(took, decisions(XSReversal, rules, listings, late, *window), found.ids)
 
 
 def material(path, **params):
