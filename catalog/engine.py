@@ -80,7 +80,7 @@ def bar_table(candles: pa.Table, info: InstrumentInfo, interval: str) -> pa.Tabl
 
 
 def _column(candles: pa.Table, name: str, precision: int) -> pa.Array:
-    values = _numpy(candles, name)
+    values = candles.column(name).to_numpy().astype(np.float64, copy=False)
     try:
         return fixed_point(values, precision)
     except ValueError as error:
@@ -115,10 +115,6 @@ def write_bars(
         },
     )
     return path
-
-
-def _numpy(table: pa.Table, name: str) -> NDArray[np.float64]:
-    return table.column(name).to_numpy().astype(np.float64, copy=False)
 
 
 def bars(table: pa.Table, info: InstrumentInfo, interval: str) -> list[Bar]:

@@ -88,17 +88,13 @@ def written(path: Path, writer: CatalogWriter, json: bool) -> None:
     result(data, json, words)
 
 
-def _series(catalog: Catalog) -> list[tuple[str, dict[str, Coverage]]]:
-    return [
+def listing(catalog: Catalog, json: bool) -> None:
+    """Print instruments, series and provenance."""
+    series = [
         (SeriesKey(kind, interval, "").group, catalog.coverage(kind, interval))
         for kind in KINDS
         for interval in catalog.intervals(kind)
     ]
-
-
-def listing(catalog: Catalog, json: bool) -> None:
-    """Print instruments, series and provenance."""
-    series = _series(catalog)
     if json:
         data = {
             "catalog": str(catalog.path),

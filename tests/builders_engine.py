@@ -332,13 +332,18 @@ def desk_of(
     )
 
 
-def feed(desk: BacktestDesk, parts: Sequence[FeedSlice]) -> None:
+def feed(
+    desk: BacktestDesk, parts: Sequence[FeedSlice], then: Callable[[FeedSlice], None] | None = None
+) -> None:
+    """Run the engine to the end, and call ``then`` after each slice."""
     for part in parts:
         desk.accountant.begin_slice(part.grid, part.settlements)
         if part.data:
             desk.engine.add_data(part.data, sort=True, validate=False)
         desk.engine.run(start=part.start, end=part.end - 1, streaming=True)
         desk.engine.clear_data()
+        if then is not None:
+            then(part)
     desk.engine.end()
 
 

@@ -189,7 +189,9 @@ class Journal(JournalWriter):
         """
         if self._file is not None or (self._backup is not None and self._backup.is_alive()):
             return
-        self._raise_failed_backup()
+        error, self._backup_error = self._backup_error, None
+        if error is not None:
+            raise DeskError(f"the journal's backup in {self.folder} failed: {error}") from error
         self._backup = threading.Thread(target=self._back_up, name="journal backup", daemon=True)
         self._backup.start()
 
@@ -198,11 +200,6 @@ class Journal(JournalWriter):
             back_up(self.folder)
         except (OSError, sqlite3.Error) as error:
             self._backup_error = error
-
-    def _raise_failed_backup(self) -> None:
-        error, self._backup_error = self._backup_error, None
-        if error is not None:
-            raise DeskError(f"the journal's backup in {self.folder} failed: {error}") from error
 
     def close(self) -> None:
         """Make a last backup, fold the WAL in, release the lock; safe to call twice."""

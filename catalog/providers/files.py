@@ -323,7 +323,8 @@ def floats(
     try:
         numbers = values.cast(pa.float64())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        numbers = pa.chunked_array([[_number(v, r, name, where) for r, v in _rows(values)]])
+        rows = enumerate(values.to_pylist(), start=1)
+        numbers = pa.chunked_array([[_number(v, r, name, where) for r, v in rows]])
     found = numbers.cast(pa.float64()).fill_null(np.nan).to_numpy()
     wrong = np.flatnonzero(~np.isfinite(found))
     if len(wrong) and not empty:
@@ -332,10 +333,6 @@ def floats(
         words = "is empty" if value is None else f"{value!r} is no number"
         raise InputError(f"{where}: row {row + 1}: column {name}: {words}")
     return found
-
-
-def _rows(values: pa.ChunkedArray) -> enumerate:
-    return enumerate(values.to_pylist(), start=1)
 
 
 def _number(value: object, row: int, name: str, where: str) -> float | None:

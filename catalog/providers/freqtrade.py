@@ -76,8 +76,10 @@ def read(paths: Sequence[Path], options: ImportOptions) -> Iterator[Import]:
             continue
         if options.wants(instrument_id(name.symbol, options.product or name.product)):
             chosen.append((path, name))
+    words = f"left out: {', '.join(left_out)}" if left_out else ""
+    note = "; ".join(filter(None, (options.note, words)))
     for path, name in chosen:
-        yield _read_file(path, name, options, _note(options.note, left_out))
+        yield _read_file(path, name, options, note)
 
 
 def parse_name(path: Path) -> Name | None:
@@ -96,11 +98,6 @@ def parse_name(path: Path) -> Name | None:
     if product == LINEAR and not market.symbol.endswith(DOLLARS):
         raise ValueError(inverse(groups["pair"]))
     return Name(market.symbol, product, _KINDS[groups["kind"]], groups["interval"])
-
-
-def _note(note: str, left_out: list[str]) -> str:
-    words = f"left out: {', '.join(left_out)}" if left_out else ""
-    return "; ".join(part for part in (note, words) if part)
 
 
 def _read_file(path: Path, name: Name, options: ImportOptions, note: str) -> Import:

@@ -6,7 +6,6 @@ import fcntl
 import os
 import shutil
 from pathlib import Path
-from types import TracebackType
 from typing import IO
 
 from config.errors import DeskError, InputError
@@ -80,12 +79,7 @@ class StagedVersion:
     def __enter__(self) -> StagedVersion:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
         self._lock.close()
 

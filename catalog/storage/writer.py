@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 
 import msgspec
 import pyarrow as pa
@@ -77,17 +76,12 @@ class CatalogWriter:
         self._first, self._last = 2**62, 0
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             if kind is None:
                 self._commit()
         finally:
-            self._stage.__exit__(kind, error, trace)
+            self._stage.__exit__()
 
     def add(self, part: Import) -> None:
         """Add a provider's whole `Import`, provenance included.

@@ -272,8 +272,6 @@ def test_a_strategy_that_enters_again_once_it_is_flat_is_refused() -> None:
 # -- what it must not do ---------------------------------------------------------------------------
 
 
-SIGNAL_CLOSE = venue(fills="signal_close")
-SCOPE_A = f"instrument:{A}"
 GAP = Candles([100.0, 100.0, 100.0, None, None, 100.0, 100.0])
 
 

@@ -497,9 +497,7 @@ def test_verdicts_are_kept_in_the_result():
     with mended():
         desk = desk_of(market, venue(), script, guards={"loss": Loss(params=params)})
         recorder = RunRecorder(desk, market, at(0), at(24))
-        for part in slices(market, {A: FALLING}):
-            feed(desk, [part])
-            recorder.end_slice(part)
+        feed(desk, slices(market, {A: FALLING}), recorder.end_slice)
         recorder.end_run()
         table = recorder.tables()["verdicts"]
     row = {"guard": "loss", "scope": "desk", "action": "shrink", "multiplier": 0.25, "limit": 150.0}

@@ -24,6 +24,7 @@ from tests.builders_engine import (
     Script,
     at,
     desk_of,
+    feed,
     info,
     price,
     slices,
@@ -81,14 +82,7 @@ def recorded(per_slice: int) -> tuple[dict[str, pa.Table], BacktestDesk]:
     with mended():
         desk = desk_of(market, document, script)
         recorder = RunRecorder(desk, market, at(0), at(24))
-        for part in parts:
-            desk.accountant.begin_slice(part.grid, part.settlements)
-            if part.data:
-                desk.engine.add_data(part.data, sort=True, validate=False)
-            desk.engine.run(start=part.start, end=part.end - 1, streaming=True)
-            desk.engine.clear_data()
-            recorder.end_slice(part)
-        desk.engine.end()
+        feed(desk, parts, recorder.end_slice)
         recorder.end_run()
         return recorder.tables(), desk
 

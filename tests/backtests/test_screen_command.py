@@ -24,6 +24,17 @@ def call(app, *words):
     return CliRunner().invoke(app, ["screen", *map(str, words)], catch_exceptions=False)
 
 
+def figures(app, file):
+    said = json.loads(call(app, file, "--json").stdout)
+    return said["strategies"]["reversal"]["figures"]
+
+
+def shown(got):
+    """Return the rows of the table that is printed, by label."""
+    rows = [line.split("│")[1:3] for line in got.stdout.splitlines() if line.startswith("│")]
+    return {label.strip(): value.strip() for label, value in rows}
+
+
 def test_json_holds_figures_and_a_row_a_period(app, write_run):
     got = call(app, write_run(), "--json")
     said = json.loads(got.stdout)["strategies"]["reversal"]
@@ -42,39 +53,28 @@ def test_a_repeated_screen_gives_the_same_bytes(app, write_run):
 
 
 def test_the_table_shows_the_figures(app, write_run):
-    got = call(app, write_run())
-    figures = json.loads(call(app, write_run(), "--json").stdout)["strategies"]["reversal"][
-        "figures"
-    ]
-    shown = [line.split("│")[1:3] for line in got.stdout.splitlines() if line.startswith("│")]
-    table = {label.strip(): value.strip() for label, value in shown}
-    for label, value in {
-        "return": f"{figures['return_pct']:.2f}%",
-        "costs (of equity, summed)": f"{figures['cost_pct']:.2f}%",
-        "yearly growth": f"{100 * figures['cagr']:.2f}%",
-        "volatility": f"{100 * figures['volatility']:.2f}%",
-        "max drawdown": f"{100 * figures['max_drawdown']:.2f}%",
-        "Sharpe before costs": f"{figures['gross_sharpe']:.2f}",
+    found, table = figures(app, write_run()), shown(call(app, write_run()))
+    expected = {
+        "return": f"{found['return_pct']:.2f}%",
+        "costs (of equity, summed)": f"{found['cost_pct']:.2f}%",
+        "yearly growth": f"{100 * found['cagr']:.2f}%",
+        "volatility": f"{100 * found['volatility']:.2f}%",
+        "max drawdown": f"{100 * found['max_drawdown']:.2f}%",
+        "Sharpe before costs": f"{found['gross_sharpe']:.2f}",
         "days": "59",
-    }.items():
-        assert table[label] == value
+    }
+    assert expected == {label: table[label] for label in expected}
 
 
 def test_a_window_without_a_whole_candle_has_no_figures(app, write_run):
     # The only close inside decides; the next one is outside.
     file = write_run(window={"start": "2023-02-01T12:00", "end": "2023-02-02T12:00"})
     got = call(app, file)
-    shown = [line.split("│")[1:3] for line in got.stdout.splitlines() if line.startswith("│")]
-    table = {label.strip(): value.strip() for label, value in shown}
+    table = shown(got)
     assert (table.pop("days"), table.pop("decisions")) == ("0", "1")
     assert set(table.values()) == {"–"}
     assert "reversal: no whole 1d candle after a decision fits into the window" in got.stderr
-    assert (
-        json.loads(call(app, file, "--json").stdout)["strategies"]["reversal"]["figures"][
-            "return_pct"
-        ]
-        is None
-    )
+    assert figures(app, file)["return_pct"] is None
 
 
 def test_weights_are_written_with_the_reasons(app, write_run, tmp_path):
