@@ -33,34 +33,18 @@ class Catalog(CatalogIndex):
             return KINDS[kind].stored.empty_table()
         return self._raw.range(path, start_ns, end_ns)
 
-    def bars(self, interval: str, ids: Iterable[str], start_ns: int, end_ns: int) -> pa.Table:
-        """Read candles with start < ts <= end of several instruments, sorted by ts, instrument.
-
-        Columns: ts, instrument, open, high, low, close, volume, turnover.
-        """
-        return self._joined("bars", interval, ids, start_ns, end_ns)
-
-    def marks(self, interval: str, ids: Iterable[str], start_ns: int, end_ns: int) -> pa.Table:
-        """Read mark price candles as `bars` does: ts, instrument, open, high, low, close."""
-        return self._joined("mark", interval, ids, start_ns, end_ns)
-
     def funding(self, ids: Iterable[str], start_ns: int, end_ns: int) -> pa.Table:
         """Read settlements with start < ts <= end: ts, instrument, rate, ts_source; sorted."""
-        table = self._joined("funding", "", ids, start_ns, end_ns)
-        return table.select(["ts", "instrument", "rate", "ts_source"])
-
-    def _joined(
-        self, kind: str, interval: str, ids: Iterable[str], start_ns: int, end_ns: int
-    ) -> pa.Table:
         names = sorted(set(ids))
-        parts = [self.series(kind, interval, name, start_ns, end_ns) for name in names]
+        parts = [self.series("funding", "", name, start_ns, end_ns) for name in names]
         counts = [part.num_rows for part in parts]
-        table = pa.concat_tables([KINDS[kind].stored.empty_table(), *parts]).combine_chunks()
+        table = pa.concat_tables([KINDS["funding"].stored.empty_table(), *parts]).combine_chunks()
         # Parts stand in the order of their ids, so a stable sort by time alone keeps that order.
         order = pa.array(np.argsort(table.column("ts").to_numpy(), kind="stable"))
         index = np.repeat(np.arange(len(names), dtype=np.int32), counts)
         owner = pa.DictionaryArray.from_arrays(index, pa.array(names, pa.string()))
-        return table.add_column(1, "instrument", owner.cast(pa.string())).take(order)
+        table = table.add_column(1, "instrument", owner.cast(pa.string())).take(order)
+        return table.select(["ts", "instrument", "rate", "ts_source"])
 
     def engine_data(
         self, kind: str, interval: str, ids: Iterable[str], start_ns: int, end_ns: int

@@ -241,7 +241,7 @@ def test_the_real_daily_universe_comes_in_whole(tmp_path):
     assert all(info.inferred for info in catalog.instruments.values())
     solana = pa.compute.field("symbol") == "SOLUSDT"
     source = pq.read_table(shared(*UNIVERSE.split("/"))).filter(solana)
-    ours = catalog.bars("1d", ["SOLUSDT-LINEAR.BYBIT"], 0, FOREVER)
+    ours = catalog.series("bars", "1d", "SOLUSDT-LINEAR.BYBIT", 0, FOREVER)
     assert ours.column("close").equals(source.column("close"))
     assert ours.column("turnover").equals(source.column("quote_volume"))
     bars = catalog.engine_data("bars", "1d", ["SOLUSDT-LINEAR.BYBIT"], 0, FOREVER)

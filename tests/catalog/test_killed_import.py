@@ -79,5 +79,5 @@ def test_killed_at_a_random_moment_the_catalog_is_the_old_or_the_new_one(before)
     killed = whole(before)
     extend(before)
 
-    assert Catalog(before).bars("1h", [BTC], 0, FOREVER).num_rows == 500
+    assert Catalog(before).series("bars", "1h", BTC, 0, FOREVER).num_rows == 500
     assert killed in (old, whole(before))

@@ -72,9 +72,9 @@ def test_a_pull_brings_candles_mark_prices_funding_and_facts(server, tmp_path):
     assert catalog.coverage("mark", "1h")[ETH] == (START + HOUR, START + 10 * DAY, 240)
     assert catalog.coverage("funding")[BTC] == (START, START + 10 * DAY - 8 * HOUR, 30)
     close = float(price(START // 10**6 + 239 * 3_600_000)[3])
-    assert catalog.bars("1h", [BTC], 0, FOREVER).column("close")[239].as_py() == close
+    assert catalog.series("bars", "1h", BTC, 0, FOREVER).column("close")[239].as_py() == close
     mark = float(price(START // 10**6 + 239 * 3_600_000, mark=True)[3])
-    assert catalog.marks("1h", [BTC], 0, FOREVER).column("close")[239].as_py() == mark
+    assert catalog.series("mark", "1h", BTC, 0, FOREVER).column("close")[239].as_py() == mark
     assert not (tmp_path / ".pull").exists()
 
 
@@ -83,7 +83,7 @@ def test_long_series_are_paged_backwards_without_a_hole(server, tmp_path):
     catalog = Catalog(tmp_path)
     assert catalog.coverage("bars", "5m")[BTC].rows == 60 * 288
     assert catalog.coverage("mark", "1h")[BTC].rows == 60 * 24
-    steps = np.diff(catalog.bars("5m", [BTC], 0, FOREVER).column("ts").to_numpy())
+    steps = np.diff(catalog.series("bars", "5m", BTC, 0, FOREVER).column("ts").to_numpy())
     assert set(steps.tolist()) == {HOUR // 12}
     assert server.market.count("kline") >= 18
 

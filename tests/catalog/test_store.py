@@ -43,6 +43,7 @@ def test_what_was_written_is_read_back(tmp_path):
             ("bars", "1h", ETH): candles(10),
             ("mark", "1h", BTC): marks(48, seed=3),
             ("funding", "", BTC): funding(6),
+            ("funding", "", ETH): funding(2),
         },
         note="a note",
     )
@@ -53,14 +54,15 @@ def test_what_was_written_is_read_back(tmp_path):
 
     assert catalog.intervals() == ["1h", "1d"]
     assert list(catalog.instruments) == [BTC, ETH]
-    assert catalog.bars("1h", [BTC], 0, FOREVER).drop_columns("instrument").equals(candles(48))
-    assert catalog.marks("1h", [BTC], 0, FOREVER).num_rows == 48
-    names = ["ts", "instrument", "rate", "ts_source"]
-    assert catalog.funding([BTC, ETH], 0, FOREVER).column_names == names
+    assert catalog.series("bars", "1h", BTC, 0, FOREVER).equals(candles(48))
+    assert catalog.series("mark", "1h", BTC, 0, FOREVER).num_rows == 48
+    paid = catalog.funding([ETH, BTC], 0, FOREVER)
+    assert paid.column_names == ["ts", "instrument", "rate", "ts_source"]
+    assert paid.column("instrument").to_pylist() == [BTC, ETH, BTC, ETH, *[BTC] * 4]
     assert catalog.coverage("bars", "1h")[ETH] == (START + HOUR, START + 10 * HOUR, 10)
     (entry,) = catalog.provenance
     assert (entry.note, entry.source_venue) == ("a note", "simulated")
-    assert entry.rows == {"bars/1d": 2, "bars/1h": 58, "funding": 6, "mark/1h": 48}
+    assert entry.rows == {"bars/1d": 2, "bars/1h": 58, "funding": 8, "mark/1h": 48}
 
 
 def test_engine_bars_are_the_candles_and_equal_what_nautilus_reads_from_its_own_files(tmp_path):
@@ -74,11 +76,12 @@ def test_engine_bars_are_the_candles_and_equal_what_nautilus_reads_from_its_own_
     assert len(bars) == 3900 + 2900
     assert bars == theirs
     # Sorted by time, then instrument; each in its instrument's precision.
-    table = catalog.bars("1h", [ETH, BTC], *span)
-    assert [bar.ts_init for bar in bars] == table.column("ts").to_pylist()
-    assert [b.bar_type.instrument_id.value for b in bars] == table.column("instrument").to_pylist()
-    assert [float(bar.close) for bar in bars] == table.column("close").to_pylist()
-    assert table.column("instrument").to_pylist()[:4] == [BTC, ETH, BTC, ETH]
+    rows = []
+    for name in (ETH, BTC):
+        table = catalog.series("bars", "1h", name, *span)
+        rows += [(row["ts"], name, row["close"]) for row in table.to_pylist()]
+    found = [(b.ts_init, b.bar_type.instrument_id.value, float(b.close)) for b in bars]
+    assert found == sorted(rows)
     assert (bars[0].close.precision, bars[1].close.precision) == (2, 5)
 
 
@@ -117,7 +120,7 @@ def test_a_longer_range_extends_and_a_shorter_one_takes_nothing_away(tmp_path):
     assert extended.provenance[-1].rows == {"bars/1h": 40}
     assert extended.provenance[-1].replaced == 0
     assert again.version == extended.version
-    assert again.bars("1h", [BTC], 0, FOREVER).drop_columns("instrument").equals(long)
+    assert again.series("bars", "1h", BTC, 0, FOREVER).equals(long)
     assert len(again.engine_data("bars", "1h", [BTC], 0, FOREVER)) == 50
 
 
@@ -125,7 +128,7 @@ def test_rows_that_differ_in_another_source_are_replaced_and_counted(tmp_path):
     write(tmp_path, BTCUSDT=candles(10, seed=1))
     catalog = write(tmp_path, BTCUSDT=candles(4, seed=2))
     assert catalog.provenance[-1].replaced == 4
-    closes = catalog.bars("1h", [BTC], 0, FOREVER).column("close").to_pylist()
+    closes = catalog.series("bars", "1h", BTC, 0, FOREVER).column("close").to_pylist()
     assert closes[:4] == candles(4, seed=2).column("close").to_pylist()
     assert [float(b.close) for b in catalog.engine_data("bars", "1h", [BTC], 0, FOREVER)] == closes
 
@@ -193,7 +196,7 @@ def test_a_reader_keeps_its_version_while_writers_go_on(tmp_path):
     reader = write(tmp_path, BTCUSDT=candles(10))
     for count in (20, 30, 40):
         write(tmp_path, BTCUSDT=candles(count))
-    assert reader.bars("1h", [BTC], 0, FOREVER).num_rows == 10
+    assert reader.series("bars", "1h", BTC, 0, FOREVER).num_rows == 10
     assert len(reader.engine_data("bars", "1h", [BTC], 0, FOREVER)) == 10
     assert sorted(p.name for p in (tmp_path / "versions").iterdir()) == ["1", "3", "4"]
     del reader
@@ -240,4 +243,4 @@ def test_a_file_that_was_removed_or_damaged_is_named_with_the_way_out(tmp_path, 
     if left:
         file.write_bytes(whole[:left])
     with pytest.raises(DeskError, match=rf"{file.name}: {words}.*`perpdesk catalog check` lists"):
-        Catalog(tmp_path / "c").bars("1h", [BTC], 0, FOREVER)
+        Catalog(tmp_path / "c").series("bars", "1h", BTC, 0, FOREVER)
