@@ -40,8 +40,8 @@ from tests.backtests.raw_truth import DAY, HOUR, Raw, newest, read_raw
 SMALLEST = Decimal("1e-8")
 CENT = Decimal("0.01")
 OPENING = Decimal(100_000)
-MARKET = DemoParams(days=80, perps=14, listed_share=0.15, delisted_share=0.15)
-"""Of fourteen perps two are listed and two delisted between day 12 and day 68."""
+MARKET = DemoParams(days=48, perps=14, listed_share=0.15, delisted_share=0.15)
+"""Of fourteen perps two are listed and two delisted on the way."""
 
 
 def flat(bps: str) -> Slip:
@@ -60,7 +60,7 @@ class Case:
     venue: dict[str, Any]
     slip: Slip
     fee: Decimal = Decimal("0.00055")
-    window: tuple[str, str] = ("2023-01-06", "2023-03-20")
+    window: tuple[str, str] = ("2023-01-06", "2023-02-16")
     slice_days: int = 30
 
 
@@ -92,7 +92,7 @@ CASES = {
         "uneven",
         {"slippage": {"model": "fixed_bps", "bps": 7.5}},
         flat("7.5"),
-        window=("2023-01-05T12:00:00Z", "2023-03-18T00:30:00Z"),
+        window=("2023-01-05T12:00:00Z", "2023-02-14T00:30:00Z"),
         slice_days=7,
     ),
     "data with holes": Case("holes", {}, flat("2"), slice_days=9),

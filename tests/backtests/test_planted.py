@@ -156,7 +156,8 @@ def test_the_momentum_finds_the_momentum_planted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_with_nothing_planted_the_run_earns_minus_its_costs(tmp_path: Path, strategy: str) -> None:
-    nothing = replace(PLANTED, seed=32, reversal=0.0, momentum=0.0, market_drift=0.0)
+    none = {"reversal": 0.0, "momentum": 0.0, "market_drift": 0.0}
+    nothing = replace(PLANTED, seed=32, days=60, **none)
     got = earn(nothing, tmp_path, strategy)
     assert not got.planted.any()
     assert abs(got.gross.sum()) < SIGMAS * got.error

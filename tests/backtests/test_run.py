@@ -24,6 +24,7 @@ from tests.conftest import WriteRun, written
 
 HOUR = 3_600_000_000_000
 DAY = 24 * HOUR
+SHORT = {"window": {"start": "2023-02-01", "end": "2023-02-15"}}
 TABLES = ("orders", "fills", "positions", "equity", "decisions", "funding", "verdicts", "prices")
 
 
@@ -60,7 +61,7 @@ def test_a_repeated_run_and_its_written_config_give_the_same(
     write_run: WriteRun, tmp_path: Path
 ) -> None:
     changes = ("venue.leverage=2", "venue.slippage={model: fixed_bps, bps: 5}")
-    file = write_run()
+    file = write_run(**SHORT)
     first = backtest_document(file, changes, out=tmp_path / "first")
     second = backtest_document(file, changes, out=tmp_path / "second")
     again = backtest_document(first / "config.yaml", out=tmp_path / "again")
@@ -70,8 +71,8 @@ def test_a_repeated_run_and_its_written_config_give_the_same(
 
 
 def test_the_length_of_a_slice_changes_nothing(write_run: WriteRun, tmp_path: Path) -> None:
-    whole = backtest_document(write_run("whole", slice_days=90), out=tmp_path / "whole")
-    sliced = backtest_document(write_run("sliced", slice_days=7), out=tmp_path / "sliced")
+    whole = backtest_document(write_run("whole", slice_days=90, **SHORT), out=tmp_path / "whole")
+    sliced = backtest_document(write_run("sliced", slice_days=3, **SHORT), out=tmp_path / "sliced")
     assert tables_of(whole) == tables_of(sliced)
 
 
@@ -81,7 +82,7 @@ def test_an_order_filled_by_a_slices_last_print_is_recorded_once(
     # The guard leaves the market as a day's hour ends, now and then its last but one.
     daily = {"use": "actors.guards.daily_loss:DailyLoss", "params": {"limit_pct": 0.005}}
     for days in (1, 90):
-        run = write_run(f"d{days}", slice_days=days, actors={"daily": daily})
+        run = write_run(f"d{days}", slice_days=days, actors={"daily": daily}, **SHORT)
         backtest_document(run, out=tmp_path / str(days))
     whole = tables_of(tmp_path / "90")
     left = [row["ts_created"] for row in whole["orders"] if row["reason"] == "flatten"]
@@ -132,7 +133,7 @@ def test_a_window_shorter_than_a_candle_runs(write_run: WriteRun) -> None:
 
 
 def test_fills_at_the_signals_close_begin_with_the_first_decision(write_run: WriteRun) -> None:
-    outcome = run(prepare(load(write_run(), ["venue.fills=signal_close"]).document))
+    outcome = run(prepare(load(write_run(**SHORT), ["venue.fills=signal_close"]).document))
     assert set(outcome.tables["orders"].column("status").to_pylist()) == {"FILLED"}
     assert not any("orders wait" in words for words in outcome.warnings)
 
@@ -151,7 +152,7 @@ def test_fills_at_the_signals_close_begin_with_the_first_decision(write_run: Wri
 def test_a_run_without_a_trade_says_why(
     write_run: WriteRun, changes: list[str], words: str
 ) -> None:
-    outcome = run(prepare(load(write_run(), changes).document))
+    outcome = run(prepare(load(write_run(**SHORT), changes).document))
     assert not len(outcome.tables["fills"])
     assert any(w.startswith("Nothing was traded.") and words in w for w in outcome.warnings)
 
@@ -161,7 +162,7 @@ def test_data_that_begin_too_late_for_a_filter_are_warned_of(
     write_run: WriteRun, length: int, words: list[str]
 ) -> None:
     changes = [f"strategies.reversal.params.slope_filter={{length: {length}}}"]
-    found = run(prepare(load(write_run(), changes).document)).warnings
+    found = run(prepare(load(write_run(**SHORT), changes).document)).warnings
     late = [w for w in found if "it may hold less" in w]
     assert [w.split("needs ")[1].split(",")[0] for w in late] == words
     # The data begin on 1 January, with the candle that closes a day later.
@@ -170,7 +171,7 @@ def test_data_that_begin_too_late_for_a_filter_are_warned_of(
 
 def test_refused_orders_are_warned_of_with_the_first_reason(write_run: WriteRun) -> None:
     changes = ["venue.leverage=1", "strategies.reversal.params.gross_leverage=2"]
-    outcome = run(prepare(load(write_run(), changes).document))
+    outcome = run(prepare(load(write_run(**SHORT), changes).document))
     warning = next(words for words in outcome.warnings if "refused before the venue" in words)
     assert "gross exposure" in warning
     assert "(1 x equity" in warning
@@ -185,9 +186,9 @@ def test_no_exit_is_too_large_for_the_venue(
         largest = (int(4_000 / price / float(info.lot)) + 1) * Decimal(info.lot)
         small.append(msgspec.structs.replace(info, max_qty=f"{largest:f}"))
     catalog = written(tmp_path / "small_orders", demo_market, instruments=small)
-    file = write_run("small_orders", catalog=str(catalog))
+    file = write_run("small_orders", catalog=str(catalog), **SHORT)
     in_parts = run(prepare(load(file).document))
-    in_one = run(prepare(load(write_run()).document))
+    in_one = run(prepare(load(write_run(**SHORT)).document))
     assert set(in_parts.tables["orders"].column("status").to_pylist()) == {"FILLED"}
     assert len(in_parts.tables["orders"]) > 2 * len(in_one.tables["orders"])
     assert in_parts.tables["equity"].column("equity").to_pylist() == pytest.approx(

@@ -142,9 +142,11 @@ def test_close_times_reach_the_last_one_over_many_years():
 
 @pytest.mark.parametrize("name", RULES)
 def test_screen_and_run_agree_day_by_day(write_run, name):
-    screened, _ = both(write_run, REVERSAL, RULES[name])
+    # What takes its time to come up has two months.
+    end = "2023-04-01" if name in MET else "2023-03-05"
+    screened, _ = both(write_run, REVERSAL, RULES[name], end)
     proposals = [step.proposal for step in screened.steps]
-    assert len(proposals) >= 29
+    assert len(proposals) >= 16
     met = {int(one) for each in proposals for one in each.standing}
     assert MET.get(name, set()) <= met | {p.regime for p in proposals if p.weight.any()}
 

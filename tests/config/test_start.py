@@ -1,10 +1,9 @@
 """What a person waits for starts at once: no command loads an engine that it does not need."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("nautilus_trader", "numba", "numpy", "plotly", "pandas", "sklearn")
@@ -12,53 +11,44 @@ RUN = "backtests/runs/xs_reversal_demo.yaml"
 NODE = "live_nodes/nodes/xs_reversal_practice.yaml"
 GUARDED = "live_nodes/nodes/guarded_practice.yaml"
 SETUPS = ("config/setups/xs_reversal.yaml", "config/setups/xs_momentum.yaml")
-COMMAND = """
-import sys
+COMMANDS = (
+    ("--help",),
+    ("--version",),
+    ("list", "presets"),
+    ("describe", "strategies.xs_reversal:XSReversal"),
+    ("validate", *SETUPS, RUN, NODE, GUARDED),
+    ("explain", RUN),
+    ("explain", GUARDED, "actors"),
+    ("risk", "flatten", "--help"),
+)
+SCRIPT = """
+import json, sys
 import perpdesk
 
-sys.argv = ["perpdesk", *sys.argv[1:]]
-try:
-    perpdesk.main()
-except SystemExit:
-    pass
-{more}
-print("loaded:", *sorted(name for name in {heavy} if name in sys.modules))
+for words in json.loads(sys.argv[1]):
+    sys.argv = ["perpdesk", *words]
+    try:
+        perpdesk.main()
+    except SystemExit:
+        pass
+    print("loaded by", *words, sorted(name for name in {heavy} if name in sys.modules))
+# The kill switch of a running node.
+import live_nodes.operate.flatten_request
+print("loaded by the request", sorted(name for name in {heavy} if name in sys.modules))
 """
 
 
-def loaded(*words: str, more: str = "") -> str:
-    """Return which heavy packages a command loads, as the last line that it prints."""
-    script = COMMAND.format(more=more, heavy=HEAVY)
+def test_no_command_loads_an_engine_that_it_does_not_need(tmp_path):
+    """One process runs them all, one after the other: none of them may load any."""
+    commands = [*COMMANDS, ("status", GUARDED, "--set", f"state={tmp_path}")]
     done = subprocess.run(
-        [sys.executable, "-c", script, *words],
+        [sys.executable, "-c", SCRIPT.format(heavy=HEAVY), json.dumps(commands)],
         cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=120,
         check=True,
     )
-    return done.stdout.splitlines()[-1]
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("--help",),
-        ("--version",),
-        ("list", "presets"),
-        ("describe", "strategies.xs_reversal:XSReversal"),
-        ("validate", *SETUPS, RUN, NODE, GUARDED),
-        ("explain", RUN),
-        ("explain", GUARDED, "actors"),
-        ("status", GUARDED),
-    ],
-    ids=lambda words: words[0],
-)
-def test_a_command_loads_no_engine(words, tmp_path):
-    extra = ("--set", f"state={tmp_path}") if words[0] == "status" else ()
-    assert loaded(*words, *extra) == "loaded:"
-
-
-def test_the_kill_switch_reaches_a_running_node_without_the_engine():
-    more = "import live_nodes.operate.flatten_request"
-    assert loaded("risk", "flatten", "--help", more=more) == "loaded:"
+    loaded = [line for line in done.stdout.splitlines() if line.startswith("loaded by")]
+    assert len(loaded) == len(commands) + 1
+    assert all(line.endswith(" []") for line in loaded), loaded
