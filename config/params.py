@@ -96,7 +96,7 @@ def check_params(config: type[msgspec.Struct], params: Mapping[str, Any]) -> lis
         else wrong
         for wrong in problems
     ]
-    sound = _sound(config, params)
+    sound = _without_all(params, problems)
     if _check_fields(fields, sound, ()):
         # What is missing has no default.
         return problems
@@ -112,8 +112,8 @@ def check_params(config: type[msgspec.Struct], params: Mapping[str, Any]) -> lis
     return [*problems, *found]
 
 
-def _sound(config: type[msgspec.Struct], params: Mapping[str, Any]) -> Mapping[str, Any]:
-    for wrong in _check_fields(parameter_fields(config), params, ()):
+def _without_all(params: Mapping[str, Any], problems: list[ParamProblem]) -> Mapping[str, Any]:
+    for wrong in problems:
         params = _without(params, wrong.path)
     return params
 
@@ -173,14 +173,17 @@ def _check_together(config: type[msgspec.Struct], params: Mapping[str, Any]) -> 
 
 def sound_instance(config: type[msgspec.Struct], params: Mapping[str, Any]) -> Any:
     """Return the config class with the parameters that are right; None where one is missing."""
-    sound = _sound(config, params)
-    missing = _check_fields(parameter_fields(config), sound, ())
-    return None if missing else _instance(config, sound)
+    fields = parameter_fields(config)
+    if problems := _check_fields(fields, params, ()):
+        params = _without_all(params, problems)
+        if _check_fields(fields, params, ()):
+            return None
+    return _instance(config, params)
 
 
 def _instance(config: type[msgspec.Struct], params: Mapping[str, Any]) -> msgspec.Struct:
     # A Struct's own constructor checks no types, so the fields that the builder sets stay empty.
-    filled = build_params(config, params)
+    filled = _converted(config, params)
     for field in _fields(config):
         if field.required and field.name not in filled:
             filled[field.name] = None
@@ -199,13 +202,17 @@ def build_params(cls: type[Any], params: Mapping[str, Any]) -> dict[str, Any]:
     Raises DocumentErrors for everything that `check_params` finds.
     """
     config: type[msgspec.Struct] = getattr(cls, "Config", cls)
-    fields = parameter_fields(config)
-    problems = _check_fields(fields, params, ())
+    problems = _check_fields(parameter_fields(config), params, ())
     if problems:
         name = f"{cls.__module__}:{cls.__qualname__}"
         raise DocumentErrors(
             Problem(name, 0, 0, dotted(p.path), p.message, p.suggestion) for p in problems
         )
+    return _converted(config, params)
+
+
+def _converted(config: type[msgspec.Struct], params: Mapping[str, Any]) -> dict[str, Any]:
+    fields = parameter_fields(config)
     return {name: _convert(value, fields[name].type) for name, value in params.items()}
 
 
@@ -343,6 +350,7 @@ def _from_text(annotation: type[Any], value: Any) -> Any:
     return from_text(value)
 
 
+@cache
 def _item(annotation: Any) -> Any:
     for part in options(annotation):
         item, *others = get_args(part) or (None,)
@@ -351,6 +359,7 @@ def _item(annotation: Any) -> Any:
     return None
 
 
+@cache
 def _name_and_value(annotation: Any) -> tuple[Any, Any] | None:
     for part in options(annotation):
         if get_origin(part) is dict:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path as FilePath
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -353,25 +353,26 @@ def _tagged(annotations: list[Any], tree: Tree) -> list[type[BaseModel]]:
     return models
 
 
-def _inside(annotation: Any, step: str | int) -> list[Any]:
+def _inside(annotation: Any, step: str | int) -> tuple[Any, ...]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        field = annotation.model_fields.get(str(step))
-        return options(field.annotation) if field is not None else []
+        field: Any = annotation.model_fields.get(str(step))
+        return options(field.annotation) if field is not None else ()
     if get_origin(annotation) is dict:
         return options(get_args(annotation)[1])
     if get_origin(annotation) in (tuple, list):
         return options(get_args(annotation)[0])
-    return []
+    return ()
 
 
-def options(annotation: Any) -> list[Any]:
+@cache
+def options(annotation: Any) -> tuple[Any, ...]:
     """Return the members of a union, or the annotation itself."""
     origin = get_origin(annotation)
     if origin is Annotated:
         return options(get_args(annotation)[0])
     if origin in (Union, UnionType):
-        return [option for part in get_args(annotation) for option in options(part)]
-    return [annotation]
+        return tuple(option for part in get_args(annotation) for option in options(part))
+    return (annotation,)
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:
