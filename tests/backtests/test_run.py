@@ -79,10 +79,11 @@ def test_the_length_of_a_slice_changes_nothing(write_run: WriteRun, tmp_path: Pa
 def test_an_order_filled_by_a_slices_last_print_is_recorded_once(
     write_run: WriteRun, tmp_path: Path
 ) -> None:
-    # The guard leaves the market as a day's hour ends, now and then its last but one.
+    # The guard leaves the market as a day's hour ends, on 6 March its last but one.
+    window = {"start": "2023-02-27", "end": "2023-03-10"}
     daily = {"use": "actors.guards.daily_loss:DailyLoss", "params": {"limit_pct": 0.005}}
     for days in (1, 90):
-        run = write_run(f"d{days}", slice_days=days, actors={"daily": daily}, **SHORT)
+        run = write_run(f"d{days}", slice_days=days, actors={"daily": daily}, window=window)
         backtest_document(run, out=tmp_path / str(days))
     whole = tables_of(tmp_path / "90")
     left = [row["ts_created"] for row in whole["orders"] if row["reason"] == "flatten"]
@@ -170,7 +171,8 @@ def test_data_that_begin_too_late_for_a_filter_are_warned_of(
 
 
 def test_refused_orders_are_warned_of_with_the_first_reason(write_run: WriteRun) -> None:
-    changes = ["venue.leverage=1", "strategies.reversal.params.gross_leverage=2"]
+    of_rules = ("gross_leverage=2", "max_weight=0.5")
+    changes = ["venue.leverage=1", *(f"strategies.reversal.params.{rule}" for rule in of_rules)]
     outcome = run(prepare(load(write_run(**SHORT), changes).document))
     warning = next(words for words in outcome.warnings if "refused before the venue" in words)
     assert "gross exposure" in warning
