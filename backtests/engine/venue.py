@@ -219,13 +219,7 @@ class NextPrintClient(BacktestExecClient):
 
     def cancel_all_orders(self, command: CancelAllOrders) -> None:
         """Withdraw all waiting orders of that side, then cancel the others."""
-        for entry in list(self._waiting.get(command.instrument_id, ())):
-            waiting = entry.command
-            if not isinstance(waiting, SubmitOrder):
-                continue
-            sides = (OrderSide.NO_ORDER_SIDE, waiting.order.side)
-            if command.order_side in sides:
-                self._take_back(command.instrument_id, waiting.order.client_order_id)
+        self._take_back_orders(command.instrument_id, command.order_side)
         super().cancel_all_orders(command)
 
     def batch_cancel_orders(self, command: BatchCancelOrders) -> None:
@@ -240,11 +234,16 @@ class NextPrintClient(BacktestExecClient):
 
     def take_back_all(self, instrument_id: InstrumentId) -> None:
         """Cancel all waiting orders of an instrument that will not trade again."""
-        for entry in list(self._waiting.get(instrument_id, ())):
-            waiting = entry.command
-            if isinstance(waiting, SubmitOrder):
-                self._take_back(instrument_id, waiting.order.client_order_id)
+        self._take_back_orders(instrument_id, OrderSide.NO_ORDER_SIDE)
         self._waiting.pop(instrument_id, None)
+
+    def _take_back_orders(self, instrument_id: InstrumentId, side: OrderSide) -> None:
+        for entry in list(self._waiting.get(instrument_id, ())):
+            if not isinstance(entry.command, SubmitOrder):
+                continue
+            order = entry.command.order
+            if side in (OrderSide.NO_ORDER_SIDE, order.side):
+                self._take_back(instrument_id, order.client_order_id)
 
     def _submitted(self, order: Order) -> None:
         self.generate_order_submitted(

@@ -245,9 +245,8 @@ def test_whatever_the_venue_does_positions_only_shrink_and_end_flat(held, verifi
         elif name is not None and event == "answer" and world.orders[name].arrived:
             world.orders[name].answered = True
         elif name is not None and event == "end" and world.orders[name].arrived:
-            del world.orders[
-                name
-            ]  # Filled in full, cancelled or rejected: the closer does not ask.
+            # Filled in full, cancelled or rejected: the closer does not ask.
+            del world.orders[name]
         elif name is not None and event == "lose" and not world.orders[name].answered:
             world.orders[name].arrived = False
         world.look()
