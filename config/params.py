@@ -151,7 +151,7 @@ def _type_at(fields: Mapping[str, FieldInfo], path: Path) -> Any:
 
 
 def _blocks(annotation: Any) -> list[type[msgspec.Struct]]:
-    return [part for part in options(annotation) if _is_struct(part)]
+    return [part for part in options(annotation) if is_struct(part)]
 
 
 def _sound_values(annotation: Any) -> list[Any]:
