@@ -150,7 +150,7 @@ def test_a_broken_pull_keeps_its_pieces_and_goes_on_from_them(server, tmp_path):
 def test_a_killed_pull_goes_on_from_its_finished_pieces(server, tmp_path):
     path = tmp_path / "catalog"
     document = tmp_path / "ingest.yaml"
-    few = {"intervals": ["5m"], "end": "2024-07-16", "funding": False, "mark": False}
+    few = {"intervals": ["5m"], "end": "2024-05-01", "funding": False, "mark": False}
     document.write_text(json.dumps(fields(path, server) | few))
     command = [sys.executable, str(ROOT / "perpdesk.py"), "catalog", "pull", str(document)]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
@@ -164,9 +164,9 @@ def test_a_killed_pull_goes_on_from_its_finished_pieces(server, tmp_path):
     subprocess.run(command, cwd=tmp_path, check=True, timeout=60, capture_output=True)
 
     again = server.market.count("kline") - asked
-    # 57 pages in six pieces, and perhaps an empty page to see the end of each.
-    assert again <= 57 + 6 - 7 * len(kept)
-    assert Catalog(path).coverage("bars", "5m")[BTC].rows == 197 * 288
+    # 35 pages in four pieces, and perhaps an empty page to see the end of each.
+    assert again <= 35 + 4 - 7 * len(kept)
+    assert Catalog(path).coverage("bars", "5m")[BTC].rows == 121 * 288
     assert not (path / ".pull").exists()
 
 
