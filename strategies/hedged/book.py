@@ -269,7 +269,13 @@ def _settled(book: PairBook, terms: Terms, now: int) -> Result:
     }
     kept = {name: found for name, found in book.fixed.items() if name in pairs}
     book = PairBook(replace(book.positions, pairs=pairs), changes, kept)
-    return book, [_ended(name, change) for name, change in ended.items()]
+    return book, [
+        Ended(
+            name, change.held, change.cut, change.started,
+            change.naked_ns / two_leg.SECOND_NS, float(change.value_ns / two_leg.SECOND_NS),
+        )
+        for name, change in ended.items()
+    ]  # fmt: skip
 
 
 def _moved(
@@ -286,9 +292,3 @@ def _moved(
             change = two_leg.step(change, two_leg.Blocked(now, move.leg, "lost"), terms.rules)
         changes[move.pair] = change
     return replace(book, changes=changes)
-
-
-def _ended(name: str, change: TwoLeg) -> Ended:
-    seconds = change.naked_ns / two_leg.SECOND_NS
-    value_seconds = float(change.value_ns / two_leg.SECOND_NS)
-    return Ended(name, change.held, change.cut, change.started, seconds, value_seconds)

@@ -267,16 +267,16 @@ def flatten(
     return found
 
 
-class Halts(NamedTuple):
-    """Instruments in which entries are halted: until withdrawn, or for a moment."""
-
-    lasting: frozenset[str]
-    transient: frozenset[str] = frozenset()
-
-
-def leave_netted(rules: PairsConfig, book: PairBook, memory: PairsMemory, halts: Halts) -> Planned:
+def leave_netted(
+    rules: PairsConfig,
+    book: PairBook,
+    memory: PairsMemory,
+    lasting: frozenset[str],
+    passing: frozenset[str],
+) -> Planned:
     """Return plans by which pairs leave that an exit was netted with, where entries are halted.
 
+    ``lasting`` are the instruments halted until withdrawn, ``passing`` those for a moment.
     A halt that passes by itself, such as of a price that is seconds old, closes no other pair: the
     exit's refused order is sent again within seconds. Only when what is unhedged meanwhile exceeds
     the budget of ``two_leg`` do the others leave as well.
@@ -284,9 +284,9 @@ def leave_netted(rules: PairsConfig, book: PairBook, memory: PairsMemory, halts:
     halted = set[str]()
     for name, change in book.changes.items():
         legs = book.pairs[name].legs
-        halted |= halts.lasting.intersection(legs)
+        halted |= lasting.intersection(legs)
         if not change.enters and over_budget(change, rules.two_leg):
-            halted |= halts.transient.intersection(legs)
+            halted |= passing.intersection(legs)
     return _demanded(rules, book, memory, netted_with(book, halted), "halted")
 
 

@@ -33,7 +33,7 @@ from strategies.hedged.book import (
     time_passed,
     venue_traded,
 )
-from strategies.hedged.decide import NO_ENTRIES, Halts, Named, Planned, Snapshot
+from strategies.hedged.decide import NO_ENTRIES, Named, Planned, Snapshot
 from strategies.hedged.rules import SKIPS, PairsMemory, Skip
 from strategies.hedged.seek import GoalSeeker
 from strategies.hedged.views import Track, Views, follow, read, rows_for_views
@@ -401,7 +401,7 @@ class HedgedTrader(CandleStrategy):
             words, reasons = decide.cut_words(self.book, result)
             self._reasons |= reasons
         book, ended = result
-        netted = decide.leave_netted(self.config, book, memory, self._halts(book))
+        netted = decide.leave_netted(self.config, book, memory, *self._halts(book))
         if netted.plans:
             self._say(netted)
             words, memory = words + netted.words, netted.memory
@@ -416,13 +416,12 @@ class HedgedTrader(CandleStrategy):
         self._pursue()
         self._await_budget()
 
-    def _halts(self, book: PairBook) -> Halts:
-        """Return in which legs of changes under way entries are halted."""
+    def _halts(self, book: PairBook) -> tuple[frozenset[str], frozenset[str]]:
+        """Return in which legs of changes under way entries are halted: for good, and for now."""
         legs = {leg for name in book.changes for leg in book.pairs[name].legs}
-        verdicts = {leg: self.verdicts.on(leg) for leg in legs}
-        return Halts(
-            frozenset(leg for leg, found in verdicts.items() if halted_for_good(found)),
-            frozenset(leg for leg, found in verdicts.items() if halted_for_now(found)),
+        return (
+            frozenset(leg for leg in legs if halted_for_good(self.verdicts.on(leg))),
+            frozenset(leg for leg in legs if halted_for_now(self.verdicts.on(leg))),
         )
 
     def _await_budget(self) -> None:

@@ -72,9 +72,7 @@ def bollinger(close: Floats, length: int, width: float) -> Bollinger:
 def rolling_vwap(high: Floats, low: Floats, close: Floats, volume: Floats, length: int) -> Floats:
     """Return the volume-weighted average of (high + low + close) / 3 over the last candles."""
     value, weight = _traded(high, low, close, volume)
-    short = min(len(close), length - 1)
-    total = _windows(value, length).sum(axis=-1)
-    return _ratio(total, _windows(weight, length).sum(axis=-1), short)
+    return _ratio(*(_windows(each, length).sum(axis=-1) for each in (value, weight)))
 
 
 def session_vwap(
@@ -90,7 +88,7 @@ def session_vwap(
     for start, stop in zip(starts, [*starts[1:], len(sessions)], strict=True):
         for traded in (value, weight):
             np.cumsum(traded[start:stop], axis=0, out=traded[start:stop])
-    result = _ratio(value, weight, 0)
+    result = _ratio(value, weight)
     result[sessions < 0] = np.nan
     return result
 
@@ -118,8 +116,7 @@ def _traded(high: Floats, low: Floats, close: Floats, volume: Floats) -> tuple[F
     return np.where(gap, 0.0, value), np.where(gap, 0.0, volume)
 
 
-def _ratio(value: Floats, weight: Floats, unknown: int) -> Floats:
+def _ratio(value: Floats, weight: Floats) -> Floats:
     result = np.full(value.shape, np.nan)
     np.divide(value, weight, out=result, where=weight > 0.0)
-    result[:unknown] = np.nan
     return result

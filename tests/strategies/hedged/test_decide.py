@@ -17,7 +17,6 @@ from strategies.hedged.book import (
     venue_traded,
 )
 from strategies.hedged.decide import (
-    Halts,
     Judged,
     Snapshot,
     active,
@@ -196,7 +195,7 @@ def exit_under_halt(seconds):
 
 def test_what_an_exit_was_netted_with_leaves_at_once_under_a_halt_that_lasts():
     book, memory = exit_under_halt(0)
-    found = leave_netted(rules(), book, memory, Halts(frozenset({A, B})))
+    found = leave_netted(rules(), book, memory, frozenset({A, B}), frozenset())
     assert [(p.pair, p.goal) for p in found.plans] == [(CB, NONE)]
     assert found.words == [f"{CB}: exit, halted, netted with what leaves"]
     assert (found.events[0][1]["cause"], found.memory.cooling) == ("halted", {CB})
@@ -206,7 +205,7 @@ def test_what_an_exit_was_netted_with_leaves_at_once_under_a_halt_that_lasts():
 @pytest.mark.parametrize(("seconds", "pairs"), [(0, []), (20, []), (21, [CB])])
 def test_under_a_halt_for_a_moment_only_once_the_budget_is_passed(seconds, pairs):
     book, memory = exit_under_halt(seconds)
-    found = leave_netted(rules(), book, memory, Halts(frozenset(), frozenset({A, B})))
+    found = leave_netted(rules(), book, memory, frozenset(), frozenset({A, B}))
     assert [p.pair for p in found.plans] == pairs
 
 
