@@ -154,7 +154,8 @@ OUT_OF_RANGE = {name: value for value, names in _NUMBERS.items() for name in nam
     "weight": "1.5", "by": "sign", "combine": "average", "average": "daily",
     "pairs": "[[BTCUSDT-LINEAR.BYBIT, BTCUSDT-LINEAR.BYBIT]]", "rules": "zscores",
     "confidence": "[2, 1, 1]", "size": "equal", "check_every": "0s", "first": "thick",
-    "correction": "holm", "min_correlation": "-2", "least": "-2",
+    "correction": "holm", "min_correlation": "-2", "least": "-2", "select": "{formation: 0}",
+    "per": "0",
 }  # fmt: skip
 """A value of the right type but out of range, for each key that has a range."""
 
