@@ -83,11 +83,8 @@ def _in_words(model: type[BaseModel], tree: Tree, error: ValidationError) -> Ite
             if next(meant, None) is None:
                 yield _missing(tree, path)
         elif detail["loc"][-1] == "[key]":
-            yield key_problem(
-                tree,
-                path,
-                f"a key here must match {detail['ctx']['pattern']}" + _reason(path),
-            )
+            why = ": it becomes part of order ids" * (path[0] in ("strategies", "actors"))
+            yield key_problem(tree, path, f"a key here must match {detail['ctx']['pattern']}{why}")
         elif kind.startswith("union_tag"):
             yield _wrong_model(tree, path, detail)
         else:
@@ -107,10 +104,6 @@ def _wrong_model(tree: Tree, path: Path, detail: Any) -> Problem:
     message, suggestion = _message(detail, path)
     here = isinstance(holder, dict) and "model" in holder
     return problem(tree, (*path, "model") if here else path, message, suggestion)
-
-
-def _reason(path: Path) -> str:
-    return ": it becomes part of order ids" if path[0] in ("strategies", "actors") else ""
 
 
 def _path(tree: Tree, location: tuple[str | int, ...]) -> Path:

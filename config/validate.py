@@ -114,7 +114,8 @@ def _examine(path: str | Path, overrides: Iterable[str]) -> tuple[Resolved | Non
     resolved, problems = examine(path, overrides)
     if resolved is not None:
         if isinstance(resolved.document, Setup):
-            ids = _instruments(resolved)
+            known = (source(resolved) for source in _sources)
+            ids = next((ids for ids in known if ids is not None), None)
             if ids is None:
                 problems.extend(unknown_instruments(resolved, None))
             problems.extend(ownership_problems(resolved, ids))
@@ -123,8 +124,3 @@ def _examine(path: str | Path, overrides: Iterable[str]) -> tuple[Resolved | Non
         for check in _checks.get(resolved.kind, ()):
             problems.extend(check(resolved))
     return resolved, in_order(problems)
-
-
-def _instruments(resolved: Resolved) -> Sequence[str] | None:
-    known = (source(resolved) for source in _sources)
-    return next((ids for ids in known if ids is not None), None)

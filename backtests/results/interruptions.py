@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import pyarrow as pa
@@ -48,11 +49,11 @@ def interruptions(
         length = _length(end - last, end - start)
         words = f"Nothing was traded after {when(last)}: {length}."
         found.append(Interruption("last fill", when(last), words))
-    delisted = {info.id: info.delisted_ns for info in infos}
+    delisted = {info.id: info.delisted_ns for info in infos if info.delisted_ns is not None}
     ended = sorted(
         fill["instrument"]
         for fill in fills
-        if fill["kind"] == "delisting" and not _known(delisted.get(fill["instrument"]), fill["ts"])
+        if fill["kind"] == "delisting" and delisted.get(fill["instrument"], inf) - fill["ts"] >= DAY
     )
     if ended:
         count = f"{len(ended)} position{'s' * (len(ended) > 1)}"
@@ -62,10 +63,6 @@ def interruptions(
         )
         found.append(Interruption("closed as data ended", count, words))
     return found
-
-
-def _known(delisted: int | None, closed: int) -> bool:
-    return delisted is not None and delisted - closed < DAY
 
 
 def _halts(verdicts: list[dict[str, Any]], start: int, end: int) -> list[Interruption]:

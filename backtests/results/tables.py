@@ -142,7 +142,10 @@ def table(name: str, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
     columns = {field.name: [row.get(field.name) for row in listed] for field in schema}
     for field in schema:
         if pa.types.is_string(field.type):
-            columns[field.name] = [_plain(value) for value in columns[field.name]]
+            columns[field.name] = [
+                format(value, "f") if isinstance(value, Decimal) else value
+                for value in columns[field.name]
+            ]
     known = frozenset(schema.names)
     for row in listed:
         if unknown := row.keys() - known:
@@ -185,7 +188,3 @@ def conform(name: str, given: pa.Table) -> pa.Table:
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
         raise DeskError(f"{name}: {error}") from error
     return ordered
-
-
-def _plain(value: Any) -> Any:
-    return format(value, "f") if isinstance(value, Decimal) else value

@@ -247,7 +247,8 @@ def stamps_ns(values: pa.ChunkedArray, where: str) -> NDArray[np.int64]:
     that is none, or is not of 2001 to 2096.
     """
     if values.null_count:
-        raise InputError(f"{where}: row {_first(pc.is_null(values))}: the date is empty")
+        row = pc.index(pc.is_null(values), True).as_py() + 1
+        raise InputError(f"{where}: row {row}: the date is empty")
     kind = values.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         found = values.cast(pa.timestamp("ns")).cast(pa.int64()).to_numpy()
@@ -408,7 +409,3 @@ def refuse_frequent(stamps: NDArray[np.int64], rows: NDArray[np.int64], where: s
             "funding is settled every 1 to 8 h; keep only the rows at settlements, not one for "
             "every candle"
         )
-
-
-def _first(mask: pa.ChunkedArray) -> int:
-    return int(np.flatnonzero(mask.to_numpy())[0]) + 1

@@ -134,7 +134,9 @@ class CatalogWriter:
         stamps = new.column("ts").to_numpy()
         if file:
             self._compare(key, old, new, file)
-            self._warn(key, new, file)
+            given = rows_of(key, new.sort_by("ts"))
+            checks = KINDS[key.kind].import_checks
+            self._warn_of(file, (found for check in checks for found in check(given)))
         merged = raw.merge(old, new)
         self._first = min(self._first, int(stamps.min()))
         self._last = max(self._last, int(stamps.max()))
@@ -174,10 +176,6 @@ class CatalogWriter:
                     "into another --catalog"
                 )
         self._sources[key.path].append((first, last, file))
-
-    def _warn(self, key: SeriesKey, new: pa.Table, file: str) -> None:
-        series = rows_of(key, new.sort_by("ts"))
-        self._warn_of(file, (f for check in KINDS[key.kind].import_checks for f in check(series)))
 
     def _warn_of(self, file: str, found: Iterable[CatalogFinding]) -> None:
         for f in found:

@@ -71,7 +71,7 @@ def weigh(
         return np.where(sides.short, -1.0, 1.0) * _scaled(held, gross, max_weight)
     if count < (2 if side == "long_short" else 1):
         return empty
-    if _is_plain(weighting):
+    if weighting in ("equal", "inverse_volatility", "risk_parity"):
         share = opposite = _shares(score, weighting, volatility)
     else:
         share = _signed_shares(score, weighting, side)
@@ -84,10 +84,6 @@ def weigh(
         return empty
     half = gross / 2.0
     return _scaled(longs, half, max_weight) - _scaled(shorts, half, max_weight)
-
-
-def _is_plain(weighting: Weighting) -> bool:
-    return weighting in ("equal", "inverse_volatility", "risk_parity")
 
 
 def _shares(
