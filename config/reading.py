@@ -284,9 +284,7 @@ class _Reader:
             if name in mapping:
                 first = mapping[name].key
                 assert first is not None
-                self._note(
-                    key_node, inner, f"duplicate key; it stands already in line {first.line}"
-                )
+                self._note(key_node, inner, f"duplicate key; it is already in line {first.line}")
             mapping[name] = self.tree(value_node, at, inner, bool(node.flow_style))
         return mapping
 

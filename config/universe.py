@@ -133,7 +133,7 @@ def _suggest(pattern: str, ids: Sequence[str] | None) -> str:
 
 NO_SPOT = (
     "spot can be tested and traded on paper only: the venue reports no positions of spot pairs, so "
-    "that the engine would take what is held for sold and buy it again"
+    "the engine would believe that what is held was sold, and buy it again"
 )
 
 
@@ -194,7 +194,7 @@ def _matches(name: str, patterns: Iterable[str]) -> bool:
 
 
 RESERVED = {
-    "operator": "is the kill switch's own name (`perpdesk risk flatten`); call the guard otherwise",
+    "operator": "is the kill switch's own name (`perpdesk risk flatten`); give the guard another",
 }
 """Keys that a guard can't have in a document, and why."""
 

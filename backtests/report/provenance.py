@@ -35,7 +35,7 @@ def stand_ins(provenance: list[dict[str, Any]]) -> list[str]:
                 "the machinery works and say nothing about real markets."
             )
         elif venue.lower() == "unknown":
-            found.append(f"Nobody said whose prices those of {some} are.")
+            found.append(f"Where the prices of {some} come from is not recorded.")
         elif venue.lower() != OWN_VENUE:
             found.append(
                 f"Data of {venue.capitalize()} stand in for Bybit's ({some}): prices, volumes and "

@@ -58,8 +58,8 @@ def interruptions(
     if ended:
         count = f"{len(ended)} position{'s' * (len(ended) > 1)}"
         words = (
-            f"{count} ({few(ended)}) closed at the last candle of data that merely end: no "
-            "delisting is known. Import newer data, or end the window before."
+            f"{count} ({few(ended)}) closed at the last candle of their data, though no delisting "
+            "is known. Import newer data, or end the window earlier."
         )
         found.append(Interruption("closed as data ended", count, words))
     return found

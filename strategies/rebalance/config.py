@@ -303,7 +303,7 @@ class PanelRebalancerConfig(
         if self.neutral is not None and not self.sells_short:
             problems.append(("neutral", "needs a side that sells short"))
         if self.kelly is not None and self._holds_the_mean:
-            words = "expects nothing of all instruments held long: use a fraction below 1"
+            words = "expects no return of all instruments held long: use a fraction below 1"
             problems.append(("kelly", words))
         if self.weighting == "risk":
             flips = self.market_trend is not None and self.market_trend.action == "flip"
@@ -312,7 +312,7 @@ class PanelRebalancerConfig(
                 problems.append(("weighting", words))
             if self.regime is not None or flips:
                 name = "market_trend" if flips else "regime"
-                problems.append((name, "what it holds has no stop, which weighting risk needs"))
+                problems.append((name, "weighting risk needs a stop, and what this holds has none"))
         if self.regime is not None and self.neutral is not None:
             problems.append(("neutral", "own trends, which regime may hold, are not neutral"))
         return problems

@@ -104,9 +104,7 @@ def test_data_that_merely_end_are_no_delisting():
     closed = [fill(200, "delisting"), fill(300, "delisting", ETH), fill(364)]
     ((label, value, words),) = found([], closed, ETH=JANUARY + 300 * DAY)
     assert (label, value) == ("closed as data ended", "1 position")
-    assert words.startswith(
-        "1 position (BTCUSDT) closed at the last candle of data that merely end"
-    )
+    assert words.startswith("1 position (BTCUSDT) closed at the last candle of their data")
 
 
 def test_the_terminals_table_begins_with_them():

@@ -209,7 +209,7 @@ def test_warnings_come_before_the_figures(tmp_path):
         ),
         (
             [{"source_venue": "", "instruments": ["AUSDT-SPOT.BYBIT"]}],
-            ["Nobody said whose prices those of AUSDT spot are."],
+            ["Where the prices of AUSDT spot come from is not recorded."],
         ),
         ([{}], []),
     ],

@@ -65,7 +65,7 @@ def test_every_value_knows_its_place():
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("a: 1\na: 2", "x.yaml:2:1: a: duplicate key; it stands already in line 1"),
+        ("a: 1\na: 2", "x.yaml:2:1: a: duplicate key; it is already in line 1"),
         ("a:\n\tb: 1", "x.yaml:2:1: tabs can't indent YAML: use spaces"),
         ("", "x.yaml:1:1: is empty"),
         ("a: !!python/object:os.system x", "x.yaml:1:4: a: the tag tag:yaml.org,2002:python"),
