@@ -62,18 +62,18 @@ class StrategyBooks:
         ``slippage`` is the cost against the price when its order left, per unit of value. The
         fill's own ``reference_price`` is not used.
         """
-        key = (fill.strategy, fill.instrument)
+        key, signed = (fill.strategy, fill.instrument), fill.signed
         was_open = key in self._ledger.open
-        self._ledger.book(fill)
+        self._ledger.follow(fill)
         closed, self._ledger.closed = self._ledger.closed, []
         # A fill through zero ends one round trip and opens the next.
         opened = key in self._ledger.open and (not was_open or bool(closed))
-        self._add(fill.strategy, fill.instrument, -fill.signed * fill.price - fill.fee)
+        self._add(fill.strategy, fill.instrument, -signed * fill.price - fill.fee)
         traded = FillEvent(
             ts=fill.ts,
             strategy=fill.strategy,
             instrument=fill.instrument,
-            quantity=fill.signed,
+            quantity=signed,
             price=fill.price,
             fee=fill.fee,
             slippage=slippage,

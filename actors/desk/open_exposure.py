@@ -16,6 +16,7 @@ from nautilus_trader.model.identifiers import ClientOrderId
 
 from actors.gate.pending import AccountView
 from actors.guards.core.snapshot import NO_RANGES, Holding, OpenExposure, Ranges, ranges_of
+from actors.records.order_facts import OrderFacts
 from actors.records.owners import owner_of
 from strategies.order_ids import is_protective
 
@@ -59,6 +60,11 @@ class OpenExposures:
         """Compute an instrument's rows again, after one of its orders left, changed or ended."""
         self._stale.add(instrument)
 
+    def sent(self, order: OrderFacts) -> None:
+        """Compute the rows of an order's instrument again, after it passed the gate."""
+        self._senders[order.client_order_id] = _Sender(order.strategy, order.reduce_only)
+        self.touch(order.instrument)
+
     def rows(
         self, strategy: str, instrument: str, asked_price: Decimal | None, order_id: str
     ) -> tuple[tuple[OpenExposure, ...], Ranges]:
@@ -71,15 +77,17 @@ class OpenExposures:
         if not self._is_valid:
             self._begin()
         self._renew()
-        own = (instrument, strategy)
+        own, known = (instrument, strategy), self._span(instrument)
         place, rows, ranges = bisect_left(self._keys, own), self._rows, self._ranges
-        known = self._keys[place : place + 1] == [own]
+        after = place + (self._keys[place : place + 1] == [own])
         orders = self._orders(instrument)
         changes = orders.pop(order_id, None) is not None
-        if not known or changes or rows[place].price == ZERO:
+        if after == place or changes or rows[place].price == ZERO:
             row = self._row(own, orders, asked_price)
-            rows = [*rows[:place], row, *rows[place + known :]]
-            ranges = _changed(ranges, instrument, [r for r in rows if r.instrument == instrument])
+            ranges = _changed(
+                ranges, instrument, [*rows[known.start : place], row, *rows[after : known.stop]]
+            )
+            rows = [*rows[:place], row, *rows[after:]]
         return tuple(rows), ranges
 
     def _begin(self) -> None:
@@ -105,6 +113,8 @@ class OpenExposures:
 
     def _orders(self, name: str) -> dict[str, Decimal]:
         orders = {**self._earlier.get(name, {}), **self.under_way.get(name, {})}
+        if not orders:
+            return orders
         # A protective order can only shrink its position, and only one of two siblings fills.
         return {
             key: left
@@ -127,14 +137,18 @@ class OpenExposures:
             owners = {*self._held.get(name, ()), *(self._sender(key).owner for key in orders)}
             keys = [(name, owner) for owner in sorted(owners)]
             rows = [self._row(key, orders) for key in keys]
-            first = bisect_left(self._keys, (name, ""))
-            last = bisect_left(self._keys, (name + "\0", ""))  # the first of the next name
-            self._keys[first:last], self._rows[first:last] = keys, rows
+            span = self._span(name)
+            self._keys[span], self._rows[span] = keys, rows
             if not anew:
                 self._ranges = _changed(self._ranges, name, rows)
         if anew:
             self._ranges = ranges_of(self._rows)
         self._stale.clear()
+
+    def _span(self, name: str) -> slice:
+        first = bisect_left(self._keys, (name, ""))
+        last = bisect_left(self._keys, (name + "\0", ""), first)  # the first of the next name
+        return slice(first, last)
 
     def _row(
         self, key: Key, orders: Mapping[str, Decimal], asked_price: Decimal | None = None

@@ -22,7 +22,7 @@ from functools import cache
 from itertools import chain
 from typing import Any, get_args
 
-from nautilus_trader.model.events import OrderEvent
+from nautilus_trader.model.events import OrderEvent, OrderInitialized, OrderSubmitted
 from nautilus_trader.model.identifiers import ClientOrderId
 
 from actors.desk.books import ArrivalPrices, StrategyBooks
@@ -60,6 +60,8 @@ from strategies.verdicts import board_of
 AGAIN = "again: guards"
 """Name of the evaluation timer. A backtest calls the timers of one moment in the order of their
 names: this one after the accountant's and before those of strategies."""
+_LEAVING = OrderInitialized, OrderSubmitted
+"""Events of an order that the gate has already reported."""
 Later = Callable[[Callable[[], None]], object]
 """Calls back after the engine has finished its current event, at the same time of its clock."""
 MarketFacts = Callable[[int], Mapping[str, Market]]
@@ -255,7 +257,7 @@ class RiskDesk:
             made = facts, self._order_requested(facts)
         # Otherwise the hold made it just before, and nothing has left since.
         self._happened(made[1])
-        self._open_exposure.touch(facts.instrument)
+        self._open_exposure.sent(facts)
 
     def refused(self, facts: OrderFacts, refusal: Refusal) -> None:
         """Report to the guards an entry that the gate or a hold refused."""
@@ -364,6 +366,8 @@ class RiskDesk:
                 return
 
     def _on_order_event(self, event: OrderEvent) -> None:
+        if isinstance(event, _LEAVING):
+            return
         self._open_exposure.touch(event.instrument_id.value)
         order = self._kernel.cache.order(event.client_order_id)
         response = response_of(event, order)

@@ -17,6 +17,9 @@ from actors.guards.core.snapshot import ErrorEvent, VenueResponse
 from actors.records.owners import owner_of
 from strategies.refusals import refusal_of
 
+_REJECTED = OrderRejected, OrderModifyRejected, OrderCancelRejected
+_ACCEPTED = OrderAccepted, OrderUpdated
+
 
 def response_of(event: OrderEvent, order: Order | None) -> VenueResponse | ErrorEvent | None:
     """Return the venue response in an order event, or None.
@@ -25,7 +28,7 @@ def response_of(event: OrderEvent, order: Order | None) -> VenueResponse | Error
     already is an answer, no rejection. An order that fills at once counts
     as accepted.
     """
-    if isinstance(event, OrderRejected | OrderModifyRejected | OrderCancelRejected):
+    if isinstance(event, _REJECTED):
         refusal = refusal_of(event.reason)
         is_gone = refusal.code == "gone" and not isinstance(event, OrderRejected)
         if refusal.at_gate or is_gone:
@@ -34,7 +37,7 @@ def response_of(event: OrderEvent, order: Order | None) -> VenueResponse | Error
             text = f"no answer to {event.client_order_id.value} in {event.instrument_id.value}"
             return ErrorEvent(ts=event.ts_event, source="order", text=text)
         return _response(event, False, str(refusal))
-    if isinstance(event, OrderAccepted | OrderUpdated):
+    if isinstance(event, _ACCEPTED):
         return _response(event, True)
     if isinstance(event, OrderFilled) and order is not None and _is_first_response(order):
         return _response(event, True)

@@ -23,6 +23,8 @@ from actors.guards.core.snapshot import Holding
 from strategies.order_ids import is_protective
 
 ZERO = Decimal(0)
+_CHANGES = OrderUpdated, OrderModifyRejected
+_ENDS = OrderCanceled, OrderDenied, OrderExpired, OrderRejected
 
 
 class AccountView(Protocol):
@@ -143,9 +145,9 @@ class PendingOrders:
             pending[name] -= signed(event.order_side, event.last_qty.as_decimal())
             if not pending[name]:
                 self._forget(pending, name)
-        elif isinstance(event, OrderUpdated | OrderModifyRejected):
+        elif isinstance(event, _CHANGES):
             pending[name] = left_of(self._cache.order(event.client_order_id))
-        elif isinstance(event, OrderCanceled | OrderDenied | OrderExpired | OrderRejected):
+        elif isinstance(event, _ENDS):
             self._forget(pending, name)
 
     def _forget(self, pending: dict[str, Decimal], name: str) -> None:

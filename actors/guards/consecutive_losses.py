@@ -79,6 +79,7 @@ class ConsecutiveLosses(Guard[ConsecutiveLossesParams, Rows]):
         self._read: tuple[Rows | None, tuple[Reading, ...]] = (None, ())
         # Cached: a round trip changes only one row of hundreds.
         self._told = lru_cache(maxsize=4096)(partial(_told, params))
+        self._endless: Rows | None = None  # known to have no row that ends
 
     def start(self, snapshot: Snapshot) -> Rows:
         """Return a state without losses."""
@@ -86,21 +87,32 @@ class ConsecutiveLosses(Guard[ConsecutiveLossesParams, Rows]):
 
     def measure(self, state: Rows, snapshot: Snapshot) -> Measured[Rows]:
         """End rows whose halt is over; a reading for each row of losses, and the longest."""
-        state = _ended(state, snapshot.now)
+        state = self._ended(state, snapshot.now)
         return state, self._readings(state)
 
     def on_event(self, state: Rows, event: DeskEvent) -> tuple[Rows, Readings]:
         """Count a round trip."""
         assert isinstance(event, RoundTripEvent)
         # End rows first: a trip at the very end of the halt must not count for the old row.
-        before = _ended(state, event.ts)
+        before = self._ended(state, event.ts)
         after = _counted(before, event, self.params, self.decisions)
         scope, losses = _scope(event, self.params), self.params.losses
-        counts = [rows.rows[scope].count for rows in (before, after) if scope in rows.rows]
-        if before is state and max(counts, default=0) < losses:
+        old, new = before.rows.get(scope, Row()), after.rows[scope]
+        if before is self._endless and new.until is None:
+            self._endless = after
+        if before is state and max(old.count, new.count) < losses:
             # No halt begins or ends: the next snapshot is soon enough for the readings of hundreds.
             return after, None
         return after, self._readings(after)
+
+    def _ended(self, state: Rows, now: int) -> Rows:
+        if state is self._endless:
+            return state
+        ends = {name: row.until for name, row in state.rows.items() if row.until is not None}
+        if not ends:
+            self._endless = state
+        over = {name: Row() for name, end in ends.items() if now >= end}
+        return Rows(state.rows | over) if over else state
 
     def _readings(self, state: Rows) -> tuple[Reading, ...]:
         # Cached: rows change with round trips only, and are read at each snapshot.
@@ -138,11 +150,6 @@ def _counted(
         if after.count >= params.losses and after.until is None:
             after = Row(after.count, end_of(params.release, trip.ts, scope, decisions))
     return state if after == state.rows.get(scope) else Rows(state.rows | {scope: after})
-
-
-def _ended(state: Rows, now: int) -> Rows:
-    over = {k: Row() for k, row in state.rows.items() if row.until is not None and now >= row.until}
-    return Rows(state.rows | over) if over else state
 
 
 def _scope(trip: RoundTripEvent, params: ConsecutiveLossesParams) -> str:

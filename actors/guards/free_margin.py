@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated
 
@@ -12,6 +11,7 @@ from actors.guards.core.drill import Plan, Scene, grow
 from actors.guards.core.examples import Example, holding
 from actors.guards.core.exposure import NO_EQUITY, sizes_of, worst_case
 from actors.guards.core.guard import Guard, Measured, Nothing
+from actors.guards.core.lazy import unpriced_markets
 from actors.guards.core.limits import exact, limit_reading
 from actors.guards.core.margin import ABOVE, ONE, initial_margin, stake, stakes, top_rates
 from actors.guards.core.params import Fraction, GuardParams, Release
@@ -65,23 +65,23 @@ class FreeMargin(Guard[FreeMarginParams, Nothing]):
 
     def is_quiet(self, state: Nothing, snapshot: Snapshot) -> bool:
         """Compare the free margin that is left if the whole gross value had the highest rate."""
-        rates, part = top_rates(snapshot), ONE / _leverage(self.params, snapshot)
-        used = sizes_of(snapshot).gross * (part + (ONE + part) * rates.fee) * ABOVE
-        least = exact(self.params.least) * (ONE + exact(self.params.hysteresis))
-        return not rates.spot and snapshot.equity - used > least * snapshot.equity >= 0
+        most = _most(snapshot, _leverage(self.params, snapshot))
+        least = exact(self.params.least) * (ONE + exact(self.params.hysteresis)) * snapshot.equity
+        return most is not None and snapshot.equity - sizes_of(snapshot).gross * most > least >= 0
 
     def admit(self, state: Nothing, order: OrderRequested, snapshot: Snapshot) -> str | None:
         """Refuse an entry that could use up the free margin, with pending orders counted."""
         way = worst_case(order)
         if not way.worsens:
             return None
-        equity, rates = snapshot.equity, _rates(snapshot, _leverage(self.params, snapshot))
+        equity, leverage = snapshot.equity, _leverage(self.params, snapshot)
         least = exact(self.params.least) * equity
         # Fast check, which mostly passes: no position uses more margin than its worst value at the
         # highest rate.
-        if equity - way.gross * rates.most(way.before) > least:
+        most, markets = _most(snapshot, leverage), unpriced_markets(snapshot)
+        if most and equity - way.gross * most > least and way.before.keys() <= markets.keys():
             return None
-        used = ZERO
+        used, rates = ZERO, _rates(snapshot, leverage)
         for name, reach in way.after().items():
             long, short = rates[name]
             used += max(reach.high * long, -reach.low * short)
@@ -106,19 +106,20 @@ class _Rates(dict[str, tuple[Decimal, Decimal]]):
         super().__init__()
         self.snapshot = snapshot
         self.leverage = leverage
-        self._most = ZERO
-
-    def most(self, names: Mapping[str, object]) -> Decimal:
-        for name in names.keys() - self.keys():
-            self._most = max(self._most, *self[name])
-        return self._most
 
     def __missing__(self, name: str) -> tuple[Decimal, Decimal]:
-        market = self.snapshot.markets.get(name)
+        market = unpriced_markets(self.snapshot).get(name)
         sides = ((stake(side, market, name),) for side in (ONE, -ONE))
         long, short = (initial_margin(held, self.leverage) for held in sides)
         self[name] = long, short
         return long, short
+
+
+@once
+def _most(snapshot: Snapshot, leverage: Decimal) -> Decimal | None:
+    """Return a rate that no market's exceeds, None where one may be spot."""
+    rates, part = top_rates(snapshot), ONE / leverage
+    return None if rates.spot else (part + (ONE + part) * rates.fee) * ABOVE
 
 
 # Cached: a rebalance needs the rates hundreds of times at one snapshot.

@@ -107,7 +107,7 @@ class Maintenance(Guard[MaintenanceParams, Nothing]):
             return None
         if snapshot.maintenance:
             return snapshot.maintenance
-        market = snapshot.markets.get(order.instrument)
+        market = unpriced_markets(snapshot).get(order.instrument)
         if market is not None and not market.trading:
             return f"the venue takes no orders in {order.instrument}"
         window = _window(params, order.ts)

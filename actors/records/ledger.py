@@ -105,7 +105,7 @@ class Ledger:
             self.quantities.pop(fill.instrument, None)
         key = (fill.strategy, fill.instrument)
         before = self.open[key].cost if key in self.open else ZERO
-        self._trip(key, fill)
+        self.follow(fill)
         change = (self.open[key].cost if key in self.open else ZERO) - before
         self.open_cost += change
         return change
@@ -147,8 +147,9 @@ class Ledger:
         """Return the starting equity plus realised profit, fees and funding included."""
         return self.starting + self.cash_flow + self.open_cost - self.fees + self.funding
 
-    def _trip(self, key: tuple[str, str], fill: FillRow) -> None:
-        left, fee = fill.signed, fill.fee
+    def follow(self, fill: FillRow) -> None:
+        """Book a fill in its round trips only, without the sums of the account."""
+        key, left, fee = (fill.strategy, fill.instrument), fill.signed, fill.fee
         trip = self.open.get(key)
         if trip is not None and trip.quantity * left < 0 and abs(left) >= abs(trip.quantity):
             closing = -trip.quantity

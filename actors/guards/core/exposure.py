@@ -6,10 +6,11 @@ Values are in the settlement currency, signed (short is negative), at the prices
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache
+from operator import attrgetter
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -292,8 +293,7 @@ def group_refusal(name: str, way: WorstCase, caps: GroupCaps, *, net_entries: bo
     return refusal
 
 
-@dataclass(frozen=True)
-class WorstCase:
+class WorstCase(NamedTuple):
     """The largest exposure that pending orders can lead to, with and without a new order."""
 
     before: Mapping[str, ExposureRange]  # by instrument id, without the order
@@ -311,7 +311,7 @@ class WorstCase:
         """Return the worst case of some instruments, the order's own among them."""
         kept = {name: reach for name, reach in self.before.items() if keep(name)}
         worst = sum((reach.worst for reach in kept.values()), ZERO)
-        return replace(self, before=kept, worst_before=worst)
+        return self._replace(before=kept, worst_before=worst)
 
     @property
     def gross(self) -> Decimal:
@@ -403,12 +403,15 @@ def is_flat(holds: Holds, scope: str) -> bool:
     )
 
 
+row_key = attrgetter("instrument", "strategy")
+"""Returns what rows of `OrderRequested.open_exposure` are sorted by."""
+
+
 def own_standing(asked: OrderRequested) -> OpenExposure | None:
     """Return the row of the order's own strategy and instrument."""
-    for row in asked.open_exposure:
-        if row.strategy == asked.strategy and row.instrument == asked.instrument:
-            return row
-    return None
+    rows, own = asked.open_exposure, (asked.instrument, asked.strategy)
+    place = bisect_left(rows, own, key=row_key)
+    return rows[place] if place < len(rows) and row_key(rows[place]) == own else None
 
 
 def adds(asked: OrderRequested) -> bool:

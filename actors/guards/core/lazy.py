@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
 from actors.guards.core.snapshot import Holding, Market, Snapshot, once
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Lazy[V](Mapping[str, V]):
@@ -52,7 +56,7 @@ class Markets(Lazy[Market]):
         self,
         unpriced: UnpricedMarkets,
         prices: Callable[[], Sequence[Decimal | None]],
-        floats: Sequence[float],
+        floats: NDArray[np.float64],
     ) -> None:
         super().__init__(
             lambda: {
@@ -74,10 +78,12 @@ def float_prices(snapshot: Snapshot) -> dict[str, float]:
     """Return all prices above zero; the guard must need ``markets``."""
     markets = snapshot.markets
     if isinstance(markets, Markets):
-        pairs: Iterable[tuple[str, float]] = zip(markets.unpriced, markets.floats, strict=True)
+        found = dict(zip(markets.unpriced, markets.floats.tolist(), strict=True))
+        if (markets.floats > 0).all():
+            return found
     else:
-        pairs = ((name, float(market.price or 0)) for name, market in markets.items())
-    return {name: price for name, price in pairs if price > 0}
+        found = {name: float(market.price or 0) for name, market in markets.items()}
+    return {name: price for name, price in found.items() if price > 0}
 
 
 class Results(Lazy[Decimal]):

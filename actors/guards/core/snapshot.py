@@ -170,8 +170,8 @@ class OrderRequested(Derivable, frozen=True, kw_only=True, tag=True, dict=True):
     """An order at the order gate that passed all other checks; ``price`` None is a market order.
 
     Exits are included, and never refused. ``open_exposure`` has one row for each owner and
-    instrument with a position or pending orders, and always one for the order's own. It is filled
-    in only where a guard needs it.
+    instrument with a position or pending orders, and always one for the order's own, sorted by
+    instrument, then owner. It is filled in only where a guard needs it.
     """
 
     ts: int

@@ -7,6 +7,7 @@ from typing import Any, Self
 import msgspec
 
 from actors.guards.core.examples import desk, exactly
+from actors.guards.core.exposure import row_key
 from actors.guards.core.guard import NOTHING, Guard
 from actors.guards.core.halts import Latches, released, step, verdicts
 from actors.guards.core.lazy import Lazy, Results
@@ -104,7 +105,7 @@ def requested(
     is_exit: bool = False,
     **own: Number,
 ) -> OrderRequested:
-    """Return a market order with its owner's row of the instrument, and other rows."""
+    """Return a market order with its owner's row of the instrument, and other rows, sorted."""
     if not any((one.instrument, one.strategy) == (name, strategy) for one in rows):
         rows = (*rows, row(name, strategy=strategy, **own))
     return OrderRequested(
@@ -114,7 +115,7 @@ def requested(
         quantity=exactly(quantity),
         price=None,
         is_exit=is_exit,
-        open_exposure=() if is_exit else rows,
+        open_exposure=() if is_exit else tuple(sorted(rows, key=row_key)),
     )
 
 
