@@ -67,7 +67,7 @@ class FreeMargin(Guard[FreeMarginParams, Nothing]):
         """Compare the free margin that is left if the whole gross value had the highest rate."""
         most = _most(snapshot, _leverage(self.params, snapshot))
         least = exact(self.params.least) * (ONE + exact(self.params.hysteresis)) * snapshot.equity
-        return most is not None and snapshot.equity - sizes_of(snapshot).gross * most > least >= 0
+        return snapshot.equity - sizes_of(snapshot).gross * most > least >= 0
 
     def admit(self, state: Nothing, order: OrderRequested, snapshot: Snapshot) -> str | None:
         """Refuse an entry that could use up the free margin, with pending orders counted."""
@@ -79,7 +79,7 @@ class FreeMargin(Guard[FreeMarginParams, Nothing]):
         # Fast check, which mostly passes: no position uses more margin than its worst value at the
         # highest rate.
         most, markets = _most(snapshot, leverage), unpriced_markets(snapshot)
-        if most and equity - way.gross * most > least and way.before.keys() <= markets.keys():
+        if equity - way.gross * most > least and way.before.keys() <= markets.keys():
             return None
         used, rates = ZERO, _rates(snapshot, leverage)
         for name, reach in way.after().items():
@@ -116,10 +116,11 @@ class _Rates(dict[str, tuple[Decimal, Decimal]]):
 
 
 @once
-def _most(snapshot: Snapshot, leverage: Decimal) -> Decimal | None:
-    """Return a rate that no market's exceeds, None where one may be spot."""
+def _most(snapshot: Snapshot, leverage: Decimal) -> Decimal:
+    """Return a margin rate that no market's exceeds."""
     rates, part = top_rates(snapshot), ONE / leverage
-    return None if rates.spot else (part + (ONE + part) * rates.fee) * ABOVE
+    most = (part + (ONE + part) * max(rates.fee, ZERO)) * ABOVE
+    return max(most, ONE) if rates.spot else most
 
 
 # Cached: a rebalance needs the rates hundreds of times at one snapshot.
