@@ -124,7 +124,7 @@ def test_a_link_that_freezes_while_one_leg_is_out(tmp_path: Path, channel: Any) 
 def test_a_leg_filled_in_part_cuts_the_other_to_match(tmp_path: Path) -> None:
     with stage() as st, pairs_node(st, tmp_path, two_leg=TWO_LEG) as desk:
         bids(st, "0.40")
-        desk.wait(0.3)
+        desk.until(lambda: not st.market.changed, "the thin book")
         enter(desk)
         ends_at(desk, st, (D("0.024"), D("-0.40")), cut="budget")
         report(desk, st, "one leg filled by 40 %")
@@ -199,7 +199,7 @@ def test_a_halt_of_entries_while_one_leg_is_out(tmp_path: Path) -> None:
 def test_a_market_that_halts_while_one_leg_is_out(tmp_path: Path) -> None:
     with stage() as st, pairs_node(st, tmp_path, two_leg=TWO_LEG) as desk:
         add(st, HaltFault(symbol="ETHUSDT", seconds=D(60)))
-        desk.wait(0.3)
+        desk.until(lambda: st.call(lambda: st.exchange.market(ETH).halted), "the halt")
         enter(desk)
         ends_at(desk, st, NONE, cut="budget")
         report(desk, st, "market of one leg halted")
