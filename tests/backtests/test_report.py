@@ -376,7 +376,7 @@ def test_a_browser_draws_every_chart_without_an_error_or_a_sideways_scroll(tmp_p
         ],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=True,
     )
     count = len(charts_of(page))
