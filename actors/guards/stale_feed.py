@@ -17,7 +17,8 @@ class StaleFeedParams(TransientParams, frozen=True, kw_only=True, forbid_unknown
     Parameters
     ----------
     limit : str
-        Such as ``10s``.
+        Such as ``10s``. Below a node's ``watch.feed_silence``, after which the node renews the
+        link and so ends the silence.
     """
 
     limit: Span = "10s"

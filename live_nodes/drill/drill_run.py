@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -255,7 +256,16 @@ class DrillRun:
         if isinstance(step, Hold):
             return self._hold(step)
         if isinstance(step, Trades):
-            return self._trade([self._sized(trade, weight) for trade, weight in step.trades])
+            # One price for many orders at one moment: the exchange limits requests.
+            size = cache(self._quantity)
+            return self._trade(
+                [
+                    msgspec.structs.replace(
+                        trade, quantity=f"{size(trade.instrument, weight) if weight else 0:f}"
+                    )
+                    for trade, weight in step.trades
+                ]
+            )
         began = self._world.perform(step)
         if isinstance(step, Slips | Rejects):
             size = f"{self._quantity(step.instrument, step.weight):f}"
@@ -285,10 +295,6 @@ class DrillRun:
         self._instruct(trades=tuple(trades))
         self._world.advance(max(trade.after for trade in trades))
         return self._world.now()
-
-    def _sized(self, trade: Trade, weight: float) -> Trade:
-        size = self._quantity(trade.instrument, weight) if weight else Decimal(0)
-        return msgspec.structs.replace(trade, quantity=f"{size:f}")
 
     def _quantity(self, name: str, weight: float) -> Decimal:
         return quantity(weight, self._world.price(name), facts_of(name).lot)

@@ -330,4 +330,6 @@ def _ask(address: str, method: str = "GET", body: dict[str, Any] | None = None) 
         with _OPENER.open(request, timeout=5.0) as answer:
             return json.load(answer)
     except urllib.error.HTTPError as error:
+        if error.headers.get_content_type() != "application/json":
+            raise DrillError(f"{address}: HTTP {error.code}") from None
         return json.load(error)

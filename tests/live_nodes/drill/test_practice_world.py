@@ -59,8 +59,9 @@ def test_a_guard_that_never_trips_fails_on_the_exchange_too(tmp_path: Path) -> N
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_every_guard_of_the_guarded_node_passes_in_both_worlds(tmp_path: Path) -> None:
-    rows = drill(checked(GUARDED), folder=tmp_path)
+@pytest.mark.parametrize("node", [GUARDED, "live_nodes/nodes/xs_reversal_practice.yaml"])
+def test_every_guard_of_a_shipped_node_passes_in_both_worlds(tmp_path: Path, node: str) -> None:
+    rows = drill(checked(node), folder=tmp_path)
     assert failures(rows) == []
     assert processes_of(tmp_path) == []
 
