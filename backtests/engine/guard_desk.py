@@ -30,6 +30,7 @@ from actors.desk.risk_desk import RiskDesk
 from actors.guards.core.decisions import NO_DECISIONS, Decisions
 from actors.guards.core.lazy import Markets, UnpricedMarkets
 from actors.guards.core.snapshot import Market as MarketSnapshot
+from actors.records.prices import CachePrices
 from actors.records.rows import FillRow
 from backtests.engine.accountant import Accountant
 from backtests.engine.closes import exact_closes
@@ -45,12 +46,14 @@ UNLISTED, GONE = -1, -2
 class BacktestMarkets:
     """Market snapshots of a backtest, for `actors.desk.risk_desk.MarketFacts`.
 
-    They are without best prices, which candles do not have.
+    Best prices come from the engine's cache: a feed of quotes or books has them, candles do not.
     """
 
-    def __init__(self, accountant: Accountant, market: RunMarket) -> None:
+    def __init__(self, accountant: Accountant, market: RunMarket, engine_cache: Any) -> None:
         self._accountant = accountant
         self._market = market
+        self._cache = engine_cache
+        self._prices = CachePrices(engine_cache)
         count = len(market.ids)
         self._every = np.arange(count, dtype=np.int64)
         self._last_candle = np.zeros(count, dtype=np.int64)
@@ -96,20 +99,29 @@ class BacktestMarkets:
             coming = (ts for ts in self._next if ts is not None)
             self._next_is_known_until = min(coming, default=math.inf)
             self._silence = None
+        touches = [
+            *map(self._cache.order_book, engine_ids),
+            *map(self._cache.quote_tick, engine_ids),
+        ]
+        has_touches = touches.count(None) < len(touches)
         silence = np.where(self._last_candle == 0, UNLISTED, self._row_ts - self._last_candle)
         silence[self._is_gone] = GONE
-        if self._silence is None or (silence != self._silence).any():
-            self._unpriced, self._silence = self._without_prices(silence.tolist()), silence
+        if has_touches or self._silence is None or (silence != self._silence).any():
+            self._unpriced = self._without_prices(silence.tolist(), has_touches)
+            self._silence = None if has_touches else silence
         closes = self._accountant.closes
         return Markets(self._unpriced, partial(exact_closes, closes, self._every), closes)
 
-    def _without_prices(self, silence: list[int]) -> UnpricedMarkets:
+    def _without_prices(self, silence: list[int], has_touches: bool) -> UnpricedMarkets:
         found = UnpricedMarkets()
         for fixed, silent, due, settled in zip(
             self._fixed, silence, self._next, self._settled, strict=True
         ):
             name, tick, maintenance, fee, is_spot = fixed
+            bid, ask = self._prices.touch(name) if has_touches else (None, None)
             found[name] = MarketSnapshot(
+                bid=bid,
+                ask=ask,
                 tick=tick,
                 silent_ns=silent if silent >= 0 else None,
                 next_funding_ns=due,
@@ -142,7 +154,7 @@ def risk_desk(
     decisions: Decisions = NO_DECISIONS,
 ) -> RiskDesk:
     """Return the risk desk, with the guards attached and the accountant watched."""
-    markets = BacktestMarkets(accountant, market)
+    markets = BacktestMarkets(accountant, market, kernel.cache)
     desk = RiskDesk(
         kernel,
         accountant,

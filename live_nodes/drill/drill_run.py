@@ -257,11 +257,11 @@ class DrillRun:
             return self._hold(step)
         if isinstance(step, Trades):
             # One price for many orders at one moment: the exchange limits requests.
-            size = cache(self._quantity)
+            sized = cache(self._quantity)
             return self._trade(
                 [
                     msgspec.structs.replace(
-                        trade, quantity=f"{size(trade.instrument, weight) if weight else 0:f}"
+                        trade, quantity=f"{sized(trade.instrument, weight) if weight else 0:f}"
                     )
                     for trade, weight in step.trades
                 ]
