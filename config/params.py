@@ -96,7 +96,7 @@ def check_params(config: type[msgspec.Struct], params: Mapping[str, Any]) -> lis
         else wrong
         for wrong in problems
     ]
-    sound = _without_all(params, problems)
+    sound = _without_wrong(params, problems)
     if _check_fields(fields, sound, ()):
         # What is missing has no default.
         return problems
@@ -112,7 +112,7 @@ def check_params(config: type[msgspec.Struct], params: Mapping[str, Any]) -> lis
     return [*problems, *found]
 
 
-def _without_all(params: Mapping[str, Any], problems: list[ParamProblem]) -> Mapping[str, Any]:
+def _without_wrong(params: Mapping[str, Any], problems: list[ParamProblem]) -> Mapping[str, Any]:
     for wrong in problems:
         params = _without(params, wrong.path)
     return params
@@ -175,7 +175,7 @@ def sound_instance(config: type[msgspec.Struct], params: Mapping[str, Any]) -> A
     """Return the config class with the parameters that are right; None where one is missing."""
     fields = parameter_fields(config)
     if problems := _check_fields(fields, params, ()):
-        params = _without_all(params, problems)
+        params = _without_wrong(params, problems)
         if _check_fields(fields, params, ()):
             return None
     return _instance(config, params)

@@ -61,7 +61,7 @@ AGAIN = "again: guards"
 """Name of the evaluation timer. A backtest calls the timers of one moment in the order of their
 names: this one after the accountant's and before those of strategies."""
 _LEAVING = OrderInitialized, OrderSubmitted
-"""Events of an order that the gate has already reported."""
+"""Events that change nothing of what an order may still fill."""
 Later = Callable[[Callable[[], None]], object]
 """Calls back after the engine has finished its current event, at the same time of its clock."""
 MarketFacts = Callable[[int], Mapping[str, Market]]

@@ -73,9 +73,9 @@ class JournalReader:
         """Read an older journal as if it had this version; nothing can be written afterwards."""
         version = version_of(self._connection, path)
         if not version:
-            raise InputError(
-                f"{path}: no journal yet: the node's first start is making it, or was killed before"
-            )
+            if any(path.parent.glob("journal.backup-*.db")):
+                raise DeskError(f"{path}: it is empty; the next start restores its backup")
+            raise InputError(f"{path}: no journal yet; the node's first start makes it")
         if version in OLD_VIEWS:
             self._connection.executescript(OLD_VIEWS[version])
         self._connection.execute("PRAGMA query_only=ON")

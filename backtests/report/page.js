@@ -134,9 +134,12 @@
       { title: { text: "z-score" }, range: [-side, side] });
     const percent = spread.map((value) => value === null ? null : value * 100);
     const onCurve = (trade, end) => {
-      const next = ts.findIndex((second) => second >= trade[end]), before = Math.max(0, next - 1);
+      const found = ts.findIndex((second) => second >= trade[end]);
+      const next = found < 0 ? ts.length - 1 : found, before = Math.max(0, next - 1);
       const part = next > before ? (trade[end] - ts[before]) / (ts[next] - ts[before]) : 1;
-      return percent[before] + part * (percent[next] - percent[before]);
+      // Where the pair was not judged, its nearest known spread.
+      const to = percent[next] ?? percent[before], from = percent[before] ?? to;
+      return from === null ? null : from + part * (to - from);
     };
     plot(at("pair-spread"), [
       thin(x, percent, { line: { width: 1.3, color: "@accent" }, hoverinfo: "x+y" }),

@@ -84,7 +84,7 @@ def _report_killed_run(context: RunContext) -> None:
     runs = context.journal.runs()
     if runs and runs[0].ended is None and not runs[0].dry_run:
         context.alerts(
-            f"the last run (process {runs[0].pid}) did not stop in order: it was killed, or "
+            f"the last run (process {runs[0].pid}) did not stop properly: it was killed, or "
             f"the machine went down; {context.node.name} starts again now",
             "warning",
             "node",

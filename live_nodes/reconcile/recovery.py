@@ -50,6 +50,11 @@ LOST_NS = 30 * 86_400_000_000_000
 """Search range for own executions of an empty journal."""
 _PAUSE_S = 0.25
 
+TAKE_OVER = (
+    "others traded, or the venue closed it: to go on with what is held, start once with "
+    "--set watch.policies.external_positions=report"
+)
+
 
 @dataclass(slots=True)
 class Recovered:
@@ -80,7 +85,7 @@ class Recovered:
         said += [f"leftover cancelled: {order_text(order)}" for order in self.cancelled]
         said += [f"foreign order: {order_text(order)}" for order in self.foreign]
         said += [
-            f"{name}: the venue holds {there}, our orders made {here}"
+            f"{name}: the venue holds {there}, our orders made {here}; {TAKE_OVER}"
             for name, (here, there) in self.external.items()
         ]
         return said

@@ -22,7 +22,7 @@ from live_nodes.bybit.facts import (
     order_text,
     signed_quantity,
 )
-from live_nodes.reconcile.recovery import Recovery
+from live_nodes.reconcile.recovery import TAKE_OVER, Recovery
 from live_nodes.reconcile.recovery_rules import OVERLAP_NS
 
 
@@ -141,10 +141,10 @@ def compare(
     # The engine's books lack untraded instruments, so only the explained positions count there.
     traded = {name: held for name, held in venue.positions.items() if name in books.positions}
     found += _positions(FindingKind.POSITION_DIFFERS, ours, traded, "our books hold")
-    found += _positions(
+    others = _positions(
         FindingKind.EXTERNAL_POSITION, books.explained, venue.positions, "our orders made"
     )
-    return found
+    return [*found, *(replace(f, detail=f"{f.detail}; {TAKE_OVER}") for f in others)]
 
 
 def _positions(

@@ -139,6 +139,8 @@ def _entry(rules: PairsConfig, pair: str, view: View) -> Enter | None:
 
 def _tier(rules: PairsConfig, size: float, dear: float, cheap: float) -> tuple[str, float]:
     """Return the tier and its confidence, by |z| and the RSI of the dear leg and the cheap one."""
+    if math.isnan(dear) or math.isnan(cheap):
+        return "", 0.0
     tiers, part = rules.tiers, size / rules.entry
     strong, moderate, weak = tiers.confidence
     # How far the cheap leg's RSI is from 0 and the dear one's from 100, the worse of both.

@@ -113,7 +113,7 @@ def read(
         beta = np.where(np.isnan(frozen), found.beta, frozen)
         spreads, found = frozen_spreads(state, beta, pairs, rules.hedge)
         past = spreads[:, :-1]
-    correlation = volatility = life = np.full(len(pairs), np.nan)
+    correlation = volatility = np.full(len(pairs), np.nan)
     strength = np.full((len(pairs), 2), np.nan)
     if rules.rules == "tiers":
         rows = rows_for_rsi(rules.tiers.length)
@@ -121,11 +121,11 @@ def read(
     if rules.min_correlation is not None:
         of_all = correlations(logs[-rules.min_correlation.lookback - 2 : -1])
         correlation = of_all[pairs[:, 0], pairs[:, 1]]
-    if rules.half_life is not None or rules.stops_by_half_lives:
-        life = half_life(past)
     if rules.volatility is not None:
         changes = np.diff(past[:, -rules.volatility.lookback - 1 :], axis=1)
         a_day = DAY_NS / interval_ns(rules.interval)
         volatility = np.std(changes, axis=1, ddof=1) * np.sqrt(a_day)
+    # Kept with an entry, also for a time stop that is set later.
+    life = half_life(past)
     views = Views(found.beta, found.std, found.z, strength, correlation, life, volatility)
     return Track(ts, pairs, state), views

@@ -288,7 +288,7 @@ def test_a_node_that_never_ran_has_no_journal(tmp_path: Path) -> None:
         pass
     # As in the moment between the file and its tables.
     connect(tmp_path / NAME).execute("PRAGMA journal_mode=WAL").connection.close()
-    with pytest.raises(InputError, match="first start is making it"), read(tmp_path):
+    with pytest.raises(InputError, match="first start makes it"), read(tmp_path):
         pass
 
 

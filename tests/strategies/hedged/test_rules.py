@@ -43,6 +43,13 @@ def test_nothing_is_entered_by_what_is_unknown(field, unknown):
     assert judge(rules(), PAIR, view(**{field: unknown}), None, 0) is None
 
 
+@pytest.mark.parametrize("strength", [(90.0, 10.0), (math.nan, 10.0), (90.0, math.nan)])
+def test_no_tier_is_met_by_an_unknown_rsi(strength):
+    known = not any(map(math.isnan, strength))
+    seen = view()._replace(rsi=strength)
+    assert (judge(rules(rules="tiers"), PAIR, seen, None, 0) is not None) == known
+
+
 def size(prices=(D(100), D(50)), steps=(D("0.001"), D("0.001")), seen=None, **params):
     """Sizes of a short spread with an equity of 10,000; the stop is at 4, entry at 2."""
     config = rules(**params)
