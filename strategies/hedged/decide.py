@@ -94,8 +94,29 @@ class Planned:
 
 def active(rules: PairsConfig, memory: PairsMemory, book: PairBook) -> Named:
     """Return the pairs that may be entered, and those held."""
-    pairs = {pair_name(legs): legs for legs in rules.pairs or memory.pairs}
+    pairs = {pair_name(legs): legs for legs in listed(rules, memory)}
     return pairs | {name: pair.legs for name, pair in book.pairs.items()}
+
+
+def listed(rules: PairsConfig, memory: PairsMemory) -> list[tuple[str, str]]:
+    """Return the legs of the pairs that may be entered: those given, or selected.
+
+    A pair selected before one of its legs left the universe is none of them.
+    """
+    return [legs for legs in rules.pairs or memory.pairs if set(legs) <= set(rules.instruments)]
+
+
+def unlisted(rules: PairsConfig, memory: PairsMemory, book: PairBook) -> list[str]:
+    """Return the names of open pairs that are not listed: they exit, and are not entered again."""
+    known = listed(rules, memory)
+    return [name for name, pair in book.pairs.items() if pair.legs not in known]
+
+
+def foreign_legs(rules: PairsConfig, book: PairBook) -> tuple[list[str], list[str]]:
+    """Return the instruments that the book has but the strategy lacks, and the pairs with them."""
+    has = book.positions.held().keys() | {leg for pair in book.pairs.values() for leg in pair.legs}
+    legs = has - set(rules.instruments)
+    return sorted(legs), sorted(n for n, pair in book.pairs.items() if legs & set(pair.legs))
 
 
 def columns_of(ids: Sequence[str], pairs: Named) -> Columns:
@@ -160,16 +181,20 @@ def judge_pairs(
     book: PairBook,
     memory: PairsMemory,
     views: Views,
-    pairs: Iterable[str],
+    pairs: Named,
     data_ts: int,
 ) -> Judged:
-    """Return which pairs the rules enter and leave; ``views`` are in the order of ``pairs``."""
+    """Return which pairs the rules enter and leave; ``views`` are in the order of ``pairs``.
+
+    The same two instruments with their legs swapped are one pair: held, or cooling down, under
+    either name.
+    """
     interval, cooling, back = interval_ns(rules.interval), set(memory.cooling), set[str]()
     leaves, enters = list[Leave](), list[Enter]()
-    for row, name in enumerate(pairs):
-        view = views.of(row)
+    for row, (name, legs) in enumerate(pairs.items()):
+        view, names = views.of(row), {name, pair_name(legs[::-1])}
         if abs(view.z) < rules.least_entry:
-            cooling.discard(name)
+            cooling -= names
             back.add(name)
         change, trade = book.changes.get(name), memory.trades.get(name)
         if change is not None and not change.enters:
@@ -180,18 +205,20 @@ def judge_pairs(
             leaves.append(found)
             if found.cause == "stop" and rules.cooldown:
                 cooling.add(name)
-        elif found is not None and name not in cooling and _may_enter(rules, book, memory, name):
+        elif found is not None and not names & cooling and _may_enter(rules, book, memory, legs):
             enters.append(found)
     enters.sort(key=lambda found: -abs(found.trade.z))
     return Judged(tuple(leaves), tuple(enters), frozenset(cooling), frozenset(back))
 
 
-def _may_enter(rules: PairsConfig, book: PairBook, memory: PairsMemory, name: str) -> bool:
-    if name in book.pairs:
+def _may_enter(
+    rules: PairsConfig, book: PairBook, memory: PairsMemory, legs: tuple[str, str]
+) -> bool:
+    if legs not in listed(rules, memory):
         return False
-    if rules.select is not None and name not in map(pair_name, memory.pairs):
+    if any(set(pair.legs) == set(legs) for pair in book.pairs.values()):
         return False
-    return rules.cointegration is None or memory.tests.get(name, (0, False))[1]
+    return rules.cointegration is None or memory.tests.get(pair_name(legs), (0, False))[1]
 
 
 def plan(

@@ -20,6 +20,7 @@ from nautilus_trader.model.events import OrderDenied, OrderEvent, OrderFilled, O
 from nautilus_trader.model.identifiers import InstrumentId
 
 from config.durations import duration_ns
+from config.errors import DeskError
 from strategies.candles import CandleStrategy
 from strategies.hedged import decide
 from strategies.hedged.book import (
@@ -100,11 +101,20 @@ class HedgedTrader(CandleStrategy):
     def attach_state(self, store: StateStore) -> None:
         """Save state in the store, and load what it has.
 
-        Raises DeskError when the saved state can't be read.
+        Raises DeskError when the saved state can't be read, or holds an instrument that is no
+        longer the strategy's: its position could be neither seen nor closed.
         """
         super().attach_state(store)
         saved = self.broker.load_state(STATE, Saved)
         if saved is not None:
+            legs, names = decide.foreign_legs(self.config, saved.book)
+            if legs:
+                what = f"pair {', '.join(names)} is open" if names else "a position is open"
+                raise DeskError(
+                    f"strategy {self.config.key}: {what}, {', '.join(legs)} is no longer in its "
+                    "universe: add it again, and leave it out once the node has closed the "
+                    "position (perpdesk risk flatten)"
+                )
             self._saved, self._is_restarting = saved, True
 
     def _save(self, book: PairBook, memory: PairsMemory) -> None:
@@ -130,6 +140,8 @@ class HedgedTrader(CandleStrategy):
             raise ValueError(
                 f"strategy {self.config.key}: spot can't be sold short: leave out {', '.join(spot)}"
             )
+        for name in decide.unlisted(self.config, self.memory, self.book):
+            self.log.info(f"{name}: open, no longer listed: exits only")
         self._stopping = False
         self._repeat("candle", self._history.interval_ns, self._on_candle_timer)
         if self.market.sees_top_of_book:

@@ -24,9 +24,11 @@ from strategies.hedged.decide import (
     cut_words,
     decision_of,
     flatten,
+    foreign_legs,
     judge_pairs,
     leave_netted,
     plan,
+    unlisted,
 )
 from strategies.hedged.rules import PairsMemory, Trade
 from strategies.hedged.views import Views
@@ -37,7 +39,7 @@ from strategies.sizing.rounding import Lot
 from strategies.tactics.two_leg import NONE, TwoLegRules
 
 A, B, C, E = (f"{letter * 3}USDT-LINEAR.BYBIT" for letter in "ABCE")
-AB, CB, CE = "AAAUSDT/BBBUSDT", "CCCUSDT/BBBUSDT", "CCCUSDT/EEEUSDT"
+BA, AB, CB, CE = "BBBUSDT/AAAUSDT", "AAAUSDT/BBBUSDT", "CCCUSDT/BBBUSDT", "CCCUSDT/EEEUSDT"
 PAIRS = {AB: (A, B), CB: (C, B), CE: (C, E)}
 HOUR = 3_600 * 10**9
 SECOND = 10**9
@@ -63,9 +65,9 @@ def views(*z):
     return Views(one, 0.01 * one, np.array(z), np.full((len(z), 2), 50.0), one, 5 * one, 0.01 * one)
 
 
-def judged(*z, book=None, memory=None, config=None, ts=10 * HOUR):
+def judged(*z, book=None, memory=None, config=None, pairs=PAIRS, ts=10 * HOUR):
     known = config or rules(), book or PairBook(), memory or PairsMemory()
-    return judge_pairs(*known, views(*z), PAIRS, ts)
+    return judge_pairs(*known, views(*z), pairs, ts)
 
 
 def planned(*z, memory=None, config=None, skipped=None, **known):
@@ -172,6 +174,42 @@ def test_conditions_of_the_memory(passed):
     selects = rules(pairs=(), select=Selection())
     assert len(judged(2.5, 0.0, 0.0, memory=chosen, config=selects).enters) == passed
     assert active(selects, chosen, PairBook()) == ({AB: (A, B)} if passed else {CB: (C, B)})
+
+
+def test_a_pair_that_is_no_longer_listed_exits_and_stays_out():
+    book, memory = held(ab=(10, -20))
+    config = rules(pairs=((C, B), (C, E)))
+    assert unlisted(config, memory, book) == [AB]
+    assert unlisted(rules(), memory, book) == []
+    found = judged(0.0, 0.0, 0.0, book=book, memory=memory, config=config)
+    assert [leave.pair for leave in found.leaves] == [AB]
+    assert judged(2.5, 0.0, 0.0, config=config).enters == ()
+
+
+def test_swapped_legs_are_one_pair():
+    book, memory = held(ab=(10, -20))
+    config, both = rules(pairs=((B, A),)), {BA: (B, A), AB: (A, B)}
+    # A/B is held at z -2.5: B/A is not entered beside it, but once it has left.
+    assert judged(2.5, -2.5, book=book, memory=memory, config=config, pairs=both).enters == ()
+    assert [e.pair for e in judged(2.5, -2.5, config=config, pairs=both).enters] == [BA]
+    # Nor while A/B cools down.
+    cooling = PairsMemory(cooling=frozenset({AB}))
+    assert judged(2.5, config=config, memory=cooling, pairs={BA: (B, A)}).enters == ()
+    assert judged(1.9, config=config, memory=cooling, pairs={BA: (B, A)}).cooling == frozenset()
+
+
+def test_a_selected_pair_whose_leg_left_the_universe_is_not_judged():
+    selects = rules(pairs=(), select=Selection(), instruments=(C, B, E))
+    assert active(selects, PairsMemory(pairs=((A, B), (C, B))), PairBook()) == {CB: (C, B)}
+
+
+def test_an_open_leg_that_left_the_universe_is_found():
+    book, _ = held(ab=(10, -20), ce=(50, -100))
+    assert foreign_legs(rules(), book) == ([], [])
+    assert foreign_legs(rules(instruments=(B, C, E)), book) == ([A], [AB])
+    # Closed by A/B too late, 3 of A are no pair's.
+    spare, _ = venue_traded(PairBook(), A, D(3), None, TERMS, 0, own=True)
+    assert foreign_legs(rules(instruments=(B, C, E)), spare) == ([A], [])
 
 
 def test_flatten_takes_whole_pairs_at_market():

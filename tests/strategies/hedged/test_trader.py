@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from nautilus_trader.model.enums import OrderSide
 
+from config.errors import DeskError
 from strategies.engine_class import engine_class
 from strategies.hedged import decide
 from strategies.hedged.book import Ended
@@ -230,3 +231,7 @@ def test_a_killed_trader_goes_on_from_its_state():
     again.attach_state(store)
     assert again.book == first.book
     assert again.memory == first.memory
+    # Without B its leg could neither be seen nor closed: the goal would be sent on top.
+    other = pairs(instruments=(A, C), pairs=((A, C),))
+    with pytest.raises(DeskError, match=f"pair AAAUSDT/BBBUSDT is open, {B} is no longer in its "):
+        other.attach_state(store)
