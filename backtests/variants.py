@@ -26,7 +26,7 @@ from backtests.results.tables import ALL, table
 from backtests.run import Prepared, Progress, RunOutcome, run
 from config.components import resolve
 from config.documents import Backtest, Fees, Venue
-from config.params import parameter_fields
+from config.params import check_params, parameter_fields
 
 BEST_TRADES = 5
 LATE = "entry one bar later"
@@ -159,8 +159,8 @@ def ablation_rows(
 def switched_on(document: Backtest) -> list[tuple[str, str, Any]]:
     """Return strategy, parameter and value for off of each part that is on.
 
-    Parts are the parameters that are off by default: null, false, zero or empty; and each scorer of
-    a blend.
+    Parts are the parameters that are off by default: null, false, zero or empty, and that the
+    strategy can do without; and each scorer of a blend.
     """
     found: list[tuple[str, str, Any]] = []
     for key, component in document.strategies.items():
@@ -169,6 +169,7 @@ def switched_on(document: Backtest) -> list[tuple[str, str, Any]]:
             (key, name, field.default)
             for name, field in parameter_fields(config).items()
             if component.enabled and not field.default and params.get(name)
+            if not check_params(config, params | {name: field.default})
         ]
         for field in getattr(config, "components", ()):
             on = [name for name, inner in params[field].items() if inner["weight"]]

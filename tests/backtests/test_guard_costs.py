@@ -21,7 +21,15 @@ from backtests.results.result import read
 from backtests.results.tables import SCHEMAS
 from backtests.run import Prepared, RunOutcome, prepare, run
 from backtests.session import backtest_document
-from backtests.variants import ALL, Variants, ablation_rows, acting, guard_costs, stress_rows
+from backtests.variants import (
+    ALL,
+    Variants,
+    ablation_rows,
+    acting,
+    guard_costs,
+    stress_rows,
+    switched_on,
+)
 from config.documents import Backtest
 from config.load import load
 from config.validate import checked
@@ -274,3 +282,8 @@ def test_what_strategies_held_back_is_counted_but_not_their_exits():
         strategy="s", ts=1, data_ts=0, kind="rebalance", equity="1", targets=targets
     )
     assert held_back([encode(decision), encode(decision)]) == {"daily": 2}
+
+
+def test_what_a_strategy_can_not_do_without_is_no_part_of_it():
+    document = checked("backtests/runs/pairs_demo.yaml").document
+    assert [parameter for _, parameter, _ in switched_on(document)] == ["time_stop"]
