@@ -82,6 +82,9 @@ class Hooks:
     def leave_open(self) -> None:
         """Prepare for a stop of the node: the next start finishes what is under way."""
 
+    def leave_flat(self) -> None:
+        """Prepare for a stop of the node that closes positions: the next start enters none anew."""
+
     def on_verdict(self, verdict: Verdict) -> None:
         """Handle a verdict that concerns this strategy."""
 

@@ -158,6 +158,15 @@ class HedgedTrader(CandleStrategy):
         """Leave what is under way for the next start."""
         self._stopping = True
 
+    def leave_flat(self) -> None:
+        """Leave all pairs in the book; the stop of the node closes what is held."""
+        # Before anything is sent: the stop's own orders reach these goals.
+        if not self._stopping:
+            self._stopping = True
+            found = decide.flatten(self.config, self.book, self.memory, self.ids)
+            if found.plans or self.book.positions.spare:
+                self._carry_out(found, ["the node stops"], kind="flatten")
+
     def on_stop(self) -> None:
         """Cancel open orders; keep positions, and changes under way for the next start."""
         self._stopping = True

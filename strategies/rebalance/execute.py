@@ -202,6 +202,8 @@ class PlanExecution:
         for missing data began, ``before`` the snapshot from before the cancels.
         """
         self._lacks = ""
+        if self.stopping:
+            return
         snapshot = self._snapshot(ts, since=since, before=before)
         decided = decide(snapshot, self._rules)
         if isinstance(decided, Wait):
@@ -388,7 +390,8 @@ class PlanExecution:
 
     def _send_rest(self) -> None:
         strategy, plan = self._strategy, self.plan
-        assert plan is not None
+        if plan is None or self.stopping:
+            return
         verdict = strategy.verdicts.strictest
         if verdict.action == Action.FLATTEN:
             self.leave(strategy.clock.timestamp_ns(), verdict.reason, plan.stamp)

@@ -177,6 +177,12 @@ class Rebalancer(CandleStrategy):
         """Leave the plan for the next start."""
         self._execution.stopping = True
 
+    def leave_flat(self) -> None:
+        """Give up the plan: the stop of the node closes what is held."""
+        self._execution.stopping = True
+        if self._execution.plan is not None:
+            self._execution.give_up()
+
     def snapshot(
         self,
         ts: int,

@@ -18,10 +18,12 @@ from config.documents.scenario import (
     LostRequest,
     RefusedOp,
 )
+from strategies.hedged.book import PairBook
 from strategies.messages import Action, Verdict
 from tests.live_nodes.hedged.pair_nodes import (
     FULL,
     NONE,
+    PAIR,
     VALUE,
     at_venue,
     ends_at,
@@ -68,6 +70,22 @@ def test_both_legs_are_entered_and_left(tmp_path: Path) -> None:
         ends_at(desk, st, NONE)
         report(desk, st, "none")
         assert len(st.orders()) == 4
+
+
+def test_pairs_closed_at_the_stop_are_not_entered_again_by_the_next_start(tmp_path: Path) -> None:
+    with stage() as st:
+        with pairs_node(st, tmp_path, on_stop="flatten") as desk:
+            enter(desk)
+            ends_at(desk, st, FULL)
+        assert at_venue(st) == NONE
+        assert "unfinished" not in desk.told()
+        with pairs_node(st, tmp_path, on_stop="flatten") as desk:
+            assert desk.strategy.book == PairBook()
+            assert desk.strategy.memory.trades == {}
+            assert desk.strategy.memory.cooling == {PAIR}
+            desk.wait(1.5)
+        # Two entered, two closed.
+        assert st.sent() == 4
 
 
 def test_a_second_leg_refused_for_good_closes_the_first(tmp_path: Path) -> None:

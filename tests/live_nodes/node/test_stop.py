@@ -95,6 +95,16 @@ def test_a_signal_cancels_what_rests_and_the_next_start_takes_the_rebalance_up(
     assert len(node.decisions()) == 1
 
 
+def test_a_rebalance_under_way_is_given_up_when_the_stop_closes_positions(ground: Ground) -> None:
+    node = ground.node(FAR, on_stop="flatten")
+    ended, _ = stopped_while_resting(node, signal.SIGTERM)
+    assert "unfinished" not in ended.said
+    assert node.plan() is None
+    again = node.run("--run-once", *TAKE)
+    assert "nothing is due" in again.said
+    assert node.positions() == {}
+
+
 def test_a_second_signal_ends_at_once_and_loses_nothing_of_the_journal(ground: Ground) -> None:
     node = ground.node(FAR)
     ended, seconds = stopped_while_resting(node, signal.SIGTERM, signal.SIGTERM)
