@@ -160,6 +160,9 @@ async def wind_down(context: NodeContext, stop: StopSignal, seconds: float) -> N
     if node.on_stop == "flatten" and not stop.quick:
         await _close(context, seconds, stop)
         for strategy in strategies.values():
+            # Also an execution whose cancel got no answer.
+            for name in strategy.instrument_ids:
+                strategy.broker.forget(name)
             held = strategy.holdings()
             for order in strategy.broker.protective_orders():
                 if order.instrument_id.value not in held:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal as D
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from nautilus_trader.execution.reports import OrderStatusReport
 from nautilus_trader.model.enums import OrderStatus, TimeInForce
 from nautilus_trader.model.identifiers import InstrumentId
 
-from config.documents.scenario import Http
+from config.documents.scenario import Http, LostRequest
 from tests.live_nodes.by_hand import BTC_ID, BUY
 from tests.live_nodes.practice.still_market import BTC
 from tests.live_nodes.stage import ACCOUNT, Desk, Stage, desk_node, stage
@@ -63,6 +64,19 @@ def test_what_was_filled_before_a_cancel_is_not_traded_again(
         took = desk.until(lambda: not desk.strategy.busy, "the end")
         assert desk.strategy.net() == st.position() == traded(st) == D("0.010")
         assert took < slack(8)
+
+
+def test_an_execution_is_not_continued_after_a_stop_that_closes_positions(tmp_path: Path) -> None:
+    document = {"folder": tmp_path, "strategies": making(deadline="5m"), "on_stop": "flatten"}
+    with stage() as st:
+        with desk_node(st, **document, stop_deadline=5) as desk:
+            rests(st, desk, "0.010")
+            # The stop's cancels get no answer.
+            st.call(lambda: st.faults.add("lost", LostRequest(op="order.cancel", times=1000)))
+        st.end_faults()
+        with desk_node(st, **document) as desk:
+            assert desk.strategy.broker.live == ()
+            assert (st.open_orders(), st.position()) == ({}, D(0))
 
 
 def test_an_order_does_not_end_while_its_fills_can_not_be_asked_for() -> None:
