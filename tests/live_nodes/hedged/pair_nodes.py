@@ -79,9 +79,7 @@ def pairs_params(legs: tuple[str, str] = (BTC, ETH), **params: Any) -> dict[str,
 
 
 @contextmanager
-def pairs_node(
-    st: Stage, folder: Path, *, on_stop: str = "keep", **params: Any
-) -> Iterator[Desk]:
+def pairs_node(st: Stage, folder: Path, *, on_stop: str = "keep", **params: Any) -> Iterator[Desk]:
     """Run a node of one pair until the block ends."""
     use = "tests.live_nodes.hedged.pair_nodes:PairsByHand"
     hand = {"hand": {"use": use, "params": pairs_params(**params)}}
