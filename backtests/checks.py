@@ -68,10 +68,11 @@ def lacking(document: Backtest, catalog: CatalogIndex) -> Iterator[DataProblem]:
             ids = _ids_of(document, catalog, key)
             spot = [name for name in ids if catalog.instruments[name].product == "SPOT"]
             if spot:
+                has_side = "side" in params
                 yield (
-                    ("strategies", key, "params", "side"),
-                    f"spot can't be sold short: use long_only, or leave out {some_of(spot)} "
-                    "(universe.exclude)",
+                    ("strategies", key, *(("params", "side") if has_side else ())),
+                    f"spot can't be sold short: {'use long_only, or ' * has_side}"
+                    f"leave out {some_of(spot)} (universe.exclude)",
                 )
     universe = set(select(sorted(catalog.instruments), document.universe))
     series = {

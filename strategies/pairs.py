@@ -113,8 +113,9 @@ class PairsConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_
     freeze_hedge: Annotated[
         bool,
         about(
-            "Judge an open position by the hedge ratio of its entry (true), or by the newest, "
-            "which moves the z-score of what is held (false); quantities stay as entered."
+            "Take all spreads of the z-score by one hedge ratio: an open pair's of its entry, the "
+            "others' the newest (true); or each candle's by its own, so that the z-score of what "
+            "is held moves with it (false). Quantities stay as entered."
         ),
     ] = True
     rules: Annotated[
@@ -142,7 +143,7 @@ class PairsConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_
             "been below the entry's."
         ),
     ] = True
-    tiers: Annotated[Tiers, about("For rules: tiers.")] = Tiers()
+    tiers: Annotated[Tiers, about("For rules: tiers; zscore does not use them.")] = Tiers()
     min_correlation: Annotated[
         MinCorrelation | None, about("Condition of an entry; null: any.")
     ] = None
@@ -194,10 +195,16 @@ class PairsConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_
             problems.append(("pairs", words + (", not both" if self.pairs else "")))
         for index, pair in enumerate(self.pairs):
             before = self.pairs[:index]
+            problems += [
+                (f"pairs[{index}][{leg}]", f"{name} is spot, which can't be sold short")
+                for leg, name in enumerate(pair)
+                if name.endswith("-SPOT.BYBIT")
+            ]
             if pair[0] == pair[1]:
                 problems.append((f"pairs[{index}]", f"{pair[0]} is no pair with itself"))
             elif frozenset(pair) in map(frozenset, before):
-                problems.append((f"pairs[{index}]", "is given twice"))
+                swapped = "" if pair in before else ": with legs swapped it is the same pair"
+                problems.append((f"pairs[{index}]", f"is given twice{swapped}"))
             elif pair_name(pair) in map(pair_name, before):
                 words = f"has the name of another pair, {pair_name(pair)}: give only one of them"
                 problems.append((f"pairs[{index}]", words))
@@ -215,6 +222,11 @@ class PairsConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_
             words = "a stop of one leg leaves the other unhedged: use stop and time_stop"
             problems.append(("protection", words))
         return problems
+
+    @property
+    def sells_short(self) -> bool:
+        """Whether a decision may sell short, which spot can't."""
+        return True
 
     @property
     def least_entry(self) -> float:

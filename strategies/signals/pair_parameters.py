@@ -39,8 +39,8 @@ class Hedge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         Literal["ratio", "ols", "kalman"],
         about(
             "ratio: ln(a) - ln(b). ols: regression of ln(a) on ln(b) with an intercept over "
-            "lookback. kalman: intercept and ratio wander, the spread is the error of their "
-            "prediction."
+            "lookback. kalman: intercept and ratio wander; with freeze_hedge: false the spread is "
+            "the error of their prediction."
         ),
     ] = "ols"
     lookback: Annotated[

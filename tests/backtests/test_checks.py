@@ -80,6 +80,12 @@ def test_spot_that_a_scorer_of_a_blend_would_sell_short_is_named(write_run: Writ
         assert ["spot can't be sold short" in found for found in said(file)] == [True] * count
 
 
+def test_spot_among_what_pairs_are_selected_from_is_named(write_run: WriteRun) -> None:
+    pairs = {"use": "strategies.pairs:Pairs", "params": {"select": {}, "interval": "1h"}}
+    (found,) = said(write_run(universe={"instruments": ["*"]}, strategies={"pairs": pairs}))
+    assert "strategies.pairs: spot can't be sold short: leave out BTCUSDT-SPOT.BYBIT, " in found
+
+
 class Blind(Planned):
     """Asks for no candles."""
 

@@ -164,6 +164,8 @@ LEGS = ["BTCUSDT-LINEAR.BYBIT", "ETHUSDT-LINEAR.BYBIT"]
         ({"pairs": 5}, ("pairs",)),
         ({"select": 5}, ("select",)),
         ({"pairs": [LEGS], "entry": "two", "exit": 3}, ("entry",)),
+        ({"pairs": [["BTCUSDT-SPOT.BYBIT", LEGS[1]]]}, ("pairs", 0, 0)),
+        ({"pairs": [LEGS, LEGS[::-1]]}, ("pairs", 1)),
         # 800 is only too long beside the default of the other.
         (
             {"pairs": [LEGS], "hedge": {"z_lookback": "x"}, "volatility": {"lookback": 800}},
