@@ -6,6 +6,7 @@ from decimal import Decimal as D
 import msgspec
 import pytest
 
+from config.load import load
 from strategies.hedged.rules import Enter, PairsMemory, judge, sized
 from strategies.hedged.views import View
 from strategies.pairs import PairsConfig, TimeStop
@@ -118,3 +119,10 @@ def test_a_second_pair_of_the_same_name_is_refused():
     assert config.check() == [
         ("pairs[1]", f"has the name of another pair, {PAIR}: give only one of them")
     ]
+
+
+@pytest.mark.parametrize("name", ["pairs_sober", "pairs_zscore"])
+def test_a_leg_of_two_pairs_stays_below_the_guards_limit_of_a_position(name):
+    setup = load(f"config/setups/{name}.yaml").document
+    most = setup.strategies["pairs"].params["max_weight"]
+    assert 2 * most < setup.actors["position"].params["limit_pct"]
