@@ -44,6 +44,8 @@ from strategies.refusals import refusal_of
 from strategies.sizing.rounding import split
 from strategies.tactics.pricing import ZERO
 
+CANCEL_PAUSE_NS = 500_000_000
+"""Pause before an order is cancelled again whose cancel was refused or lost."""
 _ENDS = (OrderCanceled, OrderDenied, OrderExpired, OrderRejected)
 
 
@@ -90,6 +92,7 @@ class OrderSender:
         self._own: set[ClientOrderId] = set()
         self._protecting: set[ClientOrderId] = set()
         self._rests: dict[ClientOrderId, Decimal] = {}
+        self._cancelled: dict[ClientOrderId, int] = {}
         self._replaced: dict[ClientOrderId, list[ClientOrderId]] = {}
         self.decision_id = ""
         self.adopts_orders = False
@@ -314,9 +317,17 @@ class OrderSender:
         return not order.is_reduce_only and not self._market.shrinks(order.instrument_id, signed)
 
     def cancel(self, order: Order) -> None:
-        """Cancel an order unless its cancel is pending."""
+        """Cancel an order unless it has ended, or a cancel is pending or was sent a moment ago."""
         self._rests.pop(order.client_order_id, None)
-        if not order.is_pending_cancel:
+        self._request_cancel(order)
+
+    def _request_cancel(self, order: Order) -> None:
+        name, now = order.client_order_id, self._engine.clock.timestamp_ns()
+        # One that never left is not pending; one that is pending is not after a late acceptance.
+        last = self._cancelled.get(name)
+        recent = last is not None and now < last + CANCEL_PAUSE_NS
+        if not (order.is_closed or order.is_pending_cancel or recent):
+            self._cancelled[name] = now
             self._engine.cancel_order(order)
 
     def cancel_all(self, instruments: Container[str] | None = None) -> None:
@@ -339,12 +350,12 @@ class OrderSender:
             other = order.has_price or order.is_reduce_only or order.side != event.order_side
             size = self._rests.get(name, order.quantity.as_decimal())
             rest = max(size - moved, ZERO)
-            if other or not waits or rest == size:
+            is_cancelled = name in self._cancelled and name not in self._rests
+            if other or not waits or rest == size or is_cancelled:
                 continue
             moved -= size - rest
-            is_withdrawn, self._rests[name] = name in self._rests, rest
-            if not is_withdrawn:
-                self._engine.cancel_order(order)
+            self._rests[name] = rest
+            self._request_cancel(order)
 
     def _send_rest(self, event: OrderEvent) -> None:
         rest = self._rests.pop(event.client_order_id, ZERO)
@@ -374,6 +385,7 @@ class OrderSender:
         if ended:
             self._send_rest(event)
             self._own.discard(event.client_order_id)
+            self._cancelled.pop(event.client_order_id, None)
             self._protecting.discard(event.client_order_id)
         if refused_stop:
             self._close_unprotected(event)

@@ -23,7 +23,7 @@ from nautilus_trader.execution.messages import (
 )
 from nautilus_trader.model.enums import ContingencyType
 from nautilus_trader.model.events import OrderEvent
-from nautilus_trader.model.identifiers import InstrumentId
+from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId
 from nautilus_trader.model.instruments import CurrencyPair, Instrument
 from nautilus_trader.model.objects import Price
 from nautilus_trader.model.orders import Order
@@ -115,6 +115,11 @@ class OrderGate:
     def forward(self, command: TradingCommand) -> None:
         """Send a command that passed to the execution engine; for a `Sender`."""
         self._pass(command)
+
+    def has_ended(self, name: ClientOrderId) -> bool:
+        """Whether an order is known to have ended; for a `Sender`."""
+        order = self._kernel.cache.order(name)
+        return order is not None and bool(order.is_closed)
 
     def withdraw(self, order: Order, why: Refusal | str) -> None:
         """Deny an order that passed but has not left; for a `Sender`."""

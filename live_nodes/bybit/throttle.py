@@ -20,6 +20,7 @@ from nautilus_trader.execution.messages import (
     SubmitOrderList,
     TradingCommand,
 )
+from nautilus_trader.model.identifiers import ClientOrderId
 from nautilus_trader.model.orders import Order
 
 from actors.gate.gate import OrderGate
@@ -53,6 +54,8 @@ class OrderThrottle:
         self._call_later = call_later
         self._exits: deque[_WaitingCommand] = deque()
         self._entries: deque[_WaitingCommand] = deque()
+        # Their denial may still be on its way.
+        self._withdrawn_last: deque[ClientOrderId] = deque(maxlen=1000)
         self._timer: Any = None
         self.delayed = 0
 
@@ -64,6 +67,8 @@ class OrderThrottle:
     def __call__(self, command: TradingCommand, requests: Sequence[OrderFacts]) -> None:
         """Send a command of the gate now, or later within the rate limit."""
         if self.waiting and self._withdrawn(command):
+            return
+        if isinstance(command, CancelOrder) and self._is_in_vain(command):
             return
         is_exit = all(facts.is_exit for facts in requests)
         nobody_before = not self._exits and (is_exit or not self._entries)
@@ -91,6 +96,8 @@ class OrderThrottle:
             if reasons:
                 queue.popleft()
                 self._deny(waiting, reasons[0])
+            elif self._has_ended(waiting.command):
+                queue.popleft()
             elif self._bucket.take(len(waiting.requests), self._clock_ns()):
                 queue.popleft()
                 self._gate.forward(waiting.command)
@@ -107,7 +114,22 @@ class OrderThrottle:
 
     def _deny(self, waiting: _WaitingCommand, reason: Refusal | str) -> None:
         for order in _orders(waiting.command):
+            self._withdrawn_last.append(order.client_order_id)
             self._gate.withdraw(order, reason)
+
+    def _is_in_vain(self, cancel: CancelOrder) -> bool:
+        """Whether an order has ended, or another cancel of it waits."""
+        return self._has_ended(cancel) or any(
+            isinstance(waiting.command, CancelOrder)
+            and waiting.command.client_order_id == cancel.client_order_id
+            for waiting in self._exits
+        )
+
+    def _has_ended(self, command: TradingCommand) -> bool:
+        if not isinstance(command, CancelOrder):
+            return False
+        name = command.client_order_id
+        return name in self._withdrawn_last or self._gate.has_ended(name)
 
     def _withdrawn(self, command: TradingCommand) -> bool:
         # If every order of the cancel still waits here, the cancel never leaves.

@@ -211,3 +211,20 @@ def test_what_others_trade_is_taken_off_a_market_order_in_the_throttle() -> None
         st.order("Buy", "0.015")
         desk.until(lambda: not desk.strategy.busy, "the end")
         assert desk.strategy.net() == st.position() == D("0.020")
+
+
+def test_an_order_that_never_left_is_cancelled_once_and_delays_no_other() -> None:
+    settings = {"strategies": making(), "watch": {"throttle": {"per_second": 0.3, "burst": 1}}}
+    with stage() as st, desk_node(st, **settings) as desk:
+        strategy, throttle = desk.strategy, desk.live.built.gate.sender
+        for _ in range(2):
+            desk.do(lambda: strategy.send_market(BTC_ID, D("0.010"), "try"))
+        desk.until(lambda: throttle.waiting and strategy.net(), "one order in the throttle")
+        (waits,) = (order.client_order_id for order in strategy.orders_under_way())
+        # The trade link asks by a cancel of no order.
+        before = st.sent("order.cancel")
+        desk.do(lambda: [strategy.cancel_waiting() for _ in range(5)])
+        desk.until(lambda: strategy.status(waits) == "DENIED", "the denial")
+        assert (throttle.waiting, st.sent("order.cancel")) == (0, before)
+        asked = desk.journal.intents(waits.value)
+        assert [row["operation"] for row in asked] == ["submit", "cancel"]

@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nautilus_trader.core.uuid import UUID4
+from nautilus_trader.execution.messages import CancelOrder
 from nautilus_trader.model.enums import OrderSide
 from nautilus_trader.model.events import OrderSubmitted
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.objects import Quantity
 
+from actors.gate.order_messages import cancel_facts
 from actors.records.order_facts import OrderFacts
 from backtests.engine.build import BacktestDesk
 from backtests.engine.market import market_of
@@ -191,6 +194,33 @@ def test_an_order_cancelled_before_it_left_never_leaves(all_at_once: bool) -> No
     )
     assert "88.00" not in [name for name, _ in sent(script)]
     assert "order gate: cancelled before it left" in script.denials
+
+
+def test_an_order_is_cancelled_once_and_not_at_all_once_it_has_ended() -> None:
+    def cancel(script: Any) -> None:
+        rests, _, waits = sorted(script.cache.orders(), key=lambda o: -o.price)
+        script.cancel_order(waits)
+        for order in (rests, rests, waits):
+            command = CancelOrder(
+                trader_id=order.trader_id,
+                strategy_id=order.strategy_id,
+                instrument_id=order.instrument_id,
+                client_order_id=order.client_order_id,
+                venue_order_id=None,
+                command_id=UUID4(),
+                ts_init=0,
+            )
+            script.throttle(command, [cancel_facts(command, 0)])
+        # The order at 89, and one cancel of that at 90.
+        assert script.throttle.waiting == 2
+
+    _, script, _ = played(
+        (at(2, 5), limits(3)), (at(2, 5.2), cancel), pace=Pace(per_second=1, burst=1)
+    )
+    assert [(name, round(seconds)) for name, seconds in sent(script)] == [
+        ("90.00", 5),
+        ("89.00", 7),
+    ]
 
 
 def test_entries_that_wait_are_dropped_when_the_node_stops() -> None:
