@@ -109,7 +109,7 @@ class HedgedTrader(CandleStrategy):
         if saved is not None:
             legs, names = decide.foreign_legs(self.config, saved.book)
             if legs:
-                what = f"pair {', '.join(names)} is open" if names else "a position is open"
+                what = f"{', '.join(names) or 'a position'} is open"
                 raise DeskError(
                     f"strategy {self.config.key}: {what}, {', '.join(legs)} is no longer in its "
                     "universe: add it again, and leave it out once the node has closed the "

@@ -233,5 +233,5 @@ def test_a_killed_trader_goes_on_from_its_state():
     assert again.memory == first.memory
     # Without B its leg could neither be seen nor closed: the goal would be sent on top.
     other = pairs(instruments=(A, C), pairs=((A, C),))
-    with pytest.raises(DeskError, match=f"pair AAAUSDT/BBBUSDT is open, {B} is no longer in its "):
+    with pytest.raises(DeskError, match=f"AAAUSDT/BBBUSDT is open, {B} is no longer in its "):
         other.attach_state(store)
