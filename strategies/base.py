@@ -54,7 +54,7 @@ class DeskStrategy(Hooks, Strategy):
         )
         self._desk_config = config
         self.start_note = ""
-        """What the start did to orders of earlier sessions, in words; a node prints it."""
+        """What the start found of earlier sessions, in words; a node prints it."""
         self.market = MarketView(self, self.instrument_ids, config.settlement)
         self.broker = Broker(
             self,

@@ -243,18 +243,16 @@ def plan(
             break
         name, legs = enter.pair, pairs[enter.pair]
         entry = _entry(rules, enter, legs, snapshot)
+        if isinstance(entry, Plan) and margin is not None:
+            values = [abs(q) * p for q, p in zip(entry.goal, entry.prices, strict=True)]
+            left = room - sum(map(margin.used, legs, values), ZERO)
+            entry, room = (entry, left) if left >= ZERO else ("margin", room)
         if not isinstance(entry, Plan):
             # Said once, until the z-score is back or the reason changes.
             if entry and skips.get(name) != entry:
                 skips[name] = entry
                 found.events.append(("skipped", {"pair": name, "reason": entry}))
             continue
-        if margin is not None:
-            values = [abs(q) * p for q, p in zip(entry.goal, entry.prices, strict=True)]
-            needed = sum(map(margin.used, legs, values), ZERO)
-            if needed > room:
-                continue
-            room -= needed
         open_ += 1
         found.add(enter, entry)
         trades[name] = replace(enter.trade, candle=data_ts)

@@ -25,11 +25,12 @@ NEAR_STOP = 0.1
 """Part of the way from entry to stop, the last, in which nothing is entered."""
 LEAST_BETA = 0.1
 """Hedge ratio below which the legs would not hedge each other."""
-Skip = Literal["", "near_stop", "lots", "beta"]
+Skip = Literal["", "near_stop", "lots", "beta", "margin"]
 """Why a pair is not entered though its z-score wants it."""
 SKIPS: dict[Skip, str] = {
     "beta": f"its hedge ratio is below {LEAST_BETA:g}: its legs would not hedge each other",
     "near_stop": "its z-score is next to the stop",
+    "margin": "the free margin does not carry both its legs",
     "lots": "it is too small for lots of both legs that hedge each other",
 }
 

@@ -140,8 +140,9 @@ class HedgedTrader(CandleStrategy):
             raise ValueError(
                 f"strategy {self.config.key}: spot can't be sold short: leave out {', '.join(spot)}"
             )
-        for name in decide.unlisted(self.config, self.memory, self.book):
-            self.log.info(f"{name}: open, no longer listed: exits only")
+        if unlisted := decide.unlisted(self.config, self.memory, self.book):
+            note = f"{', '.join(unlisted)}: open, no longer listed: exits only"
+            self.start_note = "; ".join(filter(None, [self.start_note, note]))
         self._stopping = False
         self._repeat("candle", self._history.interval_ns, self._on_candle_timer)
         if self.market.sees_top_of_book:

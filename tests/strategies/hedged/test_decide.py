@@ -115,6 +115,7 @@ def test_free_margin_is_spent_once():
     for free, pairs in ((503, []), (504, [CB]), (1007, [CB]), (1008, [CB, AB])):
         found = planned(2.5, -3.0, 0.0, margin=Margin(D(free), leverage))
         assert [p.pair for p in found.plans] == pairs
+        assert found.skipped == dict.fromkeys({AB, CB} - set(pairs), "margin")
 
 
 def test_no_leg_is_entered_under_a_halt_and_a_multiplier_shrinks_both():
