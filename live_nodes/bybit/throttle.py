@@ -129,7 +129,7 @@ class OrderThrottle:
         if not isinstance(command, CancelOrder):
             return False
         name = command.client_order_id
-        return name in self._withdrawn_last or self._gate.has_ended(name)
+        return self._gate.has_ended(name) or name in self._withdrawn_last
 
     def _withdrawn(self, command: TradingCommand) -> bool:
         # If every order of the cancel still waits here, the cancel never leaves.

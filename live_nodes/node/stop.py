@@ -144,12 +144,11 @@ async def wind_down(context: NodeContext, stop: StopSignal, seconds: float) -> N
         moving = any(strategy.broker.protecting for strategy in strategies.values())
         return not (moving or _resting(node, strategies))
 
-    if node.on_stop == "keep" or not stop.quick:
-        for strategy in strategies.values():
-            if node.on_stop == "keep":
-                strategy.leave_open()
-            else:
-                strategy.leave_flat()
+    for strategy in strategies.values():
+        if node.on_stop == "keep":
+            strategy.leave_open()
+        elif not stop.quick:
+            strategy.leave_flat()
     if not stop.quick:
         for strategy in strategies.values():
             strategy.stop_executing()
