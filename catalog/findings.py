@@ -95,6 +95,13 @@ def order(series: SeriesRows) -> list[CatalogFinding]:
     return [series.found(WRONG, "duplicate", len(bad), ts[bad[0]], ts[bad[-1] + 1], words)]
 
 
+def backwards(series: SeriesRows) -> list[CatalogFinding]:
+    """Find rows whose time is before that of the row before, in the order of their source."""
+    back = np.flatnonzero(np.diff(series.ts) < 0) + 1
+    words = "rows that go back in time; they are sorted"
+    return series.found_at(INFO, "time_back", back, words)
+
+
 def off_grid(series: SeriesRows) -> list[CatalogFinding]:
     """Find candles that close off the interval's grid, counted from midnight UTC."""
     off = np.flatnonzero(series.ts % STORED[series.interval] != 0)

@@ -1,8 +1,8 @@
-"""Guess an instrument's facts from its candles, when no source gives them."""
+"""Guess an instrument's facts from its candles and ticks, when no source gives them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 import msgspec
@@ -19,6 +19,12 @@ from config.errors import InputError
 INFERRED_MIN_NOTIONAL = "5"
 INFERRED_MAX_LEVERAGE = "25"
 MAX_DECIMALS = 12
+TICK_AMOUNTS = {
+    "trades": (("price",), ("size",)),
+    "quotes": (("bid", "ask"), ("bid_size", "ask_size")),
+    "book": (("price",), ("size",)),
+}
+"""Columns of prices and of sizes."""
 NOISE = 1e-12
 """Relative error that arithmetic adds to a number with few decimals."""
 
@@ -48,15 +54,17 @@ def infer(
     listed_ns: int,
     source: str,
     funding_minutes: int = 480,
+    finest: Sequence[int] = (0, 0),
 ) -> InstrumentInfo:
     """Guess an instrument's facts from its candles, and mark them as guessed.
 
-    Tick and lot come from the decimals of prices and base volumes. The rest is Bybit's usual 5 USDT
+    Tick and lot come from the decimals of prices and base volumes, at least those of ``finest``.
+    The rest is Bybit's usual 5 USDT
     minimum, a cautious 25x and 2 % maintenance margin.
     """
     base, quote = split_symbol(symbol)
     spot = product == "SPOT"
-    lot = step(min(8, decimals_seen(volumes.ravel(), NOISE)))
+    lot = step(min(8, max(finest[1], decimals_seen(volumes.ravel(), NOISE))))
     return InstrumentInfo(
         id=instrument_id(symbol, product),
         symbol=symbol,
@@ -64,7 +72,7 @@ def infer(
         base=base,
         quote=quote,
         settle=quote,
-        tick=step(decimals_seen(prices.ravel(), NOISE)),
+        tick=step(max(finest[0], decimals_seen(prices.ravel(), NOISE))),
         lot=lot,
         min_qty=lot,
         min_notional=INFERRED_MIN_NOTIONAL,
@@ -78,33 +86,44 @@ def infer(
 
 
 def infer_from_series(
-    instrument: str, series: Iterable[tuple[SeriesKey, pa.Table]], source: str
+    instrument: str,
+    series: Iterable[tuple[SeriesKey, pa.Table]],
+    source: str,
+    before: InstrumentInfo | None = None,
 ) -> InstrumentInfo:
     """Guess an instrument's facts from all its stored tables.
 
-    Raises InputError without candles, or when the symbol's quote coin is unknown.
+    ``before`` are the facts guessed so far, from ticks that are not among the tables. Raises
+    InputError without candles and ticks, or when the symbol's quote coin is unknown.
     """
     symbol, _, product = instrument.split(".")[0].rpartition("-")
     prices: list[NDArray[np.float64]] = []
     volumes: list[NDArray[np.float64]] = []
-    opens: list[int] = []
+    opens = [before.listed_ns] if before else []
     minutes = 480
-    for (kind, interval, _), table in series:
+    finest = [before.price_precision, before.size_precision] if before else [0, 0]
+    for (kind, interval, _, _), table in series:
         stamps = table.column("ts").to_numpy()
+        if kind in TICK_AMOUNTS:
+            # Many rows: only their decimals are kept.
+            for place, names in enumerate(TICK_AMOUNTS[kind]):
+                seen = [decimals_seen(table.column(n).to_numpy(), NOISE) for n in names]
+                finest[place] = max(finest[place], *seen)
+            opens.append(int(stamps[0]))
         if kind == "bars":
             prices += [table.column(n).to_numpy() for n in PRICES]
             volumes.append(table.column("volume").to_numpy())
             opens.append(int(stamps[0]) - STORED[interval])
         elif kind == "funding" and len(stamps) > 1:
             minutes = int(np.median(np.diff(stamps))) // MINUTE_NS
-    if not prices:
+    if not opens:
         raise InputError(
-            f"{instrument}: mark prices or funding, but neither candles nor facts; "
+            f"{instrument}: mark prices or funding, but neither candles, ticks nor facts; "
             "import its candles, or the venue's instruments-info, with them or before"
         )
-    values = (np.concatenate(prices), np.concatenate(volumes))
+    values = (np.concatenate([np.zeros(0), *prices]), np.concatenate([np.zeros(0), *volumes]))
     try:
-        return infer(symbol, product, *values, min(opens), source, minutes)
+        return infer(symbol, product, *values, min(opens), source, minutes, finest)
     except ValueError as error:
         raise InputError(str(error)) from error
 

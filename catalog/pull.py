@@ -152,7 +152,7 @@ class Piece(NamedTuple):
     @property
     def name(self) -> str:
         """File name of the piece."""
-        kind, interval, instrument = self.key
+        kind, interval, instrument, _ = self.key
         return f"{kind}_{interval or '-'}_{instrument}_{self.start}_{self.end}.parquet"
 
 

@@ -1,13 +1,17 @@
 """Kinds of series in a catalog: one table of all that differs between them.
 
-To add a kind (trades, quotes), add an entry to `KINDS` with its schema, its checks and a function
-of `catalog.engine`, and write a provider of its tables.
+To add a kind, add an entry to `KINDS` with its schema, its checks and a function of
+`catalog.engine`, and write a provider of its tables.
+
+Candles and funding have one row a time and one file a series. Ticks (trades, quotes, book, tickers)
+have messages: the rows of one key (ts, seq). One file holds one UTC day of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -35,8 +39,13 @@ class SeriesKind:
     stored: pa.Schema
     """Schema on disk, sorted by ``ts``."""
     by_interval: bool
+    by_day: bool = False
+    """Whether each UTC day is a file of its own, with rows sorted by ``ts`` and ``seq``."""
     optional: tuple[str, ...] = ()
     """Columns that a source may lack; the store computes them."""
+    may_be_nan: tuple[str, ...] = ()
+    values: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Values that a column of codes may have."""
     fill: Callable[[pa.Table], pa.Table] = _unchanged
     store: Callable[[pa.Table], pa.Table] = _unchanged
     """`fill` adds missing columns; `store` converts a complete table to the stored form."""
@@ -46,12 +55,14 @@ class SeriesKind:
     engine: str = ""
     """Address of the function that converts a stored table, its instrument and the interval to the
     engine's data; empty where there is none."""
+    cached: bool = False
+    """Whether the catalog keeps the engine's own files of it, too."""
 
     def normalize(self, table: pa.Table, where: str) -> pa.Table:
         """Convert a provider's table to the stored form (not yet sorted), without other columns.
 
-        Raises InputError, with ``where`` in its text, when a column is missing, or a value is null
-        or not finite.
+        Raises InputError, with ``where`` in its text, when a column is missing, or a value is null,
+        not finite, or no code of its column.
         """
         names = self.given.names
         missing = [n for n in names if n not in table.column_names and n not in self.optional]
@@ -63,12 +74,17 @@ class SeriesKind:
         for name in names:
             column = table.column(name)
             finite = column.null_count == 0 and (
-                column.type != pa.float64() or bool(np.isfinite(column.to_numpy()).all())
+                column.type != pa.float64()
+                or name in self.may_be_nan
+                or bool(np.isfinite(column.to_numpy()).all())
             )
             if not finite:
                 raise InputError(
                     f"{where}: column {name} has a null or a number that is not finite"
                 )
+        for name, codes in self.values.items():
+            if not np.isin(table.column(name).to_numpy(), codes).all():
+                raise InputError(f"{where}: column {name} has a value that is none of {codes}")
         return self.store(table)
 
 
@@ -88,7 +104,13 @@ def _on_the_minute(table: pa.Table) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=_STORED_FUNDING)
 
 
-_FLOAT, _STAMP = pa.float64(), pa.int64()
+def _with_receive_time(table: pa.Table) -> pa.Table:
+    if "ts_recv" in table.column_names:
+        return table
+    return table.append_column("ts_recv", table.column("ts"))
+
+
+_FLOAT, _STAMP, _CODE = pa.float64(), pa.int64(), pa.int8()
 BARS = pa.schema([("ts", _STAMP), *((name, _FLOAT) for name in (*PRICES, "volume", "turnover"))])
 """`ts` is the candle's CLOSE, UNIX nanoseconds UTC; prices in quote, volume in base, turnover in
 quote (null if the source has none: the store writes volume x close)."""
@@ -99,8 +121,43 @@ FUNDING = pa.schema([("ts", _STAMP), ("rate", _FLOAT)])
 original as ``ts_source``); `rate` is a fraction a settlement, positive when longs pay."""
 _STORED_FUNDING = pa.schema([("ts", _STAMP), ("ts_source", _STAMP), ("rate", _FLOAT)])
 
+_MESSAGE = [("ts", _STAMP), ("seq", _STAMP), ("ts_recv", _STAMP)]
+"""`ts` is the exchange's time, `ts_recv` the time of receipt, UNIX nanoseconds UTC (the same where
+the source has one only); `seq` is the source's id of the update or trade, else a running number
+that comes out the same when the source is read again. All rows of one (ts, seq) are one message,
+and keep their order."""
+TRADES = pa.schema([*_MESSAGE, ("price", _FLOAT), ("size", _FLOAT), ("side", _CODE)])
+"""`side` is that of the aggressor: 1 buyer, -1 seller, 0 unknown."""
+QUOTES = pa.schema([*_MESSAGE, *((n, _FLOAT) for n in ("bid", "ask", "bid_size", "ask_size"))])
+BOOK = pa.schema(
+    [*_MESSAGE, ("flags", _CODE), ("side", _CODE), ("price", _FLOAT), ("size", _FLOAT)]
+)
+"""One row a level: `size` 0 removes it; `side` is 1 for bids, -1 for asks. `flags` is a sum of
+`SNAPSHOT` (the message replaces the whole book) and `AFTER_LOSS`."""
+SNAPSHOT = 1
+AFTER_LOSS = 2
+"""The source knows that messages before this one are lost."""
+_TICKER = ("last", "mark", "index", "funding_rate")
+TICKERS = pa.schema([*_MESSAGE, *((n, _FLOAT) for n in _TICKER), ("next_funding_ts", _STAMP)])
+"""`funding_rate` is the predicted one, a fraction; what a source lacks is NaN; `next_funding_ts`
+is 0 where unknown."""
+
 _CANDLE_IMPORT = (findings.off_grid, findings.impossible, findings.jumps)
 _CANDLE_CHECKS = (*_CANDLE_IMPORT, findings.gaps, findings.stale, findings.unfinished)
+
+
+def _ticks(name: str, schema: pa.Schema, **more: Any) -> SeriesKind:
+    return SeriesKind(
+        name=name,
+        given=schema,
+        stored=schema,
+        by_interval=False,
+        by_day=True,
+        optional=("ts_recv",),
+        fill=_with_receive_time,
+        **more,
+    )
+
 
 KINDS: dict[str, SeriesKind] = {
     kind.name: kind
@@ -115,6 +172,7 @@ KINDS: dict[str, SeriesKind] = {
             checks=(*_CANDLE_CHECKS, findings.off_tick),
             import_checks=_CANDLE_IMPORT,
             engine="catalog.engine:bars",
+            cached=True,
         ),
         SeriesKind(
             name="mark",
@@ -133,5 +191,9 @@ KINDS: dict[str, SeriesKind] = {
             checks=(findings.rates, findings.repeated, findings.settlements),
             import_checks=(findings.rates, findings.repeated),
         ),
+        _ticks("trades", TRADES, values={"side": (1, -1, 0)}),
+        _ticks("quotes", QUOTES),
+        _ticks("book", BOOK, values={"side": (1, -1), "flags": (0, 1, 2, 3)}),
+        _ticks("tickers", TICKERS, may_be_nan=_TICKER),
     )
 }

@@ -11,10 +11,14 @@ import pyarrow.parquet as pq
 
 from catalog.findings import INFO, WRONG, CatalogFinding, SeriesRows, off_marks, order
 from catalog.series import KINDS
+from catalog.storage import days
+from catalog.storage.days import ContentHash
 from catalog.storage.manifest import SeriesKey, content_hash
 from catalog.storage.store import Catalog
 from catalog.storage.writer import rows_of
 from config.durations import DAY_NS, bar_type
+
+CHANGED = "its contents are not those that were imported"
 
 
 def verify(catalog: Catalog, step: Callable[[str], None] = lambda _: None) -> list[CatalogFinding]:
@@ -23,7 +27,11 @@ def verify(catalog: Catalog, step: Callable[[str], None] = lambda _: None) -> li
     imported = _import_times(catalog)
     for path in catalog.manifest.files:
         step(path)
-        found += _series(catalog, path, imported.get(SeriesKey.of_path(path).instrument, 0))
+        key = SeriesKey.of_path(path)
+        if key.day:
+            found += _day(catalog, path)
+        else:
+            found += _series(catalog, path, imported.get(key.instrument, 0))
     found += _absent(catalog)
     found += _ends_early(catalog)
     found += _shorter_than_candles(catalog)
@@ -50,8 +58,7 @@ def _series(catalog: Catalog, path: str, imported_ns: int) -> list[CatalogFindin
         return [series.found(WRONG, "damaged", *span, f"cannot be read: {error}")]
     found = []
     if content_hash(table) != fact.sha256:
-        words = "its contents are not those that were imported"
-        found.append(series.found(WRONG, "damaged", *span, words))
+        found.append(series.found(WRONG, "damaged", *span, CHANGED))
     columns = {name: table.column(name).to_numpy() for name in table.column_names}
     info = catalog.instruments.get(key.instrument)
     series = replace(
@@ -64,7 +71,22 @@ def _series(catalog: Catalog, path: str, imported_ns: int) -> list[CatalogFindin
     kind = KINDS[key.kind]
     for check in (order, *kind.checks):
         found += check(series)
-    return found + (_engine_file(catalog, series) if kind.engine else [])
+    return found + (_engine_file(catalog, series) if kind.cached else [])
+
+
+def _day(catalog: Catalog, path: str) -> list[CatalogFinding]:
+    key, fact = SeriesKey.of_path(path), catalog.manifest.files[path]
+    series = SeriesRows(name=key.group, instrument=key.instrument)
+    digest = ContentHash(KINDS[key.kind].stored.names)
+    try:
+        for part in days.read(catalog.folder / "raw" / path):
+            digest.update(part)
+        words = "" if digest.hexdigest() == fact.sha256 else CHANGED
+    except (OSError, ValueError) as error:
+        words = f"cannot be read: {error}"
+    return (
+        [series.found(WRONG, "damaged", fact.rows, fact.first, fact.last, words)] if words else []
+    )
 
 
 def _engine_file(catalog: Catalog, series: SeriesRows) -> list[CatalogFinding]:

@@ -133,6 +133,8 @@ def _whole_seconds(closes: np.ndarray) -> np.ndarray:
 
 
 def _kind(path: Path, source: SourceTable, columns: Columns, options: ImportOptions) -> str:
+    if options.kind and KINDS[options.kind].by_day:
+        raise InputError(f"--kind {options.kind}: ohlcv_table reads candles, marks and funding")
     inner = path.parent / source.name
     # Mark prices have no volume: a folder /data/mark with candles may be a person's.
     volume = None if "volume" in columns.mapping else columns.find("volume")

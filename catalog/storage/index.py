@@ -37,6 +37,11 @@ class CatalogIndex:
         self.folder = self.path / VERSIONS / str(self.version)
         self._release = weakref.finalize(self, lock.close)
         self._manifest: Manifest = read_manifest(self.folder / INDEX)
+        self._days: dict[tuple[str, str], list[str]] = {}
+        for path in sorted(self._manifest.files):
+            key = SeriesKey.of_path(path)
+            if key.day:
+                self._days.setdefault((key.kind, key.instrument), []).append(path)
 
     @property
     def instruments(self) -> dict[str, InstrumentInfo]:
@@ -54,19 +59,27 @@ class CatalogIndex:
         return self._manifest
 
     def intervals(self, kind: str = "bars") -> list[str]:
-        """Return the candle intervals (of ``bars`` or ``mark``), finest first."""
+        """Return the candle intervals of a kind, finest first; of other kinds one empty text."""
         keys = map(SeriesKey.of_path, self._manifest.files)
         seen = {key.interval for key in keys if key.kind == kind}
         return sorted(seen, key=lambda interval: STORED.get(interval, 0))
 
     def coverage(self, kind: str, interval: str = "") -> dict[str, Coverage]:
-        """Return the coverage of one kind and interval by instrument id, sorted."""
-        found = {}
-        for path, fact in sorted(self._manifest.files.items()):
+        """Return the coverage of one kind and interval by instrument id; days are joined."""
+        found: dict[str, Coverage] = {}
+        for path, fact in self._manifest.files.items():
             key = SeriesKey.of_path(path)
             if key[:2] == (kind, interval):
-                found[key.instrument] = Coverage(fact.first, fact.last, fact.rows)
-        return found
+                first, last, rows = found.get(key.instrument, (fact.first, fact.last, 0))
+                found[key.instrument] = Coverage(
+                    min(first, fact.first), max(last, fact.last), rows + fact.rows
+                )
+        return dict(sorted(found.items()))
+
+    def paths(self, kind: str, interval: str, instrument: str) -> list[str]:
+        """Return the raw files of one series, by time: one, or one a UTC day."""
+        whole = SeriesKey(kind, interval, instrument).path
+        return [whole] if whole in self._manifest.files else self._days.get((kind, instrument), [])
 
     def resample_hint(self, interval: str) -> str:
         """Return the command that makes candles of an interval from shorter ones, if any fit."""

@@ -18,11 +18,15 @@ FORMAT = 1
 
 
 class SeriesKey(NamedTuple):
-    """Key of one series; the interval is empty for a kind without intervals."""
+    """Key of one series, or of one UTC day of it for the kinds of which each day is a file.
+
+    The interval is empty for a kind without intervals; the day is like ``2024-08-08``, or empty.
+    """
 
     kind: str
     interval: str
     instrument: str
+    day: str = ""
 
     @property
     def group(self) -> str:
@@ -31,14 +35,19 @@ class SeriesKey(NamedTuple):
 
     @property
     def path(self) -> str:
-        """File path below ``raw/``: ``bars/1h/BTCUSDT-LINEAR.BYBIT.parquet``."""
-        return f"{self.group}/{self.instrument}.parquet"
+        """File path below ``raw/``, such as ``bars/1h/BTCUSDT-LINEAR.BYBIT.parquet``.
+
+        That of a day is ``book/2024-08-08/BTCUSDT-LINEAR.BYBIT.parquet``.
+        """
+        folder = f"{self.group}/{self.day}" if self.day else self.group
+        return f"{folder}/{self.instrument}.parquet"
 
     @classmethod
     def of_path(cls, path: str) -> SeriesKey:
         """Return the series key of a file path."""
-        parts = path.removesuffix(".parquet").split("/")
-        return cls(parts[0], "" if len(parts) == 2 else parts[1], parts[-1])
+        kind, *middle, instrument = path.removesuffix(".parquet").split("/")
+        part = middle[0] if middle else ""
+        return cls(kind, "", instrument, part) if "-" in part else cls(kind, part, instrument)
 
 
 class FileFact(msgspec.Struct, frozen=True, kw_only=True):

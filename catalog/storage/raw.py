@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,9 @@ from config.errors import DeskError
 
 ROW_GROUP = 2048
 """Rows a row group; small, because reading part of a window decodes whole groups."""
+
+
+_ENCODINGS = {pa.float64(): "BYTE_STREAM_SPLIT", pa.int64(): "DELTA_BINARY_PACKED"}
 
 
 class Merged(NamedTuple):
@@ -30,19 +33,17 @@ class Merged(NamedTuple):
 def write(table: pa.Table, path: Path) -> None:
     """Write a raw file: zstd, floats split by byte, stamps delta-encoded."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    floats = [f.name for f in table.schema if f.type == pa.float64()]
-    stamps = [f.name for f in table.schema if f.type == pa.int64()]
-    pq.write_table(
-        table,
-        path,
-        row_group_size=ROW_GROUP,
-        compression="zstd",
-        use_dictionary=False,
-        column_encoding={
-            **dict.fromkeys(floats, "BYTE_STREAM_SPLIT"),
-            **dict.fromkeys(stamps, "DELTA_BINARY_PACKED"),
-        },
-    )
+    pq.write_table(table, path, row_group_size=ROW_GROUP, **encoding(table.schema))
+
+
+def encoding(schema: pa.Schema) -> dict[str, Any]:
+    """Return the options of Parquet files: compression, and how each column is encoded."""
+    names = {kind: [f.name for f in schema if f.type == kind] for kind in _ENCODINGS}
+    return {
+        "compression": "zstd",
+        "use_dictionary": [f.name for f in schema if f.type not in _ENCODINGS] or False,
+        "column_encoding": {n: _ENCODINGS[kind] for kind in names for n in names[kind]},
+    }
 
 
 def merge(old: pa.Table | None, new: pa.Table) -> Merged:
@@ -77,9 +78,9 @@ def _rows_differ(table: pa.Table, left: np.ndarray, right: np.ndarray) -> np.nda
     return differs
 
 
-KEPT_GROUPS = 512
-"""Decoded row groups kept in memory, at most some 60 MB. A slice begins in the last group of the
-one before, so a run over 300 instruments decodes each group once."""
+KEPT_BYTES = 64_000_000
+"""Decoded row groups kept in memory. A slice begins in the last group of the one before, so a run
+over 300 instruments decodes each group once."""
 
 
 class Footer(NamedTuple):
@@ -97,6 +98,7 @@ class RawFiles:
         self._folder = folder
         self._footers: dict[str, Footer] = {}
         self._groups: OrderedDict[tuple[str, int], pa.Table] = OrderedDict()
+        self._kept_bytes = 0
 
     def range(self, path: str, start_ns: int, end_ns: int) -> pa.Table:
         """Read the rows of a file with start < ts <= end, sorted by ts, in one chunk."""
@@ -130,8 +132,9 @@ class RawFiles:
         if table is None:
             table = self._read(path, lambda: self._read_group(path, index))
             self._groups[key] = table
-            if len(self._groups) > KEPT_GROUPS:
-                self._groups.popitem(last=False)
+            self._kept_bytes += table.nbytes
+            while self._kept_bytes > KEPT_BYTES and len(self._groups) > 1:
+                self._kept_bytes -= self._groups.popitem(last=False)[1].nbytes
         else:
             self._groups.move_to_end(key)
         return table

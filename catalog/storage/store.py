@@ -13,7 +13,6 @@ import pyarrow as pa
 
 from catalog.series import KINDS
 from catalog.storage.index import CatalogIndex
-from catalog.storage.manifest import SeriesKey
 from catalog.storage.raw import RawFiles
 
 
@@ -27,11 +26,19 @@ class Catalog(CatalogIndex):
     def series(
         self, kind: str, interval: str, instrument: str, start_ns: int, end_ns: int
     ) -> pa.Table:
-        """Read one instrument's rows with start < ts <= end, sorted by ts; may be empty."""
-        path = SeriesKey(kind, interval, instrument).path
-        if path not in self._manifest.files:
-            return KINDS[kind].stored.empty_table()
-        return self._raw.range(path, start_ns, end_ns)
+        """Read one instrument's rows with start < ts <= end, in one chunk; may be empty.
+
+        Rows are sorted by ts; those of ticks by ts and seq, all days joined.
+        """
+        files = self._manifest.files
+        parts = [
+            self._raw.range(path, start_ns, end_ns)
+            for path in self.paths(kind, interval, instrument)
+            if files[path].last > start_ns and files[path].first <= end_ns
+        ]
+        if len(parts) == 1:
+            return parts[0]
+        return pa.concat_tables([KINDS[kind].stored.empty_table(), *parts]).combine_chunks()
 
     def funding(self, ids: Iterable[str], start_ns: int, end_ns: int) -> pa.Table:
         """Read settlements with start < ts <= end: ts, instrument, rate, ts_source; sorted."""

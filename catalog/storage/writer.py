@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import shutil
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,12 +14,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from catalog.engine import write_bars
-from catalog.findings import CatalogFinding, SeriesRows, off_marks
+from catalog.findings import CatalogFinding, SeriesRows, backwards, off_marks
 from catalog.inference import infer_from_series
 from catalog.instruments import InstrumentInfo
 from catalog.providers.base import Import
 from catalog.series import KINDS
-from catalog.storage import raw
+from catalog.storage import days, raw
+from catalog.storage.days import DayRows, by_day, in_order
 from catalog.storage.manifest import (
     FileFact,
     Manifest,
@@ -31,6 +34,10 @@ from catalog.storage.store import Catalog
 from catalog.storage.versions import INDEX, StagedVersion
 from config.durations import bar_type, interval_ns, minute_text
 from config.errors import InputError
+
+UNMERGED = "unmerged"
+MOST_OPEN = 64
+"""Days that are written at once; each needs some 3 MB."""
 
 
 def rows_of(key: SeriesKey, table: pa.Table) -> SeriesRows:
@@ -72,6 +79,9 @@ class CatalogWriter:
         self._rows: dict[str, int] = {}
         self._touched: set[str] = set()
         self._sources: dict[str, list[tuple[int, int, str]]] = {}
+        self._days: dict[str, DayRows] = {}
+        self._open: OrderedDict[str, None] = OrderedDict()
+        self._tick_files: dict[str, str] = {}
         self._replaced = self._duplicates = 0
         self._first, self._last = 2**62, 0
         return self
@@ -117,7 +127,8 @@ class CatalogWriter:
         """Merge rows of one series, in the schema that its kind expects from a provider.
 
         ``kind`` is a key of `catalog.series.KINDS`; ``interval`` is empty for kinds without it.
-        ``file`` is named in errors and warnings.
+        ``file`` is named in errors and warnings. Ticks may come in many parts of about a million
+        rows, each of whole messages; parts in ascending order are the cheapest.
         """
         if "/" in instrument or not instrument.isascii():
             raise InputError(f"instrument id {instrument!r} must be ASCII and hold no slash")
@@ -128,6 +139,9 @@ class CatalogWriter:
         path = key.path
         new = series.normalize(table, path.removesuffix(".parquet"))
         if new.num_rows == 0:
+            return
+        if series.by_day:
+            self._add_ticks(key, new, file)
             return
         fact = self._files.get(path) or self._old.files.get(path)
         old = self._table(path) if fact else None
@@ -149,6 +163,41 @@ class CatalogWriter:
         self._touched.add(instrument)
         raw.write(merged.table, self._stage.folder / "raw" / path)
         self._files[path] = fact_of(merged.table)
+
+    def _add_ticks(self, key: SeriesKey, new: pa.Table, file: str) -> None:
+        if file:
+            self._warn_of(file, backwards(rows_of(key, new)))
+        new = in_order(new)
+        stamps = new.column("ts")
+        self._first = min(self._first, stamps[0].as_py())
+        self._last = max(self._last, stamps[-1].as_py())
+        for day, rows in by_day(new):
+            path = key._replace(day=day).path
+            if path not in self._days:
+                folder = self._stage.folder / UNMERGED / path.removesuffix(".parquet")
+                self._days[path] = DayRows(folder, new.schema)
+            self._days[path].add(rows)
+            self._open[path] = None
+            self._open.move_to_end(path)
+            self._tick_files[path] = file
+            if len(self._open) > MOST_OPEN:
+                self._days[self._open.popitem(last=False)[0]].pause()
+
+    def _finish_days(self) -> None:
+        """Leave one file a day; those that are as before stay the old ones."""
+        for path, rows in self._days.items():
+            old, target = self._old.files.get(path), self._stage.folder / "raw" / path
+            fact, changes = rows.finish(self._place(path) if old else None, target)
+            self._duplicates += changes.duplicates
+            if old and fact.sha256 == old.sha256:
+                target.unlink()
+                continue
+            key = SeriesKey.of_path(path)
+            self._replaced += changes.replaced
+            self._rows[key.group] = self._rows.get(key.group, 0) + changes.added + changes.replaced
+            self._touched.add(key.instrument)
+            self._files[path] = fact
+        shutil.rmtree(self._stage.folder / UNMERGED, ignore_errors=True)
 
     def _compare(self, key: SeriesKey, old: pa.Table | None, new: pa.Table, file: str) -> None:
         """Refuse rows that differ from those of another file of this import.
@@ -201,6 +250,7 @@ class CatalogWriter:
         return self._stage.base / "raw" / path
 
     def _commit(self) -> None:
+        self._finish_days()
         files = self._old.files | self._files
         instruments = self._instruments(files)
         inferred = sum(instruments[name].inferred for name in self._touched)
@@ -247,15 +297,27 @@ class CatalogWriter:
             if name not in known or (known[name].inferred and name not in self._given)
         }
         paths: dict[str, list[str]] = {name: [] for name in unsure}
+        ticked = {key.instrument for key in map(SeriesKey.of_path, self._old.files) if key.day}
         for path in files:
-            name = SeriesKey.of_path(path).instrument
-            if name in unsure:
-                paths[name].append(path)
+            key = SeriesKey.of_path(path)
+            # What the old days' prices tell is in the facts known so far.
+            if key.instrument in unsure and (not key.day or path in self._files):
+                paths[key.instrument].append(path)
         source = self._words.get("source", "unknown")
         for name in sorted(unsure):
-            series = ((SeriesKey.of_path(path), self._table(path)) for path in paths[name])
-            known[name] = infer_from_series(name, series, source)
+            series = (part for path in paths[name] for part in self._parts(path))
+            before = self._old.instruments.get(name) if name in ticked else None
+            known[name] = infer_from_series(name, series, source, before)
         return known
+
+    def _parts(self, path: str) -> Iterator[tuple[SeriesKey, pa.Table]]:
+        """Read a series whole, or a day of ticks in parts."""
+        key = SeriesKey.of_path(path)
+        if not key.day:
+            yield key, self._table(path)
+            return
+        for table in days.read(self._place(path)):
+            yield key, table
 
     def _table(self, path: str) -> pa.Table:
         return pq.read_table(self._place(path), partitioning=None)
@@ -264,8 +326,8 @@ class CatalogWriter:
         self, files: dict[str, FileFact], instruments: dict[str, InstrumentInfo]
     ) -> None:
         for path in files:
-            kind, interval, name = SeriesKey.of_path(path)
-            if not KINDS[kind].engine:
+            kind, interval, name, _ = SeriesKey.of_path(path)
+            if not KINDS[kind].cached:
                 continue
             info, before = instruments[name], self._old.instruments.get(name)
             same = before is not None and (info.price_precision, info.size_precision) == (
@@ -298,8 +360,8 @@ def rebuild(path: Path) -> int:
         series = 0
         for name in manifest.files:
             stage.link(f"raw/{name}")
-            kind, interval, instrument = SeriesKey.of_path(name)
-            if KINDS[kind].engine:
+            kind, interval, instrument, _ = SeriesKey.of_path(name)
+            if KINDS[kind].cached:
                 table = pq.read_table(stage.base / "raw" / name, partitioning=None)
                 info = manifest.instruments[instrument]
                 write_bars(stage.folder / "nautilus", table, info, interval)
