@@ -11,6 +11,7 @@ from pathlib import Path
 
 import nautilus_trader
 from nautilus_trader.model.identifiers import Venue as VenueId
+from nautilus_trader.model.instruments import CurrencyPair
 
 from actors.desk.build import guards_of
 from backtests.checks import lacking
@@ -282,6 +283,7 @@ def _close(
             tables,
             recorder.curve.highest_leverage,
             accountant.unmarked,
+            accountant.overdrawn,
         ),
     )
 
@@ -295,6 +297,9 @@ def _check_engine(
     for position in kernel.cache.positions_open():
         name = position.instrument_id.value
         instrument = market.instruments[market.column[name]]
+        if isinstance(instrument, CurrencyPair):
+            engine_equity += position.signed_decimal_qty() * prices[name]
+            continue
         price = instrument.make_price(prices[name])
         engine_equity += position.unrealized_pnl(price).as_decimal()
     if abs(engine_equity - ending) >= CENT:

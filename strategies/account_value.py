@@ -15,8 +15,13 @@ FEES = Decimal("0.002")
 """Fees to open and close, and a little more, as a fraction of a position's value."""
 
 
+def is_spot(instrument: str) -> bool:
+    """Whether an instrument id is of a spot pair: what is held of it are coins."""
+    return "-SPOT." in instrument
+
+
 class OpenContract(Protocol):
-    """Open position in a perpetual: signed base coin, average entry, and current price."""
+    """Open position, or coins of a spot pair: signed base coin, average entry, current price."""
 
     @property
     def instrument(self) -> str:
@@ -58,12 +63,13 @@ class Contract(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Cash and open positions of an account at one moment.
+    """Cash, coins and open positions of an account at one moment.
 
     ``cash`` is the wallet by coin, with realised profit, fees and funding. ``contracts`` are all
-    open positions of every owner; one without a price counts as even. ``open_cost`` is their signed
-    cost at average entries where books know it exactly; by default it follows from the entries.
-    Equity, gross and net are in ``coin``, the settlement coin.
+    open positions of every owner, and the coins that were bought on spot and paid in cash; one
+    without a price counts as even. ``open_cost`` is the signed cost of perpetuals at average
+    entries where books know it exactly; by default it follows from the entries. Equity, gross and
+    net are in ``coin``, the settlement coin.
     """
 
     cash: Mapping[str, Decimal]
@@ -73,20 +79,28 @@ class Account:
 
     @property
     def balance(self) -> Decimal:
-        """Realised balance: equity without unrealised profit."""
-        return self.cash.get(self.coin, ZERO)
+        """Realised balance: equity without unrealised profit, coins at their cost."""
+        return self.cash.get(self.coin, ZERO) + self._cost(coins=True)
 
     @property
     def equity(self) -> Decimal:
-        """Balance plus unrealised profit of open contracts."""
-        cost = self.open_cost
-        if cost is None:
-            cost = sum((held.quantity * held.entry for held in self.contracts), ZERO)
-        worth = [
-            held.quantity * (held.entry if held.price is None else held.price)
-            for held in self.contracts
-        ]
-        return sum(worth, self.balance - cost)
+        """Cash, coins at their price, and unrealised profit of perpetuals."""
+        return sum(map(_value, self.contracts), self.cash.get(self.coin, ZERO) - self._owed)
+
+    @property
+    def free_cash(self) -> Decimal:
+        """Cash that spot buys may spend: what perpetuals lose by now is not there."""
+        perpetuals = [held for held in self.contracts if not is_spot(held.instrument)]
+        profit = sum(map(_value, perpetuals), -self._owed)
+        return self.cash.get(self.coin, ZERO) + min(profit, ZERO)
+
+    @property
+    def _owed(self) -> Decimal:
+        return self._cost(coins=False) if self.open_cost is None else self.open_cost
+
+    def _cost(self, *, coins: bool) -> Decimal:
+        held = (one for one in self.contracts if is_spot(one.instrument) == coins)
+        return sum((one.quantity * one.entry for one in held), ZERO)
 
     @property
     def gross(self) -> Decimal:
@@ -104,3 +118,7 @@ class Account:
             value = held.quantity * (held.price or ZERO)
             values[held.instrument] = values.get(held.instrument, ZERO) + value
         return values
+
+
+def _value(held: OpenContract) -> Decimal:
+    return held.quantity * (held.entry if held.price is None else held.price)

@@ -236,12 +236,14 @@ class DeskStrategy(Hooks, Strategy):
 
     def _protect(self) -> None:
         spot = [name.value for name in self.instrument_ids if self.market.is_spot(name)]
-        if spot:
-            raise ValueError(
-                f"strategy {self.config.key}: protection rests reduce-only orders, which spot does "
-                f"not have: leave out {', '.join(spot)}, or set protection: null"
-            )
+        assert self.config.protection is not None
         assert self.broker.protector is not None
+        if spot and self.config.protection.take:
+            raise ValueError(
+                f"strategy {self.config.key}: a take-profit on spot takes up its coins, so that "
+                f"neither a stop nor an exit could sell them: leave out {', '.join(spot)}, or set "
+                "protection.take: []"
+            )
         self.broker.protector.reattach(self.instrument_ids)
 
     def execute(self, instrument_id: InstrumentId, quantity: Decimal, reason: str) -> None:

@@ -110,7 +110,10 @@ class MarketView:
         return self._known(instrument_id).lot
 
     def terms(self, instrument_id: InstrumentId, *, exits: bool) -> Terms:
-        """Return lot, tick and largest order; ``exits`` for orders that only shrink."""
+        """Return lot, tick and largest order; ``exits`` for orders that only shrink.
+
+        Bybit holds sales of coins to its minimum as well.
+        """
         facts = self._known(instrument_id)
         return Terms(
             tick=facts.tick,
@@ -118,7 +121,7 @@ class MarketView:
             min_quantity=facts.lot.min_quantity,
             min_notional=facts.lot.min_notional,
             max_quantity=facts.max_quantity,
-            exits=exits,
+            exits=exits and not self.is_spot(instrument_id),
         )
 
     def is_spot(self, instrument_id: InstrumentId) -> bool:

@@ -39,7 +39,7 @@ from strategies.order_ids import (
     protective,
     session_of,
 )
-from strategies.order_tags import Role, decision_of, order_tags, reason_of, role_of
+from strategies.order_tags import Role, decision_of, only_shrinks, order_tags, reason_of, role_of
 from strategies.refusals import refusal_of
 from strategies.sizing.rounding import split
 from strategies.tactics.pricing import ZERO
@@ -222,8 +222,9 @@ class OrderSender:
     ) -> ClientOrderId:
         """Place a reduce-only stop-market order for the whole position at the venue.
 
-        An earlier stop is cancelled once the venue has accepted the new one, so that the position
-        is never without: the adapter's amend would lose the trigger price.
+        On spot it is a sale of that size, which takes up no coins before its trigger. An earlier
+        stop is cancelled once the venue has accepted the new one, so that the position is never
+        without: the adapter's amend would lose the trigger price.
 
         A stop that the venue refuses, as one that the price has already passed, closes the position
         at market when no other stop protects it.
@@ -235,11 +236,11 @@ class OrderSender:
         Raises
         ------
         ValueError
-            Without a position, or on spot, which has no reduce-only orders.
+            Without a position.
         """
         held, found = self._market.holding(instrument_id), self._market.instrument(instrument_id)
-        if held == ZERO or self._market.is_spot(instrument_id):
-            raise ValueError(f"no position in a perpetual to protect: {instrument_id}")
+        if held == ZERO:
+            raise ValueError(f"no position to protect: {instrument_id}")
         tick = found.price_increment.as_decimal()
         name = self._protective_id()
         self._replaced[name] = [order.client_order_id for order in self._stops(instrument_id)]
@@ -251,7 +252,7 @@ class OrderSender:
                 Quantity(quantity or abs(held), found.size_precision),
                 Price(trigger // tick * tick, found.price_precision),
                 trigger_type=TriggerType.LAST_PRICE,
-                reduce_only=True,
+                reduce_only=not self._market.is_spot(instrument_id),
                 tags=order_tags(reason, self._decision(), "protective"),
                 client_order_id=name,
             )
@@ -263,6 +264,8 @@ class OrderSender:
     ) -> None:
         """Place a reduce-only limit order that takes profit on part of the position.
 
+        On spot it is a sale of that size, which takes up its coins: cancel it before another sale.
+
         ``price`` is on the tick, ``quantity`` unsigned base coin; ``reason`` is a tag.
         """
         found, name = self._market.instrument(instrument_id), self._protective_id()
@@ -273,7 +276,7 @@ class OrderSender:
                 OrderSide.SELL if self._market.holding(instrument_id) > ZERO else OrderSide.BUY,
                 Quantity(quantity, found.size_precision),
                 Price(price, found.price_precision),
-                reduce_only=True,
+                reduce_only=not self._market.is_spot(instrument_id),
                 tags=order_tags(reason, self._decision(), "protective"),
                 client_order_id=name,
             )
@@ -409,4 +412,14 @@ class OrderSender:
 
 def role_of_order(order: Order) -> Role:
     """Return an order's role; after a restart it is read from its id and flags."""
-    return role_of(order.client_order_id.value, order.tags, order.is_reduce_only)
+    return role_of(order.client_order_id.value, order.tags, order_only_shrinks(order))
+
+
+def order_only_shrinks(order: Order) -> bool:
+    """Whether an order can only shrink what is held."""
+    return only_shrinks(
+        order.client_order_id.value,
+        order.instrument_id.value,
+        sells=order.side == OrderSide.SELL,
+        reduce_only=order.is_reduce_only,
+    )

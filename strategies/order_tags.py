@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
+from strategies.account_value import is_spot
 from strategies.order_ids import is_protective
 
 Role = Literal["entry", "exit", "protective"]
@@ -46,6 +47,15 @@ def decision_of(tags: Iterable[str] | None) -> str:
     """Return the decision's id in an order's tags, empty without one."""
     found = (tag.removeprefix(_DECISION) for tag in tags or () if tag.startswith(_DECISION))
     return next(found, "")
+
+
+def only_shrinks(client_order_id: str, instrument: str, *, sells: bool, reduce_only: bool) -> bool:
+    """Whether an order can only shrink what is held.
+
+    Spot has no reduce-only orders and is never sold short: there, a stop or a take-profit is a sale
+    of coins that are held.
+    """
+    return reduce_only or (sells and is_spot(instrument) and is_protective(client_order_id))
 
 
 def role_of(client_order_id: str, tags: Iterable[str] | None, reduce_only: bool) -> Role:

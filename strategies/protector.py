@@ -281,10 +281,12 @@ class Protector:
         """Return the adapter's parameters of an entry that opens a position, None for another.
 
         Bybit keeps the stop for the whole position from the first fill on, so that it is never
-        without; it stays behind our own, which fires first. It is counted from the market's price
-        where a limit, as of an order that takes, would let the entry be worse.
+        without; it stays behind our own, which fires first. Spot has none. It is counted from the
+        market's price where a limit, as of an order that takes, would let the entry be worse.
         """
         instrument_id, buys = order.instrument_id, order.side == OrderSide.BUY
+        if self._market.is_spot(instrument_id):
+            return None
         state, atr = self._guarded.get(instrument_id), self._atr(instrument_id)
         price = self._market.newest_price(instrument_id)
         if order.has_price:

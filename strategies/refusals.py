@@ -25,6 +25,7 @@ Code = Literal[
     "gate",
     "withdrawn",
     "exposure",
+    "cash",
     "linked",
     "dry_run",
     "no_answer",
@@ -40,7 +41,8 @@ Code = Literal[
 ]
 """Cause of a refusal. The first four are actions of verdicts against the order; ``gate`` is
 another rule of the order gate, ``withdrawn`` our own cancel of an order before it left,
-``exposure`` its limit on gross exposure, ``linked`` an order that depends on others (OCO, OTO, OUO,
+``exposure`` its limit on gross exposure, ``cash`` too little of it for coins, there or at the
+venue, ``linked`` an order that depends on others (OCO, OTO, OUO,
 bracket), ``dry_run`` a node that sends nothing. ``no_answer``: the engine timed out, the order may
 still be at the venue.
 ``never_arrived``: a query has shown that the venue can't receive it any more, so that it may be
@@ -55,7 +57,7 @@ NO_ANSWER = "UNKNOWN"
 """The engine's reason when it rejects an order because the venue did not answer."""
 _VERDICTS = frozenset({"shrink", "halt_entries", "reduce_only", "flatten"})
 _AT_GATE = _VERDICTS | {"gate", "withdrawn", "exposure", "linked", "dry_run"}
-_TRANSIENT = frozenset({"never_arrived", "busy", "not_trading"})
+_TRANSIENT = frozenset({"never_arrived", "busy", "not_trading", "cash"})
 _CODES = frozenset(get_args(Code))
 _HEADER = re.compile(r"\[([a-z_]+)(?: guard=([^\s\]]+))?( transient)?\] (.*)", re.DOTALL)
 

@@ -19,6 +19,8 @@ from actors.guards.core.snapshot import NO_RANGES, Holding, OpenExposure, Ranges
 from actors.records.order_facts import OrderFacts
 from actors.records.owners import owner_of
 from strategies.order_ids import is_protective
+from strategies.order_sender import order_only_shrinks
+from strategies.order_tags import only_shrinks
 
 ZERO = Decimal(0)
 Key = tuple[str, str]
@@ -62,7 +64,15 @@ class OpenExposures:
 
     def sent(self, order: OrderFacts) -> None:
         """Compute the rows of an order's instrument again, after it passed the gate."""
-        self._senders[order.client_order_id] = _Sender(order.strategy, order.reduce_only)
+        self._senders[order.client_order_id] = _Sender(
+            order.strategy,
+            only_shrinks(
+                order.client_order_id,
+                order.instrument,
+                sells=order.side == "SELL",
+                reduce_only=order.reduce_only,
+            ),
+        )
         self.touch(order.instrument)
 
     def rows(
@@ -126,7 +136,7 @@ class OpenExposures:
         found = self._senders.get(order_id)
         if found is None:
             order = self._cache.order(ClientOrderId(order_id))
-            found = _Sender(owner_of(order.strategy_id), bool(order.is_reduce_only))
+            found = _Sender(owner_of(order.strategy_id), order_only_shrinks(order))
             self._senders[order_id] = found
         return found
 

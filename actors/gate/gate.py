@@ -35,7 +35,7 @@ from actors.gate.order_messages import (
     denied,
     order_facts,
 )
-from actors.gate.pending import AccountView, PendingOrders, signed
+from actors.gate.pending import AccountView, PendingOrders, protects, signed
 from actors.gate.rules import AccountFacts, InstrumentFacts, OrderIntent, judge, reduces
 from actors.records.order_facts import Hold, Observer, Operation, OrderFacts
 from config.errors import DeskError
@@ -295,6 +295,7 @@ class OrderGate:
             quantity=signed(order.side, quantity),
             price=market if price is None else price.as_decimal(),
             reduce_only=order.is_reduce_only,
+            protects=protects(order),
         )
         position = self._account.position(name)
         buys, sells = self._pending.both_sides(order, position)
@@ -318,6 +319,10 @@ class OrderGate:
                 shrunk=self._board.strictest(("desk",)),
             )
             standing = self._board.strictest(_scopes(name, order.strategy_id.get_tag()))
+            if instrument.is_spot and intent.quantity > 0:
+                bound, raises = self._pending.spot_cash(order)
+                cash = self._account.free_cash() - bound
+                account = replace(account, cash=cash, raises_cash=raises)
         return judge(intent, instrument, account, standing), is_exit
 
     def _instrument_facts(self, instrument_id: InstrumentId) -> tuple[InstrumentFacts, int] | None:

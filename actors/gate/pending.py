@@ -17,10 +17,13 @@ from nautilus_trader.model.events import (
     OrderRejected,
     OrderUpdated,
 )
+from nautilus_trader.model.identifiers import ClientOrderId
 from nautilus_trader.model.orders import Order
 
 from actors.guards.core.snapshot import Holding
+from strategies.account_value import is_spot
 from strategies.order_ids import is_protective
+from strategies.order_sender import order_only_shrinks
 
 ZERO = Decimal(0)
 _CHANGES = OrderUpdated, OrderModifyRejected
@@ -45,12 +48,16 @@ class AccountView(Protocol):
     def balance(self) -> Decimal | None:
         """Return the realised balance, with fees and funding; None before the venue reported it."""
 
+    def free_cash(self) -> Decimal:
+        """Return the cash that spot buys may spend; zero before the venue reported it."""
+
     def holdings(self) -> Sequence[Holding]:
         """Return every open position of every owner, sorted by instrument, then owner."""
 
 
-def _protects(order: Order) -> bool:
-    return order.is_reduce_only and is_protective(order.client_order_id.value)
+def protects(order: Order) -> bool:
+    """Whether the order is a stop or a take-profit that can only shrink what is held."""
+    return is_protective(order.client_order_id.value) and order_only_shrinks(order)
 
 
 class PendingOrders:
@@ -75,7 +82,7 @@ class PendingOrders:
 
         A stop at the venue is not a certain exit, and only one of two sibling orders fills.
         """
-        if _protects(order):
+        if protects(order):
             return
         name = order.instrument_id.value
         self.left.setdefault(name, {})[order.client_order_id.value] = left
@@ -102,9 +109,25 @@ class PendingOrders:
         for other in self._cache.orders_open(instrument_id=order.instrument_id):
             name = other.client_order_id
             known = name.value in pending or name == order.client_order_id
-            if not known and not _protects(other):
+            if not known and not protects(other):
                 lefts.append((left_of(other), other.is_reduce_only))
         return _sides(position, lefts)
+
+    def spot_cash(self, order: Order) -> tuple[Decimal, bool]:
+        """Return what other spot buys may cost, and whether a spot sale may bring cash."""
+        cost, sells = ZERO, False
+        for name, pending in self.left.items():
+            if not is_spot(name):
+                continue
+            for order_id, left in pending.items():
+                other = self._cache.order(ClientOrderId(order_id))
+                if left < 0:
+                    sells = True
+                elif order_id != order.client_order_id.value:
+                    limit = other is not None and other.has_price
+                    price = other.price.as_decimal() if limit else self._account.price(name)
+                    cost += left * (price or ZERO)
+        return cost, sells
 
     def added(self) -> float:
         """Return what all orders, counted as filled, add to the gross exposure.

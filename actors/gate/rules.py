@@ -19,13 +19,15 @@ class OrderIntent(msgspec.Struct, frozen=True):
     """An order at the gate.
 
     ``quantity`` is signed base coin: buys are positive. A ``price`` of None means the reference
-    price of `InstrumentFacts`.
+    price of `InstrumentFacts`. ``protects`` is set for a stop or a take-profit that rests at the
+    venue.
     """
 
     instrument: str
     quantity: Decimal
     price: Decimal | None
     reduce_only: bool
+    protects: bool = False
 
 
 class InstrumentFacts(msgspec.Struct, frozen=True):
@@ -57,6 +59,10 @@ class AccountFacts(msgspec.Struct, frozen=True):
     shrunk : Verdict
         The strictest verdict on the whole desk: under ``SHRINK``, ``max_leverage`` is multiplied
         by its multiplier. Strategies apply the verdicts on a strategy or an instrument.
+    cash : Decimal or None
+        What a spot buy may spend: without what other spot buys may take. None is not checked.
+    raises_cash : bool
+        Whether spot sales under way may bring more.
     """
 
     equity: float
@@ -66,6 +72,8 @@ class AccountFacts(msgspec.Struct, frozen=True):
     sells: Decimal
     max_leverage: float
     shrunk: Verdict = Verdict(action=Action.NONE)
+    cash: Decimal | None = None
+    raises_cash: bool = False
 
     @property
     def with_pending(self) -> Decimal:
@@ -86,8 +94,10 @@ def judge(
     if size % instrument.lot != 0:
         return _broken(f"quantity {size} is no multiple of the lot {instrument.lot}")
     after = account.with_pending + order.quantity
-    if instrument.is_spot and after < 0:
-        return _broken(f"spot can't be sold short: position would be {after}")
+    # A stop and a take-profit of the same coins are alternatives, also to an exit under way.
+    coins = account.position + order.quantity if order.protects else after
+    if instrument.is_spot and order.quantity < 0 and coins < 0:
+        return _broken(f"spot can't be sold short: position would be {coins}")
     if reduces(order, account):
         return None
     if order.reduce_only:
@@ -105,6 +115,13 @@ def judge(
         )
     if verdict.action >= Action.HALT_ENTRIES:
         return refused_by(verdict)
+    if instrument.is_spot and account.cash is not None and size * price > account.cash:
+        text = f"it costs {size * price:.2f}, and {max(account.cash, Decimal(0)):.2f} are free: "
+        return Refusal(
+            code="cash",
+            text=text + "coins are paid in cash, without leverage",
+            transient=account.raises_cash,
+        )
     added = float((abs(after) - abs(account.with_pending)) * price)
     shrunk = account.shrunk
     shrinks = shrunk.action == Action.SHRINK
@@ -132,5 +149,7 @@ def reduces(order: OrderIntent, account: AccountFacts) -> bool:
     """
     if account.position * order.quantity >= 0:
         return False
+    if order.reduce_only or (order.protects and abs(order.quantity) <= abs(account.position)):
+        return True
     same = account.buys if order.quantity > 0 else account.sells
-    return order.reduce_only or abs(order.quantity) <= abs(account.position) - same
+    return abs(order.quantity) <= abs(account.position) - same

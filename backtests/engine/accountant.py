@@ -21,14 +21,17 @@ from nautilus_trader.model.enums import LiquiditySide, OrderSide
 from nautilus_trader.model.events import OrderFilled
 from nautilus_trader.model.identifiers import InstrumentId, StrategyId
 from nautilus_trader.model.objects import Money
+from nautilus_trader.model.orders import Order
 from numpy.typing import NDArray
 
 from actors.closing.forced_orders import at_market, cancel_of
 from actors.guards.core.positions import Holdings, OpenPositions, positions_of
+from actors.records.coins import COIN, WholeLots
 from actors.records.ledger import ZERO, Ledger
 from actors.records.rows import FillRow
 from backtests.engine.candle_path import CandlePath
 from backtests.engine.closes import exact_closes, whole_closes
+from backtests.engine.coins import exact_fee, pay_in_cash
 from backtests.engine.feed import PriceGrid, Settlement
 from backtests.engine.market import RunMarket
 from backtests.engine.settlement import (
@@ -40,7 +43,9 @@ from backtests.engine.settlement import (
     margin_balance,
 )
 from backtests.engine.venue import DeskFillModel
+from strategies.account_value import Account, is_spot
 from strategies.order_tags import decision_of
+from strategies.refusals import as_reason, from_venue
 
 Array = NDArray[np.float64]
 
@@ -89,6 +94,10 @@ class Accountant(SimulationModule):
         self._fill_model = fill_model
         self._liquidation = liquidation
         self._quantity = np.zeros(len(market.ids))
+        self.lots = WholeLots(lambda name: Decimal(market.infos[market.column[name]].lot))
+        self.overdrawn = ZERO
+        """How far below zero spot buys took the wallet at most; Bybit would have refused them."""
+        self._perpetual = np.array([not is_spot(name) for name in market.ids], dtype=np.bool_)
         self.closes = np.full(len(market.ids), np.nan)
         """The newest closes, shape (N,); a later row is another array."""
         self._decimals: dict[str, Decimal | None] = {}
@@ -194,6 +203,25 @@ class Accountant(SimulationModule):
     def balance(self) -> Decimal:
         """Return the equity without the unrealised profit."""
         return self.ledger.balance()
+
+    def free_cash(self) -> Decimal:
+        """Return the cash that spot buys may spend."""
+        return Account({COIN: self._wallet()}, self.holdings()).free_cash
+
+    def _wallet(self) -> Decimal:
+        coins = (trip.cost for (_, name), trip in self.ledger.open.items() if is_spot(name))
+        return self.ledger.balance() - sum(coins, ZERO)
+
+    def unpaid(self, order: Order, price: Decimal) -> str:
+        """Return why the venue refuses a spot buy at a price, empty when the cash is there."""
+        quantity = order.quantity.as_decimal()
+        if order.side != OrderSide.BUY or not is_spot(order.instrument_id.value):
+            return ""
+        slip = self._fill_model.slippage.fraction(quantity * price)
+        cost, free = quantity * price * (1 + slip), self.free_cash()
+        if cost <= free:
+            return ""
+        return as_reason(from_venue("cash", f"it costs {cost:.2f}, and {free:.2f} are free"))
 
     def holdings(self) -> Holdings:
         """Return every open position, sorted by instrument, then strategy."""
@@ -341,15 +369,15 @@ class Accountant(SimulationModule):
 
     def _check_margin(self, low: Array, high: Array, ts: int) -> None:
         market = self._market
-        price = adverse_prices(self._quantity, low, high)
-        if not is_liquidated(
-            self._cash, self._quantity, price, market.maintenance_rate, market.taker_fee
-        ):
+        # Coins are no collateral: their rate at Bybit is not in the catalog.
+        held = np.where(self._perpetual, self._quantity, 0.0)
+        price = adverse_prices(held, low, high)
+        if not is_liquidated(self._cash, held, price, market.maintenance_rate, market.taker_fee):
             return
         if self.liquidated_at is None:
             # The rest from rounding may be traded and lost as well; keep the first time.
             self.liquidated_at = ts
-        balance = Decimal(repr(margin_balance(self._cash, self._quantity, price)))
+        balance = Decimal(repr(margin_balance(self._cash, held, price)))
         positions = {
             name: (
                 quantity,
@@ -357,6 +385,7 @@ class Accountant(SimulationModule):
                 Decimal(repr(float(market.taker_fee[market.column[name]]))),
             )
             for name, quantity in sorted(self.ledger.quantities.items())
+            if not is_spot(name)
         }
         self._cancel_all_orders()
         for name, bankrupt in bankruptcy_prices(balance, positions).items():
@@ -430,9 +459,15 @@ class Accountant(SimulationModule):
             kind=self._kinds.get(order_id, "order"),
             source="backtest",
         )
+        if is_spot(fill.instrument):
+            instrument = self.cache.instrument(event.instrument_id)
+            fill = self.lots.book(exact_fee(fill, instrument, event.liquidity_side))
+            pay_in_cash(self.exchange, self.cache, event)
         self.fills.append((fill, self.ledger.book(fill)))
         self._positions = self._holdings = None
         column = self._market.column[fill.instrument]
+        if is_spot(fill.instrument):
+            self.overdrawn = min(self.overdrawn, self._wallet())
         self._quantity[column] = float(self.ledger.quantities.get(fill.instrument, ZERO))
         self._cash = float(self.ledger.cash)
         self._valued = None

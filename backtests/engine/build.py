@@ -32,6 +32,7 @@ from actors.gate.gate import OrderGate
 from actors.records.ledger import Ledger
 from backtests.engine.accountant import Accountant
 from backtests.engine.candle_path import CandlePath
+from backtests.engine.coins import CoinFeeModel
 from backtests.engine.guard_desk import AtStampClient, risk_desk
 from backtests.engine.market import RunMarket
 from backtests.engine.venue import DeskFillModel, NextPrintClient
@@ -135,6 +136,7 @@ def build(
         default_leverage=Decimal(venue.leverage),
         modules=[accountant],
         fill_model=fill_model,
+        fee_model=CoinFeeModel(accountant.lots),
         bar_execution=at_close,
         support_contingent_orders=False,
     )
@@ -155,6 +157,8 @@ def build(
         accountant.send_now = client.send_now
         accountant.take_back_all = client.take_back_all
         accountant.path = CandlePath(venue.path, exchange, client, market, fill_model.tick)
+    if isinstance(exchange.exec_client, NextPrintClient):
+        exchange.exec_client.unpaid = accountant.unpaid
     accountant.begin(opening_prices)
     gate = OrderGate(kernel, accountant, float(venue.leverage))
     risk = None

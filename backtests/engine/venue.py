@@ -8,6 +8,7 @@ the venue meets the rest of the candle in `candle_path.py`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
@@ -36,12 +37,22 @@ from nautilus_trader.model.orders import Order
 
 from backtests.engine.feed import PRINT_DELAY_NS
 from config.documents import SlippageModel
+from strategies.account_value import is_spot
+from strategies.order_sender import order_only_shrinks
 
 _AT_ONCE = (TimeInForce.IOC, TimeInForce.FOK)
 _STOPS = (
     *(OrderType.STOP_MARKET, OrderType.STOP_LIMIT),
     *(OrderType.TRAILING_STOP_MARKET, OrderType.TRAILING_STOP_LIMIT),
 )
+
+
+def _is_spot(order: Order) -> bool:
+    return is_spot(order.instrument_id.value)
+
+
+def _is_stop(order: Order) -> bool:
+    return order.order_type in _STOPS and order_only_shrinks(order)
 
 
 class DeskFillModel(FillModel):
@@ -141,6 +152,8 @@ class NextPrintClient(BacktestExecClient):
         self._prints_to_wait = prints_to_wait
         self._waiting: dict[InstrumentId, list[_Waiting]] = {}
         self.walking: InstrumentId | None = None
+        self.unpaid: Callable[[Order, Decimal], str] = lambda order, price: ""
+        """Returns why an order can't be paid at a price, empty where it can."""
         self._stop_refused_at: dict[InstrumentId, int] = {}
         kernel.msgbus.subscribe("data.trades.*", self._release)
         # Before the strategies, which send their exits while they handle the rejection.
@@ -160,12 +173,26 @@ class NextPrintClient(BacktestExecClient):
             (left if entry.prints_left else ready).append(entry)
         self._waiting[tick.instrument_id] = left
         for entry in ready:
-            self._venue.send(entry.command)
+            self._arrive(entry.command, tick.price.as_decimal())
+
+    def _arrive(self, command: TradingCommand, price: Decimal) -> None:
+        order = command.order if isinstance(command, SubmitOrder) else None
+        why = "" if order is None or order.has_trigger_price else self.unpaid(order, price)
+        if order is None or not why:
+            self._venue.send(command)
+            return
+        self.generate_order_rejected(
+            strategy_id=order.strategy_id,
+            instrument_id=order.instrument_id,
+            client_order_id=order.client_order_id,
+            reason=why,
+            ts_event=self._clock.timestamp_ns(),
+        )
 
     def _note_refused_stop(self, event: OrderEvent) -> None:
         if isinstance(event, OrderRejected):
             order = self._cache.order(event.client_order_id)
-            if order is not None and order.is_reduce_only and order.order_type in _STOPS:
+            if order is not None and _is_stop(order):
                 self._stop_refused_at[event.instrument_id] = self._clock.timestamp_ns()
 
     def _wait(self, command: TradingCommand) -> None:
@@ -181,13 +208,14 @@ class NextPrintClient(BacktestExecClient):
             self._wait(command)
 
     def _leaves_at_once(self, order: Order) -> bool:
-        if order.order_type == OrderType.MARKET and order.is_reduce_only:
+        if order.order_type == OrderType.MARKET and (
+            order.is_reduce_only or (order.side == OrderSide.SELL and _is_spot(order))
+        ):
             return self._stop_refused_at.get(order.instrument_id) == self._clock.timestamp_ns()
         if order.order_type == OrderType.MARKET or order.time_in_force in _AT_ONCE:
             return False
         if self.walking is not None:
-            joins = order.is_reduce_only and order.order_type in _STOPS
-            return joins and order.instrument_id == self.walking
+            return _is_stop(order) and order.instrument_id == self.walking
         newest = self._cache.trade_tick(order.instrument_id)
         return newest is not None and newest.ts_event == self._clock.timestamp_ns()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 
 import msgspec
 import pyarrow as pa
@@ -13,6 +14,7 @@ from backtests.engine.feed import CatalogFeed, Settlement
 from backtests.results.recorder import decisions_of
 from config.documents import Backtest
 from config.durations import DAY_NS, HOUR_NS, interval_ns, minute_text
+from strategies.account_value import is_spot
 from strategies.base import DeskStrategy
 from strategies.hedged.rules import SKIPS, Skip
 from strategies.messages import PairEvent
@@ -111,6 +113,7 @@ def warnings_of(
     tables: Mapping[str, pa.Table],
     highest_leverage: tuple[float, int],
     unmarked: Sequence[Settlement] = (),
+    overdrawn: Decimal = Decimal(0),
 ) -> list[str]:
     """Return warnings that could change the reading of the figures, most serious first.
 
@@ -129,6 +132,7 @@ def warnings_of(
     if not len(tables["fills"]):
         found.append(_idle(orders, tables, strategies))
     found += _not_entered(tables)
+    found += _coins(tables["fills"], overdrawn)
     waiting = pc.sum(pc.equal(orders.column("status"), "SUBMITTED")).as_py() or 0
     if waiting:
         found.append(f"{waiting} orders still waited for a price when the window ended.")
@@ -204,6 +208,24 @@ def _turned_away(orders: pa.Table) -> list[str]:
         found.append(
             f"{cancelled} of {len(others)} orders were cancelled before they filled: the next "
             "decision, or the end, came before the next open."
+        )
+    return found
+
+
+def _coins(fills: pa.Table, overdrawn: Decimal) -> list[str]:
+    """Say what coins count for, and warn of buys without the cash for them."""
+    found = []
+    if overdrawn < 0:
+        found.append(
+            f"Buys of coins took the cash to {overdrawn:.2f} USDT, as prices moved between the "
+            "order and its fill: Bybit would have refused some. Keep a part of the equity in cash."
+        )
+    names = sorted(set(filter(is_spot, fills.column("instrument").to_pylist())))
+    if names:
+        found.append(
+            f"Coins of {few(names)} count in the equity at their price, less than a lot of each "
+            "not. They are no collateral here: perpetuals are liquidated by cash and profit alone, "
+            "sooner than at Bybit."
         )
     return found
 

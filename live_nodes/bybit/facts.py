@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from catalog.instruments import instrument_id
+from strategies.order_tags import only_shrinks
 from strategies.refusals import Code, Refusal, from_venue
 
 MS = 1_000_000
@@ -161,6 +162,7 @@ ATTACHED = frozenset(
 """``stopOrderType`` of the venue's own orders for a position; they have no link id."""
 
 _REFUSED: dict[Code, tuple[str, ...]] = {
+    "cash": ("170131", "insufficientbalance"),
     "post_only": ("postonly",),
     "nothing_to_take": ("noimmediateqty",),
     "busy": (
@@ -189,7 +191,10 @@ def is_attached(order: VenueOrder) -> bool:
 
 def is_protective(order: VenueOrder) -> bool:
     """Whether it can only reduce a position, and so stays at a stop or restart."""
-    return order.reduce_only or is_attached(order)
+    sells = order.side == "Sell"
+    return is_attached(order) or only_shrinks(
+        order.order_link_id, order.instrument, sells=sells, reduce_only=order.reduce_only
+    )
 
 
 def moves_position(fill: VenueFill) -> bool:

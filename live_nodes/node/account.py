@@ -30,7 +30,12 @@ class CacheAccount:
         self.prices = CachePrices(cache)
 
     def balance(self) -> Decimal | None:
-        """Return the wallet balance, None before the venue sent one."""
+        """Return the wallet and the cost of coins, None before the venue sent one."""
+        cash = self.wallet()
+        return None if cash is None else self._account(cash).balance
+
+    def wallet(self) -> Decimal | None:
+        """Return the wallet's USDT, None before the venue sent it."""
         account = self._cache.account_for_venue(self._venue)
         total = None if account is None else account.balance_total(self._currency)
         if total is None:
@@ -42,17 +47,18 @@ class CacheAccount:
 
     def value(self) -> tuple[float, float]:
         """Return equity and gross at mark prices; zero equity before the venue sent the balance."""
-        balance, coin = self.balance(), self._currency.code
-        found = Account({coin: balance or ZERO}, self.holdings(), coin=coin)
-        return 0.0 if balance is None else float(found.equity), float(found.gross)
+        cash = self.wallet()
+        found = self._account(cash or ZERO)
+        return 0.0 if cash is None else float(found.equity), float(found.gross)
 
     def worth(self) -> Decimal | None:
         """Return the exact equity, None before the venue sent the balance."""
-        balance = self.balance()
-        if balance is None:
-            return None
-        coin = self._currency.code
-        return Account({coin: balance}, self.holdings(), coin=coin).equity
+        cash = self.wallet()
+        return None if cash is None else self._account(cash).equity
+
+    def free_cash(self) -> Decimal:
+        """Return the cash that spot buys may spend; zero before the venue sent the balance."""
+        return self._account(self.wallet() or ZERO).free_cash
 
     def holdings(self) -> tuple[Holding, ...]:
         """Return every open position, sorted by instrument, then owner (``""`` without one)."""
@@ -67,6 +73,10 @@ class CacheAccount:
             for p in self._cache.positions_open()
         ]
         return tuple(sorted(found, key=lambda held: (held.instrument, held.strategy)))
+
+    def _account(self, cash: Decimal) -> Account:
+        coin = self._currency.code
+        return Account({coin: cash}, self.holdings(), coin=coin)
 
     def position(self, instrument: str) -> Decimal:
         """Return the net position of all owners."""

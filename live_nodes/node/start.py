@@ -112,7 +112,7 @@ async def venue_differences(context: NodeContext) -> list[GateFailure]:
         ours = {name: q for name, q in account.positions().items() if "-LINEAR." in name}
         failures += positions_gate(await rest.positions(), ours)
     tolerance = context.node.gates.balance_tolerance
-    return failures + balance_gate(await rest.balance(), account.balance(), tolerance)
+    return failures + balance_gate(await rest.balance(), account.wallet(), tolerance)
 
 
 async def await_prices(context: NodeContext) -> NodeFeed:

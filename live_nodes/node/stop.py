@@ -17,6 +17,7 @@ from actors.records.journal import JournalError
 from actors.records.order_facts import OrderFacts
 from config.documents import Node
 from config.errors import DeskError
+from live_nodes.bybit.facts import is_protective
 from live_nodes.node.context import NodeContext
 from live_nodes.node.report import Say
 from strategies.base import DeskStrategy
@@ -217,7 +218,7 @@ async def _left(context: NodeContext) -> list[str]:
         f"order {order.order_link_id} is still open at the venue"
         for order in await rest.open_orders(*facts.products)
         if own_key(node.tag, order.order_link_id) is not None
-        and not (node.on_stop == "keep" and order.reduce_only)
+        and not (node.on_stop == "keep" and is_protective(order))
     ]
     if node.on_stop == "flatten" and "LINEAR" in facts.products:
         wrong += [

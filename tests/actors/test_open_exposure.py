@@ -28,7 +28,13 @@ class Orders:
     def order(self, order_id: Any) -> Any:
         owner = SimpleNamespace(value=self.owners[order_id.value], get_tag=str)
         owner.get_tag = lambda: owner.value
-        return SimpleNamespace(strategy_id=owner, is_reduce_only=order_id.value in self.reduce_only)
+        return SimpleNamespace(
+            client_order_id=order_id,
+            instrument_id=SimpleNamespace(value="X"),
+            side=OrderSide.SELL,
+            strategy_id=owner,
+            is_reduce_only=order_id.value in self.reduce_only,
+        )
 
     def orders_open(self) -> list[Any]:
         return self.earlier

@@ -55,6 +55,29 @@ def test_the_venues_own_limits(quantity: str, instrument: dict, refused: str | N
 
 
 @pytest.mark.parametrize(
+    ("quantity", "raises_cash", "refused"),
+    [("2", False, None), ("2.001", False, False), ("2.001", True, True), ("-1", False, None)],
+)
+def test_coins_are_paid_in_cash(quantity: str, raises_cash: bool, refused: bool | None) -> None:
+    """200 are free; what sales under way may bring is worth another try."""
+    account = replace(FLAT, position=D(1), cash=D(200), raises_cash=raises_cash)
+    found = judge(order(quantity), replace(PERPETUAL, is_spot=True), account, CLEAR)
+    assert refused is (None if found is None else found.transient)
+    assert found is None or (found.code, str(found)[:26]) == ("cash", "it costs 200.10, and 200.0")
+    assert judge(order(quantity), PERPETUAL, account, CLEAR) is None
+
+
+@pytest.mark.parametrize(("quantity", "passes"), [("-3", True), ("-3.001", False)])
+def test_a_stop_and_an_exit_of_the_same_coins_are_alternatives(quantity: str, passes: bool) -> None:
+    """3 are held and an exit of 3 is under way; an exit more would sell short."""
+    account, spot = replace(FLAT, position=D(3), sells=D(3)), replace(PERPETUAL, is_spot=True)
+    stop = replace(order(quantity), protects=True)
+    assert (judge(stop, spot, account, verdict(Action.FLATTEN)) is None) == passes
+    assert reduces(stop, account) == passes
+    assert "sold short" in str(judge(order("-0.1"), spot, account, CLEAR))
+
+
+@pytest.mark.parametrize(
     ("price", "quantity", "passes"),
     [
         ("200", "0.025", True),

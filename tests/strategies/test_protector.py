@@ -17,7 +17,7 @@ from strategies.rebalance.plan import Plan
 from strategies.state import MemoryState
 from strategies.tactics.maker_first import MakerFirstState
 from strategies.tactics.protective import Protected, Protection, Target
-from tests.builders_engine import SPOT, A, B, Candles, at, play, venue
+from tests.builders_engine import SPOT, A, B, Candles, at, play, taker_fee, venue
 from tests.strategies.rebalance.test_rebalance_protocol import orders, stored
 from tests.strategies.rebalance.test_rebalancer import played as rebalanced
 from tests.strategies.rebalance.test_rebalancer import reversal
@@ -38,7 +38,7 @@ class Careful(Holder):
 
     def on_start(self):
         super().on_start()
-        self.subscribe_bars(BarType.from_str(bar_type(A, "1h")))
+        self.subscribe_bars(BarType.from_str(bar_type(self.ids[0], "1h")))
 
     def on_bar(self, bar):
         self.protect_on(bar)
@@ -259,10 +259,26 @@ def test_a_session_without_protection_forgets_the_positions_of_earlier_ones():
     assert strategy.broker.store.values[f"protective.{A}"] == b""
 
 
-def test_spot_has_no_orders_that_protect():
-    strategy = Careful({}, Protection(), SPOT)
+def test_on_spot_a_stop_is_a_sale_of_what_is_held_and_nothing_takes_profit():
+    """Of 4 bought, 0.004 are the fee; the stop is 1.7 ATR of 2 below 100, a candle opens at 90.
+
+    A stop and the exit that comes before it are alternatives: neither is refused as a short sale.
+    """
+    strategy = Careful({}, Protection(take=HALF), SPOT)
     with pytest.raises(ValueError, match=f"leave out {SPOT}"):
         play({SPOT: Candles([100.0] * 3)}, strategy)
+    opens, low = [100.0] * 4 + [90.0] * 2, [99.0] * 4 + [90.0] * 2
+    candles = {name: Candles(opens, lows=low, highs=[101.0] * 4 + [90.0] * 2) for name in (A, SPOT)}
+    for exits in (False, True):
+        plan = {at(2): lambda s: s.send_market(ident(SPOT), D("4"), "enter")}
+        if exits:
+            plan[at(3)] = lambda s: s.send_market(ident(SPOT), D("-3.996"), "exit")
+        strategy = Careful(plan, Protection(atr=2), SPOT)
+        desk = play(candles, strategy, document=venue(fees=taker_fee("0.001")))
+        fills = [(signed(fill), fill.price) for fill, _ in desk.accountant.fills]
+        assert fills == [(D("3.996"), 100), (D("-3.996"), 100 if exits else 90)]
+        assert not strategy.broker.all_open()
+        assert desk.gate.refusals == 0
 
 
 def test_a_position_leaves_even_if_the_order_that_closes_it_is_cancelled():

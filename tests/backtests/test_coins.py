@@ -1,0 +1,88 @@
+"""Spot in a backtest: cash, coins, fees in coins, and the venue's own refusals."""
+
+from decimal import Decimal as D
+
+import pytest
+
+from backtests.run import _check_engine
+from strategies.refusals import refusal_of
+from tests.builders_engine import (
+    BYBIT,
+    SPOT,
+    USDT,
+    A,
+    B,
+    Candles,
+    Script,
+    at,
+    play,
+    taker_fee,
+    trading,
+    venue,
+)
+
+FEES = taker_fee("0.001")
+PRICES = {SPOT: Candles([100.0, 100, 110, 120, 120, 110]), A: Candles([100.0] * 6)}
+
+
+def cash_of(desk) -> D:
+    account = desk.engine.kernel.portfolio.account(BYBIT)
+    return account.balance_total(USDT).as_decimal()
+
+
+def test_a_spot_leg_and_a_perpetual_on_one_account_by_hand() -> None:
+    """10 coins for 1,000, of which 0.01 is the fee; 5 sold at 120; 4 contracts short at 100.
+
+    Cash: 10,000 - 1,000 + 600 - 0.60 - 0.40 = 9,599; 4.99 coins at 110 are 548.90.
+    """
+    steps = {at(1): trading(SPOT, "10"), at(3): trading(SPOT, "-5"), at(4): trading(A, "-4")}
+    desk = play(PRICES, Script(steps), document=venue(fees=FEES))
+    accountant = desk.accountant
+    assert cash_of(desk) == accountant._wallet() == D("9599.00")
+    assert accountant.ledger.quantities == {SPOT: D("4.99"), A: D("-4")}
+    assert accountant.worth() == D("10147.90")
+    assert accountant.value()[0] == pytest.approx(10147.90)
+    (spot,) = [fill for fill, _ in accountant.fills if fill.side == "BUY"]
+    assert (spot.quantity, spot.fee, spot.fee_coin) == (D("9.99"), D(1), "USDT")
+    known = {SPOT: D(110), A: D(100)}
+    _check_engine(desk, accountant._market, accountant.worth(), known)
+
+
+def test_what_costs_more_than_the_cash_is_refused_at_the_gate_and_at_the_print() -> None:
+    """100 coins cost all cash at the close of 100; the next open is 100.5."""
+    steps = {at(1): trading(SPOT, "100.001"), at(2): trading(SPOT, "100")}
+    script = Script(steps)
+    desk = play({SPOT: Candles([100.0, 100, 100.5, 100.5], [100.0] * 4)}, script)
+    rejected = [event for event in script.heard if type(event).__name__ == "OrderRejected"]
+    assert [denial[:16] for denial in script.denials] == ["it costs 10000.1"]
+    assert [refusal_of(event.reason).code for event in rejected] == ["cash"]
+    assert (desk.accountant.fills, desk.accountant.overdrawn) == ([], 0)
+
+
+def test_pending_buys_share_the_cash_and_pending_sales_bring_some_later() -> None:
+    def both(script) -> None:
+        trading(SPOT, "60")(script)
+        trading(B.replace("LINEAR", "SPOT"), "41")(script)
+
+    other = B.replace("LINEAR", "SPOT")
+    script = Script({at(1): both, at(2): lambda s: (trading(SPOT, "-9")(s), both(s))})
+    play({SPOT: Candles([100.0] * 4), other: Candles([100.0] * 4)}, script)
+    assert len(script.denials) == 3
+    assert len(script.fills) == 2
+
+
+def test_losses_of_perpetuals_are_no_free_cash_and_coins_no_collateral() -> None:
+    """90 coins leave 1,000; a short of 40 loses 960 of it at 124: liquidated at the high of 125."""
+    tape = {
+        SPOT: Candles([100.0] * 6),
+        A: Candles([100.0, 100, 100, 124, 124, 124], highs=[100.0, 100, 100, 124, 125, 125]),
+    }
+    steps = {at(1): trading(SPOT, "90"), at(2): trading(A, "-40"), at(4): trading(SPOT, "0.5")}
+    script = Script(steps)
+    desk = play(tape, script)
+    assert script.denials == [
+        "it costs 50.00, and 40.00 are free: coins are paid in cash, without leverage"
+    ]
+    assert desk.accountant.liquidated_at == at(5)
+    assert desk.accountant.ledger.quantities == {SPOT: D(90)}
+    assert desk.accountant.worth() == pytest.approx(D(9000), abs=D(1))
