@@ -29,17 +29,17 @@ NOISE = 1e-12
 """Relative error that arithmetic adds to a number with few decimals."""
 
 
-def decimals_seen(values: NDArray[np.float64], tolerance: float = 0.0) -> int:
-    """Count the decimals with which numbers were written.
+def decimals_seen(values: NDArray[np.float64], tolerance: float = 0.0, least: int = 0) -> int:
+    """Count the decimals with which numbers were written, at least so many.
 
-    The answer is the least number of decimals to which rounding changes no value (within the
+    The answer is the smallest number of decimals to which rounding changes no value (within the
     relative tolerance, see `NOISE`). If twelve are not enough (averaged prices), it gives five
     significant figures of the median.
     """
     values = np.abs(values[np.isfinite(values)])
     if values.size == 0:
         return 0
-    for count in range(MAX_DECIMALS + 1):
+    for count in range(least, MAX_DECIMALS + 1):
         if bool(np.all(np.abs(np.round(values, count) - values) <= tolerance * values)):
             return count
     median = float(np.median(values[values > 0])) if np.any(values > 0) else 1.0
@@ -107,8 +107,9 @@ def infer_from_series(
         if kind in TICK_AMOUNTS:
             # Many rows: only their decimals are kept.
             for place, names in enumerate(TICK_AMOUNTS[kind]):
-                seen = [decimals_seen(table.column(n).to_numpy(), NOISE) for n in names]
-                finest[place] = max(finest[place], *seen)
+                for column in map(table.column, names):
+                    seen = decimals_seen(column.to_numpy(), NOISE, finest[place])
+                    finest[place] = max(finest[place], seen)
             opens.append(int(stamps[0]))
         if kind == "bars":
             prices += [table.column(n).to_numpy() for n in PRICES]

@@ -146,6 +146,9 @@ _CANDLE_IMPORT = (findings.off_grid, findings.impossible, findings.jumps)
 _CANDLE_CHECKS = (*_CANDLE_IMPORT, findings.gaps, findings.stale, findings.unfinished)
 
 
+_BOOK_CODES = {"side": (1, -1), "flags": tuple(range(SNAPSHOT + AFTER_LOSS + 1))}
+
+
 def _ticks(name: str, schema: pa.Schema, **more: Any) -> SeriesKind:
     return SeriesKind(
         name=name,
@@ -191,9 +194,14 @@ KINDS: dict[str, SeriesKind] = {
             checks=(findings.rates, findings.repeated, findings.settlements),
             import_checks=(findings.rates, findings.repeated),
         ),
-        _ticks("trades", TRADES, values={"side": (1, -1, 0)}),
-        _ticks("quotes", QUOTES),
-        _ticks("book", BOOK, values={"side": (1, -1), "flags": (0, 1, 2, 3)}),
+        _ticks("trades", TRADES, engine="catalog.engine:trades", values={"side": (1, -1, 0)}),
+        _ticks("quotes", QUOTES, engine="catalog.engine:quotes"),
+        _ticks(
+            "book",
+            BOOK,
+            engine="catalog.engine:book",
+            values={"side": (1, -1), "flags": (0, 1, 2, 3)},
+        ),
         _ticks("tickers", TICKERS, may_be_nan=_TICKER),
     )
 }

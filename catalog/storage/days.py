@@ -199,13 +199,15 @@ def merge(parts: Sequence[pa.Table], has_old: bool) -> tuple[pa.Table, Changes]:
 
     The first table holds the old rows, if there are any.
     """
-    sizes = [part.num_rows for part in parts]
+    filled = [index for index, part in enumerate(parts) if part.num_rows]
+    if len(filled) == 1:
+        table = parts[filled[0]]
+        return table, Changes(added=0 if has_old and filled == [0] else table.num_rows)
     table = pa.concat_tables(parts)
-    owner = np.repeat(np.arange(len(parts)), sizes)
-    if sum(size > 0 for size in sizes) > 1:
-        ts, seq = _keys(table)
-        order = np.lexsort((seq, ts))
-        table, owner = table.take(pa.array(order)).combine_chunks(), owner[order]
+    owner = np.repeat(np.arange(len(parts)), [part.num_rows for part in parts])
+    ts, seq = _keys(table)
+    order = np.lexsort((seq, ts))
+    table, owner = table.take(pa.array(order)).combine_chunks(), owner[order]
     ts, seq = _keys(table)
     begins = np.r_[True, (np.diff(ts) != 0) | (np.diff(seq) != 0)]
     message = np.cumsum(begins) - 1

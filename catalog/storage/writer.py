@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from catalog.engine import write_bars
 from catalog.findings import CatalogFinding, SeriesRows, backwards, off_marks
-from catalog.inference import infer_from_series
+from catalog.inference import TICK_AMOUNTS, infer_from_series
 from catalog.instruments import InstrumentInfo
 from catalog.providers.base import Import
 from catalog.series import KINDS
@@ -316,7 +316,8 @@ class CatalogWriter:
         if not key.day:
             yield key, self._table(path)
             return
-        for table in days.read(self._place(path)):
+        amounts = [name for names in TICK_AMOUNTS.get(key.kind, ()) for name in names]
+        for table in days.read(self._place(path), amounts):
             yield key, table
 
     def _table(self, path: str) -> pa.Table:

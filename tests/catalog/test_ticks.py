@@ -7,6 +7,10 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nautilus_trader.core import nautilus_pyo3
+from nautilus_trader.model.book import OrderBook
+from nautilus_trader.model.enums import BookType
+from nautilus_trader.model.identifiers import InstrumentId
 
 from catalog.series import BOOK, QUOTES, TICKERS, TRADES
 from catalog.storage import days
@@ -172,6 +176,61 @@ def test_the_other_kinds_are_kept_too_and_a_time_of_receipt_may_lack(tmp_path):
     assert stored(tmp_path, "trades").column("ts_recv").to_pylist() == stamps
     assert stored(tmp_path, "tickers").column("mark").null_count == 0
     assert Catalog(tmp_path).coverage("tickers")[BTC].rows == 2
+
+
+def test_a_book_of_the_engine_equals_a_plain_dictionary_after_every_message(tmp_path):
+    rng = np.random.default_rng(4)
+    rows = []
+    for seq in range(300):
+        whole = seq % 100 == 0
+        for level in rng.choice(20, 10 if whole else rng.integers(1, 4), replace=False):
+            side, price = (1, 100 - level / 2) if level < 10 else (-1, 96 + level / 2)
+            # Zero removes a level, there or not.
+            size = rng.integers(1 if whole else 0, 5) / 8
+            rows.append((seq / 10, seq, int(whole), side, price, size))
+    fill(tmp_path, book(*rows))
+    messages = Catalog(tmp_path).engine_data("book", "", [BTC], 0, FOREVER)
+    assert len(messages) == 300
+    owner = nautilus_pyo3.InstrumentId.from_str(BTC)
+    twin = nautilus_pyo3.OrderBook(owner, nautilus_pyo3.BookType.L2_MBP)
+    own = OrderBook(InstrumentId.from_str(BTC), BookType.L2_MBP)
+    plain: dict[tuple[int, float], float] = {}
+    for seq, message in enumerate(messages):
+        own.apply_deltas(message)
+        twin.apply_deltas(message.twin)
+        if seq % 100 == 0:
+            plain.clear()
+        for _, _, _, side, price, size in (row for row in rows if row[1] == seq):
+            plain[side, price] = size
+        levels = {key: size for key, size in plain.items() if size}
+        for made in (own, twin):
+            found = {(1, float(x.price)): float(x.size()) for x in made.bids()}
+            found |= {(-1, float(x.price)): float(x.size()) for x in made.asks()}
+            assert found == levels
+    first, second = messages[:2]
+    assert [(d.is_clear, d.flags) for d in first.deltas[:2]] == [(True, 32), (False, 32)]
+    assert [d.flags for d in first.deltas[2:]] == [32] * 8 + [32 | 128]
+    assert [d.flags for d in second.deltas] == [0] * (len(second.deltas) - 1) + [128]
+    assert (first.ts_init, second.ts_event, second.sequence) == (START, START + SECOND // 10, 1)
+
+
+def test_trades_and_quotes_of_the_engine_have_the_instruments_decimals(tmp_path):
+    stamps = [START + SECOND] * 2
+    trades = pa.table([stamps, [7, 8], stamps, [1.5, 2], [0.25, 3], [-1, 0]], TRADES.names)
+    quotes = pa.table(
+        [stamps, [7, 8], stamps, [1.0, 2], [1.5, 3], [4.0, 5], [6.0, 7]], QUOTES.names
+    )
+    fill(tmp_path, trades, kind="trades")
+    fill(tmp_path, quotes, kind="quotes")
+    catalog = Catalog(tmp_path)
+    assert [str(t) for t in catalog.engine_data("trades", "", [BTC], 0, FOREVER)] == [
+        f"{BTC},1.5,0.25,SELLER,7,{stamps[0]}",
+        f"{BTC},2.0,3.00,NO_AGGRESSOR,8,{stamps[0]}",
+    ]
+    assert [str(q) for q in catalog.engine_data("quotes", "", [BTC], 0, FOREVER)] == [
+        f"{BTC},1.0,1.5,4.00,6.00,{stamps[0]}",
+        f"{BTC},2.0,3.0,5.00,7.00,{stamps[0]}",
+    ]
 
 
 @pytest.mark.parametrize(
