@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from decimal import Decimal
 
 import pyarrow as pa
@@ -78,6 +78,9 @@ class Hooks:
     def delay(self) -> str:
         """Why a rebalance under way waits, in words; empty when it does not."""
         return ""
+
+    def check_state(self, there: Mapping[str, Decimal]) -> None:
+        """Check saved state by the account's positions at the venue, before anything starts."""
 
     def leave_open(self) -> None:
         """Prepare for a stop of the node: the next start finishes what is under way."""

@@ -7,6 +7,7 @@ differ.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -221,15 +222,22 @@ def state_of(context: RunContext, owner: str) -> StateStore:
 
 
 def strategies_by_key(
-    context: RunContext, trading_node: TradingNode, facts: Preflight
+    context: RunContext,
+    trading_node: TradingNode,
+    facts: Preflight,
+    there: Mapping[str, Decimal],
 ) -> dict[str, DeskStrategy]:
-    """Return the node's strategies by key, with their state and all they need before the start."""
+    """Return the node's strategies by key, with their state and all they need before the start.
+
+    ``there`` are the account's positions at the venue, signed base coin by instrument id.
+    """
     listed = {name: facts.infos[name].listed_ns for name in facts.universe}
     found: dict[str, DeskStrategy] = {}
     for strategy in trading_node.trader.strategies():
         assert isinstance(strategy, DeskStrategy)
         key = strategy.config.key
         strategy.attach_state(state_of(context, key))
+        strategy.check_state(there)
         strategy.know_listings({name: ns for name, ns in listed.items() if ns})
         strategy.market.leverages.update(facts.leverages)
         strategy.broker.adopts_orders = context.node.watch.policies.foreign_orders == "adopt"

@@ -12,7 +12,8 @@ import gc
 import math
 import os
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -188,8 +189,9 @@ class NodeRun:
             )
             found = await self._recovered(stop.guard(self.recovery.run()))
             self._pass(foreign_positions_gate(found.foreign_positions))
+        there = {} if context.paper else await stop.guard(self._positions(rest))
         rest.waits_out = lambda _: False
-        built = self._build(rest, facts, stop)
+        built = self._build(rest, facts, stop, there)
         warm_up = WarmUp(facts.histories, facts.infos, built.strategies)
         candles = await stop.guard(warm_up.run(time.time_ns(), node.gates.warm_up_timeout))
         context.say(f"warm: {candles} candles")
@@ -248,7 +250,15 @@ class NodeRun:
             self._context.say(line)
         return found
 
-    def _build(self, rest: VenueRest, facts: Preflight, stop: StopSignal) -> NodeContext:
+    async def _positions(self, rest: VenueRest) -> Mapping[str, Decimal]:
+        try:
+            return await rest.positions()
+        except VenueError as error:
+            raise GateRefused(f"{self._context.node.name}: gate positions: {error}") from error
+
+    def _build(
+        self, rest: VenueRest, facts: Preflight, stop: StopSignal, there: Mapping[str, Decimal]
+    ) -> NodeContext:
         context, node, endpoints = self._context, self._context.node, self._context.endpoints
         self.links.probe_instrument = facts.universe[0]
         wiring = ClientWiring(self.links, context.keys, endpoints, node.watch.heartbeat)
@@ -274,7 +284,7 @@ class NodeRun:
             facts=facts,
             trading_node=trading_node,
             gate=gate_of(node, trading_node, context.journal),
-            strategies=strategies_by_key(context, trading_node, facts),
+            strategies=strategies_by_key(context, trading_node, facts, there),
         )
         if context.paper:
             context.say(

@@ -192,7 +192,7 @@ class Recovery:
         if key is not None:
             return key
         known = self.journal.order(fill.order_link_id) if fill.order_link_id else None
-        if known is None and fill.attached:
+        if known is None and (fill.attached or fill.kind == "Delivery"):
             # It closes what our own executions made, and comes without an id of ours.
             made = self.journal.explained().get(fill.instrument, Decimal(0))
             return (

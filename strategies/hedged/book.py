@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -229,6 +229,26 @@ def netted_with(book: PairBook, halted: Iterable[str]) -> list[str]:
                 leaving.append(min(found, key=lambda name: (-abs(kept[name]), name)))
         if len(leaving) == before:
             return leaving
+
+
+def without(book: PairBook, instruments: Collection[str]) -> PairBook:
+    """Return the book without pairs of instruments that nothing is held of; other legs close.
+
+    What such a pair has of its other leg is no pair's, and not wanted.
+    """
+    gone = {n: pair for n, pair in book.pairs.items() if not set(pair.legs).isdisjoint(instruments)}
+    spare = {n: found for n, found in book.positions.spare.items() if n not in instruments}
+    for pair in gone.values():
+        for leg, quantity in zip(pair.legs, pair.held, strict=True):
+            if leg not in instruments and quantity:
+                before = spare.get(leg, Spare())
+                spare[leg] = replace(before, held=before.held + quantity)
+    pairs = {name: pair for name, pair in book.pairs.items() if name not in gone}
+    return PairBook(
+        Positions(pairs, spare),
+        {name: change for name, change in book.changes.items() if name in pairs},
+        {name: found for name, found in book.fixed.items() if name in pairs},
+    )
 
 
 def _settled(book: PairBook, terms: Terms, now: int) -> Result:

@@ -239,10 +239,9 @@ def plan(
     open_ = len(trades) - len(judged.leaves)
     room = ZERO if margin is None else margin.free
     for enter in judged.enters:
-        if rules.max_open is not None and open_ >= rules.max_open:
-            break
         name, legs = enter.pair, pairs[enter.pair]
-        entry = _entry(rules, enter, legs, snapshot)
+        full = rules.max_open is not None and open_ >= rules.max_open
+        entry: Plan | Skip = "max_open" if full else _entry(rules, enter, legs, snapshot)
         if isinstance(entry, Plan) and margin is not None:
             values = [abs(q) * p for q, p in zip(entry.goal, entry.prices, strict=True)]
             left = room - sum(map(margin.used, legs, values), ZERO)
@@ -315,6 +314,13 @@ def leave_netted(
     return _demanded(rules, book, memory, netted_with(book, halted), "halted")
 
 
+def leave_unlisted(rules: PairsConfig, book: PairBook, memory: PairsMemory) -> Planned:
+    """Return plans by which entries under way are unwound whose pairs are not listed any more."""
+    entering = {name for name, change in book.changes.items() if change.enters}
+    names = [name for name in unlisted(rules, memory, book) if name in entering]
+    return _demanded(rules, book, memory, names, "unlisted")
+
+
 def _demanded(
     rules: PairsConfig, book: PairBook, memory: PairsMemory, names: Sequence[str], cause: Cause
 ) -> Planned:
@@ -322,7 +328,7 @@ def _demanded(
         memory = replace(memory, cooling=memory.cooling | set(names))
     found = Planned(memory)
     for name in names:
-        exit_ = Plan(name, book.pairs[name].legs, forced=cause == "guard")
+        exit_ = Plan(name, book.pairs[name].legs, forced=cause != "halted")
         found.add(Leave(name, cause, math.nan), exit_)
     return found
 

@@ -19,18 +19,19 @@ from strategies.sizing.rounding import Lot
 from strategies.tactics.two_leg import NONE, Legs
 from strategies.tactics.unhedged_value import TOLERANCE
 
-Cause = Literal["mean", "stop", "time", "guard", "halted"]
+Cause = Literal["mean", "stop", "time", "guard", "halted", "unlisted"]
 
 NEAR_STOP = 0.1
 """Part of the way from entry to stop, the last, in which nothing is entered."""
 LEAST_BETA = 0.1
 """Hedge ratio below which the legs would not hedge each other."""
-Skip = Literal["", "near_stop", "lots", "beta", "margin"]
+Skip = Literal["", "near_stop", "lots", "beta", "margin", "max_open"]
 """Why a pair is not entered though its z-score wants it."""
 SKIPS: dict[Skip, str] = {
     "beta": f"its hedge ratio is below {LEAST_BETA:g}: its legs would not hedge each other",
     "near_stop": "its z-score is next to the stop",
     "margin": "the free margin does not carry both its legs",
+    "max_open": "max_open pairs are open",
     "lots": "it is too small for lots of both legs that hedge each other",
 }
 
@@ -78,6 +79,8 @@ class Leave(NamedTuple):
         """What and why, for a person."""
         if self.cause == "halted":
             return f"{self.pair}: exit, halted, netted with what leaves"
+        if self.cause == "unlisted":
+            return f"{self.pair}: exit of an entry under way, no longer listed"
         why = {"mean": "back at the mean", "time": "time stop"}.get(self.cause, self.cause)
         return f"{self.pair}: exit, {why}, z {self.z:.2f}"
 

@@ -33,6 +33,7 @@ from strategies.hedged.book import (
     recovered,
     time_passed,
     venue_traded,
+    without,
 )
 from strategies.hedged.decide import NO_ENTRIES, Named, Planned, Snapshot
 from strategies.hedged.rules import SKIPS, PairsMemory, Skip
@@ -83,6 +84,7 @@ class HedgedTrader(CandleStrategy):
         self._reasons: dict[str, str] = {}
         self._skipped: Mapping[str, Skip] = {}
         self._decided_at = 0
+        self._forgotten = ""
         self._waits, self._waits_since = "", 0
         self._stopping = self._is_restarting = False
 
@@ -101,21 +103,32 @@ class HedgedTrader(CandleStrategy):
     def attach_state(self, store: StateStore) -> None:
         """Save state in the store, and load what it has.
 
-        Raises DeskError when the saved state can't be read, or holds an instrument that is no
-        longer the strategy's: its position could be neither seen nor closed.
+        Raises DeskError when the saved state can't be read.
         """
         super().attach_state(store)
         saved = self.broker.load_state(STATE, Saved)
         if saved is not None:
-            legs, names = decide.foreign_legs(self.config, saved.book)
-            if legs:
-                what = f"{', '.join(names) or 'a position'} is open"
-                raise DeskError(
-                    f"strategy {self.config.key}: {what}, {', '.join(legs)} is no longer in its "
-                    "universe: add it again, and leave it out once the node has closed the "
-                    "position (perpdesk risk flatten)"
-                )
             self._saved, self._is_restarting = saved, True
+
+    def check_state(self, there: Mapping[str, Decimal]) -> None:
+        """Forget pairs of an instrument that is no longer the strategy's and held no more.
+
+        As after a delisting, when the venue has settled it. The other leg is closed. Raises
+        DeskError when the venue still holds such an instrument: nobody could see or close it.
+        """
+        legs, names = decide.foreign_legs(self.config, self.book)
+        what = f"{', '.join(names) or 'a position'} is open, {', '.join(legs)} is no longer in its "
+        if held := [f"{there[leg]:f} of {leg}" for leg in legs if there.get(leg)]:
+            raise DeskError(
+                f"strategy {self.config.key}: {what}universe, and the venue holds "
+                f"{', '.join(held)}: add it again, and leave it out once the node has closed it; "
+                "or close all with perpdesk risk flatten and start again: what the venue holds no "
+                "more is forgotten, and the other leg closed"
+            )
+        if legs:
+            self._forgotten = f"{what}universe or held: forgotten, the other leg is closed"
+            trades = {n: trade for n, trade in self.memory.trades.items() if n not in names}
+            self._save(without(self.book, legs), replace(self.memory, trades=trades))
 
     def _save(self, book: PairBook, memory: PairsMemory) -> None:
         if (book, memory) == (self.book, self.memory):
@@ -140,9 +153,10 @@ class HedgedTrader(CandleStrategy):
             raise ValueError(
                 f"strategy {self.config.key}: spot can't be sold short: leave out {', '.join(spot)}"
             )
+        notes = [self.start_note, self._forgotten]
         if unlisted := decide.unlisted(self.config, self.memory, self.book):
-            note = f"{', '.join(unlisted)}: open, no longer listed: exits only"
-            self.start_note = "; ".join(filter(None, [self.start_note, note]))
+            notes.append(f"{', '.join(unlisted)}: open, no longer listed: exits only")
+        self.start_note = "; ".join(filter(None, notes))
         self._stopping = False
         self._repeat("candle", self._history.interval_ns, self._on_candle_timer)
         if self.market.sees_top_of_book:
@@ -179,10 +193,15 @@ class HedgedTrader(CandleStrategy):
         for instrument_id in self.instrument_ids:
             self.broker.forget(instrument_id)
         self.broker.cancel_all()
-        self._is_restarting = False
-        under_way = bool(self.book.changes)
+        under_way = bool(self.book.changes or self.book.positions.spare)
         held = {name.value: self.market.holding(name) for name in self.instrument_ids}
+        # Nothing is sent before an entry of a pair that is no longer listed is unwound.
         self._keep(recovered(self.book, held, self._terms, self.clock.timestamp_ns()))
+        self._is_restarting = False
+        found = decide.leave_unlisted(self.config, self.book, self.memory)
+        if found.plans:
+            self._carry_out(found, found.words)
+        self._pursue()
         leaving = self.verdicts.left_to_leave()
         if leaving:
             self.on_flatten(leaving, self.verdicts.strictest_on(min(leaving)))

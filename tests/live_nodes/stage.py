@@ -192,6 +192,17 @@ class Stage:
 
         return self.call(send)
 
+    def delist(self, key: Key) -> None:
+        """Take a market off the exchange, which settles its positions at the mark."""
+
+        def end() -> None:
+            (symbol,) = (symbol for symbol in self.market.listed if symbol.key == key)
+            self.exchange.put_symbol(replace(symbol, status="Closed"), self.server.venue.clock_ms())
+            self.market.listed = [symbol for symbol in self.market.listed if symbol.key != key]
+            self.server.venue.settle([key])
+
+        self.call(end)
+
     def settle_funding(self, rate: str) -> None:
         def settle() -> None:
             self.exchange.settle_funding(BTC, D(rate), self.server.venue.clock_ms())

@@ -83,7 +83,7 @@ def pairs_node(st: Stage, folder: Path, *, on_stop: str = "keep", **params: Any)
     """Run a node of one pair until the block ends."""
     use = "tests.live_nodes.hedged.pair_nodes:PairsByHand"
     hand = {"hand": {"use": use, "params": pairs_params(**params)}}
-    universe = {"instruments": (BTC, ETH)}
+    universe = {"instruments": params.get("legs", (BTC, ETH))}
     document = {"universe": universe, "strategies": hand, "on_stop": on_stop}
     with desk_node(st, folder=folder, **document) as desk:
         tops = desk.strategy.market.top_of_book

@@ -27,6 +27,7 @@ from strategies.hedged.decide import (
     foreign_legs,
     judge_pairs,
     leave_netted,
+    leave_unlisted,
     plan,
     unlisted,
 )
@@ -104,7 +105,11 @@ def test_only_so_many_are_open_but_an_exit_makes_room():
     one = rules(max_open=1)
     assert [p.pair for p in planned(2.5, -3.0, 0.0, config=one).plans] == [CB]
     _, memory = held(ce=(50, -100))
-    assert planned(2.5, 0.0, -2.0, config=one, memory=memory).plans == []
+    found = planned(2.5, 0.0, -2.0, config=one, memory=memory)
+    assert (found.plans, found.skipped) == ([], {AB: "max_open"})
+    assert found.events == [("skipped", {"pair": AB, "reason": "max_open"})]
+    again = planned(2.5, 0.0, -2.0, config=one, memory=memory, skipped=found.skipped)
+    assert (again.plans, again.events) == ([], [])
     found = planned(2.5, 0.0, 0.0, config=one, memory=memory)
     assert [(p.pair, p.goal == NONE) for p in found.plans] == [(CE, True), (AB, False)]
 
@@ -185,6 +190,18 @@ def test_a_pair_that_is_no_longer_listed_exits_and_stays_out():
     found = judged(0.0, 0.0, 0.0, book=book, memory=memory, config=config)
     assert [leave.pair for leave in found.leaves] == [AB]
     assert judged(2.5, 0.0, 0.0, config=config).enters == ()
+
+
+def test_an_entry_under_way_of_a_pair_that_is_no_longer_listed_is_unwound():
+    enters = [Plan(AB, (A, B), (D(10), D(-20)), (D(100), D(50)))]
+    (book, _) = change_pairs(PairBook(), enters, TERMS, 0)
+    assert leave_unlisted(rules(), book, PairsMemory()).plans == []
+    found = leave_unlisted(rules(pairs=((C, B),)), book, PairsMemory())
+    assert found.plans == [Plan(AB, (A, B), forced=True)]
+    assert found.words == [f"{AB}: exit of an entry under way, no longer listed"]
+    # One that is open waits for its exit.
+    book, memory = held(ab=(10, -20))
+    assert leave_unlisted(rules(pairs=((C, B),)), book, memory).plans == []
 
 
 def test_swapped_legs_are_one_pair():

@@ -1,5 +1,6 @@
 """Pairs in the real engine, on hand-made hourly candles."""
 
+import re
 from decimal import Decimal as D
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ from config.errors import DeskError
 from strategies.engine_class import engine_class
 from strategies.hedged import decide
 from strategies.hedged.book import Ended
+from strategies.hedged.positions import Spare
 from strategies.messages import Action, Verdict
 from strategies.pairs import Pairs, PairsConfig
 from strategies.signals.cointegration import PairSelection
@@ -233,5 +235,11 @@ def test_a_killed_trader_goes_on_from_its_state():
     assert again.memory == first.memory
     # Without B its leg could neither be seen nor closed: the goal would be sent on top.
     other = pairs(instruments=(A, C), pairs=((A, C),))
-    with pytest.raises(DeskError, match=f"AAAUSDT/BBBUSDT is open, {B} is no longer in its "):
-        other.attach_state(store)
+    other.attach_state(store)
+    held = re.escape(f"is no longer in its universe, and the venue holds 20.000 of {B}")
+    with pytest.raises(DeskError, match=f"AAAUSDT/BBBUSDT is open, {B} {held}.*risk flatten"):
+        other.check_state({B: D("20.000")})
+    # Once it is settled, the pair is forgotten, and what is left of A is to be closed.
+    other.check_state({A: D("-9.090")})
+    assert (other.book.pairs, other.memory.trades) == ({}, {})
+    assert other.book.positions.spare == {A: Spare(D(0), D("-9.090"))}
