@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from decimal import Decimal
 from functools import cache
 from itertools import chain
@@ -86,6 +87,8 @@ class RiskDesk:
         Schedules of the strategies, from `actors.desk.build.decisions_of`.
     strict : bool
         Whether an error of a rule ends the run, as in a backtest, or halts entries.
+    one_commit : callable
+        Opens a context in which the guards save what they keep of a snapshot. It must not raise.
 
     Attributes
     ----------
@@ -106,6 +109,7 @@ class RiskDesk:
         heartbeat_ns: int | None = None,
         decisions: Decisions = NO_DECISIONS,
         strict: bool = False,
+        one_commit: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         self.guards = guards
         for guard in guards.values():
@@ -119,6 +123,7 @@ class RiskDesk:
         self._account = account
         self._leverage = leverage
         self._later = later
+        self._one_commit = one_commit
         self.market = market
         self.needs: frozenset[Need] = frozenset().union(*(g.guard.needs for g in guards.values()))
         self._observers = {
@@ -316,10 +321,11 @@ class RiskDesk:
 
     def _send(self, seen: Input) -> bool:
         has_changed = False
-        for guard in self._observers[type(seen)]:
-            before = guard.latches
-            guard.observe(seen)
-            has_changed |= guard.latches is not before
+        with self._one_commit() if isinstance(seen, Snapshot) else nullcontext():
+            for guard in self._observers[type(seen)]:
+                before = guard.latches
+                guard.observe(seen)
+                has_changed |= guard.latches is not before
         self._bus.publish(SEEN, seen)
         return has_changed
 

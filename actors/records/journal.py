@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from actors.records.journal_files import NAME, OLD, Lock, Restored, back_up, mended
+from actors.records.journal_files import NAME, OLD, Lock, Restored, back_up, fold, mended
 from actors.records.journal_reading import connect, version_of
 from actors.records.journal_schema import MIGRATIONS, TABLES, VERSION
 from actors.records.journal_writing import JournalError, JournalWriter
@@ -34,7 +34,7 @@ __all__ = ["Journal", "JournalError", "JournalState"]
 
 
 WAL_PAGES = 16_000
-"""Limits the WAL to 64 MB if no backup ever folds it in."""
+"""Limits the WAL to 64 MB if `fold` finds no moment between two commits."""
 
 
 class JournalState:
@@ -72,6 +72,7 @@ class Journal(JournalWriter):
         self.restored = restored
         self._lock = lock
         self._backup: threading.Thread | None = None
+        self._folding: threading.Thread | None = None
         self._backup_error: BaseException | None = None
         self._file: sqlite3.Connection | None = None
 
@@ -103,7 +104,7 @@ class Journal(JournalWriter):
                 version = version_of(connection, folder / NAME)
                 connection.execute("PRAGMA journal_mode=WAL")
                 connection.execute("PRAGMA synchronous=NORMAL")
-                # The backups' thread folds the WAL in (it waits for the disk); this is the limit.
+                # `fold` does it in another thread, as it waits for the disk; this is the limit.
                 connection.execute(f"PRAGMA wal_autocheckpoint={WAL_PAGES}")
                 kept = back_up(folder, OLD.format(version)) if version in MIGRATIONS else None
                 steps = "".join(MIGRATIONS[old] for old in range(version or VERSION, VERSION))
@@ -187,17 +188,32 @@ class Journal(JournalWriter):
         DeskError
             If the previous backup failed: nothing else reports it.
         """
-        if self._file is not None or (self._backup is not None and self._backup.is_alive()):
-            return
+        if self._backup is None or not self._backup.is_alive():
+            self._backup = self._begun(back_up)
+
+    def fold(self) -> None:
+        """Start to fold the WAL into the file in another thread, so that no commit has to.
+
+        Raises DeskError as `back_up` does.
+        """
+        if self._folding is None or not self._folding.is_alive():
+            self._folding = self._begun(fold)
+
+    def _begun(self, work: Callable[[Path], object]) -> threading.Thread | None:
+        if self._file is not None:
+            return None
         error, self._backup_error = self._backup_error, None
         if error is not None:
             raise DeskError(f"the journal's backup in {self.folder} failed: {error}") from error
-        self._backup = threading.Thread(target=self._back_up, name="journal backup", daemon=True)
-        self._backup.start()
+        thread = threading.Thread(
+            target=self._work, args=(work,), name="journal backup", daemon=True
+        )
+        thread.start()
+        return thread
 
-    def _back_up(self) -> None:
+    def _work(self, work: Callable[[Path], object]) -> None:
         try:
-            back_up(self.folder)
+            work(self.folder)
         except (OSError, sqlite3.Error) as error:
             self._backup_error = error
 
@@ -206,8 +222,9 @@ class Journal(JournalWriter):
         if self.closed:
             return
         try:
-            if self._backup is not None:
-                self._backup.join()
+            for thread in (self._backup, self._folding):
+                if thread is not None:
+                    thread.join()
             if self._file is None:
                 back_up(self.folder)
         except (OSError, sqlite3.Error) as error:

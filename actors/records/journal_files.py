@@ -28,6 +28,7 @@ _COMPANIONS = ("", "-wal", "-shm")
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 # `holder` takes the lock for microseconds to see whether it is free.
 _TRIES, _PAUSE_S = 5, 0.02
+_FOLDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,11 +176,29 @@ def back_up(folder: Path, name: str = BACKUPS[0]) -> Path:
             copy.execute("PRAGMA journal_mode=DELETE")
         finally:
             copy.close()
-        source.execute("PRAGMA wal_checkpoint(PASSIVE)")
     finally:
         source.close()
+    fold(folder)
     made, older = folder / name, folder / BACKUPS[1]
     if name == BACKUPS[0] and made.exists():
         made.replace(older)
     place.replace(made)
     return made
+
+
+def fold(folder: Path) -> None:
+    """Copy the WAL's pages into the journal's file, beside a running writer, from any thread.
+
+    The writer begins the WAL anew once all of it is copied, so what it wrote meanwhile is copied as
+    well, a few times: each takes less.
+    """
+    connection = sqlite3.connect(folder / NAME, isolation_level=None)
+    try:
+        before = None
+        for _ in range(_FOLDS):
+            _, pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            if before is not None and pages <= before:
+                return
+            before = pages
+    finally:
+        connection.close()

@@ -119,6 +119,11 @@ class JournalReader:
         )
         return [from_sql(FillRow, row) for row in rows]
 
+    def executions_since(self, ts: int) -> set[tuple[str, str]]:
+        """Return instrument and id of each execution at or after a time."""
+        statement = "SELECT instrument, execution_id FROM fills WHERE ts >= ?"
+        return {(row[0], row[1]) for row in self._connection.execute(statement, (ts,))}
+
     def explained(self) -> dict[str, Decimal]:
         """Return the positions from our own orders, signed base coin by instrument."""
         rows = self._ask("SELECT instrument, quantity FROM explained")

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from decimal import Decimal
+from functools import partial
 
 from nautilus_trader.model.events import OrderEvent, OrderRejected
 
@@ -17,7 +19,7 @@ from actors.closing.closer import Closer
 from actors.desk.build import decisions_of
 from actors.desk.guard import GuardActor
 from actors.desk.risk_desk import RiskDesk
-from actors.records.journal import Journal
+from actors.records.journal import Journal, JournalError
 from config.errors import DeskError, GateRefused
 from live_nodes.bybit.notices import VenueNotices
 from live_nodes.bybit.pending_cash import PendingCash
@@ -72,6 +74,7 @@ class NodeRisk:
             later=asyncio.get_running_loop().call_soon,
             market=self.markets,
             heartbeat_ns=round(node.risk.heartbeat * SECOND),
+            one_commit=partial(one_commit, context.journal),
         )
         self.desk.join(context.gate)
         for key, guard in self.guards.items():
@@ -246,6 +249,17 @@ class NodeRisk:
         if verdict.action == Action.NONE:
             return ""
         return f"{verdict.action.name.lower()} by {verdict.guard}: {verdict.reason}"
+
+
+@contextmanager
+def one_commit(journal: Journal) -> Iterator[None]:
+    """Commit what is written inside as one; a failure stops the node, not what runs inside."""
+    commit = ExitStack()
+    # The journal's `on_failure` has got the error.
+    with suppress(JournalError):
+        commit.enter_context(journal.together())
+    with suppress(JournalError), commit:
+        yield
 
 
 async def keep_evaluating(desk: RiskDesk, markets: MarketReader, every: float) -> None:

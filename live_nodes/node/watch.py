@@ -36,6 +36,7 @@ from strategies.messages import Action, Verdict
 from strategies.refusals import Refusal, refused_by
 
 LOOK_EVERY = 0.25
+FOLD_EVERY = 10.0
 ACCOUNT_LINKS = ("private", "trade")
 
 
@@ -83,6 +84,7 @@ class NodeWatch:
                 self._keep_looking(),
                 self._repeat(self._document.snapshot_every, self._snapshot),
                 self._repeat(self._document.backup_every, self._journal.back_up),
+                self._repeat(FOLD_EVERY, self._journal.fold),
                 self._keep_measuring_the_clock(),
                 *([] if self._sweep is None else [self._keep_sweeping(self._sweep)]),
                 self._keep_candles(),

@@ -163,8 +163,11 @@ class Recovery:
         for product in self.products:
             taken += await self.rest.fills(product, since_ns, until)
         with self.journal.together():
+            known = self.journal.executions_since(since_ns)
             for fill in taken:
-                self.new_fills += self.journal.fill(fill_row(fill, self._owner(fill), source))
+                # A busy minute has thousands, and orders wait while each is looked up.
+                if (fill.instrument, fill.execution_id) not in known:
+                    self.new_fills += self.journal.fill(fill_row(fill, self._owner(fill), source))
             self.journal.save_state("node", "fills complete", str(until).encode())
         return tuple(taken)
 

@@ -234,6 +234,7 @@ class Sweep:
         self._ripening = Ripening()
         self._began = time.time_ns()
         self._acted = False
+        self._known: set[str] = set()
         self.halts: list[SweepFinding] = []
         """Findings that halt entries in their instruments."""
 
@@ -251,8 +252,12 @@ class Sweep:
         Raises VenueError if the venue gives no answer: nothing is concluded then.
         """
         venue = await self._ask()
-        books = self._books(venue.fills)
-        venue = replace(venue, unknown=await self._unknown(books))
+        executions = {fill.execution_id for fill in venue.fills}
+        # What our books had once they keep, so only the others are looked up.
+        fills = tuple(fill for fill in venue.fills if fill.execution_id not in self._known)
+        books = self._books(fills)
+        self._known = executions & self._known.union(books.executions)
+        venue = replace(venue, fills=fills, unknown=await self._unknown(books))
         findings = compare(books, venue, self._recovery.is_own, self._is_coming)
         settle_ns = round(self._watch.sweep_settle * 1e9)
         self._ripening, fresh, ripe = self._ripening.seen(findings, time.time_ns(), settle_ns)

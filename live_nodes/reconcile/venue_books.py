@@ -34,7 +34,9 @@ def engine_books(
     `fills` are executions to look up, `explained` the positions that our own orders made.
     """
     under_way = [*cache.orders_open(), *cache.orders_inflight()]
-    waiting = [order for order in cache.orders() if order.status == OrderStatus.INITIALIZED]
+    # The cache keeps all closed orders: a list of them would take longer each hour.
+    alive = map(cache.order, cache.client_order_ids() - cache.client_order_ids_closed())
+    waiting = [order for order in alive if order.status == OrderStatus.INITIALIZED]
     positions: dict[str, Decimal] = dict.fromkeys(
         (name for name in instruments if name.endswith("-LINEAR.BYBIT")), Decimal(0)
     )

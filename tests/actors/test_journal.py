@@ -502,6 +502,19 @@ def test_a_backup_beside_a_writer_is_whole(tmp_path: Path) -> None:
         assert counts["a"] == counts["b"] > 0
 
 
+def test_a_wal_that_is_folded_in_is_written_over(tmp_path: Path) -> None:
+    wal, sizes = tmp_path / f"{NAME}-wal", []
+    with Journal.open(tmp_path, node="test") as journal:
+        for _ in range(3):
+            for _ in range(50):
+                journal.note("link", "x" * 4096)
+            sizes.append(wal.stat().st_size)
+            journal.fold()
+            assert journal._folding is not None
+            journal._folding.join()
+        assert sizes[0] == sizes[1] == sizes[2] > 50 * 4096
+
+
 def test_a_backup_that_fails_raises_at_the_next(tmp_path: Path) -> None:
     journal = Journal.open(tmp_path, node="test")
     (tmp_path / f"{BACKUPS[0]}.writing").mkdir()

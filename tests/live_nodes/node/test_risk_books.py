@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Iterator
 from decimal import Decimal as D
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.desk.books import StrategyBooks
-from actors.records.journal import Journal
+from actors.records.journal import Journal, JournalError
 from actors.records.rows import FillRow
+from live_nodes.node.risk import one_commit
 from live_nodes.node.risk_books import OWNER, UNSEEN, FillBooking, book_fills
+from tests.actors.tiny_guards import Loss, Table
 from tests.fills import a_fill
 
 BTC, ETH = "BTCUSDT-LINEAR.BYBIT", "ETHUSDT-LINEAR.BYBIT"
@@ -226,3 +232,36 @@ def test_results_are_cash_plus_what_is_open_whatever_the_order_of_trades(
         held += signed
     found = results(rows, str(price)).get("hand", D(0))
     assert found == cash + held * price
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    with journal_in(tmp_path) as made:
+        yield made
+
+
+def test_what_guards_keep_of_a_look_is_one_commit_before_their_verdicts(journal: Journal) -> None:
+    happened: list[str] = []
+    guards = [Loss(key, store=journal.state(key)) for key in ("one", "two")]
+    table = Table(*guards, one_commit=partial(one_commit, journal))
+    table.bus.subscribe("verdicts.*", lambda verdict: happened.append(verdict.action.name))
+    journal._connection.set_trace_callback(lambda sql: happened.append(sql.split()[0]))
+    table.looks("1000", "800")
+    look = ["BEGIN", *["INSERT"] * 4, "COMMIT"]
+    assert happened == [*look, *look, "HALT_ENTRIES", "HALT_ENTRIES"]
+
+
+@pytest.mark.parametrize("broken", ["BEGIN IMMEDIATE", "COMMIT"])
+def test_guards_measure_though_the_journal_can_not_be_written(journal: Journal, broken: str):
+    write = journal._write
+
+    def fails(statement: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
+        if statement == broken:
+            raise JournalError(OSError("the disk is full"))
+        return write(statement, values)
+
+    table = Table(Loss(store=journal.state("one")), one_commit=partial(one_commit, journal))
+    with patch.object(journal, "_write", fails):
+        table.looks("1000", "800")
+    assert [verdict.action.name for verdict in table.said] == ["HALT_ENTRIES"]
+    assert not journal._connection.in_transaction

@@ -5,11 +5,18 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from decimal import Decimal as D
+from functools import partial
 from typing import Any
 
 import pytest
+from nautilus_trader.cache.cache import Cache
+from nautilus_trader.model.identifiers import ClientOrderId
+from nautilus_trader.test_kit.providers import TestInstrumentProvider
+from nautilus_trader.test_kit.stubs.events import TestEventStubs
+from nautilus_trader.test_kit.stubs.execution import TestExecStubs
 
 from config.documents.watch import Policies, WatchSettings
+from live_nodes.bybit.facts import VenueFill
 from live_nodes.bybit.rest import VenueError
 from live_nodes.practice.faults import FaultEffect
 from live_nodes.reconcile.recovery_rules import own_by
@@ -24,6 +31,7 @@ from live_nodes.reconcile.sweep import (
     actions_for,
     compare,
 )
+from live_nodes.reconcile.venue_books import engine_books
 from tests.live_nodes.at_the_exchange import Scene, at_the_exchange
 from tests.live_nodes.venue_by_hand import BTC, ETH, MINE, SECOND, fill, order
 
@@ -61,6 +69,28 @@ async def test_books_that_agree_leave_the_venue_alone(scene: Scene) -> None:
     assert await scene.open() == {FIRST}
     assert scene.journal.counters() == {"sweeps": 2}
     assert sweep.pause == 10.0
+
+
+@pytest.mark.parametrize(("known", "asked"), [(True, [1, 0]), (False, [1, 1])])
+@at_the_exchange
+async def test_only_executions_that_our_books_lacked_are_looked_up_again(
+    scene: Scene, known: bool, asked: list[int]
+) -> None:
+    held = {BTC: D("0.010")}
+    lengths = []
+
+    def books(fills: tuple[VenueFill, ...]) -> EngineBooks:
+        lengths.append(len(fills))
+        ids = {fill.execution_id for fill in fills if known}
+        return replace(NOTHING, executions=ids, positions=held, explained=held)
+
+    sweep, _ = sweep_of(scene, NOTHING, settle=60)
+    sweep._books = books
+    await scene.send(MINE)
+    for _ in range(2):
+        assert await sweep.look() == []
+        assert len(sweep._ripening.since) == 2 * (not known)
+    assert lengths == asked
 
 
 @pytest.mark.parametrize(
@@ -295,3 +325,20 @@ def test_what_the_policies_do(
     kind: FindingKind, policies: dict[str, Any], done: list[SweepAction]
 ) -> None:
     assert list(actions_for(kind, Policies(**policies))) == done
+
+
+def test_orders_that_have_not_left_yet_are_open_in_our_books_and_ended_ones_are_not() -> None:
+    cache, instrument = Cache(), TestInstrumentProvider.ethusdt_perp_binance()
+    events = TestEventStubs.order_submitted, TestEventStubs.order_accepted
+    fills = [partial(TestEventStubs.order_filled, instrument=instrument)]
+    for name, steps in (("waits", ()), ("rests", events), ("ended", (*events, *fills))):
+        order = TestExecStubs.limit_order(
+            instrument=instrument, client_order_id=ClientOrderId(name)
+        )
+        cache.add_order(order)
+        for step in steps:
+            order.apply(step(order))
+            cache.update_order(order)
+    found = engine_books(cache, (), {}, set(), now_ns=0)
+    assert set(found.open_orders) == {"waits", "rests"}
+    assert found.confirmed == {"rests"}
