@@ -227,7 +227,7 @@ def check(
     every: Annotated[bool, typer.Option("--all", help="Show all findings, not 50.")] = False,
     json: Json = False,
 ) -> None:
-    """Look for gaps, duplicates, impossible or stale candles, odd funding; exit 1 if wrong.
+    """Look for gaps, impossible or stale candles, odd funding, broken books; exit 1 if wrong.
 
     Example: perpdesk catalog check --catalog catalog/data/demo
     """

@@ -102,6 +102,7 @@ def listing(catalog: Catalog, json: bool) -> None:
             "data_hash": catalog.data_hash(),
             "instruments": msgspec.to_builtins(catalog.instruments),
             "series": {n: {i: c._asdict() for i, c in found.items()} for n, found in series},
+            "storage": _storage(catalog),
             "provenance": msgspec.to_builtins(catalog.provenance),
         }
         print(json_module.dumps(data, indent=2))
@@ -113,13 +114,31 @@ def listing(catalog: Catalog, json: bool) -> None:
 
 def _print_series(catalog: Catalog, series: list[tuple[str, dict[str, Coverage]]]) -> None:
     table = Table(title=f"{catalog.path} (version {catalog.version})", title_justify="left")
-    for name in ("series", "instruments", "rows", "first", "last"):
-        table.add_column(name, justify="right" if name in ("instruments", "rows") else "left")
+    numbers = ("instruments", "days", "rows", "MB")
+    for name in ("series", *numbers, "first", "last"):
+        table.add_column(name, justify="right" if name in numbers else "left")
+    storage = _storage(catalog)
     for name, found in series:
+        days, size = storage[name]["days"], f"{storage[name]['bytes'] / 1e6:,.2f}"
         rows = sum(c.rows for c in found.values())
         first, last = min(c.first for c in found.values()), max(c.last for c in found.values())
-        table.add_row(name, f"{len(found)}", f"{rows:,}", minute_text(first), minute_text(last))
+        counts = (f"{len(found)}", f"{days or '-'}", f"{rows:,}", size)
+        table.add_row(name, *counts, minute_text(first), minute_text(last))
     out().print(table)
+
+
+def _storage(catalog: Catalog) -> dict[str, dict[str, int]]:
+    """Return the size of each group's raw files, and the UTC days of those with a file a day."""
+    found: dict[str, dict[str, int]] = {}
+    days = set()
+    for path in catalog.manifest.files:
+        key = SeriesKey.of_path(path)
+        group = found.setdefault(key.group, {"days": 0, "bytes": 0})
+        group["bytes"] += (catalog.folder / "raw" / path).stat().st_size
+        if key.day and (key.group, key.day) not in days:
+            days.add((key.group, key.day))
+            group["days"] += 1
+    return found
 
 
 def _print_instruments(catalog: Catalog, series: list[tuple[str, dict[str, Coverage]]]) -> None:
@@ -185,7 +204,7 @@ def findings(catalog: Catalog, found: list[CatalogFinding], every: bool, json: b
         data = {
             "catalog": str(catalog.path),
             "version": catalog.version,
-            "series": len(catalog.manifest.files),
+            "series": _series_count(catalog),
             "wrong": wrong,
             "findings": msgspec.to_builtins(found),
         }
@@ -212,8 +231,12 @@ def findings(catalog: Catalog, found: list[CatalogFinding], every: bool, json: b
         out().print(f"… and {len(found) - len(shown):,} more: --all shows them.")
     rows = sum(fact.rows for fact in catalog.manifest.files.values())
     verdict = f"{wrong:,} things are wrong" if wrong else "nothing is wrong"
-    looked = f"{len(catalog.manifest.files):,} series, {rows:,} rows"
+    looked = f"{_series_count(catalog):,} series, {rows:,} rows"
     out().print(f"{looked}: {verdict}, {len(found) - wrong:,} explained.")
+
+
+def _series_count(catalog: Catalog) -> int:
+    return len({SeriesKey.of_path(path)[:3] for path in catalog.manifest.files})
 
 
 def progress(*columns: Any) -> LongWork:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from catalog.findings import INFO, WRONG, CatalogFinding, SeriesRows, off_marks, order
@@ -16,6 +18,7 @@ from catalog.storage.days import ContentHash
 from catalog.storage.manifest import SeriesKey, content_hash
 from catalog.storage.store import Catalog
 from catalog.storage.writer import rows_of
+from catalog.tick_checks import check_ticks
 from config.durations import DAY_NS, bar_type
 
 CHANGED = "its contents are not those that were imported"
@@ -25,13 +28,16 @@ def verify(catalog: Catalog, step: Callable[[str], None] = lambda _: None) -> li
     """Check every series, wrong findings first; ``step`` is called with each series' path."""
     found: list[CatalogFinding] = []
     imported = _import_times(catalog)
+    ticks = []
     for path in catalog.manifest.files:
-        step(path)
         key = SeriesKey.of_path(path)
         if key.day:
-            found += _day(catalog, path)
+            ticks.append(key)
         else:
+            step(path)
             found += _series(catalog, path, imported.get(key.instrument, 0))
+    read = partial(_day, catalog, step, found)
+    found += check_ticks(ticks, read, catalog.instruments)
     found += _absent(catalog)
     found += _ends_early(catalog)
     found += _shorter_than_candles(catalog)
@@ -74,19 +80,24 @@ def _series(catalog: Catalog, path: str, imported_ns: int) -> list[CatalogFindin
     return found + (_engine_file(catalog, series) if kind.cached else [])
 
 
-def _day(catalog: Catalog, path: str) -> list[CatalogFinding]:
-    key, fact = SeriesKey.of_path(path), catalog.manifest.files[path]
-    series = SeriesRows(name=key.group, instrument=key.instrument)
+def _day(
+    catalog: Catalog, step: Callable[[str], None], found: list[CatalogFinding], key: SeriesKey
+) -> Iterator[pa.Table]:
+    """Read a day of ticks in slices; a file that is not as it was imported is a finding."""
+    step(key.path)
+    fact = catalog.manifest.files[key.path]
     digest = ContentHash(KINDS[key.kind].stored.names)
+    words = CHANGED
     try:
-        for part in days.read(catalog.folder / "raw" / path):
+        for part in days.read(catalog.folder / "raw" / key.path):
             digest.update(part)
-        words = "" if digest.hexdigest() == fact.sha256 else CHANGED
+            yield part
     except (OSError, ValueError) as error:
         words = f"cannot be read: {error}"
-    return (
-        [series.found(WRONG, "damaged", fact.rows, fact.first, fact.last, words)] if words else []
-    )
+    if digest.hexdigest() != fact.sha256:
+        series = SeriesRows(name=key.group, instrument=key.instrument)
+        span = fact.rows, fact.first, fact.last
+        found.append(series.found(WRONG, "damaged", *span, words))
 
 
 def _engine_file(catalog: Catalog, series: SeriesRows) -> list[CatalogFinding]:

@@ -199,6 +199,20 @@ class CatalogWriter:
             self._files[path] = fact
         shutil.rmtree(self._stage.folder / UNMERGED, ignore_errors=True)
 
+    def _check_ticks(self, instruments: dict[str, InstrumentInfo]) -> None:
+        keys = [SeriesKey.of_path(path) for path in self._files if self._tick_files.get(path)]
+        if keys:
+            from catalog.tick_checks import check_ticks
+
+            found = check_ticks(keys, lambda key: days.read(self._place(key.path)), instruments)
+            named = {(k.kind, k.instrument): self._tick_files[k.path] for k in keys}
+            begun = {key.instrument for key in map(SeriesKey.of_path, self._old.files) if key.day}
+            for finding in found:
+                # The snapshot is in a day that this import did not touch.
+                if finding.check == "no_snapshot" and finding.instrument in begun:
+                    continue
+                self._warn_of(named[finding.series, finding.instrument], [finding])
+
     def _compare(self, key: SeriesKey, old: pa.Table | None, new: pa.Table, file: str) -> None:
         """Refuse rows that differ from those of another file of this import.
 
@@ -253,6 +267,7 @@ class CatalogWriter:
         self._finish_days()
         files = self._old.files | self._files
         instruments = self._instruments(files)
+        self._check_ticks(instruments)
         inferred = sum(instruments[name].inferred for name in self._touched)
         self.summary = self._provenance(inferred)
         if not files and not instruments:

@@ -18,17 +18,23 @@ import pyarrow.parquet as pq
 
 from catalog.storage.writer import CatalogWriter
 from tests.catalog.market import BTC, ETH, candles, funding, marks
+from tests.catalog.test_ticks import MESSAGES, table_of
 
-BOUNDARIES = ((os, "fsync"), (os, "rename"), (os, "replace"), (os, "link"), (pq, "write_table"))
+BOUNDARIES = (
+    *((os, "fsync"), (os, "rename"), (os, "replace"), (os, "link"), (pq, "write_table")),
+    (pq.ParquetWriter, "write_table"),
+)
 
 
 def extend(catalog: Path) -> None:
-    """The import under test: it extends one series and adds others."""
+    """The import under test: it extends one series and a day of a book, and adds others."""
     with CatalogWriter(catalog) as writer:
         writer.add_rows("bars", "1h", BTC, candles(500))
         writer.add_rows("bars", "1h", ETH, candles(500, seed=2))
         writer.add_rows("mark", "1h", BTC, marks(500))
         writer.add_rows("funding", "", BTC, funding(50))
+        for part in (MESSAGES[8:], MESSAGES[2:6]):
+            writer.add_rows("book", "", BTC, table_of(part))
         writer.provenance("hand", "simulated")
 
 
