@@ -113,6 +113,20 @@ class RawFiles:
         low, high = np.searchsorted(stamps, [start_ns, end_ns], side="right")
         return table.slice(int(low), int(high - low))
 
+    def last_flagged(self, path: str, column: str, flag: int, end_ns: int) -> int | None:
+        """Return the ts of the last row with ts <= end whose column has a flag; None without."""
+        footer = self._footer(path)
+        place = footer.metadata.schema.to_arrow_schema().get_field_index(column)
+        for index in reversed(range(np.searchsorted(footer.first, end_ns, side="right"))):
+            if footer.metadata.row_group(index).column(place).statistics.max == 0:
+                continue
+            table = self._group(path, index)
+            flagged = (table.column(column).to_numpy() & flag) != 0
+            ts = table.column("ts").to_numpy()[flagged]
+            if len(ts) and ts[0] <= end_ns:
+                return int(ts[np.searchsorted(ts, end_ns, side="right") - 1])
+        return None
+
     def _footer(self, path: str) -> Footer:
         if path not in self._footers:
             metadata = self._read(path, lambda: pq.read_metadata(self._folder / path))

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from catalog.series import KINDS
+from catalog.series import KINDS, SNAPSHOT
 from catalog.storage.index import CatalogIndex
 from catalog.storage.raw import RawFiles
+from config.durations import HOUR_NS
 
 
 class Catalog(CatalogIndex):
@@ -39,6 +40,29 @@ class Catalog(CatalogIndex):
         if len(parts) == 1:
             return parts[0]
         return pa.concat_tables([KINDS[kind].stored.empty_table(), *parts]).combine_chunks()
+
+    def book_at(self, instrument: str, time_ns: int) -> pa.Table:
+        """Return the whole book after its messages with ts <= time, as one snapshot at that time.
+
+        It is replayed from the last snapshot before; empty where there is none. A window of book
+        rows that begins there is preceded by it.
+        """
+        from catalog.tops import StoredBook  # Loading numba takes half a second.
+
+        found = (
+            self._raw.last_flagged(path, "flags", SNAPSHOT, time_ns)
+            for path in reversed(self.paths("book", "", instrument))
+        )
+        begin = next((ts for ts in found if ts is not None), None)
+        if begin is None:
+            return KINDS["book"].stored.empty_table()
+        book, seq = StoredBook(), 0
+        for start in range(begin - 1, time_ns, HOUR_NS):
+            rows = self.series("book", "", instrument, start, min(start + HOUR_NS, time_ns))
+            if rows.num_rows:
+                book.replay(rows)
+                seq = rows.column("seq")[-1].as_py()
+        return book.snapshot(time_ns, seq)
 
     def funding(self, ids: Iterable[str], start_ns: int, end_ns: int) -> pa.Table:
         """Read settlements with start < ts <= end: ts, instrument, rate, ts_source; sorted."""

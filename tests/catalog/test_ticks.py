@@ -214,6 +214,30 @@ def test_a_book_of_the_engine_equals_a_plain_dictionary_after_every_message(tmp_
     assert (first.ts_init, second.ts_event, second.sequence) == (START, START + SECOND // 10, 1)
 
 
+def test_the_book_at_a_time_is_replayed_from_the_last_snapshot(tmp_path, monkeypatch_groups):
+    late = MIDNIGHT + 7300
+    rows = [
+        *((1, 1, 1, 1, 99, 5), (1, 1, 1, -1, 100, 5), (2, 2, 0, 1, 98, 5), (3, 3, 2, 1, 99, 4)),
+        *((late, 4, 0, 1, 99, 0), (late, 4, 0, -1, 100.5, 2)),
+        *((late + 1, 5, 1, 1, 97, 1), (late + 1, 5, 1, -1, 98, 1)),
+    ]
+    fill(tmp_path, book(*rows))
+    catalog = Catalog(tmp_path)
+
+    def levels(seconds: float) -> list[tuple[float, ...]]:
+        made = catalog.book_at(BTC, START + int(seconds * SECOND))
+        assert set(made.column("ts").to_pylist()) <= {START + int(seconds * SECOND)}
+        assert set(made.column("flags").to_pylist()) <= {1}
+        columns = (made.column(name).to_pylist() for name in ("seq", "side", "price", "size"))
+        return list(zip(*columns, strict=True))
+
+    assert levels(0.5) == []
+    assert levels(2) == [(2, 1, 99, 5), (2, 1, 98, 5), (2, -1, 100, 5)]
+    assert levels(late - 1) == [(3, 1, 99, 4), (3, 1, 98, 5), (3, -1, 100, 5)]
+    assert levels(late) == [(4, 1, 98, 5), (4, -1, 100, 5), (4, -1, 100.5, 2)]
+    assert levels(late + 9) == [(5, 1, 97, 1), (5, -1, 98, 1)]
+
+
 def test_trades_and_quotes_of_the_engine_have_the_instruments_decimals(tmp_path):
     stamps = [START + SECOND] * 2
     trades = pa.table([stamps, [7, 8], stamps, [1.5, 2], [0.25, 3], [-1, 0]], TRADES.names)
