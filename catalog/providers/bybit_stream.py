@@ -1,0 +1,231 @@
+"""Read Bybit v5 streams: archived books (ob500, ob200) and WebSocket recordings, JSON a line.
+
+Topics kept are orderbook, publicTrade and tickers; orderbook.1 becomes quotes. Of several depths of
+one instrument the deepest becomes its book, for each depth is a book of its own. A line may begin
+with the time of its receipt (UNIX s, ms, us or ns) and a space.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from math import nan
+from pathlib import Path
+
+import msgspec
+
+from catalog.providers.base import Import, ImportOptions
+from catalog.providers.ticks import (
+    MS,
+    Source,
+    Symbols,
+    TickParts,
+    cut_short,
+    lines,
+    product_hint,
+    sources,
+    stamped,
+)
+from catalog.series import AFTER_LOSS, SNAPSHOT
+from config.errors import InputError
+
+SUFFIXES = (".data", ".jsonl", ".json", ".txt", ".log")
+_BOOK_TOPIC = re.compile(rb'"topic": ?"orderbook\.(\d+)\.([^"]+)"')
+_NAMED = re.compile(r"ob\d+\.data")
+_SIDES = {"Buy": 1, "Sell": -1}
+_TICKER = ("lastPrice", "markPrice", "indexPrice", "fundingRate")
+
+Level = tuple[float, float]
+
+
+class _Message(msgspec.Struct):
+    topic: str = ""
+    type: str = ""
+    ts: int = 0
+    cts: int = 0
+    cs: int = 0
+    op: str = ""
+    data: msgspec.Raw = msgspec.Raw()
+
+
+class _Book(msgspec.Struct):
+    b: list[Level]
+    a: list[Level]
+    u: int
+    seq: int = 0
+
+
+class _Trade(msgspec.Struct):
+    T: int
+    s: str
+    S: str
+    v: float
+    p: float
+    seq: int | None = None
+
+
+class _Place(msgspec.Struct):
+    """Where a book stands: its last update, and the levels of a top of book."""
+
+    update: int = 0
+    bids: dict[float, float] = {}
+    asks: dict[float, float] = {}
+
+
+_message = msgspec.json.Decoder(_Message)
+_book = msgspec.json.Decoder(_Book, strict=False)
+_trades = msgspec.json.Decoder(list[_Trade], strict=False)
+_ticker = msgspec.json.Decoder(dict[str, object])
+
+
+def read(paths: Sequence[Path], options: ImportOptions) -> Iterator[Import]:
+    """Read files in the order of their names; a later one continues the books of an earlier one.
+
+    Raises InputError with file and line.
+    """
+    reader = _Reader(options)
+    for path, source in sources(paths, SUFFIXES):
+        yield from reader.file(path, source)
+
+
+def _deepest(path: Path) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for _, source in sources([path], SUFFIXES):
+        for _, line in lines(source):
+            if topic := _BOOK_TOPIC.search(line[:100]):
+                symbol, depth = topic[2].decode(), int(topic[1])
+                found[symbol] = max(depth, found.get(symbol, 0))
+    return found
+
+
+class _Reader:
+    def __init__(self, options: ImportOptions) -> None:
+        self._options = options
+        venue = options.source_venue or "bybit"
+        self._rows = TickParts("Bybit v5 stream", venue, options.note)
+        self._places: dict[tuple[str, int], _Place] = {}
+        self._tickers: dict[str, list[float]] = {}
+        self._depths: dict[str, tuple[int, Path]] = {}
+        """Depth of each instrument's book, and the file that gave it."""
+        self._trade_numbers: dict[str, tuple[int, int]] = {}
+
+    def file(self, path: Path, source: Source) -> Iterator[Import]:
+        self._symbols = Symbols(self._options, product_hint(path, source))
+        self._path, self._deepest = path, _deepest(path) if not _NAMED.search(path.name) else {}
+        rows, found = self._rows, self._rows.found
+        rows.where = source.where
+        for rows.line, line in lines(source):
+            try:
+                received, text = stamped(line)
+                self._message(received, _message.decode(text))
+            except (msgspec.MsgspecError, ValueError) as error:
+                place = f"{source.where}: line {rows.line}"
+                if cut_short(error, line):
+                    rows.note("line cut short; left out")
+                    break
+                raise InputError(f"{place}: not what Bybit v5 sends: {error}") from error
+            yield from rows.ready(path)
+        if rows.found == found and not rows.notes:
+            raise InputError(
+                f"{source.where}: no message of orderbook, publicTrade or tickers of Bybit v5"
+            )
+        yield from rows.rest(path, self._symbols)
+
+    def _message(self, received: int, message: _Message) -> None:
+        kind, _, rest = message.topic.partition(".")
+        if kind == "orderbook":
+            depth, _, symbol = rest.partition(".")
+            self._orderbook(received, message, int(depth), symbol)
+        elif kind == "publicTrade":
+            self._public_trades(received, message)
+        elif kind == "tickers":
+            self._tickers_of(received, message, rest)
+        elif kind:
+            self._rows.note(f"messages of {kind} left out: not kept")
+
+    def _orderbook(self, received: int, message: _Message, depth: int, symbol: str) -> None:
+        instrument = self._symbols.id(symbol)
+        if not instrument:
+            return
+        if 1 < depth < self._deepest.get(symbol, 0):
+            self._rows.note(f"messages of {message.topic} left out: there is a deeper book")
+            return
+        if depth > 1:
+            self._refuse_another_depth(instrument, depth, message.topic)
+        book = _book.decode(message.data)
+        place = self._places.setdefault((instrument, depth), _Place())
+        whole = message.type == "snapshot"
+        if not whole and not place.update:
+            self._rows.note(f"updates of {message.topic} before its first snapshot left out")
+            return
+        if not whole and book.u <= place.update:
+            self._rows.note(f"repeated updates of {message.topic} left out")
+            return
+        lost = not whole and book.u != place.update + 1
+        if lost:
+            self._rows.note(f"gaps in the updates of {message.topic}")
+        place.update = book.u
+        key = ((message.cts or message.ts) * MS, book.u)
+        if depth == 1:
+            self._top(instrument, key, received, whole, book, place)
+            return
+        flags = SNAPSHOT if whole else AFTER_LOSS if lost else 0
+        self._rows.book(instrument, key, received, flags, book.b, book.a)
+
+    def _refuse_another_depth(self, instrument: str, depth: int, topic: str) -> None:
+        before, other = self._depths.setdefault(instrument, (depth, self._path))
+        if depth != before:
+            raise InputError(
+                f"{self._path}: {topic}, but {other} has orderbook.{before}: two books of one "
+                "instrument; import one of them"
+            )
+
+    def _top(
+        self,
+        instrument: str,
+        key: tuple[int, int],
+        received: int,
+        whole: bool,
+        book: _Book,
+        place: _Place,
+    ) -> None:
+        for levels, changes in ((place.bids, book.b), (place.asks, book.a)):
+            if whole:
+                levels.clear()
+            for price, size in changes:
+                levels[price] = size
+                if not size:
+                    del levels[price]
+        if place.bids and place.asks:
+            bid, ask = max(place.bids), min(place.asks)
+            values = (bid, ask, place.bids[bid], place.asks[ask])
+            self._rows.row("quotes", instrument, key, received, values)
+
+    def _public_trades(self, received: int, message: _Message) -> None:
+        for trade in _trades.decode(message.data):
+            instrument = self._symbols.id(trade.s)
+            if not instrument:
+                continue
+            ts, seq = trade.T * MS, trade.seq
+            if seq is None:
+                before, number = self._trade_numbers.get(instrument, (0, 0))
+                seq = number + 1 if ts == before else 0
+                self._trade_numbers[instrument] = (ts, seq)
+            if trade.S not in _SIDES:
+                raise ValueError(f"side S {trade.S!r} is neither Buy nor Sell")
+            values = (trade.p, trade.v, _SIDES[trade.S])
+            self._rows.row("trades", instrument, (ts, seq), received, values)
+
+    def _tickers_of(self, received: int, message: _Message, symbol: str) -> None:
+        instrument = self._symbols.id(symbol)
+        if not instrument:
+            return
+        given = _ticker.decode(message.data)
+        known = self._tickers.get(instrument)
+        if known is None or message.type == "snapshot":
+            known = self._tickers[instrument] = [nan, nan, nan, nan, 0]
+        for place, name in enumerate((*_TICKER, "nextFundingTime")):
+            if value := given.get(name):
+                known[place] = float(str(value)) * (MS if name == "nextFundingTime" else 1)
+        key = (message.ts * MS, message.cs)
+        self._rows.row("tickers", instrument, key, received, known)

@@ -1,0 +1,429 @@
+"""Helpers for readers of ticks (trades, quotes, books, tickers): stream files, gather rows."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zipfile
+import zlib
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import IO, Any, NamedTuple, cast
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+from numpy.typing import NDArray
+
+from catalog.providers.base import Import, ImportOptions
+from catalog.providers.files import find, stamps_ns
+from catalog.providers.symbols import PRODUCT_WORDS, hinted, resolve, symbol_in_name
+from catalog.series import KINDS
+from config.errors import InputError
+
+PART_ROWS = 1_000_000
+BLOCK_BYTES = 1 << 26
+"""A part of a CSV file, decoded at once."""
+MS, US = 10**6, 10**3
+_DAMAGED = (EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile)
+
+Rows = NDArray[np.int64]
+Levels = Sequence[tuple[float, float]]
+"""Price and size of each level; size 0 removes it."""
+
+
+class Source(NamedTuple):
+    """One text of a file: its place in errors, its own path for hints in names, its bytes."""
+
+    where: str
+    path: Path
+    stream: io.BufferedReader
+
+
+def sources(paths: Sequence[Path], suffixes: tuple[str, ...]) -> Iterator[tuple[Path, Source]]:
+    """Open each file, unpacked: plain, .gz, or what a .zip holds with one of the suffixes."""
+    packed = (*suffixes, *(f"{suffix}.gz" for suffix in suffixes), ".zip")
+    for path in find(paths, packed):
+        try:
+            if path.suffix != ".zip":
+                with _open(path) as stream:
+                    yield path, Source(str(path), path, _buffered(stream))
+                continue
+            with zipfile.ZipFile(path) as archive:
+                for name in archive.namelist():
+                    if name.endswith(suffixes):
+                        with archive.open(name) as stream:
+                            inner = path.parent / Path(name).name
+                            yield path, Source(f"{path}:{name}", inner, _buffered(stream))
+        except _DAMAGED as error:
+            raise InputError(f"{path}: the archive is damaged or cut short: {error}") from error
+
+
+def _open(path: Path) -> IO[bytes]:
+    return cast(IO[bytes], gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
+
+
+def _buffered(stream: Any) -> io.BufferedReader:
+    return io.BufferedReader(stream, 1 << 20)
+
+
+def product_hint(path: Path, source: Source) -> str | None:
+    """Return the product that the names of a text, of its archive or of a folder say."""
+    return hinted(source.path, PRODUCT_WORDS) or hinted(path, PRODUCT_WORDS)
+
+
+def lines(source: Source) -> Iterator[tuple[int, bytes]]:
+    """Read the lines with their numbers, without empty ones."""
+    number = 0
+    try:
+        for number, line in enumerate(source.stream, start=1):
+            if not line.isspace():
+                yield number, line
+    except _DAMAGED as error:
+        raise InputError(
+            f"{source.where}: the archive is damaged or cut short after line {number} ({error}); "
+            "fetch it again"
+        ) from error
+
+
+def stamped(line: bytes) -> tuple[int, bytes]:
+    """Split a line's receive time off, in any UNIX unit; 0 without one. Raises ValueError."""
+    if not line[:1].isdigit():
+        return 0, line
+    stamp, _, rest = line.partition(b" ")
+    return int(stamp) * 10 ** (19 - len(stamp)), rest
+
+
+def cut_short(error: Exception, line: bytes) -> bool:
+    """Whether a line is not whole because its recording ended there."""
+    whole = isinstance(error, msgspec.ValidationError) or line.endswith(b"\n")
+    return isinstance(error, msgspec.DecodeError) and not whole
+
+
+class Symbols:
+    """Instrument ids of a file's symbols; ``assumed`` are those of an unknown product."""
+
+    def __init__(self, options: ImportOptions, hint: str | None) -> None:
+        self.assumed: list[str] = []
+        self._options, self._hint = options, hint
+        self._ids: dict[str, str] = {}
+
+    def id(self, symbol: str) -> str:
+        """Return the instrument's id, empty if --symbols leaves it out; raise ValueError."""
+        if symbol not in self._ids:
+            self._ids[symbol] = ""
+            try:
+                found, assumed = resolve(symbol, self._options.product, self._hint)
+            except ValueError:
+                if self._options.wants(symbol):
+                    raise
+                return ""
+            if self._options.wants(symbol, found):
+                self._ids[symbol] = found
+                self.assumed += [found] * assumed
+        return self._ids[symbol]
+
+    def rows(self, batch: Batch, column: str | None, source: Source) -> dict[str, Rows]:
+        """Return the rows of each instrument, by a column of symbols, else by the file's name.
+
+        Raises InputError with the line.
+        """
+        if column is not None:
+            rows_of = _rows_by_text(batch.table.column(column))
+        else:
+            try:
+                rows_of = {symbol_in_name(source.path.name): np.arange(batch.table.num_rows)}
+            except ValueError as error:
+                raise InputError(f"{source.where}: {error}") from error
+        found = {}
+        for text, rows in rows_of.items():
+            try:
+                if instrument := self.id(text):
+                    found[instrument] = rows
+            except ValueError as error:
+                raise batch.error(int(rows[0]), str(error)) from error
+        return found
+
+
+class _Series:
+    """Rows of one series; a message of many rows is kept as one."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.keys = array("q")
+        self.values = array("d")
+        self.last = (0, -(2**62))
+
+    def table(self, where: str) -> pa.Table:
+        width = 6 if self.kind == "book" else 4
+        ts, seq, recv, line, *more = np.array(self.keys).reshape(-1, width).T
+        names = KINDS[self.kind].given.names[3:]
+        counted = np.ones(len(ts), np.int64)
+        if self.kind == "book":
+            flags, bids = more
+            pairs = np.array(self.values).reshape(-1, 2)
+            counted, flags = flags >> 2, flags & 3
+            within = np.arange(len(pairs)) - np.repeat(np.cumsum(counted) - counted, counted)
+            side = np.where(within < np.repeat(bids, counted), 1, -1)
+            columns = [np.repeat(flags, counted), side, *pairs.T]
+        else:
+            columns = list(np.array(self.values).reshape(-1, len(names)).T)
+        found = dict(zip(names, columns, strict=True))
+        for name in (n for n in PRICES_AND_SIZES if n in found):
+            wrong = _impossible(name, found[name])
+            if wrong.any():
+                row = int(np.argmax(wrong))
+                number = np.repeat(line, counted)[row]
+                raise InputError(f"{where}: line {number}: {name} {found[name][row]:.15g}")
+        keys = [np.repeat(column, counted) for column in (ts, seq, recv)]
+        return tick_table(self.kind, [*keys, *columns])
+
+
+PRICES_AND_SIZES = ("price", "size", "bid", "ask", "bid_size", "ask_size")
+
+
+def _impossible(name: str, values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    above = values >= 0 if "size" in name else values > 0
+    return ~(above & np.isfinite(values))
+
+
+def tick_table(kind: str, columns: Sequence[Any]) -> pa.Table:
+    """Make a table of a kind from columns in its schema's order."""
+    schema = KINDS[kind].given
+    typed = [pa.array(c).cast(f.type) for c, f in zip(columns, schema, strict=True)]
+    return pa.table(typed, schema=schema)
+
+
+class TickParts:
+    """Gathers messages and hands them on as parts of about a million rows, none split."""
+
+    def __init__(self, source: str, source_venue: str, note: str) -> None:
+        self._source, self._venue, self._note = source, source_venue, note
+        self._series: dict[tuple[str, str], _Series] = {}
+        self._ready: list[tuple[str, str, pa.Table]] = []
+        self._rows = 0
+        self.where, self.line = "", 0
+        """Place of the message that is added next."""
+        self.found = 0
+        self.notes: dict[str, list[int]] = {}
+        """What was left out or put right: how often, and the line of the first."""
+
+    def note(self, words: str) -> None:
+        """Count something to warn of at the end of the file."""
+        self.notes.setdefault(words, [0, self.line])[0] += 1
+
+    def row(
+        self, kind: str, instrument: str, key: tuple[int, int], recv: int, values: Iterable[float]
+    ) -> None:
+        """Add one row of another kind than book; ``key`` is its time and sequence.
+
+        ``recv`` is the time of receipt, 0 where unknown.
+        """
+        series = self._begin(kind, instrument, key)
+        series.keys.extend((*key, recv or key[0], self.line))
+        series.values.extend(values)
+        self._rows += 1
+
+    def book(
+        self,
+        instrument: str,
+        key: tuple[int, int],
+        recv: int,
+        flags: int,
+        bids: Levels,
+        asks: Levels,
+    ) -> None:
+        """Add one message of a book; one that is before the last takes the last's time."""
+        series = self._series.get(("book", instrument))
+        if series is not None and key <= series.last:
+            ts, seq = series.last
+            if key[0] < ts:
+                self.note("book messages whose time goes back take that of the one before")
+            key = (ts + (key[1] <= seq), key[1])
+        count = len(bids) + len(asks)
+        series = self._begin("book", instrument, key)
+        series.keys.extend((*key, recv or key[0], self.line, count << 2 | flags, len(bids)))
+        series.values.extend(chain.from_iterable(bids))
+        series.values.extend(chain.from_iterable(asks))
+        self._rows += count
+
+    def _begin(self, kind: str, instrument: str, key: tuple[int, int]) -> _Series:
+        series = self._series.get((kind, instrument))
+        if series is None:
+            series = self._series[kind, instrument] = _Series(kind)
+        # All rows of one key must be in one part: a later part replaces those of an earlier one.
+        if self._rows >= PART_ROWS and key != series.last and series.keys:
+            self._ready.append((kind, instrument, series.table(self.where)))
+            self._rows -= self._ready[-1][2].num_rows
+            self._series[kind, instrument] = series = _Series(kind)
+        series.last = key
+        self.found += 1
+        return series
+
+    def ready(self, path: Path) -> Iterator[Import]:
+        """Hand on the parts that are full."""
+        while self._ready:
+            kind, instrument, table = self._ready.pop(0)
+            yield self.part(path, {(kind, "", instrument): table})
+
+    def rest(self, path: Path, symbols: Symbols) -> Iterator[Import]:
+        """Hand on the rest of a file, with what to warn of."""
+        yield from self.ready(path)
+        warnings = [
+            f"{self.where}: {count:,} {words} (first at line {line})"
+            for words, (count, line) in self.notes.items()
+        ]
+        self.notes.clear()
+        tables = {
+            (kind, "", instrument): series.table(self.where)
+            for (kind, instrument), series in self._series.items()
+            if series.keys
+        }
+        for key, series in self._series.items():
+            fresh = self._series[key] = _Series(key[0])
+            fresh.last = series.last
+        self._rows = 0
+        yield self.part(path, tables, warnings, symbols.assumed)
+
+    def part(
+        self,
+        path: Path,
+        tables: Mapping[tuple[str, str, str], pa.Table],
+        warnings: Sequence[str] = (),
+        assumed: Sequence[str] = (),
+    ) -> Import:
+        """Return a part of a file."""
+        return Import(
+            source=self._source,
+            source_venue=self._venue,
+            note=self._note,
+            tables=dict(tables),
+            files=[path],
+            warnings=list(warnings),
+            assumed=list(assumed),
+        )
+
+
+class RunningNumbers:
+    """Numbers the rows of each instrument within their time, for sources without an id.
+
+    The number starts again with each time, so that it is the same in every file with the row. A
+    file that goes from new to old counts down. A row that goes against the file's direction takes
+    the time of the one before.
+    """
+
+    def __init__(self, where: str, what: str) -> None:
+        self._where, self._what = where, what
+        self._moved = 0
+        self._places: dict[str, tuple[int, int, int]] = {}
+
+    def number(self, instrument: str, ts: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """Return the times and numbers of an instrument's next rows."""
+        first = (-1 if ts[-1] < ts[0] else 1, -(2**62), 0)
+        sign, last, after = self._places.get(instrument, first)
+        ordered = np.maximum.accumulate(np.concatenate(([last], ts * sign)))
+        begins = np.diff(ordered) > 0
+        ordered = ordered[1:]
+        places = np.arange(len(ts))
+        began = np.maximum.accumulate(np.where(begins, places, -1))
+        numbers = np.where(began < 0, places + after, places - began)
+        self._moved += int((ordered != ts * sign).sum())
+        self._places[instrument] = (sign, int(ordered[-1]), int(numbers[-1]) + 1)
+        return [ordered * sign, numbers * sign]
+
+    def warnings(self) -> list[str]:
+        """Say how many rows took the time of the one before."""
+        words = f"{self._moved:,} {self._what} whose time goes back take that of the one before"
+        return [f"{self._where}: {words}"] if self._moved else []
+
+
+class Batch(NamedTuple):
+    """Rows of a CSV file, and the line of the first."""
+
+    table: pa.Table
+    line: int
+    where: str
+
+    def floats(self, name: str, empty: bool = False) -> NDArray[np.float64]:
+        """Return a column of prices or sizes; raise InputError with the line of a wrong one."""
+        column = self.table.column(name)
+        found = column.to_numpy() if not column.null_count else column.fill_null(np.nan).to_numpy()
+        wrong = _impossible("size" if any(w in name for w in SIZES) else "price", found)
+        if empty:
+            wrong &= ~np.isnan(found)
+        if wrong.any():
+            raise self.error(int(np.argmax(wrong)), f"{name} {found[wrong][0]:.15g}")
+        return found
+
+    def choices(self, name: str, codes: Mapping[str, int]) -> NDArray[np.int8]:
+        """Return a column of words as codes; raise InputError with the line of another word."""
+        coded = self.table.column(name).combine_chunks().dictionary_encode()
+        words = [str(word).lower() for word in coded.dictionary.to_pylist()]
+        column = coded.indices.fill_null(-1).to_numpy()
+        table = np.array([codes.get(word, -128) for word in words] + [-128], np.int8)
+        found = table[column]
+        if (found == -128).any():
+            row = int(np.argmax(found == -128))
+            raise self.error(row, f"{name} {self.table.column(name)[row].as_py()!r}")
+        return found
+
+    def stamps(self, name: str) -> NDArray[np.int64]:
+        """Return a column of UNIX stamps, or of dates, as nanoseconds; raise InputError."""
+        return stamps_ns(self.table.column(name), f"{self.where}: from line {self.line} on")
+
+    def error(self, row: int, words: str) -> InputError:
+        """Return the error of a row."""
+        return InputError(f"{self.where}: line {self.line + row}: {words}")
+
+
+SIZES = ("size", "amount", "qty", "quantity", "volume")
+
+
+def header(source: Source) -> list[str]:
+    """Return the cells of the first line, which stays unread."""
+    first = source.stream.peek(1 << 16).partition(b"\n")[0]
+    return first.decode("utf-8-sig", "replace").strip().split(",")
+
+
+def batches(
+    source: Source, names: Sequence[str], kinds: Mapping[str, pa.DataType], titled: bool = True
+) -> Iterator[Batch]:
+    """Decode a CSV file part by part; ``kinds`` are the columns wanted and their types.
+
+    Raises InputError with the line of a cell that is none of its column's type.
+    """
+    skipped = int(titled)
+    try:
+        reader = pyarrow.csv.open_csv(
+            source.stream,
+            read_options=pyarrow.csv.ReadOptions(
+                column_names=list(names),
+                skip_rows=skipped,
+                block_size=BLOCK_BYTES,
+                use_threads=False,
+            ),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=dict(kinds), include_columns=list(kinds)
+            ),
+        )
+        line = 1 + skipped
+        for batch in reader:
+            if batch.num_rows:
+                yield Batch(pa.Table.from_batches([batch]), line, source.where)
+            line += batch.num_rows
+    except pa.ArrowInvalid as error:
+        words = str(error).replace("Row #", "line ").splitlines()[0]
+        raise InputError(f"{source.where}: {words}") from error
+
+
+def _rows_by_text(column: pa.ChunkedArray) -> dict[str, Rows]:
+    coded = column.combine_chunks().dictionary_encode()
+    codes = coded.indices.fill_null(-1).to_numpy()
+    words = coded.dictionary.to_pylist()
+    if len(words) == 1 and not coded.null_count:
+        return {words[0]: np.arange(len(codes))}
+    found = {word: np.flatnonzero(codes == code) for code, word in enumerate(words)}
+    return found | ({"": np.flatnonzero(codes < 0)} if coded.null_count else {})
