@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from catalog.providers.base import Import, ImportOptions
 from catalog.providers.symbols import LINEAR, SPOT
@@ -99,7 +100,8 @@ def _file(path: Path, source: Source, options: ImportOptions) -> Iterator[Import
             keys = numbers.number(instrument, ts[rows])
             if archive.number:
                 keys = [ts[rows], batch.table.column(archive.number).to_numpy()[rows]]
-            columns = [*keys, ts[rows], price[rows], size[rows], side[rows]]
-            found["trades", "", instrument] = tick_table("trades", columns)
+            columns: list[NDArray] = [*keys, ts[rows], price[rows], size[rows], side[rows]]
+            onward = -1 if ts[-1] < ts[0] else 1
+            found["trades", "", instrument] = tick_table("trades", [c[::onward] for c in columns])
         yield parts.part(path, found, assumed=symbols.assumed)
     yield parts.part(path, {}, [] if archive.number else numbers.warnings())

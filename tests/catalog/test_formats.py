@@ -49,7 +49,10 @@ def imported(catalog: Path, name: str, *places: str, **options: str) -> Catalog:
 def test_a_format_or_file_that_is_not_there_is_named(tmp_path, name, file, words):
     with pytest.raises(InputError, match=words):
         parts(name, tmp_path / file)
-    assert list(formats()) == ["bybit_json", "freqtrade", "ohlcv_table"]
+    assert list(formats()) == [
+        *("binance_stream", "bybit_json", "bybit_stream", "csv_quotes", "freqtrade"),
+        *("ohlcv_table", "tardis_csv", "trade_archives"),
+    ]
 
 
 def long_table(interval_ns: int = HOUR) -> pa.Table:
