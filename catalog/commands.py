@@ -120,8 +120,8 @@ def import_files(
 
     ohlcv_table reads CSV, JSON and Parquet of most sources (CryptoDataDownload, TradingView, ccxt,
     Binance's archive, funding of Bybit and Binance), freqtrade its data folder, bybit_json saved
-    answers of Bybit v5. bybit_stream, binance_stream, tardis_csv, trade_archives and csv_quotes read
-    books, trades, quotes and tickers.
+    answers of Bybit v5. bybit_stream, binance_stream, tardis_csv, trade_archives and csv_quotes
+    read books, trades, quotes and tickers.
 
     Example: perpdesk catalog import freqtrade user_data/data/bybit --catalog catalog/data/bybit
     """

@@ -51,13 +51,16 @@ _Reader = Callable[[Batch, dict[str, Rows]], dict[str, Columns]]
 
 def read(paths: Sequence[Path], options: ImportOptions) -> Iterator[Import]:
     """Read each file in parts of up to 64 MB; raise InputError with file and line."""
+    venue = options.source_venue or "unknown"
     for path, source in sources(paths, (".csv",)):
         try:
-            yield from _File(path, source, options).parts()
+            for part in _File(path, source, options).parts():
+                venue = part.source_venue
+                yield part
         except _NotKept as error:
             if path in paths:
                 raise
-            rows = TickParts("Tardis CSV", "unknown", options.note)
+            rows = TickParts("Tardis CSV", venue, options.note)
             yield rows.part(path, {}, [f"{error}; left out"])
 
 
