@@ -61,9 +61,12 @@ def in_order(table: pa.Table) -> pa.Table:
 def by_day(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
     """Cut sorted rows into UTC days: the day's name, such as ``2024-08-08``, and its rows."""
     ts = table.column("ts").to_numpy()
-    for day in np.unique(ts // DAY_NS).tolist():
-        low, high = np.searchsorted(ts, [day * DAY_NS, (day + 1) * DAY_NS])
-        yield str(np.datetime64(day, "D")), table.slice(int(low), int(high - low))
+    low = 0
+    while low < len(ts):
+        day = int(ts[low]) // DAY_NS
+        high = int(np.searchsorted(ts, (day + 1) * DAY_NS))
+        yield str(np.datetime64(day, "D")), table.slice(low, high - low)
+        low = high
 
 
 def read(path: Path, columns: list[str] | None = None) -> Iterator[pa.Table]:
