@@ -12,10 +12,17 @@ from pathlib import Path
 import nautilus_trader
 from nautilus_trader.model.identifiers import Venue as VenueId
 from nautilus_trader.model.instruments import CurrencyPair
+from nautilus_trader.model.objects import Price
 
 from actors.desk.build import guards_of
 from backtests.checks import lacking
-from backtests.engine.build import BacktestDesk, build, signal_intervals, strategies_of
+from backtests.engine.build import (
+    BacktestDesk,
+    build,
+    show_market,
+    signal_intervals,
+    strategies_of,
+)
 from backtests.engine.engine_costs import mended
 from backtests.engine.feed import CatalogFeed, FeedSlice
 from backtests.engine.market import RunMarket, market_of
@@ -132,15 +139,13 @@ def run(
     began = time.perf_counter()
     document, market = prepared.document, prepared.market
     strategies = strategies_of(document, list(market.ids))
-    for strategy in strategies.values():
-        # The feed has only candles and their opens, no bid or ask.
-        strategy.expect_book("none")
     opening = prepared.feed.opening_prices()
     guards = guards_of(document)
     with mended() as forget_snapshots:
         desk = build(
             document, market, strategies, opening, prints_to_wait=prints_to_wait, guards=guards
         )
+        show_market(desk, document.venue)
         try:
             for interval, bars in prepared.intervals.items():
                 history = panel(
@@ -158,8 +163,9 @@ def run(
             refusals = Refusals()
             if guards:
                 desk.gate.observers.append(refusals)
-            recorder = RunRecorder(desk, market, prepared.start, prepared.end)
             benchmarks = Benchmarks(market, document.report.benchmark, prepared.start, opening)
+            recorder = RunRecorder(desk, market, prepared.start, prepared.end)
+            recorder.benchmarks = benchmarks
             pace = _Pace(progress, began)
             desk.accountant.on_time = pace.at
             for part in slices if slices is not None else prepared.feed.slices():
@@ -167,7 +173,6 @@ def run(
                 _step(desk, part)
                 recorder.end_slice(part)
                 forget_snapshots()
-                benchmarks.extend(part.grid)
             desk.engine.end()
             recorder.end_run()
             outcome = _close(prepared, desk, recorder, benchmarks, time.perf_counter() - began)
@@ -300,7 +305,8 @@ def _check_engine(
         if isinstance(instrument, CurrencyPair):
             engine_equity += position.signed_decimal_qty() * prices[name]
             continue
-        price = instrument.make_price(prices[name])
+        # The mid of a book has one decimal more than a price.
+        price = Price(prices[name], instrument.price_precision + 1)
         engine_equity += position.unrealized_pnl(price).as_decimal()
     if abs(engine_equity - ending) >= CENT:
         raise DeskError(

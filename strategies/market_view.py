@@ -6,14 +6,18 @@ All of it is read from the engine's cache on each call; only constants are kept.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any, Literal, NamedTuple, Protocol
 
 from nautilus_trader.cache.base import CacheFacade
-from nautilus_trader.model.enums import BookType, PriceType
+from nautilus_trader.common.component import Clock
+from nautilus_trader.model.book import OrderBook
+from nautilus_trader.model.data import TradeTick
+from nautilus_trader.model.enums import BookType, OrderSide, PriceType
 from nautilus_trader.model.identifiers import InstrumentId, StrategyId
 from nautilus_trader.model.instruments import CurrencyPair, Instrument
-from nautilus_trader.model.objects import Currency
+from nautilus_trader.model.objects import FIXED_PRECISION, Currency
+from nautilus_trader.model.objects import Price as EnginePrice
 from nautilus_trader.portfolio.base import PortfolioFacade
 
 from strategies.account_value import Account, Contract, Margin
@@ -25,6 +29,7 @@ BOOK_DEPTH = 50
 BookSource = Literal["none", "quotes", "book"]
 """Where best bids and asks come from: nowhere (candles alone), quotes, or books of many levels."""
 Price = Callable[[InstrumentId], Decimal | None]
+BookOf = Callable[[InstrumentId], OrderBook | None]
 _MONEY = Decimal("0.00000001")
 
 
@@ -47,9 +52,23 @@ class ViewedEngine(Protocol):
         """Subscribe to best prices."""
 
     def subscribe_order_book_deltas(
-        self, instrument_id: InstrumentId, book_type: BookType, depth: int
+        self, instrument_id: InstrumentId, book_type: BookType, depth: int, *, managed: bool = True
     ) -> None:
-        """Subscribe to an order book."""
+        """Subscribe to an order book; ``managed`` ones are kept in the cache."""
+
+    def subscribe_trade_ticks(self, instrument_id: InstrumentId) -> None:
+        """Subscribe to trades."""
+
+    @property
+    def clock(self) -> Clock:
+        """Time."""
+
+
+class Level(NamedTuple):
+    """A price of an order book, and the size displayed there in base coin."""
+
+    price: float
+    size: float
 
 
 class _Facts(NamedTuple):
@@ -76,11 +95,23 @@ class MarketView:
         self._settlement = settlement
         self._facts: dict[InstrumentId, _Facts] = {}
         self._watched: set[InstrumentId] = set()
+        self._spans: dict[tuple[InstrumentId, OrderSide], int] = {}
+        self._venue_book: BookOf | None = None
+        self._delay_of: Callable[[int], int] | None = None
         self.source: BookSource = "quotes"
         self.listed: dict[str, int] = {}
         self.leverages: dict[str, Decimal] = {}
         """Of each perpetual at the venue; empty in a backtest and on paper."""
         self.last_price: Price = self.engine_price
+
+    def read_venue(
+        self, book_of: BookOf, delay_of: Callable[[int], int], source: BookSource
+    ) -> None:
+        """Read the books of a backtest's venue, so that the engine keeps no second one.
+
+        ``delay_of`` returns how old the data of a moment are when they reach a strategy.
+        """
+        self._venue_book, self._delay_of, self.source = book_of, delay_of, source
 
     # Instruments -------------------------------------------------------------------------------
 
@@ -164,9 +195,40 @@ class MarketView:
         if self.source == "quotes":
             self._engine.subscribe_quote_ticks(instrument_id)
         else:
+            own = {} if self._venue_book is None else {"managed": False}
             self._engine.subscribe_order_book_deltas(
-                instrument_id, BookType.L2_MBP, depth=BOOK_DEPTH
+                instrument_id, BookType.L2_MBP, depth=BOOK_DEPTH, **own
             )
+
+    def watch_trades(self, instrument_id: InstrumentId) -> None:
+        """Subscribe to the instrument's trades, which `trades` and ``on_trade_tick`` then show."""
+        self._engine.subscribe_trade_ticks(instrument_id)
+
+    def trades(self, instrument_id: InstrumentId, count: int) -> list[TradeTick]:
+        """Return the newest trades, the newest first."""
+        found: list[TradeTick] = self._engine.cache.trade_ticks(instrument_id)[:count]
+        return found
+
+    def event_age_ns(self, instrument_id: InstrumentId) -> int | None:
+        """Return how old the best prices are, by the exchange's stamp; None without any.
+
+        In a backtest the delay of ``venue.latency.feed`` counts, which strategies don't wait for.
+        """
+        if self.source == "quotes":
+            quote = self._engine.cache.quote_tick(instrument_id)
+            stamp = None if quote is None else quote.ts_event
+        else:
+            book = self._book(instrument_id)
+            stamp = None if book is None or not book.update_count else book.ts_last
+        if stamp is None:
+            return None
+        delay = 0 if self._delay_of is None else self._delay_of(stamp)
+        age: int = self._engine.clock.timestamp_ns() - stamp + delay
+        return age
+
+    def _book(self, instrument_id: InstrumentId) -> OrderBook | None:
+        book_of = self._venue_book or self._engine.cache.order_book
+        return book_of(instrument_id)
 
     def top_of_book(self, instrument_id: InstrumentId) -> TopOfBook | None:
         """Return the best bid and ask, None when unknown or unless 0 < bid < ask."""
@@ -177,7 +239,7 @@ class MarketView:
                 return None
             parts = (quote.bid_price, quote.ask_price, quote.bid_size, quote.ask_size)
         else:
-            book = self._engine.cache.order_book(instrument_id)
+            book = self._book(instrument_id)
             if book is None:
                 return None
             parts = (
@@ -199,20 +261,79 @@ class MarketView:
         top = self.top_of_book(instrument_id)
         if top is None:
             return 0.0
-        if self.source == "quotes":
-            sides = [[(top.bid, top.bid_size)], [(top.ask, top.ask_size)]]
-        else:
-            book = self._engine.cache.order_book(instrument_id)
-            sides = [
-                [(level.price.as_decimal(), Decimal(repr(level.size()))) for level in levels]
-                for levels in (book.bids(), book.asks())
-            ]
         reach = top.mid * Decimal(repr(bps)) / 10_000
-        near = [
-            sum(price * size for price, size in side if abs(price - top.mid) <= reach)
-            for side in sides
-        ]
-        return float(min(near))
+        if self.source == "quotes":
+            near = [
+                price * size if abs(price - top.mid) <= reach else ZERO
+                for price, size in ((top.bid, top.bid_size), (top.ask, top.ask_size))
+            ]
+            return float(min(near))
+        book: Any = self._book(instrument_id)
+        found = self.instrument(instrument_id)
+        unit, sizes = Decimal(1).scaleb(-found.price_precision), found.size_precision
+        lowest = max((top.mid - reach).quantize(unit, ROUND_CEILING), ZERO)
+        highest = (top.mid + reach).quantize(unit, ROUND_FLOOR)
+        # Levels far from the mid are never built: a book may have thousands.
+        sides = (
+            book.get_all_crossed_levels(
+                OrderSide.SELL, EnginePrice(lowest, found.price_precision), sizes
+            ),
+            book.get_all_crossed_levels(
+                OrderSide.BUY, EnginePrice(highest, found.price_precision), sizes
+            ),
+        )
+        return min(sum(p.as_double() * s.as_double() for p, s in side) for side in sides)
+
+    def levels(self, instrument_id: InstrumentId, count: int) -> tuple[list[Level], list[Level]]:
+        """Return the best ``count`` levels of bids and asks, the best first.
+
+        Quotes have one a side. Each side may be shorter, or empty.
+        """
+        if self.source == "quotes":
+            top = self.top_of_book(instrument_id)
+            if top is None:
+                return [], []
+            sides = ((top.bid, top.bid_size), (top.ask, top.ask_size))
+            bid, ask = (Level(float(price), float(size)) for price, size in sides)
+            return [bid][:count], [ask][:count]
+        book = self._book(instrument_id)
+        if book is None:
+            return [], []
+        sizes = self._known(instrument_id).instrument.size_precision
+        return (
+            self._side(book, instrument_id, OrderSide.SELL, book.best_bid_price(), count, sizes),
+            self._side(book, instrument_id, OrderSide.BUY, book.best_ask_price(), count, sizes),
+        )
+
+    def _side(
+        self,
+        book: OrderBook,
+        instrument_id: InstrumentId,
+        taking: OrderSide,
+        best: EnginePrice | None,
+        count: int,
+        sizes: int,
+    ) -> list[Level]:
+        """Return levels that ``taking`` meets, from a stretch of the book that has enough.
+
+        The stretch is remembered in ticks: most books change little between two looks.
+        """
+        if best is None:
+            return []
+        key, raw, precision = (instrument_id, taking), best.raw, best.precision
+        tick = 10 ** (FIXED_PRECISION - precision)
+        span = self._spans.get(key, 2 * count)
+        while True:
+            away = span * tick if taking == OrderSide.BUY else -span * tick
+            end = EnginePrice.from_raw(max(raw + away, 0), precision)
+            found = book.get_all_crossed_levels(taking, end, sizes)
+            if len(found) >= count or span * tick > raw:
+                break
+            span *= 2
+        # A book with too few levels is searched whole, but from a short stretch the next time.
+        enough = len(found) >= count
+        self._spans[key] = (span // 2 or 1 if len(found) > 4 * count else span) if enough else 64
+        return [Level(price.as_double(), size.as_double()) for price, size in found[:count]]
 
     # Account and positions ---------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ positions at their entry prices.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -13,17 +14,20 @@ from nautilus_trader.model.enums import PriceType
 from nautilus_trader.model.identifiers import InstrumentId
 
 Touch = tuple[Decimal | None, Decimal | None]
+BookOf = Callable[[InstrumentId], Any]
+"""Returns the order book of an instrument, None without one."""
 
 
 class CachePrices:
     """Prices by instrument id: mark, else mid of the book, else mid of the quote, else last.
 
     The book comes before the quote: when both are subscribed, Bybit's adapter also makes quotes of
-    changes deep in a perpetual's book.
+    changes deep in a perpetual's book. ``book_of`` replaces the cache's books.
     """
 
-    def __init__(self, cache: Any) -> None:
+    def __init__(self, cache: Any, book_of: BookOf | None = None) -> None:
         self._cache = cache
+        self.book_of: BookOf = book_of or cache.order_book
         self._ids: dict[str, InstrumentId] = {}
 
     def price(self, instrument: str) -> Decimal | None:
@@ -42,7 +46,7 @@ class CachePrices:
     def touch(self, instrument: str) -> Touch:
         """Return the best bid and ask of the book, else of the quote; None where missing."""
         name = self.id(instrument)
-        book = self._cache.order_book(name)
+        book = self.book_of(name)
         if book is not None:
             bid, ask = book.best_bid_price(), book.best_ask_price()
             return (

@@ -69,6 +69,13 @@ class Watcher(Protocol):
         """Process a strategy's funding payment; received is positive."""
 
 
+class LivePrices(Protocol):
+    """Prices as they stand, in a run on quotes or books."""
+
+    def value(self, grid: PriceGrid, row: int, before: NDArray[np.float64]) -> None:
+        """Fill a row of the grid; ``before`` are the closes of the row before."""
+
+
 class Accountant(SimulationModule):
     """Keeps the ledger and acts for the venue.
 
@@ -89,7 +96,9 @@ class Accountant(SimulationModule):
         self.take_back_all: Callable[[InstrumentId], None] | None = None
         self.on_time: Callable[[int], None] | None = None
         """Called with each stamp that it has processed."""
+        self.close_market: Callable[[InstrumentId], None] | None = None
         self.path: CandlePath | None = None
+        self.live_prices: LivePrices | None = None
         self._market = market
         self._fill_model = fill_model
         self._liquidation = liquidation
@@ -260,6 +269,8 @@ class Accountant(SimulationModule):
 
     def _on_time(self, event: object) -> None:
         now = self.stamp = self.clock.timestamp_ns() + 1
+        if self.live_prices is not None and self._rows and self._rows[0][0] <= now:
+            self.live_prices.value(*self._rows[0][1:], self.closes)
         # What was stopped out inside the candle pays no funding at its close.
         if self.path is not None and self._rows and self._rows[0][0] <= now:
             self._walk(*self._rows[0][1:])
@@ -287,7 +298,9 @@ class Accountant(SimulationModule):
         if grid.decimals is not None:
             self._learn_ticks(grid.decimals[row])
         if self._watcher is not None and grid is not self._grid:
-            self._grid, self._whole = grid, whole_closes(grid.close, self._precisions)
+            self._grid = grid
+            known = grid.marks is None
+            self._whole = whole_closes(grid.close, self._precisions) if known else None
         self.closes, self._holdings = grid.close[row], None
         self._row = None if self._whole is None else self._whole[row]
         self._decimals.clear()
@@ -316,7 +329,12 @@ class Accountant(SimulationModule):
             return
         if not settlement.is_marked:
             self.unmarked.append(settlement)
-        amount = funding_amount(quantity, settlement.mark_price, settlement.rate)
+        mark_price = settlement.mark_price
+        if mark_price is None:
+            due = self._rows and self._rows[0][0] <= self.stamp
+            closes = self._rows[0][1].close[self._rows[0][2]] if due else self.closes
+            mark_price = Decimal(repr(float(closes[self._market.column[settlement.instrument]])))
+        amount = funding_amount(quantity, mark_price, settlement.rate)
         shares = self.ledger.book_funding(settlement.instrument, amount)
         for strategy, share in shares.items():
             self.payments.append(
@@ -325,7 +343,7 @@ class Accountant(SimulationModule):
                     strategy,
                     settlement.instrument,
                     settlement.rate,
-                    settlement.mark_price,
+                    mark_price,
                     quantity,
                     share,
                 )
@@ -403,8 +421,9 @@ class Accountant(SimulationModule):
 
     def _delist(self, column: int) -> None:
         name = self._market.ids[column]
-        if self.take_back_all is not None:
-            self.take_back_all(self._market.instrument_ids[column])
+        take_back = self.close_market or self.take_back_all
+        if take_back is not None:
+            take_back(self._market.instrument_ids[column])
         if self.ledger.quantities.get(name):
             self._close(name, Decimal(repr(float(self.closes[column]))), DELISTING)
 
@@ -452,7 +471,7 @@ class Accountant(SimulationModule):
             side="SELL" if event.order_side == OrderSide.SELL else "BUY",
             quantity=event.last_qty.as_decimal(),
             price=price,
-            reference_price=self._fill_model.references.pop(order_id, price),
+            reference_price=self._fill_model.reference(order, price),
             fee=event.commission.as_decimal(),
             fee_coin=event.commission.currency.code,
             liquidity="MAKER" if event.liquidity_side == LiquiditySide.MAKER else "TAKER",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from nautilus_trader.config import (
     LoggingConfig,
     RiskEngineConfig,
 )
-from nautilus_trader.model.enums import AccountType, OmsType
+from nautilus_trader.model.enums import AccountType, BookType, OmsType
 from nautilus_trader.model.identifiers import Venue as VenueId
 from nautilus_trader.model.objects import Money
 from numpy.typing import NDArray
@@ -31,20 +32,26 @@ from actors.desk.risk_desk import RiskDesk
 from actors.gate.gate import OrderGate
 from actors.records.ledger import Ledger
 from backtests.engine.accountant import Accountant
+from backtests.engine.books import BookClient, BookFillModel, VenueBooks
 from backtests.engine.candle_path import CandlePath
 from backtests.engine.coins import CoinFeeModel
 from backtests.engine.guard_desk import AtStampClient, risk_desk
+from backtests.engine.latency import command_delay_ns, feed_delay_ns
 from backtests.engine.market import RunMarket
 from backtests.engine.venue import DeskFillModel, NextPrintClient
 from catalog.instruments import VENUE
 from config.components import resolve
-from config.documents import Backtest, Setup, StrategyComponent
+from config.documents import Backtest, Setup, StrategyComponent, Venue
 from config.params import build_params
 from config.universe import select
 from strategies.base import DeskStrategy
 from strategies.desk_config import DeskStrategyConfig
 from strategies.engine_class import engine_class
+from strategies.market_view import BookSource
 from strategies.order_ids import BACKTEST_TAG
+
+TRADES_KEPT = 1_000
+"""Newest trades and quotes of an instrument that strategies can see, with quotes and books."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,8 @@ class BacktestDesk:
     gate: OrderGate
     strategies: dict[str, DeskStrategy]
     risk: RiskDesk | None = None
+    books: VenueBooks | None = None
+    """With ``venue.market`` quotes or book."""
 
 
 def strategies_of(setup: Setup, ids: list[str]) -> dict[str, DeskStrategy]:
@@ -117,14 +126,15 @@ def build(
             logging=LoggingConfig(bypass_logging=True),
             run_analysis=False,
             # Strategies keep their own history; the engine's default is 10,000 of each.
-            cache=CacheConfig(tick_capacity=8, bar_capacity=8),
+            cache=CacheConfig(tick_capacity=8 if venue.by_candles else TRADES_KEPT, bar_capacity=8),
             # No rate limits: the engine would drop orders above them, not queue them.
             risk_engine=RiskEngineConfig(
                 max_order_submit_rate="1000000/00:00:01", max_order_modify_rate="1000000/00:00:01"
             ),
         )
     )
-    fill_model = DeskFillModel(venue.slippage)
+    by_candles = venue.by_candles
+    fill_model = DeskFillModel(venue.slippage) if by_candles else BookFillModel(venue.queue)
     ledger = Ledger(starting=venue.starting_balance)
     accountant = Accountant(ledger, market, fill_model, liquidation=venue.liquidation)
     at_close = venue.fills == "signal_close"
@@ -137,14 +147,29 @@ def build(
         modules=[accountant],
         fill_model=fill_model,
         fee_model=CoinFeeModel(accountant.lots),
+        book_type=BookType.L2_MBP if venue.market == "book" else BookType.L1_MBP,
         bar_execution=at_close,
+        trade_execution=True,
+        liquidity_consumption=not by_candles,
+        queue_position=not by_candles and venue.queue != "optimistic",
         support_contingent_orders=False,
     )
     for instrument in market.instruments:
         engine.add_instrument(instrument)
     kernel = engine.kernel
     exchange = accountant.exchange
-    if at_close:
+    books = None
+    if isinstance(fill_model, BookFillModel):
+        books = VenueBooks(exchange, market)
+        fill_model.mid = books.mid
+        delay = partial(command_delay_ns, venue.latency)
+        book_client = BookClient(exchange, kernel, accountant, fill_model, delay)
+        _replace_client(kernel, exchange, book_client)
+        accountant.send_now = book_client.send_now
+        accountant.take_back_all = book_client.take_back_all
+        accountant.close_market = book_client.close_market
+        accountant.live_prices = books
+    elif at_close:
         accountant.send_now = exchange.exec_client.submit_order
         if guards:
             client: NextPrintClient = AtStampClient(exchange, kernel, accountant)
@@ -164,7 +189,10 @@ def build(
     risk = None
     if guards:
         decisions = decisions_of(strategies)
-        risk = risk_desk(kernel, accountant, market, guards, Decimal(venue.leverage), decisions)
+        book_of = books.book if books is not None and venue.market == "book" else None
+        risk = risk_desk(
+            kernel, accountant, market, guards, Decimal(venue.leverage), decisions, book_of
+        )
         risk.join(gate)
         for guard in guards.values():
             engine.add_actor(guard)
@@ -174,7 +202,18 @@ def build(
         )
     for strategy in strategies.values():
         engine.add_strategy(strategy)
-    return BacktestDesk(engine, accountant, gate, strategies, risk)
+    return BacktestDesk(engine, accountant, gate, strategies, risk, books)
+
+
+def show_market(desk: BacktestDesk, venue: Venue) -> None:
+    """Let strategies see what the run has: the venue's quotes or books, or candles alone."""
+    for strategy in desk.strategies.values():
+        if desk.books is None:
+            strategy.expect_book("none")
+        else:
+            delay = partial(feed_delay_ns, venue.latency)
+            source: BookSource = "book" if venue.market == "book" else "quotes"
+            strategy.market.read_venue(desk.books.book, delay, source)
 
 
 def _replace_client(kernel: Any, exchange: Any, client: BacktestExecClient) -> None:

@@ -52,6 +52,9 @@ class PriceGrid:
         Open, high and low of the execution candles themselves, which resting orders walk.
     decimals : ndarray of int64, shape (T, N), optional
         Most decimals of an inferred instrument's prices until then; None when none is inferred.
+    marks : ndarray of float64, shape (T, N), optional
+        Newest mark prices, NaN where there are none, of a run on quotes or books: its closes, lows
+        and highs are filled from these or the venue's books when their time has come.
     """
 
     ts: NDArray[np.int64]
@@ -62,19 +65,21 @@ class PriceGrid:
     real: NDArray[np.bool_] | None = None
     traded: NDArray[np.float64] | None = None
     decimals: NDArray[np.int64] | None = None
+    marks: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
 class Settlement:
     """A funding settlement: stamp (UNIX nanoseconds, UTC), rate, mark price at the stamp.
 
-    Not ``is_marked``, the price is a close, because the mark prices have a hole there.
+    Not ``is_marked``, the price is a close, because the mark prices have a hole there. Without a
+    price it is settled at the price that then values the account.
     """
 
     ts: int
     instrument: str
     rate: Decimal
-    mark_price: Decimal
+    mark_price: Decimal | None
     is_marked: bool = True
 
 

@@ -30,7 +30,7 @@ from actors.desk.risk_desk import RiskDesk
 from actors.guards.core.decisions import NO_DECISIONS, Decisions
 from actors.guards.core.lazy import Markets, UnpricedMarkets
 from actors.guards.core.snapshot import Market as MarketSnapshot
-from actors.records.prices import CachePrices
+from actors.records.prices import BookOf, CachePrices
 from actors.records.rows import FillRow
 from backtests.engine.accountant import Accountant
 from backtests.engine.closes import exact_closes
@@ -46,14 +46,20 @@ UNLISTED, GONE = -1, -2
 class BacktestMarkets:
     """Market snapshots of a backtest, for `actors.desk.risk_desk.MarketFacts`.
 
-    Best prices come from the engine's cache: a feed of quotes or books has them, candles do not.
+    Best prices come from the venue's books, or from the cache's quotes; candles have none.
     """
 
-    def __init__(self, accountant: Accountant, market: RunMarket, engine_cache: Any) -> None:
+    def __init__(
+        self,
+        accountant: Accountant,
+        market: RunMarket,
+        engine_cache: Any,
+        book_of: BookOf | None = None,
+    ) -> None:
         self._accountant = accountant
         self._market = market
         self._cache = engine_cache
-        self._prices = CachePrices(engine_cache)
+        self._prices = CachePrices(engine_cache, book_of)
         count = len(market.ids)
         self._every = np.arange(count, dtype=np.int64)
         self._last_candle = np.zeros(count, dtype=np.int64)
@@ -100,7 +106,7 @@ class BacktestMarkets:
             self._next_is_known_until = min(coming, default=math.inf)
             self._silence = None
         touches = [
-            *map(self._cache.order_book, engine_ids),
+            *map(self._prices.book_of, engine_ids),
             *map(self._cache.quote_tick, engine_ids),
         ]
         has_touches = touches.count(None) < len(touches)
@@ -152,9 +158,10 @@ def risk_desk(
     guards: Mapping[str, GuardActor],
     leverage: Decimal,
     decisions: Decisions = NO_DECISIONS,
+    book_of: BookOf | None = None,
 ) -> RiskDesk:
     """Return the risk desk, with the guards attached and the accountant watched."""
-    markets = BacktestMarkets(accountant, market, kernel.cache)
+    markets = BacktestMarkets(accountant, market, kernel.cache, book_of)
     desk = RiskDesk(
         kernel,
         accountant,

@@ -62,9 +62,9 @@ class DeskFillModel(FillModel):
     holds the prices of liquidations and delistings, which get no slippage.
     """
 
-    def __init__(self, slippage: SlippageModel) -> None:
+    def __init__(self, slippage: SlippageModel, *, prob_fill_on_limit: float = 0.0) -> None:
         # A resting limit fills when the price passes through it, not when it is touched.
-        super().__init__(prob_fill_on_limit=0.0)
+        super().__init__(prob_fill_on_limit=prob_fill_on_limit)
         self.slippage = slippage
         self.references: dict[str, Decimal] = {}
         self.forced: dict[str, Decimal] = {}
@@ -75,6 +75,10 @@ class DeskFillModel(FillModel):
         """Return the tick as known by now."""
         found: Decimal | None = self.finer.get(instrument.id)
         return instrument.price_increment.as_decimal() if found is None else found
+
+    def reference(self, order: Order, price: Decimal) -> Decimal:
+        """Return the price that a fill at ``price`` is measured against."""
+        return self.references.pop(order.client_order_id.value, price)
 
     def get_orderbook_for_fill_simulation(
         self, instrument: Instrument, order: Order, best_bid: Price, best_ask: Price
@@ -122,6 +126,21 @@ def slipped_price(reference: Decimal, fraction: Decimal, tick: Decimal, *, buy: 
     else:
         steps = (reference * (1 - fraction) / tick).to_integral_value(ROUND_FLOOR)
     return max(steps, Decimal(1)) * tick
+
+
+def each_order(command: SubmitOrderList) -> list[SubmitOrder]:
+    """Return one command for each order of a list."""
+    return [
+        SubmitOrder(
+            trader_id=command.trader_id,
+            strategy_id=command.strategy_id,
+            order=order,
+            command_id=UUID4(),
+            ts_init=command.ts_init,
+            position_id=command.position_id,
+        )
+        for order in command.order_list.orders
+    ]
 
 
 @dataclass(slots=True)
@@ -221,17 +240,8 @@ class NextPrintClient(BacktestExecClient):
 
     def submit_order_list(self, command: SubmitOrderList) -> None:
         """Keep each order until its instrument's next print, in the same sequence."""
-        for order in command.order_list.orders:
-            self.submit_order(
-                SubmitOrder(
-                    trader_id=command.trader_id,
-                    strategy_id=command.strategy_id,
-                    order=order,
-                    command_id=UUID4(),
-                    ts_init=command.ts_init,
-                    position_id=command.position_id,
-                )
-            )
+        for single in each_order(command):
+            self.submit_order(single)
 
     def modify_order(self, command: ModifyOrder) -> None:
         """Queue the change behind its waiting order, or send it when the order has left."""

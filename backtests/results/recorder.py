@@ -24,7 +24,7 @@ from backtests.engine.build import BacktestDesk, subscribe
 from backtests.engine.feed import FeedSlice, PriceGrid
 from backtests.engine.market import RunMarket
 from backtests.engine.settlement import FundingPayment
-from backtests.results.curves import EquityCurve
+from backtests.results.curves import Benchmarks, EquityCurve
 from backtests.results.prices import PairCurves, PriceCurves
 from backtests.results.tables import SCHEMAS, conform, fill_columns, table
 from strategies.messages import Decision, PairEvent, Verdict, encode
@@ -37,6 +37,7 @@ class RunRecorder:
 
     def __init__(self, desk: BacktestDesk, market: RunMarket, start: int, end: int) -> None:
         self._desk = desk
+        self.benchmarks: Benchmarks | None = None
         self._prices, self._ids = PriceCurves(start, end), market.ids
         self._pair_curves = PairCurves(start, end)
         self._pair_events: list[dict[str, Any]] = []
@@ -57,7 +58,6 @@ class RunRecorder:
         if self._grid is not None:
             self._draw(self._grid)
         self._grid = part.grid
-        self._prices.extend(part.grid)
         cache = self._desk.engine.kernel.cache
         # The clock stands before a slice's last prints: what they closed is purged a slice later.
         now = self._desk.engine.kernel.clock.timestamp_ns()
@@ -79,6 +79,9 @@ class RunRecorder:
 
         The engine fires timers past a slice's last event only when the next slice has one.
         """
+        self._prices.extend(grid)
+        if self.benchmarks is not None:
+            self.benchmarks.extend(grid)
         last = int(grid.ts[-1])
         self.curve.extend(
             grid,

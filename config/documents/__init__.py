@@ -28,7 +28,7 @@ from config.documents.slippage import (
     SlippageModel,
 )
 from config.documents.study import Folds, Search, Study
-from config.documents.venue import Fees, ProductFees, Venue
+from config.documents.venue import Bursts, Fees, Latency, Market, ProductFees, Venue, WayLatency
 from config.documents.watch import Policies, ThrottleSettings, WatchSettings
 
 KINDS: dict[str, type[Part]] = {

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from config.documents.base import Flag, Part
-from config.documents.slippage import FixedBpsSlippage, Slippage
-from config.durations import Interval
+from config.documents.base import Flag, Part, Whole
+from config.documents.slippage import FixedBpsSlippage, NoSlippage, Slippage, SlippageModel
+from config.durations import DURATION, HOUR_NS, Interval, duration_ns
+
+Milliseconds = Annotated[Decimal, Field(ge=Decimal(0), le=Decimal(60_000))]
+Seconds = Annotated[Decimal, Field(gt=Decimal(0), le=Decimal(86_400))]
 
 
 class Fees(Part):
@@ -33,8 +36,67 @@ class ProductFees(Part):
     """Spot pairs."""
 
 
+class Bursts(Part):
+    """Stretches in which everything is slower, as when an exchange is overloaded."""
+
+    every: Seconds = Decimal(600)
+    """One burst in each such period, at a moment drawn from the seed; seconds."""
+    length: Seconds = Decimal(5)
+    """How long a burst lasts, at most ``every``; seconds."""
+    delay: Milliseconds = Decimal(500)
+    """What a burst adds; milliseconds."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.length > self.every:
+            raise ValueError("length must be at most every")
+        return self
+
+
+class WayLatency(Part):
+    """One way of the latency; milliseconds."""
+
+    base: Milliseconds = Decimal(0)
+    """What every message takes."""
+    jitter: Milliseconds = Decimal(0)
+    """Mean of what comes on top, drawn anew for each moment: seldom many times as much
+    (exponential)."""
+    seed: Annotated[Whole, Field(ge=0)] = 0
+    """Of the draws; equal seeds give equal delays at equal moments."""
+    bursts: Bursts | None = None
+    """Overload; null for none."""
+
+
+class Latency(Part):
+    """How long data and commands take, with ``market: quotes`` or ``book``.
+
+    The engine has one clock: strategies see data at the exchange's time, and commands (new orders,
+    amends, cancels) reach the venue after both ways together, in the order in which they left.
+    """
+
+    feed: WayLatency = WayLatency()
+    """From the exchange to the strategy; it is the age of the data."""
+    orders: WayLatency = WayLatency()
+    """From the strategy to the exchange."""
+
+
+Market = Literal["candles", "quotes", "book"]
+"""What orders meet, the coarsest first."""
+
+
 class Venue(Part):
     """The simulated venue of a backtest."""
+
+    market: Literal["auto"] | Market = "auto"
+    """What orders meet: opens of ``candles``, best ``quotes`` or the order ``book``; ``auto`` is
+    the finest that the catalog has of every instrument throughout the window."""
+    latency: Latency = Latency()
+    """WayLatency of commands and data (not with candles)."""
+    queue: Literal["optimistic", "realistic", "pessimistic"] = "realistic"
+    """Resting orders (not with candles) fill with the first trade at their price, once what was
+    displayed before them has traded, or only when the market passes their price."""
+    valuation: Annotated[str, Field(pattern=DURATION)] = "1s"
+    """How often equity, guards and margin look at the prices (not with candles), 1s to 1h."""
 
     starting_balance: Annotated[Decimal, Field(gt=Decimal(0), le=Decimal(10**12))] = Decimal(
         100_000
@@ -44,8 +106,8 @@ class Venue(Part):
     """Largest gross notional per unit of equity that the order gate lets pass."""
     fees: ProductFees = ProductFees()
     """Fee rates by product."""
-    slippage: Slippage = FixedBpsSlippage(bps=Decimal(2))
-    """How much worse than the reference price market orders fill."""
+    slippage: Annotated[Slippage, Field(validate_default=True)] = FixedBpsSlippage(bps=Decimal(2))
+    """How much worse than the reference price market orders fill (candles only)."""
     fills: Literal["next_open", "signal_close"] = "next_open"
     """Where market orders fill: at the next candle's open, or (for references only) at the close
     that gave the signal."""
@@ -58,3 +120,36 @@ class Venue(Part):
     """Whether funding is settled."""
     liquidation: Flag = True
     """Whether the account can be liquidated."""
+
+    @field_validator("valuation")
+    @classmethod
+    def _bounded(cls, valuation: str) -> str:
+        if HOUR_NS % duration_ns(valuation):
+            raise ValueError("must divide an hour, such as 1s, 5s or 1m")
+        return valuation
+
+    @field_validator("latency", "queue", "valuation")
+    @classmethod
+    def _of_ticks(cls, value: object, info: ValidationInfo) -> object:
+        name = str(info.field_name)
+        if info.data.get("market") == "candles" and value != cls.model_fields[name].default:
+            raise ValueError("means nothing with market: candles")
+        return value
+
+    @field_validator("slippage", "fills", "execution_interval")
+    @classmethod
+    def _of_candles(cls, value: object, info: ValidationInfo) -> object:
+        market = info.data.get("market")
+        if market in ("quotes", "book"):
+            if value == "signal_close" or value in get_args(Interval):
+                raise ValueError(f"means nothing with market: {market}, where no candle fills")
+            if isinstance(value, SlippageModel) and not isinstance(value, NoSlippage):
+                raise ValueError(
+                    f"with market: {market} orders find their prices there: use {{model: none}}"
+                )
+        return value
+
+    @property
+    def by_candles(self) -> bool:
+        """Whether orders meet the opens of candles."""
+        return self.market in ("auto", "candles")

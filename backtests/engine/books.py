@@ -1,0 +1,264 @@
+"""The simulated venue of backtests on quotes and order books. Engine-specific.
+
+Nautilus matches: takers walk the levels and use them up, makers wait for what is before them. This
+module adds what it lacks: commands take time and keep their order, the rest of a market order that
+found too little is cancelled (as at Bybit), and the venue's own closes fill at their price. Prices
+of accounts and guards are read from the venue's books when they are needed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+from nautilus_trader.backtest.engine import SimulatedExchange
+from nautilus_trader.backtest.execution_client import BacktestExecClient
+from nautilus_trader.execution.messages import (
+    BatchCancelOrders,
+    CancelAllOrders,
+    CancelOrder,
+    ModifyOrder,
+    SubmitOrder,
+    SubmitOrderList,
+    TradingCommand,
+)
+from nautilus_trader.model.book import OrderBook
+from nautilus_trader.model.enums import LiquiditySide, OrderType
+from nautilus_trader.model.events import OrderFilled
+from nautilus_trader.model.identifiers import InstrumentId
+from nautilus_trader.model.instruments import Instrument
+from nautilus_trader.model.objects import Price
+from nautilus_trader.model.orders import Order
+from numpy.typing import NDArray
+
+from backtests.engine.accountant import Accountant
+from backtests.engine.feed import PriceGrid
+from backtests.engine.market import RunMarket
+from backtests.engine.venue import DeskFillModel, each_order
+from config.documents import NoSlippage
+from strategies.order_ids import is_protective
+from strategies.order_tags import decision_of
+from strategies.refusals import as_reason, from_venue
+
+_TAKING = (OrderType.MARKET, OrderType.STOP_MARKET, OrderType.TRAILING_STOP_MARKET)
+
+
+class VenueBooks:
+    """The venue's own books: top, mid, and the prices that value an account."""
+
+    def __init__(self, exchange: SimulatedExchange, market: RunMarket) -> None:
+        self._market = market
+        self._books = {name: exchange.get_book(name) for name in market.instrument_ids}
+        self._seen = np.zeros(len(market.ids), dtype=np.int64)
+
+    def book(self, instrument_id: InstrumentId) -> OrderBook | None:
+        """Return an instrument's book, None for an unknown one."""
+        return self._books.get(instrument_id)
+
+    def mid(self, instrument_id: InstrumentId) -> Decimal | None:
+        """Return the middle of best bid and ask, None unless bid < ask."""
+        book = self._books[instrument_id]
+        bid, ask = book.best_bid_price(), book.best_ask_price()
+        if bid is None or ask is None or bid >= ask:
+            return None
+        middle: Decimal = (bid.as_decimal() + ask.as_decimal()) / 2
+        return middle
+
+    def value(self, grid: PriceGrid, row: int, before: NDArray[np.float64]) -> None:
+        """Fill a row of the grid with the prices as they stand: mark, else mid, else as before."""
+        assert grid.marks is not None
+        assert grid.real is not None
+        for column, instrument_id in enumerate(self._market.instrument_ids):
+            mid, last = self.mid(instrument_id), self._books[instrument_id].ts_last
+            mark = grid.marks[row, column]
+            if mark == mark:
+                price = float(mark)
+            else:
+                price = float(before[column]) if mid is None else float(mid)
+            grid.close[row, column] = grid.low[row, column] = grid.high[row, column] = price
+            grid.real[row, column] = last > self._seen[column]
+            self._seen[column] = last
+
+
+class BookFillModel(DeskFillModel):
+    """Lets Nautilus fill from its book; says which price each order is measured against."""
+
+    def __init__(self, queue: str) -> None:
+        # Without luck: at the limit, orders fill in their turn, or only when the price passes it.
+        super().__init__(NoSlippage(), prob_fill_on_limit=0.0 if queue == "pessimistic" else 1.0)
+        self.mid: Callable[[InstrumentId], Decimal | None] = lambda _: None
+        self._arrival: dict[tuple[str, str], tuple[str, Decimal]] = {}
+
+    def get_orderbook_for_fill_simulation(
+        self, instrument: Instrument, order: Order, best_bid: Price, best_ask: Price
+    ) -> OrderBook | None:
+        """Return None: the book is the venue's."""
+        return None
+
+    def ordered(self, order: Order) -> None:
+        """Note the price when an order is made: the mid at its decision's first order there."""
+        decision, mid = decision_of(order.tags), self.mid(order.instrument_id)
+        key = order.strategy_id.value, order.instrument_id.value
+        known = self._arrival.get(key)
+        if decision and known is not None and known[0] == decision:
+            mid = known[1]
+        elif mid is not None and decision:
+            self._arrival[key] = decision, mid
+        # What protects a position is measured from the price at which it triggers.
+        if mid is not None and not is_protective(order.client_order_id.value):
+            self.references[order.client_order_id.value] = mid
+
+    def reference(self, order: Order, price: Decimal) -> Decimal:
+        """Return the price that a fill is measured against."""
+        name = order.client_order_id.value
+        found = self.references.get(name)
+        if found is None:
+            found = self.references[name] = self.mid(order.instrument_id) or price
+        if order.is_closed:
+            del self.references[name]
+        return found
+
+
+class BookClient(BacktestExecClient):
+    """Sends commands to the simulated venue after their latency, in the order they were made.
+
+    ``delay`` returns how long a command of a moment takes, nanoseconds.
+    """
+
+    def __init__(
+        self,
+        exchange: SimulatedExchange,
+        kernel: Any,
+        accountant: Accountant,
+        fill_model: BookFillModel,
+        delay: Callable[[int], int],
+    ) -> None:
+        super().__init__(exchange, kernel.msgbus, kernel.cache, kernel.clock)
+        self._venue, self._accountant = exchange, accountant
+        self._fill_model, self._delay = fill_model, delay
+        self._under_way: deque[tuple[int, TradingCommand]] = deque()
+        self._closed: set[InstrumentId] = set()
+        kernel.msgbus.subscribe("events.order.*", self._on_event)
+
+    # Commands ------------------------------------------------------------------------------------
+
+    def submit_order(self, command: SubmitOrder) -> None:
+        """Send an order."""
+        self._submitted(command.order)
+        self._fill_model.ordered(command.order)
+        self._send(command)
+
+    def submit_order_list(self, command: SubmitOrderList) -> None:
+        """Send orders one by one."""
+        for single in each_order(command):
+            self.submit_order(single)
+
+    def modify_order(self, command: ModifyOrder) -> None:
+        """Send an amend."""
+        self._send(command)
+
+    def cancel_order(self, command: CancelOrder) -> None:
+        """Send a cancel."""
+        self._send(command)
+
+    def cancel_all_orders(self, command: CancelAllOrders) -> None:
+        """Send a cancel of all."""
+        self._send(command)
+
+    def batch_cancel_orders(self, command: BatchCancelOrders) -> None:
+        """Send several cancels."""
+        self._send(command)
+
+    def _send(self, command: TradingCommand) -> None:
+        now = self._clock.timestamp_ns()
+        due = now + self._delay(now)
+        if self._under_way:
+            # Later commands don't overtake.
+            due = max(due, self._under_way[-1][0])
+        elif due == now:
+            self._arrive(command)
+            return
+        self._under_way.append((due, command))
+        if len(self._under_way) == 1:
+            self._wake(due)
+
+    def _wake(self, due: int) -> None:
+        clock = self._accountant.clock
+        if "commands" in clock.timer_names:
+            clock.cancel_timer("commands")
+        clock.set_time_alert_ns(name="commands", alert_time_ns=due, callback=self._on_due)
+
+    def _on_due(self, event: object) -> None:
+        now = self._clock.timestamp_ns()
+        while self._under_way and self._under_way[0][0] <= now:
+            self._arrive(self._under_way.popleft()[1])
+        if self._under_way:
+            self._wake(self._under_way[0][0])
+
+    def _arrive(self, command: TradingCommand) -> None:
+        if isinstance(command, SubmitOrder) and command.instrument_id in self._closed:
+            order = command.order
+            self.generate_order_rejected(
+                order.strategy_id,
+                order.instrument_id,
+                order.client_order_id,
+                as_reason(from_venue("venue", f"{order.instrument_id} is no longer traded")),
+                self._clock.timestamp_ns(),
+            )
+        else:
+            self._venue.send(command)
+
+    # The venue's own acts ------------------------------------------------------------------------
+
+    def send_now(self, command: SubmitOrder) -> None:
+        """Fill a venue's own order (liquidation, delisting) whole, at its price."""
+        order, instrument = command.order, self._cache.instrument(command.instrument_id)
+        self._submitted(order)
+        price = self._fill_model.forced.pop(order.client_order_id.value)
+        self._fill_model.references[order.client_order_id.value] = price
+        self._venue.get_matching_engine(instrument.id).fill_order(
+            order, Price(price, instrument.price_precision), order.quantity, LiquiditySide.TAKER
+        )
+
+    def take_back_all(self, instrument_id: InstrumentId) -> None:
+        """Cancel all orders of an instrument that are still on their way."""
+        for entry in list(self._under_way):
+            command = entry[1]
+            if isinstance(command, SubmitOrder) and command.instrument_id == instrument_id:
+                self._under_way.remove(entry)
+                self.generate_order_canceled(
+                    command.strategy_id,
+                    instrument_id,
+                    command.order.client_order_id,
+                    None,
+                    self._clock.timestamp_ns(),
+                )
+
+    def close_market(self, instrument_id: InstrumentId) -> None:
+        """Cancel all orders of an instrument, and refuse further ones: its data have ended."""
+        self.take_back_all(instrument_id)
+        self._closed.add(instrument_id)
+        for order in self._cache.orders_open(instrument_id=instrument_id):
+            self._venue.get_matching_engine(instrument_id).cancel_order(order)
+
+    def _on_event(self, event: object) -> None:
+        if isinstance(event, OrderFilled):
+            order = self._cache.order(event.client_order_id)
+            if order.order_type in _TAKING and order.is_open:
+                # It may fill further in this very step: look once the step is over.
+                self._accountant.later(lambda: self._cancel_rest(order))
+
+    def _cancel_rest(self, order: Order) -> None:
+        if order.is_open:
+            self._venue.get_matching_engine(order.instrument_id).cancel_order(order)
+
+    def _submitted(self, order: Order) -> None:
+        self.generate_order_submitted(
+            order.strategy_id,
+            order.instrument_id,
+            order.client_order_id,
+            self._clock.timestamp_ns(),
+        )
