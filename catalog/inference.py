@@ -119,7 +119,7 @@ def infer_from_series(
             minutes = int(np.median(np.diff(stamps))) // MINUTE_NS
     if not opens:
         raise InputError(
-            f"{instrument}: mark prices or funding, but neither candles, ticks nor facts; "
+            f"{instrument}: mark prices, funding or tickers, but neither candles, ticks nor facts; "
             "import its candles, or the venue's instruments-info, with them or before"
         )
     values = (np.concatenate([np.zeros(0), *prices]), np.concatenate([np.zeros(0), *volumes]))

@@ -55,7 +55,7 @@ def pull(
     with CatalogWriter(catalog) as writer:
         writer.add_instruments(infos)
         for piece in pieces:
-            writer.add_rows(*piece.key, spool.load(piece))
+            writer.add_rows(*piece.key[:3], spool.load(piece))
         writer.provenance("Bybit v5 API", "bybit", ingest.description or ingest.name)
     spool.clear()
     return writer
