@@ -10,10 +10,10 @@ from catalog.instruments import ACCOUNT_COIN
 from config.components import resolve, resolve_or_none
 from config.documents import Backtest
 from config.durations import interval_ns, minute_text
-from config.errors import Problem, some_of
-from config.params import check_params, complete_params, sound_instance
+from config.errors import Problem
+from config.params import check_params, complete_params
 from config.resolved import Resolved
-from config.universe import select
+from config.universe import select, sold_short
 from config.validate import register_check
 
 if TYPE_CHECKING:
@@ -64,16 +64,9 @@ def lacking(document: Backtest, catalog: CatalogIndex) -> Iterator[DataProblem]:
             yield ("strategies", key, "params", "interval"), f"no {interval} candles: {has}{hint}"
         elif interval is not None:
             needed[str(interval)] = f"strategies.{key} ranks"
-        if _sells_short(document, key, params):
-            ids = _ids_of(document, catalog, key)
-            spot = [name for name in ids if catalog.instruments[name].product == "SPOT"]
-            if spot:
-                has_side = "side" in params
-                yield (
-                    ("strategies", key, *(("params", "side") if has_side else ())),
-                    f"spot can't be sold short: {'use long_only, or ' * has_side}"
-                    f"leave out {some_of(spot)} (universe.exclude)",
-                )
+        wrong = sold_short(document, key, _ids_of(document, catalog, key))
+        if wrong:
+            yield ("strategies", key, *(("params", "side") if "side" in params else ())), wrong
     universe = set(select(sorted(catalog.instruments), document.universe))
     series = {
         interval: [
@@ -129,13 +122,6 @@ def _parameters(document: Backtest) -> dict[str, dict[str, Any]]:
         if component.enabled and sound:
             found[key] = complete_params(cls, component.params)
     return found
-
-
-def _sells_short(document: Backtest, key: str, params: dict[str, Any]) -> bool:
-    component = document.strategies[key]
-    config = resolve(component.use, document.allow).Config
-    by_side = params.get("side", "long_only") != "long_only"
-    return bool(getattr(sound_instance(config, component.params), "sells_short", by_side))
 
 
 def _settled_otherwise(

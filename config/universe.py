@@ -8,10 +8,10 @@ from fnmatch import fnmatchcase
 from functools import cache
 from itertools import product
 
-from config.components import resolve_or_none
-from config.documents import Component, Node, Setup, StrategyComponent, Universe
-from config.errors import Problem, did_you_mean
-from config.params import sound_instance
+from config.components import resolve, resolve_or_none
+from config.documents import Component, Setup, StrategyComponent, Universe
+from config.errors import Problem, did_you_mean, some_of
+from config.params import complete_params, sound_instance
 from config.reading import Path, key_problem
 from config.resolved import Resolved
 from config.suggestions import FORMS, INSTRUMENT, suggest_instrument
@@ -31,6 +31,22 @@ def select(
         and not _matches(name, universe.exclude)
         and (own is None or _matches(name, own))
     )
+
+
+def sold_short(setup: Setup, key: str, ids: Iterable[str]) -> str:
+    """Return what is wrong with a strategy that would sell spot of `ids` short, empty for none."""
+    component, spot = setup.strategies[key], [name for name in ids if fnmatchcase(name, SPOT)]
+    made = resolve(component.use, setup.allow)
+    params = complete_params(made, component.params)
+    sells = getattr(
+        sound_instance(made.Config, component.params),
+        "sells_short",
+        params.get("side", "long_only") != "long_only",
+    )
+    if not (spot and sells):
+        return ""
+    advice = "use long_only, or " * ("side" in params)
+    return f"spot can't be sold short: {advice}leave out {some_of(spot)} (universe.exclude)"
 
 
 def ownership_problems(resolved: Resolved, ids: Sequence[str] | None = None) -> list[Problem]:
@@ -69,7 +85,7 @@ def unknown_instruments(resolved: Resolved, ids: Sequence[str] | None) -> list[P
             (("universe", "instruments", index), one)
             for index, one in enumerate(universe.instruments)
         ),
-        # The advice for nodes: it stands where there may be no spot.
+        # It stands where there may be no spot.
         *(
             (("universe", "exclude", i), one)
             for i, one in enumerate(universe.exclude)
@@ -129,45 +145,6 @@ def _suggest(pattern: str, ids: Sequence[str] | None) -> str:
     near = did_you_mean(pattern, ids or ()) if is_literal(pattern) else ""
     by_form = suggest_instrument(pattern)
     return suggest_instrument(pattern, ids) or near or (by_form if by_form != pattern else "")
-
-
-NO_SPOT = (
-    "spot can be tested and traded on paper only: the venue reports no positions of spot pairs, so "
-    "the engine would believe that what is held was sold, and buy it again"
-)
-
-
-def spot_problems(resolved: Resolved, ids: Sequence[str] | None = None) -> list[Problem]:
-    """Return a Problem for each pattern with which a node would trade spot at a venue.
-
-    Without ``ids``, a pattern that may match spot counts, unless something of spot is excluded.
-    """
-    node = resolved.document
-    if not isinstance(node, Node) or node.environment == "paper":
-        return []
-    spot = [name for name in ids or () if fnmatchcase(name, SPOT)]
-    own = [c.instruments or ("*",) for c in node.strategies.values() if c.enabled]
-    excluded = any(intersect([pattern, SPOT]) for pattern in node.universe.exclude)
-
-    def reaches(pattern: str) -> bool:
-        if ids is not None:
-            return any(
-                select(spot, Universe(instruments=(pattern,), exclude=node.universe.exclude), c)
-                for c in node.strategies.values()
-                if c.enabled
-            )
-        if excluded and not is_literal(pattern):
-            return False
-        return any(intersect([pattern, narrower, SPOT]) for few in own for narrower in few)
-
-    return [
-        resolved.problem(
-            ("universe", "instruments", index),
-            f"{NO_SPOT}; leave spot out: universe.exclude: ['{SPOT}']",
-        )
-        for index, pattern in enumerate(node.universe.instruments)
-        if reaches(pattern)
-    ]
 
 
 def _shared(setup: Setup, first: str, second: str, ids: Sequence[str] | None) -> str:

@@ -23,7 +23,7 @@ from actors.guards.core.margin import (
     top_rates,
 )
 from actors.guards.core.params import ActionName, Fraction, GuardParams, Release
-from actors.guards.core.snapshot import Snapshot
+from actors.guards.core.snapshot import ZERO, Snapshot
 
 FARTHEST = Decimal(10)
 """Shown for all larger distances, and where no move would liquidate."""
@@ -68,25 +68,33 @@ class LiquidationDistance(Guard[LiquidationDistanceParams, Nothing]):
     def measure(self, state: Nothing, snapshot: Snapshot) -> Measured[Nothing]:
         """Measure the distances; no position, no reading."""
         params = self.params
-        held = stakes(snapshot)
+        every = stakes(snapshot)
+        # Coins are no collateral, and can't be liquidated.
+        held = {name: one for name, one in every.items() if not one.spot}
         if not held:
             return state, ()
+        equity = snapshot.equity - sum((one.value for one in every.values() if one.spot), ZERO)
         readings: list[Reading] = []
         if params.least is not None:
             move = against if params.move == "against" else together
-            distance = move(snapshot.equity, held.values())
+            distance = move(equity, held.values())
             how = "a move of all prices against us" if params.move == "against" else "a common move"
             readings.append(_reading("desk", distance, params.least, params, how))
         if params.least_alone is not None:
-            readings += _alone(snapshot.equity, held, params.least_alone, params)
+            readings += _alone(equity, held, params.least_alone, params)
         return state, tuple(readings)
 
     def is_quiet(self, state: Nothing, snapshot: Snapshot) -> bool:
-        """Compare the distance if the whole gross value had the highest rate and lost at once."""
-        params, rate, value = self.params, top_rates(snapshot).maintenance, sizes_of(snapshot).gross
+        """Compare the distance if the whole gross value had the highest rate and lost at once.
+
+        Coins are no collateral at all.
+        """
+        params, rates, value = self.params, top_rates(snapshot), sizes_of(snapshot).gross
+        rate = rates.maintenance
         least = exact(max(params.least or 0.0, params.least_alone or 0.0))
         near = least * (ONE + exact(params.hysteresis)) * ABOVE
-        return snapshot.equity - rate * value > near * value * (ONE + rate)
+        loses = rate + near * (ONE + rate)
+        return snapshot.equity > (max(loses, ONE) if rates.spot else loses) * value
 
     def drill(self, scene: Scene) -> Plan:
         """Bring liquidation near."""

@@ -19,7 +19,12 @@ from strategies.account_value import is_spot
 ZERO = Decimal(0)
 COIN = "USDT"
 Lot = Callable[[str], Decimal]
-"""Returns the lot step of an instrument, base coin."""
+"""Returns the lot step of an instrument, base coin; zero where every part of a coin counts."""
+
+
+def every_part(instrument: str) -> Decimal:
+    """Return no lot: every part of a coin counts."""
+    return ZERO
 
 
 def base_coin(instrument: str) -> str:
@@ -43,19 +48,34 @@ class WholeLots:
         self.rest: dict[tuple[str, str], Decimal] = {}
 
     def bought(self, owner: str, instrument: str, coins: Decimal) -> Decimal:
-        """Return how many coins in whole lots a buy of so many brings, without booking it."""
+        """Return how many coins in whole lots a buy of so many brings; `take` books it."""
         lot, rest = self._lot_of(instrument), self.rest.get((owner, instrument), ZERO)
+        if not lot:
+            return coins
         # The engine can't open a position of nothing.
         return max((rest + coins) // lot * lot, lot if rest > -lot else ZERO)
+
+    def take(self, owner: str, instrument: str, coins: Decimal) -> Decimal:
+        """Book a buy of so many coins; return how many in whole lots it brings."""
+        whole = self.bought(owner, instrument, coins)
+        self.add(owner, instrument, coins - whole)
+        return whole
+
+    def add(self, owner: str, instrument: str, coins: Decimal) -> None:
+        """Book coins that count with the next buy."""
+        key = owner, instrument
+        self.rest[key] = self.rest.get(key, ZERO) + coins
 
     def book(self, fill: FillRow) -> FillRow:
         """Return a fill as books have it: coins in whole lots, and the fee in USDT."""
         if not pays_in_coin(fill):
             return fill
-        key, coins = (fill.strategy, fill.instrument), fill.quantity - fill.fee
-        # A seller's fee in coins is a rebate.
-        whole = self.bought(*key, coins) if fill.side == "BUY" else fill.quantity
-        self.rest[key] = self.rest.get(key, ZERO) + coins - whole
+        key, whole = (fill.strategy, fill.instrument), fill.quantity
+        if fill.side == "BUY":
+            whole = self.take(*key, fill.quantity - fill.fee)
+        else:
+            # A seller's fee in coins is a rebate.
+            self.add(*key, -fill.fee)
         fee = (fill.quantity - whole) * fill.price
         return replace(fill, quantity=whole, fee=fee, fee_coin=COIN)
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+from actors.records.coins import coins_moved
 from actors.records.journal_reading import JournalReader
 from actors.records.journal_schema import FINAL, FUNDING, INTENDED
 from actors.records.order_facts import OrderFacts
@@ -149,7 +150,7 @@ class JournalWriter(JournalReader):
                 return False
             if row.strategy and row.kind != FUNDING:
                 before = self.explained().get(row.instrument, Decimal(0))
-                self.explain({row.instrument: before + row.signed})
+                self.explain({row.instrument: before + coins_moved(row)})
             for listener in self.fill_listeners:
                 listener(row)
         return True

@@ -9,6 +9,7 @@ A test asserts the private names used here. Changes:
 * An order ends only after all its fills, which come by messages of their own.
 * An order that it would keep forever or send as another one (a trailing stop, GTD) is denied.
 * The start reports open orders and exact positions, without the past.
+* Spot has whole lots, own coins as positions, and conditional orders (`live_nodes.bybit.spot`).
 * Keys are passed when the clients are made, so that no configuration object holds them.
 """
 
@@ -38,6 +39,7 @@ from nautilus_trader.core import nautilus_pyo3 as engine
 from nautilus_trader.core.uuid import UUID4
 from nautilus_trader.execution.messages import (
     CancelOrder,
+    GenerateFillReports,
     GenerateOrderStatusReport,
     GenerateOrderStatusReports,
     GeneratePositionStatusReports,
@@ -46,6 +48,7 @@ from nautilus_trader.execution.messages import (
 )
 from nautilus_trader.execution.reports import (
     ExecutionMassStatus,
+    FillReport,
     OrderStatusReport,
     PositionStatusReport,
 )
@@ -65,6 +68,7 @@ from nautilus_trader.model.orders import Order
 
 from live_nodes.bybit.facts import refused
 from live_nodes.bybit.links import VenueLink, VenueLinks
+from live_nodes.bybit.spot import PAID, SpotBooks, SpotWiring, is_spot_stop
 from live_nodes.local.endpoints import Endpoints
 from live_nodes.local.keys import KeyPair
 from strategies.refusals import as_reason, refusal_of
@@ -103,12 +107,16 @@ def wait_for_cancels(execution_engine: Any) -> None:
 
 @dataclass(frozen=True)
 class ClientWiring:
-    """What the clients need beside their configurations; `heartbeat` is seconds between pings."""
+    """What the clients need beside their configurations.
+
+    `heartbeat` is seconds between pings; `spot` is set for a node that trades spot at a venue.
+    """
 
     links: VenueLinks
     keys: KeyPair | None
     endpoints: Endpoints
     heartbeat: int
+    spot: SpotWiring | None = None
 
 
 PUSH_TRIES = 200
@@ -159,6 +167,7 @@ class DeskExecutionClient(BybitExecutionClient):
     """The adapter's execution client, whose orders go by REST while the trade link is down."""
 
     links: VenueLinks | None = None
+    spot: SpotBooks | None = None
     _demo = False
     _later: list[OrderEvent] | None = None
     _quiet: QuietLog | None = None
@@ -224,6 +233,69 @@ class DeskExecutionClient(BybitExecutionClient):
             self.create_task(self._end_after_fills(pyo3_report, report))
             return
         super()._handle_order_status_report_pyo3(pyo3_report)
+
+    # Spot: see `live_nodes.bybit.spot`.
+
+    async def _submit_order(self, command: SubmitOrder) -> None:
+        order = command.order
+        why = not_sent(order)
+        if self.spot is None or not is_spot_stop(order) or why or order.is_closed:
+            await super()._submit_order(command)
+            return
+        key = order.strategy_id, order.instrument_id, order.client_order_id
+        self.generate_order_submitted(*key, self._clock.timestamp_ns())
+        refused_for = await self.spot.send_stop(order)
+        if refused_for:
+            self.generate_order_rejected(*key, refused_for, self._clock.timestamp_ns())
+
+    async def _cancel_order(self, command: CancelOrder) -> None:
+        order = self._cache.order(command.client_order_id)
+        stop = order is not None and is_spot_stop(order) and order.venue_order_id is not None
+        if self.spot is None or not stop or order.status == OrderStatus.TRIGGERED:
+            await super()._cancel_order(command)
+            return
+        refused_for = await self.spot.cancel_stop(order)
+        if refused_for:
+            self.generate_order_cancel_rejected(
+                order.strategy_id,
+                order.instrument_id,
+                order.client_order_id,
+                order.venue_order_id,
+                refused_for,
+                self._clock.timestamp_ns(),
+            )
+
+    def generate_order_filled(self, **fill: Any) -> None:
+        """Report a fill, to the engine with a fee that leaves whole lots."""
+        if self.spot is not None:
+            fee = fill["commission"]
+            fill["info"] = {PAID: str(fee.as_decimal())}
+            fill["commission"] = self.spot.whole_lots(
+                fill["instrument_id"],
+                fill["trade_id"].value,
+                fill["order_side"],
+                fill["last_qty"],
+                fee,
+            )
+        super().generate_order_filled(**fill)
+
+    async def generate_fill_reports(self, command: GenerateFillReports) -> list[FillReport]:
+        """Fetch fills; those that the engine lacks get a fee that leaves whole lots."""
+        found = await super().generate_fill_reports(command)
+        if self.spot is not None:
+            for report in found:
+                self.spot.correct(report)
+        return found
+
+    async def generate_position_status_reports(
+        self, command: GeneratePositionStatusReports
+    ) -> list[PositionStatusReport]:
+        """Fetch positions, own coins among them."""
+        found = await super().generate_position_status_reports(command)
+        if self.spot is not None:
+            now = self._clock.timestamp_ns()
+            found += await self.spot.positions(self.account_id, command.instrument_id, now)
+        return found
 
     # An order's own push, and each answer about it, says how much of it was filled. Its executions
     # come in messages of their own, which may be later. An order that ended is reported as such
@@ -454,6 +526,8 @@ def execution_factory(wiring: ClientWiring) -> type[LiveExecClientFactory]:
                 **rest,
             )
             client.links = wiring.links
+            if wiring.spot is not None:
+                client.spot = SpotBooks(wiring.spot, client._cache)
             client._ws_private_client = _account_link(wiring, "private", config)
             trade = _account_link(wiring, "trade", config, watched=not client._demo)
             client._ws_trade_client = trade

@@ -12,12 +12,15 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from catalog.instruments import instrument_id
+from strategies.account_value import is_spot
 from strategies.order_tags import only_shrinks
 from strategies.refusals import Code, Refusal, from_venue
 
 MS = 1_000_000
 OPEN_STATUSES = ("New", "PartiallyFilled", "Untriggered", "Triggered")
 """Statuses of orders that may still fill."""
+STOP_FILTER = "StopOrder"
+"""``orderFilter`` of a conditional order, which takes up no coins before its trigger."""
 MARGIN_MODES = {
     "REGULAR_MARGIN": "cross",
     "ISOLATED_MARGIN": "isolated",
@@ -47,6 +50,13 @@ class VenueOrder:
     stop_order_type: str
     reject_reason: str
     created_ns: int
+
+    @property
+    def order_filter(self) -> str:
+        """Bybit's kind of a conditional order of a spot pair, empty for all others."""
+        if not (is_spot(self.instrument) and self.trigger_price):
+            return ""
+        return "tpslOrder" if self.stop_order_type == "tpslOrder" else STOP_FILTER
 
     @property
     def is_open(self) -> bool:

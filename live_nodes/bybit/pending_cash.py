@@ -1,7 +1,8 @@
 """Track cash that executions moved and the wallet does not show yet. Engine-specific.
 
 Executions and the wallet come as separate messages. Between the two, realised profit is in neither
-the position nor the balance: guards would see a false fall or keep a false peak.
+the position nor the balance, and coins are there that are not paid yet: guards would see a false
+fall or keep a false peak.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import time
 from decimal import Decimal
 from typing import Any
 
-from nautilus_trader.model.events import PositionEvent, PositionOpened
+from nautilus_trader.model.enums import OrderSide
+from nautilus_trader.model.events import OrderFilled, PositionEvent, PositionOpened
 
 ZERO = Decimal(0)
 PATIENCE_NS = 5_000_000_000
@@ -18,7 +20,7 @@ PATIENCE_NS = 5_000_000_000
 
 
 class PendingCash:
-    """Adds up realised profit, fees included, since the newest wallet."""
+    """Adds up realised profit, fees included, and what coins cost, since the newest wallet."""
 
     def __init__(self, cache: Any) -> None:
         self._cache = cache
@@ -39,7 +41,8 @@ class PendingCash:
         if before is None or position is None or position.last_event.reconciliation:
             # Inferred executions happened before, and are in the wallet.
             return
-        self._moved.append((event.ts_event, time.monotonic_ns(), now - before))
+        moved = paid(position.last_event) if position.is_spot_currency else now - before
+        self._moved.append((event.ts_event, time.monotonic_ns(), moved))
 
     def amount(self, drawn_up: int) -> Decimal:
         """Return the cash missing in a wallet of `drawn_up` (venue time, UNIX nanoseconds, UTC)."""
@@ -48,6 +51,14 @@ class PendingCash:
         oldest = time.monotonic_ns() - PATIENCE_NS
         self._moved = [row for row in self._moved if row[0] > drawn_up and row[1] > oldest]
         return sum((moved for *_, moved in self._moved), ZERO)
+
+
+def paid(fill: OrderFilled) -> Decimal:
+    """Return what an execution of a spot pair did to the cash; negative where it bought."""
+    value: Decimal = fill.last_qty.as_decimal() * fill.last_px.as_decimal()
+    cash = -value if fill.order_side == OrderSide.BUY else value
+    fee = fill.commission
+    return cash - (_decimal(fee) if fee is not None and fee.currency == fill.currency else ZERO)
 
 
 def _decimal(money: Any) -> Decimal:

@@ -95,7 +95,7 @@ class VenueRest:
     or no answer. `clock_shift_ns` corrects this machine's clock in stamps: a wrong clock must not
     prevent closing. `on_error` takes ``(path, text)`` of every failed try. `answers` says whether
     the newest request got a valid answer, even a refusal. `waits_out` may ask for another try after
-    the last one.
+    the last one. `coins_held` returns the own coins in a wallet, by spot pair.
     """
 
     tries = 3
@@ -108,6 +108,7 @@ class VenueRest:
         self.on_error: Callable[[str, str], None] | None = None
         self.waits_out: Callable[[VenueError], bool] = lambda _: False
         self.answers = True
+        self.coins_held: Callable[[Mapping[str, Decimal]], Mapping[str, Decimal]] | None = None
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=self._timeout))
@@ -200,6 +201,10 @@ class VenueRest:
 
     async def balance(self) -> Decimal:
         """Return the unified account's USDT, without unrealised profit."""
+        return (await self.coins()).get("USDT", Decimal(0))
+
+    async def coins(self) -> dict[str, Decimal]:
+        """Return the unified account's wallet: the balance of each coin."""
         result = await self._get(
             "/v5/account/wallet-balance", {"accountType": "UNIFIED"}, signed=True
         )
@@ -208,11 +213,14 @@ class VenueRest:
                 f"{self.base_url}: the key's account is no unified trading account: upgrade it in "
                 "Bybit's settings"
             )
-        coins = {coin["coin"]: coin.get("walletBalance") for coin in result["list"][0]["coin"]}
-        return decimal_of(coins.get("USDT"))
+        coins = result["list"][0]["coin"]
+        return {coin["coin"]: decimal_of(coin.get("walletBalance")) for coin in coins}
 
     async def positions(self) -> dict[str, Decimal]:
-        """Return the perpetual positions that are not flat, signed base coin by instrument id."""
+        """Return what is held, signed base coin by instrument id; flat ones are left out.
+
+        Perpetual positions of everyone, and own coins of spot pairs (`coins_held`).
+        """
         rows = await self._pages(
             "/v5/position/list",
             {"category": "linear", "settleCoin": "USDT", "limit": "200"},
@@ -223,6 +231,8 @@ class VenueRest:
             * (-1 if row.get("side") == "Sell" else 1)
             for row in rows
         }
+        if self.coins_held is not None:
+            held |= self.coins_held(await self.coins())
         return {name: quantity for name, quantity in held.items() if quantity}
 
     async def open_orders(self, *products: str) -> list[VenueOrder]:
@@ -267,10 +277,15 @@ class VenueRest:
             begin += week + 1
         return sorted(found.values(), key=lambda fill: (fill.ts_ns, fill.execution_id))
 
-    async def cancel(self, instrument: str, order_id: str) -> bool:
-        """Cancel an order; False when it is gone already."""
+    async def cancel(self, instrument: str, order_id: str, order_filter: str = "") -> bool:
+        """Cancel an order; False when it is gone already.
+
+        A conditional order of a spot pair needs its `VenueOrder.order_filter`.
+        """
         symbol, product = venue_symbol(instrument)
         body = {"category": product.lower(), "symbol": symbol, "orderId": order_id}
+        if order_filter:
+            body["orderFilter"] = order_filter
         try:
             await self._post("/v5/order/cancel", body)
         except VenueError as error:

@@ -109,6 +109,8 @@ def node_config(
             else BybitExecClientConfig(
                 base_url_ws_private=endpoints.ws_private,
                 base_url_ws_trade=endpoints.ws_trade,
+                # Nothing is ever borrowed.
+                auto_repay_spot_borrows=False,
                 **shared,
             )
         },

@@ -23,7 +23,9 @@ from actors.records.journal import JournalError
 from config.errors import DeskError, GateRefused, some_of
 from live_nodes.bybit.adapter import ClientWiring
 from live_nodes.bybit.links import VenueLinks
+from live_nodes.bybit.own_coins import entry_prices
 from live_nodes.bybit.rest import TOO_MANY, VenueError, VenueRest
+from live_nodes.bybit.spot import SpotWiring
 from live_nodes.node.account import CacheAccount
 from live_nodes.node.at_once import handle_at_once
 from live_nodes.node.build import (
@@ -186,6 +188,7 @@ class NodeRun:
                 facts.products,
                 node.watch.policies,
                 traded=facts.universe,
+                lot_of=facts.lot_of,
             )
             found = await self._recovered(stop.guard(self.recovery.run()))
             self._pass(foreign_positions_gate(found.foreign_positions))
@@ -261,7 +264,11 @@ class NodeRun:
     ) -> NodeContext:
         context, node, endpoints = self._context, self._context.node, self._context.endpoints
         self.links.probe_instrument = facts.universe[0]
-        wiring = ClientWiring(self.links, context.keys, endpoints, node.watch.heartbeat)
+        spot = None
+        if self.recovery is not None and "SPOT" in facts.products:
+            journal = context.journal
+            spot = SpotWiring(rest, self.recovery.own, lambda: entry_prices(journal, facts.lot_of))
+        wiring = ClientWiring(self.links, context.keys, endpoints, node.watch.heartbeat, spot)
         put_aside_long_log(context.folder / f"{LOG_FILE}.log")
         ids, loop = sorted(facts.infos), asyncio.get_running_loop()
         config = node_config(
@@ -293,7 +300,8 @@ class NodeRun:
             )
         built.kernel.msgbus.subscribe("decisions.*", self._on_decision)
         self.supervisor = Supervisor(built, self._on_carried_out)
-        self.risk = NodeRisk(built, self.fills, self.guards)
+        catch_up = None if self.recovery is None else self.recovery.catch_up
+        self.risk = NodeRisk(built, self.fills, self.guards, catch_up)
         if context.options.dry_run:
             hold_all(built.gate, self.report, context.say)
         return built

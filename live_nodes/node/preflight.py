@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
-from catalog.instruments import PRODUCTS, VENUE, InstrumentInfo
+from catalog.instruments import ACCOUNT_COIN, PRODUCTS, VENUE, InstrumentInfo
 from catalog.providers.bybit_http import BybitHistory
 from config.components import resolve
 from config.documents import Expected, Fees, Node
 from config.errors import DeskError, GateRefused, InputError, some_of
 from config.params import complete_params
-from config.universe import NO_SPOT, SPOT, intersect, select
+from config.universe import intersect, select, sold_short
 from live_nodes.bybit.facts import FeeRate, products_of
 from live_nodes.bybit.rest import ClockReading, VenueError, VenueRest, venue_symbol
 from live_nodes.node.warm_up import listings
@@ -260,6 +260,11 @@ class Preflight:
     set_leverages: dict[str, Decimal]
     """Those that the start sets at the venue (a dry run does not)."""
 
+    def lot_of(self, instrument: str) -> Decimal:
+        """Return an instrument's lot step; zero where the venue lists it no more."""
+        info = self.infos.get(instrument)
+        return Decimal(0) if info is None else Decimal(info.lot)
+
 
 def universe_of(node: Node, ids: Iterable[str]) -> list[str]:
     """Return the ids that the node's enabled strategies trade."""
@@ -297,7 +302,7 @@ async def preflight(node: Node, rest: VenueRest, *, may_set: bool = False) -> Pr
         if node.environment != "paper":
             # The first signed request, so that a wrong key shows early.
             permissions = await rest.permissions()
-        histories = {name: BybitHistory(name, rest.base_url) for name in _products_asked(node)}
+        histories = {name: BybitHistory(name, rest.base_url) for name in products_asked(node)}
         infos = await listings(histories)
         universe = universe_of(node, infos)
         if not universe:
@@ -305,9 +310,17 @@ async def preflight(node: Node, rest: VenueRest, *, may_set: bool = False) -> Pr
                 f"{node.name}: none of the {len(infos)} instruments that {rest.base_url} trades "
                 "is in the universe of an enabled strategy"
             )
+        other = [name for name in universe if infos[name].settle != ACCOUNT_COIN]
+        if other:
+            raise InputError(
+                f"{node.name}: {some_of(other)} is not paid in {ACCOUNT_COIN}, as the account is: "
+                "leave it out (universe.exclude)"
+            )
+        for key in (key for key, component in node.strategies.items() if component.enabled):
+            wrong = sold_short(node, key, select(universe, node.universe, node.strategies[key]))
+            if wrong:
+                raise InputError(f"{node.name}: strategies.{key}: {wrong}")
         products = products_of(universe)
-        if "SPOT" in products and node.environment != "paper":
-            raise InputError(f"{node.name}: {NO_SPOT}; universe.exclude: ['{SPOT}'] leaves it out")
         if node.environment != "paper":
             failures += permission_gate(permissions, products)
             found, leverages, changes = await _account(node, rest, infos, universe, products)
@@ -324,12 +337,14 @@ async def preflight(node: Node, rest: VenueRest, *, may_set: bool = False) -> Pr
     return Preflight(infos, universe, products, histories, reading, failures, leverages, changes)
 
 
-def _products_asked(node: Node) -> list[str]:
-    return [
+def products_asked(node: Node) -> tuple[str, ...]:
+    """Return the products that a node's universe may have."""
+    return tuple(
         product
         for product in PRODUCTS
         if any(intersect([p, f"*-{product}.{VENUE}"]) for p in node.universe.instruments)
-    ]
+        and f"*-{product}.{VENUE}" not in node.universe.exclude
+    )
 
 
 async def _account(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from decimal import Decimal
 from functools import partial
@@ -49,13 +49,18 @@ class NodeRisk:
     """The guards' desk, its guards, the operator's guard and the closer.
 
     The recorder must subscribe first, so that an execution is in the journal before the desk sees
-    its order. `fills` listens since before recovery. A dry run closes nothing and reads no mail.
+    its order. `fills` listens since before recovery; `catch_up` journals the newest executions.
+    A dry run closes nothing and reads no mail.
     """
 
     def __init__(
-        self, context: NodeContext, fills: FillBooking, guards: Mapping[str, GuardActor]
+        self,
+        context: NodeContext,
+        fills: FillBooking,
+        guards: Mapping[str, GuardActor],
+        catch_up: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        self._context, self._fills = context, fills
+        self._context, self._fills, self._catch_up = context, fills, catch_up
         self._kernel = kernel = context.kernel
         node, trader, dry_run = context.node, context.trading_node.trader, context.options.dry_run
         self.operator = OperatorGuard()
@@ -68,7 +73,7 @@ class NodeRisk:
         self.desk = RiskDesk(
             kernel,
             account,
-            fills.books(owners),
+            fills.books(owners, context.facts.lot_of),
             self.guards,
             leverage=Decimal(node.limits.leverage),
             later=asyncio.get_running_loop().call_soon,
@@ -106,6 +111,7 @@ class NodeRisk:
             context.facts.products,
             self._account.positions,
             Repairer(self._kernel).repair,
+            self._catch_up,
         )
         return Closer(
             context.node.risk,

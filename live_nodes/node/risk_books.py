@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from actors.desk.books import StrategyBooks
+from actors.records.coins import Lot, WholeLots, every_part
 from actors.records.journal import Journal
 from actors.records.journal_schema import FUNDING
 from actors.records.ledger import ZERO
@@ -42,20 +43,21 @@ class FillBooking:
         self._journal, self._fresh, self._dry_run = journal, fresh, dry_run
         self._desk: FillListener | None = None
         self._owners: Mapping[str, str] = {}
+        self._lots = WholeLots(every_part)
         journal.fill_listeners.append(self._on_fill)
 
     def close(self) -> None:
         """Stop listening to the journal."""
         self._journal.fill_listeners.remove(self._on_fill)
 
-    def books(self, owners: Mapping[str, str]) -> StrategyBooks:
+    def books(self, owners: Mapping[str, str], lot_of: Lot = every_part) -> StrategyBooks:
         """Return the books of all executions that the guards have seen."""
         self._owners = owners
-        books = StrategyBooks()
+        books, self._lots = StrategyBooks(), WholeLots(lot_of)
         if not self._fresh:
             unseen = self._unseen()
             seen = (row for row in self._journal.fills_since(0) if _name(row) not in unseen)
-            book_fills(seen, books, owners)
+            book_fills(seen, books, owners, self._lots)
         return books
 
     def begin(self, desk: FillListener) -> None:
@@ -67,7 +69,7 @@ class FillBooking:
         if unseen:
             for row in self._journal.fills_since(0):
                 if _name(row) in unseen:
-                    pass_fill(row, desk, self._owners)
+                    pass_fill(row, desk, self._owners, self._lots)
             if not self._dry_run:
                 self._journal.forget_states(OWNER, UNSEEN)
 
@@ -76,26 +78,34 @@ class FillBooking:
 
     def _on_fill(self, row: FillRow) -> None:
         if self._desk is not None:
-            pass_fill(row, self._desk, self._owners)
+            pass_fill(row, self._desk, self._owners, self._lots)
         elif not self._fresh:
             self._journal.save_state(OWNER, _name(row), b"")
 
 
-def book_fills(rows: Iterable[FillRow], books: StrategyBooks, owners: Mapping[str, str]) -> None:
+def book_fills(
+    rows: Iterable[FillRow],
+    books: StrategyBooks,
+    owners: Mapping[str, str],
+    lots: WholeLots | None = None,
+) -> None:
     """Book executions, the oldest first."""
-    folding = _Folding(books)
+    folding, lots = _Folding(books), lots or WholeLots(every_part)
     for row in rows:
-        pass_fill(row, folding, owners)
+        pass_fill(row, folding, owners, lots)
 
 
-def pass_fill(row: FillRow, desk: FillListener, owners: Mapping[str, str]) -> None:
-    """Pass an own execution to the desk; manual trades by others are skipped."""
+def pass_fill(row: FillRow, desk: FillListener, owners: Mapping[str, str], lots: WholeLots) -> None:
+    """Pass an own execution to the desk; manual trades by others are skipped.
+
+    Coins count in whole lots, less the fee that was paid out of them.
+    """
     if row.kind == FUNDING:
         for key, share in _shares(row, desk.books, owners).items():
             # The venue counts fees as positive when paid.
             desk.funded(key, row.instrument, -share)
     elif row.kind in TRADES and (key := _owner(row, desk.books, owners)):
-        desk.filled(replace(row, strategy=key, fee=_fee(row)))
+        desk.filled(lots.book(replace(row, strategy=key)))
 
 
 def _owner(row: FillRow, books: StrategyBooks, owners: Mapping[str, str]) -> str:
@@ -120,12 +130,6 @@ def _shares(row: FillRow, books: StrategyBooks, owners: Mapping[str, str]) -> di
 
 def _held(instrument: str, books: StrategyBooks) -> dict[str, Decimal]:
     return {key: trip.quantity for (key, name), trip in books.open.items() if name == instrument}
-
-
-def _fee(row: FillRow) -> Decimal:
-    # On spot, buys pay their fee in the coin itself.
-    coin = row.instrument.partition("USDT")[0]
-    return row.fee * row.price if row.fee_coin == coin else row.fee
 
 
 def _name(row: FillRow) -> str:

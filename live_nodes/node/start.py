@@ -10,7 +10,9 @@ import asyncio
 import time
 from typing import Any
 
-from nautilus_trader.model.identifiers import ComponentId
+from nautilus_trader.model.data import TradeTick
+from nautilus_trader.model.enums import AggressorSide
+from nautilus_trader.model.identifiers import ComponentId, InstrumentId, TradeId
 
 from config.documents import Node
 from config.errors import DeskError, GateRefused, some_of
@@ -27,6 +29,7 @@ from live_nodes.node.preflight import (
     positions_gate,
     refuse,
 )
+from strategies.account_value import is_spot
 
 _TICK = 0.05
 _ASK_EVERY = 0.5
@@ -108,27 +111,42 @@ async def venue_differences(context: NodeContext) -> list[GateFailure]:
         if order.venue_order_id is not None
     }
     failures = orders_gate(there, here)
-    if "LINEAR" in context.facts.products:
-        ours = {name: q for name, q in account.positions().items() if "-LINEAR." in name}
-        failures += positions_gate(await rest.positions(), ours)
+    failures += positions_gate(await rest.positions(), account.positions())
     tolerance = context.node.gates.balance_tolerance
     return failures + balance_gate(await rest.balance(), account.wallet(), tolerance)
 
 
 async def await_prices(context: NodeContext) -> NodeFeed:
-    """Start the node's own subscriptions and wait a while for a price of each perpetual."""
+    """Start the node's own subscriptions and wait a while for a price of each instrument."""
     trader = context.trading_node.trader
     trader.start_actor(ComponentId(FEED))
     feed = next(actor for actor in trader.actors() if actor.id.value == FEED)
     assert isinstance(feed, NodeFeed)
-    perpetuals = [name for name in feed.config.instruments if "-LINEAR." in name]
+    names = feed.config.instruments
+    for name in filter(is_spot, names):
+        # Trades are all that the feed has of spot, and a pair may be quiet.
+        if await _take_last_price(context, name):
+            feed.prices_seen.add(name)
     deadline = time.monotonic() + _PRICES_WITHIN
-    while feed.missing(perpetuals) and time.monotonic() < deadline:
+    while feed.missing(names) and time.monotonic() < deadline:
         await asyncio.sleep(_TICK)
-    missing = feed.missing(perpetuals)
+    missing = feed.missing(names)
     if missing:
         context.say(f"no price yet of {some_of(missing, 3)}: orders in them will be refused")
     return feed
+
+
+async def _take_last_price(context: NodeContext, name: str) -> bool:
+    cache, now = context.kernel.cache, time.time_ns()
+    instrument = cache.instrument(InstrumentId.from_str(name))
+    try:
+        price = instrument.make_price(await context.rest.price(name))
+    except DeskError as error:
+        context.say(f"{name}: its last price can't be fetched: {error}")
+        return False
+    size, side = instrument.make_qty(instrument.size_increment), AggressorSide.NO_AGGRESSOR
+    cache.add_trade_tick(TradeTick(instrument.id, price, size, side, TradeId("last"), now, now))
+    return True
 
 
 async def _reconcile_engine(node: Node, kernel: Any) -> None:

@@ -11,6 +11,7 @@ import signal
 import sqlite3
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from decimal import Decimal
 from typing import Any
 
 from actors.records.journal import JournalError
@@ -18,8 +19,11 @@ from actors.records.order_facts import OrderFacts
 from config.documents import Node
 from config.errors import DeskError
 from live_nodes.bybit.facts import is_protective
+from live_nodes.bybit.own_coins import sellable
+from live_nodes.node.account import CacheAccount
 from live_nodes.node.context import NodeContext
 from live_nodes.node.report import Say
+from strategies.account_value import is_spot
 from strategies.base import DeskStrategy
 from strategies.order_ids import own_key
 
@@ -181,22 +185,38 @@ async def wind_down(context: NodeContext, stop: StopSignal, seconds: float) -> N
 async def _close(context: NodeContext, seconds: float, stop: StopSignal) -> None:
     # An order that the venue rejects, such as for its rate limit, is sent again.
     strategies = context.strategies.values()
-    closing = sum(len(strategy.holdings()) for strategy in strategies)
+
+    def held_by(strategy: DeskStrategy) -> dict[str, Decimal]:
+        return {n: q for n, q in strategy.holdings().items() if not _is_dust(context, n, q)}
+
+    closing = sum(len(held_by(strategy)) for strategy in strategies)
     if closing:
         context.say(f"closing {closing} position{'' if closing == 1 else 's'}")
+    for strategy in strategies:
+        for name in strategy.holdings().keys() - held_by(strategy).keys():
+            coins = strategy.holdings()[name].normalize()
+            context.say(f"{name}: {coins:f} is too little to be sold; it stays")
     deadline = time.monotonic() + seconds
     while closing and time.monotonic() < deadline and not stop.quick:
         for strategy in strategies:
-            for name, quantity in sorted(strategy.holdings().items()):
+            for name, quantity in sorted(held_by(strategy).items()):
                 if not strategy.orders_under_way({name}):
                     place = strategy.ids.index(name)
                     strategy.send_market(strategy.instrument_ids[place], -quantity, "stop")
         await _until(
-            lambda: not any(strategy.holdings() for strategy in strategies),
+            lambda: not any(held_by(strategy) for strategy in strategies),
             min(_AGAIN, deadline - time.monotonic()),
             stop,
         )
-        closing = sum(len(strategy.holdings()) for strategy in strategies)
+        closing = sum(len(held_by(strategy)) for strategy in strategies)
+
+
+def _is_dust(context: NodeContext, name: str, quantity: Decimal) -> bool:
+    """Whether it is less than the venue's smallest order, which only coins can't be closed by."""
+    if not is_spot(name):
+        return False
+    price = CacheAccount(context.kernel.cache).price(name)
+    return not sellable(context.facts.infos[name], quantity, price)
 
 
 async def verify(context: NodeContext, seconds: float) -> list[str]:
@@ -220,11 +240,11 @@ async def _left(context: NodeContext) -> list[str]:
         if own_key(node.tag, order.order_link_id) is not None
         and not (node.on_stop == "keep" and is_protective(order))
     ]
-    if node.on_stop == "flatten" and "LINEAR" in facts.products:
+    if node.on_stop == "flatten":
         wrong += [
             f"{name}: {quantity:f} is still held at the venue"
             for name, quantity in (await rest.positions()).items()
-            if name in facts.universe
+            if name in facts.universe and not _is_dust(context, name, quantity)
         ]
     return wrong
 

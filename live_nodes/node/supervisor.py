@@ -77,7 +77,7 @@ class Supervisor:
                 lambda fills: engine_books(
                     kernel.cache,
                     fills,
-                    context.journal.explained(),
+                    recovery.own.whole(context.journal.explained()),
                     universe,
                     kernel.clock.timestamp_ns(),
                 ),

@@ -16,6 +16,7 @@ from live_nodes.bybit.rest import VenueError, VenueRest
 from live_nodes.local.endpoints import Endpoints, venue_endpoints
 from live_nodes.local.keys import KeyPair, key_names, keys_of
 from live_nodes.local.mailbox import OPERATOR, answer
+from live_nodes.node.preflight import products_asked
 from live_nodes.operate.flatten_at_venue import FlattenScope, VenueFlatten
 from live_nodes.operate.flatten_request import FlattenRequest
 from live_nodes.operate.status import status_of
@@ -123,7 +124,7 @@ class _Flatten:
     async def _at_venue(self, endpoints: Endpoints, keys: KeyPair) -> FlattenOutcome:
         node = self._node
         async with VenueRest(endpoints.http, keys, timeout=node.gates.request_timeout) as rest:
-            own = own_positions(self._folder, node.tag, self._say)
+            own = own_positions(self._folder, node.tag, self._say, products_asked(node))
             try:
                 await own.refresh(rest, time.time_ns())
             except VenueError as error:

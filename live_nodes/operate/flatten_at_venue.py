@@ -2,8 +2,11 @@
 
 Everything here may be done twice: closing orders are reduce-only, so a repeated order can't open
 the other side. An order is repeated when no answer came, or when the venue reported a position
-late. Orders refused for the rate limit, a busy venue or no reason are tried again. Perpetuals only:
-a node trades nothing else at a venue.
+late. Orders refused for the rate limit, a busy venue or no reason are tried again.
+
+Of spot, the coins that the desk bought are sold, and never others in the same wallet: what was
+bought and sold is by the venue's executions, and a sale waits until those of the one before are
+known. Less than the venue's minimum stays, and is reported once.
 """
 
 from __future__ import annotations
@@ -16,14 +19,18 @@ from decimal import Decimal
 from functools import partial
 from typing import Literal
 
+from actors.records.coins import base_coin
+from catalog.instruments import InstrumentInfo
 from config.documents import Universe
 from config.documents.watch import ThrottleSettings as Pace
 from config.errors import GateRefused
 from config.universe import select
 from live_nodes.bybit.bucket import Bucket
 from live_nodes.bybit.facts import VenueOrder, order_text
+from live_nodes.bybit.own_coins import sellable
 from live_nodes.bybit.rest import VenueError, VenueRest
 from live_nodes.reconcile.own_positions import OwnPositions
+from strategies.account_value import is_spot
 from strategies.order_ids import order_id, session_of
 
 ZERO = Decimal(0)
@@ -154,6 +161,8 @@ class VenueFlatten:
         self._waiting: dict[str, tuple[str, float]] = {}
         self._trouble: dict[str, None] = {}
         self._said = ""
+        self._infos: dict[str, InstrumentInfo] = {}
+        self._dust: set[str] = set()
         self.left: Remaining | None = None
 
     async def run(self, seconds: float, patience: float) -> bool:
@@ -199,18 +208,40 @@ class VenueFlatten:
 
     async def _look(self) -> Remaining:
         # Orders first: an order that fills in between appears in the positions.
-        orders = await self._rest.open_orders("LINEAR")
-        if self._reach.external == "leave":
+        orders = await self._rest.open_orders(*self._own.products)
+        trades_spot = "SPOT" in self._own.products
+        if self._reach.external == "leave" or trades_spot:
             await self._refresh()
         closing = {
             name: held if self._reach.takes_all_of(name) else within(self._own.of(name), held)
             for name, held in (await self._rest.positions()).items()
         }
+        if trades_spot:
+            closing |= await self._own_coins()
         self.left = Remaining(
             tuple(order for order in orders if self._reach.takes(order)),
             {name: quantity for name, quantity in closing.items() if quantity},
         )
         return self.left
+
+    async def _own_coins(self) -> dict[str, Decimal]:
+        wallet, found = await self._rest.coins(), {}
+        for name in filter(is_spot, self._own.net):
+            coins = min(self._own.of(name), wallet.get(base_coin(name), ZERO))
+            if coins <= ZERO:
+                continue
+            self._infos = self._infos or await self._rest.instruments("SPOT")
+            info = self._infos.get(name)
+            size = ZERO
+            if info is not None:
+                size = sellable(info, coins, await self._rest.price(name))
+            if size:
+                found[name] = size
+            elif name not in self._dust and (info is None or coins >= Decimal(info.lot)):
+                self._dust.add(name)
+                why = "can't be sold: it is not traded" if info is None else "is too little to sell"
+                self._say(f"{name}: {coins.normalize():f} {why}; it stays")
+        return found
 
     async def _refresh(self) -> None:
         waiting = dict(self._waiting)
@@ -233,12 +264,15 @@ class VenueFlatten:
             self._say(f"at the venue: {words} to go" if left else "at the venue: nothing is left")
 
     async def _act(self, left: Remaining) -> None:
-        emptied = {o.instrument for o in left.orders if self._reach.takes_all_of(o.instrument)}
+        emptied = {
+            o.instrument
+            for o in left.orders
+            # On spot, it would leave conditional orders.
+            if self._reach.takes_all_of(o.instrument) and not is_spot(o.instrument)
+        }
         cancels = [partial(self._rest.cancel_all, name) for name in sorted(emptied)]
         cancels += [
-            partial(self._cancel, order.instrument, order.order_id)
-            for order in left.orders
-            if order.instrument not in emptied
+            partial(self._cancel, order) for order in left.orders if order.instrument not in emptied
         ]
         closes = [
             partial(self._close, name, quantity)
@@ -250,11 +284,11 @@ class VenueFlatten:
             *(self._paced(self._closes, one) for one in closes),
         )
 
-    async def _cancel(self, instrument: str, venue_order_id: str) -> None:
-        await self._rest.cancel(instrument, venue_order_id)
+    async def _cancel(self, order: VenueOrder) -> None:
+        await self._rest.cancel(order.instrument, order.order_id, order.order_filter)
 
     async def _close(self, name: str, quantity: Decimal) -> None:
-        if self._reach.takes_all_of(name):
+        if self._reach.takes_all_of(name) and not is_spot(name):
             for part, own in pieces(quantity, self._own.explained.get(name, ZERO)):
                 await self._send(name, part, self._name(name, own))
             return
@@ -268,7 +302,7 @@ class VenueFlatten:
             "side": "Sell" if part > 0 else "Buy",
             "orderType": "Market",
             "qty": f"{abs(part):f}",
-            "reduceOnly": True,
+            **({"marketUnit": "baseCoin"} if is_spot(name) else {"reduceOnly": True}),
             "orderLinkId": link_id,
         }
         try:

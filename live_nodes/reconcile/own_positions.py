@@ -8,14 +8,17 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 
+from actors.records.coins import coins_moved
 from actors.records.journal_reading import read
 from config.errors import DeskError, InputError
-from live_nodes.bybit.facts import TRADES, moves_position, signed_quantity
+from live_nodes.bybit.facts import TRADES, moves_position
 from live_nodes.bybit.rest import VenueRest
-from live_nodes.reconcile.recovery import LOST_NS
+from live_nodes.reconcile.recovery import LOST_NS, fill_row
 from live_nodes.reconcile.recovery_rules import OVERLAP_NS
+from strategies.account_value import is_spot
 from strategies.order_ids import own_key
 
 ZERO = Decimal(0)
@@ -23,13 +26,14 @@ ZERO = Decimal(0)
 
 @dataclass
 class OwnPositions:
-    """Positions made by our executions, updated by `refresh`; signed base coin.
+    """Positions and coins made by our executions, updated by `refresh`; signed base coin.
 
     `net` is by instrument and owner. `explained` is the part that the journal explains; a first
     start explains what it finds. `since` is UNIX nanoseconds (UTC); `seen` are counted already.
     """
 
     tag: str
+    products: tuple[str, ...] = ("LINEAR",)
     net: dict[str, dict[str, Decimal]] = field(default_factory=dict)
     explained: dict[str, Decimal] = field(default_factory=dict)
     since: int = 0
@@ -50,16 +54,18 @@ class OwnPositions:
         Raises VenueError if the venue gives no answer.
         """
         filled: defaultdict[str, Decimal] = defaultdict(Decimal)
-        for fill in await rest.fills("LINEAR", self.since, until_ns):
+        found = [await rest.fills(product, self.since, until_ns) for product in self.products]
+        for fill in chain.from_iterable(found):
             key = own_key(self.tag, fill.order_link_id)
             if not moves_position(fill) or key is None:
                 continue
             filled[fill.order_link_id] += fill.quantity
             if fill.execution_id not in self.seen:
                 self.seen.add(fill.execution_id)
-                self.add(fill.instrument, key, signed_quantity(fill))
+                moved = coins_moved(fill_row(fill, key, ""))
+                self.add(fill.instrument, key, moved)
                 before = self.explained.get(fill.instrument, ZERO)
-                self.explained[fill.instrument] = before + signed_quantity(fill)
+                self.explained[fill.instrument] = before + moved
         return dict(filled)
 
     def add(self, instrument: str, owner: str, quantity: Decimal) -> None:
@@ -68,9 +74,14 @@ class OwnPositions:
         held[owner] = held.get(owner, ZERO) + quantity
 
 
-def own_positions(folder: Path, tag: str, say: Callable[[str], None]) -> OwnPositions:
-    """Return own positions from the journal, or from a month of executions without one."""
-    found = OwnPositions(tag, since=time.time_ns() - LOST_NS)
+def own_positions(
+    folder: Path, tag: str, say: Callable[[str], None], products: tuple[str, ...] = ("LINEAR",)
+) -> OwnPositions:
+    """Return own positions from the journal, or from a month of executions without one.
+
+    `products` are those of the node; its journal may have coins of before.
+    """
+    found = OwnPositions(tag, products, since=time.time_ns() - LOST_NS)
     try:
         with read(folder) as journal:
             complete = journal.load_state("node", "fills complete")
@@ -83,12 +94,13 @@ def own_positions(folder: Path, tag: str, say: Callable[[str], None]) -> OwnPosi
             f"the journal can't be read ({error}): the desk's positions are worked out from the "
             "venue's executions"
         )
-        return OwnPositions(tag, since=found.since)
+        return OwnPositions(tag, products, since=found.since)
     for fill in fills:
         found.seen.add(fill.execution_id)
         if fill.strategy and fill.kind in TRADES:
-            moved = fill.quantity if fill.side == "BUY" else -fill.quantity
-            found.add(fill.instrument, fill.strategy, moved)
+            found.add(fill.instrument, fill.strategy, coins_moved(fill))
+    if any(map(is_spot, found.net)):
+        found.products = tuple(sorted({*products, "SPOT"}))
     known = int(complete) if complete is not None else max((fill.ts for fill in fills), default=0)
     if known:
         found.since = known - OVERLAP_NS

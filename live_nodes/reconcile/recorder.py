@@ -11,7 +11,6 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-from nautilus_trader.model.currencies import USDT
 from nautilus_trader.model.enums import LiquiditySide, OrderSide, OrderStatus
 from nautilus_trader.model.events import (
     OrderEvent,
@@ -20,7 +19,6 @@ from nautilus_trader.model.events import (
     OrderRejected,
     PositionEvent,
 )
-from nautilus_trader.model.identifiers import Venue
 
 from actors.gate.order_messages import order_facts
 from actors.gate.pending import AccountView
@@ -28,7 +26,7 @@ from actors.records.journal import Journal
 from actors.records.journal_schema import UNKNOWN
 from actors.records.owners import owner_of
 from actors.records.rows import MARKS, EquityRow, FillRow, PositionRow
-from catalog.instruments import VENUE
+from live_nodes.bybit.spot import PAID
 from strategies.messages import Decision, Verdict
 from strategies.refusals import readable, refusal_of
 
@@ -45,7 +43,6 @@ class JournalRecorder:
     ) -> None:
         self._is_ours = is_ours
         self._cache = kernel.cache
-        self._portfolio = kernel.portfolio
         self._clock = kernel.clock
         self._journal = journal
         for topic, handler in (
@@ -142,9 +139,7 @@ class JournalRecorder:
             (row.quantity * marks.get(row.instrument, Decimal(0)) for row in rows.values()),
             Decimal(0),
         )
-        found = self._portfolio.account(Venue(VENUE))
-        total = None if found is None else found.balance_total(USDT)
-        balance = Decimal(0) if total is None else total.as_decimal()
+        balance = account.balance() or Decimal(0)
         equity, gross = account.value()
         with self._journal.together():
             self._journal.positions(rows.values())
@@ -153,7 +148,7 @@ class JournalRecorder:
                 EquityRow(
                     ts=now,
                     equity=_money(equity),
-                    balance=balance,
+                    balance=balance.quantize(_CENT),
                     gross=_money(gross),
                     net=net.quantize(_CENT),
                 )
@@ -179,6 +174,10 @@ def _position_row(position: Any, ts: int) -> PositionRow:
     )
 
 
+def _decimal(money: Any) -> Decimal:
+    return Decimal(0) if money is None else Decimal(money.as_decimal())
+
+
 def _fill_row(event: OrderFilled) -> FillRow:
     fee = event.commission
     return FillRow(
@@ -191,7 +190,8 @@ def _fill_row(event: OrderFilled) -> FillRow:
         side="BUY" if event.order_side == OrderSide.BUY else "SELL",
         quantity=event.last_qty.as_decimal(),
         price=event.last_px.as_decimal(),
-        fee=Decimal(0) if fee is None else fee.as_decimal(),
+        # Of coins, the engine gets a fee that leaves whole lots.
+        fee=Decimal(event.info[PAID]) if PAID in (event.info or {}) else _decimal(fee),
         fee_coin="" if fee is None else fee.currency.code,
         liquidity="MAKER" if event.liquidity_side == LiquiditySide.MAKER else "TAKER",
         kind="Trade",

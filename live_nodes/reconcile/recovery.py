@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from actors.records.coins import base_coin
 from actors.records.journal import Journal
 from actors.records.order_facts import OrderFacts
 from actors.records.rows import FillRow, OrderRow
@@ -30,6 +31,7 @@ from live_nodes.bybit.facts import (
     reason_of,
     signed_quantity,
 )
+from live_nodes.bybit.own_coins import OwnCoins
 from live_nodes.bybit.rest import VenueRest
 from live_nodes.reconcile.recovery_rules import (
     OVERLAP_NS,
@@ -38,6 +40,7 @@ from live_nodes.reconcile.recovery_rules import (
     own_by,
     since_when,
 )
+from strategies.account_value import is_spot
 from strategies.order_ids import own_key, owner_of
 
 PATIENCE_S = 6.0
@@ -72,6 +75,8 @@ class Recovered:
     """Foreign open orders; ``policies.foreign_orders`` applies."""
     external: dict[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
     """By instrument: (explained by our orders, at the venue), signed base coin."""
+    foreign_coins: dict[str, Decimal] = field(default_factory=dict)
+    """Coins of traded pairs that the desk did not buy; they are left alone."""
     foreign_positions: dict[str, Decimal] = field(default_factory=dict)
     """Foreign positions on a first start: strategies would trade them, so it must stop."""
 
@@ -88,6 +93,11 @@ class Recovered:
             f"{name}: the venue holds {there}, our orders made {here}; {TAKE_OVER}"
             for name, (here, there) in self.external.items()
         ]
+        said += [
+            f"{held:f} {coin} are not the desk's: they stay, and count neither as equity nor as "
+            "collateral"
+            for coin, held in self.foreign_coins.items()
+        ]
         return said
 
 
@@ -95,7 +105,7 @@ class Recovery:
     """Looks up at the venue everything that the journal leaves open.
 
     The journal's run has begun. `tag` is the node's part of order ids. `patience` is the seconds
-    between two misses of an order.
+    between two misses of an order. `lot_of` returns an instrument's lot step.
     """
 
     def __init__(
@@ -107,9 +117,12 @@ class Recovery:
         policies: Policies,
         *,
         traded: Collection[str] = (),
+        lot_of: Callable[[str], Decimal] = lambda name: Decimal(0),
         patience: float = PATIENCE_S,
     ) -> None:
         self.journal, self.rest, self._tag = journal, rest, tag
+        self.own = OwnCoins(journal.explained, lot_of)
+        rest.coins_held = self.own.at_venue
         self.products, self._policies = products, policies
         self._traded = traded
         self._patience_ns = round(patience * 1e9)
@@ -134,8 +147,7 @@ class Recovery:
         if since is not None:
             await self.take_fills(since)
         found.fills = self.new_fills
-        if "LINEAR" in self.products:
-            await self._explain(found)
+        await self._explain(found)
         for line in found.lines():
             self.journal.note("recovery", line)
         return found
@@ -276,7 +288,7 @@ class Recovery:
         Raises DeskError if one is still open after the deadline.
         """
         for order in orders:
-            await self.rest.cancel(order.instrument, order.order_id)
+            await self.rest.cancel(order.instrument, order.order_id, order.order_filter)
         until = time.monotonic() + CANCEL_DEADLINE_S
         waiting = {order.order_id: order for order in orders}
         while waiting:
@@ -306,9 +318,13 @@ class Recovery:
         )
 
     async def _explain(self, found: Recovered) -> None:
+        traded = {base_coin(name) for name in self._traded if is_spot(name)}
+        if traded:
+            foreign = self.own.foreign(await self.rest.coins())
+            found.foreign_coins = {c: q for c, q in sorted(foreign.items()) if c in traded}
         there = await self.rest.positions()
         state = self.journal.state("node")
-        here = self.journal.explained()
+        here = self.own.whole(self.journal.explained())
         if state.load("explained") is None:
             if self._policies.external_positions == "halt":
                 mine = {name: there[name] for name in there if name in self._traded}
@@ -322,7 +338,7 @@ class Recovery:
         zero = Decimal(0)
         for name in sorted({*here, *there}):
             ours, theirs = here.get(name, zero), there.get(name, zero)
-            if name.endswith("-LINEAR.BYBIT") and ours != theirs:
+            if ours != theirs:
                 found.external[name] = (ours, theirs)
         if found.external and self._policies.external_positions == "report":
             self.journal.explain({name: theirs for name, (_, theirs) in found.external.items()})

@@ -24,6 +24,7 @@ from live_nodes.bybit.facts import (
 )
 from live_nodes.reconcile.recovery import TAKE_OVER, Recovery
 from live_nodes.reconcile.recovery_rules import OVERLAP_NS
+from strategies.account_value import is_spot
 
 
 class FindingKind(StrEnum):
@@ -51,8 +52,8 @@ class EngineBooks:
 
     `open_orders` and `unanswered` map client order ids to instruments. Only `confirmed` orders
     (accepted, not being cancelled) must be at the venue; its own ids (`venue_ids`) name also those
-    given without an id. `unanswered` ones are too old to arrive. `explained` are the linear
-    positions of our own executions.
+    given without an id. `unanswered` ones are too old to arrive. `explained` are the
+    positions of our own executions, coins in whole lots.
     """
 
     open_orders: Mapping[str, str]
@@ -66,7 +67,7 @@ class EngineBooks:
 
 @dataclass(frozen=True, slots=True)
 class VenueBooks:
-    """The venue's side: open orders, recent executions, net linear positions.
+    """The venue's side: open orders, recent executions, net positions and own coins.
 
     `unknown` are our unanswered orders that it does not know.
     """
@@ -123,7 +124,7 @@ def compare(
         found.append(
             SweepFinding(FindingKind.NEVER_ARRIVED, link_id, books.unanswered[link_id], detail)
         )
-    ours = dict(books.positions)
+    ours, buying = dict(books.positions), set[str]()
     for fill in venue.fills:
         if (
             moves_position(fill)
@@ -138,8 +139,12 @@ def compare(
             )
             if coming(key) and fill.instrument in ours:
                 ours[fill.instrument] += signed_quantity(fill)
+                if is_spot(fill.instrument):
+                    buying.add(fill.instrument)
+    # Until it is booked, nobody knows what a fee in coins leaves in whole lots.
+    ours = {name: held for name, held in ours.items() if name not in buying}
     # The engine's books lack untraded instruments, so only the explained positions count there.
-    traded = {name: held for name, held in venue.positions.items() if name in books.positions}
+    traded = {name: held for name, held in venue.positions.items() if name in ours}
     found += _positions(FindingKind.POSITION_DIFFERS, ours, traded, "our books hold")
     others = _positions(
         FindingKind.EXTERNAL_POSITION, books.explained, venue.positions, "our orders made"
@@ -285,7 +290,7 @@ class Sweep:
         # In this order, a fill in between shows as a short difference only.
         orders = await self._rest.open_orders(*self._products)
         fills = await self._recovery.take_fills(max(0, since - OVERLAP_NS), "sweep")
-        held = await self._rest.positions() if "LINEAR" in self._products else {}
+        held = await self._rest.positions()
         return VenueBooks(
             orders=tuple(orders),
             # Reconciliation has brought those from before the start into the engine's books.

@@ -37,13 +37,10 @@ def engine_books(
     # The cache keeps all closed orders: a list of them would take longer each hour.
     alive = map(cache.order, cache.client_order_ids() - cache.client_order_ids_closed())
     waiting = [order for order in alive if order.status == OrderStatus.INITIALIZED]
-    positions: dict[str, Decimal] = dict.fromkeys(
-        (name for name in instruments if name.endswith("-LINEAR.BYBIT")), Decimal(0)
-    )
+    positions: dict[str, Decimal] = dict.fromkeys(instruments, Decimal(0))
     for position in cache.positions_open():
         name = position.instrument_id.value
-        if name.endswith("-LINEAR.BYBIT"):
-            positions[name] = positions.get(name, Decimal(0)) + position.signed_decimal_qty()
+        positions[name] = positions.get(name, Decimal(0)) + position.signed_decimal_qty()
     return EngineBooks(
         open_orders={
             order.client_order_id.value: order.instrument_id.value
@@ -85,12 +82,19 @@ class VenueCheck:
 
     A position that differs from our books (`held`) twice in a row is first taken over by `repair`
     (`live_nodes.reconcile.repair.Repairer`); else nobody could close it.
+    `catch_up` journals the newest executions: only they tell own coins from others'.
     """
 
     def __init__(
-        self, rest: VenueRest, products: Sequence[str], held: Held, repair: Repair
+        self,
+        rest: VenueRest,
+        products: Sequence[str],
+        held: Held,
+        repair: Repair,
+        catch_up: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._rest, self._products, self._held, self._repair = rest, products, held, repair
+        self._catch_up = catch_up
         self._differed: dict[str, Decimal] = {}
 
     async def __call__(self) -> AtVenue:
@@ -100,10 +104,10 @@ class VenueCheck:
         """
         queried_at = time.time_ns()
         orders = await self._rest.open_orders(*self._products)
-        positions: dict[str, Decimal] = {}
-        if "LINEAR" in self._products:
-            positions = await self._rest.positions()
-            await self._repair_lasting(positions)
+        if "SPOT" in self._products and self._catch_up is not None:
+            await self._catch_up()
+        positions = await self._rest.positions()
+        await self._repair_lasting(positions)
         return AtVenue(
             queried_at=queried_at,
             positions=positions,
@@ -115,7 +119,7 @@ class VenueCheck:
         differs = {
             name: there.get(name, ZERO)
             for name in sorted(here.keys() | there.keys())
-            if name.endswith("-LINEAR.BYBIT") and here.get(name, ZERO) != there.get(name, ZERO)
+            if here.get(name, ZERO) != there.get(name, ZERO)
         }
         # Pushes and answers overtake each other: only a difference in two answers is real.
         for name in [n for n, quantity in differs.items() if self._differed.get(n) == quantity]:

@@ -6,7 +6,6 @@ import pytest
 
 from config.documents import Node
 from config.load import examine, load
-from config.validate import validate
 
 NODE = """\
 kind: node
@@ -61,25 +60,3 @@ def test_confirmed_mainnet_takes_no_other_address(write):
     text = NODE.replace("practice", "mainnet") + "confirm: mainnet\n" + URLS
     (problem,) = problems_of(write("node.yaml", text))
     assert "leave out venue_urls" in problem
-
-
-@pytest.mark.parametrize(
-    ("universe", "own", "places"),
-    [
-        ("{instruments: ['*-LINEAR.BYBIT']}", "null", []),
-        ("{instruments: [BTCUSDT-LINEAR.BYBIT, BTCUSDT-SPOT.BYBIT]}", "null", [1]),
-        ("{instruments: ['BTC*']}", "null", [0]),
-        ("{instruments: ['BTC*']}", "['*-LINEAR.BYBIT']", []),
-        ("{instruments: ['BTC*'], exclude: ['*-SPOT.BYBIT']}", "null", []),
-    ],
-)
-def test_spot_is_refused_where_its_holdings_would_be_lost(write, universe, own, places):
-    text = NODE.replace('XSReversal"', f'XSReversal", instruments: {own}')
-    for environment in ("practice", "paper", "testnet"):
-        mine = text.replace("practice", environment) + f"universe: {universe}\n"
-        found = [p for p in validate(write("node.yaml", mine)) if "spot" in p.message]
-        expected = [] if environment == "paper" else places
-        assert [p.path for p in found] == [f"universe.instruments[{n}]" for n in expected]
-        for problem in found:
-            assert "the venue reports no positions of spot pairs" in problem.message
-            assert "universe.exclude" in problem.message

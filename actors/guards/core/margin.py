@@ -8,7 +8,8 @@ Account": margin balance = wallet balance + unrealised profit of perpetuals; "Li
 desk's backtests liquidate by the same (``backtests.engine.settlement``).
 
 Left out: Bybit's higher risk tiers (a position beyond the first tier is nearer to liquidation than
-calculated here), haircuts on coins held as collateral, and borrowed coins.
+calculated here), coins held as collateral (it is further away than calculated here), and borrowed
+coins.
 """
 
 from __future__ import annotations

@@ -89,6 +89,20 @@ def test_margin_is_value_by_leverage_and_all_of_a_coins_value(holdings, leverage
     assert reading_of(guard, book(*holdings, markets=MARKETS)).measured == free
 
 
+@pytest.mark.parametrize("perp", [-5, 5])
+def test_coins_are_no_collateral(perp: int) -> None:
+    """Of 1,000, 500 are in coins: the other 500 stand behind 500 of the perpetual at 0.5 %.
+
+    At a move m: 500 - 500 m = 2.5 (1 + m) for the short, 2.5 (1 - m) for the long.
+    """
+    guard = LiquidationDistance(LiquidationDistanceParams(least=0.2))
+    seen = book(held(5, BTC_SPOT), held(perp), markets=MARKETS)
+    least = 497.5 / (502.5 if perp < 0 else 497.5)
+    assert reading_of(guard, seen).measured == pytest.approx(least)
+    coins = book(held(9, BTC_SPOT), markets=MARKETS)
+    assert not readings_of(guard, coins)
+
+
 @pytest.mark.parametrize("equity", [0, -10])
 def test_without_equity_any_position_is_over_and_a_flat_book_is_not(equity: int) -> None:
     assert reading_of(free_margin(), book(held(1, price=1), equity=equity, markets=MARKETS)).over

@@ -1,0 +1,185 @@
+"""Spot beside perpetuals at the exchange: coins bought, lost, foreign, sold, over restarts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal as D
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.documents import Node
+from config.documents.node import VenueUrls
+from config.documents.scenario import LostAck, LostFill, RefusedOp
+from live_nodes.operate.flatten import flatten_node
+from live_nodes.operate.flatten_request import FlattenRequest
+from tests.live_nodes.by_hand import BTC_ID, BUY, SELL, SPOT_ID
+from tests.live_nodes.killing import venue_urls
+from tests.live_nodes.practice.still_market import SPOT
+from tests.live_nodes.stage import ACCOUNT, NAME, Desk, Stage, desk_node, stage
+
+PAIR = "BTCUSDT-SPOT.BYBIT"
+BOTH: dict[str, Any] = {"universe": {"instruments": (PAIR, NAME)}}
+
+
+@pytest.fixture
+def st() -> Iterator[Stage]:
+    with stage() as found:
+        yield found
+
+
+def wallet(st: Stage, coin: str = "BTC", plus: str = "0") -> D:
+    """Return a coin's balance, after somebody paid something in or out."""
+
+    def change() -> D:
+        found = st.exchange._state.account(ACCOUNT).coin(coin)
+        found.balance += D(plus)
+        return found.balance
+
+    return st.call(change)
+
+
+def spot(desk: Desk) -> Any:
+    desk.strategy.where = SPOT_ID
+    desk.do(lambda: desk.strategy.market.watch(SPOT_ID))
+    return desk.strategy
+
+
+def worth(desk: Desk) -> D:
+    assert desk.live.risk is not None
+    found = desk.live.risk._account.worth()
+    assert found is not None
+    return found
+
+
+def node_of(desk: Desk, st: Stage) -> Node:
+    node: Node = desk.live._context.node
+    return node.model_copy(update={"venue_urls": VenueUrls(**venue_urls(st.where))})
+
+
+def test_coins_and_a_perpetual_live_through_a_restart_and_a_flatten(
+    st: Stage, tmp_path: Path
+) -> None:
+    """0.010123 bought twice at 50,000.1, each with 0.000010123 as the fee: 0.020225 and a rest.
+
+    Equity falls by the fees alone: 2 x 0.506 in coins, 0.1 a coin by the spread, 0.55 of the short.
+    """
+    with desk_node(st, folder=tmp_path, **BOTH) as desk:
+        strategy = spot(desk)
+        desk.filled(BUY, "0.010123")
+        desk.filled(BUY, "0.010123")
+        strategy.where = BTC_ID
+        desk.filled(SELL, "0.020")
+        stop = desk.do(lambda: strategy.broker.place_stop(SPOT_ID, D(49500)))
+        desk.until(lambda: strategy.status(stop) == "ACCEPTED", "the stop")
+        assert strategy.holdings() == {PAIR: D("0.020225"), NAME: D("-0.020")}
+        assert [(f.fee, f.fee_coin) for f in desk.fills()][:2] == [(D("0.00001012"), "BTC")] * 2
+        desk.until(lambda: abs(worth(desk) - D("99998.40")) < D("0.01"), "the equity")
+        desk.wait(2.0)
+        assert not desk.halted()
+    with desk_node(st, folder=tmp_path, **BOTH) as desk:
+        strategy = desk.strategy
+        assert strategy.holdings() == {PAIR: D("0.020225"), NAME: D("-0.020")}
+        assert strategy.market.entry_price(SPOT_ID) == D("50000.1")
+        assert strategy.broker.protective_orders()[0].client_order_id == stop
+        assert abs(worth(desk) - D("99998.40")) < D("0.01")
+        desk.wait(2.0)
+        assert not desk.halted()
+        node = node_of(desk, st)
+    said: list[str] = []
+    outcome = flatten_node(node, FlattenRequest(tmp_path, ""), 20, said.append)
+    assert outcome.flat
+    assert "at the venue: 1 order and 2 positions to go" in said
+    assert (wallet(st), st.position(), st.open_orders()) == (D("0.000000754"), 0, {})
+
+
+def test_coins_of_others_are_named_left_alone_and_count_for_nothing(
+    st: Stage, tmp_path: Path
+) -> None:
+    wallet(st, plus="0.5")
+    with desk_node(st, folder=tmp_path, **BOTH) as desk:
+        assert any("0.5 BTC are not the desk's" in line for line in desk.said)
+        strategy = spot(desk)
+        assert worth(desk) == D(100_000)
+        desk.filled(BUY, "0.010000")
+        wallet(st, plus="0.1")
+        desk.wait(2.0)
+        assert not desk.halted()
+        desk.do(lambda: desk.live.risk.operator.flatten("desk", "test"))
+        desk.until(lambda: not strategy.holdings(), "the sale")
+        desk.until(lambda: any("flat after" in line for line in desk.said), "the news")
+    assert wallet(st) == D("0.600000") + D("0.00999") - D("0.009990")
+
+
+def test_coins_that_others_took_halt_the_pair(st: Stage) -> None:
+    with desk_node(st, **BOTH) as desk:
+        strategy = spot(desk)
+        desk.filled(BUY, "0.010000")
+        wallet(st, plus="-0.004")
+        desk.until(lambda: "node.position" in desk.halted(), "the halt")
+        assert any("the venue holds 0.00599" in line for line in desk.said)
+        desk.until(lambda: strategy.holding(SPOT_ID) == D("0.00599"), "the books")
+
+
+def test_less_than_the_smallest_order_is_named_and_keeps_nobody_waiting(
+    st: Stage, tmp_path: Path
+) -> None:
+    with desk_node(st, folder=tmp_path, on_stop="flatten", **BOTH) as desk:
+        strategy = spot(desk)
+        desk.filled(BUY, "0.010000")
+        desk.filled(SELL, "0.009900")
+        assert strategy.holdings() == {PAIR: D("0.00009")}
+        node = node_of(desk, st)
+    assert any(f"{PAIR}: 0.00009 is too little to be sold; it stays" in line for line in desk.said)
+    said: list[str] = []
+    # Without a journal, the venue's executions tell what was bought.
+    assert flatten_node(node, FlattenRequest(tmp_path / "none", ""), 20, said.append).flat
+    assert any("0.00009 is too little to sell; it stays" in line for line in said)
+    assert wallet(st) == D("0.000090")
+
+
+# Faults -------------------------------------------------------------------------------------------
+
+
+def test_a_refused_buy_leaves_nothing_and_may_be_tried_again(st: Stage) -> None:
+    with desk_node(st, **BOTH) as desk:
+        strategy = spot(desk)
+        refusal = RefusedOp(op="order.create", ret_code=170131, message="Insufficient balance.")
+        st.call(lambda: st.faults.add("no money", refusal))
+        order = strategy.market_order(BUY, "0.010000")
+        desk.until(lambda: strategy.status(order) == "REJECTED", "the refusal")
+        assert strategy.holdings() == {}
+        st.end_faults()
+        desk.filled(BUY, "0.010000")
+        assert strategy.holdings() == {PAIR: D("0.00999")}
+
+
+def test_a_buy_that_was_filled_in_part_and_cancelled_counts_what_it_bought(st: Stage) -> None:
+    with desk_node(st, **BOTH) as desk:
+        strategy = spot(desk)
+        order = strategy.limit(BUY, "49999.9", "0.010000")
+        desk.until(lambda: strategy.status(order) == "ACCEPTED", "the order")
+        st.call(lambda: st.market.prints.append((SPOT, "Sell", D("49999.9"), D("1.504"))))
+        desk.until(lambda: strategy.status(order) == "PARTIALLY_FILLED", "the part")
+        desk.do(lambda: strategy.cancel_waiting())
+        desk.until(lambda: strategy.status(order) == "CANCELED", "the cancel")
+        row = desk.journal.order(order.value)
+        assert (row.status, row.filled) == ("CANCELED", D("0.004"))
+        assert strategy.holdings() == {PAIR: D("0.003996")}
+        desk.wait(2.0)
+        assert not desk.halted()
+
+
+@pytest.mark.parametrize("fault", [LostAck(op="order.create"), LostFill()], ids=["ack", "fill"])
+def test_a_lost_answer_or_fill_is_found(st: Stage, fault: Any) -> None:
+    with desk_node(st, **BOTH) as desk:
+        strategy = spot(desk)
+        st.call(lambda: st.faults.add("lost", fault))
+        strategy.market_order(BUY, "0.010123")
+        desk.until(lambda: strategy.holdings() == {PAIR: D("0.010112")}, "the fill")
+        desk.until(lambda: len(desk.fills()) == 1, "the journal")
+        desk.filled(BUY, "0.010123")
+        assert strategy.holdings() == {PAIR: D("0.020225")}
+        desk.until(lambda: not desk.halted(), "the end of the halt")
+        assert abs(desk.journal.explained()[PAIR] - wallet(st)) < D("0.00000001")
