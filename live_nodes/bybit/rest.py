@@ -14,7 +14,7 @@ import itertools
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Self
@@ -271,9 +271,11 @@ class VenueRest:
                 "startTime": str(begin),
                 "endTime": str(min(begin + week, end)),
             }
-            for row in await self._pages("/v5/execution/list", params, signed=True):
-                fill = fill_of(row, product)
-                found[fill.execution_id] = fill
+            # Page by page, as orders wait while thousands are read at once.
+            async for rows in self._each_page("/v5/execution/list", params, signed=True):
+                for row in rows:
+                    fill = fill_of(row, product)
+                    found[fill.execution_id] = fill
             begin += week + 1
         return sorted(found.values(), key=lambda fill: (fill.ts_ns, fill.execution_id))
 
@@ -310,15 +312,19 @@ class VenueRest:
     async def _pages(
         self, path: str, params: dict[str, str], *, signed: bool = False
     ) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = []
+        return [row async for rows in self._each_page(path, params, signed=signed) for row in rows]
+
+    async def _each_page(
+        self, path: str, params: dict[str, str], *, signed: bool = False
+    ) -> AsyncIterator[list[dict[str, Any]]]:
         cursor = ""
         while True:
             asked = params | ({"cursor": cursor} if cursor else {})
             result = await self._get(path, asked, signed=signed)
-            rows += result["list"]
+            yield result["list"]
             following = result.get("nextPageCursor") or ""
             if not following or following == cursor or not result["list"]:
-                return rows
+                return
             cursor = following
 
     async def _get(
