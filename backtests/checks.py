@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catalog.instruments import ACCOUNT_COIN
 from config.components import resolve, resolve_or_none
-from config.documents import Backtest
-from config.durations import interval_ns, minute_text
-from config.errors import Problem
+from config.documents import Backtest, Market
+from config.durations import MINUTE_NS, interval_ns, minute_text
+from config.errors import Problem, some_of
 from config.params import check_params, complete_params
 from config.resolved import Resolved
 from config.universe import select, sold_short
@@ -19,6 +19,8 @@ from config.validate import register_check
 if TYPE_CHECKING:
     from catalog.storage.index import CatalogIndex
 
+TICKS_SLACK_NS = 5 * MINUTE_NS
+"""What books and quotes may lack at either end of a window."""
 DataProblem = tuple[tuple[str, ...], str]
 """Path in the document, and the error there."""
 
@@ -50,9 +52,13 @@ def lacking(document: Backtest, catalog: CatalogIndex) -> Iterator[DataProblem]:
         yield ("venue", "execution_interval"), f"no {chosen} candles: {has}{hint}"
     needed: dict[str, str] = {} if chosen == "auto" else {str(chosen): "orders fill on"}
     parameters = _parameters(document)
+    traded = sorted({name for key in parameters for name in _ids_of(document, catalog, key)})
+    market = settled_market(document, catalog, traded)
+    if market != "candles":
+        yield from _without_ticks(document, catalog, market, traded)
     yield from _settled_otherwise(document, catalog, parameters)
     for key, params in parameters.items():
-        if _asks_for_no_candles(document, catalog, key):
+        if market == "candles" and _asks_for_no_candles(document, catalog, key):
             yield (
                 ("strategies", key, "use"),
                 "names no interval in history_needed: a backtest feeds a strategy the candles of "
@@ -76,7 +82,7 @@ def lacking(document: Backtest, catalog: CatalogIndex) -> Iterator[DataProblem]:
         ]
         for interval in there
     }
-    if not universe:
+    if not universe or (market != "candles" and not needed):
         # The catalog's own check lists names that match nothing.
         return
     if not any(series.values()):
@@ -91,6 +97,42 @@ def lacking(document: Backtest, catalog: CatalogIndex) -> Iterator[DataProblem]:
     for interval, use in needed.items():
         if interval in there:
             yield from _outside(document, interval, use, series[interval], (first, last))
+
+
+def settled_market(document: Backtest, catalog: CatalogIndex, traded: Collection[str]) -> Market:
+    """Return what orders meet; `auto` is the finest that all have throughout the window."""
+    venue, window = document.venue, document.window
+    if venue.market != "auto":
+        return venue.market
+    if venue.fills == "next_open" and venue.execution_interval == "auto" and traded:
+        for kind in ("book", "quotes"):
+            spans = catalog.coverage(kind)
+            if spans.keys() >= set(traded) and all(
+                spans[name].first <= window.start_ns + TICKS_SLACK_NS
+                and spans[name].last >= window.end_ns - TICKS_SLACK_NS
+                for name in traded
+            ):
+                return kind
+    return "candles"
+
+
+def _without_ticks(
+    document: Backtest, catalog: CatalogIndex, market: Market, traded: list[str]
+) -> Iterator[DataProblem]:
+    """Yield what is missing of the books or quotes that orders meet."""
+    kind = {"book": "order book", "quotes": "quotes"}[market]
+    spans = catalog.coverage(market)
+    missing = [name for name in traded if name not in spans]
+    if missing:
+        yield ("venue", "market"), f"{document.catalog} has no {kind} of {some_of(missing)}"
+    found = [spans[name] for name in traded if name in spans]
+    if not found:
+        return
+    first, last = min(span.first for span in found), max(span.last for span in found)
+    if document.window.start_ns < first - TICKS_SLACK_NS:
+        yield ("window", "start"), f"the {kind} of the universe begin {minute_text(first)} UTC"
+    if document.window.end_ns > last + TICKS_SLACK_NS:
+        yield ("window", "end"), f"the {kind} of the universe end {minute_text(last)} UTC"
 
 
 def _outside(

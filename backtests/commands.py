@@ -42,6 +42,12 @@ def backtest(
             help="Run again without each guard that acted, to show what it cost or saved.",
         ),
     ] = False,
+    ladder: Annotated[
+        bool,
+        typer.Option(
+            "--ladder", help="Add rows at several latencies, queues and fees (quotes and books)."
+        ),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print summary.json on stdout instead of a table.")
     ] = False,
@@ -53,7 +59,7 @@ def backtest(
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn
 
-    from backtests.results.console import figures_table
+    from backtests.results.console import figures_table, ladder_table
     from backtests.session import backtest_document
     from config.progress import LongWork, Remaining
 
@@ -85,6 +91,7 @@ def backtest(
             stress=stress,
             ablate=ablate,
             costs=guard_costs,
+            ladder=ladder,
             progress=progress,
         )
     if as_json:
@@ -93,6 +100,8 @@ def backtest(
     summary = json.loads((result / "summary.json").read_text(encoding="utf-8"))
     title = f"{summary['name']}  {summary['start'][:10]} to {summary['end'][:10]}"
     Console().print(figures_table({"value": summary}, title))
+    if summary["ladder"]:
+        Console().print(ladder_table(summary["ladder"]))
     for warning in summary.get("warnings", []):
         console.print(f"[yellow]![/] {warning}", highlight=False)
     print(f"Report: {result / 'report.html'}")

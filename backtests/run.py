@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import nautilus_trader
 from nautilus_trader.model.identifiers import Venue as VenueId
@@ -15,7 +16,7 @@ from nautilus_trader.model.instruments import CurrencyPair
 from nautilus_trader.model.objects import Price
 
 from actors.desk.build import guards_of
-from backtests.checks import lacking
+from backtests.checks import lacking, settled_market
 from backtests.engine.build import (
     BacktestDesk,
     build,
@@ -26,6 +27,7 @@ from backtests.engine.build import (
 from backtests.engine.engine_costs import mended
 from backtests.engine.feed import CatalogFeed, FeedSlice
 from backtests.engine.market import RunMarket, market_of
+from backtests.engine.tick_feed import TickFeed
 from backtests.results.curves import Benchmarks
 from backtests.results.figures import RunBooks
 from backtests.results.interruptions import interruptions
@@ -36,8 +38,8 @@ from catalog.inference import known_at
 from catalog.instruments import VENUE, InstrumentInfo
 from catalog.panel import one_below_another, panel, settlements
 from catalog.storage.store import Catalog
-from config.documents import Backtest
-from config.durations import DAY_NS, interval_ns
+from config.documents import Backtest, NoSlippage
+from config.durations import DAY_NS, STORED, duration_ns, interval_ns
 from config.errors import DeskError, InputError
 from config.universe import select
 from strategies.base import DeskStrategy
@@ -99,22 +101,39 @@ def prepare(document: Backtest) -> Prepared:
     _check_funding(document, catalog, strategies)
     intervals = signal_intervals(strategies)
     start, end = document.window.start_ns, document.window.end_ns
-    execution = _execution_interval(document, catalog, wanted, intervals)
-    covered = catalog.coverage("bars", execution)
+    found: dict[str, Any] = {"market": settled_market(document, catalog, wanted)}
+    if found["market"] != "candles":
+        found["slippage"] = NoSlippage()
+    venue = document.venue.model_copy(update=found)
+    document = document.model_copy(update={"venue": venue})
+    if venue.by_candles:
+        execution = _execution_interval(document, catalog, wanted, intervals)
+        covered = catalog.coverage("bars", execution)
+    else:
+        execution = min(intervals, key=interval_ns, default=min(STORED, key=interval_ns))
+        covered = catalog.coverage(venue.market)
     wanted = [name for name in wanted if name in covered and covered[name].first < end]
     infos = [_looking_back(catalog, catalog.instruments[name], start) for name in wanted]
-    market = market_of(infos, document.venue, catalog.instruments)
-    feed = CatalogFeed(
-        catalog,
-        market,
-        signal_intervals=tuple(sorted(intervals, key=interval_ns)),
-        execution_interval=execution,
-        start=start,
-        end=end,
-        slice_days=document.slice_days,
-        prints=document.venue.fills == "next_open",
-        funding=document.venue.funding,
-        rates_of=[n for n in wanted if any(s.funding_needed() and n in s.ids for s in made)],
+    market = market_of(infos, venue, catalog.instruments)
+    settings: dict[str, Any] = {
+        "signal_intervals": tuple(sorted(intervals, key=interval_ns)),
+        "execution_interval": execution,
+        "start": start,
+        "end": end,
+        "slice_days": document.slice_days,
+        "funding": venue.funding,
+        "rates_of": [n for n in wanted if any(s.funding_needed() and n in s.ids for s in made)],
+    }
+    feed = (
+        CatalogFeed(catalog, market, prints=venue.fills == "next_open", **settings)
+        if venue.by_candles
+        else TickFeed(
+            catalog,
+            market,
+            kind=venue.market,
+            valuation=duration_ns(venue.valuation),
+            **settings,
+        )
     )
     return Prepared(document, catalog, market, feed, intervals, start, end)
 
@@ -215,6 +234,8 @@ def _looking_back(catalog: Catalog, info: InstrumentInfo, start: int) -> Instrum
         return info
     spans = {i: catalog.coverage("bars", i).get(info.id) for i in catalog.intervals()}
     until = {interval: max(start, span.first) for interval, span in spans.items() if span}
+    if not until:
+        return info
     interval = min(until, key=until.__getitem__)
     last = until[interval]
     recent = catalog.series("bars", interval, info.id, last - LOOK_BACK_NS, last)

@@ -15,7 +15,14 @@ from backtests.report.page import render
 from backtests.results.figures import RunBooks
 from backtests.results.result import RunRecord, claim, write
 from backtests.run import Prepared, RunOutcome, engine_version, prepare, run
-from backtests.variants import Variants, ablation_rows, acting, guard_costs, stress_rows
+from backtests.variants import (
+    Variants,
+    ablation_rows,
+    acting,
+    guard_costs,
+    ladder_rows,
+    stress_rows,
+)
 from config.documents import Backtest
 from config.errors import InputError
 from config.resolved import Resolved
@@ -34,13 +41,15 @@ def backtest_document(
     stress: bool = False,
     ablate: bool = False,
     costs: bool = False,
+    ladder: bool = False,
     progress: Progress | None = None,
 ) -> Path:
     """Check, run and write a backtest; return the result folder.
 
     `overrides` are such as ``venue.leverage=2``. `out` is by default `default_folder`; an older
     result in it is replaced with `overwrite` only. `stress` runs it again under worse conditions,
-    `ablate` without each part of a strategy, `costs` without each guard that acted.
+    `ablate` without each part of a strategy, `costs` without each guard that acted, `ladder` at
+    several latencies, queues and fees.
 
     Raises
     ------
@@ -55,8 +64,14 @@ def backtest_document(
     claim(folder, overwrite)
     started = time.time()
     prepared = prepare(document)
+    document = prepared.document
+    if ladder and document.venue.by_candles:
+        raise InputError(
+            f"{file}: orders meet candles, which have neither latency nor a queue: --ladder is for "
+            "runs on quotes or books (venue.market)"
+        )
 
-    asked = Variants(stress=stress, ablate=ablate, costs=costs)
+    asked = Variants(stress=stress, ablate=ablate, costs=costs, ladder=ladder)
     runs, began = 1 + asked.at_most(document), 0
 
     def watch(name: str) -> Callable[[int, int, int], None]:
@@ -74,11 +89,12 @@ def backtest_document(
     outcome = run(prepared, progress=watch(document.name))
     runs = 1 + asked.after(document, outcome)
     stressed = list(stress_rows(prepared, outcome, watch)) if stress else None
+    rungs = list(ladder_rows(prepared, outcome, watch)) if ladder else None
     ablated = list(ablation_rows(prepared, outcome, watch)) if ablate else None
     # When no guard acted there is nothing to run: the costs are zero.
     costs_table = guard_costs(prepared, outcome, watch) if costs or not acting(outcome) else None
     write(
-        record_of(resolved, prepared, outcome, started, stressed, ablated, costs_table),
+        record_of(resolved, prepared, outcome, started, stressed, ablated, costs_table, rungs),
         folder,
         render,
     )
@@ -93,6 +109,7 @@ def record_of(
     stress: list[dict[str, Any]] | None = None,
     ablations: list[dict[str, Any]] | None = None,
     costs: pa.Table | None = None,
+    ladder: list[dict[str, Any]] | None = None,
 ) -> RunRecord:
     """Join a run's outcome with its inputs."""
     document = prepared.document
@@ -118,6 +135,7 @@ def record_of(
         },
         stress=stress,
         ablations=ablations,
+        ladder=ladder,
         guard_costs=costs,
     )
 

@@ -1,9 +1,9 @@
 """Variants of a backtest: run it again with one thing changed.
 
 ``--stress`` runs it under worse conditions, ``--ablate`` without each part of its strategies in
-turn. `guard_costs` compares the ending equity with and without each guard. These differences do not
-add up over guards: where two guards would have stopped the same loss, each alone brought nothing.
-So one more run has no guards at all.
+turn, ``--ladder`` at several latencies, queues and fees. `guard_costs` compares the ending equity
+with and without each guard. These differences do not add up over guards: where two guards would
+have stopped the same loss, each alone brought nothing. So one more run has no guards at all.
 
 To add a stressed run on another venue: one line in ``VENUES``.
 """
@@ -25,7 +25,7 @@ from backtests.results.summary_text import PATHS
 from backtests.results.tables import ALL, table
 from backtests.run import Prepared, Progress, RunOutcome, run
 from config.components import resolve
-from config.documents import Backtest, Fees, Venue
+from config.documents import Backtest, Fees, Latency, ProductFees, Venue, WayLatency
 from config.params import check_params, parameter_fields
 
 BEST_TRADES = 5
@@ -50,6 +50,37 @@ VENUES: dict[str, Callable[[Venue], dict[str, Any]]] = {
 }
 """Name of a stressed run to the fields of the venue that it changes."""
 
+TICK_VENUES: dict[str, Callable[[Venue], dict[str, Any]]] = {
+    "fees x2": VENUES["fees x2"],
+    "latency +250 ms": lambda venue: {"latency": _later(venue.latency, 250)},
+}
+"""The same for runs on quotes and books."""
+
+
+def _later(latency: Latency, milliseconds: int) -> Latency:
+    base = latency.orders.base + milliseconds
+    return latency.model_copy(update={"orders": latency.orders.model_copy(update={"base": base})})
+
+
+def _rebated(venue: Venue) -> dict[str, Any]:
+    linear = ProductFees().linear.model_copy(update={"maker": REBATE})
+    return {"fees": ProductFees().model_copy(update={"linear": linear})}
+
+
+REBATE = Decimal("-0.00005")
+"""Maker fee of the ladder's first rung of fees: half a basis point received."""
+LADDER: dict[str, dict[str, Any] | Callable[[Venue], dict[str, Any]]] = {
+    **{
+        f"latency {ms} ms": {"latency": Latency(orders=WayLatency(base=Decimal(ms)))}
+        for ms in (1, 10, 50, 100, 250)
+    },
+    **{f"queue {queue}": {"queue": queue} for queue in ("optimistic", "realistic", "pessimistic")},
+    "fees maker rebate": _rebated,
+    "fees VIP 0": {"fees": ProductFees()},
+    "fees VIP 0 x2": lambda venue: _fees_times(Venue(), 2),
+}
+"""Rungs of ``--ladder``, each alone: what it changes of the venue as specified."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Variants:
@@ -58,11 +89,13 @@ class Variants:
     stress: bool
     ablate: bool
     costs: bool
+    ladder: bool = False
 
     def at_most(self, document: Backtest) -> int:
         """Return the number of further runs, before it is known which guards act."""
         guards = sum(guard.enabled for guard in document.actors.values())
-        return self._count(document, VENUES, guards, guards)
+        venues = VENUES if document.venue.by_candles else TICK_VENUES
+        return self._count(document, venues, guards, guards)
 
     def after(self, document: Backtest, base: RunOutcome) -> int:
         """Return the number of further runs after the run as specified."""
@@ -70,16 +103,18 @@ class Variants:
         return self._count(document, venues, len(acting(base)), len(base.guards))
 
     def _count(self, document: Backtest, venues: Collection[str], acted: int, guards: int) -> int:
-        late = 1
+        late = 1 if document.venue.by_candles else 0
         stressed = (len(venues) + late) * self.stress
         ablated = len(switched_on(document)) * self.ablate
         without_all = 1 if acted and guards > 1 else 0
-        return stressed + ablated + (acted + without_all) * self.costs
+        rungs = len(LADDER) * self.ladder
+        return stressed + ablated + rungs + (acted + without_all) * self.costs
 
 
 def _venues(base: RunOutcome, venue: Venue) -> dict[str, dict[str, Any]]:
     """Return the changes by name; with resting orders also the other paths inside a candle."""
-    found = {name: change(venue) for name, change in VENUES.items()}
+    chosen = VENUES if venue.by_candles else TICK_VENUES
+    found = {name: change(venue) for name, change in chosen.items()}
     if "path" in base.how_filled:
         found |= {f"path {name}": {"path": name} for name in PATHS if name != venue.path}
     return found
@@ -94,13 +129,26 @@ def stress_rows(
         changed = _on_venue(prepared, change)
         outcome = run(changed, progress=watch(name) if watch else None)
         yield {"name": name, **figures(outcome, changed.start, changed.end)}
-    late = run(prepared, progress=watch(LATE) if watch else None, prints_to_wait=2)
-    yield {"name": LATE, **figures(late, prepared.start, prepared.end)}
+    if prepared.document.venue.by_candles:
+        late = run(prepared, progress=watch(LATE) if watch else None, prints_to_wait=2)
+        yield {"name": LATE, **figures(late, prepared.start, prepared.end)}
     unlucky = without_best(base)
     yield {
         "name": f"without the {BEST_TRADES} best trades",
         **figures(unlucky, prepared.start, prepared.end),
     }
+
+
+def ladder_rows(
+    prepared: Prepared, base: RunOutcome, watch: Watch | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yield one row a rung of `LADDER`, after the run as specified: how the result decays."""
+    venue = prepared.document.venue
+    yield {"name": "as specified", **figures(base, prepared.start, prepared.end)}
+    for name, change in LADDER.items():
+        changed = _on_venue(prepared, change(venue) if callable(change) else change)
+        outcome = run(changed, progress=watch(name) if watch else None)
+        yield {"name": name, **figures(outcome, changed.start, changed.end)}
 
 
 def without_best(outcome: RunOutcome, count: int = BEST_TRADES) -> RunOutcome:

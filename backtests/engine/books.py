@@ -52,6 +52,8 @@ class VenueBooks:
     def __init__(self, exchange: SimulatedExchange, market: RunMarket) -> None:
         self._market = market
         self._books = {name: exchange.get_book(name) for name in market.instrument_ids}
+        self._in_order = [self._books[name] for name in market.instrument_ids]
+        self._decimals = [made.price_precision + 1 for made in market.instruments]
         self._seen = np.zeros(len(market.ids), dtype=np.int64)
 
     def book(self, instrument_id: InstrumentId) -> OrderBook | None:
@@ -71,16 +73,17 @@ class VenueBooks:
         """Fill a row of the grid with the prices as they stand: mark, else mid, else as before."""
         assert grid.marks is not None
         assert grid.real is not None
-        for column, instrument_id in enumerate(self._market.instrument_ids):
-            mid, last = self.mid(instrument_id), self._books[instrument_id].ts_last
-            mark = grid.marks[row, column]
-            if mark == mark:
-                price = float(mark)
-            else:
-                price = float(before[column]) if mid is None else float(mid)
-            grid.close[row, column] = grid.low[row, column] = grid.high[row, column] = price
-            grid.real[row, column] = last > self._seen[column]
-            self._seen[column] = last
+        last = np.array([book.ts_last for book in self._in_order], dtype=np.int64)
+        grid.real[row], self._seen = last > self._seen, last
+        mids = [
+            round(book.midpoint(), decimals) if (book.spread() or 0.0) > 0.0 else price
+            for book, decimals, price in zip(
+                self._in_order, self._decimals, before.tolist(), strict=True
+            )
+        ]
+        marks = grid.marks[row]
+        prices = np.where(np.isnan(marks), mids, marks)
+        grid.close[row] = grid.low[row] = grid.high[row] = prices
 
 
 class BookFillModel(DeskFillModel):

@@ -103,6 +103,9 @@ class CatalogFeed:
     rates of ``rates_of``, each at its settlement.
     """
 
+    settles_live = False
+    """Whether funding without a mark price is settled at the price that then values the account."""
+
     def __init__(
         self,
         catalog: Catalog,
@@ -171,16 +174,7 @@ class CatalogFeed:
             self.catalog, self.execution_interval, market.ids, start, end + self._interval_ns - 1
         )
         self.refuse_unsound(candles, self.execution_interval)
-        marks = None
-        if self.mark_interval is not None:
-            marks = panel(
-                self.catalog,
-                self.mark_interval,
-                market.ids,
-                start - DAY_NS - 1,
-                end,
-                kind="mark",
-            )
+        marks = self._marks(start, end)
         before = self._carried
         grid = self._grid(candles, marks, start, end)
         data: list[Data] = []
@@ -196,6 +190,12 @@ class CatalogFeed:
         if self._funding:
             settlements = self._settlements(grid, before, marks, start, end)
         return FeedSlice(start, end, data, grid, settlements)
+
+    def _marks(self, start: int, end: int) -> Panel | None:
+        if self.mark_interval is None:
+            return None
+        ids, since = self.market.ids, start - DAY_NS - 1
+        return panel(self.catalog, self.mark_interval, ids, since, end, kind="mark")
 
     def refuse_unsound(self, candles: Panel, interval: str) -> None:
         """Refuse candles that would corrupt the books.
@@ -350,11 +350,13 @@ class CatalogFeed:
         ):
             column = self.market.column[name]
             mark = None if marks is None else _newest_mark(marks, ts, column)
-            price = _close_at(ts, column, grid, before) if mark is None else mark
-            if price is not None:
+            price = mark
+            if mark is None and not self.settles_live:
+                price = _close_at(ts, column, grid, before)
+            if price is not None or self.settles_live:
                 is_marked = marks is None or mark is not None
-                amounts = Decimal(repr(rate)), Decimal(repr(price))
-                found.append(Settlement(ts, name, *amounts, is_marked))
+                exact = None if price is None else Decimal(repr(price))
+                found.append(Settlement(ts, name, Decimal(repr(rate)), exact, is_marked))
         return sorted(found, key=lambda s: (s.ts, s.instrument))
 
 

@@ -34,6 +34,7 @@ SECTIONS: tuple[tuple[str, str, str, Section], ...] = (
     ("risk", "VaR", "Value at risk", sections.tail_risk),
     ("guards", "Guards", "What the guards did", guards.guards),
     ("stress", "Stress", "Stress", sections.stress),
+    ("ladder", "Ladder", "Latency, queue and fees", sections.ladder),
     ("ablations", "Parts", "Without each part", sections.ablations),
     ("exposure", "Exposure", "Exposure and turnover", sections.exposure),
     ("costs", "Costs", "Costs", trading.costs),
@@ -53,6 +54,7 @@ SECTIONS: tuple[tuple[str, str, str, Section], ...] = (
 
 OPTIONAL: dict[str, Callable[[ReportData], object]] = {
     "stress": lambda report: report.summary.get("stress"),
+    "ladder": lambda report: report.summary.get("ladder"),
     "ablations": lambda report: report.summary.get("ablations"),
     "pairs": pairs.strategies_of,
 }

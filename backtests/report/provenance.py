@@ -49,7 +49,10 @@ def how_filled(report: ReportData) -> str:
     how = report.summary["how_filled"]
     rows = [
         ["Fills", text(str(how.get("mode", UNDEFINED)).replace("_", " "))],
-        ["Execution candles", text(how.get("interval", UNDEFINED))],
+        [
+            "Valued every" if how.get("mode") in ("book", "quotes") else "Execution candles",
+            text(how.get("interval", UNDEFINED)),
+        ],
         ["Slippage", text(how.get("slippage", UNDEFINED))],
     ]
     if "path" in how:

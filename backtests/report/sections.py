@@ -239,6 +239,11 @@ def stress(report: ReportData, _: Drawings) -> str:
     return _variants(report.summary["stress"])
 
 
+def ladder(report: ReportData, _: Drawings) -> str:
+    """The same run at several latencies, places in the queue, and fees."""
+    return _variants(report.summary["ladder"])
+
+
 def ablations(report: ReportData, _: Drawings) -> str:
     """The same run without each part of its strategies."""
     return _variants(report.summary["ablations"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
@@ -45,6 +45,20 @@ def figures_table(columns: Mapping[str, Mapping[str, Any]], title: str | None = 
         table.add_row(label, *values, style="bold yellow")
     for key, label, shape in ROWS:
         table.add_row(label, *(shown(summary, key, shape) for summary in columns.values()))
+    return table
+
+
+def ladder_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Return the rows of a ladder: how the result decays."""
+    table = Table(title="latency, queue and fees, each alone")
+    table.add_column("")
+    chosen = [row for row in ROWS if row[0] in ("net_profit", "sharpe", "max_drawdown", "fees")]
+    for _, label, _ in chosen:
+        table.add_column(label, justify="right")
+    table.add_column("fills", justify="right")
+    for row in rows:
+        values = [shown(row, key, shape) for key, _, shape in chosen]
+        table.add_row(str(row["name"]), *values, f"{row['fills']:,}")
     return table
 
 

@@ -50,6 +50,8 @@ class RunRecord(RunBooks):
         Targets for ``sharpe``, ``max_drawdown``, ``calmar`` and ``win_rate``.
     stress : list of dict or None
         One row a stressed run, the run as specified first: ``name`` and its `figures`.
+    ladder : list of dict or None
+        The same, one row a rung of latency, queue and fees.
     ablations : list of dict or None
         The same for runs without each part of a strategy.
     guard_costs : pyarrow.Table or None
@@ -68,6 +70,7 @@ class RunRecord(RunBooks):
     targets: dict[str, float]
     stress: list[dict[str, Any]] | None = None
     ablations: list[dict[str, Any]] | None = None
+    ladder: list[dict[str, Any]] | None = None
     guard_costs: pa.Table | None = None
 
 
@@ -121,6 +124,7 @@ def summarise(record: RunRecord) -> dict[str, Any]:
         "targets": record.targets,
         "stress": record.stress,
         "ablations": record.ablations,
+        "ladder": record.ladder,
         "guard_costs": None if record.guard_costs is None else _costs(record.guard_costs),
     }
 

@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from backtests.engine.feed import CatalogFeed, Settlement
+from backtests.engine.tick_feed import TickFeed
 from backtests.results.recorder import decisions_of
-from config.documents import Backtest
+from config.documents import Backtest, Latency, WayLatency
 from config.durations import DAY_NS, HOUR_NS, interval_ns, minute_text
 from strategies.account_value import is_spot
 from strategies.base import DeskStrategy
@@ -28,6 +29,13 @@ PATHS = {
     "open_high_low_close": "to the high first",
 }
 """Order of a candle's extremes by ``venue.path``."""
+
+QUEUES = {
+    "optimistic": "with the first trade at their price",
+    "realistic": "once what was displayed before them has traded or the level is gone",
+    "pessimistic": "only when the market passes their price",
+}
+"""When resting orders fill by ``venue.queue``."""
 
 COARSE_TICK = 0.001
 """Part of the price above which an inferred tick is warned of: 10 bps."""
@@ -50,6 +58,8 @@ def how_filled(
 
     With orders that rest, also the path of the price inside a candle.
     """
+    if isinstance(feed, TickFeed):
+        return _how_matched(document, feed, strategies)
     venue, interval = document.venue, feed.execution_interval
     path = venue.path if venue.fills == "next_open" and rests(orders) else None
     if venue.fills == "next_open":
@@ -89,6 +99,55 @@ def how_filled(
         **({} if path is None else {"path": path}),
         "words": words,
     }
+
+
+def _how_matched(
+    document: Backtest, feed: TickFeed, strategies: Mapping[str, DeskStrategy]
+) -> dict[str, str]:
+    venue = document.venue
+    if venue.market == "book":
+        words = (
+            "Orders meet the order book as it was recorded: takers walk its levels and use them "
+            "up until the book shows them anew, and what a market order does not find is "
+            "cancelled. "
+        )
+    else:
+        words = (
+            "Orders meet the best quotes as they were recorded. What exceeds the displayed size "
+            "fills one tick further, which flatters large orders. "
+        )
+    turn = QUEUES[venue.queue]
+    words += f"Resting orders (venue.queue {venue.queue}) fill {turn}. Nobody answers our orders."
+    words += f" Commands take {_delay(venue.latency)}."
+    words += (
+        f" Equity, guards and margin look at the mid or the mark price every {venue.valuation}."
+    )
+    if not venue.liquidation:
+        words += " Nobody is liquidated (venue.liquidation is off)."
+    if venue.market == "quotes":
+        limited = [k for k, s in strategies.items() if getattr(s.config, "wants_liquidity", False)]
+        if limited:
+            words += f" Depth limits ({', '.join(limited)}) see the best prices alone."
+    return {
+        "mode": venue.market,
+        "interval": venue.valuation,
+        "slippage": "as the market has it",
+        "words": words,
+    }
+
+
+def _delay(latency: Latency) -> str:
+    """Return the latency in words."""
+
+    def way(delay: WayLatency) -> str:
+        words = f"{delay.base.normalize():f}"
+        if delay.jitter:
+            words += f" + {delay.jitter.normalize():f} on average"
+        if delay.bursts is not None:
+            words += f" + {delay.bursts.delay.normalize():f} in bursts"
+        return words
+
+    return f"{way(latency.feed)} ms for the data and {way(latency.orders)} ms for the way back"
 
 
 def _assumed(strategies: Mapping[str, DeskStrategy]) -> str:
@@ -175,9 +234,29 @@ def warnings_of(
             f"The inferred lot of {few(sorted(dear))} was worth up to {max(dear.values()):,.0f}, "
             "and orders are multiples of it: import instruments-info."
         )
-    if document.venue.fills == "next_open":
+    if isinstance(feed, TickFeed):
+        found += _of_ticks(feed, document, orders)
+    elif document.venue.fills == "next_open":
         found += _lag(feed, strategies)
     return found + _short_history(feed, strategies)
+
+
+def _of_ticks(feed: TickFeed, document: Backtest, orders: pa.Table) -> list[str]:
+    """Warn of what makes fills of resting orders less certain."""
+    found = []
+    if feed.untraded and rests(orders):
+        found.append(
+            f"The catalog has no trades of {few(feed.untraded)}: resting orders there fill only "
+            "when the book passes them."
+        )
+    days = max((document.window.end_ns - document.window.start_ns) / DAY_NS, 1.0)
+    often = sorted(name for name, count in feed.resets.items() if count > 24 * days)
+    if often and document.venue.queue != "optimistic" and rests(orders):
+        found.append(
+            f"The books of {few(often)} begin anew {sum(feed.resets[n] for n in often):,} times "
+            "(snapshots): each puts resting orders first in their queue."
+        )
+    return found
 
 
 def _turned_away(orders: pa.Table) -> list[str]:

@@ -1,0 +1,191 @@
+"""Reads a catalog's books or quotes, and its trades, in slices of equal size.
+
+Beside them come the strategies' candles and the funding, as in `backtests.engine.feed`. A slice
+holds about `ROWS` rows, whatever time that takes, so that memory stays flat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import copy
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from nautilus_trader.core.data import Data
+from numpy.typing import NDArray
+
+from backtests.engine.feed import CatalogFeed, FeedSlice, PriceGrid
+from catalog.engine import book, funding_rates, quotes, trades
+from catalog.series import SNAPSHOT
+from config.durations import DAY_NS, HOUR_NS, MINUTE_NS
+
+TICKS_SLACK_NS = 5 * MINUTE_NS
+"""What books and quotes may lack at either end of a window."""
+ROWS = 400_000
+"""Rows of books, quotes and trades that a slice aims at: some 150 MB."""
+OLDEST_MARK_NS = HOUR_NS
+"""Mark prices are not older than this."""
+
+
+class TickFeed(CatalogFeed):
+    """Reads books (``kind`` book) or quotes slice by slice; see `CatalogFeed`.
+
+    ``valuation`` is the time between two rows of the price grid, nanoseconds.
+    """
+
+    settles_live = True
+
+    def __init__(self, *args: Any, kind: str, valuation: int, **settings: Any) -> None:
+        super().__init__(*args, prints=False, **settings)
+        self.kind, self.valuation = kind, valuation
+        covered = self.catalog.coverage(kind)
+        self.last_bar = {name: covered[name].last for name in self.market.ids if name in covered}
+        self.untraded = sorted(set(self.market.ids) - set(self.catalog.coverage("trades")))
+        """Instruments without trades in the catalog."""
+        self.resets: dict[str, int] = {}
+        """Snapshots after the first of each instrument."""
+        rows = sum(span.rows for name, span in covered.items() if name in self.market.column)
+        spans = [s.last - s.first for name, s in covered.items() if name in self.market.column]
+        self._density = rows / max(max(spans, default=0), 1)
+        self._known: set[str] = set()
+        self._quotes: dict[str, pa.Table] = {}
+
+    def slices(self) -> Iterator[FeedSlice]:
+        """Yield the window's slices in order."""
+        self._known, self._quotes, self.resets = set(), {}, {}
+        density, start = self._density, self.start
+        while start < self.end:
+            step = ROWS / density if density else float(self._step)
+            end = self._after(start, step)
+            known, quoted = copy(self._known), dict(self._quotes)
+            part, rows = self._ticks(start, end)
+            while not part.data and end < self.end:
+                # The engine runs no timers without data: what is empty joins what comes.
+                self._known, self._quotes = copy(known), dict(quoted)
+                step *= 4
+                end = self._after(start, step)
+                part, rows = self._ticks(start, end)
+            yield part
+            seen = rows / (end - start)
+            density = min(max(seen, density / 4), density * 4) if density else seen
+            start = end
+
+    def _after(self, start: int, step: float) -> int:
+        whole = max(int(min(step, self._step)) // self.valuation, 1) * self.valuation
+        return min(start // self.valuation * self.valuation + whole, self.end)
+
+    def _ticks(self, start: int, end: int) -> tuple[FeedSlice, int]:
+        is_first = start == self.start
+        after = start if is_first else start - 1
+        executed: list[Data] = []
+        quoted: list[Data] = []
+        rows = 0
+        for name, info in self._stored():
+            traded = self.catalog.series("trades", "", name, after, end - 1)
+            told = self.catalog.series(self.kind, "", name, after, end - 1)
+            rows += traded.num_rows + told.num_rows
+            # At one moment the trade comes before what it leaves of the book.
+            executed += trades(traded, info) if traded.num_rows else []
+            if self.kind == "book":
+                told = self._begun(name, told, is_first)
+                quoted += book(told, info) if told.num_rows else []
+            else:
+                told = self._requoted(name, told, traded, is_first)
+                quoted += quotes(told, info) if told.num_rows else []
+        data = executed + quoted
+        for interval in self.signal_intervals:
+            data += self.catalog.engine_data("bars", interval, self.market.ids, after, end - 1)
+        data += funding_rates(self.catalog.funding(self._rates_of, after, end - 1))
+        grid = self._seconds(start, end)
+        settlements = []
+        if self._funding:
+            marks = self._marks(start, end)
+            settlements = self._settlements(grid, self._carried, marks, start, end)
+        return FeedSlice(start, end, data, grid, settlements), rows
+
+    def _stored(self) -> Iterator[tuple[str, Any]]:
+        facts = self.catalog.instruments
+        return ((name, facts[name]) for name in self.market.ids)
+
+    def _begun(self, name: str, rows: pa.Table, is_first: bool) -> pa.Table:
+        """Return the rows from the first known book on, which begins a window."""
+        if is_first:
+            standing = self.catalog.book_at(name, self.start)
+            if standing.num_rows:
+                self._known.add(name)
+                return pa.concat_tables([standing, rows]).combine_chunks()
+        whole = (rows.column("flags").to_numpy() & SNAPSHOT) != 0
+        ts, seq = rows.column("ts").to_numpy(), rows.column("seq").to_numpy()
+        heads = np.diff(ts, prepend=0) | np.diff(seq, prepend=-1)
+        begins = np.flatnonzero(whole & (heads != 0))
+        if name not in self._known:
+            if not len(begins):
+                return rows.slice(0, 0)
+            self._known.add(name)
+            rows, begins = rows.slice(int(begins[0])).combine_chunks(), begins[1:]
+        self.resets[name] = self.resets.get(name, 0) + len(begins)
+        return rows
+
+    def _requoted(self, name: str, rows: pa.Table, traded: pa.Table, is_first: bool) -> pa.Table:
+        """Return the quotes, and after each trade the standing one once more.
+
+        The engine's book of one level takes a trade's price for both its sides until a quote comes.
+        """
+        standing = self._quotes.get(name)
+        if is_first:
+            before = self.catalog.series("quotes", "", name, self.start - DAY_NS, self.start)
+            if before.num_rows:
+                standing = _at(before.slice(before.num_rows - 1), [0], np.array([self.start]))
+                rows = pa.concat_tables([standing, rows])
+                standing = None
+        known = rows if standing is None else pa.concat_tables([standing, rows])
+        known = known.combine_chunks()
+        if known.num_rows:
+            self._quotes[name] = known.slice(known.num_rows - 1)
+        moments = np.unique(traded.column("ts").to_numpy())
+        place = np.searchsorted(known.column("ts").to_numpy(), moments, side="left") - 1
+        again = _at(known, place[place >= 0], moments[place >= 0])
+        joined = pa.concat_tables([again, rows]).combine_chunks()
+        order = np.argsort(joined.column("ts").to_numpy(), kind="stable")
+        return joined.take(pa.array(order)).combine_chunks()
+
+    def _seconds(self, start: int, end: int) -> PriceGrid:
+        step = self.valuation
+        ts = (np.arange(end // step - start // step, dtype=np.int64) + 1 + start // step) * step
+        if end == self.end and end % step:
+            ts = np.append(ts, end)
+        close, low, high, marks = (np.full((len(ts), len(self.market.ids)), np.nan) for _ in "0123")
+        tickers = self.catalog.coverage("tickers")
+        for column, name in enumerate(self.market.ids):
+            if name in tickers:
+                found = self.catalog.series("tickers", "", name, start - OLDEST_MARK_NS, end)
+                marks[:, column] = _marks_before(found, ts)
+        delisted: dict[int, tuple[int, ...]] = {}
+        for column, name in enumerate(self.market.ids):
+            last = self.last_bar.get(name, end)
+            if start <= last < end and last < self.end - TICKS_SLACK_NS:
+                row = int(np.searchsorted(ts, last, side="right"))
+                delisted[row] = (*delisted.get(row, ()), column)
+        real = np.zeros(close.shape, dtype=np.bool_)
+        return PriceGrid(ts, close, low, high, delisted, real, marks=marks)
+
+
+def _at(rows: pa.Table, place: Any, moments: NDArray[np.int64]) -> pa.Table:
+    """Return some rows as if they came at other moments."""
+    chosen = rows.take(pa.array(place, pa.int64()))
+    for name in ("ts", "ts_recv"):
+        chosen = chosen.set_column(chosen.column_names.index(name), name, pa.array(moments))
+    return chosen
+
+
+def _marks_before(tickers: pa.Table, ts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the newest mark price before each moment, NaN where it is missing or too old."""
+    known = tickers.column("mark").to_numpy()
+    stamps = tickers.column("ts").to_numpy()[~np.isnan(known)]
+    known = known[~np.isnan(known)]
+    if not len(known):
+        return np.full(len(ts), np.nan)
+    place = np.searchsorted(stamps, ts, side="left") - 1
+    fresh = (place >= 0) & (ts - stamps[place] <= OLDEST_MARK_NS)
+    return np.where(fresh, known[place], np.nan)
