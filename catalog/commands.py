@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,7 +13,12 @@ from catalog.demo.parameters import DemoParams
 from config.commands import LISTS
 from config.durations import STORED
 
+if TYPE_CHECKING:
+    from catalog.providers.base import Import
+
 DEMO_CATALOG = Path("catalog/data/demo")
+DEMO_BOOKS = Path("catalog/data/demo_books")
+PLANTED = "planted.json"
 DEMO = DemoParams()
 
 Folder = Annotated[Path, typer.Option("--catalog", help="The catalog's folder.")]
@@ -55,15 +60,25 @@ def _formats() -> list[tuple[str, str]]:
 
 
 def make_demo(
-    catalog: Folder = DEMO_CATALOG,
+    catalog: Annotated[
+        Path | None,
+        typer.Option(
+            help=f"The catalog's folder, else {DEMO_CATALOG}, or {DEMO_BOOKS} with --books."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Another seed, another market.")] = DEMO.seed,
     days: Annotated[int, typer.Option(help="Length in days.", min=30)] = DEMO.days,
     perps: Annotated[int, typer.Option(help="Number of perpetuals.", min=4)] = DEMO.perps,
     reversal: Annotated[float, typer.Option(help="Planted one-day reversal.")] = DEMO.reversal,
     momentum: Annotated[float, typer.Option(help="Planted 20-day momentum.")] = DEMO.momentum,
+    books: Annotated[bool, typer.Option("--books", help="Invent order books and trades.")] = False,
+    hours: Annotated[float, typer.Option(help="Length of the books in hours.")] = 2.0,
     json: Json = False,
 ) -> None:
     """Invent a market: perps and spot, hourly and daily, mark prices and funding.
+
+    With --books: hours of order books and trades of three perpetuals and two spot pairs, with
+    candles of a minute, tickers and funding; planted.json in the folder tells what is planted.
 
     Example: perpdesk catalog demo --catalog catalog/data/demo
     """
@@ -72,14 +87,49 @@ def make_demo(
     from catalog import show
     from catalog.providers import demo
     from catalog.show import working
-    from catalog.storage.store import Catalog
     from catalog.storage.writer import CatalogWriter
     from config.errors import InputError
 
     params = DemoParams(seed=seed, days=days, perps=perps, reversal=reversal, momentum=momentum)
+    if books:
+        if params != replace(DEMO, seed=seed):
+            raise InputError("--days, --perps, --reversal and --momentum are not of --books")
+        _make_books(catalog or DEMO_BOOKS, seed, hours, json)
+        return
+    catalog = catalog or DEMO_CATALOG
     with working("Inventing the demo market"):
         market = demo.generate(params)
     market = replace(market, note=f"{market.note} {days} days, {perps} perps.")
+    _refuse_others(catalog, market)
+    with CatalogWriter(catalog) as writer, working("Writing the demo market"):
+        writer.add(market)
+    show.written(catalog, writer, json)
+
+
+def _make_books(catalog: Path, seed: int, hours: float, json: bool) -> None:
+    import msgspec
+
+    from catalog import show
+    from catalog.providers.demo_books import BookParams, generate
+    from catalog.show import counting
+    from catalog.storage.writer import CatalogWriter
+
+    parts, planted = generate(BookParams(seed=seed, hours=hours))
+    with CatalogWriter(catalog) as writer, counting("Inventing books") as step:
+        for number, part in enumerate(parts):
+            if not number:
+                _refuse_others(catalog, part)
+            writer.add(part)
+            step(part.source)
+    (catalog / PLANTED).write_bytes(msgspec.json.format(msgspec.json.encode(planted), indent=1))
+    show.written(catalog, writer, json)
+
+
+def _refuse_others(catalog: Path, market: Import) -> None:
+    """Refuse a catalog that holds other data than this invented market."""
+    from catalog.storage.store import Catalog
+    from config.errors import InputError
+
     if (catalog / "CURRENT").exists():
         there = {(p.source, without_place(p.note)) for p in Catalog(catalog).provenance}
         if there != {(market.source, without_place(market.note))}:
@@ -87,9 +137,6 @@ def make_demo(
                 f"{catalog} holds other data already ({', '.join(sorted(p[0] for p in there))}); "
                 "choose another --catalog, or remove that folder first"
             )
-    with CatalogWriter(catalog) as writer, working("Writing the demo market"):
-        writer.add(market)
-    show.written(catalog, writer, json)
 
 
 def without_place(note: str) -> str:

@@ -164,6 +164,9 @@ class Purpose(IntEnum):
     PREMIUM = 5
     VOLUME = 6
     LISTING = 7
+    ORDER_FLOW = 8
+    ORDER_FLOW_MARKET = 9
+    ORDER_FLOW_PAST = 10
 
 
 def stream(seed: int, purpose: Purpose, index: int = 0) -> np.random.Generator:

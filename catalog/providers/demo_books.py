@@ -1,0 +1,250 @@
+"""The demo's books as parts of an `Import`; `catalog.demo.order_flow` has the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from catalog.demo.order_flow import COINS, GRID, USUAL_FUNDING, CoinSpec, Planted, simulate
+from catalog.demo.universe import Purpose, stream
+from catalog.instruments import InstrumentInfo, instrument_id
+from catalog.providers.base import Import
+from catalog.series import BARS, FUNDING, KINDS, MARKS
+from config.durations import DAY_NS, HOUR_NS, MINUTE_NS
+from config.errors import InputError
+
+SECOND_NS = 10**9
+FUNDING_NS = 8 * HOUR_NS
+_INNER_STEPS = 10
+"""Prices within a minute of the candles before the books."""
+
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BookParams:
+    """Choices of the demo's books; the defaults make the ones that shipped documents use."""
+
+    seed: int = 12
+    hours: float = 2.0
+    """Length of the books; candles of a minute begin a day before."""
+    start: datetime = datetime(2025, 3, 3, 7, tzinfo=UTC)
+
+    def __post_init__(self) -> None:
+        """Raise InputError for a length that is no whole number of minutes up to two days."""
+        if not (0 < self.hours <= 48 and (self.hours * 60).is_integer()):
+            raise InputError(f"demo books: hours must be whole minutes up to 48 h: {self.hours:g}")
+
+    @property
+    def start_ns(self) -> int:
+        """Beginning of the books, UNIX nanoseconds (UTC)."""
+        return int(self.start.timestamp()) * SECOND_NS
+
+    @property
+    def seconds(self) -> int:
+        """Length of the books."""
+        return round(self.hours * 3600)
+
+
+@dataclass
+class _Market:
+    """One instrument: its book's number, and what its candles are made of."""
+
+    spec: CoinSpec
+    book: int
+    trades: list[Integers] = field(default_factory=list)
+
+    @property
+    def id(self) -> str:
+        return instrument_id(f"{self.spec.name}USDT", "SPOT" if self.book else "LINEAR")
+
+    def price(self, ticks: NDArray[Any]) -> Floats:
+        """Return places in a book's array as the floats nearest to decimal prices."""
+        return _decimal(ticks - GRID // 2 + self.spec.first_tick, self.spec.tick)
+
+    def size(self, lots: Integers) -> Floats:
+        return _decimal(lots, self.spec.lot)
+
+
+def generate(params: BookParams) -> tuple[Iterator[Import], list[dict[str, Any]]]:
+    """Make the demo's books part by part; the list of planted events fills meanwhile.
+
+    Five instruments: books, trades, candles of a minute, and for perpetuals tickers, mark candles
+    and funding. The same bytes each time.
+    """
+    labels: list[dict[str, Any]] = []
+    return _parts(params, labels), labels
+
+
+def _parts(params: BookParams, labels: list[dict[str, Any]]) -> Iterator[Import]:
+    for index, spec in enumerate(COINS):
+        markets = [_Market(spec, book) for book in range(1 + spec.spot)]
+        yield _part(params, {}, [_info(market, params) for market in markets])
+        seconds = []
+        chunks, planted = simulate(spec, params.seed, index, params.seconds)
+        for chunk in chunks:
+            seconds.append(chunk.seconds)
+            tables: dict[tuple[str, str, str], pa.Table] = {}
+            for market in markets:
+                rows = chunk.rows[chunk.rows[:, 2] == market.book]
+                ts, seq, _, flags, side, ticks, lots = rows.T
+                at = ts + params.start_ns
+                prices = [flags, side, market.price(ticks), market.size(lots)]
+                tables["book", "", market.id] = _ticks("book", [at, seq, at, *prices])
+                trades = chunk.trades[chunk.trades[:, 2] == market.book]
+                market.trades.append(trades)
+                ts, seq, _, ticks, lots, side = trades.T
+                at = ts + params.start_ns
+                sizes = [market.price(ticks), market.size(lots), side]
+                tables["trades", "", market.id] = _ticks("trades", [at, seq, at, *sizes])
+            yield _part(params, tables)
+        labels += [_label(event, markets, params) for event in planted]
+        yield _part(params, _candles(index, markets, np.concatenate(seconds), params))
+
+
+def _part(
+    params: BookParams,
+    tables: dict[tuple[str, str, str], pa.Table],
+    instruments: Sequence[InstrumentInfo] = (),
+) -> Import:
+    return Import(
+        source=f"demo books seed {params.seed}",
+        source_venue="simulated",
+        instruments=list(instruments),
+        tables=tables,
+        note=(
+            "Invented books and prices; names of real coins are labels only. "
+            f"{params.hours:g} h of order flow from {params.start:%Y-%m-%d %H:%M} "
+            "(catalog/demo/order_flow.py has the model; planted.json what is planted)."
+        ),
+    )
+
+
+def _ticks(kind: str, columns: Sequence[Any]) -> pa.Table:
+    schema = KINDS[kind].given
+    typed = [pa.array(c).cast(f.type) for c, f in zip(columns, schema, strict=True)]
+    return pa.table(typed, schema=schema)
+
+
+def _decimal(counts: NDArray[Any], step: str) -> Floats:
+    ratio = Fraction(step)
+    found: Floats = counts * ratio.numerator / ratio.denominator
+    return found
+
+
+def _candles(
+    index: int, markets: list[_Market], seconds: Floats, params: BookParams
+) -> dict[tuple[str, str, str], pa.Table]:
+    """Return candles of a day before the books and of their trades, marks, funding, tickers."""
+    rng = stream(params.seed, Purpose.ORDER_FLOW_PAST, index)
+    spec, minutes = markets[0].spec, DAY_NS // MINUTE_NS
+    step = spec.volatility * spec.first_tick / np.sqrt(minutes * _INNER_STEPS)
+    walk = np.cumsum(rng.standard_normal(minutes * _INNER_STEPS + 1)) * step
+    walk += GRID // 2 - walk[-1]
+    closes = params.start_ns + MINUTE_NS * np.arange(1 - minutes, params.seconds // 60 + 1)
+    tables: dict[tuple[str, str, str], pa.Table] = {}
+    for market in markets:
+        trades = np.concatenate(market.trades)
+        edges = np.arange(0, params.seconds + 1, 60) * SECOND_NS
+        after, lots = _by_minute(trades[:, 0], trades[:, 3], edges, GRID // 2, trades[:, 4])
+        mean = lots.mean()
+        old_lots = np.maximum(np.rint(mean * rng.lognormal(-0.125, 0.5, minutes)), 1)
+        candles = [market.price(np.r_[o, n]) for o, n in zip(_walked(walk), after, strict=True)]
+        volume = market.size(np.r_[old_lots, lots].astype(np.int64))
+        turnover = np.round(volume * candles[3], 4)
+        tables["bars", "1m", market.id] = pa.table(
+            [closes, *candles, volume, turnover], schema=BARS
+        )
+    perp = markets[0]
+    at = (seconds[:, 0] * SECOND_NS).astype(np.int64)
+    after, _ = _by_minute(at, seconds[:, -2], np.append(edges[:-1], edges[-1] + 1), GRID // 2, at)
+    marks = [_mark(perp, np.r_[o, n]) for o, n in zip(_walked(walk), after, strict=True)]
+    tables["mark", "1m", perp.id] = pa.table([closes, *marks], schema=MARKS)
+    first = params.start_ns
+    end = first + params.seconds * SECOND_NS
+    settled = np.arange(-(-(first - DAY_NS) // FUNDING_NS), end // FUNDING_NS + 1) * FUNDING_NS
+    places = np.searchsorted(at + first, settled, side="right") - 1
+    rates = np.where(places < 0, USUAL_FUNDING, np.round(seconds[places, -1], 8))
+    tables["funding", "", perp.id] = pa.table([settled, rates], schema=FUNDING)
+    stamps = at + first
+    last, index_price = seconds[:, len(markets) + 1], seconds[:, -3]
+    last = np.where(last > 0, last, GRID // 2)
+    following = (stamps // FUNDING_NS + 1) * FUNDING_NS
+    columns = [stamps, np.arange(len(stamps)), stamps, perp.price(last)]
+    columns += [_mark(perp, seconds[:, -2]), _mark(perp, index_price)]
+    columns += [np.round(seconds[:, -1], 8), following]
+    tables["tickers", "", perp.id] = _ticks("tickers", columns)
+    return tables
+
+
+def _mark(market: _Market, ticks: Floats) -> Floats:
+    """Return prices on the tick: marks and indices are averages."""
+    return market.price(np.rint(ticks).astype(np.int64))
+
+
+def _walked(walk: Floats) -> list[Integers]:
+    """Return open, high, low and close of each minute of a walk."""
+    ticks = np.rint(walk).astype(np.int64)
+    starts, within = ticks[:-1:_INNER_STEPS], ticks[1:].reshape(-1, _INNER_STEPS)
+    highs = np.maximum(starts, within.max(axis=1))
+    return [starts, highs, np.minimum(starts, within.min(axis=1)), within[:, -1]]
+
+
+def _by_minute(
+    at: Integers, ticks: NDArray[Any], edges: Integers, before: float, lots: Integers
+) -> tuple[list[NDArray[Any]], Integers]:
+    """Return open, high, low, close and volume between edges; a minute without prices is flat."""
+    low, high = np.searchsorted(at, edges[:-1], "right"), np.searchsorted(at, edges[1:], "right")
+    low[0] = 0
+    close = np.r_[before, ticks][high]
+    opens = np.where(high > low, np.r_[ticks, before][low], np.r_[before, close[:-1]])
+    tops, bottoms, volume = opens.copy(), opens.copy(), np.zeros(len(low), np.int64)
+    for row in np.flatnonzero(high > low):
+        own = slice(low[row], high[row])
+        tops[row], bottoms[row] = ticks[own].max(), ticks[own].min()
+        volume[row] = lots[own].sum()
+    return [opens, tops, bottoms, close], volume
+
+
+def _label(event: Planted, markets: list[_Market], params: BookParams) -> dict[str, Any]:
+    market = markets[event.book]
+    found: dict[str, Any] = {
+        "instrument": market.id,
+        "kind": event.kind,
+        "side": event.side,
+        "start": event.start_ns + params.start_ns,
+        "end": event.end_ns + params.start_ns,
+        "size": float(market.size(np.array([event.size]))[0]),
+    }
+    if event.price:
+        found["price"] = float(market.price(np.array([event.price]))[0])
+    return found
+
+
+def _info(market: _Market, params: BookParams) -> InstrumentInfo:
+    spec, perp = market.spec, market.book == 0
+    return InstrumentInfo(
+        id=market.id,
+        symbol=f"{spec.name}USDT",
+        product="LINEAR" if perp else "SPOT",
+        base=spec.name,
+        quote="USDT",
+        settle="USDT",
+        tick=spec.tick,
+        lot=spec.lot,
+        min_qty=spec.lot,
+        min_notional="5",
+        max_leverage="50" if perp else "1",
+        maintenance_margin="0.01" if perp else "0",
+        funding_minutes=FUNDING_NS // MINUTE_NS if perp else 0,
+        listed_ns=params.start_ns - 400 * DAY_NS,
+        source="demo books",
+    )
