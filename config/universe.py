@@ -9,7 +9,7 @@ from functools import cache
 from itertools import product
 
 from config.components import resolve, resolve_or_none
-from config.documents import Component, Setup, StrategyComponent, Universe
+from config.documents import Component, Node, Setup, StrategyComponent, Universe
 from config.errors import Problem, did_you_mean, some_of
 from config.params import complete_params, sound_instance
 from config.reading import Path, key_problem
@@ -145,6 +145,43 @@ def _suggest(pattern: str, ids: Sequence[str] | None) -> str:
     near = did_you_mean(pattern, ids or ()) if is_literal(pattern) else ""
     by_form = suggest_instrument(pattern)
     return suggest_instrument(pattern, ids) or near or (by_form if by_form != pattern else "")
+
+
+def spot_problems(resolved: Resolved, ids: Sequence[str] | None = None) -> list[Problem]:
+    """Return a Problem for each pattern by which a node's strategy that sells short gets spot.
+
+    Without ``ids``, a pattern that may match spot counts, unless something of spot is excluded.
+    """
+    node = resolved.document
+    if not isinstance(node, Node):
+        return []
+    spot = [name for name in ids or () if fnmatchcase(name, SPOT)]
+    short = [c for c in node.strategies.values() if c.enabled and _sells_short(c)]
+    excluded = any(intersect([pattern, SPOT]) for pattern in node.universe.exclude)
+
+    def reaches(pattern: str) -> bool:
+        if ids is not None:
+            few = Universe(instruments=(pattern,), exclude=node.universe.exclude)
+            return any(select(spot, few, component) for component in short)
+        if excluded and not is_literal(pattern):
+            return False
+        own = [name for component in short for name in component.instruments or ("*",)]
+        return any(intersect([pattern, name, SPOT]) for name in own)
+
+    return [
+        resolved.problem(
+            ("universe", "instruments", index),
+            f"spot can't be sold short; leave it out: universe.exclude: ['{SPOT}']",
+        )
+        for index, pattern in enumerate(node.universe.instruments)
+        if reaches(pattern)
+    ]
+
+
+def _sells_short(component: StrategyComponent) -> bool:
+    config = getattr(resolve_or_none(component.use), "Config", None)
+    sound = None if config is None else sound_instance(config, component.params)
+    return bool(getattr(sound, "sells_short", False))
 
 
 def _shared(setup: Setup, first: str, second: str, ids: Sequence[str] | None) -> str:

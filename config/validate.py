@@ -12,7 +12,7 @@ from config.guard_warnings import guard_warnings
 from config.load import examine
 from config.resolved import Resolved
 from config.shipped import PREFIX, file_of, suggest_shipped
-from config.universe import guard_problems, ownership_problems, unknown_instruments
+from config.universe import guard_problems, ownership_problems, spot_problems, unknown_instruments
 
 Check = Callable[[Resolved], Iterable[Problem]]
 InstrumentSource = Callable[[Resolved], Sequence[str] | None]
@@ -119,6 +119,7 @@ def _examine(path: str | Path, overrides: Iterable[str]) -> tuple[Resolved | Non
             if ids is None:
                 problems.extend(unknown_instruments(resolved, None))
             problems.extend(ownership_problems(resolved, ids))
+            problems.extend(spot_problems(resolved, ids))
             problems.extend(guard_problems(resolved, ids))
         for check in _checks.get(resolved.kind, ()):
             problems.extend(check(resolved))

@@ -6,6 +6,7 @@ import pytest
 
 from config.documents import Node
 from config.load import examine, load
+from config.validate import validate
 
 NODE = """\
 kind: node
@@ -60,3 +61,17 @@ def test_confirmed_mainnet_takes_no_other_address(write):
     text = NODE.replace("practice", "mainnet") + "confirm: mainnet\n" + URLS
     (problem,) = problems_of(write("node.yaml", text))
     assert "leave out venue_urls" in problem
+
+
+def test_spot_is_refused_to_what_sells_short(write):
+    select, long = 'pairs:Pairs", params: {select: {}}', 'XSReversal", params: {side: long_only}'
+    text = NODE + "universe: {instruments: ['ETH*-LINEAR.BYBIT', 'BTC*']}\n"
+    for environment in ("practice", "paper"):
+        for use, places in (
+            (f'"strategies.{select}', ["universe.instruments[1]"]),
+            (f'"strategies.xs_reversal:{long}', []),
+        ):
+            mine = text.replace('"strategies.xs_reversal:XSReversal"', use)
+            mine = mine.replace("practice", environment)
+            found = [p for p in validate(write("node.yaml", mine)) if "spot" in p.message]
+            assert [p.path for p in found] == places
