@@ -271,11 +271,12 @@ class VenueRest:
                 "startTime": str(begin),
                 "endTime": str(min(begin + week, end)),
             }
-            # Page by page, as orders wait while thousands are read at once.
             async for rows in self._each_page("/v5/execution/list", params, signed=True):
                 for row in rows:
                     fill = fill_of(row, product)
                     found[fill.execution_id] = fill
+                # There may be thousands: let orders leave between two pages.
+                await asyncio.sleep(0)
             begin += week + 1
         return sorted(found.values(), key=lambda fill: (fill.ts_ns, fill.execution_id))
 

@@ -94,18 +94,15 @@ def executions(venue: PracticeVenue, request: PracticeRequest) -> Json:
     product = category(params)
     names = _names(venue, params, product)
     start, end = window(params, request.now_ms)
-    wanted = {
-        "order_id": params.get("orderId"),
-        "order_link_id": params.get("orderLinkId"),
-        "exec_type": params.get("execType"),
-    }
+    fields = {"order_id": "orderId", "order_link_id": "orderLinkId", "exec_type": "execType"}
+    wanted = {name: value for name, field in fields.items() if (value := params.get(field))}
     rows = [
         row
         for row in venue.exchange.executions(request.account)
         if row.category == product
         and (names is None or row.symbol in names)
         and start <= row.time_ms <= end
-        and all(not value or getattr(row, name) == value for name, value in wanted.items())
+        and not (wanted and any(getattr(row, name) != wanted[name] for name in wanted))
     ]
     listed, cursor = _page(rows, "exec_id", write.execution, params, 50, 100)
     return {"nextPageCursor": cursor, "category": product, "list": listed}
