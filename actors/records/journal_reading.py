@@ -129,6 +129,11 @@ class JournalReader:
         rows = self._ask("SELECT instrument, quantity FROM explained")
         return {row["instrument"]: Decimal(row["quantity"]) for row in rows}
 
+    def explained_in(self, instrument: str) -> Decimal:
+        """Return the position from our own orders in one instrument, signed base coin."""
+        rows = self._ask("SELECT quantity FROM explained WHERE instrument = ?", instrument)
+        return Decimal(rows[0]["quantity"]) if rows else Decimal(0)
+
     def last_owner(self, instrument: str) -> str:
         """Return the strategy of the newest own execution in an instrument, empty without one."""
         rows = self._ask(

@@ -149,7 +149,7 @@ class JournalWriter(JournalReader):
             if not self._insert("fills", values, " ON CONFLICT DO NOTHING").rowcount:
                 return False
             if row.strategy and row.kind != FUNDING:
-                before = self.explained().get(row.instrument, Decimal(0))
+                before = self.explained_in(row.instrument)
                 self.explain({row.instrument: before + coins_moved(row)})
             for listener in self.fill_listeners:
                 listener(row)

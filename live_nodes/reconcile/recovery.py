@@ -209,7 +209,7 @@ class Recovery:
         known = self.journal.order(fill.order_link_id) if fill.order_link_id else None
         if known is None and (fill.attached or fill.kind == "Delivery"):
             # It closes what our own executions made, and comes without an id of ours.
-            made = self.journal.explained().get(fill.instrument, Decimal(0))
+            made = self.journal.explained_in(fill.instrument)
             return (
                 self.journal.last_owner(fill.instrument) if made * signed_quantity(fill) < 0 else ""
             )
