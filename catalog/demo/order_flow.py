@@ -267,11 +267,16 @@ def _plan(rng: np.random.Generator, books: int, seconds: int) -> Floats:
     return np.array(sorted(found, key=lambda event: event[2]), np.float64).reshape(-1, 5)
 
 
+_UNWRAPPED: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+_inner = njit(cache=True, **_UNWRAPPED)
+"""For functions that only compiled ones call, which take less time to compile."""
 _BID, _ASK = 0, 1
+# Plain numbers would be types of their own, and compile each function anew.
+_NONE, _ONE, _REACH, _FAR = np.int64(0), np.int64(1), np.int64(10), np.int64(1 << 40)
 _GOLDEN, _MIX_1, _MIX_2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
 
-@njit(cache=True)
+@_inner
 def _uniform(state: Any) -> float:
     """Draw from [0, 1) by SplitMix64, which compiles in no time."""
     state.random[0] += np.uint64(_GOLDEN)
@@ -282,13 +287,13 @@ def _uniform(state: Any) -> float:
     return float(mixed >> np.uint64(11)) / 9007199254740992.0
 
 
-@njit(cache=True)
+@_inner
 def _normal(state: Any) -> float:
     radius = math.sqrt(-2.0 * math.log(1.0 - _uniform(state)))
     return radius * math.cos(2.0 * math.pi * _uniform(state))
 
 
-@njit(cache=True)
+@_inner
 def _size(state: Any, book: int, share: float) -> int:
     return max(1, int(share * math.exp(state.rates[book, 3] + _normal(state))))
 
@@ -308,7 +313,7 @@ def _fill(state: Any) -> None:
             _find_best(state, book, side)
 
 
-@njit(cache=True)
+@_inner
 def _distance(state: Any, book: int) -> int:
     behind = state.rates[book, 4]
     if _uniform(state) < 0.15:
@@ -316,7 +321,7 @@ def _distance(state: Any, book: int) -> int:
     return int(-math.log(1.0 - _uniform(state)) * behind)
 
 
-@njit(cache=True)
+@_inner
 def _find_best(state: Any, book: int, side: int) -> None:
     toward = -1 if side == _BID else 1
     tick = state.best[book, side]
@@ -325,7 +330,7 @@ def _find_best(state: Any, book: int, side: int) -> None:
     state.best[book, side] = tick
 
 
-@njit(cache=True)
+@_inner
 def _stamp(state: Any, book: int) -> int:
     """Return the time of the next message, a whole microsecond after the last."""
     ts = max(int(state.latent[4] * 1e6) * 1000, state.ids[book, 2] + 2000)
@@ -334,7 +339,7 @@ def _stamp(state: Any, book: int) -> int:
     return ts + 1000
 
 
-@njit(cache=True)
+@_inner
 def _tell(state: Any, book: int, ts: int, flags: int, side: int, tick: int) -> None:
     """Write one level into the message of a time."""
     row = min(state.counts[0], len(state.rows) - 1)
@@ -348,13 +353,13 @@ def _tell(state: Any, book: int, ts: int, flags: int, side: int, tick: int) -> N
     state.counts[0] = row + 1
 
 
-@njit(cache=True)
+@_inner
 def _change(state: Any, book: int, side: int, tick: int, lots: int) -> None:
     """Add lots to a level, or take them off, as one message."""
     _alter(state, book, side, tick, lots, _stamp(state, book))
 
 
-@njit(cache=True)
+@_inner
 def _alter(state: Any, book: int, side: int, tick: int, lots: int, ts: int) -> None:
     state.sizes[book, side, tick] += lots
     state.totals[book, side] += lots
@@ -367,13 +372,13 @@ def _alter(state: Any, book: int, side: int, tick: int, lots: int, ts: int) -> N
         tick += -5 if side == _BID else 5
         state.sizes[book, side, tick] = state.totals[book, side] = int(state.coin[4])
         state.best[book, side] = tick
-        _tell(state, book, ts, 0, side, tick + (5 if side == _BID else -5))
+        _tell(state, book, ts, _NONE, side, tick + (5 if side == _BID else -5))
     else:
         _find_best(state, book, side)
-    _tell(state, book, ts, 0, side, tick)
+    _tell(state, book, ts, _NONE, side, tick)
 
 
-@njit(cache=True)
+@_inner
 def _take(
     state: Any, book: int, sign: int, lots: int, levels: int, reach: int, impact: float
 ) -> int:
@@ -430,7 +435,7 @@ def _take(
     return taken
 
 
-@njit(cache=True)
+@_inner
 def _free(state: Any, book: int, side: int, tick: int) -> int:
     """Return the lots of a level that may be cancelled: not those of a planted order."""
     size = state.sizes[book, side, tick]
@@ -442,7 +447,7 @@ def _free(state: Any, book: int, side: int, tick: int) -> int:
     return size
 
 
-@njit(cache=True)
+@_inner
 def _cancel(state: Any, book: int) -> None:
     """Cancel one resting order, any lot as likely as another."""
     at = _uniform(state) * (state.totals[book, 0] + state.totals[book, 1])
@@ -459,7 +464,7 @@ def _cancel(state: Any, book: int) -> None:
         _change(state, book, side, tick, -lots)
 
 
-@njit(cache=True)
+@_inner
 def _limit(state: Any, book: int, latent: float) -> None:
     side = _BID if _uniform(state) < 0.5 else _ASK
     distance = _distance(state, book)
@@ -470,7 +475,7 @@ def _limit(state: Any, book: int, latent: float) -> None:
     _change(state, book, side, tick, _size(state, book, 1.0))
 
 
-@njit(cache=True)
+@_inner
 def _market(state: Any, book: int, latent: float) -> None:
     middle = (state.best[book, _BID] + state.best[book, _ASK]) / 2
     buys = 0.5 + 0.1 * max(-1.0, min(1.0, (latent - middle) / 2))
@@ -483,12 +488,12 @@ def _market(state: Any, book: int, latent: float) -> None:
             buys = 0.5 + 0.4 * sign
             share *= 10.0
     sign = 1 if _uniform(state) < buys else -1
-    taken = _take(state, book, sign, _size(state, book, share), 1 << 20, 10, 1.0)
+    taken = _take(state, book, sign, _size(state, book, share), _FAR, _REACH, 1.0)
     if event >= 0 and state.plan[event, 1] >= LARGE_TRADES and sign == state.plan[event, 4]:
         state.result[event, 3] += taken
 
 
-@njit(cache=True)
+@_inner
 def _requote(state: Any, book: int, latent: float) -> None:
     """Take or withdraw what the latent price has passed; icebergs are taken slice by slice."""
     for side in range(2):
@@ -500,15 +505,15 @@ def _requote(state: Any, book: int, latent: float) -> None:
             lots = _free(state, book, side, tick)
             if lots < state.sizes[book, side, tick]:
                 if _uniform(state) < 0.2:
-                    _take(state, book, sign, state.sizes[book, side, tick], 1, 0, 0.0)
+                    _take(state, book, sign, state.sizes[book, side, tick], _ONE, _NONE, 0.0)
                 break
             if _uniform(state) < 0.5:
-                _take(state, book, sign, state.sizes[book, side, tick], 1, 0, 0.0)
+                _take(state, book, sign, state.sizes[book, side, tick], _ONE, _NONE, 0.0)
             else:
                 _change(state, book, side, tick, -lots)
 
 
-@njit(cache=True)
+@_inner
 def _whole(state: Any, book: int) -> None:
     """Tell a whole book."""
     ts = _stamp(state, book)
@@ -518,11 +523,11 @@ def _whole(state: Any, book: int) -> None:
         while left > 0:
             if state.sizes[book, side, tick] > 0:
                 left -= state.sizes[book, side, tick]
-                _tell(state, book, ts, 1, side, tick)
+                _tell(state, book, ts, _ONE, side, tick)
             tick += toward
 
 
-@njit(cache=True)
+@_inner
 def _plant(state: Any, event: int) -> None:
     """Begin a planted event."""
     book, kind = int(state.plan[event, 0]), int(state.plan[event, 1])
@@ -541,14 +546,14 @@ def _plant(state: Any, event: int) -> None:
         state.active[book, 1], state.active[book, 2] = best, mean
         state.active[book, 3], state.result[event, 2] = 40 * mean, best
     elif kind == SWEEP:
-        taken = _take(state, book, sign, 1 << 40, 8 + int(_uniform(state) * 8), 1 << 20, 1.0)
+        taken = _take(state, book, sign, _FAR, 8 + int(_uniform(state) * 8), _FAR, 1.0)
         state.result[event, 2], state.result[event, 3] = state.ids[book, 3], taken
     state.result[event, 0] = state.ids[book, 2] - 1000
     if kind >= LARGE_TRADES:
         state.result[event, 0] = int(state.latent[4] * 1e9)
 
 
-@njit(cache=True)
+@_inner
 def _end(state: Any, book: int) -> None:
     """End a book's planted event; what still rests in its name is cancelled."""
     event = state.active[book, 0]
@@ -562,7 +567,7 @@ def _end(state: Any, book: int) -> None:
     state.result[event, 1] = max(int(state.latent[4] * 1e9), state.ids[book, 2])
 
 
-@njit(cache=True)
+@_inner
 def _events(state: Any) -> None:
     """Begin and end planted events at a step; a spoof flees when the best comes near."""
     now = state.latent[4]
@@ -581,7 +586,7 @@ def _events(state: Any) -> None:
         state.counts[3] += 1
 
 
-@njit(cache=True)
+@_inner
 def _second(state: Any) -> None:
     """Note the middle prices and last trades; let funding follow the premium."""
     books, row = len(state.best), state.counts[2]

@@ -124,7 +124,7 @@ class _Reader:
         self._symbols = {p: Symbols(self._options, p) for p in (LINEAR, SPOT)}
         self._early: _Snapshot | None = None
         self._offset: int | None = None
-        rows, found = self._rows, self._rows.found
+        rows, self._known = self._rows, False
         rows.where = source.where
         for rows.line, line in lines(source):
             try:
@@ -144,7 +144,7 @@ class _Reader:
                     f"{source.where}: no snapshot ({instrument}) to begin from: a REST answer with "
                     "lastUpdateId that is not older than the first update"
                 )
-        if rows.found == found:
+        if not self._known:
             raise InputError(f"{source.where}: no depth update, trade or bookTicker of Binance")
         yield from rows.rest(path, self._symbols[LINEAR])
 
@@ -153,6 +153,7 @@ class _Reader:
         if inner := bytes(envelope.data):
             text = inner
             envelope = _envelope.decode(text)
+        self._known |= envelope.e in ("depthUpdate", "trade") or envelope.B is not None
         if envelope.lastUpdateId is not None:
             self._rest_answer(received, _snapshot.decode(text))
         elif envelope.e == "depthUpdate":

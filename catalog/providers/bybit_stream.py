@@ -112,7 +112,7 @@ class _Reader:
     def file(self, path: Path, source: Source) -> Iterator[Import]:
         self._symbols = Symbols(self._options, product_hint(path, source))
         self._path, self._deepest = path, _deepest(path) if not _NAMED.search(path.name) else {}
-        rows, found = self._rows, self._rows.found
+        rows, self._known = self._rows, False
         rows.where = source.where
         for rows.line, line in lines(source):
             try:
@@ -125,7 +125,7 @@ class _Reader:
                     break
                 raise InputError(f"{place}: not what Bybit v5 sends: {error}") from error
             yield from rows.ready(path)
-        if rows.found == found and not rows.notes:
+        if not self._known:
             raise InputError(
                 f"{source.where}: no message of orderbook, publicTrade or tickers of Bybit v5"
             )
@@ -133,6 +133,7 @@ class _Reader:
 
     def _message(self, received: int, message: _Message) -> None:
         kind, _, rest = message.topic.partition(".")
+        self._known |= kind in ("orderbook", "publicTrade", "tickers")
         if kind == "orderbook":
             depth, _, symbol = rest.partition(".")
             self._orderbook(received, message, int(depth), symbol)

@@ -207,7 +207,6 @@ class TickParts:
         self._rows = 0
         self.where, self.line = "", 0
         """Place of the message that is added next."""
-        self.found = 0
         self.notes: dict[str, list[int]] = {}
         """What was left out or put right: how often, and the line of the first."""
 
@@ -260,7 +259,6 @@ class TickParts:
             self._rows -= self._ready[-1][2].num_rows
             self._series[kind, instrument] = series = _Series(kind)
         series.last = key
-        self.found += 1
         return series
 
     def ready(self, path: Path) -> Iterator[Import]:

@@ -529,6 +529,14 @@ def test_a_bad_file_is_refused_with_its_place(tmp_path, name, file, text, words)
         parts(name, tmp_path / file)
 
 
+def test_symbols_that_a_recording_does_not_have_are_named(tmp_path):
+    spot = write(tmp_path / "spot.jsonl", {"u": 3, "s": "BTCUSDT", **dict.fromkeys("bBaA", "1")})
+    linear = write(tmp_path / "linear.jsonl", *RECORDING)
+    for name, path in (("binance_stream", spot), ("bybit_stream", linear)):
+        with pytest.raises(InputError, match="nothing there matches ETHUSDT"):
+            parts(name, path, symbols=("ETHUSDT",))
+
+
 def test_a_recording_that_ends_within_a_line_is_read_up_to_it(tmp_path):
     path = write(tmp_path / "linear.jsonl", *RECORDING[2:])
     path.write_text(path.read_text() + '{"topic": "orderb')
