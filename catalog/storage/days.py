@@ -26,6 +26,8 @@ ROW_GROUP = 65_536
 GROUPS_READ = 16
 MOST_FILES = 64
 """Unmerged files of one day; each needs some 5 MB in the merge."""
+MOST_SWITCHES = 20
+"""A source that was read in pieces follows its own earlier rows a few times."""
 
 Key = tuple[int, int]
 
@@ -136,6 +138,15 @@ class Changes(NamedTuple):
     added: int = 0
     replaced: int = 0
     duplicates: int = 0
+    common: int = 0
+    """Messages that were there, and came again."""
+    switches: int = 0
+    """Times that messages which were there and new ones follow each other."""
+
+    @property
+    def of_two_sources(self) -> bool:
+        """Whether new messages lie between others that were there, with few in common."""
+        return self.switches > MOST_SWITCHES and self.switches > self.common
 
 
 class DayRows:
@@ -189,7 +200,10 @@ class DayRows:
     def _merge(
         self, files: list[Path], target: Path, has_old: bool = False
     ) -> tuple[FileFact, Changes]:
-        written, total = SortedFile(target, self._schema), np.zeros(3, dtype=np.int64)
+        written, total = (
+            SortedFile(target, self._schema),
+            np.zeros(len(Changes._fields), dtype=np.int64),
+        )
         for parts in _blocks(files):
             table, changes = merge(parts, has_old)
             total += changes
@@ -219,8 +233,12 @@ def merge(parts: Sequence[pa.Table], has_old: bool) -> tuple[pa.Table, Changes]:
     old = np.zeros(len(winner), dtype=bool)
     old[message[owner == 0]] = has_old
     added = int((kept & ~old[message]).sum())
+    fresh = np.zeros(len(winner), dtype=bool)
+    fresh[message[owner > 0]] = has_old
+    alone = fresh[old ^ fresh]
+    met = (int((old & fresh).sum()), int((alone[1:] != alone[:-1]).sum()))
     if kept.all():
-        return table, Changes(added=added)
+        return table, Changes(added, 0, 0, *met)
     # Copies of one message: rows of one owner in a row, compared with the winner's, place by place.
     copies = np.flatnonzero(begins | np.r_[True, np.diff(owner) != 0])
     lengths = np.diff(np.r_[copies, len(ts)])
@@ -238,7 +256,7 @@ def merge(parts: Sequence[pa.Table], has_old: bool) -> tuple[pa.Table, Changes]:
     first = (owner[copies] == 0) & has_old
     replaced = lengths[wins][message[copies]][other & first].sum()
     duplicates = lengths[other & ~first].sum()
-    return table.filter(pa.array(kept)), Changes(added, int(replaced), int(duplicates))
+    return table.filter(pa.array(kept)), Changes(added, int(replaced), int(duplicates), *met)
 
 
 def _blocks(files: Sequence[Path]) -> Iterator[list[pa.Table]]:

@@ -193,6 +193,12 @@ class CatalogWriter:
                 target.unlink()
                 continue
             key = SeriesKey.of_path(path)
+            if changes.of_two_sources:
+                raise InputError(
+                    f"{self._tick_files[path] or path}: its {key.kind} of {key.instrument} lie "
+                    f"between others of {key.day} that are there already, with few in common: "
+                    "another source, venue or depth? import them into another --catalog"
+                )
             self._replaced += changes.replaced
             self._rows[key.group] = self._rows.get(key.group, 0) + changes.added + changes.replaced
             self._touched.add(key.instrument)

@@ -312,6 +312,27 @@ def test_one_instrument_has_one_book_the_deepest(tmp_path):
         parts("bybit_stream", mixed, other)
 
 
+def test_a_book_is_not_mixed_with_another_of_the_same_time(tmp_path):
+    def recording(depth: int, after: int) -> Path:
+        changes = [
+            book_message("delta", 10 * k + after, 100 * depth + k, [BID], [], depth)
+            for k in range(1, 30)
+        ]
+        first = book_message("snapshot", after, 100 * depth, [BID], [ASK], depth)
+        return write(tmp_path / f"linear_{depth}.jsonl", first, *changes)
+
+    catalog = imported(tmp_path / "catalog", "bybit_stream", recording(200, 0))
+    with pytest.raises(InputError, match=r"linear_50\.jsonl: its book .* another source"):
+        imported(tmp_path / "catalog", "bybit_stream", recording(50, 5))
+    assert Catalog(tmp_path / "catalog").version == catalog.version
+    # A recording in pieces is one source, whatever comes first.
+    lines = recording(200, 0).read_text().splitlines()
+    for piece in (lines[:1] + lines[20:], lines[:1] + lines[5:8], lines):
+        imported(tmp_path / "pieces", "bybit_stream", write(tmp_path / "linear.jsonl", *piece))
+    book = [c.series("book", "", BTC, 0, FOREVER) for c in (catalog, Catalog(tmp_path / "pieces"))]
+    assert book[0].column("seq").equals(book[1].column("seq"))
+
+
 def test_a_rotated_recording_goes_on_in_the_next_file(tmp_path):
     write(tmp_path / "linear_1.jsonl", RECORDING[2])
     write(tmp_path / "linear_2.jsonl", RECORDING[4])
