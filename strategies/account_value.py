@@ -11,6 +11,8 @@ from decimal import Decimal
 from typing import NamedTuple, Protocol
 
 ZERO = Decimal(0)
+COIN_FEE = Decimal("0.002")
+"""Above what Bybit takes of bought coins, a fraction: 0.1 % in most places."""
 FEES = Decimal("0.002")
 """Fees to open and close, and a little more, as a fraction of a position's value."""
 
@@ -18,6 +20,11 @@ FEES = Decimal("0.002")
 def is_spot(instrument: str) -> bool:
     """Whether an instrument id is of a spot pair: what is held of it are coins."""
     return "-SPOT." in instrument
+
+
+def fee_explains(instrument: str, target: Decimal, held: Decimal, lot: Decimal) -> bool:
+    """Whether only the fee lacks of coins that were bought, in whole lots (base coin)."""
+    return is_spot(instrument) and ZERO < target - held < target * COIN_FEE + lot
 
 
 class OpenContract(Protocol):

@@ -114,17 +114,20 @@ class PendingOrders:
         return _sides(position, lefts)
 
     def spot_cash(self, order: Order) -> tuple[Decimal, bool]:
-        """Return what other spot buys may cost, and whether a spot sale may bring cash."""
+        """Return what other spot buys may cost, and whether resting spot sales may bring cash.
+
+        Sales at market come first at the venue: they pay for it.
+        """
         cost, sells = ZERO, False
         for name, pending in self.left.items():
             if not is_spot(name):
                 continue
             for order_id, left in pending.items():
                 other = self._cache.order(ClientOrderId(order_id))
-                if left < 0:
+                limit = other is not None and other.has_price
+                if left < 0 and limit:
                     sells = True
                 elif order_id != order.client_order_id.value:
-                    limit = other is not None and other.has_price
                     price = other.price.as_decimal() if limit else self._account.price(name)
                     cost += left * (price or ZERO)
         return cost, sells

@@ -94,6 +94,8 @@ class Accountant(SimulationModule):
         self.liquidated_at: int | None = None
         self.send_now: Callable[[SubmitOrder], None] | None = None
         self.take_back_all: Callable[[InstrumentId], None] | None = None
+        self.on_sale: Callable[[], None] | None = None
+        """Called after a sale of coins is booked."""
         self.on_time: Callable[[int], None] | None = None
         """Called with each stamp that it has processed."""
         self.close_market: Callable[[InstrumentId], None] | None = None
@@ -492,3 +494,5 @@ class Accountant(SimulationModule):
         self._valued = None
         if self._watcher is not None:
             self._watcher.filled(fill)
+        if self.on_sale is not None and fill.side == "SELL" and is_spot(fill.instrument):
+            self.on_sale()

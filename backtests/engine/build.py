@@ -34,7 +34,7 @@ from actors.records.ledger import Ledger
 from backtests.engine.accountant import Accountant
 from backtests.engine.books import BookClient, BookFillModel, VenueBooks
 from backtests.engine.candle_path import CandlePath
-from backtests.engine.coins import CoinFeeModel
+from backtests.engine.coins import CoinFeeModel, no_coins
 from backtests.engine.guard_desk import AtStampClient, risk_desk
 from backtests.engine.latency import command_delay_ns, feed_delay_ns
 from backtests.engine.market import RunMarket
@@ -142,7 +142,10 @@ def build(
         venue=VenueId(VENUE),
         oms_type=OmsType.NETTING,
         account_type=AccountType.MARGIN,
-        starting_balances=[Money(venue.starting_balance, market.currency)],
+        starting_balances=[
+            Money(venue.starting_balance, market.currency),
+            *no_coins(market.instruments),
+        ],
         default_leverage=Decimal(venue.leverage),
         modules=[accountant],
         fill_model=fill_model,
@@ -184,6 +187,7 @@ def build(
         accountant.path = CandlePath(venue.path, exchange, client, market, fill_model.tick)
     if isinstance(exchange.exec_client, NextPrintClient):
         exchange.exec_client.unpaid = accountant.unpaid
+        accountant.on_sale = exchange.exec_client.pay_waiting
     accountant.begin(opening_prices)
     gate = OrderGate(kernel, accountant, float(venue.leverage))
     risk = None

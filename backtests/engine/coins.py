@@ -7,6 +7,7 @@ and its positions are as Bybit's.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -23,11 +24,15 @@ from actors.records.rows import FillRow
 
 
 class CoinFeeModel(FeeModel):
-    """Takes the fee of a spot buy out of the coins, so that whole lots are left (`WholeLots`)."""
+    """Takes the fee of a spot buy out of the coins, so that whole lots are left (`WholeLots`).
 
-    def __init__(self, lots: WholeLots) -> None:
+    With ``books`` it also books them, where nobody else does.
+    """
+
+    def __init__(self, lots: WholeLots, *, books: bool = False) -> None:
         super().__init__()
-        self._lots, self._others = lots, MakerTakerFeeModel()
+        self._count = lots.take if books else lots.bought
+        self._others = MakerTakerFeeModel()
 
     def get_commission(
         self, order: Order, fill_qty: Quantity, fill_px: Price, instrument: Instrument
@@ -38,7 +43,7 @@ class CoinFeeModel(FeeModel):
             return self._others.get_commission(order, fill_qty, fill_px, instrument)
         bought = fill_qty.as_decimal()
         owner, name = order.strategy_id.get_tag(), instrument.id.value
-        whole = self._lots.bought(owner, name, bought - bought * rate)
+        whole = self._count(owner, name, bought - bought * rate)
         return Money(bought - whole, instrument.base_currency)
 
 
@@ -56,7 +61,7 @@ def exact_fee(fill: FillRow, instrument: Instrument, side: LiquiditySide) -> Fil
 
 
 def pay_in_cash(exchange: Any, cache: Any, event: OrderFilled) -> None:
-    """Move the wallet by what a spot fill cost or brought, in place of its profit."""
+    """Move the wallet by what a spot fill cost and brought, in place of its profit."""
     instrument = cache.instrument(event.instrument_id)
     if not isinstance(instrument, CurrencyPair):
         return
@@ -65,4 +70,12 @@ def pay_in_cash(exchange: Any, cache: Any, event: OrderFilled) -> None:
     if event.order_side == OrderSide.SELL:
         # The engine has booked the profit on the average entry price.
         moved = quantity * Decimal(repr(cache.position(event.position_id).avg_px_open))
+    coins = quantity if event.order_side == OrderSide.BUY else -quantity
     exchange.adjust_account(Money(moved, instrument.quote_currency))
+    exchange.adjust_account(Money(coins, instrument.base_currency))
+
+
+def no_coins(instruments: Iterable[Instrument]) -> list[Money]:
+    """Return a wallet without coins, in which the engine can book them."""
+    coins = {i.base_currency for i in instruments if isinstance(i, CurrencyPair)}
+    return [Money(0, coin) for coin in sorted(coins, key=str)]

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from itertools import chain
 from typing import Any
 
 from nautilus_trader.backtest.engine import SimulatedExchange
@@ -148,6 +149,17 @@ class _Waiting:
     command: TradingCommand
     since: int
     prints_left: int
+    unpaid_at: Decimal | None = None
+    """Price at which the cash for it was missing, while sales were still to come."""
+
+
+def _sells_spot(entry: _Waiting) -> bool:
+    command = entry.command
+    return (
+        isinstance(command, SubmitOrder)
+        and command.order.side == OrderSide.SELL
+        and _is_spot(command.order)
+    )
 
 
 class NextPrintClient(BacktestExecClient):
@@ -155,7 +167,8 @@ class NextPrintClient(BacktestExecClient):
 
     An instrument in a data gap has no price, so its orders wait and never fill at an old one. A
     cancel of a waiting order withdraws it before it reaches the market. Orders leave at the first
-    print after arrival, or with ``prints_to_wait`` 2 one candle later.
+    print after arrival, or with ``prints_to_wait`` 2 one candle later. Of spot, sales come first:
+    what they bring pays for buys at the same moment.
 
     An order that can rest and is sent at the very moment of a print, as a stop on the fill of an
     entry, leaves at once: all that its candle still brings is after it. ``walking`` is the
@@ -192,13 +205,25 @@ class NextPrintClient(BacktestExecClient):
             (left if entry.prints_left else ready).append(entry)
         self._waiting[tick.instrument_id] = left
         for entry in ready:
-            self._arrive(entry.command, tick.price.as_decimal())
+            self._arrive(entry, tick.price.as_decimal())
 
-    def _arrive(self, command: TradingCommand, price: Decimal) -> None:
+    def pay_waiting(self) -> None:
+        """Send the buys whose cash a sale of coins has just brought."""
+        for entry in [*chain.from_iterable(self._waiting.values())]:
+            if entry.unpaid_at is not None:
+                self._waiting[entry.command.instrument_id].remove(entry)
+                self._arrive(entry, entry.unpaid_at)
+
+    def _arrive(self, entry: _Waiting, price: Decimal) -> None:
+        command = entry.command
         order = command.order if isinstance(command, SubmitOrder) else None
         why = "" if order is None or order.has_trigger_price else self.unpaid(order, price)
         if order is None or not why:
             self._venue.send(command)
+            return
+        if any(map(_sells_spot, chain.from_iterable(self._waiting.values()))):
+            entry.unpaid_at, entry.prints_left = price, 1
+            self._waiting[order.instrument_id].append(entry)
             return
         self.generate_order_rejected(
             strategy_id=order.strategy_id,

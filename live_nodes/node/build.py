@@ -15,7 +15,6 @@ from typing import Any
 from nautilus_trader.adapters.bybit import BYBIT
 from nautilus_trader.adapters.bybit.config import BybitDataClientConfig, BybitExecClientConfig
 from nautilus_trader.adapters.sandbox.config import SandboxExecutionClientConfig
-from nautilus_trader.adapters.sandbox.factory import SandboxLiveExecClientFactory
 from nautilus_trader.config import (
     CacheConfig,
     ImportableActorConfig,
@@ -29,6 +28,7 @@ from nautilus_trader.core import nautilus_pyo3 as engine
 from nautilus_trader.live.node import TradingNode
 
 from actors.gate.gate import OrderGate
+from actors.records.coins import base_coin
 from actors.records.journal import Journal
 from actors.records.order_facts import Hold, OrderFacts
 from backtests.engine.build import strategy_config
@@ -47,8 +47,10 @@ from live_nodes.local.endpoints import Endpoints
 from live_nodes.node.account import CacheAccount
 from live_nodes.node.context import RunContext
 from live_nodes.node.feed import NodeFeed, NodeFeedConfig
+from live_nodes.node.paper import PaperFactory
 from live_nodes.node.preflight import Preflight, universe_of
 from live_nodes.node.report import RunReport, Say
+from strategies.account_value import is_spot
 from strategies.base import DeskStrategy
 from strategies.engine_class import engine_class
 from strategies.order_ids import owner_of
@@ -100,7 +102,13 @@ def node_config(
         exec_clients={
             BYBIT: SandboxExecutionClientConfig(
                 venue=VENUE,
-                starting_balances=[f"{node.account.balance} USDT"],
+                starting_balances=[
+                    f"{node.account.balance} USDT",
+                    *(
+                        f"0 {coin}"
+                        for coin in sorted(set(map(base_coin, filter(is_spot, universe))))
+                    ),
+                ],
                 account_type="MARGIN",
                 oms_type="NETTING",
                 default_leverage=Decimal(node.limits.leverage),
@@ -158,7 +166,7 @@ def build_node(
     trading_node.add_data_client_factory(BYBIT, data_factory(wiring))
     paper = isinstance(config.exec_clients[BYBIT], SandboxExecutionClientConfig)
     trading_node.add_exec_client_factory(
-        BYBIT, SandboxLiveExecClientFactory if paper else execution_factory(wiring)
+        BYBIT, PaperFactory if paper else execution_factory(wiring)
     )
     trading_node.build()
     return trading_node

@@ -21,6 +21,7 @@ from nautilus_trader.model.orders import Order
 
 from config.errors import DeskError, some_of
 from live_nodes.local.timefmt import moment_text
+from strategies.account_value import fee_explains
 from strategies.base import DeskStrategy
 from strategies.messages import Decision, Target
 from strategies.order_tags import decision_of, reason_of
@@ -55,14 +56,18 @@ def misses(
 ) -> list[Miss]:
     """Return which of a decision's orders, also those held back, left their target unreached.
 
-    `held` is signed base coin. A gap below `smallest` (base coin) can't be traded and is no miss.
+    `held` is signed base coin. A gap below `smallest` (base coin) can't be traded and is no miss,
+    nor is the fee of coins.
     """
     found = []
     for target in decision.targets:
         wanted, has = Decimal(target.wanted or target.target), held.get(target.instrument, ZERO)
         if not _wants_order(target) or wanted == has:
             continue
-        if wanted == ZERO or abs(wanted - has) >= smallest(target.instrument):
+        least = smallest(target.instrument)
+        if fee_explains(target.instrument, wanted, has, least):
+            continue
+        if wanted == ZERO or abs(wanted - has) >= least:
             why = target.reason if target.wanted else reasons.get(target.instrument, "")
             found.append(Miss(target.instrument, wanted, has, why))
     return found

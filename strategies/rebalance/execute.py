@@ -23,6 +23,7 @@ from nautilus_trader.model.events import (
 from nautilus_trader.model.identifiers import InstrumentId
 
 from config.durations import duration_ns
+from strategies.account_value import fee_explains
 from strategies.base import DeskStrategy
 from strategies.messages import Action, Decision, Executed, Verdict, decision_id
 from strategies.on_loop import repeat, wake_in
@@ -178,7 +179,12 @@ class PlanExecution:
             change
             for change in plan.lacking(held)
             if not self._broker.buys_back(InstrumentId.from_str(change.instrument), change.order)
+            and not self._is_fee(change)
         ]
+
+    def _is_fee(self, change: Change) -> bool:
+        lot = self._strategy.market.lot(InstrumentId.from_str(change.instrument)).step
+        return fee_explains(change.instrument, change.target, change.held, lot)
 
     def _save(self, progress: Progress) -> None:
         self._progress = progress

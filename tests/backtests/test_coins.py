@@ -59,7 +59,9 @@ def test_what_costs_more_than_the_cash_is_refused_at_the_gate_and_at_the_print()
     assert (desk.accountant.fills, desk.accountant.overdrawn) == ([], 0)
 
 
-def test_pending_buys_share_the_cash_and_pending_sales_bring_some_later() -> None:
+def test_pending_buys_share_the_cash_and_what_sales_at_market_bring() -> None:
+    """After 60, 4,000 are left; a sale of 9 makes them 4,900: enough for 41, and not for 60."""
+
     def both(script) -> None:
         trading(SPOT, "60")(script)
         trading(B.replace("LINEAR", "SPOT"), "41")(script)
@@ -67,8 +69,9 @@ def test_pending_buys_share_the_cash_and_pending_sales_bring_some_later() -> Non
     other = B.replace("LINEAR", "SPOT")
     script = Script({at(1): both, at(2): lambda s: (trading(SPOT, "-9")(s), both(s))})
     play({SPOT: Candles([100.0] * 4), other: Candles([100.0] * 4)}, script)
-    assert len(script.denials) == 3
-    assert len(script.fills) == 2
+    free = [denial.split()[4] for denial in script.denials]
+    assert free == ["4000.00", "4900.00"]
+    assert [fill.last_qty.as_decimal() for fill in script.fills] == [60, 9, 41]
 
 
 def test_losses_of_perpetuals_are_no_free_cash_and_coins_no_collateral() -> None:
@@ -86,3 +89,19 @@ def test_losses_of_perpetuals_are_no_free_cash_and_coins_no_collateral() -> None
     assert desk.accountant.liquidated_at == at(5)
     assert desk.accountant.ledger.quantities == {SPOT: D(90)}
     assert desk.accountant.worth() == pytest.approx(D(9000), abs=D(1))
+
+
+@pytest.mark.parametrize(("size", "passes"), [("70", True), ("70.001", False)])
+def test_sales_at_the_same_moment_pay_for_buys(size: str, passes: bool) -> None:
+    """65 sold bring 6,500, and 500 are left: enough for 70, though their print comes first."""
+    other = "AAAAUSDT-SPOT.BYBIT"  # its print comes first
+
+    def rotate(script) -> None:
+        trading(SPOT, "-65")(script)
+        trading(other, size)(script)
+
+    script = Script({at(1): trading(SPOT, "95"), at(2): rotate})
+    desk = play({SPOT: Candles([100.0] * 4), other: Candles([100.0] * 4)}, script)
+    held = {SPOT: D(30)} | ({other: D(70)} if passes else {})
+    assert desk.accountant.ledger.quantities == held
+    assert desk.accountant.overdrawn == 0

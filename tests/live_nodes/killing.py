@@ -39,8 +39,8 @@ from tests.waiting import DEADLINE
 KEY = "steady"
 ZERO = Decimal(0)
 SYMBOLS: dict[str, dict[str, Any]] = {
-    "AAAUSDT": {"price": 100, "tick": 0.01, "lot": 0.01},
-    "BBBUSDT": {"price": 50, "tick": 0.01, "lot": 0.01},
+    "AAAUSDT": {"price": 100, "tick": 0.01, "lot": 0.01, "products": ["linear", "spot"]},
+    "BBBUSDT": {"price": 50, "tick": 0.01, "lot": 0.01, "products": ["linear", "spot"]},
     "CCCUSDT": {"price": 20, "tick": 0.001, "lot": 0.1},
     "DDDUSDT": {"price": 10, "tick": 0.001, "lot": 0.1},
 }

@@ -208,9 +208,8 @@ def test_orders_that_the_venue_rejects_are_reported_with_its_reason(
         raise_left(again)
 
 
-def test_spot_is_refused_at_a_venue(run: Run) -> None:
-    """Unless it is, the engine "closes" what is held: bought 0.01, it sold 0.00999 to itself."""
-    with pytest.raises(InputError, match=r"spot .* on paper only.*universe\.exclude"):
+def test_a_strategy_that_sells_short_gets_no_spot(run: Run) -> None:
+    with pytest.raises(InputError, match=r"steady: spot can't be sold short: use long_only, or"):
         run(universe={"instruments": ["BTC*"]})
 
 
@@ -295,6 +294,27 @@ def test_a_paper_node_begins_anew_at_each_start_and_says_so(tmp_path: Path) -> N
     assert found.state == "stopped"
     assert found.positions == []
     assert found.equity is not None
+
+
+def test_coins_on_paper_are_paid_in_cash_and_pay_the_fee(tmp_path: Path) -> None:
+    """0.18 coins at 50,000.1, of which 0.00018 is the fee; what is left is worth 50,000 each."""
+    params = node().strategies["steady"].params | {"side": "long_only", "fraction": 1.0}
+    coins = {"steady": {"use": STEADY, "params": params | {"max_weight": 0.9}}}
+    with stage() as exchange:
+        document = node(
+            environment="paper",
+            account={"name": "anna", "balance": 10_000},
+            universe={"instruments": ["BTCUSDT-SPOT.BYBIT"]},
+            strategies=coins,
+        )
+        once = RunOptions(run_once=True)
+        report = launch(document, exchange.where, None, tmp_path, "hash", once, print)
+    assert (report.positions, report.missed) == ({"BTCUSDT-SPOT.BYBIT": D("0.17982")}, [])
+    with read(tmp_path) as journal:
+        worth = journal.last_equity()
+    assert worth is not None
+    assert worth.equity == 10_000 - D("9000.018") + D("8991")
+    assert worth.balance == 10_000 - D("9000.018") + D("0.17982") * D("50000.1")
 
 
 @pytest.mark.parametrize("environment", ["paper", "practice"])

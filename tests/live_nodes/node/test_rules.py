@@ -328,6 +328,14 @@ def test_a_position_is_missed_when_another_order_could_mend_it(
     assert bool(found) is missed
 
 
+@pytest.mark.parametrize(("held", "missed"), [("99.8", False), ("99.79", True), ("100.1", True)])
+def test_a_fee_that_was_paid_in_coins_is_no_miss(held: str, missed: bool) -> None:
+    """Up to 0.2 % and less than the smallest order; more than was wanted is another matter."""
+    name = "AUSDT-SPOT.BYBIT"
+    wanted = decision(Target(instrument=name, target="100", order="100"))
+    assert bool(misses(wanted, {name: D(held)}, lambda name: D("0.01"), {})) is missed
+
+
 def test_an_entry_that_a_halt_holds_back_is_missed() -> None:
     why = "halt_entries by loss: 3 % lost"
     held_back = Target(instrument=A, wanted="10", held_back_by="loss", reason=why)
