@@ -45,7 +45,7 @@ SECTIONS = {
 """The commands under each heading, in the page's order: later ones need what earlier ones made."""
 TRADES = "Trade it live"
 OWN = "A project of your own"
-LIVE = (TRADES, OWN, "What stops trading, and how to resume")
+LIVE = (TRADES, OWN, "Record order books", "What stops trading, and how to resume")
 PERPDESK = [command for command in COMMANDS if command.startswith("perpdesk")]
 MAKE = [command for command in COMMANDS if command.startswith("make")]
 BYBIT = [command for command in PERPDESK if "_testnet" in command]

@@ -65,9 +65,10 @@ class _Trade(msgspec.Struct):
 
 
 class _Place(msgspec.Struct):
-    """Where a book stands: its last update, and the levels of a top of book."""
+    """Where a book stands: its last update, its latest time, and the levels of a top of book."""
 
     update: int = 0
+    moment: int = 0
     bids: dict[float, float] = {}
     asks: dict[float, float] = {}
 
@@ -162,11 +163,15 @@ class _Reader:
         if not whole and book.u <= place.update:
             self._rows.note(f"repeated updates of {message.topic} left out")
             return
+        moment = (message.cts or message.ts) * MS
+        if whole and depth > 1 and (moment, book.u) == (place.moment, place.update):
+            # A recording's next file begins with the book as it is.
+            return
         lost = not whole and book.u != place.update + 1
         if lost:
             self._rows.note(f"gaps in the updates of {message.topic}")
-        place.update = book.u
-        key = ((message.cts or message.ts) * MS, book.u)
+        place.update, place.moment = book.u, max(moment, place.moment)
+        key = (moment, book.u)
         if depth == 1:
             self._top(instrument, key, received, whole, book, place)
             return

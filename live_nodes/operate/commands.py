@@ -1,4 +1,4 @@
-"""`perpdesk live`, `status`, `doctor` and `risk …`: run a node and operate it.
+"""`perpdesk live`, `record`, `status`, `doctor` and `risk …`: run a node and operate it.
 
 Imports stand inside the commands: a status or a kill switch must not wait for the engine.
 """
@@ -16,6 +16,9 @@ from config.commands import JsonOption, SetOption
 File = Annotated[Path, typer.Argument(help="A node document (kind: node).")]
 NodeFile = Annotated[Path, typer.Argument(metavar="NODE", help="A node document (kind: node).")]
 
+DEPTHS = (1, 50, 200, 1000)
+"""Levels of Bybit's books that perpetuals and spot pairs both have."""
+
 risk_app = typer.Typer(
     name="risk",
     help="Guards: what they see, how to resume after a halt, and the kill switch.\n\n"
@@ -27,6 +30,7 @@ risk_app = typer.Typer(
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
     app.command("live")(live)
+    app.command("record")(record)
     app.command("status")(status)
     app.command("doctor")(doctor)
     app.add_typer(risk_app)
@@ -103,6 +107,48 @@ def live(
         for name, quantity in report.positions.items():
             say(f"  {name} {quantity:f}")
     raise_left(report)
+
+
+def record(
+    file: File,
+    catalog: Annotated[Path, typer.Option("--catalog", help="The catalog's folder.")],
+    settings: SetOption = None,
+    depth: Annotated[
+        int, typer.Option(help="Levels on each side of a book: 1 (quotes), 50, 200, 1000.")
+    ] = 50,
+    every: Annotated[
+        str, typer.Option(help="How often recorded files are imported: 15m, 1h, 1d.")
+    ] = "1h",
+    duration: Annotated[
+        str | None, typer.Option("--for", help="Stop after so long: 90s, 30m, 8h, 7d.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Record books, trades and tickers of a node's universe into a catalog; trades nothing.
+
+    Needs no keys. Stops on Ctrl-C or SIGTERM, and imports what there is. After a kill or a full
+    disk the next start goes on from the last second; holes are listed in recording_gaps.csv.
+
+    Example: perpdesk record live_nodes/nodes/xs_reversal_practice.yaml --catalog data --for 10m
+    """
+    import asyncio
+    import json
+
+    from config.errors import InputError
+    from live_nodes.local.endpoints import venue_endpoints
+    from live_nodes.local.folder import node_document, state_folder
+
+    if depth not in DEPTHS:
+        raise InputError(f"--depth must be one of {', '.join(map(str, DEPTHS))}, was {depth}")
+    seconds = None if duration is None else _seconds("--for", duration)
+    every_s = _seconds("--every", every)
+    node, say = node_document(file, settings or ()), _on_stderr()
+    endpoints = venue_endpoints(node, state_folder(node), say)
+    from live_nodes.operate.record import RecordOptions, record
+
+    options = RecordOptions(catalog=catalog, depth=depth, every=every_s, seconds=seconds)
+    summary = asyncio.run(record(node, endpoints, options, say))
+    print(json.dumps(summary.as_plain(), indent=2) if as_json else summary)
 
 
 def status(file: File, settings: SetOption = None, as_json: JsonOption = False) -> None:

@@ -341,6 +341,19 @@ def test_a_rotated_recording_goes_on_in_the_next_file(tmp_path):
     assert warnings(found) == ""
 
 
+def test_a_file_may_begin_with_the_book_as_it_is(tmp_path):
+    first = [
+        book_message("snapshot", T0 + 1, 6, [BID], [ASK]),
+        book_message("delta", T0, 7, [], []),
+    ]
+    again = book_message("snapshot", T0 + 1, 7, [BID], [ASK])
+    later = [again, book_message("delta", T0 + 1, 8, [["98", "1"]], [])]
+    a, b = write(tmp_path / "1.linear.jsonl", *first), write(tmp_path / "2.linear.jsonl", *later)
+    both = rows(parts("bybit_stream", a, b), "book")
+    assert [(row[1], row[5]) for row in both] == [(6, 100.0), (6, 101.0), (8, 98.0)]
+    assert [row[1] for row in rows(parts("bybit_stream", b), "book")] == [7, 7, 8]
+
+
 def depth(first: int, last: int, before: int | None, bids: list, ts: int = 0) -> dict:
     """A depth update of Binance: a perpetual's if it tells the update before."""
     more = {} if before is None else {"pu": before, "T": T0 + ts}

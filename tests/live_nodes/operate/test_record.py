@@ -1,0 +1,294 @@
+"""`perpdesk record` on a practice exchange that notes its own books."""
+
+from __future__ import annotations
+
+import csv
+import json
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from catalog.storage.store import Catalog
+from config.documents.exchange import ExchangeDocument
+from config.documents.scenario import Channel, Kill, SequenceGap
+from live_nodes.local.practice_process import Endpoint
+from live_nodes.operate.record import AUDIT, SPOOL
+from live_nodes.practice.exchange.store import StateFile
+from live_nodes.practice.faults import Faults
+from live_nodes.practice.process import open_exchange
+from live_nodes.practice.wire.access import RateLimits
+from live_nodes.practice.wire.server import Server, serve
+from tests.live_nodes.documents import node_file
+from tests.live_nodes.practice.background import in_thread
+from tests.waiting import DEADLINE, eventually, slack
+
+BTC, SPOT = "BTCUSDT-LINEAR.BYBIT", "BTCUSDT-SPOT.BYBIT"
+MS = 1_000_000
+Key = tuple[int, int]
+Book = tuple[dict[float, float], dict[float, float]]
+
+
+class Noted(Faults):
+    """Notes each book that is pushed, as the exchange has it, and each public trade."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.server: Server | None = None
+        self.books: dict[Key, Book] = {}
+        self.trades: list[tuple[int, int, float, float, int]] = []
+
+    def on_push(
+        self, channel: Channel, topic: str, payload: dict[str, Any], account: str | None = None
+    ) -> list[tuple[float, dict[str, Any]]]:
+        assert self.server is not None
+        if topic.startswith("orderbook"):
+            bids, asks = self.server.venue.book(("linear", "BTCUSDT"), 50)
+            self.books[payload["cts"] * MS, payload["data"]["u"]] = (
+                {float(p): float(q) for p, q in bids},
+                {float(p): float(q) for p, q in asks},
+            )
+        elif topic.startswith("publicTrade"):
+            self.trades += [
+                (t["T"] * MS, t["seq"], float(t["p"]), float(t["v"]), 1 if t["S"] == "Buy" else -1)
+                for t in payload["data"]
+            ]
+        return super().on_push(channel, topic, payload, account)
+
+
+DOCUMENT = ExchangeDocument.model_validate(
+    {
+        "name": "recorded",
+        "accounts": {"anna": {}},
+        "market": {
+            "model": "random",
+            "updates_per_second": 100,
+            "symbols": {"BTCUSDT": {"price": 60_000, "tick": "0.1", "lot": "0.001"}},
+        },
+    }
+)
+
+
+class Place:
+    """An exchange, and recordings of it into one catalog."""
+
+    def __init__(self, folder: Path, noted: Noted, port: int) -> None:
+        self.noted, self.catalog = noted, folder / "catalog"
+        where = Endpoint.of(0, port, 0)
+        urls = {name: getattr(where, name) for name in ("http", "ws_public")}
+        urls |= {name: getattr(where, name) for name in ("ws_private", "ws_trade")}
+        self._node = node_file(folder, venue_urls=urls, universe={"instruments": [BTC]})
+
+    def start(self, *options: str, limit: int = 0) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "perpdesk", "record", str(self._node)]
+        unlimited = resource.RLIM_INFINITY
+
+        def small() -> None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, unlimited))
+
+        return subprocess.Popen(
+            [*command, "--catalog", str(self.catalog), *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=small if limit else None,
+        )
+
+    def record(self, *options: str, **more: int) -> dict[str, Any]:
+        process = self.start("--json", *options, **more)
+        out, errors = process.communicate(timeout=DEADLINE)
+        assert process.returncode == 0, errors
+        return dict(json.loads(out))
+
+    def spooled(self) -> int:
+        return sum(path.stat().st_size for path in (self.catalog / SPOOL).glob("*.jsonl"))
+
+    def rows(self, kind: str) -> list[tuple[Any, ...]]:
+        table = Catalog(self.catalog).series(kind, "", BTC, 0, 2**62)
+        names = ("ts", "seq", "price", "size", "side", *(["flags"] * (kind == "book")))
+        return list(zip(*(table.column(name).to_pylist() for name in names), strict=True))
+
+    def holes(self) -> list[dict[str, str]]:
+        file = self.catalog / AUDIT
+        return list(csv.DictReader(file.open())) if file.exists() else []
+
+    def compared(self) -> tuple[list[Key], list[Key]]:
+        """Return the recorded messages after which the book is the exchange's, and is not.
+
+        The exchange notes no snapshots of new subscribers.
+        """
+        bids: dict[float, float] = {}
+        asks: dict[float, float] = {}
+        rows = self.rows("book")
+        same: list[Key] = []
+        other: list[Key] = []
+        for n, (ts, seq, price, size, side, flags) in enumerate(rows):
+            if flags & 1 and (n == 0 or rows[n - 1][:2] != (ts, seq)):
+                bids.clear()
+                asks.clear()
+            levels = bids if side > 0 else asks
+            levels[price] = size
+            if not size:
+                del levels[price]
+            last = n + 1 == len(rows) or rows[n + 1][:2] != (ts, seq)
+            if last and (ts, seq) in self.noted.books:
+                agrees = (bids, asks) == self.noted.books[ts, seq]
+                (same if agrees else other).append((ts, seq))
+        return same, other
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    noted = Noted()
+
+    @asynccontextmanager
+    async def opened() -> Any:
+        store = StateFile(tmp_path / "exchange.db")
+        exchange, market = open_exchange(DOCUMENT, store, noted, time.time_ns() // MS)
+        server = noted.server = await serve(
+            exchange, market, {"anna": ("a", "b")}, noted, store, limits=RateLimits(factor=1000)
+        )
+        try:
+            yield server.port
+        finally:
+            await server.stop()
+            store.close()
+
+    with in_thread(opened) as port:
+        yield Place(tmp_path, noted, port)
+
+
+def is_whole(place: Place, kills_ns: list[int]) -> None:
+    """Check books and trades: each once, and none missing but around a kill."""
+    found, differing = place.compared()
+    assert not differing
+    assert len(found) == len(set(found)) > 100
+    end = found[-1][0]
+    holes = []
+    for kill in kills_ns:
+        before = max((ts for ts, _ in found if ts <= kill), default=0)
+        after = min((ts for ts, _ in found if ts > kill), default=end)
+        assert kill - before < slack(1.0) * 1e9
+        holes.append((before, after))
+    begin = min(ts for ts, *_ in place.rows("book"))
+
+    def expected(ts: int) -> bool:
+        return begin < ts < end and not any(low < ts < high for low, high in holes)
+
+    lost = {key for key in place.noted.books if expected(key[0])} - set(found)
+    assert not lost
+    trades = Counter(row[:5] for row in place.rows("trades"))
+    noted = Counter(place.noted.trades)
+    assert not trades - noted, "doubled"
+    assert not {row for row in noted - trades if expected(row[0])}
+
+
+def test_the_recorded_book_is_the_exchanges_after_every_message(place: Place) -> None:
+    summary = place.record("--for", "8s", "--every", "3s")
+    is_whole(place, [])
+    assert summary["messages"] > 300
+    assert summary["gaps"] == 0 == place.spooled()
+    assert summary["covered"] > 0.5
+    tickers = Catalog(place.catalog).series("tickers", "", BTC, 0, 2**62)
+    assert tickers.num_rows > 10
+    assert np.isfinite(tickers.column("mark").to_numpy()).all()
+    facts = Catalog(place.catalog).instruments[BTC]
+    assert (facts.tick, facts.lot, facts.inferred) == ("0.1", "0.001", False)
+
+
+Moment = Callable[[Place], bool]
+
+
+def records(place: Place, before: int) -> bool:
+    return place.spooled() > before
+
+
+def flushed(place: Place) -> bool:
+    return place.spooled() > 100_000
+
+
+def importing(place: Place) -> bool:
+    return any((place.catalog / "versions").glob("*.staged")) and place.spooled() > 0
+
+
+def published(place: Place) -> bool:
+    return (place.catalog / "CURRENT").read_text().strip() > "1"
+
+
+def test_kills_lose_the_last_second_and_double_nothing(place: Place) -> None:
+    kills = []
+    for moment in (flushed, importing, published, flushed):
+        process = place.start("--every", "2s")
+        eventually(lambda: (place.catalog / "CURRENT").exists(), "the first version")
+        eventually(partial(records, place, place.spooled()), "something recorded")
+        eventually(partial(moment, place), moment.__name__)
+        process.kill()
+        kills.append(time.time_ns())
+        process.communicate()
+    summary = place.record("--for", "3s")
+    is_whole(place, kills)
+    assert place.spooled() == 0
+    assert summary["gaps"] <= 1
+    assert {hole["why"] for hole in place.holes()} == {"the recording was killed"}
+
+
+def test_gaps_and_lost_connections_are_audited_and_resynced(place: Place) -> None:
+    process = place.start("--json")
+    eventually(lambda: len(place.noted.books) > 100)
+    place.noted.add("gap", SequenceGap(topic="orderbook.50.BTCUSDT"))
+    audit = place.catalog / AUDIT
+    eventually(audit.exists, "the gap's row")
+    place.noted.add("cut", Kill(channel="public"))
+    eventually(lambda: len(place.holes()) == 2, "the lost connection's row")
+    noted = len(place.noted.books)
+    eventually(lambda: len(place.noted.books) > noted + 100)
+    process.send_signal(signal.SIGINT)
+    out, errors = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 0, errors
+    assert json.loads(out)["gaps"] == 2
+    gap, cut = place.holes()
+    assert (gap["why"], gap["instrument"], cut["why"]) == ("sequence gap", BTC, "connection lost")
+    assert 0 < float(gap["seconds"]) < slack(1.0)
+    assert int(gap["after"]) > 1
+    same, other = place.compared()
+    begins, ends = (datetime.fromisoformat(gap[name]).timestamp() for name in ("began", "ended"))
+    assert len(same) > 200
+    assert all(begins - 0.1 < ts / 1e9 < ends for ts, _ in other)
+    assert same[-1][0] / 1e9 > datetime.fromisoformat(cut["ended"]).timestamp()
+
+
+def test_a_full_disk_stops_the_recording_whole(place: Place) -> None:
+    process = place.start(limit=200_000)
+    _, errors = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 1, errors
+    assert errors.count("the disk takes no more") == 1
+    assert "Traceback" not in errors
+    (file,) = (place.catalog / SPOOL).glob("*.jsonl")
+    assert 100_000 < file.stat().st_size <= 200_000
+    assert file.read_bytes().endswith(b"}\n")
+    stopped = file.stat().st_mtime_ns
+    place.record("--for", "3s")
+    is_whole(place, [stopped])
+
+
+def test_wrong_input_is_refused(place: Place) -> None:
+    for options, words in (
+        (("--depth", "20"), "--depth must be one of 1, 50, 200, 1000"),
+        (("--every", "soon"), "--every: expected a duration"),
+        (("--set", "universe.instruments=['XYZUSDT-LINEAR.BYBIT']"), "in its universe"),
+    ):
+        process = place.start(*options)
+        _, errors = process.communicate(timeout=DEADLINE)
+        assert process.returncode == 2
+        assert words in errors
