@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
+from nautilus_trader.model.identifiers import InstrumentId
 
 from backtests import variants
 from backtests.checks import check
@@ -20,6 +23,7 @@ from backtests.session import backtest_document
 from config.errors import DocumentErrors, InputError
 from config.load import load
 from config.validate import checked
+from strategies.base import DeskStrategy
 from tests.backtests.book_runs import NAMES, document, write_books
 from tests.backtests.book_tapes import opening, play_book
 from tests.builders_engine import A
@@ -183,3 +187,91 @@ def test_a_run_on_candles_has_no_ladder(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="quotes or books"):
         backtest_document(file, out=tmp_path / "out", ladder=True)
     assert not (tmp_path / "out").exists()
+
+
+def test_what_market_orders_don_t_find_does_not_hang_a_rebalance(folder: Path) -> None:
+    taker = {"execution": {"tactic": "taker"}}
+    outcome = played(folder, strategy=taker, starting_balance=200_000, leverage=5)
+    orders = outcome.tables["orders"]
+    first = orders.column("ts_created").to_pylist()
+    # Half of 200,000 USDT is a thousand coins; five levels have a hundred.
+    assert set(orders.column("status").to_pylist()) == {"CANCELED"}
+    assert all(float(filled) > 0 for filled in orders.column("filled").to_pylist())
+    assert len(outcome.tables["decisions"]) == 2
+    assert len(set(first)) == 2
+
+
+def test_protection_rests_at_the_venue_and_follows_partial_fills(folder: Path) -> None:
+    guarded = {"protection": {"atr": 2, "stop": 0.5}}
+    outcome = played(folder, strategy=guarded)
+    orders = outcome.tables["orders"].to_pylist()
+    stops = [order for order in orders if order["type"] == "STOP_MARKET"]
+    assert stops
+    assert {order["reduce_only"] for order in stops} == {True}
+    filled = [order for order in stops if order["status"] == "FILLED"]
+    trips = outcome.tables["positions"].to_pylist()
+    assert len(filled) == sum(not trip["open"] for trip in trips)
+    # A stop is measured from the mid at which it triggered.
+    ids = {order["client_order_id"] for order in filled}
+    for fill in outcome.tables["fills"].to_pylist():
+        if fill["client_order_id"] in ids:
+            away = abs(float(fill["price"]) / float(fill["reference_price"]) - 1)
+            assert away < 0.005
+
+
+class Looker(DeskStrategy):
+    """Writes down what it sees of the first instrument once a minute."""
+
+    def history_needed(self) -> dict[str, int]:
+        return {"1h": 1}
+
+    def on_start(self) -> None:
+        super().on_start()
+        self.seen: list[tuple[Any, ...]] = []
+        name = self.instrument_ids[0]
+        self.market.watch(name)
+        self.market.watch_trades(name)
+        self.clock.set_timer("look", timedelta(minutes=1), callback=lambda _: self.look(name))
+
+    def look(self, name: InstrumentId) -> None:
+        market, now = self.market, self.clock.timestamp_ns()
+        newest = [trade.ts_event for trade in market.trades(name, 2)]
+        levels = [market.levels(name, count) for count in (3, 9)]
+        sight = market.depth(name, 15.0), market.event_age_ns(name), newest
+        SEEN.append((now, market.top_of_book(name), *levels, *sight))
+
+
+SEEN: list[tuple[Any, ...]] = []
+
+
+@pytest.mark.parametrize("market", ["book", "quotes"])
+def test_a_strategy_sees_levels_depth_trades_and_age_as_the_raw_rows_have_them(
+    folder: Path, market: str
+) -> None:
+    SEEN.clear()
+    file = document(folder, market=market, latency={"feed": {"base": 7}})
+    looker = {"use": "tests.backtests.test_book_runs:Looker", "params": {}}
+    text = yaml.safe_load(file.read_text()) | {"strategies": {"looker": looker}}
+    file.write_text(yaml.safe_dump(text))
+    made = prepare(load(file).document)
+    run(made)
+    assert len(SEEN) == 119
+    raw = made.catalog
+    books, trades = (raw.series(kind, "", NAMES[0], 0, 2**62) for kind in ("book", "trades"))
+    for now, top, three, nine, depth, age, newest in SEEN:
+        standing = [r for r in raw.book_at(NAMES[0], now).to_pylist() if r["size"]]
+        bids = sorted(((r["price"], r["size"]) for r in standing if r["side"] > 0), reverse=True)
+        asks = sorted((r["price"], r["size"]) for r in standing if r["side"] < 0)
+        assert (float(top.bid), float(top.ask)) == (bids[0][0], asks[0][0])
+        shown = 3 if market == "book" else 1
+        assert three == (bids[:shown], asks[:shown])
+        assert nine == (bids[: shown + 6], asks[: shown + 6]) or market == "quotes"
+        mid = (bids[0][0] + asks[0][0]) / 2
+        within = [
+            [p * s for p, s in side[:shown] if abs(p / mid - 1) <= 0.0015] for side in (bids, asks)
+        ]
+        assert depth == pytest.approx(min(map(sum, within)))
+        last = max(ts for ts in books.column("ts").to_pylist() if ts <= now)
+        assert 7_000_000 <= age <= now - last + 7_000_000
+        stamps = [ts for ts in trades.column("ts").to_pylist() if made.start < ts <= now]
+        assert newest == stamps[::-1][:2]
