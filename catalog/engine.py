@@ -8,6 +8,7 @@ of Nautilus 1.231.0, high precision: prices and sizes are little-endian 128-bit 
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,6 @@ ROW_GROUP = 8192
 _RAW = pa.binary(FIXED_PRECISION_BYTES)
 _AGGRESSORS = np.array([0, 1, 2], np.uint8)
 """Nautilus's codes by side: 0 unknown, 1 buyer, -1 seller."""
-_TwinId = nautilus_pyo3.InstrumentId
 _LARGEST_EXACT = float(2**63)
 _KEPT_FACTS = (
     *("listed_ns", "delisted_ns", "max_leverage"),
@@ -166,13 +166,7 @@ def quotes(table: pa.Table, info: InstrumentInfo, interval: str = "") -> list[Qu
     return made
 
 
-class BookMessage(OrderBookDeltas):
-    """One message of an order book, with its twin for `nautilus_pyo3.OrderBook`."""
-
-    twin: nautilus_pyo3.OrderBookDeltas
-
-
-def book(table: pa.Table, info: InstrumentInfo, interval: str = "") -> list[BookMessage]:
+def book(table: pa.Table, info: InstrumentInfo, interval: str = "") -> list[OrderBookDeltas]:
     """Convert stored book rows to one Nautilus message a (ts, seq); a snapshot clears the book.
 
     Nautilus makes one Python object a row; its own reader of Arrow does that four times as fast.
@@ -186,14 +180,9 @@ def book(table: pa.Table, info: InstrumentInfo, interval: str = "") -> list[Book
     )
     twins = wrangler.process_record_batch_bytes(stream.getvalue().to_pybytes())
     deltas = OrderBookDelta.from_pyo3_list(twins)
-    owner, twin_owner = (kind.from_str(info.id) for kind in (InstrumentId, _TwinId))
-    made, start = [], 0
-    for end in ends.tolist():
-        message = BookMessage(owner, deltas[start:end])
-        message.twin = nautilus_pyo3.OrderBookDeltas(twin_owner, twins[start:end])
-        made.append(message)
-        start = end
-    return made
+    owner = InstrumentId.from_str(info.id)
+    edges = [0, *ends.tolist()]
+    return [OrderBookDeltas(owner, deltas[start:end]) for start, end in pairwise(edges)]
 
 
 def _delta_table(table: pa.Table, info: InstrumentInfo) -> tuple[pa.Table, NDArray[np.int64]]:

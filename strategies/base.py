@@ -301,11 +301,13 @@ class DeskStrategy(Hooks, Strategy):
 
     def on_quote_tick(self, tick: QuoteTick) -> None:
         """Send a quote to tactics; a derived class that overrides it calls this as well."""
-        self.broker.on_top_of_book(tick.instrument_id)
+        if self.broker.executes:
+            self.broker.on_top_of_book(tick.instrument_id)
 
     def on_order_book_deltas(self, deltas: OrderBookDeltas) -> None:
         """Send the book to tactics; a derived class that overrides it calls this as well."""
-        self.broker.on_top_of_book(deltas.instrument_id)
+        if self.broker.executes:
+            self.broker.on_top_of_book(deltas.instrument_id)
 
     def _on_executed(self, done: Executed) -> None:
         if done.reason:

@@ -277,6 +277,11 @@ class Broker(OrderSender):
             self.start(instrument_id, quantity, reason)
 
     @property
+    def executes(self) -> bool:
+        """Whether an execution is under way; a book may change thousands of times a second."""
+        return bool(self._live)
+
+    @property
     def live(self) -> tuple[InstrumentId, ...]:
         """Instruments with an execution under way."""
         return tuple(self._live)

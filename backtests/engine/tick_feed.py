@@ -22,8 +22,8 @@ from config.durations import DAY_NS, HOUR_NS, MINUTE_NS
 
 TICKS_SLACK_NS = 5 * MINUTE_NS
 """What books and quotes may lack at either end of a window."""
-ROWS = 400_000
-"""Rows of books, quotes and trades that a slice aims at: some 150 MB."""
+ROWS = 250_000
+"""Rows of books, quotes and trades that a slice aims at."""
 OLDEST_MARK_NS = HOUR_NS
 """Mark prices are not older than this."""
 

@@ -7,7 +7,6 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nautilus_trader.core import nautilus_pyo3
 from nautilus_trader.model.book import OrderBook
 from nautilus_trader.model.enums import BookType
 from nautilus_trader.model.identifiers import InstrumentId
@@ -191,22 +190,18 @@ def test_a_book_of_the_engine_equals_a_plain_dictionary_after_every_message(tmp_
     fill(tmp_path, book(*rows))
     messages = Catalog(tmp_path).engine_data("book", "", [BTC], 0, FOREVER)
     assert len(messages) == 300
-    owner = nautilus_pyo3.InstrumentId.from_str(BTC)
-    twin = nautilus_pyo3.OrderBook(owner, nautilus_pyo3.BookType.L2_MBP)
     own = OrderBook(InstrumentId.from_str(BTC), BookType.L2_MBP)
     plain: dict[tuple[int, float], float] = {}
     for seq, message in enumerate(messages):
         own.apply_deltas(message)
-        twin.apply_deltas(message.twin)
         if seq % 100 == 0:
             plain.clear()
         for _, _, _, side, price, size in (row for row in rows if row[1] == seq):
             plain[side, price] = size
         levels = {key: size for key, size in plain.items() if size}
-        for made in (own, twin):
-            found = {(1, float(x.price)): float(x.size()) for x in made.bids()}
-            found |= {(-1, float(x.price)): float(x.size()) for x in made.asks()}
-            assert found == levels
+        found = {(1, float(x.price)): float(x.size()) for x in own.bids()}
+        found |= {(-1, float(x.price)): float(x.size()) for x in own.asks()}
+        assert found == levels
     first, second = messages[:2]
     assert [(d.is_clear, d.flags) for d in first.deltas[:2]] == [(True, 32), (False, 32)]
     assert [d.flags for d in first.deltas[2:]] == [32] * 8 + [32 | 128]
