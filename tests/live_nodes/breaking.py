@@ -207,7 +207,11 @@ class Victim(GroundNode):
 
     def released(self) -> None:
         """Let it go on, from where prices were at the beginning."""
+        before = len(self.said())
         self.price(PRICES["AAA"])
+        # It buys more of what is cheap: until it knows the price, it would.
+        whole = f"BUY {Decimal(WANTS["AAA"]):.2f} AAA"
+        assert self.until(lambda: whole in self.said()[before:], "price"), self.said()
         for key in self.journal(standing):
             self.asks(command="release", guard=key, accept=True)
         self.holds()

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from live_nodes.local.mailbox import MailRequest, ask, pending
+from live_nodes.local.mailbox import MailRequest, answer, ask, pending
 from tests.live_nodes.breaking import (
     BREACHED,
     COUNTING,
@@ -37,6 +37,8 @@ from tests.live_nodes.breaking import (
 AFTER = 0.3
 """Seconds that an eager strategy gets to come back in, once all is flat: one of its looks."""
 BY_HAND = {"operator": "flatten"}
+FLAT = "flat after"
+"""What a node says once it has closed everything; until then it refuses a release."""
 NAMES = (f"k{n}" for n in count())
 
 
@@ -72,11 +74,12 @@ def victim_of(field: Field, strategy: str = "Eager", **changes: Any) -> Victim:
 
 def fall(victim: Victim, over: Callable[[], bool] = lambda: False) -> None:
     """Breach its limits one after the other, until it is dead, closed, or it is `over`."""
+    before = victim.said().count(FLAT)
     victim.price(FIRST)
     first = {"tiers", "daily"}
     victim.until(lambda: over() or first <= victim.journal(standing).keys(), "first verdicts")
     victim.price(SECOND)
-    closed(victim, over)
+    closed(victim, over, before)
 
 
 def flatten(victim: Victim, over: Callable[[], bool] = lambda: False) -> None:
@@ -85,9 +88,9 @@ def flatten(victim: Victim, over: Callable[[], bool] = lambda: False) -> None:
     closed(victim, over)
 
 
-def closed(victim: Victim, over: Callable[[], bool] = lambda: False) -> None:
-    """Wait until it is dead, or flat and says so, or it is `over`."""
-    victim.until(lambda: over() or ("flat after" in victim.said() and victim.flat), "flatten")
+def closed(victim: Victim, over: Callable[[], bool] = lambda: False, before: int = 0) -> None:
+    """Wait until it is dead, or flat and says so once more than `before`, or it is `over`."""
+    victim.until(lambda: over() or (victim.said().count(FLAT) > before and victim.flat), "flatten")
 
 
 def again(victim: Victim, since: int, stands: dict[str, str]) -> list[str]:
@@ -293,7 +296,8 @@ def test_a_node_may_be_killed_at_every_boundary_of_a_release(field: Field) -> No
         victim.arm(0)
         fall(victim)
         victim.arm(number)
-        ask(victim.folder, MailRequest(command="release", guard="max", accept=True, reason="test"))
+        request = MailRequest(command="release", guard="max", accept=True, reason="test")
+        name = ask(victim.folder, request)
         victim.until(lambda: not pending(victim.folder), "answer")
         time.sleep(AFTER)
         whole = not victim.dead
@@ -303,6 +307,9 @@ def test_a_node_may_be_killed_at_every_boundary_of_a_release(field: Field) -> No
         assert victim.until(lambda: victim.runs, "start"), victim.said()
         del left["max"]
         found = lost_by(left, victim.kept())
+        told = answer(victim.folder, name, 0.0)
+        if told is None or not told.done:
+            found.append(f"the answer is {told}")
         stands = victim.journal(standing)
         if stands != {"tiers": "shrink", "daily": "halt_entries"}:
             found.append(f"what stands is {stands}")
