@@ -312,7 +312,8 @@ def test_a_node_may_be_killed_at_every_boundary_of_a_release(field: Field) -> No
             found.append(f"the answer is {told}")
         stands = victim.journal(standing)
         if stands != {"tiers": "shrink", "daily": "halt_entries"}:
-            found.append(f"what stands is {stands}")
+            told_of_it = [line for line in victim.said().splitlines() if " max" in line]
+            found.append(f"what stands is {stands}: {told_of_it}")
         found += wrong_at_the_exchange(victim, since, ("tiers", "daily"))
         wrong.note(f"{number}: {died}", found)
         victim.released()
