@@ -210,7 +210,7 @@ class Victim(GroundNode):
         before = len(self.said())
         self.price(PRICES["AAA"])
         # It buys more of what is cheap: until it knows the price, it would.
-        whole = f"BUY {Decimal(WANTS["AAA"]):.2f} AAA"
+        whole = f"BUY {Decimal(WANTS['AAA']):.2f} AAA"
         assert self.until(lambda: whole in self.said()[before:], "price"), self.said()
         for key in self.journal(standing):
             self.asks(command="release", guard=key, accept=True)
