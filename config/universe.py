@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from functools import cache
 from itertools import product
+from typing import Any
 
 from config.components import resolve, resolve_or_none
 from config.documents import Component, Node, Setup, StrategyComponent, Universe
 from config.errors import Problem, did_you_mean, some_of
 from config.params import complete_params, sound_instance
-from config.reading import Path, key_problem
+from config.reading import Path, dotted, key_problem
 from config.resolved import Resolved
 from config.suggestions import FORMS, INSTRUMENT, suggest_instrument
 
@@ -36,17 +37,31 @@ def select(
 def sold_short(setup: Setup, key: str, ids: Iterable[str]) -> str:
     """Return what is wrong with a strategy that would sell spot of `ids` short, empty for none."""
     component, spot = setup.strategies[key], [name for name in ids if fnmatchcase(name, SPOT)]
-    made = resolve(component.use, setup.allow)
-    params = complete_params(made, component.params)
-    sells = getattr(
-        sound_instance(made.Config, component.params),
-        "sells_short",
-        params.get("side", "long_only") != "long_only",
-    )
-    if not (spot and sells):
+    if not spot or not _sells_short(setup, component):
         return ""
-    advice = "use long_only, or " * ("side" in params)
-    return f"spot can't be sold short: {advice}leave out {some_of(spot)} (universe.exclude)"
+    has_side = "side" in complete_params(resolve(component.use, setup.allow), component.params)
+    return _no_short_spot(spot, "use long_only, or " * has_side)
+
+
+def _sells_short(setup: Setup, component: StrategyComponent) -> bool:
+    sound = _sound(setup, component)
+    side = getattr(sound, "side", "long_only")
+    return bool(getattr(sound, "sells_short", side != "long_only"))
+
+
+def _no_short_spot(names: list[str], advice: str = "") -> str:
+    return f"spot can't be sold short: {advice}leave out {some_of(names)} (universe.exclude)"
+
+
+def not_listed(setup: Setup, key: str, ids: Collection[str]) -> str:
+    """Return what is wrong with a strategy that reads instruments not in ids, empty for none."""
+    component = setup.strategies[key]
+    wrong = [
+        f"{dotted(('params', *path))}: {name}"
+        for path, name in _named(component, setup, "instruments_read")
+        if name not in ids
+    ]
+    return f"{some_of(wrong)} is not listed by the venue: leave it out" if wrong else ""
 
 
 def ownership_problems(resolved: Resolved, ids: Sequence[str] | None = None) -> list[Problem]:
@@ -156,7 +171,7 @@ def spot_problems(resolved: Resolved, ids: Sequence[str] | None = None) -> list[
     if not isinstance(node, Node):
         return []
     spot = [name for name in ids or () if fnmatchcase(name, SPOT)]
-    short = [c for c in node.strategies.values() if c.enabled and _sells_short(c)]
+    short = [c for c in node.strategies.values() if c.enabled and _sells_short(node, c)]
     excluded = any(intersect([pattern, SPOT]) for pattern in node.universe.exclude)
 
     def reaches(pattern: str) -> bool:
@@ -171,17 +186,11 @@ def spot_problems(resolved: Resolved, ids: Sequence[str] | None = None) -> list[
     return [
         resolved.problem(
             ("universe", "instruments", index),
-            f"spot can't be sold short; leave it out: universe.exclude: ['{SPOT}']",
+            _no_short_spot([pattern if is_literal(pattern) else SPOT]),
         )
         for index, pattern in enumerate(node.universe.instruments)
         if reaches(pattern)
     ]
-
-
-def _sells_short(component: StrategyComponent) -> bool:
-    config = getattr(resolve_or_none(component.use), "Config", None)
-    sound = None if config is None else sound_instance(config, component.params)
-    return bool(getattr(sound, "sells_short", False))
 
 
 def _shared(setup: Setup, first: str, second: str, ids: Sequence[str] | None) -> str:
@@ -234,10 +243,15 @@ def guard_problems(resolved: Resolved, ids: Sequence[str] | None = None) -> list
 
 
 def _named(component: Component, setup: Setup, method: str) -> Iterator[tuple[Path, str]]:
+    sound = _sound(setup, component)
+    if hasattr(sound, method):
+        yield from getattr(sound, method)()
+
+
+def _sound(setup: Setup, component: Component) -> Any:
+    """Return the component's parameters, None where they are wrong."""
     config = getattr(resolve_or_none(component.use, setup.allow), "Config", None)
-    if config is not None and hasattr(config, method):
-        sound = sound_instance(config, component.params)
-        yield from () if sound is None else getattr(sound, method)()
+    return None if config is None else sound_instance(config, component.params)
 
 
 def _not_traded(name: str, setup: Setup, ids: Sequence[str] | None) -> tuple[str, str] | None:

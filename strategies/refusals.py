@@ -40,7 +40,8 @@ Code = Literal[
     "engine",
 ]
 """Cause of a refusal. The first four are actions of verdicts against the order; ``gate`` is
-another rule of the order gate, ``withdrawn`` our own cancel of an order before it left,
+another rule of the order gate, ``withdrawn`` our own cancel of an order before it left, or a stop
+of the node before that,
 ``exposure`` its limit on gross exposure, ``cash`` too little of it for coins, there or at the
 venue, ``linked`` an order that depends on others (OCO, OTO, OUO,
 bracket), ``dry_run`` a node that sends nothing. ``no_answer``: the engine timed out, the order may

@@ -121,10 +121,10 @@ class OrderGate:
         order = self._kernel.cache.order(name)
         return order is not None and bool(order.is_closed)
 
-    def withdraw(self, order: Order, why: Refusal | str) -> None:
+    def withdraw(self, order: Order, why: Refusal) -> None:
         """Deny an order that passed but has not left; for a `Sender`."""
         self._pending.drop(order)
-        self._answer(denied, order, Refusal(code="gate", text=why) if isinstance(why, str) else why)
+        self._answer(denied, order, why)
 
     def execute(self, command: TradingCommand) -> None:
         """Check a command that makes, changes or cancels an order; pass all others on."""

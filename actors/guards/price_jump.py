@@ -13,7 +13,7 @@ from actors.guards.core.examples import COIN, NOON, SECOND, Example, one_market
 from actors.guards.core.guard import Guard, Measured
 from actors.guards.core.lazy import float_prices
 from actors.guards.core.limits import Reading, limit_reading, notable_readings, percent
-from actors.guards.core.params import Release, Span, TransientParams, span_ns
+from actors.guards.core.params import Release, Span, TransientParams, span_ns, span_text
 from actors.guards.core.snapshot import Snapshot
 
 
@@ -66,6 +66,8 @@ class Tracks(msgspec.Struct, frozen=True, omit_defaults=True):
     at: int
     tracks: dict[str, Track]
     still: dict[str, float] = {}  # prices that did not move within the window
+    # The newest look that came more than the window after another, and that other.
+    gap: tuple[int, int] = (0, 0)
 
 
 class PriceJump(Guard[PriceJumpParams, Tracks]):
@@ -98,6 +100,9 @@ class PriceJump(Guard[PriceJumpParams, Tracks]):
         # After the clock went back a little, a look counts at the time of the newest one.
         now = max(snapshot.now, known.at)
         begin = now - span_ns(params.window)
+        gap = known.gap if known.at >= begin else (now, known.at)
+        # What moved in a gap was last seen before it.
+        within = span_text(now - gap[1]) if gap[0] > begin else params.window
         prices = float_prices(snapshot)
         tracks = _tracks(known, now, prices, begin)
         still = {k: v for k, v in prices.items() if k not in tracks} if tracks else prices
@@ -107,12 +112,12 @@ class PriceJump(Guard[PriceJumpParams, Tracks]):
 
         def reading(name: str, move: float) -> Reading:
             limit, over = params.limit_pct, move >= params.limit_pct
-            words = f"moved {percent(move)} within {params.window}, limit {percent(limit)}"
+            words = f"moved {percent(move)} within {within}, limit {percent(limit)}"
             scope = f"instrument:{name}"
             return limit_reading(params, scope, move, limit, over, words if over else "")
 
         if snapshot.moved and (now != state.at or tracks != state.tracks or still != state.still):
-            state = Tracks(now, tracks, still)
+            state = Tracks(now, tracks, still, gap)
         clear = params.limit_pct - params.hysteresis * params.limit_pct
         return state, notable_readings(moves, clear, reading)
 
@@ -120,9 +125,10 @@ class PriceJump(Guard[PriceJumpParams, Tracks]):
         """Remove the instrument's prices."""
         name = scope.removeprefix("instrument:")
         if scope == "desk":
-            return Tracks(state.at, {})
+            return Tracks(state.at, {}, gap=state.gap)
         kept = {key: track for key, track in state.tracks.items() if key != name}
-        return Tracks(state.at, kept, {k: price for k, price in state.still.items() if k != name})
+        still = {k: price for k, price in state.still.items() if k != name}
+        return Tracks(state.at, kept, still, state.gap)
 
     def drill(self, scene: Scene) -> Plan:
         """Let the price jump."""

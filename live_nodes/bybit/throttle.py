@@ -79,7 +79,7 @@ class OrderThrottle:
         (self._exits if is_exit else self._entries).append(_WaitingCommand(command, requests))
         self._wake()
 
-    def drop(self, reason: str) -> int:
+    def drop(self, reason: Refusal) -> int:
         """Deny every waiting entry and return the number."""
         dropped = list(self._entries)
         self._entries.clear()
@@ -112,7 +112,7 @@ class OrderThrottle:
             # Slightly later than exact, so that rounding does not wake it too early.
             self._timer = self._call_later(seconds + 0.001, self._drain)
 
-    def _deny(self, waiting: _WaitingCommand, reason: Refusal | str) -> None:
+    def _deny(self, waiting: _WaitingCommand, reason: Refusal) -> None:
         for order in _orders(waiting.command):
             self._withdrawn_last.append(order.client_order_id)
             self._gate.withdraw(order, reason)

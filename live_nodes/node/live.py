@@ -60,6 +60,7 @@ from live_nodes.node.risk import NodeRisk
 from live_nodes.node.risk_books import FillBooking
 from live_nodes.node.start import await_prices, connect, reconcile
 from live_nodes.node.stop import (
+    STOPPING,
     StopRequestedError,
     StopSignal,
     no_entry,
@@ -445,7 +446,7 @@ class NodeRun:
                     # Before their orders are denied: a plan under way stays for the next start.
                     for strategy in built.strategies.values():
                         strategy.leave_open()
-                self.supervisor.drop_waiting("the node is stopping")
+                self.supervisor.drop_waiting(STOPPING)
                 await self.risk.finish(seconds * _FINISH_SHARE, stop)
                 await wind_down(built, stop, deadline - time.monotonic())
             except JournalError:

@@ -18,7 +18,7 @@ from config.components import resolve
 from config.documents import Expected, Fees, Node
 from config.errors import DeskError, GateRefused, InputError, some_of
 from config.params import complete_params
-from config.universe import intersect, select, sold_short
+from config.universe import intersect, not_listed, select, sold_short
 from live_nodes.bybit.facts import FeeRate, products_of
 from live_nodes.bybit.rest import ClockReading, VenueError, VenueRest, venue_symbol
 from live_nodes.node.warm_up import listings
@@ -317,9 +317,11 @@ async def preflight(node: Node, rest: VenueRest, *, may_set: bool = False) -> Pr
                 "leave it out (universe.exclude)"
             )
         for key in (key for key, component in node.strategies.items() if component.enabled):
-            wrong = sold_short(node, key, select(universe, node.universe, node.strategies[key]))
-            if wrong:
+            own = select(universe, node.universe, node.strategies[key])
+            if wrong := sold_short(node, key, own):
                 raise InputError(f"{node.name}: strategies.{key}: {wrong}")
+            if wrong := not_listed(node, key, own):
+                raise InputError(f"{node.name}: strategies.{key}.{wrong}")
         products = products_of(universe)
         if node.environment != "paper":
             failures += permission_gate(permissions, products)

@@ -25,7 +25,7 @@ from strategies.account_value import fee_explains
 from strategies.base import DeskStrategy
 from strategies.messages import Decision, Target
 from strategies.order_tags import decision_of, reason_of
-from strategies.refusals import readable
+from strategies.refusals import refusal_of
 from strategies.schedule import next_fire
 
 ZERO = Decimal(0)
@@ -173,7 +173,10 @@ def order_line(event: OrderEvent, order: Order | None) -> str:
         found = f"filled {order.side_string()} {event.last_qty} {order.instrument_id}"
         reason = f" at {event.last_px}"
     elif isinstance(event, OrderDenied | OrderRejected):
-        found, reason = f"refused {what}", f": {readable(event.reason)}"
+        refusal = refusal_of(event.reason)
+        withdrawn = refusal.code == "withdrawn"
+        found = f"{'not sent' if withdrawn else 'refused'} {what}"
+        reason = f": {refusal if withdrawn else refusal.words}"
     elif isinstance(event, OrderCanceled | OrderExpired):
         found = f"cancelled {what}"
     else:

@@ -26,12 +26,14 @@ from live_nodes.node.report import Say
 from strategies.account_value import is_spot
 from strategies.base import DeskStrategy
 from strategies.order_ids import own_key
+from strategies.refusals import Refusal
 
 _POLL = 0.1
 _SHARE = 0.4
 """Share of the deadline for cancels, and again for closing; the engine gets the rest."""
 _AGAIN = 1.0
 """Seconds before an open position without an order gets another order."""
+STOPPING = Refusal(code="withdrawn", text="the node is stopping")
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -257,9 +259,9 @@ def _resting(node: Node, strategies: Mapping[str, DeskStrategy]) -> bool:
     )
 
 
-def no_entry(facts: OrderFacts) -> str | None:
+def no_entry(facts: OrderFacts) -> Refusal | None:
     """Refuse every entry: a `Hold`."""
-    return None if facts.is_exit else "the node is stopping"
+    return None if facts.is_exit else STOPPING
 
 
 async def _until(done: Callable[[], bool], seconds: float, stop: StopSignal) -> None:

@@ -22,6 +22,7 @@ from live_nodes.reconcile.sweep import Sweep
 from live_nodes.reconcile.venue_books import engine_books
 from strategies.messages import Decision
 from strategies.order_ids import own_key
+from strategies.refusals import Refusal
 
 
 class Supervisor:
@@ -108,8 +109,8 @@ class Supervisor:
         leaving = self._context.strategies[key].verdicts.to_leave()
         return self._audit.still_missed(key, leaving)
 
-    def drop_waiting(self, reason: str) -> None:
-        """Deny the orders that wait in the throttle."""
+    def drop_waiting(self, reason: Refusal) -> None:
+        """Deny the entries that wait in the throttle."""
         if self._throttle is not None:
             self._throttle.drop(reason)
 

@@ -126,6 +126,18 @@ SpanOrNone = Annotated[str, Meta(pattern=_SPAN)]
 """A length of time, or ``0s`` for none."""
 
 
+def span_text(ns: int) -> str:
+    """Return nanoseconds as a length of time, in minutes or else in seconds, rounded up.
+
+    Examples
+    --------
+    >>> span_text(300 * 10**9), span_text(90 * 10**9 + 1)
+    ('5m', '91s')
+    """
+    seconds = -(-ns // 10**9)
+    return f"{seconds}s" if seconds % 60 else f"{seconds // 60}m"
+
+
 @cache
 def span_ns(text: str) -> int:
     """Return a length of time such as ``3m`` in nanoseconds.

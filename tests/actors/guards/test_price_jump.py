@@ -49,6 +49,25 @@ def test_the_pause_lasts_five_minutes() -> None:
 
 
 @pytest.mark.parametrize(
+    ("prices", "within"),
+    [
+        (((0, 100), (300, 106)), "5m"),
+        (((0, 100), (61, 106)), "61s"),
+        (((0, 100), (60, 106)), "1m"),
+        (((0, 100), (90, 103), (149, 106)), "149s"),  # From 100, which stood until 90.
+        (((0, 100), (90, 103), (91, 106)), "91s"),
+        (((0, 100), (90, 100), (151, 100), (152, 100), (153, 106)), "63s"),
+        (((0, 100), (90, 100), (120, 100), (150, 100), (151, 106)), "1m"),
+    ],
+)
+def test_the_time_of_a_move_is_named_where_looks_are_further_apart_than_the_window(
+    prices: tuple, within: str
+) -> None:
+    player = jump(*prices, window="1m")
+    assert player.verdict(SCOPE).reason == f"moved 6 % within {within}, limit 5 %"
+
+
+@pytest.mark.parametrize(
     ("later", "action"),
     [
         (10 * SECOND - 1, "halt_entries"),

@@ -23,6 +23,7 @@ from backtests.engine.market import market_of
 from config.documents.watch import ThrottleSettings as Pace
 from live_nodes.bybit.bucket import SECOND, Bucket
 from live_nodes.bybit.throttle import OrderThrottle
+from live_nodes.node.stop import STOPPING
 from tests.builders_engine import (
     A,
     B,
@@ -225,10 +226,10 @@ def test_an_order_is_cancelled_once_and_not_at_all_once_it_has_ended() -> None:
 
 def test_entries_that_wait_are_dropped_when_the_node_stops() -> None:
     def stop(script: Any) -> None:
-        assert script.throttle.drop("the node stops") == 2
+        assert script.throttle.drop(STOPPING) == 2
 
     _, script, _ = played(
         (at(2, 5), limits(3)), (at(2, 5.2), stop), pace=Pace(per_second=1, burst=1)
     )
     assert [name for name, _ in sent(script)] == ["90.00"]
-    assert script.denials == ["order gate: the node stops"] * 2
+    assert script.denials == ["order gate: the node is stopping"] * 2

@@ -81,10 +81,11 @@ def pairs_params(legs: tuple[str, str] = (BTC, ETH), **params: Any) -> dict[str,
 @contextmanager
 def pairs_node(st: Stage, folder: Path, *, on_stop: str = "keep", **params: Any) -> Iterator[Desk]:
     """Run a node of one pair until the block ends."""
+    watch = {"throttle": params.pop("throttle")} if "throttle" in params else {}
     use = "tests.live_nodes.hedged.pair_nodes:PairsByHand"
     hand = {"hand": {"use": use, "params": pairs_params(**params)}}
     universe = {"instruments": params.get("legs", (BTC, ETH))}
-    document = {"universe": universe, "strategies": hand, "on_stop": on_stop}
+    document = {"universe": universe, "strategies": hand, "on_stop": on_stop, "watch": watch}
     with desk_node(st, folder=folder, **document) as desk:
         tops = desk.strategy.market.top_of_book
         desk.until(lambda: all(map(tops, desk.strategy.instrument_ids)), "the books")

@@ -88,6 +88,26 @@ def test_pairs_closed_at_the_stop_are_not_entered_again_by_the_next_start(tmp_pa
         assert st.sent() == 4
 
 
+def test_a_leg_in_the_throttle_at_a_stop_is_entered_by_the_next_start(tmp_path: Path) -> None:
+    """Not cut as refused: the stop has withdrawn its order, nobody has refused it."""
+    rules = {"two_leg": {"budget": 1_000_000, "deadline": "10m"}}
+    with stage() as st:
+        slow = {"per_second": 0.01, "burst": 1}
+        with pairs_node(st, tmp_path, throttle=slow, **rules) as desk:
+            enter(desk)
+            desk.until(lambda: NONE != at_venue(st) != FULL, "one leg")
+        assert NONE != at_venue(st) != FULL
+        assert not desk.strategy.ended
+        (change,) = desk.strategy.book.changes.values()
+        assert (change.goal, change.cut) == (FULL, "")
+        assert " refused " not in desk.told()
+        assert ": not sent SELL 1.00 ETHUSDT-LINEAR.BYBIT: the node is stopping" in desk.told()
+        with pairs_node(st, tmp_path, **rules) as desk:
+            desk.until(lambda: at_venue(st) == FULL, "both legs")
+            ends_at(desk, st, FULL)
+        assert st.sent() == 2
+
+
 def test_a_second_leg_refused_for_good_closes_the_first(tmp_path: Path) -> None:
     with stage() as st, pairs_node(st, tmp_path, two_leg=TWO_LEG) as desk:
         add(st, RefusedOp(ret_code=110007, message="ab not enough for new order", **CREATE))

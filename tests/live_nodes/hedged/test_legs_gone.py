@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from config.documents.scenario import RefusedOp
-from config.errors import DeskError
+from config.errors import DeskError, InputError
 from strategies.hedged.book import PairBook
 from tests.live_nodes.documents import BTC
 from tests.live_nodes.documents import ETH as ETHER
@@ -34,6 +34,12 @@ def test_a_leg_delisted_while_the_node_is_off_is_forgotten_and_the_other_closed(
         assert at_venue(st) == FULL
         st.delist(ETH)
         assert at_venue(st) == (FULL[0], D(0))
+        place = r"scene: strategies.hand.params.pairs\[0\]\[1\]: "
+        with (
+            pytest.raises(InputError, match=f"{place}{ETHER} is not listed by the venue"),
+            pairs_node(st, tmp_path),
+        ):
+            pass
         with pairs_node(st, tmp_path, legs=(BTC, COIN)) as desk:
             desk.until(lambda: at_venue(st) == NONE, "the other leg closed")
             # Two sweeps find the same on both sides: the settlement is known and halts nothing.
