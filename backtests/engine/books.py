@@ -202,17 +202,25 @@ class BookClient(BacktestExecClient):
             self._wake(self._under_way[0][0])
 
     def _arrive(self, command: TradingCommand) -> None:
-        if isinstance(command, SubmitOrder) and command.instrument_id in self._closed:
+        why = self._refused(command.order) if isinstance(command, SubmitOrder) else ""
+        if why:
             order = command.order
             self.generate_order_rejected(
                 order.strategy_id,
                 order.instrument_id,
                 order.client_order_id,
-                as_reason(from_venue("venue", f"{order.instrument_id} is no longer traded")),
+                why,
                 self._clock.timestamp_ns(),
             )
         else:
             self._venue.send(command)
+
+    def _refused(self, order: Order) -> str:
+        if order.instrument_id in self._closed:
+            return as_reason(from_venue("venue", f"{order.instrument_id} is no longer traded"))
+        mid = self._fill_model.mid(order.instrument_id)
+        price = order.price.as_decimal() if order.has_price else mid
+        return "" if price is None else self._accountant.unpaid(order, price)
 
     # The venue's own acts ------------------------------------------------------------------------
 

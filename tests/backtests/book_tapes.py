@@ -165,11 +165,12 @@ def play_book(
     delisted: dict[int, tuple[int, ...]] | None = None,
     marks: Callable[[int], float] | None = None,
     then: Callable[[FeedSlice], None] | None = None,
+    name: str = A,
     **settings: Any,
 ) -> Played:
     """Run scripts on one instrument's tape. The last row of the data should be near the end."""
     document = document or book_venue()
-    market = market_of([info(A)], document)
+    market = market_of([info(name)], document)
     with mended():
         desk = desk_of(market, document, *scripts, **settings)
         parts = tick_slices(

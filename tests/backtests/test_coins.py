@@ -5,7 +5,9 @@ from decimal import Decimal as D
 import pytest
 
 from backtests.run import _check_engine
+from config.documents import Latency, WayLatency
 from strategies.refusals import refusal_of
+from tests.backtests.book_tapes import Book, book_venue, opening, play_book, second
 from tests.builders_engine import (
     BYBIT,
     SPOT,
@@ -16,6 +18,7 @@ from tests.builders_engine import (
     Script,
     at,
     play,
+    scripted,
     taker_fee,
     trading,
     venue,
@@ -89,6 +92,25 @@ def test_losses_of_perpetuals_are_no_free_cash_and_coins_no_collateral() -> None
     assert desk.accountant.liquidated_at == at(5)
     assert desk.accountant.ledger.quantities == {SPOT: D(90)}
     assert desk.accountant.worth() == pytest.approx(D(9000), abs=D(1))
+
+
+def test_in_a_book_each_part_pays_its_fee_in_coins_and_the_late_order_must_be_paid_yet() -> None:
+    """1 at 100.1 and 0.5 at 100.2, less a tenth of a per cent: 0.999, and 0.4995 in whole lots.
+
+    80 of the next cost 8,004 at the decision; a second later they would cost 11,200.
+    """
+    script = scripted((second(1), trading(SPOT, "1.5")), (second(2), trading(SPOT, "80")))
+    late = Latency(orders=WayLatency(base=D(1000)), feed=WayLatency(base=D(0)))
+    dear = Book(2.5, [(1, 139.9, 90.0), (-1, 140.1, 90.0)], snapshot=True)
+    document = book_venue(latency=late, fees=FEES)
+    played = play_book(
+        [opening(), dear, Book(19.0, [(1, 99.0, 1.0)])], script, document=document, name=SPOT
+    )
+    accountant = played.desk.accountant
+    assert [fill.quantity for fill, _ in accountant.fills] == [D("0.999"), D("0.499")]
+    assert cash_of(played.desk) == accountant._wallet() == 10_000 - D("100.1") - D("50.1")
+    rejected = [event for event in script.heard if type(event).__name__ == "OrderRejected"]
+    assert [refusal_of(event.reason).code for event in rejected] == ["cash"]
 
 
 @pytest.mark.parametrize(("size", "passes"), [("70", True), ("70.001", False)])
