@@ -18,12 +18,13 @@ from catalog.providers.base import Import, ImportOptions
 from catalog.providers.symbols import LINEAR, SPOT
 from catalog.providers.ticks import (
     MS,
+    AnotherKind,
     Source,
     Symbols,
     TickParts,
     cut_short,
+    each,
     lines,
-    sources,
     stamped,
 )
 from catalog.series import AFTER_LOSS, SNAPSHOT
@@ -108,9 +109,7 @@ def read(paths: Sequence[Path], options: ImportOptions) -> Iterator[Import]:
 
     Raises InputError with file and line.
     """
-    reader = _Reader(options)
-    for path, source in sources(paths, SUFFIXES):
-        yield from reader.file(path, source)
+    yield from each(paths, SUFFIXES, _Reader(options).file)
 
 
 class _Reader:
@@ -124,6 +123,7 @@ class _Reader:
         self._symbols = {p: Symbols(self._options, p) for p in (LINEAR, SPOT)}
         self._early: _Snapshot | None = None
         self._offset: int | None = None
+        self._here: set[str] = set()
         rows, self._known = self._rows, False
         rows.where = source.where
         for rows.line, line in lines(source):
@@ -134,18 +134,20 @@ class _Reader:
                 if cut_short(error, line):
                     rows.note("line cut short; left out")
                     break
-                raise InputError(
+                kind = InputError if self._known else AnotherKind
+                raise kind(
                     f"{source.where}: line {rows.line}: not what Binance sends: {error}"
                 ) from error
             yield from rows.ready(path)
-        for instrument, book in self._books.items():
-            if not book.update:
+        for instrument in sorted(self._here):
+            if not self._books[instrument].update:
                 raise InputError(
                     f"{source.where}: no snapshot ({instrument}) to begin from: a REST answer with "
                     "lastUpdateId that is not older than the first update"
                 )
         if not self._known:
-            raise InputError(f"{source.where}: no depth update, trade or bookTicker of Binance")
+            rows.notes.clear()
+            raise AnotherKind(f"{source.where}: no depth update, trade or bookTicker of Binance")
         yield from rows.rest(path, self._symbols[LINEAR])
 
     def _message(self, received: int, text: bytes) -> None:
@@ -166,13 +168,13 @@ class _Reader:
             self._rows.note(f"messages of {envelope.e or 'an unknown kind'} left out: not kept")
 
     def _rest_answer(self, received: int, snapshot: _Snapshot) -> None:
-        if len(self._books) > 1:
-            names = ", ".join(self._books)
+        if len(self._here) > 1:
+            names = ", ".join(sorted(self._here))
             raise ValueError(f"a snapshot, but whose? there is {names}: record one symbol a file")
-        if not self._books:
+        if not self._here:
             self._early = snapshot
-        for instrument, book in self._books.items():
-            self._begin(instrument, book, snapshot)
+        for instrument in self._here:
+            self._begin(instrument, self._books[instrument], snapshot)
 
     def _begin(self, instrument: str, book: _Book, snapshot: _Snapshot) -> None:
         if book.update and not book.lost:
@@ -188,6 +190,7 @@ class _Reader:
             return
         self._see(received, update.E)
         book = self._books.setdefault(instrument, _Book())
+        self._here.add(instrument)
         if self._early is not None:
             early, self._early = self._early, None
             self._begin(instrument, book, early)

@@ -17,10 +17,12 @@ import msgspec
 from catalog.providers.base import Import, ImportOptions
 from catalog.providers.ticks import (
     MS,
+    AnotherKind,
     Source,
     Symbols,
     TickParts,
     cut_short,
+    each,
     lines,
     product_hint,
     sources,
@@ -84,9 +86,7 @@ def read(paths: Sequence[Path], options: ImportOptions) -> Iterator[Import]:
 
     Raises InputError with file and line.
     """
-    reader = _Reader(options)
-    for path, source in sources(paths, SUFFIXES):
-        yield from reader.file(path, source)
+    yield from each(paths, SUFFIXES, _Reader(options).file)
 
 
 def _deepest(path: Path) -> dict[str, int]:
@@ -124,10 +124,12 @@ class _Reader:
                 if cut_short(error, line):
                     rows.note("line cut short; left out")
                     break
-                raise InputError(f"{place}: not what Bybit v5 sends: {error}") from error
+                kind = InputError if self._known else AnotherKind
+                raise kind(f"{place}: not what Bybit v5 sends: {error}") from error
             yield from rows.ready(path)
         if not self._known:
-            raise InputError(
+            rows.notes.clear()
+            raise AnotherKind(
                 f"{source.where}: no message of orderbook, publicTrade or tickers of Bybit v5"
             )
         yield from rows.rest(path, self._symbols)

@@ -19,18 +19,18 @@ import pyarrow as pa
 from catalog.providers.base import Import, ImportOptions
 from catalog.providers.files import COLUMNS, venue_of
 from catalog.providers.ticks import (
+    AnotherKind,
     RunningNumbers,
     Source,
     Symbols,
     TickParts,
     batches,
+    each,
     header,
     product_hint,
-    sources,
     tick_table,
 )
 from config.durations import interval_ns
-from config.errors import InputError
 
 SIZE_UNKNOWN = 1_000_000.0
 SECOND_NS = 10**9
@@ -47,8 +47,7 @@ _FIELDS = {
 
 def read(paths: Sequence[Path], options: ImportOptions) -> Iterator[Import]:
     """Read each file in parts of up to 64 MB; raise InputError with file and line."""
-    for path, source in sources(paths, (".csv", ".txt", ".tsv")):
-        yield from _file(path, source, options)
+    yield from each(paths, (".csv",), lambda path, source: _file(path, source, options))
 
 
 def _file(path: Path, source: Source, options: ImportOptions) -> Iterator[Import]:
@@ -98,7 +97,7 @@ def _fields(cells: list[str], source: Source) -> dict[str, str]:
         if name is not None:
             found[field] = name
         elif field in ("bid", "ask"):
-            raise InputError(
+            raise AnotherKind(
                 f"{source.where}: line 1: no column {field}; there is {', '.join(cells)}"
             )
     return found

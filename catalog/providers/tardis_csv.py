@@ -18,14 +18,15 @@ from numpy.typing import NDArray
 from catalog.providers.base import Import, ImportOptions
 from catalog.providers.symbols import LINEAR, SPOT
 from catalog.providers.ticks import (
+    AnotherKind,
     Batch,
     RunningNumbers,
     Source,
     Symbols,
     TickParts,
     batches,
+    each,
     header,
-    sources,
     tick_table,
 )
 from catalog.series import SNAPSHOT
@@ -51,21 +52,7 @@ _Reader = Callable[[Batch, dict[str, Rows]], dict[str, Columns]]
 
 def read(paths: Sequence[Path], options: ImportOptions) -> Iterator[Import]:
     """Read each file in parts of up to 64 MB; raise InputError with file and line."""
-    venue = options.source_venue or "unknown"
-    for path, source in sources(paths, (".csv",)):
-        try:
-            for part in _File(path, source, options).parts():
-                venue = part.source_venue
-                yield part
-        except _NotKept as error:
-            if path in paths:
-                raise
-            rows = TickParts("Tardis CSV", venue, options.note)
-            yield rows.part(path, {}, [f"{error}; left out"])
-
-
-class _NotKept(InputError):
-    """The file is of an instrument that the catalog doesn't keep."""
+    yield from each(paths, (".csv",), lambda path, source: _File(path, source, options).parts())
 
 
 class _Messages:
@@ -134,7 +121,7 @@ class _File:
         fit = (r for r in readers if r[1] and {*_SHARED, *r[1]} <= set(names))
         kind, columns, read_rows = next(fit, ("", {}, None))
         if read_rows is None:
-            raise InputError(
+            raise AnotherKind(
                 f"{self._source.where}: not incremental_book_L2, book_snapshot, trades or quotes "
                 f"of Tardis: there is {', '.join(names[:12])}"
             )
@@ -166,13 +153,15 @@ class _File:
 
     def _own(self, batch: Batch, exchange: str) -> dict[str, Rows]:
         if exchange in IN_CONTRACTS:
-            raise _NotKept(f"{batch.where}: {exchange} counts amounts in contracts, not in coins")
+            raise AnotherKind(
+                f"{batch.where}: {exchange} counts amounts in contracts, not in coins"
+            )
         derivative = exchange in _PERPETUALS or _DERIVATIVES.search(exchange)
         try:
             symbols = Symbols(self._options, LINEAR if derivative else SPOT)
             return symbols.rows(batch, "symbol", self._source)
         except InputError as error:
-            raise _NotKept(str(error)) from error
+            raise AnotherKind(str(error)) from error
 
     def _updates(self, batch: Batch, own: dict[str, Rows]) -> dict[str, Columns]:
         ts, received = _times(batch)

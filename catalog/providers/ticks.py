@@ -7,7 +7,8 @@ import io
 import zipfile
 import zlib
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
@@ -60,6 +61,41 @@ def sources(paths: Sequence[Path], suffixes: tuple[str, ...]) -> Iterator[tuple[
                             yield path, Source(f"{path}:{name}", inner, _buffered(stream))
         except _DAMAGED as error:
             raise InputError(f"{path}: the archive is damaged or cut short: {error}") from error
+
+
+class AnotherKind(InputError):
+    """The file is not of this format, or of instruments that the catalog doesn't keep."""
+
+
+def each(
+    paths: Sequence[Path],
+    suffixes: tuple[str, ...],
+    read_one: Callable[[Path, Source], Iterator[Import]],
+) -> Iterator[Import]:
+    """Read each text; those of a folder that are of another kind are left out with a warning.
+
+    Raises InputError when none is left.
+    """
+    left_out: list[str] = []
+    last: Import | None = None
+    for path, source in sources(paths, suffixes):
+        try:
+            for last in read_one(path, source):
+                yield last
+        except AnotherKind as error:
+            if path in paths:
+                raise
+            left_out.append(str(error))
+    if last is None:
+        raise InputError("\n".join(left_out))
+    if left_out:
+        yield replace(
+            last,
+            instruments=[],
+            tables={},
+            files=[],
+            warnings=[f"{words}; left out" for words in left_out],
+        )
 
 
 def _open(path: Path) -> IO[bytes]:

@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 from catalog.providers.base import Import, ImportOptions
 from catalog.providers.symbols import LINEAR, SPOT
 from catalog.providers.ticks import (
+    AnotherKind,
     RunningNumbers,
     Source,
     Symbols,
     TickParts,
     batches,
+    each,
     header,
     product_hint,
-    sources,
     tick_table,
 )
-from config.errors import InputError
 
 
 class _Archive(NamedTuple):
@@ -58,20 +58,19 @@ _SINGLE = ("id", "price", "qty", "quote_qty", "time", "is_buyer_maker", "is_best
 
 def read(paths: Sequence[Path], options: ImportOptions) -> Iterator[Import]:
     """Read each file in parts of up to 64 MB; raise InputError with file and line."""
-    for path, source in sources(paths, (".csv",)):
-        yield from _file(path, source, options)
+    yield from each(paths, (".csv",), lambda path, source: _file(path, source, options))
 
 
 def _file(path: Path, source: Source, options: ImportOptions) -> Iterator[Import]:
     names, titled = header(source), True
-    if names[0].isdigit():
+    if names[0].isdigit() and "trades" in source.path.name.lower():
         titled = False
         full = _AGGREGATED if "aggtrades" in source.path.name.lower() else _SINGLE
         names = [*full[: len(names)], *map(str, range(len(full), len(names)))]
     fit = (a for a in _ARCHIVES if {a.time, a.size, a.side, a.number or a.time} <= set(names))
     archive = next(fit, None)
     if archive is None:
-        raise InputError(
+        raise AnotherKind(
             f"{source.where}: neither trades of Bybit nor aggTrades or trades of Binance: there is "
             f"{', '.join(names)}"
         )

@@ -571,6 +571,36 @@ def test_symbols_that_a_recording_does_not_have_are_named(tmp_path):
             parts(name, path, symbols=("ETHUSDT",))
 
 
+def test_a_folder_is_read_without_what_is_of_another_kind(tmp_path):
+    write(tmp_path / "linear.jsonl", *RECORDING)
+    write(tmp_path / "linear_klines.jsonl", bybit("kline.1.BTCUSDT", "snapshot", 4, []))
+    write(tmp_path / "notes.txt", "what I did")
+    found = parts("bybit_stream", tmp_path)
+    assert len(rows(found, "book")) == 6
+    assert "klines.jsonl: no message of orderbook, publicTrade or" in warnings(found)
+    assert "notes.txt: line 1: not what Bybit v5 sends" in warnings(found)
+    write(tmp_path / "a.csv", "symbol,bid,ask", "BTCUSDT,1,2")
+    write(tmp_path / "b.csv", "1,2")
+    assert "b.csv: line 1: no column bid; there is 1, 2; left out" in warnings(
+        parts("csv_quotes", tmp_path)
+    )
+    (tmp_path / "a.csv").unlink()
+    with pytest.raises(InputError, match=r"b\.csv: neither trades of Bybit"):
+        parts("trade_archives", tmp_path)
+
+
+def test_a_folder_of_binances_recordings_has_a_snapshot_for_each_file(tmp_path):
+    start = {"lastUpdateId": 6, "bids": [BID], "asks": [ASK]}
+    write(tmp_path / "a.jsonl", depth(5, 7, 4, []), start, depth(8, 8, 7, [["92", "1"]]))
+    write(tmp_path / "b.jsonl", start, depth(7, 9, None, [["93", "1"]]))
+    found = parts("binance_stream", tmp_path)
+    assert [row[5] for row in rows(found, "book")] == [100.0, 101.0, 92.0]
+    assert [row[5] for row in rows(found, "book", SPOT_BTC)] == [100.0, 101.0, 93.0]
+    write(tmp_path / "c.jsonl", depth(9, 9, 8, []), depth(10, 10, None, []), start)
+    with pytest.raises(InputError, match=r"c\.jsonl: line 3: .*a snapshot, but whose"):
+        parts("binance_stream", tmp_path)
+
+
 def test_a_recording_that_ends_within_a_line_is_read_up_to_it(tmp_path):
     path = write(tmp_path / "linear.jsonl", *RECORDING[2:])
     path.write_text(path.read_text() + '{"topic": "orderb')
