@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catalog.instruments import ACCOUNT_COIN
 from config.components import resolve, resolve_or_none
 from config.documents import Backtest, Market
-from config.durations import MINUTE_NS, interval_ns, minute_text
+from config.durations import HOUR_NS, MINUTE_NS, interval_ns, minute_text
 from config.errors import Problem, some_of
 from config.params import check_params, complete_params
 from config.resolved import Resolved
@@ -110,10 +111,22 @@ def settled_market(document: Backtest, catalog: CatalogIndex, traded: Collection
             if spans.keys() >= set(traded) and all(
                 spans[name].first <= window.start_ns + TICKS_SLACK_NS
                 and spans[name].last >= window.end_ns - TICKS_SLACK_NS
+                and _is_whole(document, catalog, kind, name)
                 for name in traded
             ):
                 return kind
     return "candles"
+
+
+def _is_whole(document: Backtest, catalog: CatalogIndex, kind: str, name: str) -> bool:
+    """Whether a window's days of ticks follow each other without a long hole."""
+    window, files = document.window, catalog.manifest.files
+    days = [files[path] for path in catalog.paths(kind, "", name)]
+    return all(
+        later.first - day.last <= HOUR_NS
+        for day, later in pairwise(days)
+        if day.last < window.end_ns and later.first > window.start_ns
+    )
 
 
 def _without_ticks(

@@ -146,9 +146,6 @@ _CANDLE_IMPORT = (findings.off_grid, findings.impossible, findings.jumps)
 _CANDLE_CHECKS = (*_CANDLE_IMPORT, findings.gaps, findings.stale, findings.unfinished)
 
 
-_BOOK_CODES = {"side": (1, -1), "flags": tuple(range(SNAPSHOT + AFTER_LOSS + 1))}
-
-
 def _ticks(name: str, schema: pa.Schema, **more: Any) -> SeriesKind:
     return SeriesKind(
         name=name,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from backtests.engine.feed import CatalogFeed, FeedSlice, PriceGrid
 from catalog.engine import book, funding_rates, quotes, trades
-from catalog.series import SNAPSHOT
+from catalog.series import AFTER_LOSS, SNAPSHOT
 from config.durations import DAY_NS, HOUR_NS, MINUTE_NS
 
 TICKS_SLACK_NS = 5 * MINUTE_NS
@@ -41,10 +41,16 @@ class TickFeed(CatalogFeed):
         self.kind, self.valuation = kind, valuation
         covered = self.catalog.coverage(kind)
         self.last_bar = {name: covered[name].last for name in self.market.ids if name in covered}
+        self._first = {name: span.first for name, span in covered.items()}
         self.untraded = sorted(set(self.market.ids) - set(self.catalog.coverage("trades")))
         """Instruments without trades in the catalog."""
         self.resets: dict[str, int] = {}
         """Snapshots after the first of each instrument."""
+        self.losses: dict[str, int] = {}
+        """Moments of each instrument's book before which the source lost messages."""
+        self.silences: dict[str, int] = {}
+        """Longest time without a row of each instrument's book or quotes, ns; above the slack."""
+        self._newest: dict[str, int] = {}
         rows = sum(span.rows for name, span in covered.items() if name in self.market.column)
         spans = [s.last - s.first for name, s in covered.items() if name in self.market.column]
         self._density = rows / max(max(spans, default=0), 1)
@@ -54,6 +60,7 @@ class TickFeed(CatalogFeed):
     def slices(self) -> Iterator[FeedSlice]:
         """Yield the window's slices in order."""
         self._known, self._quotes, self.resets = set(), {}, {}
+        self.losses, self.silences, self._newest = {}, {}, {}
         density, start = self._density, self.start
         while start < self.end:
             step = ROWS / density if density else float(self._step)
@@ -85,6 +92,7 @@ class TickFeed(CatalogFeed):
             traded = self.catalog.series("trades", "", name, after, end - 1)
             told = self.catalog.series(self.kind, "", name, after, end - 1)
             rows += traded.num_rows + told.num_rows
+            self._note_silence(name, told, is_first)
             # At one moment the trade comes before what it leaves of the book.
             executed += trades(traded, info) if traded.num_rows else []
             if self.kind == "book":
@@ -126,6 +134,23 @@ class TickFeed(CatalogFeed):
             rows, begins = rows.slice(int(begins[0])).combine_chunks(), begins[1:]
         self.resets[name] = self.resets.get(name, 0) + len(begins)
         return rows
+
+    def _note_silence(self, name: str, rows: pa.Table, is_first: bool) -> None:
+        before = self.start - TICKS_SLACK_NS
+        if is_first and self._first.get(name, self.end) <= self.start:
+            recent = self.catalog.series(self.kind, "", name, before, self.start).column("ts")
+            self._newest[name] = recent[-1].as_py() if len(recent) else before - 1
+        if not rows.num_rows:
+            return
+        ts = rows.column("ts").to_numpy()
+        longest = int(np.diff(ts, prepend=self._newest.get(name, ts[0])).max())
+        self._newest[name] = int(ts[-1])
+        if longest > max(TICKS_SLACK_NS, self.silences.get(name, 0)):
+            self.silences[name] = longest
+        if self.kind == "book":
+            lost = (rows.column("flags").to_numpy() & AFTER_LOSS) != 0
+            if lost.any():
+                self.losses[name] = self.losses.get(name, 0) + len(np.unique(ts[lost]))
 
     def _requoted(self, name: str, rows: pa.Table, traded: pa.Table, is_first: bool) -> pa.Table:
         """Return the quotes, and after each trade the standing one once more.

@@ -14,7 +14,7 @@ from backtests.engine.feed import CatalogFeed, Settlement
 from backtests.engine.tick_feed import TickFeed
 from backtests.results.recorder import decisions_of
 from config.documents import Backtest, Latency, WayLatency
-from config.durations import DAY_NS, HOUR_NS, interval_ns, minute_text
+from config.durations import DAY_NS, HOUR_NS, MINUTE_NS, interval_ns, minute_text
 from strategies.account_value import is_spot
 from strategies.base import DeskStrategy
 from strategies.hedged.rules import SKIPS, Skip
@@ -242,8 +242,20 @@ def warnings_of(
 
 
 def _of_ticks(feed: TickFeed, document: Backtest, orders: pa.Table) -> list[str]:
-    """Warn of what makes fills of resting orders less certain."""
+    """Warn of holes in the data, and of what makes fills of resting orders less certain."""
     found = []
+    if feed.silences:
+        longest = max(feed.silences.values()) / MINUTE_NS
+        found.append(
+            f"The {'books' if feed.kind == 'book' else 'quotes'} of {few(sorted(feed.silences))} "
+            f"have silences of up to {longest:,.0f} min: orders and equity meet prices as old."
+        )
+    if feed.losses:
+        found.append(
+            f"The recording lost messages of the books of {few(sorted(feed.losses))} "
+            f"{sum(feed.losses.values()):,} times: until the next snapshot, orders may meet levels "
+            "that were gone."
+        )
     if feed.untraded and rests(orders):
         found.append(
             f"The catalog has no trades of {few(feed.untraded)}: resting orders there fill only "

@@ -91,7 +91,7 @@ class Venue(Part):
     """What orders meet: opens of ``candles``, best ``quotes`` or the order ``book``; ``auto`` is
     the finest that the catalog has of every instrument throughout the window."""
     latency: Latency = Latency()
-    """WayLatency of commands and data (not with candles)."""
+    """Delay of commands and data (not with candles)."""
     queue: Literal["optimistic", "realistic", "pessimistic"] = "realistic"
     """Resting orders (not with candles) fill with the first trade at their price, once what was
     displayed before them has traded, or only when the market passes their price."""

@@ -5,6 +5,7 @@ Three hours of candles lie before the window; the books begin half an hour befor
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -76,12 +77,16 @@ def candles(seed: int) -> pa.Table:
     return pa.table([ts, opened, high, low, close, volume, volume * close], names)
 
 
-def write_books(folder: Path, kinds: tuple[str, ...] = ("book", "trades")) -> Path:
-    """Write the catalog with these kinds of ticks; return its folder."""
+def write_books(
+    folder: Path,
+    kinds: tuple[str, ...] = ("book", "trades"),
+    spoil: Callable[[pa.Table], pa.Table] = lambda rows: rows,
+) -> Path:
+    """Write the catalog with these kinds of ticks, after `spoil`; return its folder."""
     tables: dict[Any, pa.Table] = {}
     for seed, name in enumerate(NAMES):
         tables["bars", "1h", name] = candles(seed)
-        tables |= {(kind, "", name): ticks(seed)[kind] for kind in kinds}
+        tables |= {(kind, "", name): spoil(ticks(seed)[kind]) for kind in kinds}
     infos = [info(name, listed_ns=START - 1000 * HOUR) for name in NAMES]
     with CatalogWriter(folder / "catalog") as writer:
         writer.add(Import("by hand", "simulated", infos, tables))

@@ -8,25 +8,30 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import yaml
 from nautilus_trader.model.identifiers import InstrumentId
 
 from backtests import variants
-from backtests.checks import check
+from backtests.checks import check, settled_market
 from backtests.engine import tick_feed
 from backtests.engine.guard_desk import BacktestMarkets
 from backtests.results.console import ladder_table
 from backtests.results.result import read
 from backtests.run import Prepared, RunOutcome, prepare, run
 from backtests.session import backtest_document
+from catalog.series import AFTER_LOSS
+from catalog.storage.store import Catalog
+from config.durations import DAY_NS, HOUR_NS, MINUTE_NS
 from config.errors import DocumentErrors, InputError
 from config.load import load
 from config.validate import checked
 from strategies.base import DeskStrategy
 from tests.backtests.book_runs import NAMES, document, write_books
 from tests.backtests.book_tapes import opening, play_book
-from tests.builders_engine import A
+from tests.builders_engine import A, at
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +66,35 @@ def test_auto_takes_the_finest_market_that_all_have(folder: Path, tmp_path: Path
     assert prepared(tmp_path).document.venue.market == "quotes"
     assert prepared(tmp_path, fills="signal_close").document.venue.market == "candles"
     assert prepared(folder, market="candles").document.venue.market == "candles"
+
+
+def test_holes_and_losses_of_books_are_warned_of(tmp_path: Path) -> None:
+    hole, end = at(4), at(4) + 15 * MINUTE_NS
+
+    def holed(rows: pa.Table) -> pa.Table:
+        kept = rows.filter((pc.field("ts") <= hole) | (pc.field("ts") >= end))
+        place = kept.column_names.index("flags")
+        lost = pc.if_else(pc.equal(kept["ts"], end), AFTER_LOSS, kept["flags"])
+        return kept.set_column(place, "flags", lost.cast(pa.int8()))
+
+    write_books(tmp_path, ("book",), holed)
+    found = " ".join(played(tmp_path).warnings)
+    assert "books of AAAUSDT, BBBUSDT, CCCUSDT have silences of up to 15 min" in found
+    assert "lost messages of the books of AAAUSDT, BBBUSDT, CCCUSDT 3 times" in found
+
+
+@pytest.mark.parametrize(("moved", "market"), [(HOUR_NS // 2, "book"), (2 * DAY_NS, "candles")])
+def test_auto_takes_no_books_that_lack_days(tmp_path: Path, moved: int, market: str) -> None:
+    def later(rows: pa.Table) -> pa.Table:
+        ts = rows["ts"].to_numpy()
+        return rows.set_column(0, "ts", pa.array(ts + moved * (ts >= at(4))))
+
+    write_books(tmp_path, ("book",), later)
+    found = load(document(tmp_path)).document
+    end = found.window.end + timedelta(microseconds=moved / 1_000)
+    window = found.window.model_copy(update={"end": end})
+    found = found.model_copy(update={"window": window})
+    assert settled_market(found, Catalog(tmp_path / "catalog"), NAMES) == market
 
 
 @pytest.mark.parametrize("market", ["book", "quotes"])
