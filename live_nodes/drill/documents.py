@@ -24,6 +24,7 @@ from config.universe import select
 from live_nodes.local.mailbox import OPERATOR
 from live_nodes.local.practice_process import Endpoint
 from live_nodes.node.operator_desk import OperatorGuard
+from strategies.account_value import is_spot
 
 ACCOUNT = "main"
 TAG = "dr"
@@ -170,19 +171,21 @@ def quantity(weight: float, price: Decimal, lot: Decimal) -> Decimal:
 
 
 def instruments_of(setup: Setup, params: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the instruments of a guard's drill: its own first, then the universe's.
+    """Return the instruments of a guard's drill: its own first, then the universe's perpetuals.
 
     Raises InputError when the universe matches no instrument of the drill.
     """
     named = [name for name in _ids(params) if select([name], setup.universe)]
     written = [name for name in setup.universe.instruments if _ID.match(name)]
     usual = [f"{coin}USDT-LINEAR.BYBIT" for coin in _USUAL]
-    rest = [name for name in (*written, *usual) if select([name], setup.universe)]
+    # A drill sells short and over the whole leverage, which spot can't.
+    perpetuals = [name for name in (*written, *usual) if not is_spot(name)]
+    rest = [name for name in perpetuals if select([name], setup.universe)]
     found = list(dict.fromkeys((*named, *rest)))
     chosen = tuple(found[: max(MOST, len(dict.fromkeys(named)))])
     if len(chosen) < 2:
         raise InputError(
-            "universe.instruments: a drill needs two instruments; name them, as "
+            "universe.instruments: a drill needs two perpetuals; name them, as "
             f"{', '.join(usual[:2])}"
         )
     return chosen

@@ -214,13 +214,15 @@ def test_instruments_that_a_guard_names_come_first_then_the_usual_coins(tmp_path
     assert instruments_of(setup, {})[:2] == (BTC, ETH)
     patterns = drilled(tmp_path, {"daily": daily()}, universe={"instruments": ["*-LINEAR.BYBIT"]})
     assert instruments_of(patterns.document, {})[0] == BTC
+    coins = checked("live_nodes/nodes/spot_perp_practice.yaml").document
+    assert instruments_of(coins, {})[:2] == (BTC, ETH)
 
 
 def test_a_universe_of_one_instrument_is_too_small(tmp_path: Path) -> None:
     resolved = drilled(
         tmp_path, {"daily": daily()}, universe={"instruments": ["BTC*-LINEAR.BYBIT"]}
     )
-    with pytest.raises(InputError, match="a drill needs two instruments"):
+    with pytest.raises(InputError, match="a drill needs two perpetuals"):
         instruments_of(resolved.document, {})
 
 
