@@ -15,10 +15,15 @@ from strategies.schedule import next_fire
 def on_loop(clock: Clock, callback: Callable[[Any], None]) -> Callable[[Any], None]:
     """Return a timer callback that runs on the main event loop.
 
-    A live clock calls timers from another thread, possibly during order events.
+    A live clock calls timers from another thread, possibly during order events. A clock that
+    records, or replays, has a method of its own for it.
     """
     if not isinstance(clock, LiveClock):
         return callback
+    own: Callable[[Callable[[Any], None]], Callable[[Any], None]] | None
+    own = getattr(clock, "on_loop", None)
+    if own is not None:
+        return own(callback)
     loop = asyncio.get_running_loop()
 
     def hop(event: Any) -> None:

@@ -75,6 +75,8 @@ class Closer(Actor):
         Queries the venue; without it our books alone decide what is flat, as in a backtest.
     reachable : callable, optional
         Whether orders can be sent now: while a link is down they would leave late or never.
+    soon : callable, optional
+        Calls back on the event loop after the present event; by default the loop's own.
     on_news : OnNews, optional
         Gets the reports to the trader, which are logged in any case.
     """
@@ -91,6 +93,7 @@ class Closer(Actor):
         verify: Verify | None = None,
         reachable: Callable[[], bool] | None = None,
         on_news: OnNews | None = None,
+        soon: Callable[[Callable[[], None]], object] | None = None,
     ) -> None:
         super().__init__(ActorConfig(component_id="closer"))
         self._gate, self._account, self._tag = gate, account, tag
@@ -111,7 +114,7 @@ class Closer(Actor):
         self._failures: dict[PositionKey, str] = {}
         self._venue: AtVenue | None = None
         self._query: asyncio.Task[None] | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._call_soon = soon
         self._queried_at = 0
         self._evaluating = self._scheduled = False
         gate.hold(self.hold, exits=True)
@@ -149,8 +152,8 @@ class Closer(Actor):
 
     def on_start(self) -> None:
         """Start with the verdicts that already stand."""
-        if self._is_live:
-            self._loop = asyncio.get_running_loop()
+        if self._is_live and self._call_soon is None:
+            self._call_soon = asyncio.get_running_loop().call_soon
         self._view = ClosingView(self.cache, self._gate, self._account, self._tag)
         now = self._now()
         self._broker = ClosingBroker(self.cache, self.msgbus, self.trader_id, self._tag, now)
@@ -216,9 +219,9 @@ class Closer(Actor):
         if self._is_live:
             # The timer comes several times a second; evaluate sooner only for events.
             if moment <= self._now() + 1 and self.is_running and not self._scheduled:
-                assert self._loop is not None
+                assert self._call_soon is not None
                 self._scheduled = True
-                self._loop.call_soon(self._on_time)
+                self._call_soon(self._on_time)
             return
         if "wake" in self.clock.timer_names:
             if self.clock.next_time_ns("wake") <= moment:
@@ -336,8 +339,13 @@ class Closer(Actor):
     async def _on_venue(self, verify: Verify) -> None:
         with self._going_on("the venue could not be checked"):
             try:
-                self._venue = await verify()
+                found = await verify()
             except DeskError as error:
                 self.log.warning(f"The venue could not be asked what is left: {error}")
                 return
-            self._evaluate()
+            self.on_answer(found)
+
+    def on_answer(self, found: AtVenue) -> None:
+        """Go on with what the venue says is left."""
+        self._venue = found
+        self._evaluate()

@@ -87,6 +87,8 @@ class RiskDesk:
         Schedules of the strategies, from `actors.desk.build.decisions_of`.
     strict : bool
         Whether an error of a rule ends the run, as in a backtest, or halts entries.
+    monotonic_ns : callable
+        Clock of heartbeats.
     one_commit : callable
         Opens a context in which the guards save what they keep of a snapshot. It must not raise.
 
@@ -110,6 +112,7 @@ class RiskDesk:
         decisions: Decisions = NO_DECISIONS,
         strict: bool = False,
         one_commit: Callable[[], AbstractContextManager[object]] = nullcontext,
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.guards = guards
         for guard in guards.values():
@@ -124,6 +127,7 @@ class RiskDesk:
         self._leverage = leverage
         self._later = later
         self._one_commit = one_commit
+        self._monotonic_ns = monotonic_ns
         self.market = market
         self.needs: frozenset[Need] = frozenset().union(*(g.guard.needs for g in guards.values()))
         self._observers = {
@@ -281,13 +285,13 @@ class RiskDesk:
         """Return the required guards that sent no heartbeat for too long and have not failed."""
         if self.heartbeats is None:
             return []
-        silent = self.heartbeats.silent(time.monotonic_ns())
+        silent = self.heartbeats.silent(self._monotonic_ns())
         return [key for key in silent if not self.guards[key].failed]
 
     def beat(self, key: str) -> None:
         """Record a guard's heartbeat."""
         if self.heartbeats is not None:
-            self.heartbeats.beat(key, time.monotonic_ns())
+            self.heartbeats.beat(key, self._monotonic_ns())
 
     def observe(self, seen: Input) -> None:
         """Send an input to every guard and publish the verdicts; call it outside any event."""

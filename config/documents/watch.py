@@ -66,6 +66,9 @@ class WatchSettings(Part):
     """Pause between two snapshots of positions and equity in the journal."""
     backup_every: Annotated[float, Field(ge=10, le=86400)] = 300.0
     """Pause between two backups of the journal."""
+    record: bool = False
+    """Record what strategies and guards see, beside the journal, for ``perpdesk parity``; not on
+    paper, nor in a dry run."""
     throttle: ThrottleSettings = ThrottleSettings()
     """Pace of order requests."""
     policies: Policies = Policies()

@@ -8,6 +8,7 @@ fall or keep a false peak.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -22,8 +23,8 @@ PATIENCE_NS = 5_000_000_000
 class PendingCash:
     """Adds up realised profit, fees included, and what coins cost, since the newest wallet."""
 
-    def __init__(self, cache: Any) -> None:
-        self._cache = cache
+    def __init__(self, cache: Any, monotonic_ns: Callable[[], int] = time.monotonic_ns) -> None:
+        self._cache, self._monotonic_ns = cache, monotonic_ns
         self._realised: dict[str, Decimal] = {}
         self._moved: list[tuple[int, int, Decimal]] = []
 
@@ -42,13 +43,13 @@ class PendingCash:
             # Inferred executions happened before, and are in the wallet.
             return
         moved = paid(position.last_event) if position.is_spot_currency else now - before
-        self._moved.append((event.ts_event, time.monotonic_ns(), moved))
+        self._moved.append((event.ts_event, self._monotonic_ns(), moved))
 
     def amount(self, drawn_up: int) -> Decimal:
         """Return the cash missing in a wallet of `drawn_up` (venue time, UNIX nanoseconds, UTC)."""
         if not self._moved:
             return ZERO
-        oldest = time.monotonic_ns() - PATIENCE_NS
+        oldest = self._monotonic_ns() - PATIENCE_NS
         self._moved = [row for row in self._moved if row[0] > drawn_up and row[1] > oldest]
         return sum((moved for *_, moved in self._moved), ZERO)
 

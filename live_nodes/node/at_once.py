@@ -8,14 +8,17 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+from live_nodes.node.tape import Call
 
-def handle_at_once(kernel: Any) -> None:
+
+def handle_at_once(kernel: Any, turn: Call = lambda function: function) -> None:
     """Handle data when it arrives, and the orders that strategies send while they handle it.
 
     Data and orders of other threads than this one, the event loop's, still wait in the queues. So
     do all other orders, such as those on a fill: until every subscriber has handled it. Orders
     leave in the order in which they were sent. Fills wait as well: data may be handled before a
-    fill that came just before them, while its order still counts as under way.
+    fill that came just before them, while its order still counts as under way. ``turn`` makes the
+    handling of data a turn of a recording.
     """
     data, risk, bus = kernel.data_engine, kernel.risk_engine, kernel.msgbus
     check = risk._execute_command
@@ -53,7 +56,7 @@ def handle_at_once(kernel: Any) -> None:
 
     risk._execute_command = from_queue
     for endpoint, queue, handler in (
-        ("DataEngine.process", data.process, process),
+        ("DataEngine.process", data.process, turn(process)),
         ("RiskEngine.execute", risk.execute, execute),
     ):
         bus.deregister(endpoint=endpoint, handler=queue)

@@ -15,6 +15,7 @@ from typing import Any
 from nautilus_trader.adapters.bybit import BYBIT
 from nautilus_trader.adapters.bybit.config import BybitDataClientConfig, BybitExecClientConfig
 from nautilus_trader.adapters.sandbox.config import SandboxExecutionClientConfig
+from nautilus_trader.common.component import LiveClock
 from nautilus_trader.config import (
     CacheConfig,
     ImportableActorConfig,
@@ -26,6 +27,7 @@ from nautilus_trader.config import (
 )
 from nautilus_trader.core import nautilus_pyo3 as engine
 from nautilus_trader.live.node import TradingNode
+from nautilus_trader.system import kernel as system
 
 from actors.gate.gate import OrderGate
 from actors.records.coins import base_coin
@@ -50,6 +52,7 @@ from live_nodes.node.feed import NodeFeed, NodeFeedConfig
 from live_nodes.node.paper import PaperFactory
 from live_nodes.node.preflight import Preflight, universe_of
 from live_nodes.node.report import RunReport, Say
+from live_nodes.node.tape import Tape
 from strategies.account_value import is_spot
 from strategies.base import DeskStrategy
 from strategies.engine_class import engine_class
@@ -154,22 +157,34 @@ def strategies_of(node: Node, ids: list[str]) -> list[DeskStrategy]:
 def build_node(
     config: TradingNodeConfig,
     strategies: list[DeskStrategy],
-    wiring: ClientWiring,
+    factories: tuple[type[Any], type[Any]],
     loop: asyncio.AbstractEventLoop,
+    clock: type[LiveClock] = LiveClock,
 ) -> TradingNode:
-    """Build the node with its strategies and clients, unconnected."""
+    """Build the node with its strategies and clients, unconnected.
+
+    ``factories`` make the clients of data and of execution.
+    """
     forget_clients()
-    trading_node = TradingNode(config=config, loop=loop)
+    # The engine has no other way to be given a clock; its components get clocks of the same class.
+    system.LiveClock = clock
+    try:
+        trading_node = TradingNode(config=config, loop=loop)
+    finally:
+        system.LiveClock = LiveClock
     wait_for_cancels(trading_node.kernel.exec_engine)
     for strategy in strategies:
         trading_node.trader.add_strategy(strategy)
-    trading_node.add_data_client_factory(BYBIT, data_factory(wiring))
-    paper = isinstance(config.exec_clients[BYBIT], SandboxExecutionClientConfig)
-    trading_node.add_exec_client_factory(
-        BYBIT, PaperFactory if paper else execution_factory(wiring)
-    )
+    trading_node.add_data_client_factory(BYBIT, factories[0])
+    trading_node.add_exec_client_factory(BYBIT, factories[1])
     trading_node.build()
     return trading_node
+
+
+def factories_of(wiring: ClientWiring, *, paper: bool) -> tuple[type[Any], type[Any]]:
+    """Return what makes the clients of data and of execution."""
+    execution = PaperFactory if paper else execution_factory(wiring)
+    return data_factory(wiring), execution
 
 
 def _environment(environment: str) -> Any:
@@ -209,11 +224,12 @@ def put_aside_long_log(log: Path) -> None:
         log.replace(log.with_suffix(".old.log"))
 
 
-def gate_of(node: Node, trading_node: TradingNode, journal: Journal) -> OrderGate:
+def gate_of(node: Node, trading_node: TradingNode, journal: Journal, tape: Tape) -> OrderGate:
     """Return the node's order gate: it journals, and refuses foreign ids."""
     kernel = trading_node.kernel
     gate = OrderGate(kernel, CacheAccount(kernel.cache), float(node.limits.leverage))
     gate.observers.append(journal)
+    tape.listen(kernel.msgbus, gate)
     gate.hold(without_our_name(node.tag))
     return gate
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from live_nodes.local.heartbeat import Heartbeat
 from live_nodes.local.keys import KeyPair
 from live_nodes.node.preflight import Preflight
 from live_nodes.node.report import RunOptions, Say
+from live_nodes.node.tape import Tape
 from strategies.base import DeskStrategy
 
 
@@ -35,6 +36,7 @@ class RunContext:
     say: Say
     alerts: Alerts
     heartbeat: Heartbeat
+    tape: Tape = field(default_factory=Tape)
 
     @property
     def paper(self) -> bool:

@@ -27,6 +27,7 @@ from live_nodes.local.keys import KeyPair, Secret, keys_of, variables_of
 from live_nodes.local.practice_process import EXCHANGE, UNMET, unmet_faults
 from live_nodes.node.context import RunContext
 from live_nodes.node.live import NodeRun
+from live_nodes.node.recording import tape_of
 from live_nodes.node.report import RunOptions, RunReport, Say
 from live_nodes.node.risk import count_alerts
 from live_nodes.node.stop import storage_failure
@@ -61,6 +62,7 @@ def launch(
             say=say,
             alerts=Alerts(node.name, folder, () if options.dry_run else alert_urls),
             heartbeat=Heartbeat(folder, say),
+            tape=tape_of(node, options, say),
         )
         _report_killed_run(context)
         journal.begin_run(environment=node.environment, document=document, dry_run=options.dry_run)

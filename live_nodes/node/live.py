@@ -31,6 +31,7 @@ from live_nodes.node.at_once import handle_at_once
 from live_nodes.node.build import (
     LOG_FILE,
     build_node,
+    factories_of,
     gate_of,
     hold_all,
     node_config,
@@ -47,6 +48,7 @@ from live_nodes.node.preflight import (
     preflight,
     refuse,
 )
+from live_nodes.node.recording import begin_recording
 from live_nodes.node.report import (
     ExecutionLines,
     Miss,
@@ -69,6 +71,7 @@ from live_nodes.node.stop import (
     wind_down,
 )
 from live_nodes.node.supervisor import Supervisor
+from live_nodes.node.turns import DATA_NOW, engine_turns, strategy_turns
 from live_nodes.node.warm_up import WarmUp
 from live_nodes.reconcile.recovery import Recovered, Recovery
 from strategies.base import DeskStrategy
@@ -105,7 +108,9 @@ class NodeRun:
             node.tag, node.watch.half_open, node.watch.heartbeat, trades=not options.dry_run
         )
         self.guards = node_guards(node)
-        self.fills = FillBooking(context.journal, fresh=context.paper, dry_run=options.dry_run)
+        self.fills = FillBooking(
+            context.journal, fresh=context.paper, dry_run=options.dry_run, tape=context.tape
+        )
         self.built: NodeContext | None = None
         self.supervisor: Supervisor | None = None
         self.risk: NodeRisk | None = None
@@ -275,7 +280,11 @@ class NodeRun:
         config = node_config(
             node, endpoints, ids, context.folder, tickers=need_markets(self.guards)
         )
-        trading_node = build_node(config, strategies_of(node, ids), wiring, loop)
+        begin_recording(context, facts, there, config.actors[0].config["tickers"])
+        factories = factories_of(wiring, paper=context.paper)
+        trading_node = build_node(
+            config, strategies_of(node, ids), factories, loop, context.tape.clock
+        )
         # The kernel installed its signal handlers when it was built; a second signal would kill it.
         stop.listen()
         # Its own stop, after an error of its queues, would leave orders open.
@@ -284,14 +293,15 @@ class NodeRun:
         bus.subscribe(_SHUTDOWN, lambda command: stop.fail(DeskError(command.reason)))
         if not context.paper:
             # The simulated venue subscribes to data after strategies: it must see prices first.
-            handle_at_once(kernel)
+            handle_at_once(kernel, partial(context.tape.wrap, DATA_NOW))
+        engine_turns(context.tape, kernel)
         self.built = built = NodeContext(
             **vars(context),
             rest=rest,
             links=self.links,
             facts=facts,
             trading_node=trading_node,
-            gate=gate_of(node, trading_node, context.journal),
+            gate=gate_of(node, trading_node, context.journal, context.tape),
             strategies=strategies_by_key(context, trading_node, facts, there),
         )
         if context.paper:
@@ -299,6 +309,7 @@ class NodeRun:
                 f"paper: begins flat with {node.account.balance:f} USDT and knows nothing of "
                 "earlier runs: positions are in memory only, and end with the process"
             )
+        strategy_turns(context.tape, built.strategies)
         built.kernel.msgbus.subscribe("decisions.*", self._on_decision)
         self.supervisor = Supervisor(built, self._on_carried_out)
         catch_up = None if self.recovery is None else self.recovery.catch_up
@@ -418,6 +429,7 @@ class NodeRun:
 
     async def _stop(self, stop: StopSignal) -> None:
         context, seconds = self._context, self._context.node.stop_deadline
+        context.tape.end(stop.reason)
         deadline = time.monotonic() + seconds
         self.report.reason = self.report.reason or stop.reason
         if context.options.run_once and self.report.outcome == "stopped":

@@ -109,14 +109,15 @@ class MailDesk:
             self._journal.note("mailbox", note)
             self._say(f"mailbox: {note}")
         for request in requests:
-            done, text = self._do(request)
+            done, text = self.carry_out(request)
             verb = request.command if done else f"{request.command} refused"
             self._journal.note("mailbox", f"{verb}, asked by process {request.by}: {text}")
             self._say(text)
             self._mailbox.answer(request, done=done, text=text)
         return len(requests)
 
-    def _do(self, request: MailRequest) -> tuple[bool, str]:
+    def carry_out(self, request: MailRequest) -> tuple[bool, str]:
+        """Carry out a request; return whether it was done, and what to answer."""
         if request.scope and not SCOPE.fullmatch(request.scope):
             return False, (
                 f"scope {request.scope!r} is unknown: write desk, strategy:KEY or instrument:ID, "

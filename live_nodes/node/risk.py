@@ -66,7 +66,8 @@ class NodeRisk:
         self.operator = OperatorGuard()
         self.guards: dict[str, GuardActor] = {**guards, OPERATOR: self.operator}
         owners = {name: key for key, one in context.strategies.items() for name in one.ids}
-        self._pending_cash = PendingCash(kernel.cache)
+        tape = context.tape
+        self._pending_cash = PendingCash(kernel.cache, tape.monotonic_ns)
         self._account = account = CacheAccount(kernel.cache)
         account.pending_cash = self._pending_cash
         self.markets = MarketReader(kernel.cache, context.facts.infos, context.facts.universe)
@@ -76,11 +77,15 @@ class NodeRisk:
             fills.books(owners, context.facts.lot_of),
             self.guards,
             leverage=Decimal(node.limits.leverage),
-            later=asyncio.get_running_loop().call_soon,
+            later=tape.soon,
             market=self.markets,
             heartbeat_ns=round(node.risk.heartbeat * SECOND),
             one_commit=partial(one_commit, context.journal),
+            monotonic_ns=tape.monotonic_ns,
         )
+        for method in ("evaluate", "erred", "differed"):
+            tape.take(self.desk, method)
+        tape.follow(self.set_by_others)
         self.desk.join(context.gate)
         for key, guard in self.guards.items():
             guard.attach(self.desk, state_of(context, OWNER + key))
@@ -98,6 +103,9 @@ class NodeRisk:
             self._mail = MailDesk(
                 Mailbox(context.folder), self.guards, self.operator, context.journal, context.say
             )
+            tape.take(self._mail, "carry_out")
+            tape.take(self.closer, "on_answer")
+        tape.take(self, "start_guards")
         self._tasks: list[asyncio.Task[None]] = []
         context.rest.on_error = self.desk.erred
         context.heartbeat.guards = self._beats
@@ -122,8 +130,11 @@ class NodeRisk:
             tag=context.node.tag,
             verify=None if context.paper else check,
             # Without the trade link, orders go by REST.
-            reachable=lambda: context.links.ready("trade") or context.rest.answers,
+            reachable=context.tape.asks(
+                "reachable", lambda: context.links.ready("trade") or context.rest.answers
+            ),
             on_news=self.alerts.report,
+            soon=context.tape.soon,
         )
 
     async def begin(self, feed: NodeFeed, stop: StopSignal) -> None:
@@ -133,22 +144,8 @@ class NodeRisk:
         """
         context = self._context
         await self._know_worth()
-        self._pending_cash.begin()
-        self._kernel.msgbus.subscribe("events.position.*", self._pending_cash.on_position_event)
         self.markets.feed = feed
-        trader = context.trading_node.trader
-        decisions = decisions_of(context.strategies, time.time_ns())
-        for guard in self.guards.values():
-            guard.guard.join(decisions)
-            trader.start_actor(guard.id)
-        # One commit: the unseen executions, and the guards' states after them.
-        with context.journal.together():
-            self._fills.begin(self.desk)
-            self.desk.evaluate()
-        self.desk.publish()
-        self._withdraw_others()
-        if self.closer is not None:
-            trader.start_actor(self.closer.id)
+        self.start_guards()
         if self._mail is not None:
             self._mail.answer_all()
         # Work that had to wait until the engine was idle.
@@ -164,6 +161,33 @@ class NodeRisk:
         ):
             task = asyncio.create_task(watched(name, work, stop, context.say), name=name)
             self._tasks.append(task)
+
+    def start_guards(self) -> None:
+        """Start the guards and let them evaluate; then start the closer."""
+        context, trader = self._context, self._context.trading_node.trader
+        self._pending_cash.begin()
+        self._kernel.msgbus.subscribe("events.position.*", self._pending_cash.on_position_event)
+        decisions = decisions_of(context.strategies, self.desk.now())
+        for guard in self.guards.values():
+            guard.guard.join(decisions)
+            trader.start_actor(guard.id)
+        # One commit: the unseen executions, and the guards' states after them.
+        with context.journal.together():
+            self._fills.begin(self.desk)
+            self.desk.evaluate()
+        self.desk.publish()
+        self._withdraw_others()
+        if self.closer is not None:
+            trader.start_actor(self.closer.id)
+
+    def set_by_others(
+        self, now: tuple[int, int, frozenset[str], str] | None = None
+    ) -> tuple[int, int, frozenset[str], str]:
+        """Return facts of the market that others measure; a replay sets them."""
+        markets, desk = self.markets, self.desk
+        if now is not None:
+            markets.lag_ns, markets.skew_ns, markets.closed, desk.maintenance = now
+        return markets.lag_ns, markets.skew_ns, markets.closed, desk.maintenance
 
     async def _know_worth(self) -> None:
         deadline = time.monotonic() + _WORTH_WITHIN

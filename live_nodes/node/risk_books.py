@@ -19,6 +19,7 @@ from actors.records.journal_schema import FUNDING
 from actors.records.ledger import ZERO
 from actors.records.rows import FillRow
 from live_nodes.bybit.facts import TRADES
+from live_nodes.node.tape import Tape
 
 OWNER, UNSEEN = "risk", "untold."
 """Journal key of the executions that the guards have not seen."""
@@ -39,16 +40,24 @@ class FillListener(Protocol):
 class FillBooking:
     """Books executions; `fresh` (paper) ignores earlier ones, `dry_run` keeps them unseen."""
 
-    def __init__(self, journal: Journal, *, fresh: bool = False, dry_run: bool = False) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        fresh: bool = False,
+        dry_run: bool = False,
+        tape: Tape | None = None,
+    ) -> None:
         self._journal, self._fresh, self._dry_run = journal, fresh, dry_run
         self._desk: FillListener | None = None
         self._owners: Mapping[str, str] = {}
         self._lots = WholeLots(every_part)
-        journal.fill_listeners.append(self._on_fill)
+        self._listener = (tape or Tape()).wrap("fill", self._on_fill)
+        journal.fill_listeners.append(self._listener)
 
     def close(self) -> None:
         """Stop listening to the journal."""
-        self._journal.fill_listeners.remove(self._on_fill)
+        self._journal.fill_listeners.remove(self._listener)
 
     def books(self, owners: Mapping[str, str], lot_of: Lot = every_part) -> StrategyBooks:
         """Return the books of all executions that the guards have seen."""

@@ -29,6 +29,7 @@ from live_nodes.node.preflight import (
     positions_gate,
     refuse,
 )
+from live_nodes.node.turns import LAST_PRICE
 from strategies.account_value import is_spot
 
 _TICK = 0.05
@@ -145,7 +146,8 @@ async def _take_last_price(context: NodeContext, name: str) -> bool:
         context.say(f"{name}: its last price can't be fetched: {error}")
         return False
     size, side = instrument.make_qty(instrument.size_increment), AggressorSide.NO_AGGRESSOR
-    cache.add_trade_tick(TradeTick(instrument.id, price, size, side, TradeId("last"), now, now))
+    take = context.tape.wrap(LAST_PRICE, cache.add_trade_tick)
+    take(TradeTick(instrument.id, price, size, side, TradeId("last"), now, now))
     return True
 
 

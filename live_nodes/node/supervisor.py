@@ -65,7 +65,7 @@ class Supervisor:
         self._throttle = OrderThrottle(
             gate, watch.throttle, kernel.clock.timestamp_ns, loop.call_later
         )
-        gate.sender = self._throttle
+        gate.sender = context.tape.aside(self._throttle)
         self._audit.take_up()
         kernel.msgbus.subscribe("decisions.*", self._audit.on_decision)
         kernel.msgbus.subscribe("executions.*", self._audit.on_executed)
@@ -95,7 +95,7 @@ class Supervisor:
             audit=self._audit,
             candles=candles,
         )
-        gate.hold(watching.hold())
+        gate.hold(context.tape.asks("links", watching.hold()))
         work = watched("the watch", watching.run(), stop, context.say)
         self._task = loop.create_task(work, name="watch")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from nautilus_trader.common.component import Logger
 from nautilus_trader.model.identifiers import InstrumentId
@@ -17,6 +18,7 @@ from live_nodes.node.audit import Audit
 from live_nodes.node.context import NodeContext
 from live_nodes.node.feed import NodeFeed
 from live_nodes.node.risk import NodeRisk
+from live_nodes.node.turns import HALT
 from live_nodes.node.watch_rules import (
     TOPIC,
     BookCrossings,
@@ -72,6 +74,7 @@ class NodeWatch:
         self._clock_halt: Verdict | None = None
         self._failures = 0
         self._failure = ""
+        self._halt = context.tape.wrap(HALT, partial(self._kernel.msgbus.publish, TOPIC))
 
     async def run(self) -> None:
         """Watch until cancelled.
@@ -183,7 +186,7 @@ class NodeWatch:
             found += feed_verdicts(self._feeds.silent(now), self._document.feed_silence)
         changes = list(verdict_changes(self._risk.desk.verdicts.standing(), found))
         for verdict in changes:
-            self._kernel.msgbus.publish(TOPIC, verdict)
+            self._halt(verdict)
             if verdict.action != Action.NONE:
                 self._journal.count(f"halts_{verdict.guard}")
         for line in halt_lines(changes):

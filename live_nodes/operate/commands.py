@@ -33,6 +33,7 @@ def register(app: typer.Typer) -> None:
     app.command("record")(record)
     app.command("status")(status)
     app.command("doctor")(doctor)
+    app.command("parity")(parity)
     app.add_typer(risk_app)
 
 
@@ -168,6 +169,44 @@ def status(file: File, settings: SetOption = None, as_json: JsonOption = False) 
     else:
         _console().print(rendered(found), highlight=False)
     if found.hangs:
+        raise typer.Exit(1)
+
+
+def parity(
+    file: NodeFile,
+    settings: SetOption = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--recording", help="Folder of a recording (default: the newest)."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Replay a recorded session of a node, and compare what its strategies and guards did.
+
+    The node records with watch.record: true, to recordings/ in its state folder. The same
+    strategies, guards and order gate get the recorded data, events and times again, without a
+    venue. Compared are decisions, order intents, refusals and verdicts, from the start until the
+    node stops: the share that is identical, and the first divergence with both sides. Exits 1
+    unless all is identical.
+
+    Example: perpdesk parity live_nodes/nodes/xs_reversal_practice.yaml
+    """
+    import json
+    from dataclasses import asdict
+
+    from live_nodes.local.folder import node_document, state_folder
+    from live_nodes.node.recording import newest
+    from live_nodes.operate.parity import compare, report_lines
+
+    if folder is None:
+        folder = newest(state_folder(node_document(file, settings or ())))
+    found = compare(folder)
+    if as_json:
+        print(json.dumps(asdict(found) | {"share": found.share, "holds": found.holds}, indent=2))
+    else:
+        for line in report_lines(found):
+            print(line)
+    if not found.holds:
         raise typer.Exit(1)
 
 

@@ -18,7 +18,7 @@ from live_nodes.bybit import adapter
 from live_nodes.bybit.links import VenueLink, VenueLinks
 from live_nodes.local.endpoints import Endpoints, endpoints_of
 from live_nodes.local.keys import KeyPair, Secret
-from live_nodes.node.build import build_node, node_config, strategies_of
+from live_nodes.node.build import build_node, factories_of, node_config, strategies_of
 from live_nodes.node.preflight import universe_of
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -88,7 +88,7 @@ def test_every_link_goes_where_the_document_says(tmp_path: Path) -> None:
     made = build_node(
         config,
         strategies_of(shipped(), IDS),
-        adapter.ClientWiring(links, keys, HERE, 2),
+        factories_of(adapter.ClientWiring(links, keys, HERE, 2), paper=False),
         asyncio.new_event_loop(),
     )
     try:

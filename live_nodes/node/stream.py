@@ -1,0 +1,174 @@
+"""File of a recorded session: what strategies and guards saw, in the order in which they saw it.
+
+A session is a row of turns. A turn is one call from outside: a market event, an order event, a
+timer, a guards' evaluation. It has its arguments, the clock's readings and answers of other parts
+during the call, and what came of it: decisions, order intents, verdicts.
+
+The file is append-only. It consists of blocks of about a second: three unsigned 32-bit numbers
+(compressed length, length, CRC-32), then turns as compressed MessagePack. Engine objects are
+pickled, as the engine has no other form for all of them; `thawed` makes objects of this project and
+of its libraries only.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import io
+import pickle
+import struct
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+import pyarrow as pa
+from nautilus_trader.common.events import TimeEvent
+from nautilus_trader.core.uuid import UUID4
+from nautilus_trader.model.data import IndexPriceUpdate, MarkPriceUpdate
+from nautilus_trader.model.events import OrderEvent
+
+from config.errors import InputError
+
+FORMAT = 1
+STREAM, JOURNAL = "stream", "journal.db"
+BEGIN, END = "begin", "end"
+"""Names of the first turn, and of the last one after an orderly stop."""
+_BLOCK = struct.Struct("<III")
+_ZSTD = pa.Codec("zstd", compression_level=1)
+_TRUSTED = {
+    *("nautilus_trader", "numpy", "pyarrow", "decimal", "msgspec", "copyreg"),
+    *("strategies", "actors", "catalog", "config", "live_nodes"),
+}
+_BUILTINS = {"frozenset", "set", "slice", "complex", "bytearray"}
+
+
+class Answer(msgspec.Struct, array_like=True, frozen=True):
+    """Answer of a part that is not replayed, such as a link's state; `value` is frozen."""
+
+    name: str
+    value: bytes
+
+
+class Output(msgspec.Struct, array_like=True, frozen=True):
+    """A decision, intent, refusal or verdict, as JSON."""
+
+    kind: str
+    text: bytes
+
+
+class Turn(msgspec.Struct, array_like=True, frozen=True):
+    """One call; `args` are frozen, `digest` is their CRC-32 at the time of recording.
+
+    `reads` are readings of clocks (nanoseconds) and answers, in the order of the questions.
+    """
+
+    number: int
+    name: str
+    args: bytes
+    digest: int
+    reads: list[int | Answer] = []
+    outputs: list[Output] = []
+
+    @property
+    def is_altered(self) -> bool:
+        """Whether the arguments are not those that were recorded."""
+        return zlib.crc32(self.args) != self.digest
+
+
+def frozen(value: Any) -> bytes:
+    """Return an object as bytes."""
+    return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+
+
+class _Thawing(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        trusted = module.partition(".")[0] in _TRUSTED
+        if not trusted and not (module == "builtins" and name in _BUILTINS):
+            raise pickle.UnpicklingError(f"{module}.{name} has no place in a recording")
+        return super().find_class(module, name)
+
+
+def thawed(raw: bytes) -> Any:
+    """Return the object of `frozen`."""
+    return _Thawing(io.BytesIO(raw)).load()
+
+
+def _made_of(kind: type[Any], values: dict[str, Any]) -> Any:
+    return kind.from_dict(values)
+
+
+def _event(kind: type[Any]) -> None:
+    copyreg.pickle(kind, lambda event: (_made_of, (kind, kind.to_dict(event))))
+
+
+def _timer(name: str, number: str, event: int, init: int) -> TimeEvent:
+    return TimeEvent(name, UUID4.from_str(number), event, init)
+
+
+def _price_update(kind: type[Any]) -> None:
+    def reduced(update: Any) -> tuple[Any, ...]:
+        return kind, (update.instrument_id, update.value, update.ts_event, update.ts_init)
+
+    copyreg.pickle(kind, reduced)
+
+
+# The engine can't pickle these.
+for _kind in (MarkPriceUpdate, IndexPriceUpdate):
+    _price_update(_kind)
+for _kind in OrderEvent.__subclasses__():
+    _event(_kind)
+# It pickles this one without its times.
+copyreg.pickle(TimeEvent, lambda e: (_timer, (e.name, e.id.value, e.ts_event, e.ts_init)))
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[Turn]).decode
+
+
+def write_block(file: BinaryIO, turns: Iterable[Turn]) -> None:
+    """Append turns to the file; the operating system has them when this returns."""
+    raw = _encode(list(turns))
+    packed = _ZSTD.compress(raw, asbytes=True)
+    file.write(_BLOCK.pack(len(packed), len(raw), zlib.crc32(packed)) + packed)
+    file.flush()
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Turns of a session; `cut` says where and why the file ends early, empty where it does not."""
+
+    turns: list[Turn]
+    cut: str
+
+
+def read(folder: Path) -> Recording:
+    """Read the recording in a folder, up to its first damaged block.
+
+    Raises InputError if there is none, or it is of another version.
+    """
+    path = folder / STREAM
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{folder}: no recording here") from None
+    turns: list[Turn] = []
+    place, cut = 0, ""
+    while place < len(raw):
+        head, start = raw[place : place + _BLOCK.size], place + _BLOCK.size
+        packed_size, size, crc = _BLOCK.unpack(head) if len(head) == _BLOCK.size else (0, 0, 0)
+        packed = raw[start : start + packed_size]
+        if not packed_size or len(packed) < packed_size:
+            cut = f"the file is cut off in the block at byte {place:,}"
+            break
+        if zlib.crc32(packed) != crc:
+            cut = f"the block at byte {place:,} is damaged"
+            break
+        turns += _decode(_ZSTD.decompress(packed, decompressed_size=size, asbytes=True))
+        place = start + packed_size
+    if not turns or turns[0].name != BEGIN:
+        raise InputError(f"{path}: no recording: {cut or 'it does not begin with a start'}")
+    if not cut and turns[-1].name != END:
+        cut = "the node was killed, or has not stopped yet"
+    return Recording(turns, cut)

@@ -1,0 +1,195 @@
+"""A recorded session on practice, replayed: the same, changed by a tick, and cut off."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import shutil
+import zlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from nautilus_trader.common.events import TimeEvent
+from nautilus_trader.core.uuid import UUID4
+from nautilus_trader.model.data import FundingRateUpdate, MarkPriceUpdate, QuoteTick
+from nautilus_trader.model.identifiers import InstrumentId
+from nautilus_trader.model.objects import Price, Quantity
+from nautilus_trader.test_kit.stubs.events import TestEventStubs
+from nautilus_trader.test_kit.stubs.execution import TestExecStubs
+
+from live_nodes.local.endpoints import Endpoints
+from live_nodes.local.keys import KeyPair, Secret
+from live_nodes.node.launch import launch
+from live_nodes.node.recording import newest
+from live_nodes.node.report import RunOptions
+from live_nodes.node.stream import STREAM, Turn, frozen, read, thawed, write_block
+from live_nodes.operate.parity import Parity, compare, report_lines
+from tests.live_nodes.documents import BTC, STEADY, daily, node_of
+from tests.live_nodes.practice.background import background
+
+BTC_ID = InstrumentId.from_str(BTC)
+ONE, TWO = Price.from_str("1.0"), Price.from_str("2.0")
+EXAMPLES = [
+    TimeEvent("t", UUID4(), 3, 4),
+    MarkPriceUpdate(BTC_ID, ONE, 3, 4),
+    FundingRateUpdate(BTC_ID, Decimal("0.0001"), ts_event=3, ts_init=4),
+    QuoteTick(BTC_ID, ONE, TWO, Quantity.from_int(1), Quantity.from_int(1), 3, 4),
+    TestExecStubs.limit_order().init_event,
+    TestEventStubs.order_rejected(TestExecStubs.limit_order()),
+    TestEventStubs.margin_account_state(),
+]
+
+Replays = Callable[[Path], Parity]
+
+
+def record(http: str, links: str, folder: Path) -> None:
+    """Trade until fees breach a guard, which closes everything; decide again meanwhile."""
+    params = {
+        "interval": "1m",
+        "every": "3s",
+        "fraction": 0.5,
+        "max_weight": 0.5,
+        "min_age_days": 0,
+        "turnover_lookback": 1,
+        "execution": {"tactic": "taker"},
+    }
+    document = node_of(
+        strategies={"steady": {"use": STEADY, "params": params}},
+        actors={"daily": daily(limit_pct=0.0001)},
+        risk={"every": 0.5},
+        watch={"record": True},
+    )
+    keys = KeyPair(Secret("practice-anna"), Secret("practice-secret-anna"))
+    where = Endpoints(http, f"{links}/public", f"{links}/private", f"{links}/trade")
+    launch(document, where, keys, folder, "hash", RunOptions(seconds=8), print)
+
+
+@pytest.fixture(scope="module")
+def fresh() -> Iterator[ProcessPoolExecutor]:
+    """A process without backtests: the engine keeps the simulated venue of one for good."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        yield pool
+
+
+@pytest.fixture(scope="module")
+def session(fresh: ProcessPoolExecutor, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    state = tmp_path_factory.mktemp("state")
+    with background() as exchange:
+        fresh.submit(record, exchange.http, exchange.links, state).result(120)
+    return newest(state)
+
+
+@pytest.fixture
+def replay(fresh: ProcessPoolExecutor) -> Replays:
+    return lambda folder: fresh.submit(compare, folder).result(120)
+
+
+def changed(session: Path, at: int, change: Callable[[Turn], Turn]) -> Path:
+    """Return a copy of the recording beside it with one turn changed."""
+    folder = session.with_name(f"changed-{at}")
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(session, folder)
+    turns = read(session).turns
+    with (folder / STREAM).open("wb") as file:
+        write_block(file, [*turns[:at], change(turns[at]), *turns[at + 1 :]])
+    return folder
+
+
+def one_tick_up(turn: Turn) -> Turn:
+    (mark,) = thawed(turn.args)
+    price = mark.value
+    moved = Price(price.as_decimal() + Decimal(1).scaleb(-price.precision), price.precision)
+    args = (MarkPriceUpdate(mark.instrument_id, moved, mark.ts_event, mark.ts_init),)
+    return msgspec.structs.replace(turn, args=frozen(args))
+
+
+def price_before_first_order(session: Path) -> tuple[int, int]:
+    """Return the numbers of the first order's turn, and of the newest price of its instrument."""
+    turns = read(session).turns
+    order = next(t for t in turns if any(out.kind == "intent" for out in t.outputs))
+    intent = next(out for out in order.outputs if out.kind == "intent")
+    instrument = msgspec.json.decode(intent.text)["instrument"]
+    marks = [
+        turn.number
+        for turn in turns[: order.number]
+        if turn.name.startswith("data")
+        and isinstance(data := thawed(turn.args)[0], MarkPriceUpdate)
+        and data.instrument_id.value == instrument
+    ]
+    return order.number, marks[-1]
+
+
+def test_a_session_replays_to_the_same(session: Path, replay: Replays) -> None:
+    found = replay(session)
+    assert found.holds, report_lines(found)
+    assert found.share == 1.0
+    assert found.cut == ""
+    assert all(found.counts[kind][0] for kind in ("decision", "intent", "verdict")), found.counts
+    # Two entries and two exits at least, and the halt of the guard.
+    assert found.counts["intent"][0] >= 4
+
+
+def test_a_change_of_the_recording_by_one_tick_is_found_at_its_record(
+    session: Path, replay: Replays
+) -> None:
+    order, price = price_before_first_order(session)
+    found = replay(changed(session, price, one_tick_up))
+    assert not found.holds
+    assert [text.split(" (")[0] for text in found.altered] == [f"record {price:,}"]
+    assert found.first is not None
+    assert found.first.number == order
+
+
+def test_another_price_live_than_in_the_replay_is_found_by_what_came_of_it(
+    session: Path, replay: Replays
+) -> None:
+    """Nothing in the file says that it was changed."""
+    order, price = price_before_first_order(session)
+
+    def sealed(turn: Turn) -> Turn:
+        turn = one_tick_up(turn)
+        return msgspec.structs.replace(turn, digest=zlib.crc32(turn.args))
+
+    found = replay(changed(session, price, sealed))
+    assert not found.holds
+    assert found.altered == []
+    assert found.first is not None
+    assert found.first.number == order
+    assert [text.partition(":")[0] for text in found.first.fields] == ["reference_price"]
+    assert found.first.inputs[0].startswith(f"record {price:,} (")
+    assert found.share is not None
+    assert 0.5 < found.share < 1
+
+
+@pytest.mark.parametrize(("lost", "words"), [(20, "cut off in the block"), (0, "is damaged")])
+def test_a_file_that_lost_its_end_is_compared_up_to_there_and_says_so(
+    session: Path, replay: Replays, lost: int, words: str
+) -> None:
+    folder = changed(session, 0, lambda turn: turn)
+    raw = bytearray((session / STREAM).read_bytes())
+    raw[-20] ^= 1
+    (folder / STREAM).write_bytes(raw[: len(raw) - lost])
+    found = replay(folder)
+    assert words in found.cut
+    assert found.last < read(session).turns[-1].number
+    assert found.share == 1.0
+    assert f"ends early, after record {found.last:,}" in "\n".join(report_lines(found))
+
+
+def test_no_code_of_others_is_run_by_reading_a_recording() -> None:
+    with pytest.raises(pickle.UnpicklingError, match="no place in a recording"):
+        thawed(pickle.dumps(os.getcwd))
+
+
+@pytest.mark.parametrize("made", EXAMPLES, ids=lambda made: type(made).__name__)
+def test_engine_objects_come_back_whole(made: Any) -> None:
+    again = thawed(frozen(made))
+    assert type(again) is type(made)
+    for name in ("ts_event", "ts_init", "value", "id", "reason", "rate", "last_px", "bid_price"):
+        assert getattr(again, name, None) == getattr(made, name, None)
