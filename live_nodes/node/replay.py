@@ -246,7 +246,7 @@ class Replay:
             leverages=header.leverages,
             set_leverages={},
         )
-        common = {
+        common: dict[str, Any] = {
             "node": node,
             "folder": folder,
             "journal": journal,
