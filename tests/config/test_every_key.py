@@ -112,7 +112,7 @@ _NUMBERS = {
         max_slippage_bps seed admin_port limit exit_grace entry exit low_bps high_bps most_bps
         least_bps high_slope_bps low_dispersion_bps hit_rate profit_factor
         enter leave same_sign max_net cooldown stop_width stop_volume volume prior enter_rsi
-        leave_rsi strong moderate divergence
+        leave_rsi strong moderate divergence base jitter delay
     """,
 }
 OUT_OF_RANGE = {name: value for value, names in _NUMBERS.items() for name in names.split()} | {
@@ -155,7 +155,7 @@ OUT_OF_RANGE = {name: value for value, names in _NUMBERS.items() for name in nam
     "pairs": "[[BTCUSDT-LINEAR.BYBIT, BTCUSDT-LINEAR.BYBIT]]", "rules": "zscores",
     "confidence": "[2, 1, 1]", "size": "equal", "check_every": "0s", "first": "thick",
     "correction": "holm", "min_correlation": "-2", "least": "-2", "select": "{formation: 0}",
-    "per": "0",
+    "per": "0", "queue": "first", "valuation": "7s",
 }  # fmt: skip
 """A value of the right type but out of range, for each key that has a range."""
 
