@@ -16,7 +16,8 @@ from catalog.demo.order_flow import COINS, GRID, USUAL_FUNDING, CoinSpec, Plante
 from catalog.demo.universe import Purpose, stream
 from catalog.instruments import InstrumentInfo, instrument_id
 from catalog.providers.base import Import
-from catalog.series import BARS, FUNDING, KINDS, MARKS
+from catalog.providers.ticks import tick_table
+from catalog.series import BARS, FUNDING, MARKS
 from config.durations import DAY_NS, HOUR_NS, MINUTE_NS
 from config.errors import InputError
 
@@ -98,13 +99,13 @@ def _parts(params: BookParams, labels: list[dict[str, Any]]) -> Iterator[Import]
                 ts, seq, _, flags, side, ticks, lots = rows.T
                 at = ts + params.start_ns
                 prices = [flags, side, market.price(ticks), market.size(lots)]
-                tables["book", "", market.id] = _ticks("book", [at, seq, at, *prices])
+                tables["book", "", market.id] = tick_table("book", [at, seq, at, *prices])
                 trades = chunk.trades[chunk.trades[:, 2] == market.book]
                 market.trades.append(trades)
                 ts, seq, _, ticks, lots, side = trades.T
                 at = ts + params.start_ns
                 sizes = [market.price(ticks), market.size(lots), side]
-                tables["trades", "", market.id] = _ticks("trades", [at, seq, at, *sizes])
+                tables["trades", "", market.id] = tick_table("trades", [at, seq, at, *sizes])
             yield _part(params, tables)
         labels += [_label(event, markets, params) for event in planted]
         yield _part(params, _candles(index, markets, np.concatenate(seconds), params))
@@ -126,12 +127,6 @@ def _part(
             "(catalog/demo/order_flow.py has the model; planted.json what is planted)."
         ),
     )
-
-
-def _ticks(kind: str, columns: Sequence[Any]) -> pa.Table:
-    schema = KINDS[kind].given
-    typed = [pa.array(c).cast(f.type) for c, f in zip(columns, schema, strict=True)]
-    return pa.table(typed, schema=schema)
 
 
 def _decimal(counts: NDArray[Any], step: str) -> Floats:
@@ -181,7 +176,7 @@ def _candles(
     columns = [stamps, np.arange(len(stamps)), stamps, perp.price(last)]
     columns += [_mark(perp, seconds[:, -2]), _mark(perp, index_price)]
     columns += [np.round(seconds[:, -1], 8), following]
-    tables["tickers", "", perp.id] = _ticks("tickers", columns)
+    tables["tickers", "", perp.id] = tick_table("tickers", columns)
     return tables
 
 
