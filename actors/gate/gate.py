@@ -21,7 +21,7 @@ from nautilus_trader.execution.messages import (
     SubmitOrderList,
     TradingCommand,
 )
-from nautilus_trader.model.enums import ContingencyType
+from nautilus_trader.model.enums import ContingencyType, OrderStatus
 from nautilus_trader.model.events import OrderEvent
 from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId
 from nautilus_trader.model.instruments import CurrencyPair, Instrument
@@ -50,6 +50,9 @@ _LINKED = Refusal(
     text="linked orders are not supported: nothing would cancel one when the other fills; "
     "send reduce-only stop and limit orders in place of OCO, OTO, OUO and brackets",
 )
+
+WITHDRAWN = Refusal(code="withdrawn", text="cancelled before it left")
+_REMEMBERED = 10_000
 
 Sender = Callable[[TradingCommand, Sequence[OrderFacts]], None]
 """Sends a command that passed to `OrderGate.forward`, now or a little later."""
@@ -85,6 +88,8 @@ class OrderGate:
         self.followers: list[Observer] = []
         self.sender: Sender | None = None
         self._holds: list[tuple[Hold, bool]] = []
+        self._arrived: set[ClientOrderId] = set()
+        self._cancelled_early: set[ClientOrderId] = set()
         self._log = Logger("OrderGate")
         # Live, not by the execution engine's queue: its turn of the loop would delay each order.
         self._pass = kernel.exec_engine._execute_command
@@ -128,8 +133,11 @@ class OrderGate:
 
     def execute(self, command: TradingCommand) -> None:
         """Check a command that makes, changes or cancels an order; pass all others on."""
-        if isinstance(command, SubmitOrder):
-            self._submit(command, [command.order])
+        if isinstance(command, CancelOrder) and self._overtakes(command.client_order_id):
+            self._cancelled_early.add(command.client_order_id)
+        elif isinstance(command, SubmitOrder):
+            if self._arrive(command.order):
+                self._submit(command, [command.order])
         elif isinstance(command, SubmitOrderList):
             self._submit(command, list(command.order_list.orders))
         elif isinstance(command, ModifyOrder):
@@ -138,6 +146,26 @@ class OrderGate:
             self._cancel(command)
         else:
             self._pass(command)
+
+    # Live, the engine queues orders, but no cancels.
+
+    def _overtakes(self, name: ClientOrderId) -> bool:
+        """Whether a cancel is of an order that has yet to come."""
+        order = self._kernel.cache.order(name)
+        is_new = order is not None and order.status == OrderStatus.INITIALIZED
+        return is_new and name not in self._arrived
+
+    def _arrive(self, order: Order) -> bool:
+        """Note an order; deny it when its cancel came before, and return whether it goes on."""
+        if len(self._arrived) >= _REMEMBERED:
+            ended = [name for name in self._arrived if self.has_ended(name)]
+            self._arrived.difference_update(ended)
+        self._arrived.add(order.client_order_id)
+        if order.client_order_id not in self._cancelled_early:
+            return True
+        self._cancelled_early.discard(order.client_order_id)
+        self._answer(denied, order, WITHDRAWN)
+        return False
 
     def _submit(self, command: TradingCommand, orders: list[Order]) -> None:
         requests: list[OrderFacts] = []

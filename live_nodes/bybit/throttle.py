@@ -23,13 +23,11 @@ from nautilus_trader.execution.messages import (
 from nautilus_trader.model.identifiers import ClientOrderId
 from nautilus_trader.model.orders import Order
 
-from actors.gate.gate import OrderGate
+from actors.gate.gate import WITHDRAWN, OrderGate
 from actors.records.order_facts import OrderFacts
 from config.documents.watch import ThrottleSettings as Pace
 from live_nodes.bybit.bucket import Bucket
 from strategies.refusals import Refusal
-
-WITHDRAWN = Refusal(code="withdrawn", text="cancelled before it left")
 
 
 @dataclass(slots=True)

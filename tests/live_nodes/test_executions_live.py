@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from nautilus_trader.execution.reports import OrderStatusReport
 from nautilus_trader.model.enums import OrderStatus, TimeInForce
-from nautilus_trader.model.identifiers import InstrumentId
+from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId
 
 from config.documents.scenario import Http, LostRequest
 from tests.live_nodes.by_hand import BTC_ID, BUY
@@ -192,6 +192,24 @@ def test_an_order_in_the_throttle_at_the_deadline_is_not_given_up(
         # Each was in the market, whether it was taken in the end or left.
         sent = {o.instrument_id for o in desk.strategy.cache.orders() if o.venue_order_id}
         assert sent == set(ids)
+
+
+def test_an_order_cancelled_before_the_engine_has_passed_it_on_never_leaves() -> None:
+    """The engine queues orders, but no cancels: a cancel overtakes its order."""
+    with stage() as st, desk_node(st) as desk:
+        strategy = desk.strategy
+
+        def send_and_cancel() -> ClientOrderId:
+            name = strategy.limit(BUY, "49000.0")
+            strategy.broker.cancel(strategy.broker.order(name))
+            return name
+
+        before = st.sent("order.cancel")
+        order = desk.do(send_and_cancel)
+        desk.until(lambda: strategy.status(order) == "DENIED", "the denial")
+        assert strategy.reasons(order) == ["order gate: cancelled before it left"]
+        desk.wait(1.0)
+        assert (st.sent(), st.sent("order.cancel")) == (0, before)
 
 
 def test_what_others_trade_is_taken_off_a_market_order_in_the_throttle() -> None:
