@@ -70,6 +70,12 @@ class OwnCoins:
         return quantity // lot * lot if lot else quantity
 
 
+def foreign_words(coin: str, held: Decimal) -> str:
+    """Say what becomes of coins that the desk did not buy."""
+    what = "they stay, and count neither as equity nor as collateral"
+    return f"{held.normalize():f} {coin} are not the desk's: {what}"
+
+
 def sellable(info: InstrumentInfo, coins: Decimal, price: Decimal | None) -> Decimal:
     """Return how many of some coins one order may sell; zero below the venue's minimum."""
     size = coins // Decimal(info.lot) * Decimal(info.lot)

@@ -18,6 +18,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,10 +27,12 @@ import msgspec
 from rich.console import RenderableType
 from rich.text import Text
 
+from actors.records.coins import base_coin
 from actors.records.journal_files import NAME, damage, holder
 from actors.records.journal_reading import read
 from config.documents import Node
 from config.errors import DeskError, GateRefused, InputError, some_of
+from live_nodes.bybit.own_coins import OwnCoins, foreign_words
 from live_nodes.bybit.rest import VenueRest
 from live_nodes.local.alerts import alert_urls_of
 from live_nodes.local.endpoints import Endpoints, overridden, refuse_unconfirmed, venue_endpoints
@@ -39,6 +42,7 @@ from live_nodes.node.preflight import Preflight, foreign_positions_gate, preflig
 from live_nodes.operate.doctor_trade import round_trip
 from live_nodes.operate.status import table
 from live_nodes.reconcile.recovery import foreign_positions
+from strategies.account_value import is_spot
 
 _VALID_MS = 5_000
 
@@ -282,6 +286,7 @@ async def _ask(
         ]
         if keys is not None and not facts.failures:
             findings += await _foreign_positions(node, rest, facts, folder)
+            findings += await _foreign_coins(rest, facts, folder)
     trades = keys is not None and node.environment != "demo"
     answers = await link_answers(
         endpoints, facts.products, keys, node.gates.request_timeout, trades
@@ -290,6 +295,17 @@ async def _ask(
         grade: Grade = "bad" if wrong else "ok"
         findings.append(DoctorCheck(f"link {name}", grade, wrong or "answers"))
     return findings
+
+
+async def _foreign_coins(rest: VenueRest, facts: Preflight, folder: Path) -> list[DoctorCheck]:
+    bought: dict[str, Decimal] = {}
+    if (folder / NAME).exists() and damage(folder / NAME) is None:
+        with suppress(InputError), read(folder) as kept:
+            bought = kept.explained()
+    traded = {base_coin(name) for name in filter(is_spot, facts.universe)}
+    foreign = OwnCoins(lambda: bought, facts.lot_of).foreign(await rest.coins()) if traded else {}
+    said = [foreign_words(coin, held) for coin, held in sorted(foreign.items()) if coin in traded]
+    return [DoctorCheck("coins", "ok", words) for words in said]
 
 
 async def _foreign_positions(

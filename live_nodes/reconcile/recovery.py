@@ -31,7 +31,7 @@ from live_nodes.bybit.facts import (
     reason_of,
     signed_quantity,
 )
-from live_nodes.bybit.own_coins import OwnCoins
+from live_nodes.bybit.own_coins import OwnCoins, foreign_words
 from live_nodes.bybit.rest import VenueRest
 from live_nodes.reconcile.recovery_rules import (
     OVERLAP_NS,
@@ -93,11 +93,7 @@ class Recovered:
             f"{name}: the venue holds {there}, our orders made {here}; {TAKE_OVER}"
             for name, (here, there) in self.external.items()
         ]
-        said += [
-            f"{held:f} {coin} are not the desk's: they stay, and count neither as equity nor as "
-            "collateral"
-            for coin, held in self.foreign_coins.items()
-        ]
+        said += [foreign_words(coin, held) for coin, held in self.foreign_coins.items()]
         return said
 
 

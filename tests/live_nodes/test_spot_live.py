@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from decimal import Decimal as D
 from pathlib import Path
@@ -12,12 +13,14 @@ import pytest
 from config.documents import Node
 from config.documents.node import VenueUrls
 from config.documents.scenario import LostAck, LostFill, RefusedOp
+from live_nodes.bybit.rest import VenueRest
+from live_nodes.operate.doctor import DoctorCheck, _foreign_coins
 from live_nodes.operate.flatten import flatten_node
 from live_nodes.operate.flatten_request import FlattenRequest
 from tests.live_nodes.by_hand import BTC_ID, BUY, SELL, SPOT_ID
 from tests.live_nodes.killing import venue_urls
 from tests.live_nodes.practice.still_market import SPOT
-from tests.live_nodes.stage import ACCOUNT, NAME, Desk, Stage, desk_node, stage
+from tests.live_nodes.stage import ACCOUNT, NAME, Desk, Stage, desk_node, keys, stage
 
 PAIR = "BTCUSDT-SPOT.BYBIT"
 BOTH: dict[str, Any] = {"universe": {"instruments": (PAIR, NAME)}}
@@ -109,17 +112,37 @@ def test_coins_of_others_are_named_left_alone_and_count_for_nothing(
         desk.do(lambda: desk.live.risk.operator.flatten("desk", "test"))
         desk.until(lambda: not strategy.holdings(), "the sale")
         desk.until(lambda: any("flat after" in line for line in desk.said), "the news")
+        facts = desk.live.built.facts
     assert wallet(st) == D("0.600000") + D("0.00999") - D("0.009990")
 
+    async def doctor() -> list[DoctorCheck]:
+        async with VenueRest(st.where.http, keys()) as rest:
+            return await _foreign_coins(rest, facts, tmp_path)
 
-def test_coins_that_others_took_halt_the_pair(st: Stage) -> None:
-    with desk_node(st, **BOTH) as desk:
+    (check,) = asyncio.run(doctor())
+    assert check.found.startswith("0.6 BTC are not the desk's")
+
+
+def test_coins_that_others_took_halt_the_pair_until_the_trader_goes_on(
+    st: Stage, tmp_path: Path
+) -> None:
+    with desk_node(st, folder=tmp_path, **BOTH) as desk:
         strategy = spot(desk)
         desk.filled(BUY, "0.010000")
         wallet(st, plus="-0.004")
         desk.until(lambda: "node.position" in desk.halted(), "the halt")
         assert any("the venue holds 0.00599" in line for line in desk.said)
         desk.until(lambda: strategy.holding(SPOT_ID) == D("0.00599"), "the books")
+    with desk_node(st, folder=tmp_path, **BOTH) as desk:
+        desk.until(lambda: "node.position" in desk.halted(), "the halt")
+        assert desk.strategy.holding(SPOT_ID) == D("0.00599")
+    policies = {"policies": {"external_positions": "report"}}
+    with desk_node(st, folder=tmp_path, watch=policies, **BOTH) as desk:
+        spot(desk)
+        desk.filled(BUY, "0.010000")
+        assert desk.strategy.holding(SPOT_ID) == D("0.01598")
+        desk.wait(2.0)
+        assert not desk.halted()
 
 
 def test_less_than_the_smallest_order_is_named_and_keeps_nobody_waiting(
@@ -169,6 +192,17 @@ def test_a_buy_that_was_filled_in_part_and_cancelled_counts_what_it_bought(st: S
         assert strategy.holdings() == {PAIR: D("0.003996")}
         desk.wait(2.0)
         assert not desk.halted()
+
+
+def test_orders_of_coins_go_by_rest_while_the_trade_link_is_down(st: Stage) -> None:
+    """A quantity is of coins there too, for which Bybit's own default of a buy is USDT."""
+    with desk_node(st, **BOTH) as desk:
+        spot(desk)
+        sent = st.sent()
+        desk.live.links.ready = lambda name: name != "trade"
+        desk.filled(BUY, "0.010000")
+        desk.filled(SELL, "0.005000")
+        assert (st.sent(), desk.strategy.holdings()) == (sent, {PAIR: D("0.00499")})
 
 
 @pytest.mark.parametrize("fault", [LostAck(op="order.create"), LostFill()], ids=["ack", "fill"])
