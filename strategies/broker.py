@@ -468,6 +468,10 @@ class Broker(OrderSender):
             live.paid += paid if event.order_side == OrderSide.BUY else -paid
             self._step(instrument_id, protocol.Filled(now, name, quantity))
             self._events.progressed(instrument_id)
+            order = self._engine.cache.order(event.client_order_id)
+            cut = order is not None and order.is_closed and order.quantity < _sent(order)
+            if cut and event.client_order_id in self._executions:
+                self._step(instrument_id, protocol.Ended(now, name))
         elif isinstance(event, OrderAccepted):
             self._step(instrument_id, protocol.Accepted(now, name))
         elif isinstance(event, OrderCancelRejected):
@@ -569,6 +573,11 @@ class Broker(OrderSender):
             )
             value = msgspec.json.encode(saved)
         store.save(_name(instrument_id), value)
+
+
+def _sent(order: Order) -> Quantity:
+    # The venue cuts what is reduce-only to what other such orders leave, and then fills it.
+    return order.init_event.quantity
 
 
 def _name(instrument_id: InstrumentId) -> str:

@@ -347,6 +347,12 @@ class PlanExecution:
         if self._releasing:
             return
         self._releasing = True
+        try:
+            self._release()
+        finally:
+            self._releasing = False
+
+    def _release(self) -> None:
         broker = self._broker
         for name in broker.live:
             if name in self._legs:
@@ -359,7 +365,6 @@ class PlanExecution:
                 broker.resume(name, self._targets[name], self._reason)
                 if name not in broker.live:
                     self._legs[name] = replace(self._legs[name], ended=True)
-        self._releasing = False
 
     def on_executed(self, done: Executed) -> None:
         """Record the end of a leg, and send those that may be sent now."""

@@ -169,6 +169,13 @@ class Chance:
         if not row.left:
             self.resting.remove(row)
 
+    def cut(self, size):
+        """Cut the resting order, of which nothing is filled, to a size."""
+        (row,) = self.resting
+        row.left = size
+        told = Events.order_updated(row.order, quantity=Quantity(size, 3))
+        self.untold.append((row.order, told))
+
     def end(self, order):
         found = [row for row in self.resting if row.order is order]
         if found:
@@ -306,3 +313,19 @@ def test_what_others_trade_is_taken_off_a_market_order_that_waits():
     chance.calm_down()
     assert (chance.traded, chance.there) == (D(3), D(6))
     assert [order.quantity for order in chance.orders.values()] == [10, 3]
+
+
+def test_an_exit_that_the_venue_cuts_goes_on_with_its_rest():
+    """Reduce-only: what take-profits may close is cut off, and what is left is a filled order."""
+    chance = Chance(D(5), D(-1))
+    chance.arrive(False)
+    chance.cut(D("0.4"))
+    chance.fill(0, 4)
+    for _ in range(3):
+        chance.tell(0)
+    (order,) = chance.orders.values()
+    assert (order.is_closed, order.quantity) == (True, D("0.4"))
+    chance.calm_down()
+    (done,) = chance.done
+    assert (done.filled, done.reason, chance.there) == ("-1.0", "", D(4))
+    assert not chance.broker.trading
