@@ -97,7 +97,8 @@ class RecordSummary:
     def __str__(self) -> str:
         rows = ", ".join(f"{count:,} {kind}" for kind, count in self.rows.items()) or "no rows"
         holes = f" ({self.gap_seconds:.1f} s; {self.catalog}/{AUDIT})" if self.gaps else ""
-        what = f"{self.messages:,} messages of {self.instruments} instruments"
+        odd = f" ({self.unreadable:,} others could not be read)" if self.unreadable else ""
+        what = f"{self.messages:,} messages of {self.instruments} instruments{odd}"
         return (
             f"{what} in {self.seconds:.0f} s; {self.gaps} gaps of books{holes}, "
             f"{self.covered:.3%} covered; {self.catalog}: {rows} new"
