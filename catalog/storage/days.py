@@ -51,13 +51,25 @@ class ContentHash:
         return whole.hexdigest()
 
 
-def in_order(table: pa.Table) -> pa.Table:
-    """Sort rows by ts and seq; rows of one message keep their order."""
+def in_order(table: pa.Table) -> Iterator[pa.Table]:
+    """Sort rows by ts and seq; rows of one message keep their order.
+
+    Rows of a key follow each other where they are one message. A key that comes again later is a
+    copy of the message, and in a further table.
+    """
     ts, seq = _keys(table)
     steps = np.diff(ts)
     if not ((steps < 0) | ((steps == 0) & (np.diff(seq) < 0))).any():
-        return table
-    return table.take(pa.array(np.lexsort((seq, ts)))).combine_chunks()
+        yield table
+        return
+    run = np.cumsum(np.r_[False, (steps != 0) | (np.diff(seq) != 0)])
+    order = np.lexsort((seq, ts))
+    ts, seq, run = ts[order], seq[order], run[order]
+    begins = np.r_[True, (np.diff(ts) != 0) | (np.diff(seq) != 0)]
+    copy = np.cumsum(np.r_[False, np.diff(run) != 0])
+    copy -= copy[begins][np.cumsum(begins) - 1]
+    for number in range(copy.max() + 1):
+        yield table.take(pa.array(order[copy == number])).combine_chunks()
 
 
 def by_day(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:

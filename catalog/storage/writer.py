@@ -167,11 +167,10 @@ class CatalogWriter:
     def _add_ticks(self, key: SeriesKey, new: pa.Table, file: str) -> None:
         if file:
             self._warn_of(file, backwards(rows_of(key, new)))
-        new = in_order(new)
-        stamps = new.column("ts")
-        self._first = min(self._first, stamps[0].as_py())
-        self._last = max(self._last, stamps[-1].as_py())
-        for day, rows in by_day(new):
+        stamps = pc.min_max(new.column("ts"))
+        self._first = min(self._first, stamps["min"].as_py())
+        self._last = max(self._last, stamps["max"].as_py())
+        for day, rows in (found for part in in_order(new) for found in by_day(part)):
             path = key._replace(day=day).path
             if path not in self._days:
                 folder = self._stage.folder / UNMERGED / path.removesuffix(".parquet")

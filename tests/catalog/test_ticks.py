@@ -137,6 +137,14 @@ def test_of_contradicting_messages_in_one_import_the_last_wins_and_is_counted(tm
     assert (writer.summary.duplicates, writer.summary.rows) == (3, {"book": 1})
 
 
+def test_a_message_that_comes_again_in_the_same_part_is_kept_once(tmp_path):
+    """As where a recorder joined two connections, or files that overlap, to one file."""
+    writer = fill(tmp_path, book(*rows_at(1, 5, 6), *rows_at(2, 1), *rows_at(1, 7), *rows_at(2, 1)))
+    assert stored(tmp_path).equals(book(*rows_at(1, 7), *rows_at(2, 1)))
+    assert writer.summary is not None
+    assert (writer.summary.duplicates, writer.summary.rows) == (2, {"book": 2})
+
+
 def test_another_day_is_not_written_again(tmp_path):
     fill(tmp_path, table_of(MESSAGES[:16]))
     before = Catalog(tmp_path)
