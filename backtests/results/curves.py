@@ -141,6 +141,7 @@ class Benchmarks:
         self._btc: list[float | None] = [None if self._column is None else 1.0]
         self._equal = [1.0]
         self._gone = np.zeros(len(market.ids), dtype=bool)
+        self._newest: tuple[int, NDArray[np.float64]] | None = None
 
     def extend(self, grid: PriceGrid) -> None:
         """Append a slice's daily values."""
@@ -149,26 +150,37 @@ class Benchmarks:
                 self._gone[column] = True
             if ts % DAY_NS == 0 or len(self._ts) == 1:
                 self._day(int(ts), grid.close[row])
+        self._newest = int(grid.ts[-1]), grid.close[-1]
 
     def table(self) -> pa.Table:
-        """Return columns ts, btc and equal_weight."""
+        """Return columns ts, btc and equal_weight: of each UTC midnight, and of the newest row."""
+        ts, btc, equal = self._ts, self._btc, self._equal
+        if self._newest is not None and self._newest[0] > ts[-1]:
+            now, close = self._newest
+            last_btc, last_equal = self._values(close)
+            ts, btc, equal = [*ts, now], [*btc, last_btc], [*equal, last_equal]
         return pa.table(
             {
-                "ts": pa.array(self._ts, pa.int64()),
-                "btc": pa.array(self._btc, pa.float64()),
-                "equal_weight": pa.array(self._equal, pa.float64()),
+                "ts": pa.array(ts, pa.int64()),
+                "btc": pa.array(btc, pa.float64()),
+                "equal_weight": pa.array(equal, pa.float64()),
             }
         )
 
-    def _day(self, ts: int, close: NDArray[np.float64]) -> None:
+    def _values(self, close: NDArray[np.float64]) -> tuple[float | None, float]:
         ratio = close / self._base
+        level = self._level
         if not np.isnan(ratio).all():
-            self._level *= float(np.nanmean(ratio))
-        self._base = np.where(self._gone, np.nan, close)
+            level *= float(np.nanmean(ratio))
         btc = None
         if self._column is not None and not np.isnan(close[self._column]):
             self._first = self._first or float(close[self._column])
             btc = float(close[self._column]) / self._first
+        return btc, level
+
+    def _day(self, ts: int, close: NDArray[np.float64]) -> None:
+        btc, self._level = self._values(close)
+        self._base = np.where(self._gone, np.nan, close)
         self._ts.append(ts)
         self._btc.append(btc)
         self._equal.append(self._level)

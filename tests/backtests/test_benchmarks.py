@@ -48,3 +48,11 @@ def test_the_first_candle_counts_from_the_price_at_the_start() -> None:
     benchmarks.extend(grid([DAY], [[12.0, 10.0]], {}))
     assert weights(benchmarks, "btc") == pytest.approx([1.0, 1.2])
     assert weights(benchmarks, "equal_weight") == pytest.approx([1.0, 1.1])
+
+
+def test_a_window_that_ends_within_a_day_ends_with_its_last_prices() -> None:
+    benchmarks = Benchmarks(MARKET, "A", 0, OPENING)
+    benchmarks.extend(grid([1, HOUR], [[10.0, 10.0], [11.0, 10.0]], {}))
+    assert weights(benchmarks, "btc") == pytest.approx([1.0, 1.0, 1.1])
+    assert weights(benchmarks, "equal_weight") == pytest.approx([1.0, 1.0, 1.05])
+    assert weights(benchmarks, "ts") == [0, 1, HOUR]
