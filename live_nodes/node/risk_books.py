@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from actors.desk.books import StrategyBooks
-from actors.records.coins import Lot, WholeLots, every_part
+from actors.records.coins import COIN, Lot, WholeLots, every_part, pays_in_coin
 from actors.records.journal import Journal
 from actors.records.journal_schema import FUNDING
 from actors.records.ledger import ZERO
@@ -52,6 +52,7 @@ class FillBooking:
         self._desk: FillListener | None = None
         self._owners: Mapping[str, str] = {}
         self._lots = WholeLots(every_part)
+        self._fee_coins: set[str] = set()
         self._listener = (tape or Tape()).wrap("fill", self._on_fill)
         journal.fill_listeners.append(self._listener)
 
@@ -86,6 +87,14 @@ class FillBooking:
         return set(self._journal.state_names(OWNER, UNSEEN))
 
     def _on_fill(self, row: FillRow) -> None:
+        coin = row.fee_coin
+        if coin not in ("", COIN, *self._fee_coins) and not pays_in_coin(row):
+            self._fee_coins.add(coin)
+            self._journal.note(
+                "fees",
+                f"fees are paid in {coin}, which the books count as {COIN}: let Bybit take them in "
+                "the coins that are traded",
+            )
         if self._desk is not None:
             pass_fill(row, self._desk, self._owners, self._lots)
         elif not self._fresh:

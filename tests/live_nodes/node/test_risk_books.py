@@ -194,6 +194,15 @@ def test_a_dry_run_books_new_fills_and_leaves_them_new(tmp_path: Path) -> None:
             assert begun(journal, fills).heard == ["n1-hand-s-1"]
 
 
+def test_fees_in_another_coin_are_named_once(tmp_path: Path) -> None:
+    with journal_in(tmp_path) as journal:
+        FillBooking(journal)
+        for number, coin in enumerate(("USDT", "MNT", "MNT", "")):
+            journal.fill(row(number, "BUY", "2", "100", fee=D("0.1"), fee_coin=coin))
+        (note,) = [note for note in journal.notes() if note["kind"] == "fees"]
+    assert note["text"].startswith("fees are paid in MNT")
+
+
 def test_paper_begins_anew(tmp_path: Path) -> None:
     with journal_in(tmp_path) as journal:
         journal.fill(row(1, "BUY", "2", "100"))
