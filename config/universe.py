@@ -18,6 +18,7 @@ from config.resolved import Resolved
 from config.suggestions import FORMS, INSTRUMENT, suggest_instrument
 
 SPOT = "*-SPOT.BYBIT"
+LINEAR_PART = "-LINEAR"
 
 
 def select(
@@ -181,7 +182,10 @@ def spot_problems(resolved: Resolved, ids: Sequence[str] | None = None) -> list[
         if excluded and not is_literal(pattern):
             return False
         own = [name for component in short for name in component.instruments or ("*",)]
-        return any(intersect([pattern, name, SPOT]) for name in own)
+        # An id has one product: no pattern of perpetuals matches spot.
+        return any(
+            intersect([pattern, name, SPOT]) for name in own if LINEAR_PART not in pattern + name
+        )
 
     return [
         resolved.problem(

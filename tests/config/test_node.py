@@ -65,7 +65,7 @@ def test_confirmed_mainnet_takes_no_other_address(write):
 
 def test_spot_is_refused_to_what_sells_short(write):
     select, long = 'pairs:Pairs", params: {select: {}}', 'XSReversal", params: {side: long_only}'
-    text = NODE + "universe: {instruments: ['ETH*-LINEAR.BYBIT', 'BTC*']}\n"
+    text = NODE + "universe: {instruments: ['ETH*-LINEAR*', 'BTC*']}\n"
     for environment in ("practice", "paper"):
         for use, places in (
             (f'"strategies.{select}', ["universe.instruments[1]"]),
