@@ -28,6 +28,8 @@ BOOK_DEPTH = 50
 """Levels a side; Bybit has 1, 50, 200 and 1000, and sends these every 20 ms."""
 BookSource = Literal["none", "quotes", "book"]
 """Where best bids and asks come from: nowhere (candles alone), quotes, or books of many levels."""
+Level = tuple[float, float]
+"""A price of an order book, and the size displayed there in base coin."""
 Price = Callable[[InstrumentId], Decimal | None]
 BookOf = Callable[[InstrumentId], OrderBook | None]
 _MONEY = Decimal("0.00000001")
@@ -64,13 +66,6 @@ class ViewedEngine(Protocol):
         """Time."""
 
 
-class Level(NamedTuple):
-    """A price of an order book, and the size displayed there in base coin."""
-
-    price: float
-    size: float
-
-
 class _Facts(NamedTuple):
     instrument: Instrument
     lot: Lot
@@ -95,7 +90,7 @@ class MarketView:
         self._settlement = settlement
         self._facts: dict[InstrumentId, _Facts] = {}
         self._watched: set[InstrumentId] = set()
-        self._spans: dict[tuple[InstrumentId, OrderSide], int] = {}
+        self._spans: dict[InstrumentId, list[int]] = {}
         self._venue_book: BookOf | None = None
         self._delay_of: Callable[[int], int] | None = None
         self.source: BookSource = "quotes"
@@ -294,46 +289,17 @@ class MarketView:
             if top is None:
                 return [], []
             sides = ((top.bid, top.bid_size), (top.ask, top.ask_size))
-            bid, ask = (Level(float(price), float(size)) for price, size in sides)
+            bid, ask = ((float(price), float(size)) for price, size in sides)
             return [bid][:count], [ask][:count]
         book = self._book(instrument_id)
         if book is None:
             return [], []
         sizes = self._known(instrument_id).instrument.size_precision
+        spans = self._spans.setdefault(instrument_id, [2 * count, 2 * count])
         return (
-            self._side(book, instrument_id, OrderSide.SELL, book.best_bid_price(), count, sizes),
-            self._side(book, instrument_id, OrderSide.BUY, book.best_ask_price(), count, sizes),
+            _levels(book, OrderSide.SELL, book.best_bid_price(), count, sizes, spans),
+            _levels(book, OrderSide.BUY, book.best_ask_price(), count, sizes, spans),
         )
-
-    def _side(
-        self,
-        book: OrderBook,
-        instrument_id: InstrumentId,
-        taking: OrderSide,
-        best: EnginePrice | None,
-        count: int,
-        sizes: int,
-    ) -> list[Level]:
-        """Return levels that ``taking`` meets, from a stretch of the book that has enough.
-
-        The stretch is remembered in ticks: most books change little between two looks.
-        """
-        if best is None:
-            return []
-        key, raw, precision = (instrument_id, taking), best.raw, best.precision
-        tick = 10 ** (FIXED_PRECISION - precision)
-        span = self._spans.get(key, 2 * count)
-        while True:
-            away = span * tick if taking == OrderSide.BUY else -span * tick
-            end = EnginePrice.from_raw(max(raw + away, 0), precision)
-            found = book.get_all_crossed_levels(taking, end, sizes)
-            if len(found) >= count or span * tick > raw:
-                break
-            span *= 2
-        # A book with too few levels is searched whole, but from a short stretch the next time.
-        enough = len(found) >= count
-        self._spans[key] = (span // 2 or 1 if len(found) > 4 * count else span) if enough else 64
-        return [Level(price.as_double(), size.as_double()) for price, size in found[:count]]
 
     # Account and positions ---------------------------------------------------------------------
 
@@ -410,3 +376,35 @@ def _facts_of(found: Instrument) -> _Facts:
     )
     largest = None if found.max_quantity is None else found.max_quantity.as_decimal()
     return _Facts(found, lot, found.price_increment.as_decimal(), largest)
+
+
+def _levels(
+    book: OrderBook,
+    taking: OrderSide,
+    best: EnginePrice | None,
+    count: int,
+    sizes: int,
+    spans: list[int],
+) -> list[Level]:
+    """Return levels that ``taking`` meets, from a stretch of the book that has enough.
+
+    ``spans`` has the stretch of each side in ticks: most books change little between two looks. The
+    engine makes two objects a level, so the stretch is as short as it may be.
+    """
+    if best is None:
+        return []
+    up = taking == OrderSide.BUY
+    raw, precision = best.raw, best.precision
+    tick = 10 ** (FIXED_PRECISION - precision)
+    span = spans[up]
+    while True:
+        end = EnginePrice.from_raw(max(raw + (span if up else -span) * tick, 0), precision)
+        found = book.get_all_crossed_levels(taking, end, sizes)
+        if len(found) >= count or span * tick > raw:
+            break
+        span *= 2
+    if len(found) > count:
+        span = abs(found[count][0].raw - raw) // tick
+    # A book with too few levels is searched whole, but from a short stretch the next time.
+    spans[up] = span if len(found) >= count else 64
+    return [(price.as_double(), size.as_double()) for price, size in found[:count]]

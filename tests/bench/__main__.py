@@ -8,7 +8,18 @@ from importlib import import_module
 from rich.console import Console
 from rich.table import Table
 
-NAMES = ("start", "engine", "momentum", "guards", "trials", "screen", "pairs", "writer", "memory")
+NAMES = (
+    "start",
+    "engine",
+    "momentum",
+    "guards",
+    "trials",
+    "screen",
+    "pairs",
+    "writer",
+    "memory",
+    "books",
+)
 LIVE = ("live.journal", "live.startup", "live.wire", "live.load", "live.recovery")
 
 
