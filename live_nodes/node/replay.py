@@ -53,6 +53,7 @@ from live_nodes.node.report import RunOptions
 from live_nodes.node.risk import NodeRisk
 from live_nodes.node.risk_books import FillBooking
 from live_nodes.node.stream import (
+    BEGIN,
     END,
     FORMAT,
     JOURNAL,
@@ -322,8 +323,11 @@ def replayed(recording: Recording, folder: Path, take: Callable[[Played], None])
     InputError
         If the recording was made by another version.
     """
-    first, *turns = recording.turns
-    (header,) = thawed(first.args)
+    turns = iter(recording)
+    first = next(turns)
+    (header,) = thawed(first.args) if first.name == BEGIN else (None,)
+    if not isinstance(header, Header):
+        raise InputError(f"{folder}: the recording does not begin with a start")
     if (header.format, header.engine) != (FORMAT, nautilus_trader.__version__):
         raise InputError(
             f"{folder}: recorded in format {header.format} by nautilus_trader {header.engine}; "

@@ -17,8 +17,7 @@ import io
 import pickle
 import struct
 import zlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -135,40 +134,44 @@ def write_block(file: BinaryIO, turns: Iterable[Turn]) -> None:
     file.flush()
 
 
-@dataclass(frozen=True)
 class Recording:
-    """Turns of a session; `cut` says where and why the file ends early, empty where it does not."""
+    """A recorded session, read block by block.
 
-    turns: list[Turn]
-    cut: str
-
-
-def read(folder: Path) -> Recording:
-    """Read the recording in a folder, up to its first damaged block.
-
-    Raises InputError if there is none, or it is of another version.
+    ``cut`` says where and why the file ends early, once all was read; it is empty where it does
+    not.
     """
-    path = folder / STREAM
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{folder}: no recording here") from None
-    turns: list[Turn] = []
-    place, cut = 0, ""
-    while place < len(raw):
-        head, start = raw[place : place + _BLOCK.size], place + _BLOCK.size
-        packed_size, size, crc = _BLOCK.unpack(head) if len(head) == _BLOCK.size else (0, 0, 0)
-        packed = raw[start : start + packed_size]
-        if not packed_size or len(packed) < packed_size:
-            cut = f"the file is cut off in the block at byte {place:,}"
-            break
-        if zlib.crc32(packed) != crc:
-            cut = f"the block at byte {place:,} is damaged"
-            break
-        turns += _decode(_ZSTD.decompress(packed, decompressed_size=size, asbytes=True))
-        place = start + packed_size
-    if not turns or turns[0].name != BEGIN:
-        raise InputError(f"{path}: no recording: {cut or 'it does not begin with a start'}")
-    if not cut and turns[-1].name != END:
-        cut = "the node was killed, or has not stopped yet"
-    return Recording(turns, cut)
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / STREAM
+        if not self._path.is_file():
+            raise InputError(f"{folder}: no recording here")
+        self.cut = ""
+
+    def __iter__(self) -> Iterator[Turn]:
+        """Yield all turns up to the first damaged block.
+
+        Raises InputError if there is none.
+        """
+        turn = None
+        for block in self._blocks():
+            for turn in block:
+                yield turn
+        if turn is None:
+            raise InputError(f"{self._path}: no recording: {self.cut or 'it is empty'}")
+        if not self.cut and turn.name != END:
+            self.cut = "the node was killed, or has not stopped yet"
+
+    def _blocks(self) -> Iterator[list[Turn]]:
+        self.cut = ""
+        with self._path.open("rb") as file:
+            while head := file.read(_BLOCK.size):
+                place = f"{file.tell() - len(head):,}"
+                packed_size, size, crc = _BLOCK.unpack(head.ljust(_BLOCK.size, b"\0"))
+                packed = file.read(packed_size)
+                if not packed or len(packed) < packed_size:
+                    self.cut = f"the file is cut off in the block at byte {place}"
+                    return
+                if zlib.crc32(packed) != crc:
+                    self.cut = f"the block at byte {place} is damaged"
+                    return
+                yield _decode(_ZSTD.decompress(packed, decompressed_size=size, asbytes=True))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ import msgspec
 from actors.records.journal_files import NAME
 from actors.records.journal_reading import connect
 from live_nodes.node.replay import Played, replayed
-from live_nodes.node.stream import JOURNAL, Output, Recording, Turn, read, thawed
+from live_nodes.node.stream import JOURNAL, Output, Recording, Turn, thawed
 
 KINDS = ("decision", "intent", "refusal", "verdict", "error")
 _SHOWN, _LONGEST = 8, 400
@@ -77,8 +78,10 @@ class Parity:
 class Comparison:
     """Takes the turns of a replay one by one."""
 
-    def __init__(self, folder: Path, recording: Recording) -> None:
-        self.found = Parity(str(folder), cut=recording.cut)
+    def __init__(self, folder: Path) -> None:
+        self.found = Parity(str(folder))
+        self.taken: dict[str, Counter[Any]] = {kind: Counter() for kind in _ROWS}
+        self.until = 0
         self._same, self._live, self._replay = Counter[str](), Counter[str](), Counter[str]()
         self._newest: dict[tuple[str, str], Turn] = {}
 
@@ -89,6 +92,7 @@ class Comparison:
         if turn.is_altered:
             found.altered.append(turn_text(turn))
         self._note_inputs(turn)
+        self._note_outputs(turn)
         ours, theirs = turn.outputs, played.outputs
         self._live.update(output.kind for output in ours)
         self._replay.update(output.kind for output in theirs)
@@ -100,9 +104,10 @@ class Comparison:
         if found.first is None and ours != theirs:
             found.first = self._divergence(played)
 
-    def finish(self) -> Parity:
-        """Return the outcome."""
+    def finish(self, cut: str) -> Parity:
+        """Return the outcome; ``cut`` is why the recording ended early."""
         found = self.found
+        found.cut = cut
         found.counts = {
             kind: (self._same[kind], self._live[kind], self._replay[kind]) for kind in KINDS
         }
@@ -115,6 +120,16 @@ class Comparison:
             name = kind.instrument_id if kind is not None else getattr(data, "instrument_id", None)
             if name is not None:
                 self._newest[name.value, type(data).__name__] = turn
+
+    def _note_outputs(self, turn: Turn) -> None:
+        # Readings of a clock that only counts are far lower.
+        self.until = max([self.until, *(r for r in turn.reads if isinstance(r, int))])
+        for output in turn.outputs:
+            if output.kind == "intent":
+                facts = msgspec.json.decode(output.text)
+                self.taken["intent"][tuple(facts[name] for name in _INTENT)] += 1
+            elif output.kind in _ROWS:
+                self.taken[output.kind][output.text] += 1
 
     def _divergence(self, played: Played) -> Divergence:
         turn = played.turn
@@ -189,31 +204,23 @@ def _differ(live: Any, replay: Any, path: str, found: list[str]) -> None:
 
 def compare(folder: Path) -> Parity:
     """Replay the recording in a folder and compare it, also with the journal beside it."""
-    recording = read(folder)
-    comparison = Comparison(folder, recording)
+    recording = Recording(folder)
+    comparison = Comparison(folder)
     replayed(recording, folder, comparison.take)
-    found = comparison.finish()
-    found.unrecorded = beside_journal(recording, folder)
+    found = comparison.finish(recording.cut)
+    found.unrecorded = beside_journal(folder, comparison.taken, comparison.until)
     return found
 
 
-def beside_journal(recording: Recording, folder: Path) -> list[str]:
+def beside_journal(folder: Path, taken: Mapping[str, Counter[Any]], until: int) -> list[str]:
     """Return where the recording and the node's journal differ, in the recorded time.
 
-    A journal that was moved since is not compared, which is said as well.
+    ``taken`` are recorded outputs by kind, ``until`` is the last time (UNIX nanoseconds, UTC). A
+    journal that was moved since is not compared, which is said as well.
     """
     journal = folder.parent.parent / NAME
     if not journal.is_file():
         return [f"{journal} is gone: the recording could not be compared with it"]
-    readings = (r for turn in recording.turns[-_LAST_TURNS:] for r in turn.reads)
-    until = max((r for r in readings if isinstance(r, int)), default=0)
-    taken: dict[str, Counter[Any]] = {kind: Counter() for kind in _ROWS}
-    for output in (output for turn in recording.turns for output in turn.outputs):
-        if output.kind == "intent":
-            facts = msgspec.json.decode(output.text)
-            taken["intent"][tuple(facts[name] for name in _INTENT)] += 1
-        elif output.kind in _ROWS:
-            taken[output.kind][output.text] += 1
     with (
         closing(connect(folder / JOURNAL, read_only=True)) as before,
         closing(connect(journal, read_only=True)) as after,
@@ -240,7 +247,6 @@ def beside_journal(recording: Recording, folder: Path) -> list[str]:
     return found
 
 
-_LAST_TURNS = 1000
 _INTENT = ("operation", "client_order_id", "ts")
 _ROWS = {
     "decision": ("decisions", "payload", ""),

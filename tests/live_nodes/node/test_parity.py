@@ -6,7 +6,9 @@ import multiprocessing
 import os
 import pickle
 import shutil
+import time
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from decimal import Decimal
@@ -28,8 +30,8 @@ from live_nodes.local.keys import KeyPair, Secret
 from live_nodes.node.launch import launch
 from live_nodes.node.recording import newest
 from live_nodes.node.report import RunOptions
-from live_nodes.node.stream import STREAM, Turn, frozen, read, thawed, write_block
-from live_nodes.operate.parity import Parity, compare, report_lines
+from live_nodes.node.stream import STREAM, Recording, Turn, frozen, thawed, write_block
+from live_nodes.operate.parity import Parity, beside_journal, compare, report_lines
 from tests.live_nodes.documents import BTC, STEADY, daily, node_of
 from tests.live_nodes.practice.background import background
 
@@ -81,13 +83,13 @@ def fresh() -> Iterator[ProcessPoolExecutor]:
 def session(fresh: ProcessPoolExecutor, tmp_path_factory: pytest.TempPathFactory) -> Path:
     state = tmp_path_factory.mktemp("state")
     with background() as exchange:
-        fresh.submit(record, exchange.http, exchange.links, state).result(120)
+        fresh.submit(record, exchange.http, exchange.links, state).result(300)
     return newest(state)
 
 
 @pytest.fixture
 def replay(fresh: ProcessPoolExecutor) -> Replays:
-    return lambda folder: fresh.submit(compare, folder).result(120)
+    return lambda folder: fresh.submit(compare, folder).result(300)
 
 
 def changed(session: Path, at: int, change: Callable[[Turn], Turn]) -> Path:
@@ -95,7 +97,7 @@ def changed(session: Path, at: int, change: Callable[[Turn], Turn]) -> Path:
     folder = session.with_name(f"changed-{at}")
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(session, folder)
-    turns = read(session).turns
+    turns = list(Recording(session))
     with (folder / STREAM).open("wb") as file:
         write_block(file, [*turns[:at], change(turns[at]), *turns[at + 1 :]])
     return folder
@@ -111,7 +113,7 @@ def one_tick_up(turn: Turn) -> Turn:
 
 def price_before_first_order(session: Path) -> tuple[int, int]:
     """Return the numbers of the first order's turn, and of the newest price of its instrument."""
-    turns = read(session).turns
+    turns = list(Recording(session))
     order = next(t for t in turns if any(out.kind == "intent" for out in t.outputs))
     intent = next(out for out in order.outputs if out.kind == "intent")
     instrument = msgspec.json.decode(intent.text)["instrument"]
@@ -177,9 +179,17 @@ def test_a_file_that_lost_its_end_is_compared_up_to_there_and_says_so(
     (folder / STREAM).write_bytes(raw[: len(raw) - lost])
     found = replay(folder)
     assert words in found.cut
-    assert found.last < read(session).turns[-1].number
+    assert found.last < list(Recording(session))[-1].number
     assert found.share == 1.0
     assert f"ends early, after record {found.last:,}" in "\n".join(report_lines(found))
+
+
+def test_what_only_the_journal_has_is_said(session: Path) -> None:
+    empty: dict[str, Counter[Any]] = {kind: Counter() for kind in ("decision", "intent", "verdict")}
+    found = beside_journal(session, empty, time.time_ns())
+    assert [text.partition(" ")[2] for text in found] == [
+        f"{kind}s of the journal are not in the recording" for kind in empty
+    ]
 
 
 def test_no_code_of_others_is_run_by_reading_a_recording() -> None:
