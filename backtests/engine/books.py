@@ -128,7 +128,8 @@ class BookFillModel(DeskFillModel):
 class BookClient(BacktestExecClient):
     """Sends commands to the simulated venue after their latency, in the order they were made.
 
-    ``delay`` returns how long a command of a moment takes, nanoseconds.
+    ``delay`` returns how long a command of a moment takes, nanoseconds. The engine's own latency
+    model mixes up commands whose delays differ, and lets them meet the book after their arrival.
     """
 
     def __init__(
