@@ -9,7 +9,7 @@ space. Updates that a snapshot contains are left out, as Binance documents. Tops
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -180,6 +180,8 @@ class _Reader:
         if book.update and not book.lost:
             self._rows.note("snapshots left out: no update was lost before them")
             return
+        if book.update:
+            snapshot = _brought_up(snapshot, (update for _, update in book.recent))
         book.snapshot = snapshot
         for received, update in list(book.recent):
             self._apply(instrument, book, received, update)
@@ -199,7 +201,7 @@ class _Reader:
 
     def _apply(self, instrument: str, book: _Book, received: int, update: _Depth) -> None:
         ts = (update.T or update.E) * MS
-        before = update.U - 1 if update.pu is None else update.pu
+        before = _before(update)
         flags = 0
         if (base := book.snapshot) is not None:
             if update.u <= base.lastUpdateId:
@@ -248,3 +250,26 @@ class _Reader:
         if received and sent_ms:
             ahead = sent_ms * MS - received
             self._offset = ahead if self._offset is None else max(self._offset, ahead)
+
+
+def _before(update: _Depth) -> int:
+    return update.U - 1 if update.pu is None else update.pu
+
+
+def _brought_up(snapshot: _Snapshot, updates: Iterable[_Depth]) -> _Snapshot:
+    """Return the book after the updates that follow a snapshot; as it is where one is missing.
+
+    The updates are in the book already, which must not go back to an older state.
+    """
+    bids, asks = dict(snapshot.bids), dict(snapshot.asks)
+    last, moment = snapshot.lastUpdateId, snapshot.T
+    for update in updates:
+        if update.u <= last:
+            continue
+        if _before(update) > last:
+            return snapshot
+        bids.update(update.b)
+        asks.update(update.a)
+        last, moment = update.u, update.T or update.E
+    levels = [[level for level in side.items() if level[1]] for side in (bids, asks)]
+    return _Snapshot(last, levels[0], levels[1], moment)
