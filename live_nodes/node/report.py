@@ -199,7 +199,8 @@ class ExecutionLines:
             self._begun[name] = decision
             return begun
         if isinstance(event, OrderRejected):
-            return bool(event.due_post_only)
+            found = refusal_of(event.reason, post_only=event.due_post_only)
+            return found.code == "post_only"
         return isinstance(event, OrderCanceled | OrderExpired)
 
 

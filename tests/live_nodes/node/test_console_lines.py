@@ -18,6 +18,7 @@ def event(kind: type, name: str = A, **fields: object):
     class Played(kind):  # The engine's events need two dozen fields each.
         instrument_id = SimpleNamespace(value=name)
         due_post_only = fields.get("post_only", False)
+        reason = fields.get("reason", "")
 
     return Played.__new__(Played)
 
@@ -32,6 +33,7 @@ def test_an_execution_has_a_line_when_it_begins_and_for_each_fill():
     assert not lines.repeats(made, first)
     assert lines.repeats(event(OrderCanceled), first)
     assert lines.repeats(event(OrderRejected, post_only=True), first)
+    assert lines.repeats(event(OrderRejected, reason="[post_only] it would have taken"), first)
     assert lines.repeats(made, first)
     assert not lines.repeats(event(OrderFilled), first)
     assert not lines.repeats(event(OrderRejected), first)
