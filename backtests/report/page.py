@@ -9,7 +9,7 @@ from pathlib import Path
 
 from plotly.offline import get_plotlyjs
 
-from backtests.report import guards, pairs, sections, trade_list, trading
+from backtests.report import guards, matching, pairs, sections, trade_list, trading
 from backtests.report import provenance as origin
 from backtests.report.charts import Drawings
 from backtests.report.formats import date, number, span, text
@@ -38,6 +38,7 @@ SECTIONS: tuple[tuple[str, str, str, Section], ...] = (
     ("ablations", "Parts", "Without each part", sections.ablations),
     ("exposure", "Exposure", "Exposure and turnover", sections.exposure),
     ("costs", "Costs", "Costs", trading.costs),
+    ("matching", "Execution", "How orders were executed", matching.matching),
     ("symbols", "Symbols", "Profit by symbol", trading.by_symbol),
     ("sides", "Sides", "Profit by side", trading.by_side),
     ("trades", "Trades", "Trades", trading.distribution),
@@ -56,6 +57,7 @@ OPTIONAL: dict[str, Callable[[ReportData], object]] = {
     "stress": lambda report: report.summary.get("stress"),
     "ladder": lambda report: report.summary.get("ladder"),
     "ablations": lambda report: report.summary.get("ablations"),
+    "matching": matching.on_ticks,
     "pairs": pairs.strategies_of,
 }
 """Sections that stand only where there is something: runs that were asked for, or pairs."""

@@ -18,6 +18,7 @@ from backtests import variants
 from backtests.checks import check, settled_market
 from backtests.engine import tick_feed
 from backtests.engine.guard_desk import BacktestMarkets
+from backtests.report.formats import percent
 from backtests.results.console import ladder_table
 from backtests.results.result import read
 from backtests.run import Prepared, RunOutcome, prepare, run
@@ -196,6 +197,11 @@ def test_a_run_on_books_has_a_report(folder: Path, tmp_path: Path) -> None:
     page = (result / "report.html").read_text()
     assert "walk its levels" in page
     assert "slippage x3" not in page
+    assert "How orders were executed" in page
+    fills = found.table("fills").to_pylist()
+    made = sum(float(f["notional"]) for f in fills if f["liquidity"] == "MAKER")
+    share = made / sum(float(f["notional"]) for f in fills)
+    assert f">{percent(share)}<" in page[page.index("Maker fills, part of what was traded") :][:200]
     # The document of the result can be run again.
     assert checked(result / "config.yaml", ()).document.venue.market == "book"
 
