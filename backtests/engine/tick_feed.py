@@ -15,13 +15,12 @@ import pyarrow as pa
 from nautilus_trader.core.data import Data
 from numpy.typing import NDArray
 
+from backtests.checks import TICKS_SLACK_NS
 from backtests.engine.feed import CatalogFeed, FeedSlice, PriceGrid
 from catalog.engine import book, funding_rates, quotes, trades
 from catalog.series import AFTER_LOSS, SNAPSHOT
-from config.durations import DAY_NS, HOUR_NS, MINUTE_NS
+from config.durations import DAY_NS, HOUR_NS
 
-TICKS_SLACK_NS = 5 * MINUTE_NS
-"""What books and quotes may lack at either end of a window."""
 ROWS = 250_000
 """Rows of books, quotes and trades that a slice aims at."""
 OLDEST_MARK_NS = HOUR_NS
