@@ -223,7 +223,7 @@ def test_a_late_subscriber_sees_standing_verdicts():
 def silent(table: Table, monkeypatch, seconds: float) -> Refusal | None:
     """Return an entry's refusal so many seconds after the desk's last evaluation."""
     real = time.monotonic_ns
-    monkeypatch.setattr(time, "monotonic_ns", lambda: real() + round(seconds * SECOND))
+    monkeypatch.setattr(table.desk, "_monotonic_ns", lambda: real() + round(seconds * SECOND))
     try:
         return table.desk.hold(table.entry())
     finally:
