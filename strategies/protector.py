@@ -222,7 +222,8 @@ class Protector:
                 self._try_again(instrument_id)
         elif isinstance(event, OrderRejected | OrderDenied) and instrument_id in self._guarded:
             refusal = refusal_of(event.reason)
-            if refusal.transient:
+            # One whose own cancel came before it left was refused by nobody.
+            if refusal.transient or refusal.code == "withdrawn":
                 self._try_again(instrument_id)
             elif self._is_stop(name) and refusal.code != "dry_run":
                 self._on_refused_stop(instrument_id, event)

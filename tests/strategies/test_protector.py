@@ -6,13 +6,15 @@ import msgspec
 import pytest
 from nautilus_trader.indicators import AverageTrueRange
 from nautilus_trader.model.data import BarType
-from nautilus_trader.model.enums import OrderSide
+from nautilus_trader.model.enums import OrderSide, OrderStatus
 
+from actors.gate.gate import OrderGate
 from backtests.results.recorder import _order_row
 from config.durations import bar_type
 from config.errors import DeskError
 from strategies.base import DeskStrategyConfig
 from strategies.broker import SavedExecution
+from strategies.order_ids import is_protective
 from strategies.rebalance.plan import Plan
 from strategies.state import MemoryState
 from strategies.tactics.maker_first import MakerFirstState
@@ -287,6 +289,22 @@ def test_a_position_leaves_even_if_the_order_that_closes_it_is_cancelled():
     strategy, found = played({"time_stop": "2h"}, rows, plan=cancel)
     assert [quantity for _, quantity, _ in found] == [-4]
     assert strategy.holding(ident(A)) == 0
+
+
+def test_a_stop_that_is_withdrawn_before_it_left_comes_again_and_closes_nothing(monkeypatch):
+    early, arrive = [], OrderGate._arrive
+
+    def cancelled_first(gate, order):
+        if is_protective(order.client_order_id.value) and not early:
+            early.append(order)
+            gate._cancelled_early.add(order.client_order_id)
+        return arrive(gate, order)
+
+    monkeypatch.setattr(OrderGate, "_arrive", cancelled_first)
+    strategy, found = played({}, [CALM] * 3)
+    assert early[0].status == OrderStatus.DENIED
+    assert found == []
+    assert [stop.quantity for stop in strategy.broker.protective_orders()] == [4]
 
 
 def test_an_attached_stop_counts_from_the_market_where_a_limit_may_fill_far_from_it():
