@@ -98,7 +98,7 @@ def test_auto_takes_no_books_that_lack_days(tmp_path: Path, moved: int, market: 
     assert settled_market(found, Catalog(tmp_path / "catalog"), NAMES) == market
 
 
-@pytest.mark.parametrize("market", ["book", "quotes"])
+@pytest.mark.parametrize("market", ["book", pytest.param("quotes", marks=pytest.mark.slow)])
 def test_small_slices_give_the_same_run(
     folder: Path, monkeypatch: pytest.MonkeyPatch, market: str
 ) -> None:
@@ -209,7 +209,7 @@ def test_a_run_on_books_has_a_report(folder: Path, tmp_path: Path) -> None:
 def test_the_ladder_shows_how_the_result_decays(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rungs = ("latency 250 ms", "queue optimistic", "queue pessimistic", "fees VIP 0 x2")
+    rungs = ("queue optimistic", "queue pessimistic", "fees VIP 0 x2")
     monkeypatch.setattr(variants, "LADDER", {name: variants.LADDER[name] for name in rungs})
     result = backtest_document(document(folder), out=tmp_path / "out", ladder=True)
     rows = {row["name"]: row for row in read(result).summary["ladder"]}

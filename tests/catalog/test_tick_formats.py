@@ -149,7 +149,14 @@ def same_books(table: pa.Table, truth: Iterator[Message]) -> int:
 @pytest.mark.parametrize(
     ("pattern", "instrument", "counts"),
     [
-        ("binance/l2_ticks_spot_perp/binance_linear*wsraw*.gz", BTC, (445_262, 66_089, 21_313)),
+        pytest.param(
+            *(
+                "binance/l2_ticks_spot_perp/binance_linear*wsraw*.gz",
+                BTC,
+                (445_262, 66_089, 21_313),
+            ),
+            marks=pytest.mark.slow,
+        ),
         ("binance/l2_ticks_spot_perp/binance_spot_*wsraw*.gz", SPOT_BTC, (126_073, 28_040, 9_757)),
     ],
 )
