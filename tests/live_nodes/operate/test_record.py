@@ -33,7 +33,7 @@ from live_nodes.practice.faults import Faults
 from live_nodes.practice.process import open_exchange
 from live_nodes.practice.wire.access import RateLimits
 from live_nodes.practice.wire.server import Server, serve
-from tests.live_nodes.documents import node_file
+from tests.live_nodes.documents import STEADY, node_file
 from tests.live_nodes.practice.background import in_thread
 from tests.waiting import DEADLINE, eventually, slack
 
@@ -96,11 +96,11 @@ class Place:
         urls = {name: getattr(where, name) for name in ("http", "ws_public")}
         urls |= {name: getattr(where, name) for name in ("ws_private", "ws_trade")}
         self._node = node_file(
-            # The one environment that takes spot pairs, too.
             folder,
             environment="paper",
             venue_urls=urls,
             universe={"instruments": [BTC, SPOT]},
+            strategies={"steady": {"use": STEADY, "params": {"side": "long_only"}}},
         )
 
     def start(self, *options: str, limit: int = 0) -> subprocess.Popen[str]:
