@@ -158,8 +158,9 @@ class OrderGate:
     def _arrive(self, order: Order) -> bool:
         """Note an order; deny it when its cancel came before, and return whether it goes on."""
         if len(self._arrived) >= _REMEMBERED:
-            ended = [name for name in self._arrived if self.has_ended(name)]
-            self._arrived.difference_update(ended)
+            # A backtest's cache forgets orders that ended.
+            orders = map(self._kernel.cache.order, self._arrived)
+            self._arrived = {o.client_order_id for o in orders if o and not o.is_closed}
         self._arrived.add(order.client_order_id)
         if order.client_order_id not in self._cancelled_early:
             return True

@@ -20,6 +20,7 @@ from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId
 from nautilus_trader.model.objects import Quantity
 from nautilus_trader.model.orders import LimitOrder, Order
 
+from actors.gate import gate
 from actors.records.order_facts import OrderFacts
 from backtests.engine.build import BacktestDesk
 from backtests.engine.engine_costs import mended
@@ -87,6 +88,21 @@ def test_a_denial_gives_its_reason(quantity: str, reason: str) -> None:
     assert statuses(desk) == ["DENIED"]
     assert desk.gate.refusals == 1
     assert desk.accountant.fills == []
+
+
+def test_the_gate_remembers_no_order_that_the_cache_has_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A run of 30,000 orders would else look through all of them at each."""
+    monkeypatch.setattr(gate, "_REMEMBERED", 3)
+
+    def forget(script: Script) -> None:
+        script.cache.purge_closed_orders(ts_now=script.clock.timestamp_ns())
+
+    steps = [(at(hour), trading(A, "1")) for hour in range(1, 6)]
+    desk, _ = played(*steps, *((at(hour, 1800), forget) for hour in range(1, 6)))
+    assert len(desk.accountant.fills) == 5
+    assert len(desk.gate._arrived) <= 3
 
 
 def test_the_lots_and_maximum_of_the_venue_hold() -> None:
