@@ -63,7 +63,20 @@ class _Trade(msgspec.Struct):
     S: str
     v: float
     p: float
+    i: str = ""
+    """Its id."""
     seq: int | None = None
+    BT: bool = False
+    """Whether it is a block trade, which two parties agreed on beside the book."""
+
+
+class _Instant(msgspec.Struct):
+    """The latest trades of one time and sequence number, which the end of a file may part."""
+
+    key: tuple[int, int] = (0, 0)
+    where: str = ""
+    trades: list[tuple[str, int, tuple[float, ...]]] = []
+    """Id, time of receipt and values of each."""
 
 
 class _Place(msgspec.Struct):
@@ -109,6 +122,7 @@ class _Reader:
         self._depths: dict[str, tuple[int, Path]] = {}
         """Depth of each instrument's book, and the file that gave it."""
         self._trade_numbers: dict[str, tuple[int, int]] = {}
+        self._instants: dict[str, _Instant] = {}
 
     def file(self, path: Path, source: Source) -> Iterator[Import]:
         self._symbols = Symbols(self._options, product_hint(path, source))
@@ -210,9 +224,13 @@ class _Reader:
             self._rows.row("quotes", instrument, key, received, values)
 
     def _public_trades(self, received: int, message: _Message) -> None:
-        for trade in _trades.decode(message.data):
+        trades = _trades.decode(message.data)
+        for trade in trades:
             instrument = self._symbols.id(trade.s)
             if not instrument:
+                continue
+            if trade.BT:
+                self._rows.note("block trades left out: not of the book")
                 continue
             ts, seq = trade.T * MS, trade.seq
             if seq is None:
@@ -222,7 +240,18 @@ class _Reader:
             if trade.S not in _SIDES:
                 raise ValueError(f"side S {trade.S!r} is neither Buy nor Sell")
             values = (trade.p, trade.v, _SIDES[trade.S])
-            self._rows.row("trades", instrument, (ts, seq), received, values)
+            instant = self._instants.setdefault(instrument, _Instant())
+            if instant.key != (ts, seq):
+                instant.key, instant.trades = (ts, seq), []
+            elif instant.where != self._rows.where:
+                # The rows of this file replace those of the one before.
+                again = {other.i for other in trades}
+                instant.trades = [old for old in instant.trades if old[0] not in again]
+                for _, then, old in instant.trades:
+                    self._rows.row("trades", instrument, instant.key, then, old)
+            instant.where = self._rows.where
+            instant.trades.append((trade.i, received, values))
+            self._rows.row("trades", instrument, instant.key, received, values)
 
     def _tickers_of(self, received: int, message: _Message, symbol: str) -> None:
         instrument = self._symbols.id(symbol)

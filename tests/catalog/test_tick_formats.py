@@ -308,6 +308,30 @@ def test_bybit_trades_and_tickers_with_receive_times_and_what_a_ticker_leaves_ou
     assert "1 messages of kline left out" in warnings(found)
 
 
+def test_trades_of_one_instant_that_a_files_end_parts_are_all_kept(tmp_path):
+    def told(ts: int, *trades: str) -> dict:
+        known = {"s": "BTCUSDT", "S": "Buy", "p": "100", "T": T0 + ts, "seq": 9}
+        data = [{**known, "i": name, "v": str(ord(name))} for name in trades]
+        return bybit("publicTrade.BTCUSDT", "snapshot", ts, data)
+
+    write(tmp_path / "1_linear.jsonl", told(1, "a", "b"), told(2, "c"))
+    write(tmp_path / "2_linear.jsonl", told(2, "d"), told(3, "e"))
+    # Our recorder begins a file with the trades of the last instant.
+    write(tmp_path / "3_linear.jsonl", told(3, "e"), told(3, "f"))
+    catalog = imported(tmp_path / "catalog", "bybit_stream", tmp_path)
+    sizes = catalog.series("trades", "", BTC, 0, FOREVER).column("size").to_pylist()
+    assert "".join(chr(int(size)) for size in sizes) == "abcdef"
+
+
+def test_a_block_trade_is_not_of_the_book(tmp_path):
+    trade = {"s": "BTCUSDT", "S": "Buy", "v": "1", "p": "100", "T": T0, "seq": 9, "BT": False}
+    block = trade | {"v": "900", "p": "90", "BT": True}
+    line = bybit("publicTrade.BTCUSDT", "snapshot", 1, [block, trade])
+    found = parts("bybit_stream", write(tmp_path / "linear.jsonl", line))
+    assert [row[3:] for row in rows(found, "trades")] == [(100.0, 1.0, 1)]
+    assert "1 block trades left out: not of the book" in warnings(found)
+
+
 def test_one_instrument_has_one_book_the_deepest(tmp_path):
     deep = book_message("snapshot", 0, 3, [BID], [ASK], depth=200)
     mixed = write(tmp_path / "a_linear.jsonl", book_message("snapshot", 0, 1, [BID], [ASK]), deep)
