@@ -166,8 +166,8 @@ class GuardActor(Actor):
     def release(self, scope: str | None, accept: bool, reason: str) -> Latches:
         """End the halts of a scope (None is all), publish that, and return the latches that stood.
 
-        With ``accept`` the trader accepts a breach that is still there: the guard measures anew
-        from here. ``reason`` goes into the published verdict.
+        The account is measured first. With ``accept`` the trader accepts a breach that is still
+        there: the guard measures anew from here. ``reason`` goes into the published verdict.
 
         Raises
         ------
@@ -175,8 +175,8 @@ class GuardActor(Actor):
             When a limit is still reached and the trader does not accept that.
         """
         assert self._desk is not None
-        if self._desk.snapshot is None:
-            self._desk.evaluate()
+        # An older snapshot may be from before the last executions: its equity is not accepted.
+        self._desk.evaluate()
         ended = tuple(x for x in self.latches if scope is None or x.scope == scope)
         still = self._breaches(ended)
         if still and not accept:

@@ -222,6 +222,18 @@ def test_an_accepted_breach_is_measured_anew_from_there():
     assert words(table)[2:] == [("HALT_ENTRIES", "100 lost")]
 
 
+def test_what_is_accepted_is_the_account_as_it_is_now():
+    guard = Loss()
+    table = Table(guard)
+    table.looks("1000", "900")
+    table.account.equity_is = 750
+    guard.release(None, True, "I know")
+    table.look("751")
+    assert guard.latches == ()
+    table.look("650")
+    assert words(table)[2:] == [("HALT_ENTRIES", "100 lost")]
+
+
 def test_a_release_of_another_scope_leaves_what_stands():
     guard = Loss()
     table = Table(guard)
