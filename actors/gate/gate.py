@@ -136,8 +136,7 @@ class OrderGate:
         if isinstance(command, CancelOrder) and self._overtakes(command.client_order_id):
             self._cancelled_early.add(command.client_order_id)
         elif isinstance(command, SubmitOrder):
-            if self._arrive(command.order):
-                self._submit(command, [command.order])
+            self._submit(command, [command.order])
         elif isinstance(command, SubmitOrderList):
             self._submit(command, list(command.order_list.orders))
         elif isinstance(command, ModifyOrder):
@@ -155,20 +154,27 @@ class OrderGate:
         is_new = order is not None and order.status == OrderStatus.INITIALIZED
         return is_new and name not in self._arrived
 
-    def _arrive(self, order: Order) -> bool:
-        """Note an order; deny it when its cancel came before, and return whether it goes on."""
+    def _arrive(self, orders: list[Order]) -> bool:
+        """Note orders; deny them when a cancel came before, and return whether they go on.
+
+        A list goes on whole or not at all.
+        """
         if len(self._arrived) >= _REMEMBERED:
             # A backtest's cache forgets orders that ended.
-            orders = map(self._kernel.cache.order, self._arrived)
-            self._arrived = {o.client_order_id for o in orders if o and not o.is_closed}
-        self._arrived.add(order.client_order_id)
-        if order.client_order_id not in self._cancelled_early:
+            known = map(self._kernel.cache.order, self._arrived)
+            self._arrived = {o.client_order_id for o in known if o and not o.is_closed}
+        names = {order.client_order_id for order in orders}
+        self._arrived |= names
+        if names.isdisjoint(self._cancelled_early):
             return True
-        self._cancelled_early.discard(order.client_order_id)
-        self._answer(denied, order, WITHDRAWN)
+        self._cancelled_early -= names
+        for order in orders:
+            self._answer(denied, order, WITHDRAWN)
         return False
 
     def _submit(self, command: TradingCommand, orders: list[Order]) -> None:
+        if not self._arrive(orders):
+            return
         requests: list[OrderFacts] = []
         refusals: list[Refusal | None] = []
         for order in orders:

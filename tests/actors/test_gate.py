@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from nautilus_trader.core.uuid import UUID4
-from nautilus_trader.execution.messages import SubmitOrder, TradingCommand
+from nautilus_trader.execution.messages import CancelOrder, SubmitOrder, TradingCommand
 from nautilus_trader.model.enums import ContingencyType, OrderSide, OrderStatus, TriggerType
 from nautilus_trader.model.events import (
     OrderCancelRejected,
@@ -670,6 +670,35 @@ def test_one_held_leg_holds_the_whole_list(held: bool) -> None:
     _, script = played((at(1, 5), both), hang=hang)
     denials = ["order gate: another order of its list was refused: held", "order gate: held"]
     assert script.denials == (denials if held else [])
+
+
+@pytest.mark.parametrize("step", [send_list("1", "2"), trading(A, "1")], ids=["list", "one"])
+def test_a_cancel_that_overtakes_its_order_denies_it_and_its_list(step: Step) -> None:
+    """As live, where the engine queues orders and no cancels."""
+
+    def hang(desk: BacktestDesk) -> None:
+        kernel = desk.engine.kernel
+
+        def overtaken(command: TradingCommand) -> None:
+            desk.gate.execute(
+                CancelOrder(
+                    trader_id=command.trader_id,
+                    strategy_id=command.strategy_id,
+                    instrument_id=command.instrument_id,
+                    client_order_id=kernel.cache.orders()[-1].client_order_id,
+                    venue_order_id=None,
+                    command_id=UUID4(),
+                    ts_init=0,
+                )
+            )
+            kernel.risk_engine.execute(command)
+
+        kernel.msgbus.deregister("RiskEngine.execute", kernel.risk_engine.execute)
+        kernel.msgbus.register("RiskEngine.execute", overtaken)
+
+    desk, script = played((at(1), step), hang=hang)
+    assert set(script.denials) == {"order gate: cancelled before it left"}
+    assert set(statuses(desk)) == {"DENIED"}
 
 
 @pytest.mark.parametrize(("quantity", "leaves"), [("1", False), ("-5", True)])

@@ -294,11 +294,12 @@ def test_a_position_leaves_even_if_the_order_that_closes_it_is_cancelled():
 def test_a_stop_that_is_withdrawn_before_it_left_comes_again_and_closes_nothing(monkeypatch):
     early, arrive = [], OrderGate._arrive
 
-    def cancelled_first(gate, order):
-        if is_protective(order.client_order_id.value) and not early:
-            early.append(order)
-            gate._cancelled_early.add(order.client_order_id)
-        return arrive(gate, order)
+    def cancelled_first(gate, orders):
+        name = orders[0].client_order_id
+        if is_protective(name.value) and not early:
+            early.extend(orders)
+            gate._cancelled_early.add(name)
+        return arrive(gate, orders)
 
     monkeypatch.setattr(OrderGate, "_arrive", cancelled_first)
     strategy, found = played({}, [CALM] * 3)

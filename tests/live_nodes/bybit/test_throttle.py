@@ -197,6 +197,29 @@ def test_an_order_cancelled_before_it_left_never_leaves(all_at_once: bool) -> No
     assert "order gate: cancelled before it left" in script.denials
 
 
+def test_a_list_that_waits_goes_whole_when_one_of_its_orders_is_cancelled() -> None:
+    def send_list(script: Script) -> None:
+        one, make = Quantity.from_str("1.000"), script.order_factory
+        orders = [
+            make.limit(InstrumentId.from_str(A), OrderSide.BUY, one, price(at_price))
+            for at_price in (87, 86)
+        ]
+        script.submit_order_list(make.create_list(orders))
+
+    def take_back(script: Script) -> None:
+        script.cancel_order(next(o for o in script.cache.orders() if o.price == price(86)))
+
+    throttle, script, _ = played(
+        (at(2, 5), limits(1)),
+        (at(2, 5.1), send_list),
+        (at(2, 5.2), take_back),
+        pace=Pace(per_second=1, burst=1),
+    )
+    assert [name for name, _ in sent(script)] == ["90.00"]
+    assert script.denials == ["order gate: cancelled before it left"] * 2
+    assert throttle.waiting == 0
+
+
 def test_an_order_is_cancelled_once_and_not_at_all_once_it_has_ended() -> None:
     def cancel(script: Any) -> None:
         rests, _, waits = sorted(script.cache.orders(), key=lambda o: -o.price)
