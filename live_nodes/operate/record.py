@@ -216,9 +216,10 @@ class _Recorder:
         now_ns = time.time_ns()
         self.summary.seconds = (now_ns - self._begun_ns) / 1e9
         self._spool.cut()
-        for link, product in self._links.items():
-            for book in self._books(link):
-                if missed := book.unfinished(now_ns):
+        # Also the books that the exchange refuses: their links have no such topic any more.
+        for product, topics in self._topics.items():
+            for topic in topics.values():
+                if isinstance(topic, BookTopic) and (missed := topic.unfinished(now_ns)):
                     self._audit(product, missed)
 
     def _take(self, product: str, text: bytes) -> StreamMessage | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
 import resource
@@ -26,8 +27,10 @@ from nautilus_trader.model.identifiers import InstrumentId
 from catalog.storage.store import Catalog
 from config.documents.exchange import ExchangeDocument
 from config.documents.scenario import Channel, Kill, SequenceGap
+from live_nodes.local.endpoints import venue_endpoints
+from live_nodes.local.folder import node_document
 from live_nodes.local.practice_process import Endpoint
-from live_nodes.operate.record import AUDIT, SPOOL
+from live_nodes.operate.record import AUDIT, SPOOL, RecordOptions, record
 from live_nodes.practice.exchange.store import StateFile
 from live_nodes.practice.faults import Faults
 from live_nodes.practice.process import open_exchange
@@ -95,7 +98,7 @@ class Place:
         where = Endpoint.of(0, port, 0)
         urls = {name: getattr(where, name) for name in ("http", "ws_public")}
         urls |= {name: getattr(where, name) for name in ("ws_private", "ws_trade")}
-        self._node = node_file(
+        self.node = node_file(
             folder,
             environment="paper",
             venue_urls=urls,
@@ -104,7 +107,7 @@ class Place:
         )
 
     def start(self, *options: str, limit: int = 0) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "perpdesk", "record", str(self._node)]
+        command = [sys.executable, "-m", "perpdesk", "record", str(self.node)]
         unlimited = resource.RLIM_INFINITY
 
         def small() -> None:
@@ -293,6 +296,18 @@ def test_a_full_disk_stops_the_recording_whole(place: Place) -> None:
     stopped = max(path.stat().st_mtime_ns for path in files)
     place.record("--for", "3s")
     is_whole(place, [stopped])
+
+
+def test_a_book_that_the_exchange_refuses_is_not_counted_as_covered(place: Place) -> None:
+    node = node_document(place.node, ())
+    said: list[str] = []
+    # Spot has no book of this depth.
+    options = RecordOptions(catalog=place.catalog, depth=500, seconds=3)
+    endpoints = venue_endpoints(node, place.catalog, said.append)
+    summary = asyncio.run(record(node, endpoints, options, said.append))
+    assert any("orderbook.500.ETHUSDT is not recorded" in line for line in said)
+    assert [hole["instrument"] for hole in place.holes()] == [SPOT]
+    assert summary.covered <= 0.5
 
 
 def test_wrong_input_is_refused(place: Place) -> None:
