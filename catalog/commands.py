@@ -72,7 +72,9 @@ def make_demo(
     reversal: Annotated[float, typer.Option(help="Planted one-day reversal.")] = DEMO.reversal,
     momentum: Annotated[float, typer.Option(help="Planted 20-day momentum.")] = DEMO.momentum,
     books: Annotated[bool, typer.Option("--books", help="Invent order books and trades.")] = False,
-    hours: Annotated[float, typer.Option(help="Length of the books in hours.")] = 2.0,
+    hours: Annotated[
+        float | None, typer.Option(help="Length of the books in hours, else 2.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Invent a market: perps and spot, hourly and daily, mark prices and funding.
@@ -96,6 +98,8 @@ def make_demo(
             raise InputError("--days, --perps, --reversal and --momentum are not of --books")
         _make_books(catalog or DEMO_BOOKS, seed, hours, json)
         return
+    if hours is not None:
+        raise InputError("--hours is of --books")
     catalog = catalog or DEMO_CATALOG
     with working("Inventing the demo market"):
         market = demo.generate(params)
@@ -106,7 +110,7 @@ def make_demo(
     show.written(catalog, writer, json)
 
 
-def _make_books(catalog: Path, seed: int, hours: float, json: bool) -> None:
+def _make_books(catalog: Path, seed: int, hours: float | None, json: bool) -> None:
     import msgspec
 
     from catalog import show
@@ -114,7 +118,8 @@ def _make_books(catalog: Path, seed: int, hours: float, json: bool) -> None:
     from catalog.show import counting
     from catalog.storage.writer import CatalogWriter
 
-    parts, planted = generate(BookParams(seed=seed, hours=hours))
+    length = BookParams.hours if hours is None else hours
+    parts, planted = generate(BookParams(seed=seed, hours=length))
     with CatalogWriter(catalog) as writer, counting("Inventing books") as step:
         for number, part in enumerate(parts):
             if not number:

@@ -234,5 +234,7 @@ def test_the_basis_comes_back_within_minutes_and_funding_follows_it():
 def test_parameters_of_the_other_demo_are_refused(tmp_path, words):
     with pytest.raises(InputError, match="are not of --books"):
         demo(tmp_path, *words)
+    with pytest.raises(InputError, match="--hours is of --books"):
+        raise run("demo", "--hours", "4", "--catalog", tmp_path).exception
     with pytest.raises(InputError, match="hours must be"):
         BookParams(hours=0.001)
