@@ -19,6 +19,7 @@ from backtests.checks import TICKS_SLACK_NS
 from backtests.engine.feed import CatalogFeed, FeedSlice, PriceGrid
 from catalog.engine import book, funding_rates, quotes, trades
 from catalog.series import AFTER_LOSS, SNAPSHOT
+from catalog.storage.manifest import FileFact
 from config.durations import DAY_NS, HOUR_NS
 
 ROWS = 250_000
@@ -51,8 +52,9 @@ class TickFeed(CatalogFeed):
         """Longest time without a row of each instrument's book or quotes, ns; above the slack."""
         self._newest: dict[str, int] = {}
         rows = sum(span.rows for name, span in covered.items() if name in self.market.column)
-        spans = [s.last - s.first for name, s in covered.items() if name in self.market.column]
-        self._density = rows / max(max(spans, default=0), 1)
+        days = [self._days(kind, name) for name in self.market.ids]
+        longest = max((sum(day.last - day.first for day in found) for found in days), default=0)
+        self._density = rows / max(longest, 1)
         self._known: set[str] = set()
         self._quotes: dict[str, pa.Table] = {}
 
@@ -64,22 +66,31 @@ class TickFeed(CatalogFeed):
         while start < self.end:
             step = ROWS / density if density else float(self._step)
             end = self._after(start, step)
-            known, quoted = copy(self._known), dict(self._quotes)
+            since, known, quoted = start, copy(self._known), dict(self._quotes)
             part, rows = self._ticks(start, end)
             while not part.data and end < self.end:
                 # The engine runs no timers without data: what is empty joins what comes.
                 self._known, self._quotes = copy(known), dict(quoted)
-                step *= 4
-                end = self._after(start, step)
+                since = self._next_ticks(end)
+                end = self._after(since, step)
                 part, rows = self._ticks(start, end)
             yield part
-            seen = rows / (end - start)
+            seen = rows / max(end - since, 1)
             density = min(max(seen, density / 4), density * 4) if density else seen
             start = end
 
     def _after(self, start: int, step: float) -> int:
         whole = max(int(min(step, self._step)) // self.valuation, 1) * self.valuation
         return min(start // self.valuation * self.valuation + whole, self.end)
+
+    def _days(self, kind: str, name: str) -> list[FileFact]:
+        return [self.catalog.manifest.files[p] for p in self.catalog.paths(kind, "", name)]
+
+    def _next_ticks(self, now: int) -> int:
+        """Return now, or when the next day that has ticks begins them."""
+        kinds = (self.kind, "trades")
+        days = [day for kind in kinds for name in self.market.ids for day in self._days(kind, name)]
+        return min((max(day.first, now) for day in days if day.last >= now), default=self.end)
 
     def _ticks(self, start: int, end: int) -> tuple[FeedSlice, int]:
         is_first = start == self.start

@@ -84,18 +84,33 @@ def test_holes_and_losses_of_books_are_warned_of(tmp_path: Path) -> None:
     assert "lost messages of the books of AAAUSDT, BBBUSDT, CCCUSDT 3 times" in found
 
 
+def later(rows: pa.Table, moved: int) -> pa.Table:
+    """Return rows whose second half comes later."""
+    ts = rows["ts"].to_numpy()
+    return rows.set_column(0, "ts", pa.array(ts + moved * (ts >= at(4))))
+
+
 @pytest.mark.parametrize(("moved", "market"), [(HOUR_NS // 2, "book"), (2 * DAY_NS, "candles")])
 def test_auto_takes_no_books_that_lack_days(tmp_path: Path, moved: int, market: str) -> None:
-    def later(rows: pa.Table) -> pa.Table:
-        ts = rows["ts"].to_numpy()
-        return rows.set_column(0, "ts", pa.array(ts + moved * (ts >= at(4))))
-
-    write_books(tmp_path, ("book",), later)
+    write_books(tmp_path, ("book",), lambda rows: later(rows, moved))
     found = load(document(tmp_path)).document
     end = found.window.end + timedelta(microseconds=moved / 1_000)
     window = found.window.model_copy(update={"end": end})
     found = found.model_copy(update={"window": window})
     assert settled_market(found, Catalog(tmp_path / "catalog"), NAMES) == market
+
+
+@pytest.mark.timeout(60)
+def test_days_without_a_row_join_the_slice_before_what_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tick_feed, "ROWS", 5_000)
+    write_books(tmp_path, ("book",), lambda rows: later(rows, 3 * DAY_NS))
+    feed = prepared(tmp_path, market="book").feed
+    feed.end, feed._step = feed.end + 3 * DAY_NS, DAY_NS
+    parts = list(feed.slices())
+    assert [part.start for part in parts[1:]] == [part.end for part in parts[:-1]]
+    assert max(len(part.data) for part in parts) < 1_000
 
 
 @pytest.mark.parametrize("market", ["book", pytest.param("quotes", marks=pytest.mark.slow)])
