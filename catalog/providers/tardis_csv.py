@@ -30,7 +30,6 @@ from catalog.providers.ticks import (
     tick_table,
 )
 from catalog.series import SNAPSHOT
-from config.errors import InputError
 
 IN_CONTRACTS = ("okex-swap", "huobi-dm-linear-swap", "gate-io-futures", "kucoin-futures", "bitmex")
 _PERPETUALS = ("bybit", "deribit", "bitmex", "dydx", "dydx-v4", "hyperliquid", "phemex")
@@ -157,11 +156,8 @@ class _File:
                 f"{batch.where}: {exchange} counts amounts in contracts, not in coins"
             )
         derivative = exchange in _PERPETUALS or _DERIVATIVES.search(exchange)
-        try:
-            symbols = Symbols(self._options, LINEAR if derivative else SPOT)
-            return symbols.rows(batch, "symbol", self._source)
-        except InputError as error:
-            raise AnotherKind(str(error)) from error
+        symbols = Symbols(self._options, LINEAR if derivative else SPOT)
+        return symbols.rows(batch, "symbol", self._source)
 
     def _updates(self, batch: Batch, own: dict[str, Rows]) -> dict[str, Columns]:
         ts, received = _times(batch)

@@ -79,11 +79,13 @@ def each(
     left_out: list[str] = []
     last: Import | None = None
     for path, source in sources(paths, suffixes):
+        begun = False
         try:
             for last in read_one(path, source):
+                begun = True
                 yield last
         except AnotherKind as error:
-            if path in paths:
+            if begun or path in paths:
                 raise
             left_out.append(str(error))
     if last is None:
@@ -165,7 +167,7 @@ class Symbols:
     def rows(self, batch: Batch, column: str | None, source: Source) -> dict[str, Rows]:
         """Return the rows of each instrument, by a column of symbols, else by the file's name.
 
-        Raises InputError with the line.
+        Raises InputError with the line; AnotherKind when the catalog keeps none of them.
         """
         if column is not None:
             rows_of = _rows_by_text(batch.table.column(column))
@@ -174,13 +176,15 @@ class Symbols:
                 rows_of = {symbol_in_name(source.path.name): np.arange(batch.table.num_rows)}
             except ValueError as error:
                 raise InputError(f"{source.where}: {error}") from error
-        found = {}
+        found, refused = {}, ""
         for text, rows in rows_of.items():
             try:
                 if instrument := self.id(text):
                     found[instrument] = rows
             except ValueError as error:
-                raise batch.error(int(rows[0]), str(error)) from error
+                refused = refused or batch.place(int(rows[0]), str(error))
+        if refused:
+            raise InputError(refused) if found else AnotherKind(refused)
         return found
 
 
@@ -410,7 +414,11 @@ class Batch(NamedTuple):
 
     def error(self, row: int, words: str) -> InputError:
         """Return the error of a row."""
-        return InputError(f"{self.where}: line {self.line + row}: {words}")
+        return InputError(self.place(row, words))
+
+    def place(self, row: int, words: str) -> str:
+        """Return words about a row, with its place before them."""
+        return f"{self.where}: line {self.line + row}: {words}"
 
 
 SIZES = ("size", "amount", "qty", "quantity", "volume")

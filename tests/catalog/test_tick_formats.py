@@ -621,6 +621,22 @@ def test_a_folder_is_read_without_what_is_of_another_kind(tmp_path):
         parts("trade_archives", tmp_path)
 
 
+def test_a_folder_is_read_without_files_of_inverse_contracts_but_not_half_a_file(
+    tmp_path, monkeypatch
+):
+    good, inverse = (f"{T0},{name},Buy,1,1,x,x,1,1,1,1" for name in ("BTCUSDT", "BTCUSD"))
+    write(tmp_path / "a.csv", PERP + inverse)
+    write(tmp_path / "b.csv", PERP + good)
+    found = parts("trade_archives", tmp_path)
+    assert len(rows(found, "trades")) == 1
+    assert "a.csv: line 2: symbol 'BTCUSD'" in warnings(found)
+    write(tmp_path / "c.csv", PERP + good, inverse)
+    for size in (ticks.BLOCK_BYTES, 140):  # Lines 2 and 3 in one part, and in two.
+        monkeypatch.setattr(ticks, "BLOCK_BYTES", size)
+        with pytest.raises(InputError, match=r"c\.csv: line 3: symbol 'BTCUSD'"):
+            parts("trade_archives", tmp_path)
+
+
 def test_a_folder_of_binances_recordings_has_a_snapshot_for_each_file(tmp_path):
     start = {"lastUpdateId": 6, "bids": [BID], "asks": [ASK]}
     write(tmp_path / "a.jsonl", depth(5, 7, 4, []), start, depth(8, 8, 7, [["92", "1"]]))
