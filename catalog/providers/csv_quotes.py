@@ -80,8 +80,10 @@ def _file(path: Path, source: Source, options: ImportOptions) -> Iterator[Import
         ts = start + step * (batch.line - 1 + np.arange(count))
         if "timestamp" in names:
             ts = batch.stamps(names["timestamp"])
+        own = symbols.rows(batch, names.get("symbol"), source)
+        numbers.direction(ts, own)
         found = {}
-        for instrument, rows in symbols.rows(batch, names.get("symbol"), source).items():
+        for instrument, rows in own.items():
             keys = numbers.number(instrument, ts[rows])
             columns = [*keys, keys[0], *(column[rows] for column in values)]
             found["quotes", "", instrument] = tick_table("quotes", columns)

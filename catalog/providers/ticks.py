@@ -349,19 +349,26 @@ class RunningNumbers:
     """Numbers the rows of each instrument within their time, for sources without an id.
 
     The number starts again with each time, so that it is the same in every file with the row. A
-    file that goes from new to old counts down. A row that goes against the file's direction takes
-    the time of the one before.
+    file that goes from new to old, as `direction` sees in its first part, counts down. A row that
+    goes against the file's direction takes the time of the one before.
     """
 
     def __init__(self, where: str, what: str) -> None:
         self._where, self._what = where, what
         self._moved = 0
-        self._places: dict[str, tuple[int, int, int]] = {}
+        self._sign = 0
+        self._places: dict[str, tuple[int, int]] = {}
+
+    def direction(self, ts: Rows, rows_of: Mapping[str, Rows]) -> int:
+        """Return 1, or -1 where the instruments' rows in the file's first part go back in time."""
+        moved = sum(int(ts[rows[-1]] - ts[rows[0]]) for rows in rows_of.values())
+        self._sign = self._sign or (-1 if moved < 0 else 1)
+        return self._sign
 
     def number(self, instrument: str, ts: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         """Return the times and numbers of an instrument's next rows."""
-        first = (-1 if ts[-1] < ts[0] else 1, -(2**62), 0)
-        sign, last, after = self._places.get(instrument, first)
+        sign = self._sign or 1
+        last, after = self._places.get(instrument, (-(2**62), 0))
         ordered = np.maximum.accumulate(np.concatenate(([last], ts * sign)))
         begins = np.diff(ordered) > 0
         ordered = ordered[1:]
@@ -369,7 +376,7 @@ class RunningNumbers:
         began = np.maximum.accumulate(np.where(begins, places, -1))
         numbers = np.where(began < 0, places + after, places - began)
         self._moved += int((ordered != ts * sign).sum())
-        self._places[instrument] = (sign, int(ordered[-1]), int(numbers[-1]) + 1)
+        self._places[instrument] = (int(ordered[-1]), int(numbers[-1]) + 1)
         return [ordered * sign, numbers * sign]
 
     def warnings(self) -> list[str]:

@@ -94,13 +94,14 @@ def _file(path: Path, source: Source, options: ImportOptions) -> Iterator[Import
             batch.floats(archive.size),
         )
         side = batch.choices(archive.side, _TAKER if archive.side == "side" else _BUYER_IS_MAKER)
+        own = symbols.rows(batch, text, source)
+        onward = numbers.direction(ts, own)
         found = {}
-        for instrument, rows in symbols.rows(batch, text, source).items():
+        for instrument, rows in own.items():
             keys = numbers.number(instrument, ts[rows])
             if archive.number:
                 keys = [ts[rows], batch.table.column(archive.number).to_numpy()[rows]]
             columns: list[NDArray] = [*keys, ts[rows], price[rows], size[rows], side[rows]]
-            onward = -1 if ts[-1] < ts[0] else 1
             found["trades", "", instrument] = tick_table("trades", [c[::onward] for c in columns])
         yield parts.part(path, found, assumed=symbols.assumed)
     yield parts.part(path, {}, [] if archive.number else numbers.warnings())

@@ -549,6 +549,18 @@ def test_plain_quotes_with_and_without_time_and_sizes(tmp_path):
     assert rows(found, "quotes", ETH)[0][0] == (T0 + 120_000) * MS
 
 
+def test_two_rows_out_of_order_do_not_turn_the_file_around(tmp_path, monkeypatch):
+    monkeypatch.setattr(ticks, "BLOCK_BYTES", 256)
+    found_at = [("ETHUSDT", k) for k in range(5)] + [("BTCUSDT", 3), ("BTCUSDT", 2)]
+    found_at += [("BTCUSDT", k) for k in range(4, 20)]
+    quotes = [f"{T0 + k},{name},1,2,3,4" for name, k in found_at]
+    path = write(tmp_path / "a.csv", "timestamp,symbol,bid,ask,bid_size,ask_size", *quotes)
+    found = parts("csv_quotes", path)
+    assert len(found) > 3
+    assert [row[0] // MS - T0 for row in rows(found, "quotes")] == [3, 3, *range(4, 20)]
+    assert "1 quotes whose time goes back" in warnings(found)
+
+
 @pytest.mark.parametrize(
     ("name", "file", "text", "words"),
     [
