@@ -9,6 +9,7 @@ A test asserts the private names used here. Changes:
 * An order ends only after all its fills, which come by messages of their own.
 * An order that it would keep forever or send as another one (a trailing stop, GTD) is denied.
 * The start reports open orders and exact positions, without the past.
+* The wallet can be fetched, as the venue pushes each change once.
 * Spot has whole lots, own coins as positions, and conditional orders (`live_nodes.bybit.spot`).
 * Keys are passed when the clients are made, so that no configuration object holds them.
 """
@@ -57,6 +58,7 @@ from nautilus_trader.live.execution_client import LiveExecutionClient
 from nautilus_trader.live.factories import LiveDataClientFactory, LiveExecClientFactory
 from nautilus_trader.model.enums import OrderStatus, OrderType, TimeInForce, TriggerType
 from nautilus_trader.model.events import (
+    AccountState,
     OrderCancelRejected,
     OrderEvent,
     OrderModifyRejected,
@@ -126,6 +128,8 @@ FILLS_REQUEST_AFTER = 60
 """Number of pauses before late fills, which its order push counts, are requested."""
 FILLS_WAITS = 100
 """Number of pauses for its answer to pass the engine's queue."""
+WALLET_PAUSE_S = 1
+"""Pause before a wallet that could not be fetched is asked for again."""
 LONGEST_PAUSE_S = 5
 """Longest pause before it asks again."""
 CLOCKS_DIFFER_MS = 60_000
@@ -170,6 +174,7 @@ class DeskExecutionClient(BybitExecutionClient):
     spot: SpotBooks | None = None
     _demo = False
     _later: list[OrderEvent] | None = None
+    _fetching: asyncio.Task[None] | None = None
     _quiet: QuietLog | None = None
 
     @property
@@ -233,6 +238,28 @@ class DeskExecutionClient(BybitExecutionClient):
             self.create_task(self._end_after_fills(pyo3_report, report))
             return
         super()._handle_order_status_report_pyo3(pyo3_report)
+
+    def fetch_wallet(self) -> None:
+        """Fetch the wallet until the venue answers, unless that is under way."""
+        if self._fetching is None or self._fetching.done():
+            self._fetching = self.create_task(self._fetch_wallet())
+
+    async def _fetch_wallet(self) -> None:
+        while self.is_connected:
+            # Executions from here on may be missing in the answer.
+            asked = self._clock.timestamp_ns()
+            try:
+                answer = await self._http_client.request_account_state(
+                    account_type=engine.BybitAccountType.UNIFIED, account_id=self.pyo3_account_id
+                )
+            except (ValueError, RuntimeError, OSError) as error:
+                self._log.warning(f"The wallet could not be fetched: {error}")
+                await asyncio.sleep(WALLET_PAUSE_S)
+                continue
+            if self.get_account().last_event.ts_event < asked:
+                found = AccountState.from_dict(answer.to_dict())
+                self.generate_account_state(found.balances, found.margins, True, asked)
+            return
 
     # Spot: see `live_nodes.bybit.spot`.
 
@@ -526,6 +553,7 @@ def execution_factory(wiring: ClientWiring) -> type[LiveExecClientFactory]:
                 **rest,
             )
             client.links = wiring.links
+            wiring.links.fetch_wallet = client.fetch_wallet
             if wiring.spot is not None:
                 client.spot = SpotBooks(wiring.spot, client._cache)
             client._ws_private_client = _account_link(wiring, "private", config)

@@ -75,7 +75,7 @@ class VenueLink:
         self.connects = self.half_opens = 0
         self.probed_at = 0.0
         self.failure = ""
-        self.was_connected = False
+        self.was_connected = self.was_proven = False
         self.down_since = 0.0
         self._renewing = False
         self._make = make
@@ -184,6 +184,8 @@ class VenueLinks:
         self.probe_prefix = f"{tag}-probe-"
         self._trades = trades
         self.probe_instrument = ""
+        self.fetch_wallet: Callable[[], object] = lambda: None
+        """Fetches the account's wallet; also called when the private link is proven again."""
         self._half_open, self._heartbeat = half_open, heartbeat
         self._links: dict[str, VenueLink] = {}
         self._beating_since: dict[int, float] = {}
@@ -291,6 +293,9 @@ class VenueLinks:
             link.proven = True
         elif link.name == "private":
             link.proven = link.subscription_count() >= PRIVATE_TOPICS and not link.failure
+            if link.proven and link.was_proven:
+                self.fetch_wallet()
+            link.was_proven |= link.proven
         elif time.monotonic() - link.probed_at >= PROBE_EVERY:
             link.probed_at = time.monotonic()
             self._in_background(self._probe(link))

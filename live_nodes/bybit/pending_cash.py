@@ -17,14 +17,23 @@ from nautilus_trader.model.events import OrderFilled, PositionEvent, PositionOpe
 
 ZERO = Decimal(0)
 PATIENCE_NS = 5_000_000_000
-"""After this time the wallet is trusted: it will not change any more."""
+"""After this time the wallet is asked for: a link that was down gets no old push again."""
 
 
 class PendingCash:
-    """Adds up realised profit, fees included, and what coins cost, since the newest wallet."""
+    """Adds up realised profit, fees included, and what coins cost, since the newest wallet.
 
-    def __init__(self, cache: Any, monotonic_ns: Callable[[], int] = time.monotonic_ns) -> None:
-        self._cache, self._monotonic_ns = cache, monotonic_ns
+    ``fetch`` asks the venue for the wallet.
+    """
+
+    def __init__(
+        self,
+        cache: Any,
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
+        fetch: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._cache, self._monotonic_ns, self._fetch = cache, monotonic_ns, fetch
+        self._asked = 0
         self._realised: dict[str, Decimal] = {}
         self._moved: list[tuple[int, int, Decimal]] = []
 
@@ -49,8 +58,12 @@ class PendingCash:
         """Return the cash missing in a wallet of `drawn_up` (venue time, UNIX nanoseconds, UTC)."""
         if not self._moved:
             return ZERO
-        oldest = self._monotonic_ns() - PATIENCE_NS
-        self._moved = [row for row in self._moved if row[0] > drawn_up and row[1] > oldest]
+        now = self._monotonic_ns()
+        self._moved = [row for row in self._moved if row[0] > drawn_up]
+        oldest = min((at for _, at, _ in self._moved), default=now)
+        if now - max(oldest, self._asked) > PATIENCE_NS:
+            self._asked = now
+            self._fetch()
         return sum((moved for *_, moved in self._moved), ZERO)
 
 

@@ -266,7 +266,7 @@ class Replay:
             alerts=cast(Any, lambda *_: None),
             heartbeat=cast(Any, SimpleNamespace()),
             rest=cast(Any, SimpleNamespace()),
-            links=cast(Any, SimpleNamespace()),
+            links=cast(Any, SimpleNamespace(fetch_wallet=lambda: None)),
             trading_node=trading_node,
             gate=gate,
             strategies=strategies,

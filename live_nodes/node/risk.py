@@ -67,7 +67,9 @@ class NodeRisk:
         self.guards: dict[str, GuardActor] = {**guards, OPERATOR: self.operator}
         owners = {name: key for key, one in context.strategies.items() for name in one.ids}
         tape = context.tape
-        self._pending_cash = PendingCash(kernel.cache, tape.monotonic_ns)
+        self._pending_cash = PendingCash(
+            kernel.cache, tape.monotonic_ns, lambda: context.links.fetch_wallet()
+        )
         self._account = account = CacheAccount(kernel.cache)
         account.pending_cash = self._pending_cash
         self.markets = MarketReader(kernel.cache, context.facts.infos, context.facts.universe)

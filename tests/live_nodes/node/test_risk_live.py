@@ -16,6 +16,7 @@ from nautilus_trader.model.identifiers import InstrumentId
 from actors.guards.core.snapshot import DeskEvent, ErrorEvent, FillEvent, Mismatch, Snapshot
 from config.documents.scenario import Delay, LostRequest, RefusedOp
 from config.errors import InputError
+from live_nodes.bybit import pending_cash
 from live_nodes.local.heartbeat import last_beat
 from live_nodes.local.mailbox import MailAnswer, MailRequest, answer, ask
 from live_nodes.node.guard_status import GuardStatus, risk_of
@@ -440,3 +441,23 @@ def test_realized_profit_counts_once_however_late_the_wallet_comes(
         # Once the wallet has come, it is what the venue says.
         desk.until(lambda: account.worth() == st.call(lambda: st.exchange.wallet("anna").equity))
         assert verdicts(desk) == []
+
+
+def test_what_is_realised_while_the_private_link_is_down_stays_in_the_equity(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The venue sends no wallet again that it sent while nobody listened: it is asked for."""
+    monkeypatch.setattr(pending_cash, "PATIENCE_NS", 500_000_000)
+    with stage() as st, desk_node(st) as desk:
+        account = desk.live.risk._account
+        desk.filled(BUY, "0.100")
+        st.move("49700")
+        st.play("links_cut", "private", at=D(0), seconds=D(600))
+        desk.until(lambda: not desk.live.links.ready("private"), "the cut")
+        desk.filled(SELL, "0.100", reduce_only=True)
+        there = st.call(lambda: st.exchange.wallet("anna").equity)
+        desk.until(lambda: account.worth() == there and not account.pending_cash._moved)
+        # What others paid in while the link was down, no execution tells of.
+        st.call(lambda: setattr(st.exchange._state.account("anna").coin("USDT"), "balance", D(1)))
+        st.end_faults()
+        desk.until(lambda: account.wallet() == 1, "the wallet")
