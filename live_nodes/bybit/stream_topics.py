@@ -147,7 +147,10 @@ class BookTopic(StreamTopic):
 class TradesTopic(StreamTopic):
     """``publicTrade.{symbol}``: trades of one time and sequence number may come in parts."""
 
-    _newest: tuple[Any, Any] = (0, 0)
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self._newest: tuple[Any, Any] = (0, 0)
+        self._same: list[dict[str, Any]] = []
 
     def _take(self, received_ns: int, message: StreamMessage) -> None:
         for trade in _decode_trades(message.data):

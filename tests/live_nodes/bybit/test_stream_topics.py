@@ -101,6 +101,8 @@ def test_a_lost_connection_is_a_gap_from_the_last_message_on() -> None:
 
 def test_trades_of_one_sequence_number_stay_together() -> None:
     topic = TradesTopic("publicTrade.BTCUSDT")
+    told(topic, 1, "snapshot", [])
+    assert whole(topic)["data"] == []
     told(topic, 1, "snapshot", [{"T": 1, "seq": 4, "i": "a"}, {"T": 1, "seq": 5, "i": "b"}])
     told(topic, 2, "snapshot", [{"T": 1, "seq": 5, "i": "c"}])
     assert [trade["i"] for trade in whole(topic)["data"]] == ["b", "c"]
