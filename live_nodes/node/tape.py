@@ -235,8 +235,8 @@ class Recorder(ListeningTape):
         try:
             raw = frozen(args)
         except Exception as error:  # noqa: BLE001 - whatever an object raises, the node goes on
-            self._close()
             self._failed(f"watch.record: nothing is recorded from here on: {name}: {error}")
+            self._close()
             return
         self._turns.append(Turn(self._number, name, raw, zlib.crc32(raw), reads, outputs))
         self._number += 1
@@ -253,8 +253,8 @@ class Recorder(ListeningTape):
         try:
             write_block(self._file, turns)
         except OSError as error:
-            self._close()
             self._failed(f"watch.record: nothing is recorded from here on: {error}")
+            self._close()
 
     def _close(self) -> None:
         file, self._file = self._file, None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
 import pickle
@@ -31,6 +32,7 @@ from live_nodes.node.launch import launch
 from live_nodes.node.recording import newest
 from live_nodes.node.report import RunOptions
 from live_nodes.node.stream import STREAM, Recording, Turn, frozen, thawed, write_block
+from live_nodes.node.tape import Recorder
 from live_nodes.operate.parity import Parity, beside_journal, compare, report_lines
 from tests.live_nodes.documents import BTC, STEADY, daily, node_of
 from tests.live_nodes.practice.background import background
@@ -203,3 +205,56 @@ def test_engine_objects_come_back_whole(made: Any) -> None:
     assert type(again) is type(made)
     for name in ("ts_event", "ts_init", "value", "id", "reason", "rate", "last_px", "bid_price"):
         assert getattr(again, name, None) == getattr(made, name, None)
+
+
+# Where a recording fails --------------------------------------------------------------------------
+
+
+def recorded(folder: Path, play: Callable[[Recorder], None]) -> list[str]:
+    """Record calls; return what was said of failures."""
+    said: list[str] = []
+
+    async def run() -> None:
+        recorder = Recorder(said.append)
+        recorder.begin(folder, "the start")
+        play(recorder)
+        recorder.end("the end")
+
+    asyncio.run(run())
+    return said
+
+
+def test_a_handler_that_raises_raises_and_its_error_is_part_of_the_recording(
+    tmp_path: Path,
+) -> None:
+    def play(recorder: Recorder) -> None:
+        with pytest.raises(ZeroDivisionError):
+            recorder.wrap("divide", lambda by: 1 // by)(0)
+        assert recorder.wrap("divide", lambda by: 1 // by)(1) == 1
+
+    assert recorded(tmp_path, play) == []
+    turns = {turn.number: turn.outputs for turn in Recording(tmp_path) if turn.name == "divide"}
+    assert [len(outputs) for outputs in turns.values()] == [1, 0]
+    assert b"ZeroDivisionError" in turns[1][0].text
+
+
+@pytest.mark.parametrize(
+    ("argument", "why"),
+    [("text", "No space left on device"), (lambda: None, "Can't pickle")],
+    ids=["full disk", "no bytes"],
+)
+def test_what_can_not_be_recorded_ends_the_recording_and_no_call(
+    tmp_path: Path, argument: Any, why: str
+) -> None:
+    def play(recorder: Recorder) -> None:
+        if why.startswith("No space"):
+            recorder._file = open("/dev/full", "wb")  # noqa: SIM115 - the recorder closes it
+        handle = recorder.wrap("handle", lambda seen: seen)
+        assert handle(argument) is argument
+        recorder._save()
+        assert handle(argument) is argument
+        assert (recorder._file, recorder._turns) == (None, [])
+
+    said = recorded(tmp_path, play)
+    assert said[0].startswith("watch.record: nothing is recorded from here on")
+    assert why in said[0]
