@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
@@ -63,6 +63,8 @@ class Prepared:
     intervals: dict[str, int]
     start: int
     end: int
+    without_effect: Sequence[str] = ()
+    """Settings of the venue that mean nothing with the market that ``auto`` took."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +104,7 @@ def prepare(document: Backtest) -> Prepared:
     intervals = signal_intervals(strategies)
     start, end = document.window.start_ns, document.window.end_ns
     found: dict[str, Any] = {"market": settled_market(document, catalog, wanted)}
+    without_effect = document.venue.without_effect(found["market"])
     if found["market"] != "candles":
         found["slippage"] = NoSlippage()
     venue = document.venue.model_copy(update=found)
@@ -135,7 +138,7 @@ def prepare(document: Backtest) -> Prepared:
             **settings,
         )
     )
-    return Prepared(document, catalog, market, feed, intervals, start, end)
+    return Prepared(document, catalog, market, feed, intervals, start, end, without_effect)
 
 
 def run(
@@ -310,6 +313,7 @@ def _close(
             recorder.curve.highest_leverage,
             accountant.unmarked,
             accountant.overdrawn,
+            prepared.without_effect,
         ),
     )
 

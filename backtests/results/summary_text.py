@@ -173,6 +173,7 @@ def warnings_of(
     highest_leverage: tuple[float, int],
     unmarked: Sequence[Settlement] = (),
     overdrawn: Decimal = Decimal(0),
+    without_effect: Sequence[str] = (),
 ) -> list[str]:
     """Return warnings that could change the reading of the figures, most serious first.
 
@@ -181,6 +182,9 @@ def warnings_of(
     found = []
     if document.venue.fills == "signal_close":
         found.append("Fills are at the signal's own close: these figures can't be earned.")
+    if without_effect:
+        names = ", ".join(f"venue.{name}" for name in without_effect)
+        found.append(f"Without effect, as venue.market auto took {document.venue.market}: {names}.")
     orders, funding = tables["orders"], tables["funding"]
     if document.venue.fills == "signal_close" and rests(orders):
         found.append(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -84,6 +84,10 @@ Market = Literal["candles", "quotes", "book"]
 """What orders meet, the coarsest first."""
 
 
+_OF_TICKS = ("latency", "queue", "valuation")
+_OF_CANDLES = ("slippage", "fills", "execution_interval", "path")
+
+
 class Venue(Part):
     """The simulated venue of a backtest."""
 
@@ -128,7 +132,7 @@ class Venue(Part):
             raise ValueError("must divide an hour, such as 1s, 5s or 1m")
         return valuation
 
-    @field_validator("latency", "queue", "valuation")
+    @field_validator(*_OF_TICKS)
     @classmethod
     def _of_ticks(cls, value: object, info: ValidationInfo) -> object:
         name = str(info.field_name)
@@ -136,18 +140,23 @@ class Venue(Part):
             raise ValueError("means nothing with market: candles")
         return value
 
-    @field_validator("slippage", "fills", "execution_interval")
+    @field_validator(*_OF_CANDLES)
     @classmethod
     def _of_candles(cls, value: object, info: ValidationInfo) -> object:
-        market = info.data.get("market")
+        market, name = info.data.get("market"), str(info.field_name)
         if market in ("quotes", "book"):
-            if value == "signal_close" or value in get_args(Interval):
+            if name != "slippage" and value != cls.model_fields[name].default:
                 raise ValueError(f"means nothing with market: {market}, where no candle fills")
             if isinstance(value, SlippageModel) and not isinstance(value, NoSlippage):
                 raise ValueError(
                     f"with market: {market} orders find their prices there: use {{model: none}}"
                 )
         return value
+
+    def without_effect(self, market: Market) -> list[str]:
+        """Return what was set otherwise than by default and means nothing with a market."""
+        names = _OF_TICKS if market == "candles" else _OF_CANDLES
+        return [n for n in names if getattr(self, n) != type(self).model_fields[n].default]
 
     @property
     def by_candles(self) -> bool:

@@ -69,6 +69,20 @@ def test_auto_takes_the_finest_market_that_all_have(folder: Path, tmp_path: Path
     assert prepared(folder, market="candles").document.venue.market == "candles"
 
 
+@pytest.mark.parametrize(
+    ("kind", "market", "expected"),
+    [("trades", "candles", "venue.latency, venue.queue"), ("book", "book", "venue.slippage")],
+)
+def test_what_auto_leaves_without_effect_is_warned_of(
+    tmp_path: Path, kind: str, market: str, expected: str
+) -> None:
+    write_books(tmp_path, (kind,))
+    late = {"orders": {"base": 20}}
+    dear = {"model": "fixed_bps", "bps": 5}
+    found = played(tmp_path, latency=late, queue="optimistic", slippage=dear).warnings
+    assert f"Without effect, as venue.market auto took {market}: {expected}." in found
+
+
 def test_holes_and_losses_of_books_are_warned_of(tmp_path: Path) -> None:
     hole, end = at(4), at(4) + 15 * MINUTE_NS
 
@@ -178,6 +192,7 @@ def test_guards_see_the_venues_books() -> None:
         ({"market": "quotes", "fills": "signal_close"}, "fills"),
         ({"market": "book", "execution_interval": "1h"}, "execution_interval"),
         ({"market": "candles", "queue": "optimistic"}, "queue"),
+        ({"market": "book", "path": "adaptive"}, "path"),
         ({"latency": {"orders": {"base": -1}}}, "base"),
         ({"market": "candles", "latency": {"orders": {"base": 1}}}, "latency"),
     ],
