@@ -249,6 +249,8 @@ class TickParts:
         """Place of the message that is added next."""
         self.notes: dict[str, list[int]] = {}
         """What was left out or put right: how often, and the line of the first."""
+        self._held_flags: dict[str, int] = {}
+        """By instrument: those of book messages without levels, which have no row to stand in."""
 
     def note(self, words: str) -> None:
         """Count something to warn of at the end of the file."""
@@ -276,13 +278,17 @@ class TickParts:
         asks: Levels,
     ) -> None:
         """Add one message of a book; one that is before the last takes the last's time."""
+        flags |= self._held_flags.pop(instrument, 0)
+        count = len(bids) + len(asks)
+        if not count:
+            self._held_flags[instrument] = flags
+            return
         series = self._series.get(("book", instrument))
         if series is not None and key <= series.last:
             ts, seq = series.last
             if key[0] < ts:
                 self.note("book messages whose time goes back take that of the one before")
             key = (ts + (key[1] <= seq), key[1])
-        count = len(bids) + len(asks)
         series = self._begin("book", instrument, key)
         series.keys.extend((*key, recv or key[0], self.line, count << 2 | flags, len(bids)))
         series.values.extend(chain.from_iterable(bids))

@@ -276,6 +276,18 @@ def test_a_bybit_stream_keeps_order_marks_gaps_and_drops_what_has_no_snapshot(tm
         assert words in warnings(found)
 
 
+def test_a_message_without_levels_leaves_its_flags_to_the_next(tmp_path):
+    lines = (
+        book_message("snapshot", 10, 7, [BID], [ASK]),
+        book_message("delta", 20, 9, [], []),
+        book_message("delta", 30, 10, [["99", "1"]], []),
+        book_message("snapshot", 40, 11, [], []),
+        book_message("delta", 50, 12, [["98", "1"]], []),
+    )
+    found = rows(parts("bybit_stream", write(tmp_path / "linear.jsonl", *lines)), "book")
+    assert [(row[1], row[3]) for row in found] == [(7, 1), (7, 1), (10, 2), (12, 1)]
+
+
 def test_bybit_trades_and_tickers_with_receive_times_and_what_a_ticker_leaves_out(tmp_path):
     trade = {"s": "BTCUSDT", "S": "Buy", "v": "0.5", "p": "100.5", "i": "a"}
     lines = (
