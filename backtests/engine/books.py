@@ -219,9 +219,13 @@ class BookClient(BacktestExecClient):
     def _refused(self, order: Order) -> str:
         if order.instrument_id in self._closed:
             return as_reason(from_venue("venue", f"{order.instrument_id} is no longer traded"))
-        mid = self._fill_model.mid(order.instrument_id)
-        price = order.price.as_decimal() if order.has_price else mid
-        return "" if price is None else self._accountant.unpaid(order, price)
+        if order.has_price:
+            return self._accountant.unpaid(order, order.price.as_decimal())
+        # What it would pay on its way through the levels, which are floats to the engine.
+        paid = self._venue.get_book(order.instrument_id).get_avg_px_for_quantity(
+            order.quantity, order.side
+        )
+        return self._accountant.unpaid(order, round(Decimal(repr(paid)), 9))
 
     # The venue's own acts ------------------------------------------------------------------------
 

@@ -113,6 +113,18 @@ def test_in_a_book_each_part_pays_its_fee_in_coins_and_the_late_order_must_be_pa
     assert [refusal_of(event.reason).code for event in rejected] == ["cash"]
 
 
+@pytest.mark.parametrize(("dear", "passes"), [(101.0, True), (101.1, False)])
+def test_a_market_buy_on_a_book_is_refused_by_what_its_levels_cost(
+    dear: float, passes: bool
+) -> None:
+    """1 at 100 and 98 at 101 cost 9,998; at 101.1 10,007.80, though the mid says 9,850."""
+    book = Book(0.0, [(1, 99.0, 1.0), (-1, 100.0, 1.0), (-1, dear, 98.0)], snapshot=True)
+    rows = [book, Book(19.0, [(1, 98.0, 1.0)])]
+    played = play_book(rows, scripted((second(1), trading(SPOT, "99"))), name=SPOT)
+    assert played.desk.accountant.ledger.quantities == ({SPOT: D(99)} if passes else {})
+    assert played.desk.accountant.overdrawn == 0
+
+
 @pytest.mark.parametrize(("size", "passes"), [("70", True), ("70.001", False)])
 def test_sales_at_the_same_moment_pay_for_buys(size: str, passes: bool) -> None:
     """65 sold bring 6,500, and 500 are left: enough for 70, though their print comes first."""
