@@ -15,14 +15,12 @@ from typing import Any
 
 import numpy as np
 from nautilus_trader.backtest.engine import SimulatedExchange
-from nautilus_trader.backtest.execution_client import BacktestExecClient
 from nautilus_trader.execution.messages import (
     BatchCancelOrders,
     CancelAllOrders,
     CancelOrder,
     ModifyOrder,
     SubmitOrder,
-    SubmitOrderList,
     TradingCommand,
 )
 from nautilus_trader.model.book import OrderBook
@@ -37,7 +35,7 @@ from numpy.typing import NDArray
 from backtests.engine.accountant import Accountant
 from backtests.engine.feed import PriceGrid
 from backtests.engine.market import RunMarket
-from backtests.engine.venue import DeskFillModel, each_order
+from backtests.engine.venue import DelayedClient, DeskFillModel
 from config.documents import NoSlippage
 from strategies.order_ids import is_protective
 from strategies.order_tags import decision_of
@@ -125,7 +123,7 @@ class BookFillModel(DeskFillModel):
         return found
 
 
-class BookClient(BacktestExecClient):
+class BookClient(DelayedClient):
     """Sends commands to the simulated venue after their latency, in the order they were made.
 
     ``delay`` returns how long a command of a moment takes, nanoseconds. The engine's own latency
@@ -140,8 +138,8 @@ class BookClient(BacktestExecClient):
         fill_model: BookFillModel,
         delay: Callable[[int], int],
     ) -> None:
-        super().__init__(exchange, kernel.msgbus, kernel.cache, kernel.clock)
-        self._venue, self._accountant = exchange, accountant
+        super().__init__(exchange, kernel)
+        self._accountant = accountant
         self._fill_model, self._delay = fill_model, delay
         self._under_way: deque[tuple[int, TradingCommand]] = deque()
         self._closed: set[InstrumentId] = set()
@@ -154,11 +152,6 @@ class BookClient(BacktestExecClient):
         self._submitted(command.order)
         self._fill_model.ordered(command.order)
         self._send(command)
-
-    def submit_order_list(self, command: SubmitOrderList) -> None:
-        """Send orders one by one."""
-        for single in each_order(command):
-            self.submit_order(single)
 
     def modify_order(self, command: ModifyOrder) -> None:
         """Send an amend."""
@@ -205,14 +198,7 @@ class BookClient(BacktestExecClient):
     def _arrive(self, command: TradingCommand) -> None:
         why = self._refused(command.order) if isinstance(command, SubmitOrder) else ""
         if why:
-            order = command.order
-            self.generate_order_rejected(
-                order.strategy_id,
-                order.instrument_id,
-                order.client_order_id,
-                why,
-                self._clock.timestamp_ns(),
-            )
+            self._reject(command.order, why)
         else:
             self._venue.send(command)
 
@@ -245,13 +231,7 @@ class BookClient(BacktestExecClient):
             command = entry[1]
             if isinstance(command, SubmitOrder) and command.instrument_id == instrument_id:
                 self._under_way.remove(entry)
-                self.generate_order_canceled(
-                    command.strategy_id,
-                    instrument_id,
-                    command.order.client_order_id,
-                    None,
-                    self._clock.timestamp_ns(),
-                )
+                self._withdraw(command.order)
 
     def close_market(self, instrument_id: InstrumentId) -> None:
         """Cancel all orders of an instrument, and refuse further ones: its data have ended."""
@@ -270,11 +250,3 @@ class BookClient(BacktestExecClient):
     def _cancel_rest(self, order: Order) -> None:
         if order.is_open:
             self._venue.get_matching_engine(order.instrument_id).cancel_order(order)
-
-    def _submitted(self, order: Order) -> None:
-        self.generate_order_submitted(
-            order.strategy_id,
-            order.instrument_id,
-            order.client_order_id,
-            self._clock.timestamp_ns(),
-        )

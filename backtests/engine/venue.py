@@ -31,7 +31,7 @@ from nautilus_trader.model.book import OrderBook
 from nautilus_trader.model.data import BookOrder, TradeTick
 from nautilus_trader.model.enums import BookType, LiquiditySide, OrderSide, OrderType, TimeInForce
 from nautilus_trader.model.events import OrderEvent, OrderRejected
-from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId
+from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId, StrategyId
 from nautilus_trader.model.instruments import Instrument
 from nautilus_trader.model.objects import Price
 from nautilus_trader.model.orders import Order
@@ -129,21 +129,6 @@ def slipped_price(reference: Decimal, fraction: Decimal, tick: Decimal, *, buy: 
     return max(steps, Decimal(1)) * tick
 
 
-def each_order(command: SubmitOrderList) -> list[SubmitOrder]:
-    """Return one command for each order of a list."""
-    return [
-        SubmitOrder(
-            trader_id=command.trader_id,
-            strategy_id=command.strategy_id,
-            order=order,
-            command_id=UUID4(),
-            ts_init=command.ts_init,
-            position_id=command.position_id,
-        )
-        for order in command.order_list.orders
-    ]
-
-
 @dataclass(slots=True)
 class _Waiting:
     command: TradingCommand
@@ -162,7 +147,44 @@ def _sells_spot(entry: _Waiting) -> bool:
     )
 
 
-class NextPrintClient(BacktestExecClient):
+class DelayedClient(BacktestExecClient):
+    """Answers for a venue that orders are still on their way to."""
+
+    def __init__(self, exchange: SimulatedExchange, kernel: Any) -> None:
+        super().__init__(exchange, kernel.msgbus, kernel.cache, kernel.clock)
+        self._venue = exchange
+
+    def submit_order_list(self, command: SubmitOrderList) -> None:
+        """Send orders one by one, in the same sequence."""
+        for order in command.order_list.orders:
+            self.submit_order(
+                SubmitOrder(
+                    trader_id=command.trader_id,
+                    strategy_id=command.strategy_id,
+                    order=order,
+                    command_id=UUID4(),
+                    ts_init=command.ts_init,
+                    position_id=command.position_id,
+                )
+            )
+
+    def _submitted(self, order: Order) -> None:
+        self.generate_order_submitted(*_names(order), ts_event=self._clock.timestamp_ns())
+
+    def _reject(self, order: Order, why: str) -> None:
+        now = self._clock.timestamp_ns()
+        self.generate_order_rejected(*_names(order), reason=why, ts_event=now)
+
+    def _withdraw(self, order: Order) -> None:
+        now = self._clock.timestamp_ns()
+        self.generate_order_canceled(*_names(order), venue_order_id=None, ts_event=now)
+
+
+def _names(order: Order) -> tuple[StrategyId, InstrumentId, ClientOrderId]:
+    return order.strategy_id, order.instrument_id, order.client_order_id
+
+
+class NextPrintClient(DelayedClient):
     """Sends each instrument's orders to the exchange at that instrument's next trade.
 
     An instrument in a data gap has no price, so its orders wait and never fill at an old one. A
@@ -179,8 +201,7 @@ class NextPrintClient(BacktestExecClient):
     """
 
     def __init__(self, exchange: SimulatedExchange, kernel: Any, prints_to_wait: int) -> None:
-        super().__init__(exchange, kernel.msgbus, kernel.cache, kernel.clock)
-        self._venue = exchange
+        super().__init__(exchange, kernel)
         self._prints_to_wait = prints_to_wait
         self._waiting: dict[InstrumentId, list[_Waiting]] = {}
         self.walking: InstrumentId | None = None
@@ -225,13 +246,7 @@ class NextPrintClient(BacktestExecClient):
             entry.unpaid_at, entry.prints_left = price, 1
             self._waiting[order.instrument_id].append(entry)
             return
-        self.generate_order_rejected(
-            strategy_id=order.strategy_id,
-            instrument_id=order.instrument_id,
-            client_order_id=order.client_order_id,
-            reason=why,
-            ts_event=self._clock.timestamp_ns(),
-        )
+        self._reject(order, why)
 
     def _note_refused_stop(self, event: OrderEvent) -> None:
         if isinstance(event, OrderRejected):
@@ -262,11 +277,6 @@ class NextPrintClient(BacktestExecClient):
             return _is_stop(order) and order.instrument_id == self.walking
         newest = self._cache.trade_tick(order.instrument_id)
         return newest is not None and newest.ts_event == self._clock.timestamp_ns()
-
-    def submit_order_list(self, command: SubmitOrderList) -> None:
-        """Keep each order until its instrument's next print, in the same sequence."""
-        for single in each_order(command):
-            self.submit_order(single)
 
     def modify_order(self, command: ModifyOrder) -> None:
         """Queue the change behind its waiting order, or send it when the order has left."""
@@ -308,14 +318,6 @@ class NextPrintClient(BacktestExecClient):
             if side in (OrderSide.NO_ORDER_SIDE, order.side):
                 self._take_back(instrument_id, order.client_order_id)
 
-    def _submitted(self, order: Order) -> None:
-        self.generate_order_submitted(
-            strategy_id=order.strategy_id,
-            instrument_id=order.instrument_id,
-            client_order_id=order.client_order_id,
-            ts_event=self._clock.timestamp_ns(),
-        )
-
     def _take_back(self, instrument_id: InstrumentId, client_order_id: ClientOrderId) -> bool:
         queue = self._waiting.get(instrument_id, [])
         for index, entry in enumerate(queue):
@@ -325,12 +327,6 @@ class NextPrintClient(BacktestExecClient):
                 and command.order.client_order_id == client_order_id
             ):
                 del queue[index]
-                self.generate_order_canceled(
-                    strategy_id=command.strategy_id,
-                    instrument_id=instrument_id,
-                    client_order_id=client_order_id,
-                    venue_order_id=None,
-                    ts_event=self._clock.timestamp_ns(),
-                )
+                self._withdraw(command.order)
                 return True
         return False
