@@ -12,6 +12,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from actors.records.journal import JournalError
@@ -169,7 +170,8 @@ async def wind_down(context: NodeContext, stop: StopSignal, seconds: float) -> N
             # Also an execution whose cancel got no answer.
             for name in strategy.instrument_ids:
                 strategy.broker.forget(name)
-            held = strategy.holdings()
+            # A stop for coins that were sold but for dust would sell others' coins.
+            held = _closable(context, strategy)
             for order in strategy.broker.protective_orders():
                 if order.instrument_id.value not in held:
                     strategy.broker.cancel(order)
@@ -186,11 +188,7 @@ async def wind_down(context: NodeContext, stop: StopSignal, seconds: float) -> N
 
 async def _close(context: NodeContext, seconds: float, stop: StopSignal) -> None:
     # An order that the venue rejects, such as for its rate limit, is sent again.
-    strategies = context.strategies.values()
-
-    def held_by(strategy: DeskStrategy) -> dict[str, Decimal]:
-        return {n: q for n, q in strategy.holdings().items() if not _is_dust(context, n, q)}
-
+    strategies, held_by = context.strategies.values(), partial(_closable, context)
     closing = sum(len(held_by(strategy)) for strategy in strategies)
     if closing:
         context.say(f"closing {closing} position{'' if closing == 1 else 's'}")
@@ -211,6 +209,10 @@ async def _close(context: NodeContext, seconds: float, stop: StopSignal) -> None
             stop,
         )
         closing = sum(len(held_by(strategy)) for strategy in strategies)
+
+
+def _closable(context: NodeContext, strategy: DeskStrategy) -> dict[str, Decimal]:
+    return {n: q for n, q in strategy.holdings().items() if not _is_dust(context, n, q)}
 
 
 def _is_dust(context: NodeContext, name: str, quantity: Decimal) -> bool:

@@ -151,9 +151,13 @@ def test_less_than_the_smallest_order_is_named_and_keeps_nobody_waiting(
     with desk_node(st, folder=tmp_path, on_stop="flatten", **BOTH) as desk:
         strategy = spot(desk)
         desk.filled(BUY, "0.010000")
+        stop = desk.do(lambda: strategy.broker.place_stop(SPOT_ID, D(49500)))
+        desk.until(lambda: strategy.status(stop) == "ACCEPTED", "the stop")
         desk.filled(SELL, "0.009900")
         assert strategy.holdings() == {PAIR: D("0.00009")}
         node = node_of(desk, st)
+    # It would sell what others have.
+    assert st.open_orders() == {}
     assert any(f"{PAIR}: 0.00009 is too little to be sold; it stays" in line for line in desk.said)
     said: list[str] = []
     # Without a journal, the venue's executions tell what was bought.
