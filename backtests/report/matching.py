@@ -19,16 +19,24 @@ def matching(report: ReportData, _: Drawings) -> str:
     orders = {row["client_order_id"]: row for row in report.orders.to_pylist()}
     fills = [row for row in report.fills.to_pylist() if row["kind"] == "order"]
     total = sum(float(fill["notional"]) for fill in fills)
-    limits = [order for order in orders.values() if order["type"] == "LIMIT"]
-    wanted = sum(float(order["quantity"]) * float(order["limit_price"]) for order in limits)
-    filled = sum(float(order["filled"]) * float(order["limit_price"]) for order in limits)
+    # Also those that take have a limit.
+    took = {fill["client_order_id"] for fill in fills if fill["liquidity"] == "TAKER"}
+    rested = [
+        order
+        for order in orders.values()
+        if order["type"] == "LIMIT"
+        and order["status"] not in ("DENIED", "REJECTED")
+        and order["client_order_id"] not in took
+    ]
+    wanted = sum(float(order["quantity"]) * float(order["limit_price"]) for order in rested)
+    filled = sum(float(order["filled"]) * float(order["limit_price"]) for order in rested)
     waits = [
         (fill["ts"] - orders[fill["client_order_id"]]["ts_created"]) / 1e9
         for fill in fills
         if fill["liquidity"] == "MAKER" and fill["client_order_id"] in orders
     ]
     rows = [
-        ["Limit orders", f"{len(limits):,}"],
+        ["Orders that rested", f"{len(rested):,}"],
         ["Part of their value that filled", percent(filled / wanted if wanted else None)],
         ["Wait until a maker fill, median", _seconds(waits, 50)],
         ["Wait until a maker fill, 90 % within", _seconds(waits, 90)],

@@ -6,8 +6,10 @@ import shutil
 import subprocess
 from dataclasses import replace
 from decimal import Decimal
+from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import typer
 from hypothesis import given
@@ -20,6 +22,7 @@ from backtests.engine.feed import PriceGrid
 from backtests.report import charts, formats
 from backtests.report import provenance as origin
 from backtests.report import report_data as breakdown
+from backtests.report.matching import matching
 from backtests.report.page import SECTIONS
 from backtests.report.report_data import downsample
 from backtests.results.prices import PriceCurves
@@ -435,3 +438,25 @@ def test_the_command_renders_a_result_again(tmp_path):
 )
 def test_numbers_and_times_read_well(shown, expected):
     assert shown == expected
+
+
+def test_what_took_or_was_refused_counts_as_no_resting_order() -> None:
+    """One of two rested and half of it filled; the other took, and a third was refused."""
+    common = {"type": "LIMIT", "limit_price": "100", "ts_created": 0}
+    orders = [
+        {"client_order_id": "rested", "quantity": "2", "filled": "1", "status": "CANCELED"},
+        {"client_order_id": "took", "quantity": "2", "filled": "2", "status": "FILLED"},
+        {"client_order_id": "post-only", "quantity": "2", "filled": "0", "status": "REJECTED"},
+    ]
+    filled = {"kind": "order", "notional": "100", "slippage": "0", "ts": 3 * 10**9}
+    fills = [
+        {**filled, "client_order_id": "rested", "liquidity": "MAKER"},
+        {**filled, "client_order_id": "took", "liquidity": "TAKER"},
+    ]
+    tables = SimpleNamespace(
+        orders=pa.Table.from_pylist([common | order for order in orders]),
+        fills=pa.Table.from_pylist(fills),
+    )
+    page = re.sub(r"<[^>]+>", " ", matching(tables, None))
+    rows = "Orders that rested 1 Part of their value that filled 50.0 % Wait until a maker fill"
+    assert rows in " ".join(page.split())
