@@ -227,7 +227,9 @@ class VenueFlatten:
     async def _own_coins(self) -> dict[str, Decimal]:
         wallet, found = await self._rest.coins(), {}
         for name in filter(is_spot, self._own.net):
-            coins = min(self._own.of(name), wallet.get(base_coin(name), ZERO))
+            # What others took was accepted as gone: what they bring back is theirs.
+            explained = self._own.explained.get(name, ZERO)
+            coins = min(self._own.of(name), explained, wallet.get(base_coin(name), ZERO))
             if coins <= ZERO:
                 continue
             self._infos = self._infos or await self._rest.instruments("SPOT")

@@ -143,6 +143,10 @@ def test_coins_that_others_took_halt_the_pair_until_the_trader_goes_on(
         assert desk.strategy.holding(SPOT_ID) == D("0.01598")
         desk.wait(2.0)
         assert not desk.halted()
+        node = node_of(desk, st)
+    wallet(st, plus="0.004")
+    assert flatten_node(node, FlattenRequest(tmp_path, ""), 20, lambda line: None).flat
+    assert wallet(st) == D("0.004")
 
 
 def test_less_than_the_smallest_order_is_named_and_keeps_nobody_waiting(
