@@ -118,7 +118,8 @@ class Recovery:
     ) -> None:
         self.journal, self.rest, self._tag = journal, rest, tag
         self.own = OwnCoins(journal.explained, lot_of)
-        rest.coins_held = self.own.at_venue
+        if any(map(is_spot, {*traded, *journal.explained()})):
+            rest.coins_held = self.own.at_venue
         self.products, self._policies = products, policies
         self._traded = traded
         self._patience_ns = round(patience * 1e9)

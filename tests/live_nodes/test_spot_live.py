@@ -170,6 +170,13 @@ def test_less_than_the_smallest_order_is_named_and_keeps_nobody_waiting(
     assert wallet(st) == D("0.000090")
 
 
+def test_a_node_of_perpetuals_alone_asks_for_no_coins(st: Stage) -> None:
+    with desk_node(st) as desk:
+        asked, sweeps = st.requests("GET /v5/account/wallet-balance"), desk.counted("sweeps")
+        desk.until(lambda: desk.counted("sweeps") > sweeps + 1, "the sweeps")
+        assert st.requests("GET /v5/account/wallet-balance") == asked
+
+
 # Faults -------------------------------------------------------------------------------------------
 
 
