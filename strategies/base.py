@@ -136,7 +136,8 @@ class DeskStrategy(Hooks, Strategy):
     def busy_in(self, instrument_id: InstrumentId) -> bool:
         """Whether an order or a tactic of its own is under way in one instrument."""
         broker = self.broker
-        return instrument_id in broker.live or bool(broker.under_way({instrument_id.value}))
+        is_executing = instrument_id in broker.live or bool(broker.under_way({instrument_id.value}))
+        return is_executing or broker.closes_soon(instrument_id)
 
     # The guards ----------------------------------------------------------------------------------
 

@@ -30,6 +30,7 @@ from nautilus_trader.model.orders import Order
 from strategies.desk_config import DeskStrategyConfig
 from strategies.market_view import MarketView
 from strategies.messages import decision_id as decision_id_of
+from strategies.on_loop import wake_in
 from strategies.order_ids import (
     is_closers,
     is_protective,
@@ -46,6 +47,8 @@ from strategies.tactics.pricing import ZERO
 
 CANCEL_PAUSE_NS = 500_000_000
 """Pause before an order is cancelled again whose cancel was refused or lost."""
+CLOSE_PAUSE_NS = 1_000_000_000
+"""Pause before a position whose stop was refused is closed again, as where nobody trades."""
 _ENDS = (OrderCanceled, OrderDenied, OrderExpired, OrderRejected)
 
 
@@ -94,6 +97,8 @@ class OrderSender:
         self._rests: dict[ClientOrderId, Decimal] = {}
         self._cancelled: dict[ClientOrderId, int] = {}
         self._replaced: dict[ClientOrderId, list[ClientOrderId]] = {}
+        self._closing: set[ClientOrderId] = set()
+        self._closed_at: dict[InstrumentId, int] = {}
         self.decision_id = ""
         self.adopts_orders = False
 
@@ -390,19 +395,38 @@ class OrderSender:
             self._own.discard(event.client_order_id)
             self._cancelled.pop(event.client_order_id, None)
             self._protecting.discard(event.client_order_id)
-        if refused_stop:
-            self._close_unprotected(event)
+        order = self.order(event.client_order_id)
+        if order is not None and (
+            refused_stop or (ended and order.client_order_id in self._closing)
+        ):
+            self._closing.discard(order.client_order_id)
+            self._close_unprotected(event.instrument_id, order.side)
         return ended
 
-    def _close_unprotected(self, event: OrderRejected) -> None:
-        instrument_id, refused = event.instrument_id, self.order(event.client_order_id)
-        held = self._market.holding(instrument_id)
+    def _close_unprotected(self, instrument_id: InstrumentId, side: OrderSide) -> None:
+        held, clock = self._market.holding(instrument_id), self._engine.clock
         closing = OrderSide.SELL if held > ZERO else OrderSide.BUY
-        if held == ZERO or refused is None or refused.side != closing:
+        if held == ZERO or side != closing:
             return  # The position that it was for is gone.
         stops = [order for order in self._stops(instrument_id) if order.side == closing]
-        if not stops and not self.under_way({instrument_id.value}):
-            self.send_market(instrument_id, -held, "stop refused")
+        if stops or self.under_way({instrument_id.value}):
+            return
+        last, now = self._closed_at.get(instrument_id), clock.timestamp_ns()
+        if last is not None and now < last + CLOSE_PAUSE_NS:
+            # The exit found too few to trade with: at once again, it would go on for ever.
+            wake_in(
+                clock,
+                CLOSE_PAUSE_NS,
+                f"close.{instrument_id}",
+                lambda _: self._close_unprotected(instrument_id, side),
+            )
+            return
+        self._closed_at[instrument_id] = now
+        self._closing.update(self.send_market(instrument_id, -held, "stop refused"))
+
+    def closes_soon(self, instrument_id: InstrumentId) -> bool:
+        """Whether a position is to be closed in a moment, as nobody traded when its stop failed."""
+        return f"close.{instrument_id}" in self._engine.clock.timer_names
 
     def _decision(self) -> str:
         return self.decision_id or decision_id_of(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal as D
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from nautilus_trader.model.events import (
@@ -30,6 +30,7 @@ from tests.backtests.book_tapes import (
     second,
 )
 from tests.builders_engine import START, A, Script, balance, resting, scripted, trading
+from tests.strategies.test_verdict_follower import Holder, holding
 
 END = Book(19.0, [(1, 99.0, 1.0)])
 """Far from the market; the engine's time goes as far as its data."""
@@ -67,6 +68,28 @@ def test_what_a_market_order_does_not_find_is_cancelled_at_once() -> None:
     assert [price for _, price, _ in done(script)] == [100.1, 100.2, 100.3]
     assert heard(script, OrderCanceled) == [("OrderCanceled", 1)]
     assert played.desk.accountant.position(A) == 3
+
+
+class Insistent(Holder):
+    """Rests a stop above the market again whenever an order has ended, which the venue refuses."""
+
+    def on_order_ended(self) -> None:
+        name = InstrumentId.from_str(A)
+        if self.holding(name) and not self.busy_in(name):
+            self.place_stop(name, D(200))
+
+
+def test_where_nobody_buys_a_position_without_a_stop_is_closed_again_each_second() -> None:
+    strategy = Insistent({second(1): holding(A, "1")}, (A,))
+    bids = [Book(0.0, [(1, 100.0, 0.5), (-1, 100.1, 1.0)], snapshot=True), Book(4.5, [(1, 99, 1)])]
+    desk = play_book([*bids, END], cast(Any, strategy)).desk
+    sales = [
+        (round((f.ts - START) / 1e9, 3), f.quantity, f.price) for f, _ in desk.accountant.fills
+    ]
+    assert sales[1:] == [(1, D("0.5"), 100), (5, D("0.5"), 99)]
+    sent = [round((o.ts_init - START) / 1e9, 3) for o in desk.engine.kernel.cache.orders()]
+    # The buy, a stop that is refused, and an exit each second.
+    assert sorted(sent) == [1, 1, 1, 2, 3, 4, 5]
 
 
 QUEUE: list[Row] = [
