@@ -51,14 +51,14 @@ def sources(paths: Sequence[Path], suffixes: tuple[str, ...]) -> Iterator[tuple[
         try:
             if path.suffix != ".zip":
                 with _open(path) as stream:
-                    yield path, Source(str(path), path, _buffered(stream))
+                    yield path, _source(str(path), path, stream)
                 continue
             with zipfile.ZipFile(path) as archive:
                 for name in archive.namelist():
                     if name.endswith(suffixes):
                         with archive.open(name) as stream:
                             inner = path.parent / Path(name).name
-                            yield path, Source(f"{path}:{name}", inner, _buffered(stream))
+                            yield path, _source(f"{path}:{name}", inner, stream)
         except _DAMAGED as error:
             raise InputError(f"{path}: the archive is damaged or cut short: {error}") from error
 
@@ -104,8 +104,30 @@ def _open(path: Path) -> IO[bytes]:
     return cast(IO[bytes], gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
 
 
-def _buffered(stream: Any) -> io.BufferedReader:
-    return io.BufferedReader(stream, 1 << 20)
+def _source(where: str, path: Path, stream: Any) -> Source:
+    return Source(where, path, io.BufferedReader(_Unpacked(where, stream), 1 << 20))
+
+
+class _Unpacked(io.RawIOBase):
+    """Bytes of a file; raises InputError where its archive is damaged or ends too early."""
+
+    def __init__(self, where: str, stream: Any) -> None:
+        self._where, self._stream, self._lines = where, stream, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            found: bytes = self._stream.read1(len(buffer))
+        except _DAMAGED as error:
+            raise InputError(
+                f"{self._where}: the archive is damaged or cut short after line {self._lines} "
+                f"({error}); fetch it again"
+            ) from error
+        self._lines += found.count(b"\n")
+        buffer[: len(found)] = found
+        return len(found)
 
 
 def product_hint(path: Path, source: Source) -> str | None:
@@ -115,16 +137,9 @@ def product_hint(path: Path, source: Source) -> str | None:
 
 def lines(source: Source) -> Iterator[tuple[int, bytes]]:
     """Read the lines with their numbers, without empty ones."""
-    number = 0
-    try:
-        for number, line in enumerate(source.stream, start=1):
-            if not line.isspace():
-                yield number, line
-    except _DAMAGED as error:
-        raise InputError(
-            f"{source.where}: the archive is damaged or cut short after line {number} ({error}); "
-            "fetch it again"
-        ) from error
+    for number, line in enumerate(source.stream, start=1):
+        if not line.isspace():
+            yield number, line
 
 
 def stamped(line: bytes) -> tuple[int, bytes]:

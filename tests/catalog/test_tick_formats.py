@@ -685,6 +685,28 @@ def test_a_recording_that_ends_within_a_line_is_read_up_to_it(tmp_path):
         parts("bybit_stream", tmp_path / "linear_2.jsonl.gz")
 
 
+@pytest.mark.parametrize(
+    ("name", "first", "line"),
+    [
+        ("csv_quotes", "symbol,bid,ask", "BTCUSDT,1,2"),
+        ("trade_archives", PERP.strip(), f"{T0},BTCUSDT,Buy,1,1,x,x,1,1,1,1"),
+        ("tardis_csv", UPDATES.strip(), f"{TARDIS},true,bid,1,1"),
+        ("bybit_stream", *[json.dumps(RECORDING[2])] * 2),
+        ("binance_stream", '{"lastUpdateId": 6, "bids": [], "asks": []}', json.dumps({"data": {}})),
+    ],
+)
+def test_an_archive_that_is_cut_short_is_named_with_the_line(tmp_path, name, first, line):
+    # Stored, not deflated: without the checksum and the last line it ends within the one before.
+    whole = gzip.compress("\n".join([first, *[line] * 200]).encode(), compresslevel=0)
+    path = tmp_path / "linear.csv.gz"
+    path.write_bytes(whole[: len(whole) - 8 - 2 * len(line)])
+    with pytest.raises(InputError, match=r"linear\.csv\.gz: .* cut short after line 1(98|99) \("):
+        parts(name, path)
+    path.write_bytes(whole[:9])
+    with pytest.raises(InputError, match=r"linear\.csv\.gz: .* cut short after line 0 \("):
+        parts(name, path)
+
+
 def test_long_recordings_come_in_parts_of_whole_messages(tmp_path, monkeypatch):
     monkeypatch.setattr(ticks, "PART_ROWS", 2)
     trade = {"s": "BTCUSDT", "S": "Buy", "v": "1", "p": "1", "T": T0}
