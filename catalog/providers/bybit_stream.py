@@ -104,7 +104,7 @@ def read(paths: Sequence[Path], options: ImportOptions) -> Iterator[Import]:
 
 def _deepest(path: Path) -> dict[str, int]:
     found: dict[str, int] = {}
-    for _, source in sources([path], SUFFIXES):
+    for source in sources(path, SUFFIXES):
         for _, line in lines(source):
             if topic := _BOOK_TOPIC.search(line[:100]):
                 symbol, depth = topic[2].decode(), int(topic[1])

@@ -29,6 +29,12 @@ PART_ROWS = 1_000_000
 BLOCK_BYTES = 1 << 26
 """A part of a CSV file, decoded at once."""
 MS, US = 10**6, 10**3
+FORMATS = {
+    ".csv": "tardis_csv, trade_archives, csv_quotes or ohlcv_table",
+    ".data": "bybit_stream",
+    ".jsonl": "bybit_stream or binance_stream",
+}
+"""Formats that read what a .zip holds."""
 _DAMAGED = (EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile)
 
 Rows = NDArray[np.int64]
@@ -44,23 +50,33 @@ class Source(NamedTuple):
     stream: io.BufferedReader
 
 
-def sources(paths: Sequence[Path], suffixes: tuple[str, ...]) -> Iterator[tuple[Path, Source]]:
-    """Open each file, unpacked: plain, .gz, or what a .zip holds with one of the suffixes."""
-    packed = (*suffixes, *(f"{suffix}.gz" for suffix in suffixes), ".zip")
-    for path in find(paths, packed):
-        try:
-            if path.suffix != ".zip":
-                with _open(path) as stream:
-                    yield path, _source(str(path), path, stream)
-                continue
-            with zipfile.ZipFile(path) as archive:
-                for name in archive.namelist():
-                    if name.endswith(suffixes):
-                        with archive.open(name) as stream:
-                            inner = path.parent / Path(name).name
-                            yield path, _source(f"{path}:{name}", inner, stream)
-        except _DAMAGED as error:
-            raise InputError(f"{path}: the archive is damaged or cut short: {error}") from error
+def sources(path: Path, suffixes: tuple[str, ...]) -> Iterator[Source]:
+    """Open a file, unpacked: plain, .gz, or what a .zip holds with one of the suffixes.
+
+    Raises AnotherKind when a .zip holds none of them.
+    """
+    try:
+        if path.suffix != ".zip":
+            with _open(path) as stream:
+                yield _source(str(path), path, stream)
+            return
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            fit = [name for name in names if name.endswith(suffixes)]
+            if not fit:
+                held = ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
+                ends = {Path(name).suffix for name in names}
+                right = " or ".join(words for end, words in FORMATS.items() if end in ends)
+                raise AnotherKind(
+                    f"{path}: no {' or '.join(suffixes)} in it but {held or 'nothing'}"
+                    + (f": import it as {right}" if right else "")
+                )
+            for name in fit:
+                with archive.open(name) as stream:
+                    inner = path.parent / Path(name).name
+                    yield _source(f"{path}:{name}", inner, stream)
+    except _DAMAGED as error:
+        raise InputError(f"{path}: the archive is damaged or cut short: {error}") from error
 
 
 class AnotherKind(InputError):
@@ -78,16 +94,21 @@ def each(
     """
     left_out: list[str] = []
     last: Import | None = None
-    for path, source in sources(paths, suffixes):
-        begun = False
-        try:
-            for last in read_one(path, source):
-                begun = True
-                yield last
-        except AnotherKind as error:
-            if begun or path in paths:
-                raise
-            left_out.append(str(error))
+    packed = (*suffixes, *(f"{suffix}.gz" for suffix in suffixes), ".zip")
+    for path in find(paths, packed):
+        opened: Iterator[Source] = sources(path, suffixes)
+        while True:
+            begun = False
+            try:
+                if (source := next(opened, None)) is None:
+                    break
+                for last in read_one(path, source):
+                    begun = True
+                    yield last
+            except AnotherKind as error:
+                if begun or path in paths:
+                    raise
+                left_out.append(str(error))
     if last is None:
         raise InputError("\n".join(left_out))
     if left_out:

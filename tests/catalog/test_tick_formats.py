@@ -64,9 +64,10 @@ def write(path: Path, *lines: object) -> Path:
     return path
 
 
-def zipped(path: Path, name: str, text: str) -> Path:
+def zipped(path: Path, name: str = "", text: str = "") -> Path:
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(name, text)
+        if name:
+            archive.writestr(name, text)
     return path
 
 
@@ -683,6 +684,25 @@ def test_a_recording_that_ends_within_a_line_is_read_up_to_it(tmp_path):
     (tmp_path / "linear_2.jsonl.gz").write_bytes(whole[:-20])
     with pytest.raises(InputError, match=r"damaged or cut short after line \d"):
         parts("bybit_stream", tmp_path / "linear_2.jsonl.gz")
+
+
+def test_an_archive_that_holds_nothing_of_its_format_is_named_with_the_right_one(tmp_path):
+    data = zipped(tmp_path / "xrp.data.zip", "xrp_ob500.data", "{}")
+    with pytest.raises(
+        InputError, match=r"zip: no \.csv in it but xrp_ob500\.data: .* bybit_stream"
+    ):
+        parts("tardis_csv", data)
+    table = zipped(tmp_path / "a.zip", "a.csv", "a,b")
+    with pytest.raises(InputError, match=r"a\.zip: no \.data or .* a\.csv: .* trade_archives"):
+        parts("bybit_stream", table)
+    with pytest.raises(InputError, match=r"empty\.zip: no \.csv in it but nothing$"):
+        parts("csv_quotes", zipped(tmp_path / "empty.zip"))
+    write(tmp_path / "q.csv", "symbol,bid,ask", "BTCUSDT,1,2")
+    for path in (table, tmp_path / "empty.zip"):
+        path.unlink()
+    found = parts("csv_quotes", tmp_path)
+    assert len(rows(found, "quotes")) == 1
+    assert "xrp.data.zip: no .csv in it" in warnings(found)
 
 
 @pytest.mark.parametrize(
