@@ -182,6 +182,9 @@ class _Reader:
             return
         if book.update:
             snapshot = _brought_up(snapshot, (update for _, update in book.recent))
+            if snapshot.lastUpdateId < book.update:
+                self._rows.note("snapshots left out: older than the updates before them")
+                return
         book.snapshot = snapshot
         for received, update in list(book.recent):
             self._apply(instrument, book, received, update)
@@ -192,10 +195,16 @@ class _Reader:
             return
         self._see(received, update.E)
         book = self._books.setdefault(instrument, _Book())
+        if update.u < book.update and instrument not in self._here:
+            # It begins before the end of the file before, and is read as if alone.
+            book = self._books[instrument] = _Book()
         self._here.add(instrument)
         if self._early is not None:
             early, self._early = self._early, None
             self._begin(instrument, book, early)
+        if update.u <= book.update:
+            self._rows.note(f"repeated depth updates of {instrument} left out")
+            return
         book.recent.append((received, update))
         self._apply(instrument, book, received, update)
 

@@ -119,6 +119,7 @@ class _Reader:
         self._rows = TickParts("Bybit v5 stream", venue, options.note)
         self._places: dict[tuple[str, int], _Place] = {}
         self._tickers: dict[str, list[float]] = {}
+        self._ticker_times: dict[str, int] = {}
         self._depths: dict[str, tuple[int, Path]] = {}
         """Depth of each instrument's book, and the file that gave it."""
         self._trade_numbers: dict[str, tuple[int, int]] = {}
@@ -127,6 +128,7 @@ class _Reader:
     def file(self, path: Path, source: Source) -> Iterator[Import]:
         self._symbols = Symbols(self._options, product_hint(path, source))
         self._path, self._deepest = path, _deepest(path) if not _NAMED.search(path.name) else {}
+        self._behind: dict[str, bool] = {}
         rows, self._known = self._rows, False
         rows.where = source.where
         for rows.line, line in lines(source):
@@ -176,10 +178,12 @@ class _Reader:
         if not whole and not place.update:
             self._rows.note(f"updates of {message.topic} before its first snapshot left out")
             return
-        if not whole and book.u <= place.update:
+        moment = (message.cts or message.ts) * MS
+        goes_on = message.topic not in self._behind and book.u == place.update + 1
+        repeated = self._repeats(message, moment, 0 if goes_on else place.moment)
+        if not whole and (repeated or book.u <= place.update):
             self._rows.note(f"repeated updates of {message.topic} left out")
             return
-        moment = (message.cts or message.ts) * MS
         if whole and depth > 1 and (moment, book.u) == (place.moment, place.update):
             # A recording's next file begins with the book as it is.
             return
@@ -193,6 +197,13 @@ class _Reader:
             return
         flags = SNAPSHOT if whole else AFTER_LOSS if lost else 0
         self._rows.book(instrument, key, received, flags, book.b, book.a)
+
+    def _repeats(self, message: _Message, moment: int, last: int) -> bool:
+        """Whether a file begins with changes of a time that the file before has already."""
+        behind = self._behind.get(message.topic, True)
+        behind = behind and message.type != "snapshot" and moment < last
+        self._behind[message.topic] = behind
+        return behind
 
     def _refuse_another_depth(self, instrument: str, depth: int, topic: str) -> None:
         before, other = self._depths.setdefault(instrument, (depth, self._path))
@@ -257,6 +268,10 @@ class _Reader:
         instrument = self._symbols.id(symbol)
         if not instrument:
             return
+        if self._repeats(message, message.ts, self._ticker_times.get(instrument, 0)):
+            self._rows.note(f"repeated messages of {message.topic} left out")
+            return
+        self._ticker_times[instrument] = message.ts
         given = _ticker.decode(message.data)
         known = self._tickers.get(instrument)
         if known is None or message.type == "snapshot":

@@ -7,6 +7,7 @@ import io
 import zipfile
 import zlib
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -22,7 +23,8 @@ from numpy.typing import NDArray
 from catalog.providers.base import Import, ImportOptions
 from catalog.providers.files import find, stamps_ns
 from catalog.providers.symbols import PRODUCT_WORDS, hinted, resolve, symbol_in_name
-from catalog.series import KINDS
+from catalog.series import KINDS, SNAPSHOT
+from catalog.storage.manifest import source_file
 from config.errors import InputError
 
 PART_ROWS = 1_000_000
@@ -90,12 +92,21 @@ def each(
 ) -> Iterator[Import]:
     """Read each text; those of a folder that are of another kind are left out with a warning.
 
-    Raises InputError when none is left.
+    So is a file that has the same content as one before. Raises InputError when none is left.
     """
     left_out: list[str] = []
     last: Import | None = None
     packed = (*suffixes, *(f"{suffix}.gz" for suffix in suffixes), ".zip")
-    for path in find(paths, packed):
+    files = find(paths, packed)
+    sizes = Counter(path.stat().st_size for path in files)
+    by_hash: dict[str, Path] = {}
+    for path in files:
+        if sizes[path.stat().st_size] > 1:
+            digest = source_file(path).sha256
+            if digest in by_hash:
+                left_out.append(f"{path}: the same as {by_hash[digest]}")
+                continue
+            by_hash[digest] = path
         opened: Iterator[Source] = sources(path, suffixes)
         while True:
             begun = False
@@ -232,6 +243,8 @@ class _Series:
         self.keys = array("q")
         self.values = array("d")
         self.last = (0, -(2**62))
+        self.resumed = False
+        """Whether the last row is of the file before."""
 
     def table(self, where: str) -> pa.Table:
         width = 6 if self.kind == "book" else 4
@@ -313,15 +326,20 @@ class TickParts:
         bids: Levels,
         asks: Levels,
     ) -> None:
-        """Add one message of a book; one that is before the last takes the last's time."""
+        """Add one message of a book; one that is before the last takes the last's time.
+
+        A whole book keeps its own time where a file, or a copy within one, begins earlier than what
+        was read before: they merge. After a restart of the source ids begin at 1.
+        """
         flags |= self._held_flags.pop(instrument, 0)
         count = len(bids) + len(asks)
         if not count:
             self._held_flags[instrument] = flags
             return
         series = self._series.get(("book", instrument))
-        if series is not None and key <= series.last:
-            ts, seq = series.last
+        ts, seq = series.last if series is not None else (0, -(2**62))
+        overlaps = series is not None and (series.resumed or 1 < key[1] < seq)
+        if key <= (ts, seq) and not (overlaps and flags & SNAPSHOT and key[0] < ts):
             if key[0] < ts:
                 self.note("book messages whose time goes back take that of the one before")
             key = (ts + (key[1] <= seq), key[1])
@@ -340,7 +358,7 @@ class TickParts:
             self._ready.append((kind, instrument, series.table(self.where)))
             self._rows -= self._ready[-1][2].num_rows
             self._series[kind, instrument] = series = _Series(kind)
-        series.last = key
+        series.last, series.resumed = key, False
         return series
 
     def ready(self, path: Path) -> Iterator[Import]:
@@ -364,7 +382,7 @@ class TickParts:
         }
         for key, series in self._series.items():
             fresh = self._series[key] = _Series(key[0])
-            fresh.last = series.last
+            fresh.last, fresh.resumed = series.last, True
         self._rows = 0
         yield self.part(path, tables, warnings, symbols.assumed)
 

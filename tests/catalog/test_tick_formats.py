@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from catalog.providers import ticks
@@ -41,10 +42,10 @@ def warnings(found: list[Import]) -> str:
     return "\n".join(text for part in found for text in part.warnings)
 
 
-def imported(folder: Path, name: str, path: Path, **options: object) -> Catalog:
-    """Import a file into a new catalog."""
+def imported(folder: Path, name: str, *paths: Path, **options: object) -> Catalog:
+    """Import files at once into a new catalog."""
     with CatalogWriter(folder) as writer:
-        for part in read_files(name, [path], ImportOptions(**options)):
+        for part in read_files(name, paths, ImportOptions(**options)):
             writer.add(part)
     return Catalog(folder)
 
@@ -725,6 +726,83 @@ def test_an_archive_that_is_cut_short_is_named_with_the_line(tmp_path, name, fir
     path.write_bytes(whole[:9])
     with pytest.raises(InputError, match=r"linear\.csv\.gz: .* cut short after line 0 \("):
         parts(name, path)
+
+
+def raw_rows(catalog: Catalog) -> dict[str, list]:
+    """All that is stored, by file."""
+    found = {}
+    for path in catalog.manifest.files:
+        found[path] = pq.read_table(catalog.folder / "raw" / path, partitioning=None).to_pylist()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern", "options"),
+    [
+        ("bybit_stream", "bybit/ws_v5/*.jsonl", {"product": "SPOT"}),
+        ("bybit_stream", "bybit/l2/*ob500*.data.zip", {}),
+        ("tardis_csv", "tardis_csv/binance*.csv", {}),
+        ("trade_archives", "binance/public_data_zip/*aggtrades*.zip", {}),
+        pytest.param(
+            *("binance_stream", "binance/l2_ticks_spot_perp/binance_spot_*wsraw*.gz", {}),
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_a_real_file_and_its_copy_give_what_the_file_gives(tmp_path, name, pattern, options):
+    path = real(pattern)
+    once = imported(tmp_path / "once", name, path, **options)
+    twice = imported(tmp_path / "twice", name, path, path, **options)
+    assert raw_rows(twice) == raw_rows(once)
+    assert f"{path}: the same as {path}; left out" in warnings(parts(name, path, path, **options))
+
+
+BINANCE = (
+    {"lastUpdateId": 6, "bids": [BID], "asks": [ASK]},
+    *(depth(k, k, k - 1, [[f"{80 + k}", "1"]], k) for k in range(7, 30)),
+)
+BYBIT = (
+    book_message("delta", 3, 8, [["99", "8"]], []),
+    book_message("snapshot", 10, 9, [BID], [ASK]),
+    *(book_message("delta", 10 * k, k, [["99", f"{k}"]], []) for k in range(10, 20)),
+    # The service is started again, and counts from 1.
+    book_message("snapshot", 200, 1, [BID], [ASK]),
+    *(book_message("delta", 200 + k, k, [["98", f"{k}"]], []) for k in range(2, 6)),
+)
+
+
+CSV = (
+    ["timestamp,symbol,bid,ask", *(f"{T0 + k},BTCUSDT,1,{k + 2}" for k in range(20))],
+    ["timestamp,symbol,side,size,price", *(f"{T0 + k},BTCUSDT,Buy,1,{k + 2}" for k in range(20))],
+    [
+        *(UPDATES.strip(), f"{TARDIS},true,bid,1,1", f"{TARDIS},true,ask,2,1"),
+        *(f"bybit,BTCUSDT,{T0 + k}000,{T0 + k}500,false,bid,1,{k}" for k in range(1, 20)),
+    ],
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("bybit_stream", BYBIT),
+        ("binance_stream", BINANCE),
+        ("csv_quotes", CSV[0]),
+        ("trade_archives", CSV[1]),
+        ("tardis_csv", CSV[2]),
+    ],
+)
+def test_files_that_overlap_merge_by_time_and_are_not_moved(tmp_path, name, lines):
+    suffix = "jsonl" if name.endswith("stream") else "csv"
+    whole = write(tmp_path / f"linear_a.{suffix}", *lines)
+    once = raw_rows(imported(tmp_path / "once", name, whole))
+    packed = write(tmp_path / f"linear_b.{suffix}.gz", *lines)
+    start = write(tmp_path / f"linear_c.{suffix}", *lines[:6])
+    for files in ((whole, packed), (whole, start), (start, whole), (packed, start, whole)):
+        assert raw_rows(imported(tmp_path / "-".join(f.name for f in files), name, *files)) == once
+    if suffix == "jsonl":
+        start, joined = (write(tmp_path / f"linear_{n}.jsonl", *lines[:12] * n) for n in (1, 2))
+        stored = [raw_rows(imported(tmp_path / file.stem, name, file)) for file in (start, joined)]
+        assert stored[0] == stored[1]
 
 
 def test_long_recordings_come_in_parts_of_whole_messages(tmp_path, monkeypatch):
