@@ -41,6 +41,7 @@ from live_nodes.bybit.stream_topics import (
 )
 from live_nodes.local.endpoints import Endpoints
 from live_nodes.local.spool import Spool, product_of
+from live_nodes.local.timefmt import moment_text
 
 SPOOL, AUDIT = "spool", "recording_gaps.csv"
 FLUSH_S = 0.5
@@ -123,6 +124,9 @@ async def record(
     spool = Spool(options.catalog / SPOOL)
     try:
         recorder = _Recorder(node, endpoints, options, chosen, spool, say)
+        end_ns = time.time_ns() + int((options.seconds or 0) * 1e9)
+        until = "Ctrl-C" if options.seconds is None else moment_text(end_ns)
+        say(f"recording {len(chosen)} instruments to {options.catalog} until {until}")
         await _patiently(partial(asyncio.to_thread, recorder.write_facts, chosen.values()))
         return await recorder.run()
     finally:

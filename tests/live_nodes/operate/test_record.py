@@ -125,6 +125,9 @@ class Place:
         process = self.start("--json", *options, **more)
         out, errors = process.communicate(timeout=slack(DEADLINE))
         assert process.returncode == 0, errors
+        begun = f"recording 2 instruments to {self.catalog} until "
+        assert errors.startswith(begun)
+        datetime.strptime(errors.splitlines()[0], f"{begun}%Y-%m-%d %H:%M:%S UTC")
         return dict(json.loads(out))
 
     def spooled(self) -> int:
