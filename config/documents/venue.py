@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from config.documents.base import Flag, Part, Whole
 from config.documents.slippage import FixedBpsSlippage, NoSlippage, Slippage, SlippageModel
@@ -94,8 +94,11 @@ class Venue(Part):
     market: Literal["auto"] | Market = "auto"
     """What orders meet: opens of ``candles``, best ``quotes`` or the order ``book``; ``auto`` is
     the finest that the catalog has of every instrument throughout the window."""
-    latency: Latency = Latency()
-    """Delay of commands and data (not with candles)."""
+    latency: Annotated[
+        Latency,
+        BeforeValidator(lambda given: given or {}, json_schema_input_type=Latency | None),
+    ] = Latency()
+    """Delay of commands and data (not with candles); null takes an inherited one away."""
     queue: Literal["optimistic", "realistic", "pessimistic"] = "realistic"
     """Resting orders (not with candles) fill with the first trade at their price, once what was
     displayed before them has traded, or only when the market passes their price."""
@@ -137,7 +140,8 @@ class Venue(Part):
     def _of_ticks(cls, value: object, info: ValidationInfo) -> object:
         name = str(info.field_name)
         if info.data.get("market") == "candles" and value != cls.model_fields[name].default:
-            raise ValueError("means nothing with market: candles")
+            remedy = ": write latency: null" if name == "latency" else ""
+            raise ValueError(f"means nothing with market: candles{remedy}")
         return value
 
     @field_validator(*_OF_CANDLES)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from config.documents import Backtest, FixedBpsSlippage, NoSlippage
+from config.documents import Backtest, FixedBpsSlippage, Latency, NoSlippage
 from config.errors import DocumentErrors
 from config.load import examine, load
 from config.reading import Origin
@@ -87,6 +87,14 @@ def test_another_model_of_slippage_starts_afresh(child):
     assert changed == FixedBpsSlippage(bps=Decimal("1.5"))
     # Amounts are exact as written.
     assert str(load(DEMO).document.venue.fees.linear.taker) == "0.00055"
+
+
+def test_null_takes_an_inherited_latency_away(child, write):
+    write("parent.yaml", PARENT.replace("venue:", "venue:\n  latency: {orders: {base: 20}}"))
+    with pytest.raises(DocumentErrors, match=r"parent\.yaml:2:.*write latency: null"):
+        load(child, ["venue.market=candles"])
+    write("child.yaml", CHILD + "venue: {latency: null, market: candles}\n")
+    assert load(child).document.venue.latency == Latency()
 
 
 def test_a_file_must_say_its_own_kind(child, write):
