@@ -290,6 +290,20 @@ def profit_factor(profits: ArrayLike) -> float:
     return float(known[known > 0].sum()) / lost if lost > 0 else float("nan")
 
 
+def adverse_move(side: Floats, mid: Floats, later: Floats, notional: Floats) -> tuple[float, int]:
+    """Return how far mids moved against fills, and of how many fills a mid is unknown (NaN).
+
+    ``side`` is 1 for buys and -1 for sales. The mean is weighted by notional, a fraction of the mid
+    at the fill; negative is in favour of the fills. All arrays have shape (n,).
+    """
+    known = ~(np.isnan(mid) | np.isnan(later))
+    weight = notional[known]
+    if not weight.sum():
+        return float("nan"), int((~known).sum())
+    moved = side[known] * (1 - later[known] / mid[known])
+    return float(np.average(moved, weights=weight)), int((~known).sum())
+
+
 def time_weighted(ts: Integers, values: Floats, end_ns: int) -> float:
     """Return the time-weighted average of a step curve, whose last value stands until ``end_ns``.
 

@@ -59,6 +59,7 @@ def order_of(row: dict[str, Any]) -> dict[str, Any]:
         "strategy": row["strategy"],
         "instrument": row["instrument"],
         "ts_created": row["ts"] - HOUR,
+        "ts_arrived": row["ts"],
         "ts_closed": row["ts"],
         "side": row["side"],
         "type": "MARKET",

@@ -96,6 +96,8 @@ class Accountant(SimulationModule):
         self.take_back_all: Callable[[InstrumentId], None] | None = None
         self.on_sale: Callable[[], None] | None = None
         """Called after a sale of coins is booked."""
+        self.on_fill: Callable[[FillRow], None] | None = None
+        """Called with each fill after it is booked."""
         self.on_time: Callable[[int], None] | None = None
         """Called with each stamp that it has processed."""
         self.close_market: Callable[[InstrumentId], None] | None = None
@@ -492,6 +494,8 @@ class Accountant(SimulationModule):
         self._quantity[column] = float(self.ledger.quantities.get(fill.instrument, ZERO))
         self._cash = float(self.ledger.cash)
         self._valued = None
+        if self.on_fill is not None:
+            self.on_fill(fill)
         if self._watcher is not None:
             self._watcher.filled(fill)
         if self.on_sale is not None and fill.side == "SELL" and is_spot(fill.instrument):

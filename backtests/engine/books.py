@@ -48,7 +48,7 @@ class VenueBooks:
     """The venue's own books: top, mid, and the prices that value an account."""
 
     def __init__(self, exchange: SimulatedExchange, market: RunMarket) -> None:
-        self._market = market
+        self._market, self._cache = market, exchange.cache
         self._books = {name: exchange.get_book(name) for name in market.instrument_ids}
         self._in_order = [self._books[name] for name in market.instrument_ids]
         self._decimals = [made.price_precision + 1 for made in market.instruments]
@@ -66,6 +66,14 @@ class VenueBooks:
             return None
         middle: Decimal = (bid.as_decimal() + ask.as_decimal()) / 2
         return middle
+
+    def standing_mid(self, instrument_id: InstrumentId) -> float | None:
+        """Return the mid; at the moment of a trade on quotes, that of the quote before it."""
+        mid = self.mid(instrument_id)
+        if mid is not None:
+            return float(mid)
+        quote = self._cache.quote_tick(instrument_id)
+        return None if quote is None else float(quote.bid_price + quote.ask_price) / 2
 
     def value(self, grid: PriceGrid, row: int, before: NDArray[np.float64]) -> None:
         """Fill a row of the grid with the prices as they stand: mark, else mid, else as before."""

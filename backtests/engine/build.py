@@ -35,6 +35,7 @@ from backtests.engine.accountant import Accountant
 from backtests.engine.books import BookClient, BookFillModel, VenueBooks
 from backtests.engine.candle_path import CandlePath
 from backtests.engine.coins import CoinFeeModel, no_coins
+from backtests.engine.fill_mids import FillMids
 from backtests.engine.guard_desk import AtStampClient, risk_desk
 from backtests.engine.latency import command_delay_ns, feed_delay_ns
 from backtests.engine.market import RunMarket
@@ -64,7 +65,8 @@ class BacktestDesk:
     strategies: dict[str, DeskStrategy]
     risk: RiskDesk | None = None
     books: VenueBooks | None = None
-    """With ``venue.market`` quotes or book."""
+    fill_mids: FillMids | None = None
+    """Both with ``venue.market`` quotes or book."""
 
 
 def strategies_of(setup: Setup, ids: list[str]) -> dict[str, DeskStrategy]:
@@ -161,7 +163,7 @@ def build(
         engine.add_instrument(instrument)
     kernel = engine.kernel
     exchange = accountant.exchange
-    books = None
+    books = fill_mids = None
     if isinstance(fill_model, BookFillModel):
         books = VenueBooks(exchange, market)
         fill_model.mid = books.mid
@@ -172,6 +174,8 @@ def build(
         accountant.take_back_all = book_client.take_back_all
         accountant.close_market = book_client.close_market
         accountant.live_prices = books
+        fill_mids = FillMids(books, accountant, market)
+        accountant.on_fill = fill_mids.filled
     elif at_close:
         accountant.send_now = exchange.exec_client.submit_order
         if guards:
@@ -206,7 +210,7 @@ def build(
         )
     for strategy in strategies.values():
         engine.add_strategy(strategy)
-    return BacktestDesk(engine, accountant, gate, strategies, risk, books)
+    return BacktestDesk(engine, accountant, gate, strategies, risk, books, fill_mids)
 
 
 def show_market(desk: BacktestDesk, venue: Venue) -> None:

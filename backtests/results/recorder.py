@@ -140,6 +140,8 @@ class RunRecorder:
             "prices": self._prices.table(self._ids, set(fills.column("instrument").to_pylist())),
         }
         events, curves = self._whole("pair_events"), self._pair_curves.table()
+        if self._desk.fill_mids is not None:
+            tables["fill_mids"] = table("fill_mids", self._desk.fill_mids.rows)
         if len(events) or len(curves):
             tables |= {"pair_events": events, "pair_curves": curves}
         return tables
@@ -193,6 +195,7 @@ def _order_row(order: Order) -> dict[str, Any]:
         "strategy": order.strategy_id.get_tag(),
         "instrument": order.instrument_id.value,
         "ts_created": order.ts_init,
+        "ts_arrived": order.ts_accepted or None,
         "ts_closed": order.ts_last if closed else None,
         "side": "BUY" if order.side == OrderSide.BUY else "SELL",
         "type": OrderType(order.order_type).name,

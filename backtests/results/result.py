@@ -175,7 +175,7 @@ def write(
     InputError
         When ``out_dir`` holds something other than a result.
     """
-    given = TABLES + tuple(name for name in PAIR_TABLES if name in record.tables)
+    given = TABLES + tuple(name for name in (*PAIR_TABLES, "fill_mids") if name in record.tables)
     tables = {name: conform(name, record.tables[name]) for name in given}
     tables["benchmarks"] = conform("benchmarks", record.benchmarks)
     if record.guard_costs is not None:

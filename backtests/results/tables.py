@@ -40,15 +40,16 @@ def _schema(columns: str) -> pa.Schema:
 
 
 ORDERS = _schema(
-    "client_order_id str, strategy str, instrument str, ts_created int, ts_closed int?, "
+    "client_order_id str, strategy str, instrument str, ts_created int, ts_arrived int?, "
+    "ts_closed int?, "
     "side str, type str, quantity str, limit_price str?, trigger_price str?, filled str, "
     "avg_px float?, status str, reduce_only bool, reason str, decision_id str, refusal str?, "
     "refused_by str?"
 )
-"""One row an order; ``side`` is BUY or SELL, ``limit_price`` empty for market orders,
-``trigger_price`` that of a stop, ``reason`` its purpose or why it was refused, ``decision_id`` as
-in fills, ``refusal`` the refusal's `strategies.refusals.Code`, ``refused_by`` the key of the guard
-that refused it."""
+"""One row an order; ``ts_arrived`` is when the venue accepted or first filled it, ``side`` is BUY
+or SELL, ``limit_price`` empty for market orders, ``trigger_price`` that of a stop, ``reason`` its
+purpose or why it was refused, ``decision_id`` as in fills, ``refusal`` the refusal's
+`strategies.refusals.Code`, ``refused_by`` the key of the guard that refused it."""
 
 FILLS = _schema(
     ", ".join(f"{c.name} {c.kind.__name__}{'?' * c.nullable}" for c in columns(FillRow))
@@ -56,6 +57,12 @@ FILLS = _schema(
 )
 """One row an execution: an `actors.records.rows.FillRow`, what it was worth, and what it cost
 against ``reference_price`` (positive is worse, empty where that is not known)."""
+
+FILL_MIDS = _schema(
+    "execution_id str, instrument str, mid float?, mid_1s float?, mid_5s float?, mid_30s float?"
+)
+"""One row a fill of an order on quotes or books: the mid then, and 1, 5 and 30 s after. Empty where
+there was no book, none came for 30 s, or the run ended before."""
 
 POSITIONS = _schema(
     "strategy str, instrument str, side str, ts_opened int, ts_closed int?, quantity str, "
@@ -115,6 +122,7 @@ changed nothing, so that no second run was needed."""
 SCHEMAS: dict[str, pa.Schema] = {
     "orders": ORDERS,
     "fills": FILLS,
+    "fill_mids": FILL_MIDS,
     "positions": POSITIONS,
     "equity": EQUITY,
     "decisions": DECISIONS,

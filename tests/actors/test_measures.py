@@ -261,3 +261,12 @@ def test_value_at_risk_is_a_quantile_of_the_losses_and_cvar_their_mean():
     assert measures.expected_shortfall(returns, 0.95) == pytest.approx(0.095)
     assert math.isnan(measures.value_at_risk(returns, 0.99))
     assert math.isnan(measures.expected_shortfall(returns[:19], 0.95))
+
+
+def test_adverse_move_is_the_move_of_the_mid_against_fills_by_notional():
+    side, mid = np.array([1.0, -1.0, 1.0]), np.array([100.0, 200.0, 100.0])
+    # The buy lost 1 %, the sale gained 2 % on a third of its notional; the third has no mid then.
+    later = np.array([99.0, 196.0, np.nan])
+    move, unknown = measures.adverse_move(side, mid, later, np.array([300.0, 100.0, 500.0]))
+    assert (round(move, 12), unknown) == (round((0.01 * 300 - 0.02 * 100) / 400, 12), 1)
+    assert math.isnan(measures.adverse_move(side[2:], mid[2:], later[2:], side[2:])[0])

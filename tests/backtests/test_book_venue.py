@@ -70,6 +70,33 @@ def test_what_a_market_order_does_not_find_is_cancelled_at_once() -> None:
     assert played.desk.accountant.position(A) == 3
 
 
+@pytest.mark.parametrize(
+    ("later", "mids"),
+    [
+        # Half a second late for the second; then silence, until the run ends before 30 s.
+        ([Book(1.5, [(-1, 100.1, 0), (1, 100.1, 1)])], (100.05, 100.15, 100.15, None)),
+        # A quiet second is no hole; half a minute is one.
+        ([Book(4.0, [(1, 100.0, 0)]), Book(39.0, [(1, 99.0, 1)])], (100.05, 100.05, 100.0, 100.0)),
+        ([Book(39.0, [(1, 99.0, 1)])], (100.05, None, None, None)),
+        # The trade sets both sides of the engine's book of quotes; the quote stands.
+        ([Quote(1.5, 100.2, 100.4, 1, 1), Quote(39.0, 99, 100, 1, 1)], (100.05, *[100.3] * 3)),
+    ],
+)
+def test_mids_are_noted_at_a_fill_and_after_it(later: list[Row], mids: tuple[Any, ...]) -> None:
+    quoted = isinstance(later[-1], Quote)
+    first = [Quote(0.0, 100.0, 100.1, 1, 1), Trade(1.0, 100.0, 3, -1)] if quoted else [opening()]
+    trade = resting(A, "1", 100.0) if quoted else trading(A, "1")
+    document = book_venue("quotes" if quoted else "book")
+    rows = [*first, *later]
+    seconds = 40 if rows[-1].at > 30 else 20
+    desk = play_book(
+        rows, scripted((second(0.5 if quoted else 1), trade)), seconds=seconds, document=document
+    ).desk
+    assert desk.fill_mids is not None
+    (row,) = desk.fill_mids.rows
+    assert tuple(row.get(key) for key in ("mid", "mid_1s", "mid_5s", "mid_30s")) == mids
+
+
 class Insistent(Holder):
     """Rests a stop above the market again whenever an order has ended, which the venue refuses."""
 

@@ -440,23 +440,33 @@ def test_numbers_and_times_read_well(shown, expected):
     assert shown == expected
 
 
-def test_what_took_or_was_refused_counts_as_no_resting_order() -> None:
+def test_how_orders_were_executed_by_hand() -> None:
     """One of two rested and half of it filled; the other took, and a third was refused."""
     common = {"type": "LIMIT", "limit_price": "100", "ts_created": 0}
+    there, taken = 20_000_000, 30_000_000
     orders = [
-        {"client_order_id": "rested", "quantity": "2", "filled": "1", "status": "CANCELED"},
-        {"client_order_id": "took", "quantity": "2", "filled": "2", "status": "FILLED"},
-        {"client_order_id": "post-only", "quantity": "2", "filled": "0", "status": "REJECTED"},
+        {"client_order_id": "rested", "filled": "1", "status": "CANCELED", "ts_arrived": there},
+        {"client_order_id": "took", "filled": "2", "status": "FILLED", "ts_arrived": taken},
+        {"client_order_id": "post-only", "filled": "0", "status": "REJECTED", "ts_arrived": None},
     ]
-    filled = {"kind": "order", "notional": "100", "slippage": "0", "ts": 3 * 10**9}
+    filled = {"kind": "order", "notional": "100", "slippage": "0", "ts": 3_020_000_000}
     fills = [
-        {**filled, "client_order_id": "rested", "liquidity": "MAKER"},
-        {**filled, "client_order_id": "took", "liquidity": "TAKER"},
+        {**filled, "client_order_id": "rested", "liquidity": "MAKER", "side": "BUY"},
+        {**filled, "client_order_id": "took", "liquidity": "TAKER", "side": "SELL"},
     ]
+    mids = {"mid": 100.0, "mid_1s": 99.9, "mid_5s": 100.2, "mid_30s": None}
+    noted = pa.Table.from_pylist([mids | {"execution_id": i} for i in ("rested/1", "took/1")])
     tables = SimpleNamespace(
-        orders=pa.Table.from_pylist([common | order for order in orders]),
-        fills=pa.Table.from_pylist(fills),
+        orders=pa.Table.from_pylist([common | {"quantity": "2"} | order for order in orders]),
+        fills=pa.Table.from_pylist(
+            [fill | {"execution_id": f"{fill['client_order_id']}/1"} for fill in fills]
+        ),
+        result=SimpleNamespace(has=lambda name: True, table=lambda name: noted),
     )
-    page = re.sub(r"<[^>]+>", " ", matching(tables, None))
-    rows = "Orders that rested 1 Part of their value that filled 50.0 % Wait until a maker fill"
-    assert rows in " ".join(page.split())
+    page = " ".join(re.sub(r"<[^>]+>", " ", matching(tables, None)).split())
+    rows = "Orders that rested 1 Part of their value that filled 50.0 % Wait in the queue"
+    assert rows in page
+    assert "maker fill, median 3.00 s" in page
+    assert "its arrival, median 25.00 ms" in page
+    assert "Maker fills +10.00 −20.00 – Taker fills −10.00 +20.00 –" in page
+    assert "no book is known then: 0 after 1 s, 0 after 5 s, 2 after 30 s." in page

@@ -144,7 +144,7 @@ def test_a_cent_is_an_error(wrong, sign):
 
 def test_the_folder_has_every_table_in_its_schema(tmp_path):
     record = small_record(guard_costs=table("guard_costs", []))
-    record.tables.update((name, table(name, [])) for name in result.PAIR_TABLES)
+    record.tables.update((name, table(name, [])) for name in (*result.PAIR_TABLES, "fill_mids"))
     written = result.write(record, tmp_path / "out")
     for name, schema in SCHEMAS.items():
         assert pq.read_schema(tmp_path / "out" / f"{name}.parquet").equals(schema)
