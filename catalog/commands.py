@@ -216,7 +216,8 @@ def resample_candles(
 ) -> None:
     """Make longer candles and mark prices from shorter ones, aligned to midnight UTC.
 
-    A candle of which a part is missing is left out; candles that are there already stay.
+    Recorded trades and tickers make them too, with funding. A candle of which a part is missing is
+    left out; candles that are there already stay.
 
     Example: perpdesk catalog resample 1d --catalog catalog/data/bybit
     """

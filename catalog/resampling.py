@@ -1,20 +1,46 @@
-"""Make longer candles from shorter ones."""
+"""Make candles from shorter ones, or from recorded trades and tickers."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from catalog.providers.base import ImportOptions
-from catalog.series import KINDS
+from catalog.recordings import FOREVER, Holes, Stamps, audited
+from catalog.series import FUNDING, KINDS
+from catalog.storage import days
 from catalog.storage.store import Catalog
 from catalog.storage.writer import CatalogWriter
-from config.durations import STORED, interval_ns
+from config.durations import DAY_NS, STORED, interval_ns
 from config.errors import InputError
 
-FOREVER = 2**62
+PRICED = {"bars": ("trades", "price", "size"), "mark": ("tickers", "mark")}
+"""Ticks of which each kind of candle is made, their price, and their size."""
+
+
+def tick_candles(
+    ts: Stamps, prices: NDArray[Any], edges: Stamps, before: float, *amounts: NDArray[Any]
+) -> list[NDArray[Any]]:
+    """Return open, high, low and close from each edge to the next, and the sums of amounts.
+
+    As at Bybit, what has the time of an edge is of the candle that begins there, and a candle
+    without prices is flat at the last price before; ``before`` is that before all of them.
+    """
+    places, known = np.searchsorted(ts, edges), np.r_[before, prices]
+    filled = places[1:] > places[:-1]
+    starts, end = places[:-1][filled], places[-1]
+    opens = known[places[:-1] + filled]
+    highs, lows = opens.copy(), opens.copy()
+    highs[filled] = np.maximum.reduceat(prices[:end], starts)
+    lows[filled] = np.minimum.reduceat(prices[:end], starts)
+    sums = [np.zeros(len(filled), amount.dtype) for amount in amounts]
+    for found, amount in zip(sums, amounts, strict=True):
+        found[filled] = np.add.reduceat(amount[:end], starts)
+    return [opens, highs, lows, known[places[1:]], *sums]
 
 
 def longer_candles(table: pa.Table, source_ns: int, target_ns: int) -> pa.Table:
@@ -52,46 +78,112 @@ def _closes(table: pa.Table, source_ns: int, target_ns: int) -> np.ndarray:
     return np.unique(-(-ts[ts % source_ns == 0] // target_ns) * target_ns)
 
 
+def recorded_candles(
+    catalog: Catalog, kind: str, name: str, length: int, holes: Holes
+) -> tuple[pa.Table, int]:
+    """Make candles of a day or shorter from an instrument's recorded ticks.
+
+    Leaves out candles of which the recording lacks a part, and returns how many.
+    """
+    source, *columns = PRICED[kind]
+    parts, lacking, newest, before = [], 0, -1, float("nan")
+    for path in catalog.paths(source, "", name):
+        rows = pa.concat_tables(days.read(catalog.folder / "raw" / path, columns))
+        ts, price, *size = (rows.column(n).to_numpy() for n in ("ts", *columns))
+        known = np.isfinite(price)
+        ts, price, size = ts[known], price[known], [amount[known] for amount in size]
+        day = int(rows.column("ts")[0].as_py()) // DAY_NS * DAY_NS
+        edges = np.arange(day, day + DAY_NS + 1, length)
+        edges = edges[(edges > holes.first - length) & (edges < holes.last + length)]
+        if len(edges) < 2 or not len(ts):
+            continue
+        made = tick_candles(ts, price, edges, before, *size, *(price * amount for amount in size))
+        # What is flat after a hole might have another price.
+        since = np.minimum(np.r_[newest, ts][np.searchsorted(ts, edges[1:])], edges[:-1])
+        whole = ~holes.between(since, edges[1:])
+        lacking += int((~whole).sum())
+        prices, amounts = made[:4], [np.round(amount, 8) for amount in made[4:]]
+        arrays = [column[whole] for column in (edges[1:], *prices, *amounts)]
+        parts.append(pa.table(arrays, schema=KINDS[kind].given))
+        newest, before = int(ts[-1]), float(price[-1])
+    return pa.concat_tables([KINDS[kind].given.empty_table(), *parts]), lacking
+
+
+def recorded_funding(catalog: Catalog, name: str, holes: Holes) -> pa.Table:
+    """Return settlements within recorded tickers: each rate is the last that was predicted."""
+    rows = catalog.series("tickers", "", name, 0, FOREVER)
+    ts, rate, settled = (
+        rows.column(n).to_numpy() for n in ("ts", "funding_rate", "next_funding_ts")
+    )
+    last = np.flatnonzero(np.isfinite(rate) & (ts < settled))
+    last = last[np.diff(settled[last], append=0) != 0]
+    last = last[~holes.between(ts[last], settled[last])]
+    return pa.table([settled[last], rate[last]], schema=FUNDING)
+
+
 def resample(path: Path, interval: str, symbols: tuple[str, ...]) -> CatalogWriter:
     """Make the candles and mark prices of an interval for every instrument (or those of symbols).
 
-    Made from the shorter intervals that fit, the longest first. Rows that are there stay as they
-    are. The writer's warnings count what was left out. Raises InputError when nothing fits, when no
-    candle has all its parts, or a symbol matches nothing.
+    Made from the shorter intervals that fit, the longest first, then from recorded trades and
+    tickers, which also tell funding. Rows that are there stay as they are. The writer's warnings
+    count what was left out. Raises InputError when nothing fits, when no candle has all its parts,
+    or a symbol matches nothing.
     """
     catalog, options = Catalog(path), ImportOptions(symbols=symbols)
     missing, found = set(symbols), False
-    off_grid = incomplete = whole = 0
+    off_grid = incomplete = unrecorded = whole = 0
+    audit, length = audited(path), interval_ns(interval)
+    ticked = sorted({n for source, *_ in PRICED.values() for n in catalog.coverage(source)})
+    holes = {n: Holes(catalog, n, audit.get(n, [])) for n in ticked if options.wants(n)}
+
     with CatalogWriter(path) as writer:
-        for kind in (kind.name for kind in KINDS.values() if kind.by_interval):
-            there: dict[str, np.ndarray] = {}
+
+        def add(kind: str, interval: str, name: str, base: str, made: pa.Table) -> None:
+            """Add the rows that are not there yet."""
+            own = there.setdefault((kind, name), set())
+            if not own:
+                own.update(catalog.series(kind, interval, name, 0, FOREVER)["ts"].to_pylist())
+            made = made.filter(~np.isin(made.column("ts").to_numpy(), list(own)))
+            own.update(made.column("ts").to_pylist())
+            writer.add_rows(kind, interval, name, made)
+            venues = [p.source_venue for p in catalog.provenance if name in p.instruments]
+            venue = venues[-1] if venues else "unknown"
+            writer.provenance("catalog resample", venue, f"{interval or kind} from {base}")
+
+        there: dict[tuple[str, str], set[int]] = {}
+        for kind in PRICED:
             begun: dict[str, set[int]] = {}
             for base, name in _sources(catalog, kind, interval):
                 if not options.wants(name):
                     continue
                 found = True
                 missing -= options.matching(name)
-                if name not in there:
-                    own = catalog.series(kind, interval, name, 0, FOREVER)
-                    there[name] = own.column("ts").to_numpy()
                 rows = catalog.series(kind, base, name, 0, FOREVER)
                 off_grid += int((rows.column("ts").to_numpy() % STORED[base] != 0).sum())
-                closes = _closes(rows, STORED[base], interval_ns(interval))
+                closes = _closes(rows, STORED[base], length)
                 begun[name] = begun.get(name, set()).union(closes.tolist())
-                made = longer_candles(rows, STORED[base], interval_ns(interval))
-                made = made.filter(~np.isin(made.column("ts").to_numpy(), there[name]))
-                there[name] = np.append(there[name], made.column("ts").to_numpy())
-                writer.add_rows(kind, interval, name, made)
-                venues = [p.source_venue for p in catalog.provenance if name in p.instruments]
-                venue = venues[-1] if venues else "unknown"
-                writer.provenance("catalog resample", venue, f"{interval} from {base}")
+                made = longer_candles(rows, STORED[base], length)
+                add(kind, interval, name, base, made)
+            for name in catalog.coverage(PRICED[kind][0]):
+                if name in holes:
+                    found = True
+                    missing -= options.matching(name)
+                    made, lacking = recorded_candles(catalog, kind, name, length, holes[name])
+                    unrecorded += lacking
+                    begun.setdefault(name, set())
+                    add(kind, interval, name, PRICED[kind][0], made)
             for name, possible in begun.items():
-                incomplete += len(possible - set(there[name].tolist()))
-                whole += len(there[name])
+                incomplete += len(possible - there[kind, name])
+                whole += len(there[kind, name])
+        for name in catalog.coverage("tickers"):
+            if name in holes:
+                made = recorded_funding(catalog, name, holes[name])
+                add("funding", "", name, "tickers", made)
         left_out = [
             f"{count:,} {words}"
             for count, words in (
                 (incomplete, f"{interval} candles left out, since a part of each is missing"),
+                (unrecorded, f"{interval} candles left out, since the recording lacks a part"),
                 (off_grid, "shorter candles left out, since they close off the grid (UTC)"),
             )
             if count

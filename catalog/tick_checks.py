@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from catalog.findings import INFO, WRONG, CatalogFinding, SeriesRows, Stamps
 from catalog.inference import NOISE, TICK_AMOUNTS
 from catalog.instruments import InstrumentInfo
+from catalog.recordings import Hole
 from catalog.series import AFTER_LOSS, SNAPSHOT
 from catalog.storage.manifest import SeriesKey
 from catalog.tops import StoredBook, Tops
@@ -24,7 +25,8 @@ SILENT_NS = MINUTE_NS
 SILENT_TIMES = 50
 """A silence lasts a minute and so many times the usual distance of messages, or longer."""
 CONSECUTIVE_SHARE = 0.9
-"""Ids are consecutive where so many steps from one message to the next are 1."""
+"""A book's ids are consecutive where so many steps from one message to the next are 1. Those of
+other kinds may have gaps by the exchanges' own word: Bybit's `seq` and `cs` count all symbols."""
 FEW = 20
 """With fewer messages in a slice, the ids are judged as in the slice before."""
 OUTSIDE = 0.001
@@ -39,12 +41,17 @@ def check_ticks(
     keys: Iterable[SeriesKey],
     read: Callable[[SeriesKey], Iterator[pa.Table]],
     facts: dict[str, InstrumentInfo],
+    holes: Mapping[str, Sequence[Hole]],
 ) -> list[CatalogFinding]:
-    """Check days of ticks; ``read`` gives a day's rows in slices of whole messages."""
+    """Check days of ticks; ``read`` gives a day's rows in slices of whole messages.
+
+    ``holes`` of recordings, by instrument, say why it was silent.
+    """
     found: list[CatalogFinding] = []
     days = sorted(keys, key=lambda key: (key.instrument, key.day, ORDER.index(key.kind)))
     for instrument, own in groupby(days, lambda key: key.instrument):
-        checks = {kind: TickChecks(kind, instrument, facts.get(instrument)) for kind in ORDER}
+        info, noted = facts.get(instrument), holes.get(instrument, ())
+        checks = {kind: TickChecks(kind, instrument, info, noted) for kind in ORDER}
         for _, kinds in groupby(own, lambda key: key.day):
             tops: SecondTops | None = None
             for key in kinds:
@@ -85,8 +92,11 @@ class SecondTops:
 class TickChecks:
     """Checks of one series, which sees its rows slice by slice; `found` sums them up."""
 
-    def __init__(self, kind: str, instrument: str, info: InstrumentInfo | None) -> None:
+    def __init__(
+        self, kind: str, instrument: str, info: InstrumentInfo | None, holes: Sequence[Hole] = ()
+    ) -> None:
         self._kind = kind
+        self._holes = holes
         self._instrument = instrument
         self._info = info
         self._book = StoredBook()
@@ -174,7 +184,7 @@ class TickChecks:
         messages = self._series(ts)
         lost = (flags & AFTER_LOSS) != 0
         self._keep(messages, WRONG, "lost", lost, "losses of messages that the source tells of")
-        if len(ts) >= FEW:
+        if self._kind == "book" and len(ts) >= FEW:
             self._consecutive = bool((steps == 1).mean() >= CONSECUTIVE_SHARE)
         if self._consecutive:
             whole = (flags & SNAPSHOT) != 0
@@ -188,8 +198,10 @@ class TickChecks:
         silent = (waits >= SILENT_NS) & (waits > SILENT_TIMES * usual)
         for index in np.flatnonzero(silent):
             words = f"silence of {waits[index] / MINUTE_NS:.3g} min"
-            severity = INFO if self._kind == "trades" else WRONG
             last, first = int(ts[index]), int(ts[index] - waits[index])
+            if any(hole.began < last and hole.ended > first for hole in self._holes):
+                continue
+            severity = INFO if self._kind == "trades" else WRONG
             self._silences.append(messages.found(severity, "silent", 1, first, last, words))
 
     def _off_book(self, series: SeriesRows, book: SecondTops | None) -> None:

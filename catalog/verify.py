@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from catalog.findings import INFO, WRONG, CatalogFinding, SeriesRows, off_marks, order
+from catalog.recordings import AUDIT, SECOND_NS, Hole, audited
 from catalog.series import KINDS
 from catalog.storage import days
 from catalog.storage.days import ContentHash
@@ -37,7 +38,9 @@ def verify(catalog: Catalog, step: Callable[[str], None] = lambda _: None) -> li
             step(path)
             found += _series(catalog, path, imported.get(key.instrument, 0))
     read = partial(_day, catalog, step, found)
-    found += check_ticks(ticks, read, catalog.instruments)
+    holes = audited(catalog.path)
+    found += check_ticks(ticks, read, catalog.instruments, holes)
+    found += _noted(holes)
     found += _absent(catalog)
     found += _ends_early(catalog)
     found += _shorter_than_candles(catalog)
@@ -98,6 +101,18 @@ def _day(
         series = SeriesRows(name=key.group, instrument=key.instrument)
         span = fact.rows, fact.first, fact.last
         found.append(series.found(WRONG, "damaged", *span, words))
+
+
+def _noted(holes: dict[str, list[Hole]]) -> Iterator[CatalogFinding]:
+    """Name what the recorder itself says that it lacks, by instrument and cause."""
+    for instrument, noted in holes.items():
+        for why in sorted({hole.why for hole in noted}):
+            own = [hole for hole in noted if hole.why == why]
+            seconds = sum(hole.ended - hole.began for hole in own) / SECOND_NS
+            words = f"holes of the recording, {seconds:,.3f} s: {why} ({AUDIT})"
+            span = (min(hole.began for hole in own), max(hole.ended for hole in own))
+            series = SeriesRows(name="book", instrument=instrument)
+            yield series.found(INFO, "recording", len(own), *span, words)
 
 
 def _engine_file(catalog: Catalog, series: SeriesRows) -> list[CatalogFinding]:

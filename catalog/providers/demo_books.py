@@ -17,6 +17,7 @@ from catalog.demo.universe import Purpose, stream
 from catalog.instruments import InstrumentInfo, instrument_id
 from catalog.providers.base import Import
 from catalog.providers.ticks import tick_table
+from catalog.resampling import tick_candles
 from catalog.series import BARS, FUNDING, MARKS
 from config.durations import DAY_NS, HOUR_NS, MINUTE_NS
 from config.errors import InputError
@@ -146,10 +147,11 @@ def _candles(
     walk += GRID // 2 - walk[-1]
     closes = params.start_ns + MINUTE_NS * np.arange(1 - minutes, params.seconds // 60 + 1)
     tables: dict[tuple[str, str, str], pa.Table] = {}
+    # What this market does at a full minute closes the candle before it.
+    edges = np.r_[0, np.arange(60, params.seconds + 1, 60) * SECOND_NS + 1]
     for market in markets:
         trades = np.concatenate(market.trades)
-        edges = np.arange(0, params.seconds + 1, 60) * SECOND_NS
-        after, lots = _by_minute(trades[:, 0], trades[:, 3], edges, GRID // 2, trades[:, 4])
+        *after, lots = tick_candles(trades[:, 0], trades[:, 3], edges, GRID // 2, trades[:, 4])
         mean = lots.mean()
         old_lots = np.maximum(np.rint(mean * rng.lognormal(-0.125, 0.5, minutes)), 1)
         candles = [market.price(np.r_[o, n]) for o, n in zip(_walked(walk), after, strict=True)]
@@ -160,7 +162,7 @@ def _candles(
         )
     perp = markets[0]
     at = (seconds[:, 0] * SECOND_NS).astype(np.int64)
-    after, _ = _by_minute(at, seconds[:, -2], np.append(edges[:-1], edges[-1] + 1), GRID // 2, at)
+    after = tick_candles(at, seconds[:, -2], edges, GRID // 2)
     marks = [_mark(perp, np.r_[o, n]) for o, n in zip(_walked(walk), after, strict=True)]
     tables["mark", "1m", perp.id] = pa.table([closes, *marks], schema=MARKS)
     first = params.start_ns
@@ -191,22 +193,6 @@ def _walked(walk: Floats) -> list[Integers]:
     starts, within = ticks[:-1:_INNER_STEPS], ticks[1:].reshape(-1, _INNER_STEPS)
     highs = np.maximum(starts, within.max(axis=1))
     return [starts, highs, np.minimum(starts, within.min(axis=1)), within[:, -1]]
-
-
-def _by_minute(
-    at: Integers, ticks: NDArray[Any], edges: Integers, before: float, lots: Integers
-) -> tuple[list[NDArray[Any]], Integers]:
-    """Return open, high, low, close and volume between edges; a minute without prices is flat."""
-    low, high = np.searchsorted(at, edges[:-1], "right"), np.searchsorted(at, edges[1:], "right")
-    low[0] = 0
-    close = np.r_[before, ticks][high]
-    opens = np.where(high > low, np.r_[ticks, before][low], np.r_[before, close[:-1]])
-    tops, bottoms, volume = opens.copy(), opens.copy(), np.zeros(len(low), np.int64)
-    for row in np.flatnonzero(high > low):
-        own = slice(low[row], high[row])
-        tops[row], bottoms[row] = ticks[own].max(), ticks[own].min()
-        volume[row] = lots[own].sum()
-    return [opens, tops, bottoms, close], volume
 
 
 def _label(event: Planted, markets: list[_Market], params: BookParams) -> dict[str, Any]:

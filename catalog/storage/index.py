@@ -82,10 +82,10 @@ class CatalogIndex:
         return [whole] if whole in self._manifest.files else self._days.get((kind, instrument), [])
 
     def resample_hint(self, interval: str) -> str:
-        """Return the command that makes candles of an interval from shorter ones, if any fit."""
+        """Return the command that makes candles of an interval, if shorter ones fit or trades."""
         length = STORED.get(interval, 0)
         shorter = [i for i in self.intervals() if STORED[i] < length and length % STORED[i] == 0]
-        if not shorter:
+        if not shorter and not (length and self.coverage("trades")):
             return ""
         return f"; make them: `perpdesk catalog resample {interval} --catalog {self.path}`"
 

@@ -26,6 +26,9 @@ import aiohttp
 import msgspec
 
 from catalog.instruments import PRODUCTS, InstrumentInfo, instrument_id
+from catalog.recordings import AUDIT, COLUMNS, NOTHING_YET
+from catalog.storage.index import CatalogIndex
+from catalog.storage.versions import current_version
 from config.documents import Node
 from config.errors import DeskError, InputError
 from config.universe import select
@@ -43,12 +46,13 @@ from live_nodes.local.endpoints import Endpoints
 from live_nodes.local.spool import Spool, product_of
 from live_nodes.local.timefmt import moment_text
 
-SPOOL, AUDIT = "spool", "recording_gaps.csv"
+SPOOL = "spool"
 FLUSH_S = 0.5
 RENEW_AFTER_S = 5.0
 """Seconds between two requests for the same snapshot."""
+STOPPED = "no recording ran"
+"""Noted for whoever reads the catalog; no gap of the recording that begins."""
 PAUSES_S = (1.0, 2.0, 4.0, 8.0)
-START = "nothing was received yet"
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 _decode = msgspec.json.Decoder(StreamMessage).decode
@@ -146,13 +150,18 @@ class _Recorder:
         self._node, self._options, self._spool, self._say = node, options, spool, say
         self._venue = "simulated" if node.environment == "practice" else "bybit"
         self._topics: dict[str, dict[str, StreamTopic]] = {}
-        killed_ns = spool.leftovers()
-        why = "the recording was killed" if killed_ns else START
-        since_ns = killed_ns or time.time_ns()
         names = list(instruments)
-        for symbol, product in map(venue_symbol, names):
+        since = dict.fromkeys(names, (NOTHING_YET, time.time_ns()))
+        if killed_ns := spool.leftovers():
+            since = dict.fromkeys(names, ("the recording was killed", killed_ns))
+        elif current_version(options.catalog) is not None:
+            kind = "quotes" if options.depth == 1 else "book"
+            kept = CatalogIndex(options.catalog).coverage(kind)
+            since |= {name: (STOPPED, span.last) for name, span in kept.items()}
+        for name in names:
+            symbol, product = venue_symbol(name)
             topics: tuple[StreamTopic, ...] = (
-                BookTopic(f"orderbook.{options.depth}.{symbol}", why, since_ns),
+                BookTopic(f"orderbook.{options.depth}.{symbol}", *since[name]),
                 TradesTopic(f"publicTrade.{symbol}"),
                 TickerTopic(f"tickers.{symbol}"),
             )
@@ -247,18 +256,19 @@ class _Recorder:
         name = instrument_id(missed.topic.rpartition(".")[2], product)
         self.summary.gap_seconds += (missed.ended_ns - max(missed.began_ns, self._begun_ns)) / 1e9
         seconds = (missed.ended_ns - missed.began_ns) / 1e9
-        if missed.why == START and missed.upto:
+        if missed.why == NOTHING_YET and missed.upto:
             return
-        self.summary.gaps += 1
+        if missed.why != STOPPED:
+            self.summary.gaps += 1
+            self._say(f"{name}: {missed.why}: {seconds:.3f} s of its book are missing")
         moments = [
             datetime.fromtimestamp(ns / 1e9, UTC).isoformat(timespec="milliseconds")
             for ns in (missed.began_ns, missed.ended_ns)
         ]
-        self._say(f"{name}: {missed.why}: {seconds:.3f} s of its book are missing")
         with self._spool.guarded(), (self._options.catalog / AUDIT).open("a", newline="") as file:
             rows = csv.writer(file)
             if not file.tell():
-                rows.writerow(("began", "ended", "seconds", "instrument", "after", "upto", "why"))
+                rows.writerow(COLUMNS)
             rows.writerow((*moments, f"{seconds:.3f}", name, missed.after, missed.upto, missed.why))
 
     def _lost(self, link: StreamLink, why: str) -> None:

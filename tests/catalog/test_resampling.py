@@ -1,6 +1,7 @@
 """Longer candles from shorter ones."""
 
 import json
+from math import nan
 
 import numpy as np
 import pyarrow as pa
@@ -8,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from catalog.recordings import AUDIT, COLUMNS
 from catalog.resampling import longer_candles, resample
-from catalog.series import BARS
+from catalog.series import BARS, TICKERS, TRADES
 from catalog.storage.store import Catalog
 from catalog.storage.writer import CatalogWriter
 from config.durations import MINUTE_NS
@@ -106,3 +108,41 @@ def test_what_cannot_be_made_is_said_and_what_can_be_is_hinted(tmp_path):
     with pytest.raises(InputError, match="no candles of ETHUSDT, SOLUSDT of which 1d"):
         resample(tmp_path, "1d", ("BTCUSDT", "SOLUSDT", "ETHUSDT"))
     assert Catalog(tmp_path).intervals() == ["1h"]
+
+
+def test_recorded_trades_and_tickers_make_candles_marks_and_funding(tmp_path):
+    deals = [(-30, 90, 1, 1), (0, 100, 2, 1), (20, 103, 1, -1), (59.999, 99, 0.5, 1)]
+    deals += [(120, 98, 1, -1), (200, 97, 1, 1), (250, 96, 1, 1), (500, 95, 1, 1), (540, 94, 1, 1)]
+    moments = [t for t in range(-35, 601, 5) if not 310 < t < 480]
+    told = [(t, 100 + t / 1000, 0.0001 if t < 0 else 0.0003, 0 if t < 0 else 8) for t in moments]
+    with CatalogWriter(tmp_path) as writer:
+        writer.add_rows("trades", "", BTC, ticks(deals, TRADES))
+        rows = [(t, nan, m, nan, r, START + hours * HOUR) for t, m, r, hours in told]
+        writer.add_rows("tickers", "", BTC, ticks(rows, TICKERS))
+        writer.provenance("hand", "bybit")
+    noted = ("2024-01-01T00:03:25.000+00:00", "2024-01-01T00:03:26.000+00:00", "1", BTC, "1", "9")
+    (tmp_path / AUDIT).write_text(f"{','.join(COLUMNS)}\n{','.join(noted)},connection lost\n")
+    # Of each kind minute -1, minute 3 (a hole), and 5 to 7 (silent).
+    left_out = "10 1m candles left out, since the recording lacks a part"
+    assert resample(tmp_path, "1m", ()).warnings == [left_out]
+    catalog = Catalog(tmp_path)
+    bars = catalog.series("bars", "1m", BTC, 0, FOREVER).to_pylist()
+    assert [((b.pop("ts") - START) // MINUTE_NS - 1, *b.values()) for b in bars] == [
+        (0, 100, 103, 99, 99, 3.5, 352.5),
+        (1, 99, 99, 99, 99, 0, 0),
+        (2, 98, 98, 98, 98, 1, 98),
+        (4, 96, 96, 96, 96, 1, 96),
+        (8, 95, 95, 95, 95, 1, 95),
+        (9, 94, 94, 94, 94, 1, 94),
+    ]
+    assert catalog.coverage("mark", "1m")[BTC].rows == 6
+    (settled,) = catalog.series("funding", "", BTC, 0, FOREVER).to_pylist()
+    assert (settled["ts"], settled["rate"]) == (START, 0.0001)
+    assert not resample(tmp_path, "1m", ()).changed
+
+
+def ticks(rows, schema):
+    """Rows of (seconds after START, values …)."""
+    at = [START + int(row[0] * 1_000) * 1_000_000 for row in rows]
+    columns = zip(*(row[1:] for row in rows), strict=True)
+    return pa.table([at, range(len(rows)), at, *map(list, columns)], schema.names).cast(schema)

@@ -6,10 +6,12 @@ import pyarrow as pa
 import pytest
 
 from catalog.findings import CatalogFinding
+from catalog.recordings import AUDIT, COLUMNS
 from catalog.series import QUOTES, TRADES
 from catalog.storage.store import Catalog
 from catalog.storage.writer import CatalogWriter
 from catalog.verify import verify
+from config.errors import InputError
 from tests.catalog.market import BTC, START
 from tests.catalog.test_ticks import MIDNIGHT, SECOND, book, fill
 
@@ -91,6 +93,25 @@ def test_ids_that_are_not_consecutive_tell_nothing_but_a_source_may(tmp_path):
     fill(tmp_path, book(*SNAPSHOT, *rows))
     found = checked(tmp_path)
     assert (found.keys(), at(found["lost"])) == ({"lost"}, ("wrong", 1, 40, 40))
+
+
+def test_ids_of_trades_that_are_mostly_consecutive_tell_no_missing_trades(tmp_path):
+    ids = [*range(1, 30), *range(45, 90)]
+    rows = trades(*((n, 100) for n in range(len(ids)))).set_column(1, "seq", pa.array(ids))
+    fill(tmp_path, rows, kind="trades")
+    assert checked(tmp_path) == {}
+
+
+def test_the_audit_of_a_recording_names_its_holes_and_explains_silences(tmp_path):
+    fill(tmp_path, book(*SNAPSHOT, *quiet(*range(1, 100), *range(400, 490))))
+    noted = f"2024-01-01T00:01:39.000+00:00,2024-01-01T00:06:39.500+00:00,300.5,{BTC},100,101,"
+    (tmp_path / AUDIT).write_text(f"{','.join(COLUMNS)}\n{noted}no recording ran\n")
+    (found,) = checked(tmp_path).values()
+    assert (found.check, at(found)) == ("recording", ("info", 1, 99, 399.5))
+    assert "300.500 s: no recording ran (recording_gaps.csv)" in found.words
+    (tmp_path / AUDIT).write_text(f"{','.join(COLUMNS)}\nsoon,later,1,{BTC},1,2,\n")
+    with pytest.raises(InputError, match=r"recording_gaps.csv: line 2: .*'soon'"):
+        verify(Catalog(tmp_path))
 
 
 def test_silence_is_measured_by_the_usual_distance_of_messages(tmp_path):

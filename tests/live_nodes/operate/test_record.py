@@ -13,29 +13,37 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 from nautilus_trader.model.book import OrderBook
+from nautilus_trader.model.data import OrderBookDeltas
 from nautilus_trader.model.enums import BookType
 from nautilus_trader.model.identifiers import InstrumentId
 
+from backtests.run import prepare, run
+from catalog.findings import WRONG
+from catalog.recordings import AUDIT
 from catalog.storage.store import Catalog
+from catalog.verify import verify
+from config.documents import Backtest
 from config.documents.exchange import ExchangeDocument
 from config.documents.scenario import Channel, Kill, SequenceGap
+from config.durations import MINUTE_NS
 from live_nodes.local.endpoints import venue_endpoints
 from live_nodes.local.folder import node_document
 from live_nodes.local.practice_process import Endpoint
-from live_nodes.operate.record import AUDIT, SPOOL, RecordOptions, record
+from live_nodes.operate.record import SPOOL, RecordOptions, record
 from live_nodes.practice.exchange.store import StateFile
 from live_nodes.practice.faults import Faults
 from live_nodes.practice.process import open_exchange
 from live_nodes.practice.wire.access import RateLimits
 from live_nodes.practice.wire.server import Server, serve
+from strategies.base import DeskStrategy, DeskStrategyConfig
 from tests.live_nodes.documents import STEADY, node_file
 from tests.live_nodes.practice.background import in_thread
 from tests.waiting import DEADLINE, eventually, slack
@@ -221,6 +229,54 @@ def test_the_recorded_book_is_the_exchanges_after_every_message(place: Place) ->
     assert np.isfinite(tickers.column("mark").to_numpy()).all()
     facts = Catalog(place.catalog).instruments[BTC]
     assert (facts.tick, facts.lot, facts.inferred) == ("0.1", "0.001", False)
+    assert replayed(place) > 100
+    place.record("--for", "2s")
+    assert [(hole["why"], hole["instrument"]) for hole in place.holes()] == [
+        ("no recording ran", name) for name in sorted((BTC, SPOT))
+    ]
+    found = verify(Catalog(place.catalog))
+    assert [f.words for f in found if f.severity == WRONG] == []
+    assert sum("no recording ran" in f.words for f in found) == 2
+
+
+class Watching(DeskStrategy):
+    """Notes the venue's book of a backtest after each message."""
+
+    Config = DeskStrategyConfig
+    books: ClassVar[dict[Key, Any]] = {}
+
+    def on_start(self) -> None:
+        super().on_start()
+        self.market.watch(self.instrument_ids[0])
+
+    def on_order_book_deltas(self, deltas: OrderBookDeltas) -> None:
+        super().on_order_book_deltas(deltas)
+        sides = self.market.levels(deltas.instrument_id, 100)
+        book = tuple({round(price, 1): round(size, 3) for price, size in side} for side in sides)
+        self.books[deltas.ts_event, deltas.sequence] = book
+
+
+def replayed(place: Place) -> int:
+    """Backtest the recording; compare the engine's book with the exchange's after each message."""
+    span = Catalog(place.catalog).coverage("book")[BTC]
+    start, end = (datetime.fromtimestamp(ns // MINUTE_NS * 60, UTC) for ns in span[:2])
+    document = {
+        "kind": "backtest",
+        "name": "recorded",
+        "catalog": str(place.catalog),
+        "allow": ["tests"],
+        "window": {"start": start, "end": end + timedelta(minutes=1)},
+        "venue": {"market": "book", "slippage": {"model": "none"}},
+        "universe": {"instruments": [BTC]},
+        "strategies": {"watching": {"use": f"{__name__}:Watching"}},
+    }
+    Watching.books.clear()
+    run(prepare(Backtest.model_validate(document)))
+    both = Watching.books.keys() & place.noted.books.keys()
+    assert {key: Watching.books[key] for key in both} == {
+        key: place.noted.books[key] for key in both
+    }
+    return len(both)
 
 
 Moment = Callable[[Place], bool]
