@@ -152,18 +152,34 @@ def screen(
 
 def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A result folder.")],
+    at: Annotated[
+        str | None,
+        typer.Option(
+            help='Picture around this UTC time instead ("2025-03-03 07:30:20"): the book, trades, '
+            "own orders and fills of a run on books or quotes."
+        ),
+    ] = None,
+    window: Annotated[str, typer.Option(help="How much the picture shows: 30s, 5m.")] = "60s",
+    symbol: Annotated[
+        str, typer.Option(help="Its instrument (default: the one traded most in it).")
+    ] = "",
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the path as JSON on stdout.")
     ] = False,
 ) -> None:
-    """Render the report of a result again, from its files.
+    """Render the report of a result again, from its files, or a picture of a minute of the run.
 
-    Example: perpdesk report results/xs_reversal_demo-20250101T000000Z
+    Example: perpdesk report results/xs_reversal_books --at "2025-03-03 07:30:20" --window 60s
     """
     from backtests.report.page import render, write_page
     from backtests.results.result import read
 
-    path = write_page(folder / "report.html", render(read(folder)))
+    if at is None:
+        path = write_page(folder / "report.html", render(read(folder)))
+    else:
+        from backtests.report.picture import write_picture
+
+        path = write_picture(read(folder), at, window, symbol)
     typer.echo(json.dumps({"report": str(path)}) if as_json else str(path))
 
 

@@ -128,6 +128,11 @@ def minute_text(ns: int) -> str:
     return f"{datetime.fromtimestamp(int(ns) // 10**9, UTC):%Y-%m-%d %H:%M}"
 
 
+def second_text(ns: int) -> str:
+    """Return UNIX nanoseconds (UTC) as ``2024-01-31 00:05:07``."""
+    return f"{datetime.fromtimestamp(int(ns) // 10**9, UTC):%Y-%m-%d %H:%M:%S}"
+
+
 def nanoseconds(moment: datetime) -> int:
     """Return UNIX nanoseconds (UTC)."""
     return (moment - _EPOCH) // timedelta(microseconds=1) * 1000

@@ -9,6 +9,7 @@ import `backtests.results` and below.
 - ``sections.py`` what it earned · ``trading.py`` what trading made and cost · ``guards.py`` what
   the guards did · ``provenance.py`` where the figures come from · ``formats.py`` numbers as text
 - ``pair_results.py`` each pair's part of fills and funding · ``pairs.py`` shown
+- ``picture.py`` a minute of a run on books, drawn from its catalog
 - ``page.py`` the whole page, with ``page.css`` and ``page.js``
 
 To add a section: a function that takes the ReportData and the Drawings and returns HTML, and its

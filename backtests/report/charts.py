@@ -7,7 +7,7 @@ the theme's value there. A chart without enough data is None.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -336,10 +336,10 @@ def _middays(ends: Integers) -> Integers:
     return ends[:-1] + np.diff(ends) // 2
 
 
-def times(ts: Integers | list[int]) -> list[str]:
-    """Return UNIX nanoseconds (UTC) as plotly takes them, to the minute."""
+def times(ts: Integers | list[int], unit: Literal["m", "us"] = "m") -> list[str]:
+    """Return UNIX nanoseconds (UTC) as plotly takes them, to the minute or the microsecond."""
     stamps = np.asarray(ts, dtype=np.int64).astype("datetime64[ns]")
-    return [str(t) for t in stamps.astype("datetime64[m]")]
+    return [str(t) for t in stamps.astype(f"datetime64[{unit}]")]
 
 
 def _counts(most: int) -> dict[str, Any]:

@@ -15,7 +15,10 @@
 
   function themed(value) {
     if (typeof value === "string") return value.startsWith("@") ? colour(value) : value;
-    if (Array.isArray(value)) return typeof value[0] === "number" ? value : value.map(themed);
+    if (Array.isArray(value)) {
+      // A pair of a colour scale begins with a number, too.
+      return typeof value[0] === "number" && typeof value[1] !== "string" ? value : value.map(themed);
+    }
     if (value && typeof value === "object") {
       return Object.fromEntries(Object.entries(value).map(([key, inner]) => [
         // The long arrays hold no colours.
