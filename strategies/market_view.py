@@ -92,8 +92,11 @@ class MarketView:
         self._watched: set[InstrumentId] = set()
         self._spans: dict[InstrumentId, list[int]] = {}
         self._venue_book: BookOf | None = None
-        self._delay_of: Callable[[int], int] | None = None
+        self.delay_of: Callable[[int], int] = lambda stamp: 0
+        """What the clock leaves out of the age of an event, nanoseconds."""
         self.source: BookSource = "quotes"
+        self.has_books = False
+        """Whether the venue has order books beside its quotes, as all but paper."""
         self.listed: dict[str, int] = {}
         self.leverages: dict[str, Decimal] = {}
         """Of each perpetual at the venue; empty in a backtest and on paper."""
@@ -106,7 +109,7 @@ class MarketView:
 
         ``delay_of`` returns how old the data of a moment are when they reach a strategy.
         """
-        self._venue_book, self._delay_of, self.source = book_of, delay_of, source
+        self._venue_book, self.delay_of, self.source = book_of, delay_of, source
 
     # Instruments -------------------------------------------------------------------------------
 
@@ -179,6 +182,11 @@ class MarketView:
         """Whether best bids and asks are available; candles alone have none."""
         return self.source != "none"
 
+    def want_levels(self) -> None:
+        """Read order books instead of quotes where there are any; call it before `watch`."""
+        if self.source == "quotes" and self.has_books:
+            self.source = "book"
+
     def watch(self, instrument_id: InstrumentId) -> None:
         """Subscribe once to the instrument's best bid and ask, from ``source``.
 
@@ -207,7 +215,8 @@ class MarketView:
     def event_age_ns(self, instrument_id: InstrumentId) -> int | None:
         """Return how old the best prices are, by the exchange's stamp; None without any.
 
-        In a backtest the delay of ``venue.latency.feed`` counts, which strategies don't wait for.
+        Live, the difference of the two clocks is taken out. In a backtest the delay of
+        ``venue.latency.feed`` counts, which strategies don't wait for.
         """
         if self.source == "quotes":
             quote = self._engine.cache.quote_tick(instrument_id)
@@ -217,9 +226,8 @@ class MarketView:
             stamp = None if book is None or not book.update_count else book.ts_last
         if stamp is None:
             return None
-        delay = 0 if self._delay_of is None else self._delay_of(stamp)
-        age: int = self._engine.clock.timestamp_ns() - stamp + delay
-        return age
+        age: int = self._engine.clock.timestamp_ns() - stamp + self.delay_of(stamp)
+        return max(0, age)
 
     def _book(self, instrument_id: InstrumentId) -> OrderBook | None:
         book_of = self._venue_book or self._engine.cache.order_book

@@ -51,7 +51,9 @@ class WatchSettings(Part):
     """How often each WebSocket is pinged; its pong must come back within a fixed deadline of the
     adapter, so this bounds how soon a half-open link is noticed."""
     half_open: Annotated[float, Field(ge=1, le=120)] = 5.0
-    """Silence of a link, pongs included, after which it counts as down."""
+    """Silence of a link, pongs included, after which it counts as down; and age of market data
+    when they are handled above which the node warns. Data that waited so long in the node itself
+    are dropped, and the public links connect anew."""
     feed_silence: Annotated[float, Field(ge=1, le=3600)] = 30.0
     """Silence of an instrument's feed after which its link is connected anew."""
     sweep_every: Annotated[float, Field(ge=1, le=3600)] = 10.0

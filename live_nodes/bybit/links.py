@@ -84,6 +84,8 @@ class VenueLink:
         self._settings: dict[tuple[str, str], Any] = {}
         self._subscriptions: dict[tuple[Any, ...], tuple[Any, ...]] = {}
         self._connection: tuple[Any, Any] | None = None
+        self.heard: Any = None
+        """Client whose public data are handled; None drops all until a renewal."""
 
     async def connect(self, loop_: Any, callback: Callable[[Any], None]) -> None:
         """Connect, with our message filter before the adapter's callback."""
@@ -154,7 +156,13 @@ class VenueLink:
     def _filtered(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
         if self.name.startswith("public"):
             # Every book update comes this way, so it must be fast.
-            return callback
+            client = self.heard = self._client
+
+            def taken(message: Any) -> None:
+                if self.heard is client:
+                    callback(message)
+
+            return taken
 
         def filtered(message: Any) -> None:
             if isinstance(message, engine.OrderCancelRejected):
@@ -239,6 +247,13 @@ class VenueLinks:
                 self._prove(link)
             self._renew_lasting(link)
         return broken
+
+    def drop_waiting(self) -> list[str]:
+        """Handle no more data of public links until they are renewed; return their names."""
+        public = [link for name, link in self._links.items() if name.startswith("public")]
+        for link in public:
+            link.heard = None
+        return [link.name for link in public]
 
     def close(self) -> None:
         """Stop proving links."""

@@ -22,7 +22,8 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True):
 
     `phase` is ``starting``, ``running``, ``stopping``, ``stopped`` or ``failed``. `guards` are the
     last evaluations (None: never). `verdict` is the strictest on the desk, such as ``halt_entries
-    by daily: …``. `flat` means no positions.
+    by daily: …``. `flat` means no positions. `feed_lag` is the age of market data when they were
+    handled, in nanoseconds: of the newest, and the largest of the last minute; None before any.
     """
 
     ts: int
@@ -31,6 +32,7 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True):
     guards: dict[str, int | None] = msgspec.field(default_factory=dict)
     verdict: str = ""
     flat: bool = True
+    feed_lag: tuple[int, int] | None = None
 
 
 _BEATS = msgspec.json.Decoder(Beat)
@@ -47,6 +49,7 @@ class Heartbeat:
         self.guards: Callable[[], dict[str, int | None]] = dict
         self.verdict: Callable[[], str] = str
         self.flat: Callable[[], bool] = lambda: True
+        self.feed_lag: Callable[[], tuple[int, int] | None] = lambda: None
 
     async def keep_beating(self) -> None:
         """Write heartbeats until cancelled."""
@@ -67,6 +70,7 @@ class Heartbeat:
             guards=self.guards(),
             verdict=self.verdict(),
             flat=self.flat(),
+            feed_lag=self.feed_lag(),
         )
         try:
             replace_file(self._path, msgspec.json.encode(beat))

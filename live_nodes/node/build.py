@@ -266,6 +266,8 @@ def strategies_by_key(
         strategy.check_state(there)
         strategy.know_listings({name: ns for name, ns in listed.items() if ns})
         strategy.market.leverages.update(facts.leverages)
+        # On paper, the simulated venue fills at quotes, which books of the same pair would spoil.
+        strategy.market.has_books = not context.paper
         strategy.broker.adopts_orders = context.node.watch.policies.foreign_orders == "adopt"
         found[key] = strategy
     return found

@@ -7,19 +7,72 @@ quotes to fill orders. Guards that measure markets get quotes and funding of per
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
 from nautilus_trader.common.actor import Actor
 from nautilus_trader.config import ActorConfig
-from nautilus_trader.model.data import FundingRateUpdate, MarkPriceUpdate, QuoteTick, TradeTick
+from nautilus_trader.model.data import (
+    FundingRateUpdate,
+    MarkPriceUpdate,
+    OrderBookDeltas,
+    QuoteTick,
+    TradeTick,
+)
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.instruments import CurrencyPair
 
 from actors.guards.core.snapshot import Market
 from actors.records.prices import CachePrices
 from catalog.instruments import InstrumentInfo
+
+_STAMPED = (OrderBookDeltas, QuoteTick, TradeTick, MarkPriceUpdate)
+_SECONDS = 60
+
+
+class FeedLag:
+    """Age of market data when they are handled, by the exchange's stamps and our clock.
+
+    `newest_ns` is the age of the newest message, None before the first. `too_late` takes how long a
+    message waited in this process, if longer than `limit_ns`.
+    """
+
+    def __init__(self) -> None:
+        self.newest_ns: int | None = None
+        self.limit_ns = sys.maxsize
+        self.too_late: Callable[[int], None] = lambda waited: None
+        self._worst = 0
+        self._seconds: deque[int] = deque([0], maxlen=_SECONDS)
+
+    def measured(self, handle: Callable[[Any], None]) -> Callable[[Any], None]:
+        """Return a handler of data that measures each message first."""
+        clock, stamped = time.time_ns, frozenset(_STAMPED)
+
+        def handled(data: Any) -> None:
+            if type(data) in stamped:
+                now = clock()
+                age = self.newest_ns = now - data.ts_event
+                if age > self._worst:
+                    self._worst = age
+                    # A timer would wait as long.
+                    if now - data.ts_init > self.limit_ns:
+                        self.too_late(now - data.ts_init)
+            handle(data)
+
+        return handled
+
+    def end_second(self) -> None:
+        """Begin the next second; call it once a second."""
+        self._seconds.append(self._worst)
+        self._worst = 0
+
+    def worst_ns(self) -> int:
+        """Return the largest age of the last minute."""
+        return max(self._worst, *self._seconds)
 
 
 class NodeFeedConfig(ActorConfig, frozen=True, kw_only=True):
@@ -34,12 +87,13 @@ class NodeFeed(Actor):
     """Subscribes to a price of every instrument.
 
     `updated_ns` is the last update, or the subscription before one. `delays_ns` is the age of the
-    newest update on arrival, by our clock. `next_funding_ns` is the next settlement. Times are UNIX
-    nanoseconds (UTC).
+    newest update on arrival, by our clock; `lag` that of all data when they are handled.
+    `next_funding_ns` is the next settlement. Times are UNIX nanoseconds (UTC).
     """
 
     def __init__(self, config: NodeFeedConfig) -> None:
         super().__init__(config)
+        self.lag = FeedLag()
         self.updated_ns: dict[str, int] = {}
         self.delays_ns: dict[str, int] = {}
         self.next_funding_ns: dict[str, int] = {}

@@ -73,6 +73,8 @@ class NodeRisk:
         self._account = account = CacheAccount(kernel.cache)
         account.pending_cash = self._pending_cash
         self.markets = MarketReader(kernel.cache, context.facts.infos, context.facts.universe)
+        for strategy in context.strategies.values():
+            strategy.market.delay_of = lambda stamp: self.markets.skew_ns
         self.desk = RiskDesk(
             kernel,
             account,

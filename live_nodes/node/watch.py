@@ -71,10 +71,16 @@ class NodeWatch:
         self._log = Logger("Watch")
         self._link_states: dict[str, str] = {}
         self._renewing: dict[str, asyncio.Task[None]] = {}
+        self._is_late = False
+        self._late: dict[str, str] = {}
         self._clock_halt: Verdict | None = None
         self._failures = 0
         self._failure = ""
         self._halt = context.tape.wrap(HALT, partial(self._kernel.msgbus.publish, TOPIC))
+        data = self._kernel.data_engine
+        data._handle_data = feed.lag.measured(data._handle_data)
+        feed.lag.limit_ns, feed.lag.too_late = round(self._document.half_open * 1e9), self._shed
+        context.heartbeat.feed_lag = self._feed_lag
 
     async def run(self) -> None:
         """Watch until cancelled.
@@ -82,12 +88,14 @@ class NodeWatch:
         Raises DeskError if the journal can't be written or backed up: the node must stop.
         """
         self._withdraw_last_run()
+        feed_lag = self._feed.lag
         try:
             await asyncio.gather(
                 self._keep_looking(),
                 self._repeat(self._document.snapshot_every, self._snapshot),
                 self._repeat(self._document.backup_every, self._journal.back_up),
                 self._repeat(FOLD_EVERY, self._journal.fold),
+                self._repeat(1.0, feed_lag.end_second),
                 self._keep_measuring_the_clock(),
                 *([] if self._sweep is None else [self._keep_sweeping(self._sweep)]),
                 self._keep_candles(),
@@ -116,6 +124,8 @@ class NodeWatch:
         self._write_links()
         now = time.time_ns()
         self._note_feeds()
+        self._note_lag()
+        self._late = {name: why for name, why in self._late.items() if not self._renew(name, why)}
         for name in self._feeds.to_renew(now):
             self._journal.count("feed_renewals")
             self._renew(name, f"silent for {self._document.feed_silence:g} s")
@@ -126,6 +136,24 @@ class NodeWatch:
             # With this rebalance in the backup, a restart can't repeat it.
             self._journal.back_up()
         self._publish(now)
+
+    def _feed_lag(self) -> tuple[int, int] | None:
+        newest, skew = self._feed.lag.newest_ns, self._risk.markets.skew_ns
+        if newest is None:
+            return None
+        return max(0, newest + skew), max(0, self._feed.lag.worst_ns() + skew)
+
+    def _note_lag(self) -> None:
+        lag, was_late = self._feed_lag(), self._is_late
+        self._is_late = lag is not None and lag[1] >= self._feed.lag.limit_ns
+        if lag is not None and self._is_late and not was_late:
+            self._journal.count("feed_lags")
+            self._say("feed", f"market data are handled {lag[1] / 1e9:.1f} s late")
+
+    def _shed(self, waited: int) -> None:
+        """Drop the data that wait; links that connect anew begin with whole books."""
+        for name in self._links.drop_waiting():
+            self._late[name] = f"data waited {waited / 1e9:.1f} s to be handled, and were dropped"
 
     def _write_links(self) -> None:
         for name, state in self._links.states().items():
@@ -162,13 +190,13 @@ class NodeWatch:
                 found.append(name)
         return found
 
-    def _renew(self, link: str, why: str) -> None:
-        if link not in self._links.states():
-            return
-        self._say("feed", f"{link}: {why}, reconnecting")
+    def _renew(self, link: str, why: str) -> bool:
         task = self._renewing.get(link)
-        if task is None or task.done():
-            self._renewing[link] = asyncio.create_task(self._links.renew(link))
+        if link not in self._links.states() or (task is not None and not task.done()):
+            return False
+        self._say("feed", f"{link}: {why}, reconnecting")
+        self._renewing[link] = asyncio.create_task(self._links.renew(link))
+        return True
 
     def _publish(self, now: int) -> None:
         policies = self._document.policies

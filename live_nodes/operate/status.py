@@ -60,7 +60,8 @@ class NodeStatus:
     process is gone but the run has no end). ``marks`` are the mark prices of the last equity, by
     instrument, and ``unrealized`` the positions' profit at them. ``as_of`` and ``heartbeat`` are
     the last writes of the journal and the heartbeat file. ``hangs`` is why a living process counts
-    as hanging.
+    as hanging. ``feed_lag`` is the age of market data when they were handled, in nanoseconds: of
+    the newest, and the largest of the last minute.
     """
 
     node: str
@@ -81,6 +82,7 @@ class NodeStatus:
     notes: list[JournalNote]
     heartbeat: int | None = None
     hangs: str = ""
+    feed_lag: tuple[int, int] | None = None
 
     def as_json(self) -> str:
         """Return the status as JSON, decimals as strings."""
@@ -135,6 +137,7 @@ def status_of(node: str, folder: Path, now_ns: int | None = None) -> NodeStatus:
             notes=notes,
             heartbeat=None if beat is None else beat.ts,
             hangs=hangs(beat, pid, run.started, now) if _lasts(run, pid) else "",
+            feed_lag=None if beat is None or beat.pid != pid else beat.feed_lag,
         )
 
 
@@ -195,6 +198,9 @@ def rendered(status: NodeStatus, now_ns: int | None = None) -> RenderableType:
         head.append(f"\nlast written {age_text(now - status.as_of)} ago")
         if status.heartbeat is not None:
             head.append(f", last heartbeat {age_text(now - status.heartbeat)} ago")
+    if status.feed_lag is not None:
+        newest, worst = (f"{ns / 1e6:,.0f} ms" for ns in status.feed_lag)
+        head.append(f"\nfeed lag {newest}, at most {worst} in the last minute")
     as_of = f" as of {moment_text(then)}" if gone else ""
     if gone:
         head.append(f"\nall figures are{as_of}: the node is not running")

@@ -159,6 +159,8 @@ class HedgedTrader(CandleStrategy):
         self.start_note = "; ".join(filter(None, notes))
         self._stopping = False
         self._repeat("candle", self._history.interval_ns, self._on_candle_timer)
+        if self.config.two_leg.first == "thin":
+            self.market.want_levels()
         if self.market.sees_top_of_book:
             for instrument_id in self.instrument_ids:
                 self.market.watch(instrument_id)

@@ -145,8 +145,8 @@ class PanelRebalancerConfig(
         Meta(
             gt=0.0,
             le=1000.0,
-            description="How far from the mid depth is counted, basis points; quotes show no more "
-            "than the best prices.",
+            description="How far from the mid depth is counted, basis points; quotes (paper, "
+            "backtests on quotes) show no more than the best prices.",
         ),
     ] = 10.0
     exclude: Annotated[tuple[str, ...], about("Ids or patterns of ids that are never traded.")] = ()

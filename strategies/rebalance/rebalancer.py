@@ -162,6 +162,8 @@ class Rebalancer(CandleStrategy):
         if self.config.wants_funding and not isinstance(self.clock, LiveClock):
             for instrument_id in self.instrument_ids:
                 self.subscribe_funding_rates(instrument_id)
+        if self.config.min_depth > 0.0:
+            self.market.want_levels()
         if self.config.wants_liquidity or not self.broker.takes_at_once:
             for instrument_id in self.instrument_ids:
                 self.market.watch(instrument_id)

@@ -13,6 +13,8 @@ from nautilus_trader.execution.messages import GenerateOrderStatusReports
 import live_nodes.bybit.links
 import live_nodes.reconcile.venue_books
 from live_nodes.bybit.sockets import SUPPORTED
+from live_nodes.local.heartbeat import last_beat
+from live_nodes.operate.status import rendered, status_of
 from tests.live_nodes.by_hand import BTC_ID, BUY, SELL, SPOT_ID, PlainByHand
 from tests.live_nodes.practice.still_market import BTC, SPOT
 from tests.live_nodes.stage import Desk, Plain, Stage, desk_node, plain_node, stage
@@ -207,6 +209,43 @@ def test_our_node_renews_a_silent_feed_and_holds_entries_in_it() -> None:
         seen = desk.strategy.updates
         desk.until(lambda: desk.strategy.updates > seen + 3, "the book")
         desk.until(lambda: levels(desk) == at_the_exchange(st), "the whole book")
+
+
+# A feed that is late ------------------------------------------------------------------------------
+
+
+def test_a_node_that_handles_less_than_comes_shows_its_lag_and_drops_what_waits() -> None:
+    with stage() as st, desk_node(st, watch={"half_open": 2.0}) as desk:
+        desk.until(lambda: desk.strategy.updates > 3)
+        data = desk.live.built.kernel.data_engine  # type: ignore[union-attr]
+        handle = data._handle_data
+        data._handle_data = lambda message: (time.sleep(0.06), handle(message))
+        desk.until(lambda: any("and were dropped" in line for line in desk.said), "the drop")
+        data._handle_data = handle
+        assert desk.counted("feed_lags") == 1
+        beat = last_beat(desk.folder)
+        assert beat is not None
+        assert beat.feed_lag is not None
+        # What waited longer than two seconds was not handled.
+        assert 0.5e9 < beat.feed_lag[1] < slack(3e9)
+        seen = desk.strategy.updates
+        desk.until(lambda: desk.strategy.updates > seen + 3, "the book")
+        desk.until(lambda: levels(desk) == at_the_exchange(st), "the whole book")
+        desk.until(lambda: desk.strategy.market.event_age_ns(BTC_ID) < 0.5e9, "fresh prices")
+
+
+def test_data_that_come_late_show_as_lag_and_their_age_leaves_the_clocks_difference_out() -> None:
+    with stage() as st, desk_node(st) as desk:
+        desk.until(lambda: desk.strategy.updates > 3)
+        market, risk = desk.strategy.market, desk.live.risk
+        assert risk is not None
+        risk.markets.skew_ns = 600_000_000_000
+        assert market.event_age_ns(BTC_ID) >= 600_000_000_000
+        risk.markets.skew_ns = 0
+        st.play("book_late")
+        desk.until(lambda: market.event_age_ns(BTC_ID) > 1e9, "a late book")
+        desk.until(lambda: (last_beat(desk.folder).feed_lag or (0,))[0] > 1e9, "the lag")  # type: ignore[union-attr]
+        assert "feed lag 1," in str(rendered(status_of("scene", desk.folder)).renderables[0])  # type: ignore[attr-defined]
 
 
 @pytest.mark.slow

@@ -69,7 +69,8 @@ def written(folder: Path) -> Journal:
 
 def test_a_node_that_runs_shows_everything(tmp_path: Path) -> None:
     with written(tmp_path):
-        beat = Beat(ts=10 * MINUTE - 4 * SECOND, pid=PID, phase="running")
+        lag = (3_000_000, 1_812_000_000)
+        beat = Beat(ts=10 * MINUTE - 4 * SECOND, pid=PID, phase="running", feed_lag=lag)
         (tmp_path / FILE).write_bytes(msgspec.json.encode(beat))
         found = status_of("test", tmp_path)
         page = told(tmp_path)
@@ -80,6 +81,7 @@ def test_a_node_that_runs_shows_everything(tmp_path: Path) -> None:
         "test  running",
         "last written 60 s ago",
         "last heartbeat 4 s ago",
+        "feed lag 3 ms, at most 1,812 ms in the last minute",
         "equity 10,123.45",
         "net -24,500.00, with the marks 60 s old",
         "halt_entries on desk by node.links for 5 min: trade link down",
@@ -190,6 +192,7 @@ def test_a_heartbeat_has_process_phase_guards_and_strictest_verdict(tmp_path: Pa
     heart.guards = lambda: {"daily": 5, "late": None}
     heart.verdict = lambda: "flatten by daily: 5.1 % lost"
     heart.flat = lambda: False
+    heart.feed_lag = lambda: (3, 9)
     heart.beat("running")
     document = json.loads((tmp_path / FILE).read_text())
     assert document.pop("ts") >= found.ts
@@ -199,6 +202,7 @@ def test_a_heartbeat_has_process_phase_guards_and_strictest_verdict(tmp_path: Pa
         "guards": {"daily": 5, "late": None},
         "verdict": "flatten by daily: 5.1 % lost",
         "flat": False,
+        "feed_lag": [3, 9],
     }
     assert said == []
     assert os.listdir(tmp_path) == [FILE]
