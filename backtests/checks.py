@@ -137,7 +137,10 @@ def _without_ticks(
     spans = catalog.coverage(market)
     missing = [name for name in traded if name not in spans]
     if missing:
-        yield ("venue", "market"), f"{document.catalog} has no {kind} of {some_of(missing)}"
+        other = "book" if market == "quotes" else "quotes"
+        fits = other if catalog.coverage(other).keys() >= set(traded) else "candles"
+        words = f"{document.catalog} has no {kind} of {some_of(missing)}"
+        yield ("venue", "market"), f"{words}: set venue.market to {fits}, which it has of all"
     found = [spans[name] for name in traded if name in spans]
     if not found:
         return

@@ -104,7 +104,8 @@ def prepare(document: Backtest) -> Prepared:
     intervals = signal_intervals(strategies)
     start, end = document.window.start_ns, document.window.end_ns
     found: dict[str, Any] = {"market": settled_market(document, catalog, wanted)}
-    without_effect = document.venue.without_effect(found["market"])
+    is_auto = document.venue.market == "auto"
+    without_effect = document.venue.without_effect(found["market"]) if is_auto else []
     if found["market"] != "candles":
         found["slippage"] = NoSlippage()
     venue = document.venue.model_copy(update=found)

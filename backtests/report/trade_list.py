@@ -12,6 +12,7 @@ from backtests.report.charts import Drawings
 from backtests.report.formats import symbol, text
 from backtests.report.report_data import ReportData, exit_reasons
 from backtests.results.figures import column, money
+from strategies.account_value import is_spot
 
 COLUMNS = {
     "symbol": "Symbol",
@@ -45,10 +46,12 @@ def trade_list(report: ReportData, drawings: Drawings) -> str:
         for key, title in COLUMNS.items()
         if several or key != "strategy"
     )
+    is_coin = any(map(is_spot, report.positions.column("instrument").to_pylist()))
+    coins = " Of coins, quantity is the whole lots that the fees of buys left." if is_coin else ""
     return (
         '<p class="hint">One row a position from flat to flat. Quantity is its peak, entry and '
         "exit are averages. Gross is at the prices of the fills, net after fees and funding; open "
-        "ones are at their last price. A symbol opens its price chart.</p>"
+        f"ones are at their last price.{coins} A symbol opens its price chart.</p>"
         '<div class="bar"><input type="search" id="trade-filter" aria-label="Filter trades" '
         'placeholder="Filter: BTC short loss 2024-03"><span id="trade-count" class="hint"></span>'
         '<button type="button" id="trade-csv">Save as CSV</button></div>'

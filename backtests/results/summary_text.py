@@ -37,6 +37,11 @@ QUEUES = {
 }
 """When resting orders fill by ``venue.queue``."""
 
+COIN_FEES = (
+    " The fee of a buy of coins is taken out of them: fills and positions count the whole lots "
+    "that are left, a fill's fee is the rest of what it cost, in USDT (nothing, or a whole lot, "
+    "where fills are small), and orders count what was bought."
+)
 COARSE_TICK = 0.001
 """Part of the price above which an inferred tick is warned of: 10 bps."""
 COARSE_LOT = 0.01
@@ -58,8 +63,22 @@ def how_filled(
 
     With orders that rest, also the path of the price inside a candle.
     """
-    if isinstance(feed, TickFeed):
-        return _how_matched(document, feed, strategies)
+    found = (
+        _how_matched(document, feed, strategies)
+        if isinstance(feed, TickFeed)
+        else _how_met(document, feed, strategies, orders)
+    )
+    if any(map(is_spot, orders.column("instrument").to_pylist())):
+        found["words"] += COIN_FEES
+    return found
+
+
+def _how_met(
+    document: Backtest,
+    feed: CatalogFeed,
+    strategies: Mapping[str, DeskStrategy],
+    orders: pa.Table,
+) -> dict[str, str]:
     venue, interval = document.venue, feed.execution_interval
     path = venue.path if venue.fills == "next_open" and rests(orders) else None
     if venue.fills == "next_open":

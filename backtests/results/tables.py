@@ -56,7 +56,9 @@ FILLS = _schema(
     + ", notional str, slippage str?"
 )
 """One row an execution: an `actors.records.rows.FillRow`, what it was worth, and what it cost
-against ``reference_price`` (positive is worse, empty where that is not known)."""
+against ``reference_price`` (positive is worse, empty where that is not known). Of coins bought it
+has the whole lots that the fee left, and as the fee what else they cost; ``filled`` of ``ORDERS``
+is what was bought."""
 
 FILL_MIDS = _schema(
     "execution_id str, instrument str, mid float?, mid_1s float?, mid_5s float?, mid_30s float?"

@@ -212,7 +212,7 @@ def test_what_means_nothing_is_refused_at_its_line(
 def test_books_that_are_not_there_are_named(folder: Path, tmp_path: Path) -> None:
     write_books(tmp_path, ("quotes",))
     (problem,) = check(load(document(tmp_path, market="book")))
-    assert problem.message.endswith(f"has no order book of {', '.join(NAMES)}")
+    assert f"has no order book of {', '.join(NAMES)}: set venue.market to quotes" in problem.message
     file = document(folder, market="book")
     file.write_text(file.read_text().replace("03:00", "01:00"))
     (problem,) = check(load(file))
@@ -227,6 +227,7 @@ def test_a_run_on_books_has_a_report(folder: Path, tmp_path: Path) -> None:
     page = (result / "report.html").read_text()
     assert "walk its levels" in page
     assert "slippage x3" not in page
+    assert "Without effect" not in page
     assert "How orders were executed" in page
     fills = found.table("fills").to_pylist()
     made = sum(float(f["notional"]) for f in fills if f["liquidity"] == "MAKER")

@@ -1,9 +1,13 @@
 """Spot in a backtest: cash, coins, fees in coins, and the venue's own refusals."""
 
 from decimal import Decimal as D
+from types import SimpleNamespace
+from typing import Any
 
+import pyarrow as pa
 import pytest
 
+from backtests.results.summary_text import how_filled
 from backtests.run import _check_engine
 from config.documents import Latency, WayLatency
 from strategies.refusals import refusal_of
@@ -49,6 +53,15 @@ def test_a_spot_leg_and_a_perpetual_on_one_account_by_hand() -> None:
     assert (spot.quantity, spot.fee, spot.fee_coin) == (D("9.99"), D(1), "USDT")
     known = {SPOT: D(110), A: D(100)}
     _check_engine(desk, accountant._market, accountant.worth(), known)
+
+
+@pytest.mark.parametrize(("name", "told"), [(SPOT, True), (A, False)])
+def test_fees_in_coins_are_explained_where_fills_are(name: str, told: bool) -> None:
+    feed: Any = SimpleNamespace(execution_interval="1h", mark_interval=None)
+    document: Any = SimpleNamespace(venue=venue())
+    orders = pa.table({"instrument": [name], "type": ["MARKET"]})
+    words = how_filled(document, feed, {}, orders)["words"]
+    assert ("fills and positions count the whole lots that are left" in words) is told
 
 
 def test_what_costs_more_than_the_cash_is_refused_at_the_gate_and_at_the_print() -> None:
