@@ -15,6 +15,7 @@ from nautilus_trader.common.actor import Actor
 from nautilus_trader.common.config import ActorConfig
 
 from actors.desk.guard_state import FAILED, READINGS, STATE, UNKEPT, Kept, Shown
+from actors.guards.core.calm import Calm, facts_of
 from actors.guards.core.guard import Guard
 from actors.guards.core.halts import Latch, Latches, released, step, verdicts
 from actors.guards.core.limits import Reading
@@ -61,6 +62,8 @@ class GuardActor(Actor):
         self._readings: tuple[Reading, ...] = ()
         self._unread: tuple[msgspec.Struct, Snapshot] | None = None
         self._measured: msgspec.Struct | None = None
+        self._calm: Calm | None = None
+        self._calm_of: msgspec.Struct | None = None
         self.failed = ""
         """Why the guard stopped; empty while it works."""
         self._desk: GuardHost | None = None
@@ -127,7 +130,10 @@ class GuardActor(Actor):
         if self.failed:
             return
         try:
-            self._see(seen)
+            if isinstance(seen, Snapshot) and self._rests(seen):
+                self._desk.beat(self.key)
+            else:
+                self._see(seen)
         except Exception as error:  # noqa: BLE001 - any error of a rule halts entries
             self._fail(error, self._desk.now())
 
@@ -144,9 +150,14 @@ class GuardActor(Actor):
             raise one_of(errors)
 
     @property
+    def has_changed(self) -> bool:
+        """Whether its halts are others than at the newest publishing."""
+        return self.latches is not self._published
+
+    @property
     def has_news(self) -> bool:
         """Whether a changed verdict is not published yet."""
-        return self.latches is not self._published and self._changed() is not None
+        return self.has_changed and self._changed() is not None
 
     def news(self) -> list[Verdict]:
         """Return all standing verdicts, for a desk that finds some of them new (`has_news`)."""
@@ -206,10 +217,6 @@ class GuardActor(Actor):
             if snapshot is None:
                 return
             state = self.guard.start(snapshot)
-        elif snapshot is not None and self._is_quiet(state, snapshot):
-            self._unread = state, snapshot
-            self._desk.beat(self.key)
-            return
         state, readings = self.guard.observe(state, seen)
         now = seen.now if isinstance(seen, Snapshot) else seen.ts
         latches = step(self.latches, readings, now, self.params, self.guard.decisions)
@@ -222,12 +229,22 @@ class GuardActor(Actor):
             # Only snapshots count as heartbeats: they show that it still checks the account.
             self._desk.beat(self.key)
 
-    def _is_quiet(self, state: msgspec.Struct, snapshot: Snapshot) -> bool:
-        if self.latches or self._unkept or self._store is not None:
+    def _rests(self, snapshot: Snapshot) -> bool:
+        """Whether a snapshot changes nothing; then readings are measured only when they are read.
+
+        Without a halt, all that was measured of a state was inside its limits.
+        """
+        state = self.guard_state
+        if state is None or self.latches or self._unkept or self._store is not None:
             return False
-        # Without a halt, all that was measured of this state was inside its limits.
-        is_known = self.guard.only_events and state is self._measured
-        return is_known or self.guard.is_quiet(state, snapshot)
+        if not (self.guard.only_events and state is self._measured):
+            facts = facts_of(snapshot)
+            if self._calm_of is not state or self._calm is None or not self._calm.holds(facts):
+                self._calm_of, self._calm = state, self.guard.calm(state, snapshot)
+                if self._calm is None or not self._calm.holds(facts):
+                    return False
+        self._unread = state, snapshot
+        return True
 
     def _take(self, state: msgspec.Struct, latches: Latches, now: int) -> None:
         """Save the state, or go on in memory: a disk error must not lose a halt."""
@@ -262,7 +279,7 @@ class GuardActor(Actor):
                 self.log.error(f"Its readings can't be shown: {error}")
 
     def _changed(self) -> Verdict | None:
-        if self.latches is self._published:
+        if not self.has_changed:
             return None
         stands = verdicts(self.latches, self.key, transient=self.params.transient)
         assert self._desk is not None

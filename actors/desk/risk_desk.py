@@ -19,7 +19,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from decimal import Decimal
-from functools import cache
 from itertools import chain
 from typing import Any, get_args
 
@@ -166,7 +165,10 @@ class RiskDesk:
             return
         holdings, now = self._account.holdings(), self.now()
         booked = self.books.booked
-        both = cache(lambda: booked.results({held.instrument: held.price for held in holdings}.get))
+
+        def valued() -> tuple[dict[str, Decimal], dict[str, Decimal]]:
+            return booked.results({held.instrument: held.price for held in holdings}.get)
+
         self._open_exposure.forget()
         self._arrival_prices.sweep()
         markets: Mapping[str, Market] = {}
@@ -179,9 +181,9 @@ class RiskDesk:
                 equity=worth,
                 balance=balance,
                 holdings=holdings,
-                results=Lazy(lambda: both()[0]),
+                results=Lazy(lambda: valued()[0]),
                 results_by_instrument=Results(
-                    lambda: both()[1], booked.by_instrument, booked.quantities, holdings
+                    lambda: valued()[1], booked.by_instrument, booked.quantities, holdings
                 )
                 if "results_by_instrument" in self.needs
                 else {},
@@ -303,6 +305,8 @@ class RiskDesk:
         self._publishing_later = False
         errors: list[Exception] = []
         for guard in self.guards.values():
+            if not guard.has_changed:
+                continue
             try:
                 guard.publish()
             except Exception as error:  # noqa: BLE001 - raised below
@@ -336,6 +340,8 @@ class RiskDesk:
     def _plan(self) -> None:
         now = self.now()
         soonest = now - now % DAY_NS + DAY_NS
+        if soonest == self._again and not any(guard.latches for guard in self.guards.values()):
+            return
         # Guards take time to measure: what came due meanwhile was not yet due when they did.
         evaluated = now if self.snapshot is None else min(self.snapshot.now, now)
         planned = soonest, evaluated, [guard.latches for guard in self.guards.values()]

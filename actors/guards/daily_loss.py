@@ -8,13 +8,14 @@ from typing import Annotated, ClassVar
 import msgspec
 from msgspec import Meta
 
+from actors.guards.core.calm import Calm
 from actors.guards.core.drill import BALANCE, Plan, Scene, losing, nearest
 from actors.guards.core.examples import Example, lost
 from actors.guards.core.guard import Guard, Measured
 from actors.guards.core.limits import ZERO, Limit, Money, exact, given, limit, none_given
 from actors.guards.core.params import ActionName, Fraction, Release, ResultParams
 from actors.guards.core.snapshot import Snapshot
-from actors.guards.core.windows import Floor, Mark, floor_of, fresh, opening
+from actors.guards.core.windows import Mark, bounds_below, fresh, opening
 
 
 class DailyLossParams(ResultParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -74,7 +75,6 @@ class DailyLoss(Guard[DailyLossParams, Today]):
 
     Config = DailyLossParams
     State = Today
-    _floor: Floor | None = None
     unit = "%"
     example = Example(
         DailyLossParams(limit_currency=100.0), lost, (99.99, 100, 101), clear=90, key="currency"
@@ -95,12 +95,10 @@ class DailyLoss(Guard[DailyLossParams, Today]):
             for each in _limits(self.params, began.value)
         )
 
-    def is_quiet(self, state: Today, snapshot: Snapshot) -> bool:
+    def calm(self, state: Today, snapshot: Snapshot) -> Calm:
         """Compare the equity with the limits below the day's first."""
         began = state.equity
-        if self._floor is None or self._floor.mark is not began:
-            self._floor = floor_of(began, _limits(self.params, began.value))
-        return self._floor.is_cleared(snapshot, "day")
+        return bounds_below(began, _limits(self.params, began.value), "day")
 
     def released(self, state: Today, snapshot: Snapshot, scope: str) -> Today:
         """Measure the day's loss from the snapshot on."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
+from actors.guards.core.calm import Bounds, Calm
 from actors.guards.core.drill import Plan, Scene, grow
 from actors.guards.core.examples import Example, holding
 from actors.guards.core.exposure import (
@@ -12,12 +13,12 @@ from actors.guards.core.exposure import (
     Share,
     Values,
     cap_reading,
+    clear_of,
     gross,
     money_cap,
     net,
     net_values,
     share_cap,
-    sizes_of,
     strategy_values,
     worst_case,
 )
@@ -101,11 +102,15 @@ class ExposureCaps(Guard[ExposureCapsParams, Nothing]):
                 readings.append(cap_reading(scope, key, value, cap, params, _what(scope, is_net)))
         return state, tuple(readings)
 
-    def is_quiet(self, state: Nothing, snapshot: Snapshot) -> bool:
-        """Compare the gross value with the caps: no net value is larger."""
-        value = sizes_of(snapshot).gross
-        limits = _limits(self.params, snapshot)
-        return self.params.of == "desk" and all(limit.cap.clear(value) for limit in limits)
+    def calm(self, state: Nothing, snapshot: Snapshot) -> Calm | None:
+        """Return the caps as bounds of the gross value: no net value is larger."""
+        params = self.params
+        if params.of != "desk":
+            return None
+        return Bounds(
+            gross_share=clear_of(params, params.leverage, params.net_pct),
+            gross=clear_of(params, params.gross_currency, params.net_currency),
+        )
 
     def admit(self, state: Nothing, order: OrderRequested, snapshot: Snapshot) -> str | None:
         """Refuse an entry that could reach a gross or net cap, with pending orders counted."""

@@ -7,13 +7,22 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from actors.guards.core.calm import Calm
 from actors.guards.core.drill import Plan, Scene, grow
 from actors.guards.core.examples import Example, holding
-from actors.guards.core.exposure import NO_EQUITY, sizes_of, worst_case
+from actors.guards.core.exposure import NO_EQUITY, worst_case
 from actors.guards.core.guard import Guard, Measured, Nothing
 from actors.guards.core.lazy import unpriced_markets
 from actors.guards.core.limits import exact, limit_reading
-from actors.guards.core.margin import ABOVE, ONE, initial_margin, stake, stakes, top_rates
+from actors.guards.core.margin import (
+    ABOVE,
+    ONE,
+    bounds_of_market,
+    initial_margin,
+    stake,
+    stakes,
+    top_rates,
+)
 from actors.guards.core.params import Fraction, GuardParams, Release
 from actors.guards.core.snapshot import ZERO, OrderRequested, Snapshot, once
 
@@ -63,11 +72,11 @@ class FreeMargin(Guard[FreeMarginParams, Nothing]):
         found = limit_reading(params, "desk", measured, params.least, over, words, clear=clear)
         return state, (found,)
 
-    def is_quiet(self, state: Nothing, snapshot: Snapshot) -> bool:
-        """Compare the free margin that is left if the whole gross value had the highest rate."""
+    def calm(self, state: Nothing, snapshot: Snapshot) -> Calm:
+        """Return the gross value that leaves the margin free if all of it had the highest rate."""
         most = _most(snapshot, _leverage(self.params, snapshot))
-        least = exact(self.params.least) * (ONE + exact(self.params.hysteresis)) * snapshot.equity
-        return snapshot.equity - sizes_of(snapshot).gross * most > least >= 0
+        least = exact(self.params.least) * (ONE + exact(self.params.hysteresis))
+        return bounds_of_market(snapshot, (ONE - least) / most)
 
     def admit(self, state: Nothing, order: OrderRequested, snapshot: Snapshot) -> str | None:
         """Refuse an entry that could use up the free margin, with pending orders counted."""

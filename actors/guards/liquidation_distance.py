@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Literal
 
+from actors.guards.core.calm import Calm
 from actors.guards.core.drill import MAINTENANCE, Plan, Scene, grow
 from actors.guards.core.examples import Example, holding
-from actors.guards.core.exposure import sizes_of
 from actors.guards.core.guard import Guard, Measured, Nothing
 from actors.guards.core.limits import Reading, exact, limit_reading, none_given, percent
 from actors.guards.core.margin import (
@@ -17,6 +17,7 @@ from actors.guards.core.margin import (
     Stake,
     against,
     alone,
+    bounds_of_market,
     maintenance_margin,
     stakes,
     together,
@@ -84,17 +85,17 @@ class LiquidationDistance(Guard[LiquidationDistanceParams, Nothing]):
             readings += _alone(equity, held, params.least_alone, params)
         return state, tuple(readings)
 
-    def is_quiet(self, state: Nothing, snapshot: Snapshot) -> bool:
-        """Compare the distance if the whole gross value had the highest rate and lost at once.
+    def calm(self, state: Nothing, snapshot: Snapshot) -> Calm:
+        """Return the gross value that is safe if all of it had the highest rate and lost at once.
 
         Coins are no collateral at all.
         """
-        params, rates, value = self.params, top_rates(snapshot), sizes_of(snapshot).gross
+        params, rates = self.params, top_rates(snapshot)
         rate = rates.maintenance
         least = exact(max(params.least or 0.0, params.least_alone or 0.0))
         near = least * (ONE + exact(params.hysteresis)) * ABOVE
         loses = rate + near * (ONE + rate)
-        return snapshot.equity > (max(loses, ONE) if rates.spot else loses) * value
+        return bounds_of_market(snapshot, ONE / (max(loses, ONE) if rates.spot else loses))
 
     def drill(self, scene: Scene) -> Plan:
         """Bring liquidation near."""

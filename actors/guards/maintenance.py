@@ -6,6 +6,7 @@ from functools import cache
 
 import msgspec
 
+from actors.guards.core.calm import Bounds, Calm
 from actors.guards.core.drill import LASTS, Announced, Mended, Plan, Scene, plan, stage
 from actors.guards.core.examples import Example, desk
 from actors.guards.core.exposure import net_values
@@ -94,11 +95,11 @@ class Maintenance(Guard[MaintenanceParams, Nothing]):
             readings.append(_announced(window, snapshot.now, params))
         return state, tuple(readings)
 
-    def is_quiet(self, state: Nothing, snapshot: Snapshot) -> bool:
-        """Whether nothing is closed, and no window is ahead."""
-        if snapshot.maintenance or _window(self.params, snapshot.now) is not None:
-            return False
-        return _all_trade(unpriced_markets(snapshot))
+    def calm(self, state: Nothing, snapshot: Snapshot) -> Calm | None:
+        """Return the markets while all trade and no window is announced."""
+        markets = unpriced_markets(snapshot)
+        is_open = not (snapshot.maintenance or self.params.windows)
+        return Bounds(markets=markets) if is_open and _all_trade(markets) else None
 
     def admit(self, state: Nothing, order: OrderRequested, snapshot: Snapshot) -> str | None:
         """Refuse entries while the venue is closed, and in a window by the time of the order."""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from actors.guards.core.calm import Bounds, Calm
 from actors.guards.core.drill import Plan, Scene, grow
 from actors.guards.core.examples import COIN, Example, holding
 from actors.guards.core.exposure import (
     Cap,
     Share,
     cap_reading,
+    clear_of,
     money_cap,
     net_values,
     notable_instruments,
     share_cap,
-    sizes_of,
     worst_case,
 )
 from actors.guards.core.guard import Guard, Measured, Nothing
@@ -74,10 +75,13 @@ class PositionCap(Guard[PositionCapParams, Nothing]):
             for name in notable_instruments(values, cap)
         )
 
-    def is_quiet(self, state: Nothing, snapshot: Snapshot) -> bool:
-        """Compare the largest position with the caps."""
-        largest = sizes_of(snapshot).largest
-        return all(cap.clear(largest) for _, cap in _caps(self.params, snapshot))
+    def calm(self, state: Nothing, snapshot: Snapshot) -> Calm:
+        """Return the caps as bounds of the largest position."""
+        params = self.params
+        return Bounds(
+            largest_share=clear_of(params, params.limit_pct),
+            largest=clear_of(params, params.limit_currency),
+        )
 
     def admit(self, state: Nothing, order: OrderRequested, snapshot: Snapshot) -> str | None:
         """Refuse an entry that could reach a cap, with pending orders counted."""

@@ -107,14 +107,14 @@ class PriceJump(Guard[PriceJumpParams, Tracks]):
         tracks = _tracks(known, now, prices, begin)
         still = {k: v for k, v in prices.items() if k not in tracks} if tracks else prices
         # Of those that stand still, one is enough.
-        moves = dict.fromkeys(prices if tracks else list(prices)[:1], 0.0)
-        moves.update((name, moved(track)) for name, track in tracks.items())
+        moves = {name: moved(track) for name, track in tracks.items()}
+        if not any(moves.values()):
+            moves = dict.fromkeys(list(prices)[:1], 0.0)
 
         def reading(name: str, move: float) -> Reading:
             limit, over = params.limit_pct, move >= params.limit_pct
-            words = f"moved {percent(move)} within {within}, limit {percent(limit)}"
-            scope = f"instrument:{name}"
-            return limit_reading(params, scope, move, limit, over, words if over else "")
+            words = f"moved {percent(move)} within {within}, limit {percent(limit)}" if over else ""
+            return limit_reading(params, f"instrument:{name}", move, limit, over, words)
 
         if snapshot.moved and (now != state.at or tracks != state.tracks or still != state.still):
             state = Tracks(now, tracks, still, gap)

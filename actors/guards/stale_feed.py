@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from actors.guards.core.calm import Bounds, Calm
 from actors.guards.core.drill import LASTS, Plan, Scene, Silence, disturb
 from actors.guards.core.examples import COIN, SECOND, Example, one_market
 from actors.guards.core.guard import Guard, Measured, Nothing
@@ -61,11 +62,13 @@ class StaleFeed(Guard[StaleFeedParams, Nothing]):
 
         return state, notable_readings(silences, limit - params.hysteresis * limit, reading)
 
-    def is_quiet(self, state: Nothing, snapshot: Snapshot) -> bool:
+    def calm(self, state: Nothing, snapshot: Snapshot) -> Calm | None:
         """Compare the longest silence with the limit."""
         limit = seconds(span_ns(self.params.limit))
-        longest = seconds(_longest_ns(unpriced_markets(snapshot)))
-        return longest < limit and inside(longest, limit, self.params.hysteresis)
+        markets = unpriced_markets(snapshot)
+        longest = seconds(_longest_ns(markets))
+        is_quiet = longest < limit and inside(longest, limit, self.params.hysteresis)
+        return Bounds(markets=markets) if is_quiet else None
 
     def drill(self, scene: Scene) -> Plan:
         """Stop an instrument's market data."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 from functools import partial
-from operator import ge, is_not
+from operator import ge, is_
+from typing import NamedTuple
 
 import msgspec
 
+from actors.guards.core.calm import Calm, Facts
 from actors.guards.core.drill import Plan, Scene, losing, nearest
 from actors.guards.core.examples import COIN, Example, lost
 from actors.guards.core.guard import Guard, Measured
@@ -79,6 +81,27 @@ class Symbols(msgspec.Struct, frozen=True, kw_only=True):
     symbols: dict[str, Symbol]
 
 
+class _Least(NamedTuple):
+    """The least values of positions, while these and what is booked are the same, on a day."""
+
+    values: list[int]
+    of: tuple[object, ...]
+    day: int
+
+    def holds(self, facts: Facts) -> bool:
+        """Whether each position is worth as much."""
+        results = facts.snapshot.results_by_instrument
+        held = results.holdings if isinstance(results, Results) else ()
+        if not isinstance(results, Results) or not isinstance(held, Holdings):
+            return False
+        of = results.booked, held.positions, held.unit
+        return (
+            facts.now // DAY_NS <= self.day
+            and all(map(is_, of, self.of))
+            and all(map(ge, held.values, self.values))
+        )
+
+
 class SymbolLoss(Guard[SymbolLossParams, Symbols]):
     """Stops one instrument after too large a loss, or too large a fall from its best result.
 
@@ -89,7 +112,6 @@ class SymbolLoss(Guard[SymbolLossParams, Symbols]):
     State = Symbols
     unit = "%"
     needs = frozenset({"results_by_instrument"})
-    _least: tuple[tuple[object, ...], list[int] | None] | None = None
     example = Example(
         SymbolLossParams(limit_currency=100.0),
         lost,
@@ -140,18 +162,16 @@ class SymbolLoss(Guard[SymbolLossParams, Symbols]):
             *_readings(falls, fell, f"{{}} below its best {since}"),
         )
 
-    def is_quiet(self, state: Symbols, snapshot: Snapshot) -> bool:
-        """Compare the value of each position with the least that is clear of all limits."""
+    def calm(self, state: Symbols, snapshot: Snapshot) -> Calm | None:
+        """Return the least value of each position that is clear of all limits."""
         results = snapshot.results_by_instrument
-        if not isinstance(results, Results) or snapshot.now // DAY_NS > state.equity.day:
-            return False
+        if not isinstance(results, Results) or not isinstance(results.holdings, Holdings):
+            return None
         held = results.holdings
-        if not isinstance(held, Holdings):
-            return False
-        of = state, results.booked, held.positions, held.unit
-        if self._least is None or any(map(is_not, self._least[0], of)):
-            self._least = of, self._least_values(state, results, held)
-        return self._least[1] is not None and all(map(ge, held.values, self._least[1]))
+        least = self._least_values(state, results, held)
+        if least is None:
+            return None
+        return _Least(least, (results.booked, held.positions, held.unit), state.equity.day)
 
     def _least_values(self, state: Symbols, results: Results, held: Holdings) -> list[int] | None:
         """Return the least values in units; None where the results must be measured."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from nautilus_trader.model.enums import PriceType
 from nautilus_trader.model.identifiers import InstrumentId
+from nautilus_trader.model.objects import Price
 
 Touch = tuple[Decimal | None, Decimal | None]
 BookOf = Callable[[InstrumentId], Any]
@@ -45,18 +46,15 @@ class CachePrices:
 
     def touch(self, instrument: str) -> Touch:
         """Return the best bid and ask of the book, else of the quote; None where missing."""
-        name = self.id(instrument)
+        return decimals(self.engine_touch(self.id(instrument)))
+
+    def engine_touch(self, name: InstrumentId) -> tuple[Price | None, Price | None]:
+        """Return best bid and ask as the engine has them."""
         book = self.book_of(name)
         if book is not None:
-            bid, ask = book.best_bid_price(), book.best_ask_price()
-            return (
-                None if bid is None else bid.as_decimal(),
-                None if ask is None else ask.as_decimal(),
-            )
+            return book.best_bid_price(), book.best_ask_price()
         quote = self._cache.quote_tick(name)
-        if quote is None:
-            return None, None
-        return quote.bid_price.as_decimal(), quote.ask_price.as_decimal()
+        return (None, None) if quote is None else (quote.bid_price, quote.ask_price)
 
     def id(self, instrument: str) -> InstrumentId:
         """Return the engine's id of an instrument."""
@@ -64,3 +62,9 @@ class CachePrices:
         if found is None:
             found = self._ids[instrument] = InstrumentId.from_str(instrument)
         return found
+
+
+def decimals(touch: tuple[Price | None, Price | None]) -> Touch:
+    """Return the engine's best bid and ask as decimals."""
+    bid, ask = touch
+    return None if bid is None else bid.as_decimal(), None if ask is None else ask.as_decimal()

@@ -22,7 +22,6 @@ from nautilus_trader.backtest.engine import SimulatedExchange
 from nautilus_trader.backtest.execution_client import BacktestExecClient
 from nautilus_trader.execution.messages import SubmitOrder, TradingCommand
 from nautilus_trader.model.data import TradeTick
-from numpy.typing import NDArray
 
 from actors.desk.books import StrategyBooks
 from actors.desk.guard import GuardActor
@@ -30,7 +29,7 @@ from actors.desk.risk_desk import RiskDesk
 from actors.guards.core.decisions import NO_DECISIONS, Decisions
 from actors.guards.core.lazy import Markets, UnpricedMarkets
 from actors.guards.core.snapshot import Market as MarketSnapshot
-from actors.records.prices import BookOf, CachePrices
+from actors.records.prices import BookOf, CachePrices, decimals
 from actors.records.rows import FillRow
 from backtests.engine.accountant import Accountant
 from backtests.engine.closes import exact_closes
@@ -58,7 +57,6 @@ class BacktestMarkets:
     ) -> None:
         self._accountant = accountant
         self._market = market
-        self._cache = engine_cache
         self._prices = CachePrices(engine_cache, book_of)
         count = len(market.ids)
         self._every = np.arange(count, dtype=np.int64)
@@ -69,7 +67,7 @@ class BacktestMarkets:
         self._next: list[int | None] = [None] * count
         self._settled: list[int | None] = [None] * count
         self._next_is_known_until: float = 0
-        self._silence: NDArray[np.int64] | None = None
+        self._silence = b""
         self._unpriced = UnpricedMarkets()
         spot = [info.product == "SPOT" for info in market.infos]
         self._periods = [
@@ -95,7 +93,8 @@ class BacktestMarkets:
         self._row_ts = int(grid.ts[row])
         closed = ~np.isnan(grid.close[row]) if grid.real is None else grid.real[row]
         self._last_candle[closed] = self._row_ts
-        self._is_gone[list(grid.delisted.get(row, ()))] = True
+        for column in grid.delisted.get(row, ()):
+            self._is_gone[column] = True
 
     def __call__(self, now: int) -> Markets:
         """Return each instrument's snapshot; ``silent_ns`` counts from its last candle."""
@@ -104,30 +103,26 @@ class BacktestMarkets:
             self._next = [self._next_funding(column, now) for column in range(len(engine_ids))]
             coming = (ts for ts in self._next if ts is not None)
             self._next_is_known_until = min(coming, default=math.inf)
-            self._silence = None
-        touches = [
-            *map(self._prices.book_of, engine_ids),
-            *map(self._cache.quote_tick, engine_ids),
-        ]
-        has_touches = touches.count(None) < len(touches)
+            self._silence = b""
         silence = np.where(self._last_candle == 0, UNLISTED, self._row_ts - self._last_candle)
         silence[self._is_gone] = GONE
-        if has_touches or self._silence is None or (silence != self._silence).any():
-            self._unpriced = self._without_prices(silence.tolist(), has_touches)
-            self._silence = None if has_touches else silence
+        now_silent = silence.tobytes()
+        if now_silent != self._silence:
+            self._unpriced, self._silence = self._without_prices(silence.tolist()), now_silent
         closes = self._accountant.closes
-        return Markets(self._unpriced, partial(exact_closes, closes, self._every), closes)
+        prices = partial(exact_closes, closes, self._every)
+        if self._accountant.live_prices is None:
+            return Markets(self._unpriced, prices, closes)
+        touches = map(self._prices.engine_touch, engine_ids)
+        return Markets(self._unpriced, prices, closes, partial(map, decimals, list(touches)))
 
-    def _without_prices(self, silence: list[int], has_touches: bool) -> UnpricedMarkets:
+    def _without_prices(self, silence: list[int]) -> UnpricedMarkets:
         found = UnpricedMarkets()
         for fixed, silent, due, settled in zip(
             self._fixed, silence, self._next, self._settled, strict=True
         ):
             name, tick, maintenance, fee, is_spot = fixed
-            bid, ask = self._prices.touch(name) if has_touches else (None, None)
             found[name] = MarketSnapshot(
-                bid=bid,
-                ask=ask,
                 tick=tick,
                 silent_ns=silent if silent >= 0 else None,
                 next_funding_ns=due,

@@ -1,9 +1,12 @@
 """A guard: rule, latch, state, verdict, in this order; over restarts, failures and releases."""
 
+from decimal import Decimal
+
 import msgspec
 import pytest
 
 from actors.desk.guard_state import STATE, Kept
+from actors.guards.core.calm import Bounds
 from config.errors import DeskError, GateRefused
 from strategies.messages import Action
 from strategies.state import MemoryState
@@ -37,7 +40,7 @@ def test_a_verdict_has_its_guard_scope_and_numbers():
 def test_a_quiet_guard_measures_when_its_readings_are_read(monkeypatch):
     loss = Loss(limit=100)
     measured, measure = [], loss.guard.measure
-    monkeypatch.setattr(loss.guard, "is_quiet", lambda _, snapshot: snapshot.equity > 900)
+    monkeypatch.setattr(loss.guard, "calm", lambda *_: Bounds(least=Decimal(900)))
     monkeypatch.setattr(
         loss.guard, "measure", lambda *seen: measured.append(seen[1].equity) or measure(*seen)
     )

@@ -8,11 +8,12 @@ from typing import Literal
 
 import msgspec
 
+from actors.guards.core.calm import Calm
 from actors.guards.core.guard import Guard
 from actors.guards.core.limits import ZERO, Limit, Money, exact
 from actors.guards.core.params import ResultParams
 from actors.guards.core.snapshot import Snapshot
-from actors.guards.core.windows import Floor, Mark, Session, best, floor_of, fresh
+from actors.guards.core.windows import Mark, Session, best, bounds_below, fresh
 
 CurveOf = Literal["desk", "strategies"]
 
@@ -56,7 +57,6 @@ class CurveGuard[P: CurveParams](Guard[P, Peaks]):
     """Base class of guards on the drawdown of equity curves."""
 
     State = Peaks
-    _floor: Floor | None = None
 
     def start(self, snapshot: Snapshot) -> Peaks:
         """Return the current values as peaks."""
@@ -73,14 +73,13 @@ class CurveGuard[P: CurveParams](Guard[P, Peaks]):
         """Return the limits on a fall from a peak."""
         raise NotImplementedError
 
-    def is_quiet(self, state: Peaks, snapshot: Snapshot) -> bool:
-        """Compare the desk's equity with its peak and the limits below that."""
+    def calm(self, state: Peaks, snapshot: Snapshot) -> Calm | None:
+        """Return the stretch from the peak of the desk's equity to the limits below that."""
         peak = state.peaks.get("desk") if state.of == self.params.of else None
-        if peak is None or snapshot.equity > peak.value:
-            return False
-        if self._floor is None or self._floor.mark is not peak:
-            self._floor = floor_of(peak, self.limits(peak.value))
-        return self._floor.is_cleared(snapshot, getattr(self.params, "session", "all"))
+        if peak is None:
+            return None
+        session: Session = getattr(self.params, "session", "all")
+        return bounds_below(peak, self.limits(peak.value), session, peak.value)
 
     def follow(
         self, state: Peaks, snapshot: Snapshot, session: Session = "all"

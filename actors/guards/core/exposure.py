@@ -187,6 +187,12 @@ def money_cap(amount: float, params: GuardParams) -> Cap:
     return Cap(money, money * (ONE - exact(params.hysteresis)), amount)
 
 
+def clear_of(params: GuardParams, *caps: float | None) -> Decimal:
+    """Return below what a value is clear of all caps that are set."""
+    given = [exact(cap) for cap in caps if cap is not None]
+    return min(given, default=Decimal("1e30")) * (ONE - exact(params.hysteresis))
+
+
 def cap_reading(
     scope: str, key: str, value: Decimal, cap: Cap, params: GuardParams, what: str
 ) -> Reading:

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import msgspec
 
+from actors.guards.core.calm import Calm
 from actors.guards.core.decisions import NO_DECISIONS, Decisions
 from actors.guards.core.drill import Plan, Scene
 from actors.guards.core.examples import Example
@@ -63,12 +64,12 @@ class Guard[P: GuardParams, S: msgspec.Struct]:
         """Return the state after a snapshot, and all readings."""
         raise NotImplementedError
 
-    def is_quiet(self, state: S, snapshot: Snapshot) -> bool:
-        """Whether a fast check shows that `measure` keeps the state, with all readings clear.
+    def calm(self, state: S, snapshot: Snapshot) -> Calm | None:
+        """Return within what `measure` is sure to keep the state, with all readings clear.
 
-        Then readings are measured only when they are read. False where it is not certain.
+        There readings are measured only when they are read. None where nothing is certain.
         """
-        return False
+        return None
 
     def on_event(self, state: S, event: DeskEvent) -> tuple[S, Readings]:
         """Return the state after one of `events`, and any new readings."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -14,6 +15,9 @@ from actors.guards.core.snapshot import Holding, Market, Snapshot, once
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+Touch = tuple[Decimal | None, Decimal | None]
+"""Best bid and ask, None where unknown."""
 
 
 class Lazy[V](Mapping[str, V]):
@@ -49,7 +53,8 @@ class UnpricedMarkets(dict[str, Market]):
 class Markets(Lazy[Market]):
     """Markets whose prices move; ``unpriced`` is the same object while nothing else changes.
 
-    ``prices`` returns the price of each, ``floats`` are the same and NaN where unknown.
+    ``prices`` returns the price of each, ``floats`` are the same and NaN where unknown. ``touches``
+    returns best bids and asks.
     """
 
     def __init__(
@@ -57,11 +62,14 @@ class Markets(Lazy[Market]):
         unpriced: UnpricedMarkets,
         prices: Callable[[], Sequence[Decimal | None]],
         floats: NDArray[np.float64],
+        touches: Callable[[], Iterable[Touch]] = partial(repeat, (None, None)),
     ) -> None:
         super().__init__(
             lambda: {
-                name: replace(market, price=price)
-                for (name, market), price in zip(unpriced.items(), prices(), strict=True)
+                name: replace(market, price=price, bid=bid, ask=ask)
+                for (name, market), price, (bid, ask) in zip(
+                    unpriced.items(), prices(), touches(), strict=False
+                )
             }
         )
         self.unpriced, self.floats = unpriced, floats

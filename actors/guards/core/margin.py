@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from actors.guards.core.calm import Bounds, facts_of
 from actors.guards.core.exposure import net_values
 from actors.guards.core.lazy import UnpricedMarkets, unpriced_markets
 from actors.guards.core.positions import Holdings
@@ -86,6 +87,13 @@ def top_rates(snapshot: Snapshot) -> TopRates:
     if all(map(markets.__contains__, names)):
         return found
     return TopRates(max(found.maintenance, UNKNOWN_RATE * ABOVE), found.fee, spot=True)
+
+
+def bounds_of_market(snapshot: Snapshot, share: Decimal) -> Bounds:
+    """Return a bound of the gross value, while markets and positions have the same `top_rates`."""
+    facts = facts_of(snapshot)
+    share /= ABOVE  # for what the division rounded
+    return Bounds(gross_share=share, markets=facts.markets, positions=facts.positions)
 
 
 @once

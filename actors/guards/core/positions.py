@@ -66,13 +66,20 @@ class Holdings(Sequence[Holding]):
         self.unit = ONE if whole is None else positions.unit
         self.values: list[Any]  # signed whole numbers or Decimals, in units
         if whole is None:
-            self.values = [held.value for held in self._made]
+            rows = zip(positions.quantities, positions.entries, self._priced, strict=True)
+            self.values = [
+                size * (entry if price is None else price) for size, entry, price in rows
+            ]
         else:
             self.values = list(map(mul, positions.lots, whole))
 
     @cached_property
+    def _priced(self) -> Sequence[Decimal | None]:
+        return self._prices()
+
+    @cached_property
     def _made(self) -> tuple[Holding, ...]:
-        rows = zip(*self.positions[:4], self._prices(), strict=True)
+        rows = zip(*self.positions[:4], self._priced, strict=True)
         return tuple(
             Holding(instrument=name, strategy=owner, quantity=quantity, entry=entry, price=price)
             for name, owner, quantity, entry, price in rows

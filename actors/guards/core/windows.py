@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from actors.guards.core.limits import ZERO, Limit, Reading, limit_reading
+from actors.guards.core.calm import MOST, NEVER, Bounds
+from actors.guards.core.limits import Limit, Reading, limit_reading
 from actors.guards.core.params import GuardParams
 from actors.guards.core.snapshot import Snapshot
 from config.durations import DAY_NS
@@ -215,21 +216,12 @@ class Mark(msgspec.Struct, frozen=True):
     value: Decimal
 
 
-class Floor(msgspec.Struct, frozen=True):
-    """Value above which the equity is clear of all limits on a fall from a mark."""
-
-    mark: Mark
-    least: Decimal
-
-    def is_cleared(self, snapshot: Snapshot, session: Session) -> bool:
-        """Whether the equity is above it, in the session of the mark."""
-        same_session = opening(self.mark, ZERO, snapshot.now, session) is self.mark
-        return same_session and snapshot.equity > self.least
-
-
-def floor_of(mark: Mark, limits: Iterable[Limit]) -> Floor:
-    """Return the floor of limits on a fall from a mark."""
-    return Floor(mark, mark.value - min(limit.back for limit in limits))
+def bounds_below(
+    mark: Mark, limits: Iterable[Limit], session: Session, most: Decimal = MOST
+) -> Bounds:
+    """Return where the equity is clear of all limits on a fall from a mark, in its session."""
+    until = (mark.day + 1) * DAY_NS if session == "day" else NEVER
+    return Bounds(mark.value - min(limit.back for limit in limits), most, until=until)
 
 
 def fresh(value: Decimal, now: int) -> Mark:

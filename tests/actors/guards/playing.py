@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import msgspec
 
+from actors.guards.core.calm import Calm, facts_of
 from actors.guards.core.examples import desk, exactly
 from actors.guards.core.exposure import row_key
 from actors.guards.core.guard import NOTHING, Guard
@@ -166,6 +167,8 @@ class Player:
         self.guard = guard(self.params)
         self.state: Any = None
         self.measured: Any = None
+        self.calm: Calm | None = None
+        self.calm_of: Any = None
         self.latches: Latches = ()
         self.readings: tuple[Reading, ...] = ()
         self.last: Snapshot | None = None
@@ -187,9 +190,13 @@ class Player:
                 known = self.guard.only_events and self.measured is self.state and not self.latches
                 if known:
                     assert not any(each.over for each in readings or ())
-                if self.guard.is_quiet(self.state, seen):
+                if self.calm_of is not self.state or not self.calm:
+                    self.calm_of, self.calm = self.state, self.guard.calm(self.state, seen)
+                if self.calm is not None and self.calm.holds(facts_of(seen)):
                     assert after is self.state
                     assert all(each.clear for each in readings or ())
+                else:
+                    self.calm = None
             self.state = after
             if readings is not None:
                 self.measured = after

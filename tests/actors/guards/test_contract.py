@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from actors.desk.guard_state import Kept
+from actors.guards.core.calm import facts_of
 from actors.guards.core.drill import Plan, Scene
 from actors.guards.core.examples import NOON, desk
 from actors.guards.core.guard import Guard
@@ -149,13 +150,18 @@ def test_a_value_is_clear_of_its_limit_by_the_hysteresis(cls: type[Guard[Any, An
         assert near is None or near.clear is (example.clear == example.values[0])
 
 
+def rests(player: Player) -> bool:
+    assert player.last is not None
+    calm = player.guard.calm(player.state, player.last)
+    return calm is not None and calm.holds(facts_of(player.last))
+
+
 @shipped_guard
 def test_a_guard_is_quiet_only_far_inside_its_limit(cls: type[Guard[Any, Any]]) -> None:
-    if cls.is_quiet is not Guard.is_quiet:
+    if cls.calm is not Guard.calm:
         near = (cls.example.clear or 0.0) / 2, *cls.example.values[1:]
         players = [played(cls, value) for value in near]
-        found = [p.guard.is_quiet(p.state, p.last) for p in players if p.last is not None]
-        assert found == [True, False, False]
+        assert [rests(player) for player in players] == [True, False, False]
 
 
 @shipped_guard

@@ -1,0 +1,74 @@
+"""Bounds within which a guard is far inside its limits, so that it need not measure. Pure."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import NamedTuple, Protocol
+
+from actors.guards.core.exposure import sizes_of
+from actors.guards.core.lazy import UnpricedMarkets, unpriced_markets
+from actors.guards.core.positions import Holdings, OpenPositions
+from actors.guards.core.snapshot import Snapshot, once
+
+MOST = Decimal("1e30")
+NEVER = 2**63
+
+
+class Facts(NamedTuple):
+    """What guards compare of a snapshot; the same objects while nothing of them changes."""
+
+    snapshot: Snapshot
+    now: int
+    equity: Decimal
+    gross: Decimal
+    largest: Decimal  # of the instruments' absolute net values
+    markets: UnpricedMarkets
+    positions: OpenPositions | None
+
+
+@once
+def facts_of(snapshot: Snapshot) -> Facts:
+    """Return the facts of a snapshot."""
+    held = snapshot.holdings
+    positions = held.positions if isinstance(held, Holdings) else None
+    equity, markets = snapshot.equity, unpriced_markets(snapshot)
+    return Facts(snapshot, snapshot.now, equity, *sizes_of(snapshot), markets, positions)
+
+
+class Calm(Protocol):
+    """What keeps a guard quiet while its state does not change (`Guard.calm`)."""
+
+    def holds(self, facts: Facts) -> bool:
+        """Whether all readings are clear, and none changes the state."""
+
+
+class Bounds(NamedTuple):
+    """Bounds of equity (above ``least``), sizes (below) and time; perhaps of some markets alone.
+
+    A share is a part of equity.
+    """
+
+    least: Decimal = -MOST
+    most: Decimal = MOST
+    gross: Decimal = MOST
+    largest: Decimal = MOST
+    gross_share: Decimal = MOST
+    largest_share: Decimal = MOST
+    until: int = NEVER  # UNIX nanoseconds (UTC)
+    markets: UnpricedMarkets | None = None
+    positions: OpenPositions | None = None  # for bounds that hold for these only
+
+    def holds(self, facts: Facts) -> bool:
+        """Whether the facts are inside; not while the venue is closed."""
+        snapshot, now, equity, gross, largest, markets, positions = facts
+        return (
+            self.least < equity <= self.most
+            and gross < self.gross_share * equity
+            and largest < self.largest_share * equity
+            and gross < self.gross
+            and largest < self.largest
+            and now < self.until
+            and (self.markets is None or self.markets is markets)
+            and (self.positions is None or self.positions is positions)
+            and not snapshot.maintenance
+        )
