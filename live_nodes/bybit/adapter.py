@@ -224,6 +224,8 @@ class DeskExecutionClient(BybitExecutionClient):
     def _handle_order_status_report_pyo3(self, pyo3_report: Any, tries: int = PUSH_TRIES) -> None:
         # The venue's push can overtake the event of sending in the engine's queue. The adapter then
         # drops the acceptance, and the order stays unanswered until the engine's next check.
+        if self.spot is not None and self.spot.left_alone(pyo3_report):
+            return
         name = pyo3_report.client_order_id
         order = None if name is None else self._cache.order(ClientOrderId(name.value))
         if order is not None and order.status == OrderStatus.INITIALIZED and tries:
@@ -291,6 +293,10 @@ class DeskExecutionClient(BybitExecutionClient):
                 refused_for,
                 self._clock.timestamp_ns(),
             )
+
+    def _handle_fill_report_pyo3(self, pyo3_report: Any) -> None:
+        if self.spot is None or not self.spot.left_alone(pyo3_report):
+            super()._handle_fill_report_pyo3(pyo3_report)
 
     def generate_order_filled(self, **fill: Any) -> None:
         """Report a fill, to the engine with a fee that leaves whole lots."""
@@ -416,6 +422,8 @@ class DeskExecutionClient(BybitExecutionClient):
     ) -> list[OrderStatusReport]:
         """Fetch orders, with coded words."""
         found = await super().generate_order_status_reports(command)
+        if self.spot is not None:
+            found = [report for report in found if not self.spot.left_alone(report)]
         return list(await asyncio.gather(*map(self._without_late_fills, found)))
 
     async def generate_mass_status(self, lookback_mins: int | None = None) -> ExecutionMassStatus:

@@ -2,6 +2,8 @@
 
 * A buy's fee in coins leaves whole lots in the engine's position; the journal has the exact fee.
 * Positions of spot pairs are the desk's own coins, not the wallet's (`OwnCoins`).
+* Orders of others, which the adapter gives to the strategy of the pair, reach no books: what they
+  move is none of the desk's coins (unless ``policies.foreign_orders`` adopts them).
 * Stops go by our own REST: the adapter can't say that they are conditional (``orderFilter``).
 """
 
@@ -34,11 +36,15 @@ OWNER = ""
 
 @dataclass(frozen=True)
 class SpotWiring:
-    """What spot needs; `entries` returns the average price of own coins by pair."""
+    """What spot needs; `entries` returns the average price of own coins by pair.
+
+    `left_alone` says by instrument and link id whether an order is others' and none of ours.
+    """
 
     rest: VenueRest
     own: OwnCoins
     entries: Callable[[], Mapping[str, Decimal]]
+    left_alone: Callable[[str, str], bool]
 
 
 class SpotBooks:
@@ -73,6 +79,13 @@ class SpotBooks:
                 left = Decimal(0)
             known = self._fees[name, trade] = Money(left, fee.currency)
         return known
+
+    def left_alone(self, report: Any) -> bool:
+        """Whether a report is of an order of coins that others gave."""
+        name = report.client_order_id
+        return self.wiring.left_alone(
+            report.instrument_id.value, "" if name is None else name.value
+        )
 
     def correct(self, report: FillReport) -> None:
         """Put the fee that leaves whole lots into a report that the engine lacks."""

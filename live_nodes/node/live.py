@@ -208,7 +208,8 @@ class NodeRun:
             await stop.guard(connect(built))
             context.journal.gate("links", passed=True, detail="connected and logged in")
             if not context.paper:
-                await stop.guard(reconcile(built))
+                left_alone = None if self.recovery is None else self.recovery.leaves_alone
+                await stop.guard(reconcile(built, left_alone))
                 context.journal.gate("comparison", passed=True, detail="as at the venue")
                 if self.recovery is not None:
                     # Nobody saw what ended before the engine took over what was open.
@@ -272,8 +273,13 @@ class NodeRun:
         self.links.probe_instrument = facts.universe[0]
         spot = None
         if self.recovery is not None and "SPOT" in facts.products:
-            journal = context.journal
-            spot = SpotWiring(rest, self.recovery.own, lambda: entry_prices(journal, facts.lot_of))
+            journal, recovery = context.journal, self.recovery
+            spot = SpotWiring(
+                rest,
+                recovery.own,
+                lambda: entry_prices(journal, facts.lot_of),
+                recovery.leaves_alone,
+            )
         wiring = ClientWiring(self.links, context.keys, endpoints, node.watch.heartbeat, spot)
         put_aside_long_log(context.folder / f"{LOG_FILE}.log")
         ids, loop = sorted(facts.infos), asyncio.get_running_loop()

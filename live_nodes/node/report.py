@@ -24,6 +24,7 @@ from live_nodes.local.timefmt import moment_text
 from strategies.account_value import fee_explains
 from strategies.base import DeskStrategy
 from strategies.messages import Decision, Target
+from strategies.order_ids import owner_of
 from strategies.order_tags import decision_of, reason_of
 from strategies.refusals import refusal_of
 from strategies.schedule import next_fire
@@ -170,7 +171,10 @@ def order_line(event: OrderEvent, order: Order | None) -> str:
         found, purpose = f"{what} {terms}", reason_of(order.tags)
         reason = f" ({purpose})" if purpose else ""
     elif isinstance(event, OrderFilled):
-        found = f"filled {order.side_string()} {event.last_qty} {order.instrument_id}"
+        # Of a trade by hand, coins moved to or from elsewhere, or the venue itself.
+        others = owner_of(event.client_order_id.value) is None
+        verb = "others traded or moved, now in its books:" if others else "filled"
+        found = f"{verb} {order.side_string()} {event.last_qty} {order.instrument_id}"
         reason = f" at {event.last_px}"
     elif isinstance(event, OrderDenied | OrderRejected):
         refusal = refusal_of(event.reason)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
 from nautilus_trader.model.data import TradeTick
@@ -69,7 +70,11 @@ async def connect(context: NodeContext) -> None:
         await asyncio.sleep(_TICK)
 
 
-async def reconcile(context: NodeContext) -> None:
+LeftAlone = Callable[[str, str], bool]
+"""Whether an order, by instrument and link id, is others' and reaches no books."""
+
+
+async def reconcile(context: NodeContext, left_alone: LeftAlone | None = None) -> None:
     """Reconcile the engine with the venue, and check the result by our own requests.
 
     Raises GateRefused if both still differ after the time limit.
@@ -82,7 +87,7 @@ async def reconcile(context: NodeContext) -> None:
     again_at = time.monotonic() + _RECONCILE_EVERY
     while True:
         try:
-            failures = await venue_differences(context)
+            failures = await venue_differences(context, left_alone or (lambda name, link_id: False))
         except DeskError as error:
             failures = [
                 GateFailure("comparison", str(error), "an answer", "see the venue's status")
@@ -98,13 +103,14 @@ async def reconcile(context: NodeContext) -> None:
         await asyncio.sleep(_ASK_EVERY)
 
 
-async def venue_differences(context: NodeContext) -> list[GateFailure]:
+async def venue_differences(context: NodeContext, left_alone: LeftAlone) -> list[GateFailure]:
     """Return where the engine's cache and the venue differ: open orders, positions, balance."""
     cache, rest = context.kernel.cache, context.rest
     account = CacheAccount(cache)
     there = {
         order.order_id: order.quantity - order.filled
         for order in await rest.open_orders(*context.facts.products)
+        if not left_alone(order.instrument, order.order_link_id)
     }
     here = {
         order.venue_order_id.value: order.leaves_qty.as_decimal()

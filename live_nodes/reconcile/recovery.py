@@ -126,6 +126,11 @@ class Recovery:
         self.new_fills = 0
         self.is_own = own_by(tag, lambda name: journal.order(name) is not None)
 
+    def leaves_alone(self, instrument: str, link_id: str) -> bool:
+        """Whether an order is others' of coins, which the node neither counts nor sells."""
+        adopts = self._policies.foreign_orders == "adopt"
+        return is_spot(instrument) and not adopts and not self.is_own(link_id)
+
     async def run(self) -> Recovered:
         """Look up open requests, journal the results, cancel leftovers.
 

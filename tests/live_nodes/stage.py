@@ -39,7 +39,13 @@ from live_nodes.node.context import RunContext
 from live_nodes.node.live import NodeRun
 from live_nodes.node.report import RunOptions
 from live_nodes.practice.exchange.exchange import Exchange
-from live_nodes.practice.exchange.model import AccountSpec, CancelAllRequest, Key, OrderRequest
+from live_nodes.practice.exchange.model import (
+    AccountSpec,
+    CancelAllRequest,
+    Category,
+    Key,
+    OrderRequest,
+)
 from live_nodes.practice.faults import Faults
 from live_nodes.practice.market.feed import MarketStep, Prices
 from live_nodes.practice.wire.server import Server, serve
@@ -170,11 +176,12 @@ class Stage:
         price: str | None = None,
         name: str = "",
         symbol: str = "BTCUSDT",
+        category: Category = "linear",
         **more: Any,
     ) -> Any:
         """Give an order of the account past the node: by hand, or as a node did that was killed."""
         request = OrderRequest(
-            category="linear",
+            category=category,
             symbol=symbol,
             side=side,  # type: ignore[arg-type]
             order_type="Market" if price is None else "Limit",
@@ -187,7 +194,7 @@ class Stage:
 
         def send() -> Any:
             order = self.exchange.create(ACCOUNT, request, self.server.venue.clock_ms())
-            self.server.venue.settle([("linear", symbol)])
+            self.server.venue.settle([(category, symbol)])
             return order
 
         return self.call(send)

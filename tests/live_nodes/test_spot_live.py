@@ -149,6 +149,37 @@ def test_coins_that_others_took_halt_the_pair_until_the_trader_goes_on(
     assert wallet(st) == D("0.004")
 
 
+def test_coins_that_the_trader_buys_and_sells_by_hand_are_nobodys_fills(
+    st: Stage, tmp_path: Path
+) -> None:
+    """0.00999 of its own, 0.005 by hand less the fee: selling 0.012 takes 0.007005 of its."""
+
+    def filled(desk: Desk) -> list[str]:
+        return [line for line in desk.said if "filled" in line or "in its books" in line]
+
+    with desk_node(st, folder=tmp_path, **BOTH) as desk:
+        strategy = spot(desk)
+        desk.filled(BUY, "0.010000")
+        st.order("Buy", "0.005000", category="spot", market_unit="baseCoin")
+        resting = st.order("Sell", "0.001000", "60000", category="spot").order_id
+        desk.until(lambda: any(resting in line for line in desk.said), "the report of the order")
+        desk.until(lambda: len(desk.fills()) == 2, "the execution in the journal")
+        assert (strategy.holdings(), desk.halted()) == ({PAIR: D("0.00999")}, set())
+        assert not desk.live.built.kernel.cache.orders_open()
+        st.order("Sell", "0.012000", category="spot")
+        desk.until(lambda: strategy.holdings() == {PAIR: D("0.002985")}, "the books")
+        desk.until(lambda: "node.position" in desk.halted(), "the halt")
+        lines = filled(desk)
+    assert [line.partition(" at ")[0] for line in lines] == [
+        f"hand: filled BUY 0.010000 {PAIR}",
+        f"hand: others traded or moved, now in its books: SELL 0.007005 {PAIR}",
+    ]
+    # Nor does the order that rests keep the next start waiting.
+    with desk_node(st, folder=tmp_path, **BOTH) as desk:
+        assert desk.strategy.holdings() == {PAIR: D("0.002985")}
+    assert list(st.open_orders()) == [resting]
+
+
 def test_less_than_the_smallest_order_is_named_and_keeps_nobody_waiting(
     st: Stage, tmp_path: Path
 ) -> None:

@@ -33,11 +33,13 @@ from live_nodes.node.recording import newest
 from live_nodes.node.report import RunOptions
 from live_nodes.node.stream import STREAM, Recording, Turn, frozen, thawed, write_block
 from live_nodes.node.tape import Recorder
+from live_nodes.node.turns import DATA_NOW
 from live_nodes.operate.parity import Parity, beside_journal, compare, report_lines
-from tests.live_nodes.documents import BTC, STEADY, daily, node_of
+from tests.live_nodes.documents import BTC, ETH, STEADY, daily, node_of
 from tests.live_nodes.practice.background import background
 
 BTC_ID = InstrumentId.from_str(BTC)
+PAIR = "BTCUSDT-SPOT.BYBIT"
 ONE, TWO = Price.from_str("1.0"), Price.from_str("2.0")
 EXAMPLES = [
     TimeEvent("t", UUID4(), 3, 4),
@@ -52,9 +54,9 @@ EXAMPLES = [
 Replays = Callable[[Path], Parity]
 
 
-def record(http: str, links: str, folder: Path) -> None:
+def record(http: str, links: str, folder: Path, kind: str) -> None:
     """Trade until fees breach a guard, which closes everything; decide again meanwhile."""
-    params = {
+    params: dict[str, Any] = {
         "interval": "1m",
         "every": "3s",
         "fraction": 0.5,
@@ -63,15 +65,25 @@ def record(http: str, links: str, folder: Path) -> None:
         "turnover_lookback": 1,
         "execution": {"tactic": "taker"},
     }
+    strategies: dict[str, Any] = {"steady": {"use": STEADY, "params": params}}
+    names = [BTC, ETH]
+    if kind == "books and coins":
+        rests = {"tactic": "maker_first", "deadline": "2s", "reprice_every": "1s"}
+        params |= {"execution": rests, "max_spread_bps": 20, "min_depth": 1000}
+        coins = params | {"side": "long_only", "fraction": 1.0, "gross_leverage": 0.2}
+        names.append(PAIR)
+        strategies["steady"]["instruments"] = [BTC, ETH]
+        strategies["coins"] = {"use": STEADY, "params": coins, "instruments": [PAIR]}
     document = node_of(
-        strategies={"steady": {"use": STEADY, "params": params}},
+        strategies=strategies,
+        universe={"instruments": names},
         actors={"daily": daily(limit_pct=0.0001)},
         risk={"every": 0.5},
         watch={"record": True},
     )
     keys = KeyPair(Secret("practice-anna"), Secret("practice-secret-anna"))
     where = Endpoints(http, f"{links}/public", f"{links}/private", f"{links}/trade")
-    launch(document, where, keys, folder, "hash", RunOptions(seconds=8), print)
+    launch(document, where, keys, folder, "hash", RunOptions(seconds=9), print)
 
 
 @pytest.fixture(scope="module")
@@ -81,12 +93,25 @@ def fresh() -> Iterator[ProcessPoolExecutor]:
         yield pool
 
 
+Record = Callable[[str], Path]
+
+
 @pytest.fixture(scope="module")
-def session(fresh: ProcessPoolExecutor, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    state = tmp_path_factory.mktemp("state")
-    with background() as exchange:
-        fresh.submit(record, exchange.http, exchange.links, state).result(300)
-    return newest(state)
+def recorded_session(
+    fresh: ProcessPoolExecutor, tmp_path_factory: pytest.TempPathFactory
+) -> Record:
+    def made(kind: str) -> Path:
+        state = tmp_path_factory.mktemp("state")
+        with background() as exchange:
+            fresh.submit(record, exchange.http, exchange.links, state, kind).result(300)
+        return newest(state)
+
+    return made
+
+
+@pytest.fixture(scope="module")
+def session(recorded_session: Record) -> Path:
+    return recorded_session("candles")
 
 
 @pytest.fixture
@@ -137,6 +162,26 @@ def test_a_session_replays_to_the_same(session: Path, replay: Replays) -> None:
     assert all(found.counts[kind][0] for kind in ("decision", "intent", "verdict")), found.counts
     # Two entries and two exits at least, and the halt of the guard.
     assert found.counts["intent"][0] >= 4
+
+
+def test_a_session_on_books_with_coins_beside_replays_to_the_same(
+    recorded_session: Record, replay: Replays
+) -> None:
+    folder = recorded_session("books and coins")
+    found = replay(folder)
+    assert found.holds, report_lines(found)
+    seen, sent = Counter[str](), Counter[tuple[str, str]]()
+    for turn in Recording(folder):
+        seen.update(type(thawed(turn.args)[0]).__name__ for _ in [0] if turn.name == DATA_NOW)
+        for out in turn.outputs:
+            if out.kind == "intent":
+                facts = msgspec.json.decode(out.text)
+                sent[facts["instrument"], facts["order_type"]] += 1
+    assert seen["OrderBookDeltas"] >= 3
+    # Entries by limits, then the guard's closing: of the ether, nothing may be there yet.
+    kinds = {(name, kind) for name in (BTC, PAIR) for kind in ("LIMIT", "MARKET")}
+    assert kinds <= sent.keys(), sent
+    assert found.counts["verdict"][0]
 
 
 def test_a_change_of_the_recording_by_one_tick_is_found_at_its_record(
