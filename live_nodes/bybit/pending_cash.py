@@ -8,7 +8,7 @@ fall or keep a false peak.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -20,10 +20,15 @@ PATIENCE_NS = 5_000_000_000
 """After this time the wallet is asked for: a link that was down gets no old push again."""
 
 
+_Moved = tuple[int, int, Decimal]
+"""When an execution was, when it came (monotonic), and what it did to the cash."""
+
+
 class PendingCash:
     """Adds up realised profit, fees included, and what coins cost, since the newest wallet.
 
-    ``fetch`` asks the venue for the wallet.
+    A wallet shows all executions before it. Of those of its own millisecond it shows the first so
+    many that explain best how it changed. ``fetch`` asks the venue for the wallet.
     """
 
     def __init__(
@@ -35,7 +40,9 @@ class PendingCash:
         self._cache, self._monotonic_ns, self._fetch = cache, monotonic_ns, fetch
         self._asked = 0
         self._realised: dict[str, Decimal] = {}
-        self._moved: list[tuple[int, int, Decimal]] = []
+        self._moved: list[_Moved] = []
+        self._wallet: tuple[int, Decimal] | None = None
+        self._unexplained = ZERO
 
     def begin(self) -> None:
         """Treat all realised profit as shown, since the account was just fetched."""
@@ -54,17 +61,29 @@ class PendingCash:
         moved = paid(position.last_event) if position.is_spot_currency else now - before
         self._moved.append((event.ts_event, self._monotonic_ns(), moved))
 
-    def amount(self, drawn_up: int) -> Decimal:
+    def amount(self, drawn_up: int, balance: Decimal) -> Decimal:
         """Return the cash missing in a wallet of `drawn_up` (venue time, UNIX nanoseconds, UTC)."""
+        if self._wallet != (drawn_up, balance):
+            before = balance if self._wallet is None else self._wallet[1]
+            self._wallet, self._unexplained = (drawn_up, balance), balance - before
         if not self._moved:
             return ZERO
         now = self._monotonic_ns()
-        self._moved = [row for row in self._moved if row[0] > drawn_up]
+        older = [row for row in self._moved if row[0] < drawn_up]
+        same = [row for row in self._moved if row[0] == drawn_up]
+        left = self._unexplained - _sum(older)
+        shown = min(range(len(same), -1, -1), key=lambda count: abs(left - _sum(same[:count])))
+        self._unexplained = left - _sum(same[:shown])
+        self._moved = same[shown:] + [row for row in self._moved if row[0] > drawn_up]
         oldest = min((at for _, at, _ in self._moved), default=now)
         if now - max(oldest, self._asked) > PATIENCE_NS:
             self._asked = now
             self._fetch()
-        return sum((moved for *_, moved in self._moved), ZERO)
+        return _sum(self._moved)
+
+
+def _sum(rows: Iterable[_Moved]) -> Decimal:
+    return sum((moved for *_, moved in rows), ZERO)
 
 
 def paid(fill: OrderFilled) -> Decimal:

@@ -42,7 +42,7 @@ class CacheAccount:
             return None
         balance: Decimal = total.as_decimal()
         if self.pending_cash is not None:
-            balance += self.pending_cash.amount(account.last_event.ts_event)
+            balance += self.pending_cash.amount(account.last_event.ts_event, balance)
         return balance
 
     def value(self) -> tuple[float, float]:

@@ -1,0 +1,67 @@
+"""Cash of executions and wallets of the same millisecond."""
+
+from __future__ import annotations
+
+from decimal import Decimal as D
+from types import SimpleNamespace
+from typing import Any
+
+from nautilus_trader.model.currencies import USDT
+from nautilus_trader.model.objects import Money
+
+from live_nodes.bybit.pending_cash import PendingCash
+
+NAME = SimpleNamespace(value="P")
+
+
+class Position:
+    """A position of which executions realise amounts; also the cache that has it."""
+
+    id = NAME
+    is_spot_currency = False
+    last_event = SimpleNamespace(reconciliation=False)
+
+    def __init__(self) -> None:
+        self.realized_pnl = Money(0, USDT)
+        self.cash = PendingCash(self)
+        self.cash.begin()
+
+    def positions_open(self) -> list[Any]:
+        return [self]
+
+    def position(self, name: Any) -> Any:
+        return self
+
+    def realises(self, amount: str, ts: int) -> None:
+        self.realized_pnl = Money(self.realized_pnl.as_decimal() + D(amount), USDT)
+        event: Any = SimpleNamespace(position_id=NAME, realized_pnl=self.realized_pnl, ts_event=ts)
+        self.cash.on_position_event(event)
+
+    def pending(self, drawn_up: int, balance: str) -> D:
+        return self.cash.amount(drawn_up, D(balance))
+
+
+def test_an_execution_after_the_wallet_of_its_millisecond_is_still_missing_in_it() -> None:
+    book = Position()
+    assert book.pending(1, "1000") == 0
+    book.realises("-3", 5)
+    assert book.pending(1, "1000") == D("-3")
+    assert book.pending(5, "997") == 0
+    book.realises("20", 5)
+    assert book.pending(5, "997") == D("20")
+    # With 4 of an execution before, which comes late.
+    assert book.pending(5, "1021") == 0
+    book.realises("4", 4)
+    book.realises("1", 6)
+    assert book.pending(5, "1021") == D("1")
+    assert book.pending(7, "1022") == 0
+
+
+def test_a_wallet_that_comes_before_its_executions_has_them_all() -> None:
+    """Of 10 and -12, the first alone would fit worse than none."""
+    book = Position()
+    assert book.pending(1, "1000") == 0
+    assert book.pending(5, "998") == 0
+    book.realises("10", 5)
+    book.realises("-12", 5)
+    assert book.pending(5, "998") == 0
