@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 import yaml
+from nautilus_trader.model.data import OrderBookDeltas
 from nautilus_trader.model.identifiers import InstrumentId
 
 from backtests import variants
@@ -300,9 +301,16 @@ class Looker(DeskStrategy):
         super().on_start()
         self.seen: list[tuple[Any, ...]] = []
         name = self.instrument_ids[0]
+        self.market.want_levels()
         self.market.watch(name)
         self.market.watch_trades(name)
         self.clock.set_timer("look", timedelta(minutes=1), callback=lambda _: self.look(name))
+
+    def on_order_book_deltas(self, deltas: OrderBookDeltas) -> None:
+        super().on_order_book_deltas(deltas)
+        CHANGES.append(deltas.ts_event)
+        if len(CHANGES) == 2:
+            self.send_market(deltas.instrument_id, Decimal("0.1"), "the second change")
 
     def look(self, name: InstrumentId) -> None:
         market, now = self.market, self.clock.timestamp_ns()
@@ -313,6 +321,7 @@ class Looker(DeskStrategy):
 
 
 SEEN: list[tuple[Any, ...]] = []
+CHANGES: list[int] = []
 
 
 @pytest.mark.parametrize("market", ["book", "quotes"])
@@ -320,15 +329,24 @@ def test_a_strategy_sees_levels_depth_trades_and_age_as_the_raw_rows_have_them(
     folder: Path, market: str
 ) -> None:
     SEEN.clear()
+    CHANGES.clear()
     file = document(folder, market=market, latency={"feed": {"base": 7}})
     looker = {"use": "tests.backtests.test_book_runs:Looker", "params": {}}
     text = yaml.safe_load(file.read_text()) | {"strategies": {"looker": looker}}
     file.write_text(yaml.safe_dump(text))
     made = prepare(load(file).document)
-    run(made)
+    outcome = run(made)
     assert len(SEEN) == 119
     raw = made.catalog
     books, trades = (raw.series(kind, "", NAMES[0], 0, 2**62) for kind in ("book", "trades"))
+    if market == "book":
+        # Each change of the book, and an order at once, which meets it 7 ms later.
+        messages = sorted(
+            set(zip(*(books.column(c).to_pylist() for c in ("ts", "seq")), strict=True))
+        )
+        # The first is the book as it stood at the start.
+        assert [ts for ts, _ in messages if made.start < ts <= made.end] == CHANGES[1:]
+        assert fills(outcome)[0][0] == CHANGES[1] + 7_000_000
     for now, top, three, nine, depth, age, newest in SEEN:
         standing = [r for r in raw.book_at(NAMES[0], now).to_pylist() if r["size"]]
         bids = sorted(((r["price"], r["size"]) for r in standing if r["side"] > 0), reverse=True)
