@@ -181,8 +181,9 @@ def test_a_node_may_be_killed_at_every_boundary_from_breach_to_flat(
 ) -> None:
     victim = victim_of(field, strategy)
     found = boundaries_of(victim)
-    assert {f"commit guard:{key} state" for key in ("daily", "tiers", "max")} < set(found)
-    assert {"commit verdicts+standing", "send submit_order", "sent submit_order"} < set(found)
+    for what in ("daily state", "tiers state", "max state", "verdicts+standing"):
+        assert any(name.startswith("commit") and what in name for name in found), what
+    assert {"send submit_order", "sent submit_order"} < set(found)
     assert len(found) > 25
     assert rounds(victim, list(range(1, len(found) + 2))) == {}
 
@@ -207,13 +208,13 @@ def test_a_node_may_be_killed_at_any_moment_around_a_breach(field: Field, strate
 @pytest.mark.kill
 @pytest.mark.parametrize(
     "first",
-    ["commit guard:daily state", "send submit_order"],
+    ["guard:daily state", "send submit_order"],
     ids=["nothing is known yet", "orders are under way"],
 )
 def test_a_restart_may_be_killed_at_every_boundary_until_flat(field: Field, first: str) -> None:
     """Each start is cut one boundary later than the one before it, on what that one left."""
     victim = victim_of(field)
-    where = boundaries_of(victim).index(first) + 1
+    where = next(n for n, name in enumerate(boundaries_of(victim), 1) if first in name)
     wrong = Wrong()
     number, whole = 0, False
     while not whole:
