@@ -173,8 +173,11 @@ def report(
     """
     from backtests.report.page import render, write_page
     from backtests.results.result import read
+    from config.errors import InputError
 
     if at is None:
+        if symbol or window != "60s":
+            raise InputError("--window and --symbol are of a picture: give --at TIME, too")
         path = write_page(folder / "report.html", render(read(folder)))
     else:
         from backtests.report.picture import write_picture

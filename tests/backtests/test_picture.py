@@ -94,6 +94,7 @@ def test_a_run_on_quotes_has_a_picture_without_levels(runs: dict[str, Path]) -> 
     ("options", "words"),
     [
         (["--at", "2023-11-15 02:59:59"], "the run goes from 2023-11-15 03:00:00 to 2023-11-15 05"),
+        (["--symbol", "AAAUSDT"], "give --at TIME, too"),
         (["--at", "half past three"], "--at: must be a UTC date"),
         (["--at", "2023-11-15 03:30", "--window", "1"], "--window: expected a duration such as"),
         (["--at", "2023-11-15 03:30", "--window", "2h"], "--window: at most 1h"),
