@@ -11,6 +11,7 @@ import asyncio
 import traceback
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from nautilus_trader.common.actor import Actor
@@ -47,7 +48,7 @@ from strategies.refusals import readable
 from strategies.verdicts import FIRST, TOPIC, VerdictBoard, board_of, halted_for_good
 
 SEEN = "risk.seen"
-Verify = Callable[[], Awaitable[AtVenue]]
+Verify = Callable[[Callable[[str], bool]], Awaitable[AtVenue]]
 """Queries the venue; may correct our books first. Raises `DeskError` when it can't."""
 OnNews = Callable[[str, str], None]
 """Takes ``(kind, text)`` of a `ClosingNews`."""
@@ -334,12 +335,13 @@ class Closer(Actor):
         if state.clear is None and not state.attempts:
             return
         self._queried_at = now
-        self._query = asyncio.get_running_loop().create_task(self._on_venue(self._verify))
+        covers = partial(self._policy.covers_at_venue, dict(state.flatten))
+        self._query = asyncio.get_running_loop().create_task(self._on_venue(self._verify(covers)))
 
-    async def _on_venue(self, verify: Verify) -> None:
+    async def _on_venue(self, asked: Awaitable[AtVenue]) -> None:
         with self._going_on("the venue could not be checked"):
             try:
-                found = await verify()
+                found = await asked
             except DeskError as error:
                 self.log.warning(f"The venue could not be asked what is left: {error}")
                 return

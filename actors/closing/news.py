@@ -17,7 +17,6 @@ from actors.closing.facts import (
     PositionKey,
     WorkingOrder,
 )
-from strategies.account_value import is_spot
 from strategies.order_ids import owner_of
 
 ALARM_NS = 10 * SECOND
@@ -141,9 +140,8 @@ def _unconfirmed(state: ClosingState, facts: ClosingFacts, policy: ClosingPolicy
         if abs(quantity - stays) >= (ZERO if terms is None else terms.lot) and quantity != stays:
             found.append(f"{name}: the venue holds {quantity:f}, our books {stays:f}")
     for order_id, name in sorted(venue.orders.items()):
-        # Orders of others' coins are left alone, as the coins are.
-        goes = owner_of(order_id) is not None or (policy.external != "leave" and not is_spot(name))
-        if policy.covers_at_venue(scopes, name) and goes:
+        ours = owner_of(order_id) is not None
+        if policy.covers_at_venue(scopes, name) and (ours or policy.external != "leave"):
             found.append(f"{name}: order {order_id} is still open at the venue")
     return found
 

@@ -318,8 +318,7 @@ class NodeRun:
         strategy_turns(context.tape, built.strategies)
         built.kernel.msgbus.subscribe("decisions.*", self._on_decision)
         self.supervisor = Supervisor(built, self._on_carried_out)
-        catch_up = None if self.recovery is None else self.recovery.catch_up
-        self.risk = NodeRisk(built, self.fills, self.guards, catch_up)
+        self.risk = NodeRisk(built, self.fills, self.guards, self.recovery)
         if context.options.dry_run:
             hold_all(built.gate, self.report, context.say)
         return built

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from decimal import Decimal
 from functools import partial
@@ -34,6 +34,7 @@ from live_nodes.node.operator_desk import MailDesk, OperatorGuard
 from live_nodes.node.risk_alerts import RiskAlerts
 from live_nodes.node.risk_books import FillBooking
 from live_nodes.node.stop import StopSignal, watched
+from live_nodes.reconcile.recovery import Recovery
 from live_nodes.reconcile.repair import Repairer
 from live_nodes.reconcile.venue_books import VenueCheck
 from strategies.messages import Action, Verdict
@@ -49,7 +50,7 @@ class NodeRisk:
     """The guards' desk, its guards, the operator's guard and the closer.
 
     The recorder must subscribe first, so that an execution is in the journal before the desk sees
-    its order. `fills` listens since before recovery; `catch_up` journals the newest executions.
+    its order. `fills` listens since before `recovery`.
     A dry run closes nothing and reads no mail.
     """
 
@@ -58,9 +59,9 @@ class NodeRisk:
         context: NodeContext,
         fills: FillBooking,
         guards: Mapping[str, GuardActor],
-        catch_up: Callable[[], Awaitable[None]] | None = None,
+        recovery: Recovery | None = None,
     ) -> None:
-        self._context, self._fills, self._catch_up = context, fills, catch_up
+        self._context, self._fills, self._recovery = context, fills, recovery
         self._kernel = kernel = context.kernel
         node, trader, dry_run = context.node, context.trading_node.trader, context.options.dry_run
         self.operator = OperatorGuard()
@@ -123,7 +124,8 @@ class NodeRisk:
             context.facts.products,
             self._account.positions,
             Repairer(self._kernel).repair,
-            self._catch_up,
+            self._recovery,
+            others_stay=context.node.risk.external == "leave",
         )
         return Closer(
             context.node.risk,

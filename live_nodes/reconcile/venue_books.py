@@ -13,6 +13,7 @@ from nautilus_trader.model.identifiers import ClientOrderId
 from actors.closing.facts import AtVenue
 from live_nodes.bybit.facts import VenueFill
 from live_nodes.bybit.rest import VenueRest
+from live_nodes.reconcile.recovery import Recovery
 from live_nodes.reconcile.sweep import EngineBooks, FindingKind, SweepFinding
 
 CONFIRMED = (OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED, OrderStatus.TRIGGERED)
@@ -82,7 +83,9 @@ class VenueCheck:
 
     A position that differs from our books (`held`) twice in a row is first taken over by `repair`
     (`live_nodes.reconcile.repair.Repairer`); else nobody could close it.
-    `catch_up` journals the newest executions: only they tell own coins from others'.
+    With coins, `recovery` journals the newest executions: only they tell own coins from others'.
+    Orders of others in a pair that is closed lock own coins, and no books have them: unless
+    `others_stay`, they are cancelled.
     """
 
     def __init__(
@@ -91,21 +94,28 @@ class VenueCheck:
         products: Sequence[str],
         held: Held,
         repair: Repair,
-        catch_up: Callable[[], Awaitable[None]] | None = None,
+        recovery: Recovery | None = None,
+        *,
+        others_stay: bool = False,
     ) -> None:
         self._rest, self._products, self._held, self._repair = rest, products, held, repair
-        self._catch_up = catch_up
+        self._recovery, self._others_stay = recovery, others_stay
         self._differed: dict[str, Decimal] = {}
 
-    async def __call__(self) -> AtVenue:
-        """Fetch open orders and positions.
+    async def __call__(self, covers: Callable[[str], bool]) -> AtVenue:
+        """Fetch open orders and positions; `covers` says in which instruments all is closed.
 
         Raises VenueError if the venue gives no answer.
         """
         queried_at = time.time_ns()
         orders = await self._rest.open_orders(*self._products)
-        if "SPOT" in self._products and self._catch_up is not None:
-            await self._catch_up()
+        recovery = self._recovery
+        if "SPOT" in self._products and recovery is not None:
+            await recovery.catch_up()
+            alone = recovery.leaves_alone
+            others = [o for o in orders if alone(o.instrument, o.order_link_id)]
+            if not self._others_stay:
+                await recovery.cancel([order for order in others if covers(order.instrument)])
         positions = await self._rest.positions()
         await self._repair_lasting(positions)
         return AtVenue(

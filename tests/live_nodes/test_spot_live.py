@@ -177,7 +177,12 @@ def test_coins_that_the_trader_buys_and_sells_by_hand_are_nobodys_fills(
     # Nor does the order that rests keep the next start waiting.
     with desk_node(st, folder=tmp_path, **BOTH) as desk:
         assert desk.strategy.holdings() == {PAIR: D("0.002985")}
-    assert list(st.open_orders()) == [resting]
+        assert list(st.open_orders()) == [resting]
+        # It locks 0.001 of them.
+        desk.do(lambda: desk.live.risk.operator.flatten("desk", "test"))
+        desk.until(lambda: not desk.strategy.holdings(), "the sale")
+        desk.until(lambda: any("flat after" in line for line in desk.said), "the news")
+    assert (wallet(st), st.open_orders()) == (0, {})
 
 
 def test_less_than_the_smallest_order_is_named_and_keeps_nobody_waiting(
