@@ -151,6 +151,10 @@ def resample(path: Path, interval: str, symbols: tuple[str, ...]) -> CatalogWrit
             writer.provenance("catalog resample", venue, f"{interval or kind} from {base}")
 
         there: dict[tuple[str, str], set[int]] = {}
+        for name in catalog.coverage("tickers"):
+            if name in holes:
+                made = recorded_funding(catalog, name, holes[name])
+                add("funding", "", name, "tickers", made)
         for kind in PRICED:
             begun: dict[str, set[int]] = {}
             for base, name in _sources(catalog, kind, interval):
@@ -175,10 +179,6 @@ def resample(path: Path, interval: str, symbols: tuple[str, ...]) -> CatalogWrit
             for name, possible in begun.items():
                 incomplete += len(possible - there[kind, name])
                 whole += len(there[kind, name])
-        for name in catalog.coverage("tickers"):
-            if name in holes:
-                made = recorded_funding(catalog, name, holes[name])
-                add("funding", "", name, "tickers", made)
         left_out = [
             f"{count:,} {words}"
             for count, words in (

@@ -36,6 +36,24 @@ class ReplayMarket(Part):
     """Levels on each side of a book."""
 
 
+class BooksMarket(Part):
+    """Order books and trades of a catalog as they were, moved to now by whole minutes.
+
+    Orders meet the recorded levels, and wait behind what they show; nobody answers them. The next
+    update of a book brings back what an order took.
+    """
+
+    model: Literal["books"] = "books"
+    catalog: Annotated[str, Field(min_length=1)]
+    """Folder of the catalog, relative to the working directory. Instruments with books, trades and
+    candles are traded."""
+    start: Moment | None = None
+    """Minute of the catalog that the exchange's first minute stands for; null is the first that all
+    books have. After a book's end its instrument is closed."""
+    depth: Annotated[Whole, Field(ge=1, le=500)] = 50
+    """Levels on each side of a book."""
+
+
 class RandomSymbol(Part):
     """One base coin of a random market."""
 
@@ -73,7 +91,7 @@ class RandomMarket(Part):
     """Levels on each side of a book."""
 
 
-MarketSource = Annotated[ReplayMarket | RandomMarket, Field(discriminator="model")]
+MarketSource = Annotated[ReplayMarket | BooksMarket | RandomMarket, Field(discriminator="model")]
 
 
 class PracticeAccountSettings(Part):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from config.documents import Scenario
-from config.documents.exchange import ExchangeDocument, ReplayMarket
+from config.documents.exchange import BooksMarket, ExchangeDocument, RandomMarket
 from config.errors import InputError
 from config.load import load
 from live_nodes.local.keys import practice_keys
@@ -157,9 +157,10 @@ def open_exchange(
     Raises InputError for another market, unknown accounts, or a catalog window that is over.
     """
     _same_market(document, store)
-    market = PathMarket(
-        source=_source(document, store, now_ms),
-        seed=document.market.seed,
+    kind, source = _source(document, store, now_ms)
+    market = kind(
+        source=source,
+        seed=getattr(document.market, "seed", 0),
         depth=document.market.depth,
         update_ms=_update_ms(document),
         began_ms=_once(store, "began_ms", now_ms),
@@ -203,10 +204,13 @@ def _same_market(document: ExchangeDocument, store: StateFile) -> None:
         )
 
 
-def _source(document: ExchangeDocument, store: StateFile, now_ms: int) -> CandleSource:
-    if not isinstance(document.market, ReplayMarket):
-        return RandomSource(document.market)
+def _source(
+    document: ExchangeDocument, store: StateFile, now_ms: int
+) -> tuple[type[PathMarket], CandleSource]:
+    if isinstance(document.market, RandomMarket):
+        return PathMarket, RandomSource(document.market)
     # The catalog imports the engine: two seconds that a random market does not need.
+    from live_nodes.practice.market.books_market import ReplayedBooks, TickSource, choose_minute
     from live_nodes.practice.market.replay_market import (
         Anchor,
         ReplaySource,
@@ -215,26 +219,30 @@ def _source(document: ExchangeDocument, store: StateFile, now_ms: int) -> Candle
     )
 
     catalog = open_catalog(document.market)
-    kept = store.fact("anchor") or asdict(choose_anchor(document.market, catalog, now_ms))
-    anchor = Anchor(**_once(store, "anchor", kept))
+    if isinstance(document.market, BooksMarket):
+        first = choose_minute(document.market, catalog, now_ms)
+    else:
+        first = choose_anchor(document.market, catalog, now_ms)
+    anchor = Anchor(**_once(store, "anchor", asdict(first)))
     data_hash = catalog.data_hash()
     if _once(store, "catalog", data_hash) != data_hash:
         raise InputError(
             f"market.catalog: {document.market.catalog} has changed since the state file "
             f"{store.path} was made; delete the state file to begin again"
         )
-    source = ReplaySource(catalog, anchor)
+    books = isinstance(document.market, BooksMarket)
+    source = (TickSource if books else ReplaySource)(catalog, anchor)
     if now_ms >= source.end_ms:
         raise InputError(
             f"market.catalog: the window of {document.market.catalog} is over for the state file "
             f"{store.path}; delete the state file to begin again"
         )
-    return source
+    return ReplayedBooks if books else PathMarket, source
 
 
 def _update_ms(document: ExchangeDocument) -> int:
     market = document.market
-    if isinstance(market, ReplayMarket) or market.updates_per_second is None:
+    if not isinstance(market, RandomMarket) or market.updates_per_second is None:
         return document.update_ms
     symbols = sum(len(spec.products) for spec in market.symbols.values())
     # All symbols change together, at most a thousand times a second.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -197,19 +197,13 @@ class PathMarket:
         for symbol in changed:
             exchange.put_symbol(symbol, now_ms)
         self.apply_halts(exchange, now_ms)
-        latest = at // self._trade_ms
-        since = latest - 1 if before is None else before // self._trade_ms
-        first = max(since, latest - CATCH_UP_TRADES) + 1
-        stamps = [number * self._trade_ms for number in range(first, latest + 1)]
         for symbol in trading:
             key = symbol.key
             if key in self._moved:
                 # What the trades trigger would fill on the book from before the move.
                 exchange.quote(key, *self.book(key, now_ms), now_ms)
-            for stamp in stamps:
-                trade = self._trade(key, stamp)
-                if trade is not None:
-                    exchange.trade(key, trade.side, trade.price, trade.qty, now_ms)
+            for trade in self._new_trades(exchange, key, before, now_ms):
+                exchange.trade(key, trade.side, trade.price, trade.qty, now_ms)
             # Quote the book after the trades, so that it does not lack what they filled.
             bids, asks = self.book(key, now_ms)
             exchange.quote(key, bids, asks, now_ms)
@@ -220,6 +214,16 @@ class PathMarket:
         self._stepped_ms = at
         self._moved.clear()
         return MarketStep(tuple(symbol.key for symbol in trading), tuple(changed))
+
+    def _new_trades(
+        self, exchange: Exchange, key: Key, before_ms: int | None, now_ms: int
+    ) -> Iterator[PublicTrade]:
+        latest = self._market_ms(now_ms) // self._trade_ms
+        since = latest - 1 if before_ms is None else before_ms // self._trade_ms
+        for number in range(max(since, latest - CATCH_UP_TRADES) + 1, latest + 1):
+            trade = self._trade(key, number * self._trade_ms)
+            if trade is not None:
+                yield trade
 
     def apply_halts(self, exchange: Exchange, now_ms: int) -> None:
         """Halt and resume the symbols that `halted` returns."""

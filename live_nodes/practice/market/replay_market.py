@@ -12,7 +12,7 @@ import numpy as np
 
 from catalog.instruments import InstrumentInfo
 from catalog.storage.store import Catalog
-from config.documents.exchange import SPEEDS, ReplayMarket
+from config.documents.exchange import SPEEDS, BooksMarket, ReplayMarket
 from config.durations import interval_ns, nanoseconds
 from config.errors import InputError
 from live_nodes.practice.exchange.model import Key, PracticeSymbol
@@ -49,12 +49,13 @@ class Anchor:
         return self.catalog_ms + (wall_ms - self.wall_ms) * self.speed
 
 
-def open_catalog(document: ReplayMarket) -> Catalog:
+def open_catalog(document: ReplayMarket | BooksMarket) -> Catalog:
     """Open the document's catalog. The InputError says how to make one."""
     if not Path(document.catalog).exists():
+        books = " --books" * isinstance(document, BooksMarket)
         raise InputError(
             f"market.catalog: there is no catalog in {document.catalog}; "
-            f"`perpdesk catalog demo --catalog {document.catalog}` (or `make demo`) makes one"
+            f"`perpdesk catalog demo{books} --catalog {document.catalog}` makes one"
         )
     return Catalog(document.catalog)
 
@@ -122,7 +123,7 @@ class ReplaySource:
     @property
     def end_ms(self) -> int:
         """End of the catalog's window, wall clock."""
-        return self._anchor.to_wall(_window(self._catalog)[1])
+        return self._anchor.to_wall(max(span.last for span in self._covered.values()) // MS)
 
     def symbols(self, now_ms: int) -> list[PracticeSymbol]:
         """Return all symbols launched by now, sorted, ``Trading`` or ``Closed``."""
