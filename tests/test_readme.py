@@ -15,12 +15,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from catalog.providers.demo import DemoParams, generate
+from catalog.providers.demo_books import BookParams
+from catalog.providers.demo_books import generate as generate_books
 from catalog.storage.writer import CatalogWriter
 from config.validate import checked
 from live_nodes.local.practice_process import running_exchange, stop_exchange
@@ -45,7 +48,8 @@ SECTIONS = {
 """The commands under each heading, in the page's order: later ones need what earlier ones made."""
 TRADES = "Trade it live"
 OWN = "A project of your own"
-LIVE = (TRADES, OWN, "Record order books", "What stops trading, and how to resume")
+RECORDS = "Record order books"
+LIVE = (TRADES, OWN, RECORDS, "What stops trading, and how to resume")
 PERPDESK = [command for command in COMMANDS if command.startswith("perpdesk")]
 MAKE = [command for command in COMMANDS if command.startswith("make")]
 BYBIT = [command for command in PERPDESK if "_testnet" in command]
@@ -110,6 +114,8 @@ def test_every_command_stands_under_a_heading() -> None:
     [pytest.param(name, marks=[pytest.mark.live] * (name in LIVE)) for name in SECTIONS],
 )
 def test_every_perpdesk_command_of_the_readme_works(clone: Path, section: str) -> None:
+    if section == RECORDS:
+        recorded_before(clone)
     for command in SECTIONS[section]:
         if command in BYBIT:
             continue
@@ -129,6 +135,14 @@ def test_every_perpdesk_command_of_the_readme_works(clone: Path, section: str) -
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     if section == TRADES:
         what_its_node_did_is_there(clone)
+
+
+def recorded_before(clone: Path) -> None:
+    """Let the README's recording of five seconds follow one of six minutes, without candles."""
+    with CatalogWriter(clone / "catalog" / "data" / "recorded") as writer:
+        for part in generate_books(BookParams(hours=0.1))[0]:
+            ticks = {key: table for key, table in part.tables.items() if not key[1]}
+            writer.add(replace(part, tables=ticks))
 
 
 def exchange_of(clone: Path) -> Path:
