@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -41,7 +42,7 @@ def check_ticks(
     keys: Iterable[SeriesKey],
     read: Callable[[SeriesKey], Iterator[pa.Table]],
     facts: dict[str, InstrumentInfo],
-    holes: Mapping[str, Sequence[Hole]],
+    holes: Mapping[str, Sequence[Hole]] = MappingProxyType({}),
 ) -> list[CatalogFinding]:
     """Check days of ticks; ``read`` gives a day's rows in slices of whole messages.
 

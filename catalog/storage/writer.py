@@ -207,13 +207,9 @@ class CatalogWriter:
     def _check_ticks(self, instruments: dict[str, InstrumentInfo]) -> None:
         keys = [SeriesKey.of_path(path) for path in self._files if self._tick_files.get(path)]
         if keys:
-            from catalog.recordings import audited
             from catalog.tick_checks import check_ticks
 
-            def read(key: SeriesKey) -> Iterator[pa.Table]:
-                return days.read(self._place(key.path))
-
-            found = check_ticks(keys, read, instruments, audited(self.path))
+            found = check_ticks(keys, lambda key: days.read(self._place(key.path)), instruments)
             named = {(k.kind, k.instrument): self._tick_files[k.path] for k in keys}
             begun = {key.instrument for key in map(SeriesKey.of_path, self._old.files) if key.day}
             for finding in found:

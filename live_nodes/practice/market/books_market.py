@@ -94,12 +94,15 @@ class Tape:
         self._levels: list[list[Level]] | None = None
         self.prices: dict[PriceKind, float] = {}
         begin = self._loaded = self._ns(wall_ms)
-        before = [self._read(kind, begin - HOUR_NS, begin) for kind in ("trades", "tickers")]
-        self.before = [trade for row in before[0] if (trade := self._take(row)) is not None]
-        """Trades of the hour before."""
         standing = _rows("book", catalog.book_at(name, begin))
-        for row in [*before[1][-1:], *standing]:
-            self._take(row)
+        told = [
+            row
+            for kind in ("trades", "tickers")
+            for row in self._read(kind, begin - HOUR_NS, begin)
+        ]
+        taken = [self._take(row) for row in sorted([*told, *standing])]
+        self.before = [trade for trade in taken if trade is not None]
+        """Trades of the hour before."""
         self._waiting: deque[Row] = deque()
 
     def play(self, wall_ms: int) -> Iterator[PublicTrade]:

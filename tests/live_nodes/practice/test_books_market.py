@@ -90,6 +90,17 @@ def test_the_stream_is_the_recorded_one(catalog: Catalog, opened: Any) -> None:
     assert market.symbols(WALL + 2 * MINUTE)[0].status == "Closed"
 
 
+def test_a_restart_goes_on_where_the_recording_is_by_then(catalog: Catalog, tmp_path: Path) -> None:
+    later = NOW + 40_000
+    for now in (NOW, later):
+        store = StateFile(tmp_path / "exchange.db")
+        exchange, market = open_exchange(document(catalog), store, Faults(), now)
+        market.step(exchange, now)
+        store.close()
+    assert list(exchange.book(BTC, 50)) == recorded(catalog, BTC, later // STEP * STEP)
+    assert exchange.market(BTC).last == market.trades(BTC, later, 1)[0].price
+
+
 def test_orders_meet_the_recorded_levels_and_wait_behind_them(
     catalog: Catalog, opened: Any
 ) -> None:
