@@ -31,6 +31,7 @@ from actors.guards.core import drill
 from actors.guards.core.drill import KEY, Scene, Step, facts_of
 from actors.guards.core.snapshot import Market as MarketFact
 from actors.records.order_facts import OrderFacts
+from actors.records.prices import CachePrices
 from backtests.engine.build import BacktestDesk, build, strategies_of, subscribe
 from backtests.engine.feed import PriceGrid, Settlement
 from backtests.engine.market import RunMarket, market_of
@@ -106,6 +107,7 @@ class Engine:
         self.desk.gate.observers.append(self)
         self.desk.gate.sender = self._send
         self._facts = self.desk.risk.market
+        self._quotes = CachePrices(self.desk.engine.kernel.cache)
         self.desk.risk.market = self._late_facts
         subscribe(self.desk, f"verdicts.{key}", self._on_verdict)
 
@@ -156,6 +158,10 @@ class Engine:
     def _late_facts(self, now: int) -> dict[str, MarketFact]:
         assert self._facts is not None
         found = dict(self._facts(now))
+        for name in self.tape.quoted_bps:
+            # A backtest on candles has no quotes but these.
+            bid, ask = self._quotes.touch(name)
+            found[name] = msgspec.structs.replace(found[name], bid=bid, ask=ask)
         late = self.tape.late.items()
         return found | {n: msgspec.structs.replace(found[n], delay_ns=ns) for n, ns in late}
 
