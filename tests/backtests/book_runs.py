@@ -6,6 +6,7 @@ Three hours of candles lie before the window; the books begin half an hour befor
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ FIRST, LAST = 3, 5
 BOOKS_FROM = at(FIRST) - HOUR // 2
 
 
+@cache
 def ticks(seed: int, minutes: int = 150) -> dict[str, pa.Table]:
     """Return a book of five levels a side every two seconds, trades between, and what follows.
 

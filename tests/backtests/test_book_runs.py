@@ -52,14 +52,22 @@ def played(folder: Path, **settings: Any) -> RunOutcome:
     return run(prepared(folder, **settings))
 
 
+@pytest.fixture(scope="module")
+def usual(folder: Path) -> RunOutcome:
+    """The run as it comes, on books."""
+    return played(folder)
+
+
 def fills(outcome: RunOutcome) -> list[tuple[Any, ...]]:
     names = ("ts", "instrument", "side", "quantity", "price", "liquidity", "fee")
     table = outcome.tables["fills"]
     return list(zip(*(table.column(name).to_pylist() for name in names), strict=True))
 
 
-def test_auto_takes_the_finest_market_that_all_have(folder: Path, tmp_path: Path) -> None:
-    outcome = played(folder)
+def test_auto_takes_the_finest_market_that_all_have(
+    folder: Path, tmp_path: Path, usual: RunOutcome
+) -> None:
+    outcome = usual
     assert outcome.how_filled["mode"] == "book"
     assert "Orders meet the order book as it was recorded" in outcome.how_filled["words"]
     # Makers where the candles of the same document would only take.
@@ -170,11 +178,11 @@ def test_limits_on_spread_and_depth_read_the_book(
     assert bool(len(outcome.tables["fills"])) == trades
 
 
-def test_latency_makes_a_difference_and_repeats(folder: Path) -> None:
+def test_latency_makes_a_difference_and_repeats(folder: Path, usual: RunOutcome) -> None:
     slow = {"orders": {"base": 1500, "jitter": 400}}
     one, other = (played(folder, latency=slow) for _ in range(2))
     assert fills(one) == fills(other)
-    assert fills(one) != fills(played(folder))
+    assert fills(one) != fills(usual)
 
 
 def test_guards_see_the_venues_books() -> None:
@@ -347,6 +355,9 @@ def test_a_strategy_sees_levels_depth_trades_and_age_as_the_raw_rows_have_them(
         # The first is the book as it stood at the start.
         assert [ts for ts, _ in messages if made.start < ts <= made.end] == CHANGES[1:]
         assert fills(outcome)[0][0] == CHANGES[1] + 7_000_000
+    told = books.column("ts").to_numpy()
+    traded = trades.column("ts").to_numpy()
+    traded = traded[traded > made.start]
     for now, top, three, nine, depth, age, newest in SEEN:
         standing = [r for r in raw.book_at(NAMES[0], now).to_pylist() if r["size"]]
         bids = sorted(((r["price"], r["size"]) for r in standing if r["side"] > 0), reverse=True)
@@ -360,7 +371,6 @@ def test_a_strategy_sees_levels_depth_trades_and_age_as_the_raw_rows_have_them(
             [p * s for p, s in side[:shown] if abs(p / mid - 1) <= 0.0015] for side in (bids, asks)
         ]
         assert depth == pytest.approx(min(map(sum, within)))
-        last = max(ts for ts in books.column("ts").to_pylist() if ts <= now)
+        last = told[told <= now].max()
         assert 7_000_000 <= age <= now - last + 7_000_000
-        stamps = [ts for ts in trades.column("ts").to_pylist() if made.start < ts <= now]
-        assert newest == stamps[::-1][:2]
+        assert newest == traded[traded <= now][::-1][:2].tolist()
