@@ -217,7 +217,18 @@ def catalogs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return write_catalogs(tmp_path_factory.mktemp("catalogs"))
 
 
-@pytest.fixture(scope="module", params=CASES)
+ALIKE = {
+    "no slippage, no fees",
+    "harsh slippage at its cap",
+    "slippage that grows with size",
+}
+"""Cases that differ from others by their costs alone."""
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(n, marks=[pytest.mark.slow] if n in ALIKE else []) for n in CASES],
+)
 def run(
     request: pytest.FixtureRequest,
     catalogs: dict[str, Path],

@@ -154,7 +154,7 @@ def test_the_momentum_finds_the_momentum_planted(tmp_path: Path) -> None:
     assert got.planted.sum() > SIGMAS * got.error
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", ["reversal", pytest.param("momentum", marks=pytest.mark.slow)])
 def test_with_nothing_planted_the_run_earns_minus_its_costs(tmp_path: Path, strategy: str) -> None:
     none = {"reversal": 0.0, "momentum": 0.0, "market_drift": 0.0}
     nothing = replace(PLANTED, seed=32, days=60, **none)

@@ -30,8 +30,8 @@ def folder(tmp_path_factory) -> Path:
     return place
 
 
-def demo(place: Path, *words: str) -> str:
-    done = run("demo", "--books", "--hours", str(HOURS), "--catalog", place, *words)
+def demo(place: Path, *words: str, hours: float = HOURS) -> str:
+    done = run("demo", "--books", "--hours", str(hours), "--catalog", place, *words)
     if done.exception:
         raise done.exception
     return done.stdout
@@ -103,12 +103,13 @@ def test_books_never_cross_and_trades_take_what_was_shown(catalog, planted, inst
     assert not traded
 
 
-def test_the_same_seed_gives_the_same_books_and_another_does_not(folder, catalog):
-    files = catalog.manifest.files
-    assert "Nothing new" in demo(folder)
-    assert Catalog(folder).manifest.files == files
+def test_the_same_seed_gives_the_same_books_and_another_does_not(tmp_path):
+    demo(tmp_path, hours=0.05)
+    files = Catalog(tmp_path).manifest.files
+    assert "Nothing new" in demo(tmp_path, hours=0.05)
+    assert Catalog(tmp_path).manifest.files == files
     with pytest.raises(InputError, match="holds other data already"):
-        demo(folder, "--seed", "13")
+        demo(tmp_path, "--seed", "13", hours=0.05)
     first, second = (
         [part.tables for part in generate(BookParams(seed=seed, hours=0.05))[0]]
         for seed in (12, 13)

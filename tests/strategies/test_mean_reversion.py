@@ -23,7 +23,7 @@ WAYS = {
 }
 
 
-def market(pull, hours=700):
+def market(pull, hours=450):
     """Return hourly candles that return to 100 by a part of the way in each."""
     random = np.random.default_rng(5)
     away, noise = np.zeros((hours, len(IDS))), random.normal(0, 0.008, (hours, len(IDS)))
