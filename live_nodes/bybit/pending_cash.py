@@ -64,8 +64,10 @@ class PendingCash:
     def amount(self, drawn_up: int, balance: Decimal) -> Decimal:
         """Return the cash missing in a wallet of `drawn_up` (venue time, UNIX nanoseconds, UTC)."""
         if self._wallet != (drawn_up, balance):
-            before = balance if self._wallet is None else self._wallet[1]
-            self._wallet, self._unexplained = (drawn_up, balance), balance - before
+            at, before = self._wallet or (0, balance)
+            # A wallet of the same millisecond may come before the executions of the one before.
+            self._unexplained = balance - before + (self._unexplained if at == drawn_up else ZERO)
+            self._wallet = drawn_up, balance
         if not self._moved:
             return ZERO
         now = self._monotonic_ns()

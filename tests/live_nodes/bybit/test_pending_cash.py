@@ -65,3 +65,17 @@ def test_a_wallet_that_comes_before_its_executions_has_them_all() -> None:
     book.realises("10", 5)
     book.realises("-12", 5)
     assert book.pending(5, "998") == 0
+
+
+def test_two_wallets_of_a_millisecond_that_come_before_their_executions_have_them_both() -> None:
+    book = Position()
+    assert book.pending(1, "1000") == 0
+    assert book.pending(5, "1005") == 0
+    assert book.pending(5, "1010") == 0
+    book.realises("5", 5)
+    assert book.pending(5, "1010") == 0
+    book.realises("5", 5)
+    assert book.pending(5, "1010") == 0
+    book.realises("5", 5)
+    assert book.pending(5, "1010") == D("5")
+    assert book.pending(5, "1015") == 0
