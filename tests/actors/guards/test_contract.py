@@ -1,12 +1,16 @@
 """What holds for every guard that is shipped; the set of them is found by scanning the package."""
 
 import ast
+import random
 import re
+from collections.abc import Iterator
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
+import numpy as np
 import pytest
 
 from actors.desk.guard_state import Kept
@@ -14,7 +18,9 @@ from actors.guards.core.calm import facts_of
 from actors.guards.core.drill import Plan, Scene
 from actors.guards.core.examples import NOON, desk
 from actors.guards.core.guard import Guard
+from actors.guards.core.lazy import Markets, Results, UnpricedMarkets
 from actors.guards.core.limits import Reading
+from actors.guards.core.positions import Holdings, OpenPositions, positions_of
 from actors.guards.core.snapshot import (
     DeskEvent,
     ErrorEvent,
@@ -29,10 +35,10 @@ from actors.guards.core.snapshot import (
     VenueResponse,
 )
 from config.components import resolve, shipped_addresses
-from config.durations import HOUR_NS
+from config.durations import DAY_NS, HOUR_NS
 from config.params import check_params
 from live_nodes.node.operator_desk import OperatorHalt
-from tests.actors.guards.moments import BTC, ETH, at
+from tests.actors.guards.moments import BTC, BTC_SPOT, ETH, SECOND, at
 from tests.actors.guards.playing import Player, held, nets, snapshot
 
 ROOT = Path(__file__).parents[3]
@@ -162,6 +168,75 @@ def test_a_guard_is_quiet_only_far_inside_its_limit(cls: type[Guard[Any, Any]]) 
         near = (cls.example.clear or 0.0) / 2, *cls.example.values[1:]
         players = [played(cls, value) for value in near]
         assert [rests(player) for player in players] == [True, False, False]
+
+
+def walk(chance: random.Random) -> Iterator[Snapshot]:
+    """Take snapshots as a backtest does, where positions and markets stay the same for a while."""
+    now, names, positions = NOON, (BTC, ETH, BTC_SPOT), OpenPositions()
+    booked, markets = dict.fromkeys(names, Decimal(0)), UnpricedMarkets()
+    for step in range(40):
+        if not step or chance.random() < 0.1:
+            markets = UnpricedMarkets(
+                (
+                    name,
+                    Market(
+                        silent_ns=chance.choice((1, 1, 29, 31)) * SECOND,
+                        trading=chance.random() < 0.95,
+                        maintenance_rate=Decimal(chance.choice((0, 1, 5))) / 100,
+                        taker_fee=Decimal("0.0006"),
+                        spot=name == BTC_SPOT,
+                    ),
+                )
+                for name in names
+                if chance.random() < 0.95
+            )
+        if step and chance.random() < 0.2:
+            sizes = {name: Decimal(chance.randint(-9, 9)) for name in names}
+            booked = {name: -100 * size for name, size in sizes.items()}
+            rows = [(name, "a", size, Decimal(100)) for name, size in sizes.items() if size]
+            positions = positions_of(rows, lambda _: 0)
+        whole = [100 + chance.randint(-12, 12) * chance.choice((0, 0, 1)) for _ in positions.names]
+        holdings = Holdings(positions, partial(list, map(Decimal, whole)), whole)
+        nets = dict(booked)
+        for name, value in zip(positions.names, holdings.values, strict=True):
+            nets[name] += value
+        total = sum(nets.values(), Decimal(0))
+        quantities = {("a", name): size for name, size in zip(*positions[:3:2], strict=True)}
+        yield Snapshot(
+            now=now,
+            equity=1000 + total,
+            holdings=holdings,
+            results={"a": total},
+            results_by_instrument=Results(partial(dict, nets), booked, quantities, holdings),
+            markets=Markets(markets, partial(list, [ONE] * len(markets)), np.ones(len(markets))),
+            maintenance=chance.choice(("upgrade", *[""] * 19)),
+        )
+        now += chance.choice((SECOND, SECOND, DAY_NS // 5))
+
+
+@shipped_guard
+def test_a_guard_within_its_bounds_would_measure_nothing(cls: type[Guard[Any, Any]]) -> None:
+    if cls.calm is Guard.calm:
+        return
+    params = [made(cls).params, cls.example.params]
+    if "session" in cls.Config.__struct_fields__:
+        params += [msgspec.structs.replace(each, session="day") for each in params]
+    rested = 0
+    for seed, each in enumerate(params * 15):
+        guard, state, calm_of, calm = cls(each), None, None, None
+        for seen in walk(random.Random(seed)):
+            if state is None:
+                state = guard.start(seen)
+            facts = facts_of(seen)
+            if calm_of is not state or calm is None or not calm.holds(facts):
+                calm_of, calm = state, guard.calm(state, seen)
+            after, readings = guard.measure(state, seen)
+            if calm is not None and calm.holds(facts):
+                rested += 1
+                assert after is state
+                assert all(reading.clear for reading in readings or ())
+            state = after
+    assert rested > 100
 
 
 @shipped_guard
