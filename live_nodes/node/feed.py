@@ -30,8 +30,10 @@ from actors.guards.core.snapshot import Market
 from actors.records.prices import CachePrices
 from catalog.instruments import InstrumentInfo
 
-_STAMPED = (OrderBookDeltas, QuoteTick, TradeTick, MarkPriceUpdate)
+_STAMPED = frozenset((OrderBookDeltas, QuoteTick, TradeTick, MarkPriceUpdate))
 _SECONDS = 60
+_NONE = -sys.maxsize
+"""Below all ages: they are negative where our clock is behind."""
 
 
 class FeedLag:
@@ -45,12 +47,12 @@ class FeedLag:
         self.newest_ns: int | None = None
         self.limit_ns = sys.maxsize
         self.too_late: Callable[[int], None] = lambda waited: None
-        self._worst = 0
-        self._seconds: deque[int] = deque([0], maxlen=_SECONDS)
+        self._worst = _NONE
+        self._seconds: deque[int] = deque([_NONE], maxlen=_SECONDS)
 
     def measured(self, handle: Callable[[Any], None]) -> Callable[[Any], None]:
         """Return a handler of data that measures each message first."""
-        clock, stamped = time.time_ns, frozenset(_STAMPED)
+        clock, stamped = time.time_ns, _STAMPED
 
         def handled(data: Any) -> None:
             if type(data) in stamped:
@@ -68,7 +70,7 @@ class FeedLag:
     def end_second(self) -> None:
         """Begin the next second; call it once a second."""
         self._seconds.append(self._worst)
-        self._worst = 0
+        self._worst = _NONE
 
     def worst_ns(self) -> int:
         """Return the largest age of the last minute."""

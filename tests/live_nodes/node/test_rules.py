@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from decimal import Decimal as D
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from nautilus_trader.cache.cache import Cache
+from nautilus_trader.model.data import MarkPriceUpdate
+from nautilus_trader.model.identifiers import InstrumentId
+from nautilus_trader.model.objects import Price
 
 from actors.closing.facts import ClosingState
 from config.documents import Expected, Fees, Node
 from config.errors import DeskError, GateRefused
 from live_nodes.bybit.facts import FeeRate
 from live_nodes.local.alerts import Level
-from live_nodes.node.feed import MarketReader
+from live_nodes.node.feed import FeedLag, MarketReader
 from live_nodes.node.preflight import (
     account_mode_gate,
     balance_gate,
@@ -542,3 +546,16 @@ def test_the_next_settlement_is_known_without_news_from_the_venue(
 ) -> None:
     assert markets(told)(now)[BTC].next_funding_ns == expected
     assert markets(None, minutes=0)(now)[BTC].next_funding_ns is None
+
+
+def test_the_largest_lag_of_a_clock_that_is_behind_is_negative_and_what_waits_is_seen() -> None:
+    lag, waited = FeedLag(), list[int]()
+    lag.limit_ns, lag.too_late = 2 * SECOND, waited.append
+    now = time.time_ns()
+    name, price = InstrumentId.from_str(BTC), Price.from_str("1.0")
+    lag.measured(lambda data: None)(
+        MarkPriceUpdate(name, price, now + 9 * SECOND, now - 3 * SECOND)
+    )
+    lag.end_second()
+    assert lag.newest_ns == lag.worst_ns() < -8 * SECOND
+    assert waited
