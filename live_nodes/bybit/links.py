@@ -77,7 +77,7 @@ class VenueLink:
         self.failure = ""
         self.was_connected = self.was_proven = False
         self.down_since = 0.0
-        self._renewing = False
+        self.renewing = False
         self._make = make
         self._client = make()
         self._probe_prefix = probe_prefix
@@ -121,13 +121,13 @@ class VenueLink:
 
     async def renew(self) -> None:
         """Close the client and connect a new one with the same subscriptions."""
-        if self._connection is None or self._renewing:
+        if self._connection is None or self.renewing:
             return
-        self._renewing = True
+        self.renewing = True
         try:
             await self._renew(*self._connection)
         finally:
-            self._renewing = False
+            self.renewing = False
 
     async def _renew(self, loop: Any, callback: Callable[[Any], None]) -> None:
         self.proven, self.failure = False, ""
@@ -249,11 +249,14 @@ class VenueLinks:
         return broken
 
     def drop_waiting(self) -> list[str]:
-        """Handle no more data of public links until they are renewed; return their names."""
-        public = [link for name, link in self._links.items() if name.startswith("public")]
-        for link in public:
+        """Handle no more data of public links until they are renewed; return their names.
+
+        Those that are being renewed begin anew in any case.
+        """
+        late = [x for x in self._links.values() if x.name.startswith("public") and not x.renewing]
+        for link in late:
             link.heard = None
-        return [link.name for link in public]
+        return [link.name for link in late]
 
     def close(self) -> None:
         """Stop proving links."""

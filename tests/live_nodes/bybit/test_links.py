@@ -78,3 +78,41 @@ async def links_are_proven_and_renewed() -> None:
 
 def test_logins_are_proven_and_a_renewed_link_has_its_subscriptions() -> None:
     asyncio.run(links_are_proven_and_renewed())
+
+
+class Client:
+    """A client that connects when it is told to."""
+
+    def __init__(self) -> None:
+        self.up = asyncio.Event()
+
+    async def connect(self, loop_: Any, callback: Callable[[Any], None]) -> None:
+        self.callback = callback
+        await self.up.wait()
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+async def waiting_data_are_dropped() -> None:
+    links, clients, received = VenueLinks("t1", 3.0, 1.0), [Client() for _ in range(2)], list[Any]()
+    first, second = clients
+    link = links.add(VenueLink("public linear", partial(clients.pop, 0), "ws://host:1", "p"))
+    first.up.set()
+    await link.connect(None, received.append)
+    first.callback("a")
+    assert links.drop_waiting() == ["public linear"]
+    first.callback("b")
+    renewal = asyncio.create_task(links.renew("public linear"))
+    await asyncio.sleep(0.01)
+    # Nobody would renew a link once more that connects anew already.
+    assert links.drop_waiting() == []
+    second.up.set()
+    await renewal
+    first.callback("c")
+    second.callback("d")
+    assert received == ["a", "d"]
+
+
+def test_what_waits_is_dropped_until_the_link_has_connected_anew() -> None:
+    asyncio.run(waiting_data_are_dropped())
