@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from catalog.providers.base import ImportOptions
 from catalog.recordings import FOREVER, Holes, Stamps, audited
 from catalog.series import FUNDING, KINDS
-from catalog.storage import days
 from catalog.storage.store import Catalog
 from catalog.storage.writer import CatalogWriter
 from config.durations import DAY_NS, STORED, interval_ns
@@ -80,32 +79,32 @@ def _closes(table: pa.Table, source_ns: int, target_ns: int) -> np.ndarray:
 
 def recorded_candles(
     catalog: Catalog, kind: str, name: str, length: int, holes: Holes
-) -> tuple[pa.Table, int]:
+) -> tuple[pa.Table, set[int]]:
     """Make candles of a day or shorter from an instrument's recorded ticks.
 
-    Leaves out candles of which the recording lacks a part, and returns how many.
+    Leaves out candles of which the recording lacks a part, and returns their closes.
     """
     source, *columns = PRICED[kind]
-    parts, lacking, newest, before = [], 0, -1, float("nan")
-    for path in catalog.paths(source, "", name):
-        rows = pa.concat_tables(days.read(catalog.folder / "raw" / path, columns))
+    parts, lacking, newest, before = [], set[int](), -1, float("nan")
+    for day in range(holes.first // DAY_NS * DAY_NS, holes.last, DAY_NS):
+        rows = catalog.series(source, "", name, day - 1, day + DAY_NS - 1)
         ts, price, *size = (rows.column(n).to_numpy() for n in ("ts", *columns))
         known = np.isfinite(price)
         ts, price, size = ts[known], price[known], [amount[known] for amount in size]
-        day = int(rows.column("ts")[0].as_py()) // DAY_NS * DAY_NS
         edges = np.arange(day, day + DAY_NS + 1, length)
         edges = edges[(edges > holes.first - length) & (edges < holes.last + length)]
-        if len(edges) < 2 or not len(ts):
+        if len(edges) < 2 or not (parts or len(ts)):
             continue
         made = tick_candles(ts, price, edges, before, *size, *(price * amount for amount in size))
         # What is flat after a hole might have another price.
         since = np.minimum(np.r_[newest, ts][np.searchsorted(ts, edges[1:])], edges[:-1])
         whole = ~holes.between(since, edges[1:])
-        lacking += int((~whole).sum())
+        lacking.update(edges[1:][~whole].tolist())
         prices, amounts = made[:4], [np.round(amount, 8) for amount in made[4:]]
         arrays = [column[whole] for column in (edges[1:], *prices, *amounts)]
         parts.append(pa.table(arrays, schema=KINDS[kind].given))
-        newest, before = int(ts[-1]), float(price[-1])
+        if len(ts):
+            newest, before = int(ts[-1]), float(price[-1])
     return pa.concat_tables([KINDS[kind].given.empty_table(), *parts]), lacking
 
 
@@ -173,9 +172,9 @@ def resample(path: Path, interval: str, symbols: tuple[str, ...]) -> CatalogWrit
                     found = True
                     missing -= options.matching(name)
                     made, lacking = recorded_candles(catalog, kind, name, length, holes[name])
-                    unrecorded += lacking
                     begun.setdefault(name, set())
                     add(kind, interval, name, PRICED[kind][0], made)
+                    unrecorded += len(lacking - there[kind, name])
             for name, possible in begun.items():
                 incomplete += len(possible - there[kind, name])
                 whole += len(there[kind, name])

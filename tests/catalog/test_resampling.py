@@ -141,6 +141,29 @@ def test_recorded_trades_and_tickers_make_candles_marks_and_funding(tmp_path):
     assert not resample(tmp_path, "1m", ()).changed
 
 
+def test_a_day_without_a_trade_is_flat_and_what_is_there_is_not_missing(tmp_path):
+    midnight = 24 * 3600
+    moments = range(midnight - 120, midnight + 181, 5)
+    with CatalogWriter(tmp_path) as writer:
+        writer.add_rows("trades", "", BTC, ticks([(midnight - 90, 100, 1, 1)], TRADES))
+        rows = [(t, nan, nan, nan, nan, START) for t in moments if t != midnight + 60]
+        writer.add_rows("tickers", "", BTC, ticks(rows, TICKERS))
+        writer.provenance("hand", "bybit")
+    noted = f"2024-01-02T00:01:00.000+00:00,2024-01-02T00:01:01.000+00:00,1,{BTC},1,9,lost"
+    (tmp_path / AUDIT).write_text(f"{','.join(COLUMNS)}\n{noted}\n")
+    left_out = "2 1m candles left out, since the recording lacks a part"
+    assert resample(tmp_path, "1m", ()).warnings == [left_out]
+    bars = Catalog(tmp_path).series("bars", "1m", BTC, 0, FOREVER)
+    seconds = (bars["ts"].to_numpy() - START) / 1e9 - midnight
+    assert seconds.tolist() == [-60, 0, 60]
+    assert set(bars["close"].to_pylist()) == {100}
+    own = candles(2, "1m", start=START + midnight * 10**9 + MINUTE_NS)
+    with CatalogWriter(tmp_path) as writer:
+        writer.add_rows("bars", "1m", BTC, own)
+        writer.provenance("hand", "bybit")
+    assert resample(tmp_path, "1m", ()).warnings == []
+
+
 def ticks(rows, schema):
     """Rows of (seconds after START, values …)."""
     at = [START + int(row[0] * 1_000) * 1_000_000 for row in rows]
