@@ -96,7 +96,7 @@ class Venue(Part):
     the finest that the catalog has of every instrument throughout the window."""
     latency: Annotated[
         Latency,
-        BeforeValidator(lambda given: given or {}, json_schema_input_type=Latency | None),
+        BeforeValidator(lambda v: {} if v is None else v, json_schema_input_type=Latency | None),
     ] = Latency()
     """Delay of commands and data (not with candles); null takes an inherited one away."""
     queue: Literal["optimistic", "realistic", "pessimistic"] = "realistic"

@@ -203,6 +203,7 @@ def test_guards_see_the_venues_books() -> None:
         ({"market": "candles", "queue": "optimistic"}, "queue"),
         ({"market": "book", "path": "adaptive"}, "path"),
         ({"latency": {"orders": {"base": -1}}}, "base"),
+        ({"latency": False}, "latency"),
         ({"market": "candles", "latency": {"orders": {"base": 1}}}, "latency"),
     ],
 )
