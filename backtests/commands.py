@@ -161,7 +161,7 @@ def report(
     ] = None,
     window: Annotated[str, typer.Option(help="How much the picture shows: 30s, 5m.")] = "60s",
     symbol: Annotated[
-        str, typer.Option(help="Its instrument (default: the one traded most in it).")
+        str, typer.Option(help="Its instrument (default: that of most own fills).")
     ] = "",
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the path as JSON on stdout.")

@@ -42,7 +42,9 @@
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: getComputedStyle(document.body).fontFamily, color: colour("@ink"), size: 12 },
       margin: { l: 8, r: 12, t: 10, b: 8 }, dragmode: narrow() ? false : "zoom",
-      legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 12 } },
+      legend: {
+        orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 12 }, itemsizing: "constant",
+      },
       hoverlabel: {
         bgcolor: colour("@panel"), bordercolor: colour("@line"), font: { color: colour("@ink") },
       },

@@ -25,6 +25,8 @@ from config.errors import InputError
 
 COLUMNS, ROWS = 240, 120
 """Steps of time, and price levels or bands of them at most."""
+TAKEN = {1: "@good", 0: "@muted", -1: "@bad"}
+"""Colours of trades by who took: a buyer, unknown, a seller."""
 
 
 class Picture(NamedTuple):
@@ -95,23 +97,22 @@ def read_picture(result: Result, at: int, window: int, wanted: str = "") -> Pict
     catalog = Catalog(folder)
     fills = [fill for fill in result.table("fills").to_pylist() if begin < fill["ts"] <= end]
     orders = result.table("orders").to_pylist()
-    covered = list(catalog.coverage(kind))
+    covered = catalog.coverage(kind)
+    fit = [one for one in covered if wanted in ("", one, one.partition("-")[0])]
     traded = {order["instrument"] for order in orders}
-    there = [one for one in covered if one in traded] or covered
-    if wanted:
-        name = _named(wanted, there) or _named(wanted, covered)
-        if not name:
-            raise InputError(f"--symbol {wanted}: choose one of {', '.join(covered)}")
-    else:
-        name = _most_traded(catalog, there, fills, begin, end)
+    fit = [one for one in fit if one in traded] or fit
+    if not fit or (wanted and len(fit) > 1):
+        raise InputError(f"--symbol {wanted}: choose one of {', '.join(covered)}")
+    name = max(
+        fit, key=lambda one: sum(float(f["notional"]) for f in fills if f["instrument"] == one)
+    )
     fills = [fill for fill in fills if fill["instrument"] == name]
     orders = [
         order
         for order in orders
         if order["instrument"] == name
         and order["type"] == "LIMIT"
-        and order["ts_arrived"] is not None
-        and order["ts_arrived"] < end
+        and (order["ts_arrived"] or end) < end
         and (order["ts_closed"] or end) > begin
     ]
     trades = catalog.series("trades", "", name, begin, end)
@@ -126,31 +127,13 @@ def read_picture(result: Result, at: int, window: int, wanted: str = "") -> Pict
             f"{folder}: no {kind} of {name} between {second_text(begin)} and "
             f"{second_text(end)}: choose another time"
         )
-    bounds = _bounds([tops.bid, tops.ask, trades.column("price").to_numpy()])
-    prices = bands(*bounds, float(catalog.instruments[name].tick))
+    shown = np.concatenate([tops.bid, tops.ask, trades.column("price").to_numpy()])
+    low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
+    around = (high - low) / 2
+    prices = bands(low - around, high + around, float(catalog.instruments[name].tick))
     return Picture(
         name, begin, end, tops, trades, orders, fills, edges, prices, in_bands(levels, prices)
     )
-
-
-def _named(wanted: str, there: list[str]) -> str:
-    """Return the instrument of that id or symbol, empty unless there is just one."""
-    found = [name for name in there if wanted in (name, name.partition("-")[0])]
-    return found[0] if len(found) == 1 else ""
-
-
-def _most_traded(
-    catalog: Catalog, there: list[str], fills: list[dict[str, Any]], begin: int, end: int
-) -> str:
-    """Return the instrument of the most own fills by value, or of the market's where is none."""
-    own = dict.fromkeys(there, 0.0)
-    for fill in (fill for fill in fills if fill["instrument"] in own):
-        own[fill["instrument"]] += float(fill["notional"])
-    if not fills:
-        for name in there:
-            rows = catalog.series("trades", "", name, begin, end)
-            own[name] = float(rows.column("price").to_numpy() @ rows.column("size").to_numpy())
-    return max(own, key=own.__getitem__)
 
 
 def _replayed(standing: pa.Table, rows: pa.Table, edges: Integers) -> tuple[Tops, list[pa.Table]]:
@@ -168,13 +151,6 @@ def _replayed(standing: pa.Table, rows: pa.Table, edges: Integers) -> tuple[Tops
     ), levels
 
 
-def _bounds(curves: list[Floats]) -> tuple[float, float]:
-    """Return the lowest and the highest price, and half as much around them."""
-    known = np.concatenate(curves)
-    low, high = float(np.nanmin(known)), float(np.nanmax(known))
-    return low - (high - low) / 2, high + (high - low) / 2
-
-
 def bands(low: float, high: float, tick: float) -> Floats:
     """Return the edges of at most `ROWS` bands of whole ticks from one price to another."""
     first, last = round(low / tick) - 5, round(high / tick) + 5
@@ -189,20 +165,20 @@ def in_bands(levels: list[pa.Table], prices: Floats) -> Floats:
     sizes = np.zeros((2, len(prices) - 1, len(levels)))
     for step, rows in enumerate(levels):
         price, size, side = (rows.column(name).to_numpy() for name in ("price", "size", "side"))
-        band = np.searchsorted(prices, price) - 1
-        inside = (band >= 0) & (band < len(prices) - 1)
-        np.add.at(sizes, (np.where(side > 0, 0, 1)[inside], band[inside], step), size[inside])
+        band = np.searchsorted(prices, price)
+        for row, own in enumerate((side > 0, side < 0)):
+            # The first and the last lie outside.
+            sizes[row, :, step] = np.bincount(band[own], size[own], len(prices) + 1)[1:-1]
     return sizes
 
 
 def render_picture(result: Result, picture: Picture) -> str:
     """Return the picture as one HTML page that opens offline."""
-    drawings = Drawings()
-    name, coin = symbol(picture.instrument), picture.instrument.partition("USDT")[0]
+    drawings, name = Drawings(), symbol(picture.instrument)
     begin, end = (second_text(ts) for ts in (picture.begin, picture.end))
     full = _full(picture.sizes)
     depth = (
-        f"Levels of the book: full colour is {full:,.4g} {coin} or more in a band of "
+        f"Levels of the book: full colour is {full:,.4g} coins or more in a band of "
         f"{picture.prices[1] - picture.prices[0]:.6g} USDT. "
         if full
         else "The catalog's quotes: best bid and ask. "
@@ -217,20 +193,15 @@ def render_picture(result: Result, picture: Picture) -> str:
         f"trades: {picture.trades.num_rows:,} · own orders: {len(picture.orders):,} · own fills: "
         f"{len(picture.fills):,}"
     )
+    title = "Book, trades, own orders and fills"
+    drawn = drawings.place(chart(picture)) + f'<p class="hint">{words}</p>'
     return page(
         f"{name} at {begin} · perpdesk",
         f'<div class="eyebrow">perpdesk report --at</div><h1>{text(name)}</h1>'
         f"<p>{text(result.summary['name'])} · {date(picture.begin)} · {begin[11:]} – {end[11:]}, "
         f"UTC · {counts}</p>",
         [],
-        [
-            (
-                "picture",
-                "Picture",
-                "Book, trades, own orders and fills",
-                drawings.place(chart(picture)) + f'<p class="hint">{words}</p>',
-            )
-        ],
+        [("picture", "Picture", title, drawn)],
         drawings,
     )
 
@@ -260,21 +231,16 @@ def chart(picture: Picture) -> Chart:
         data + _marks(picture),
         {
             "xaxis": {
+                "type": "date",
                 "range": times([picture.begin, picture.end], "us"),
                 "hoverformat": "%H:%M:%S.%L",
             },
             "yaxis": {
-                "range": [float(picture.prices[0]), float(picture.prices[-1])],
+                "range": picture.prices[[0, -1]].tolist(),
                 "tickformat": ",~f",
                 "title": {"text": "USDT"},
             },
             "hovermode": "closest",
-            "legend": {
-                "orientation": "h",
-                "y": 1.02,
-                "yanchor": "bottom",
-                "itemsizing": "constant",
-            },
         },
     )
 
@@ -303,60 +269,57 @@ def _heat(picture: Picture) -> list[dict[str, Any]]:
 
 
 def _marks(picture: Picture) -> list[dict[str, Any]]:
-    trades = {
-        name: picture.trades.column(name).to_numpy() for name in ("ts", "price", "size", "side")
-    }
-    largest = np.sort(np.argsort(trades["size"], kind="stable")[-LIMIT:])
-    ts, price, size, side = (trades[name][largest] for name in ("ts", "price", "size", "side"))
-    data = []
-    for sign, name, colour in (
-        (1, "Buyer took", "@good"),
-        (-1, "Seller took", "@bad"),
-        (0, "Trade", "@muted"),
-    ):
-        own = side == sign
-        marker = (
-            {
-                "size": size[own].tolist(),
-                "sizemode": "area",
-                "sizeref": 2 * float(size.max()) / 18**2,
-                "sizemin": 2,
-                "color": f"{colour}/0.7",
-            }
-            if own.any()
-            else {}
-        )
-        data.append(_points(name, ts[own], price[own], marker, [f"{v:.6g}" for v in size[own]]))
-    begins = [max(order["ts_arrived"], picture.begin) for order in picture.orders]
-    ends = [min(order["ts_closed"] or picture.end, picture.end) for order in picture.orders]
-    data.append(
-        {
-            "type": "scatter",
-            "mode": "lines",
-            "name": "Own orders",
-            "x": [
-                x
-                for pair in zip(times(begins, "us"), times(ends, "us"), strict=True)
-                for x in (*pair, None)
-            ],
-            "y": [y for o in picture.orders for y in (*[float(o["limit_price"])] * 2, None)],
-            "text": [words for order in picture.orders for words in (*[_of_order(order)] * 2, "")],
-            "hovertemplate": "%{x}<br>%{text} at %{y}<extra></extra>",
-            "line": {"color": "@ink", "width": 2.2},
-        }
+    trades = picture.trades
+    largest = np.sort(np.argsort(trades.column("size").to_numpy(), kind="stable")[-LIMIT:])
+    ts, price, size, side = (
+        trades.column(name).to_numpy()[largest] for name in ("ts", "price", "size", "side")
     )
-    for side_name, colour in (("BUY", "@good"), ("SELL", "@bad")):
-        mine = [fill for fill in picture.fills if fill["side"] == side_name]
-        marker = {
-            "symbol": "diamond",
-            "size": 11,
-            "color": colour,
-            "line": {"color": "@ink", "width": 1.2},
-        }
-        stamps = np.array([fill["ts"] for fill in mine], dtype=np.int64)
-        prices = np.array([float(fill["price"]) for fill in mine])
-        words = [f"{fill['quantity']} {fill['liquidity'].lower()}" for fill in mine]
-        data.append(_points(f"Own {side_name.lower()}", stamps, prices, marker, words))
+    taken = {
+        "size": size.tolist(),
+        "sizemode": "area",
+        "sizeref": 2 * float(size.max(initial=0)) / 18**2,
+        "sizemin": 2,
+        "color": [f"{TAKEN[sign]}/0.7" for sign in side.tolist()],
+    }
+    orders, fills = picture.orders, picture.fills
+    ends = [
+        (
+            max(order["ts_arrived"], picture.begin),
+            min(order["ts_closed"] or picture.end, picture.end),
+        )
+        for order in orders
+    ]
+    rested = {
+        "type": "scatter",
+        "mode": "lines",
+        "name": "Own orders",
+        "x": [x for pair in ends for x in (*times(list(pair), "us"), None)],
+        "y": [y for order in orders for y in (*[float(order["limit_price"])] * 2, None)],
+        "text": [words for order in orders for words in [_of_order(order)] * 3],
+        "hovertemplate": "%{x}<br>%{text} at %{y}<extra></extra>",
+        "line": {"color": "@ink", "width": 2.2},
+    }
+    own = {
+        "symbol": "diamond",
+        "size": 11,
+        "color": ["@good" if fill["side"] == "BUY" else "@bad" for fill in fills],
+        "line": {"color": "@ink", "width": 1.2},
+    }
+    words = [
+        f"{fill['side'].capitalize()} {fill['quantity']}, {fill['liquidity'].lower()},"
+        for fill in fills
+    ]
+    data = [
+        _points("Trades", ts.tolist(), price.tolist(), taken, [f"{v:.6g}" for v in size]),
+        rested,
+        _points(
+            "Own fills",
+            [fill["ts"] for fill in fills],
+            [float(fill["price"]) for fill in fills],
+            own,
+            words,
+        ),
+    ]
     return [trace for trace in data if trace["x"]]
 
 
@@ -366,15 +329,15 @@ def _of_order(order: dict[str, Any]) -> str:
 
 
 def _points(
-    name: str, ts: Integers, price: Floats, marker: dict[str, Any], words: list[str]
+    name: str, ts: list[int], price: list[float], marker: dict[str, Any], words: list[str]
 ) -> dict[str, Any]:
     return {
         "type": "scatter",
         "mode": "markers",
         "name": name,
         "x": times(ts, "us"),
-        "y": price.tolist(),
+        "y": price,
         "text": words,
-        "hovertemplate": f"%{{x}}<br>{name} %{{text}} at %{{y}}<extra></extra>",
+        "hovertemplate": "%{x}<br>%{text} at %{y}<extra></extra>",
         "marker": marker,
     }

@@ -72,8 +72,10 @@ def test_the_picture_has_the_book_and_what_was_ours(runs: dict[str, Path]) -> No
     (spec,) = charts_of(without_plotly(page)).values()
     drawn = {trace["name"]: trace for trace in spec["data"]}
     assert {"Bids", "Asks", "Best bid", "Best ask", "Own orders"} <= set(drawn)
-    own = [trace for key, trace in drawn.items() if key in ("Own buy", "Own sell")]
-    assert sum(len(trace["x"]) for trace in own) == len(picture.fills)
+    # An axis without a type shows the day alone under the pointer.
+    assert spec["layout"]["xaxis"]["type"] == "date"
+    sides = ["@good" if fill["side"] == "BUY" else "@bad" for fill in picture.fills]
+    assert drawn["Own fills"]["marker"]["color"] == sides
     first = picture.orders[0]
     assert drawn["Own orders"]["y"][:3] == [float(first["limit_price"])] * 2 + [None]
 
