@@ -85,7 +85,8 @@ def recorded_candles(
     Leaves out candles of which the recording lacks a part, and returns their closes.
     """
     source, *columns = PRICED[kind]
-    parts, lacking, newest, before = [], set[int](), -1, float("nan")
+    parts, lacking = list[pa.Table](), set[int]()
+    newest, before = -1, float("nan")
     for day in range(holes.first // DAY_NS * DAY_NS, holes.last, DAY_NS):
         rows = catalog.series(source, "", name, day - 1, day + DAY_NS - 1)
         ts, price, *size = (rows.column(n).to_numpy() for n in ("ts", *columns))
