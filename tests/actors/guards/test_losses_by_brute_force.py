@@ -287,6 +287,8 @@ def test_consecutive_losses(release: str, events: list[tuple[int, str, str]]) ->
         if what == "P" or over[-1]:
             assert player.readings[0].measured == losing(text)
         stands = until_midnight(over, nows) if release == "next_day" else for_good(over)
+        if not stands[-1]:
+            player.observe(snapshot(1, now))  # a halt ends with the next look
         assert halted()(player) == stands[-1]
         if doing == "accept":
             player.accept()
