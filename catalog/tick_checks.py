@@ -200,7 +200,8 @@ class TickChecks:
         for index in np.flatnonzero(silent):
             words = f"silence of {waits[index] / MINUTE_NS:.3g} min"
             last, first = int(ts[index]), int(ts[index] - waits[index])
-            if any(hole.began < last and hole.ended > first for hole in self._holes):
+            noted = (min(hole.ended, last) - max(hole.began, first) for hole in self._holes)
+            if waits[index] - sum(max(0, length) for length in noted) < SILENT_NS:
                 continue
             severity = INFO if self._kind == "trades" else WRONG
             self._silences.append(messages.found(severity, "silent", 1, first, last, words))

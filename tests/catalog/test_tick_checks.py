@@ -109,6 +109,9 @@ def test_the_audit_of_a_recording_names_its_holes_and_explains_silences(tmp_path
     (found,) = checked(tmp_path).values()
     assert (found.check, at(found)) == ("recording", ("info", 1, 99, 399.5))
     assert "300.500 s: no recording ran (recording_gaps.csv)" in found.words
+    short = noted.replace("00:06:39", "00:01:40")
+    (tmp_path / AUDIT).write_text(f"{','.join(COLUMNS)}\n{short}connection lost\n")
+    assert checked(tmp_path).keys() == {"recording", "silent"}
     (tmp_path / AUDIT).write_text(f"{','.join(COLUMNS)}\nsoon,later,1,{BTC},1,2,\n")
     with pytest.raises(InputError, match=r"recording_gaps.csv: line 2: .*'soon'"):
         verify(Catalog(tmp_path))
