@@ -1,6 +1,6 @@
 """Every key of every shipped file, misspelt, mistyped or out of range, is named by its place."""
 
-from functools import cache
+from functools import cache, reduce
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,12 @@ def counts(key: Key, reader: Path) -> bool:
     """Whether the key's value reaches the reader, rather than that another file replaces it."""
     if key.path == ("extends",):
         return reader == key.file or key.file in PRESETS
-    return key.shape == "mapping" or loaded(reader).origin(key.path).file == str(key.file)
+    if key.shape == "mapping":
+        # Keys of several files merge, unless one of them says null.
+        return (
+            reduce(lambda at, name: (at or {}).get(name), key.path, loaded(reader).data) is not None
+        )
+    return loaded(reader).origin(key.path).file == str(key.file)
 
 
 RAW = {file: yaml.safe_load(file.read_text(encoding="utf-8")) for file in EVERY_FILE}
