@@ -54,6 +54,7 @@ _AGGREGATED = (
 )
 _SINGLE = ("id", "price", "qty", "quote_qty", "time", "is_buyer_maker", "is_best_match")
 """Columns of Binance's files without a line of names; the last one is of spot only."""
+UNNAMED = ": no line of names; keep Binance's file name (BTCUSDT-aggTrades-…, BTCUSDT-trades-…)"
 
 
 def read(paths: Sequence[Path], options: ImportOptions) -> Iterator[Import]:
@@ -72,7 +73,7 @@ def _file(path: Path, source: Source, options: ImportOptions) -> Iterator[Import
     if archive is None:
         raise AnotherKind(
             f"{source.where}: neither trades of Bybit nor aggTrades or trades of Binance: there is "
-            f"{', '.join(names)}"
+            f"{', '.join(names)}{UNNAMED * names[0].isdigit()}"
         )
     product = archive.product or (SPOT if "is_best_match" in names else None)
     symbols = Symbols(options, product or product_hint(path, source))

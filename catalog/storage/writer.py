@@ -33,7 +33,7 @@ from catalog.storage.manifest import (
 from catalog.storage.store import Catalog
 from catalog.storage.versions import INDEX, StagedVersion
 from config.durations import bar_type, interval_ns, minute_text
-from config.errors import InputError
+from config.errors import InputError, some_of
 
 UNMERGED = "unmerged"
 MOST_OPEN = 64
@@ -207,9 +207,17 @@ class CatalogWriter:
     def _check_ticks(self, instruments: dict[str, InstrumentInfo]) -> None:
         keys = [SeriesKey.of_path(path) for path in self._files if self._tick_files.get(path)]
         if keys:
+            from catalog.recordings import audited
             from catalog.tick_checks import check_ticks
 
-            found = check_ticks(keys, lambda key: days.read(self._place(key.path)), instruments)
+            try:
+                holes = audited(self.path)
+            except InputError as error:
+                self.warnings.append(str(error))
+                holes = {}
+            found = check_ticks(
+                keys, lambda key: days.read(self._place(key.path)), instruments, holes
+            )
             named = {(k.kind, k.instrument): self._tick_files[k.path] for k in keys}
             begun = {key.instrument for key in map(SeriesKey.of_path, self._old.files) if key.day}
             for finding in found:
@@ -276,7 +284,8 @@ class CatalogWriter:
         inferred = sum(instruments[name].inferred for name in self._touched)
         self.summary = self._provenance(inferred)
         if not files and not instruments:
-            raise InputError("nothing to write: the source gave no rows at all")
+            words = "nothing to write: the source gave no rows at all"
+            raise InputError(f"{words}\n{some_of(self.warnings, between='\n')}".strip())
         self._warn_of_marks(files)
         if not self._files and instruments == self._old.instruments:
             return

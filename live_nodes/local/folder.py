@@ -7,7 +7,8 @@ from pathlib import Path
 
 from config.documents import Node
 from config.errors import DocumentErrors, InputError
-from config.load import examine
+from config.load import examine, load
+from config.universe import unknown_instruments
 from config.validate import checked
 from live_nodes.local.endpoints import overridden
 from live_nodes.local.keys import variables_of
@@ -21,15 +22,21 @@ def state_folder(node: Node) -> Path:
     return Path(node.state) / node.name / node.environment
 
 
-def node_document(file: Path, settings: Iterable[str] = ()) -> Node:
+def node_document(file: Path, settings: Iterable[str] = (), *, trades: bool = True) -> Node:
     """Return a node's checked document with its final environment.
+
+    Without `trades`, its strategies and guards need not fit its universe, nor that its catalog.
 
     Raises DocumentErrors if something in it is wrong. Raises InputError if it is valid but not a
     node.
     """
-    document = checked(file, settings).document
+    resolved = checked(file, settings) if trades else load(file, settings)
+    document = resolved.document
     if not isinstance(document, Node):
         raise InputError(f"{file}: expected a document of kind node, was kind {document.kind}")
+    unknown = [] if trades else unknown_instruments(resolved, None)
+    if wrong := [problem for problem in unknown if problem.path.startswith("universe.")]:
+        raise DocumentErrors(wrong)
     return overridden(document, variables_of())[0]
 
 

@@ -143,7 +143,7 @@ def record(
         raise InputError(f"--depth must be one of {', '.join(map(str, DEPTHS))}, was {depth}")
     seconds = None if duration is None else _seconds("--for", duration)
     every_s = _seconds("--every", every)
-    node, say = node_document(file, settings or ()), _on_stderr()
+    node, say = node_document(file, settings or (), trades=False), _on_stderr()
     endpoints = venue_endpoints(node, state_folder(node), say)
     from live_nodes.operate.record import RecordOptions, record
 

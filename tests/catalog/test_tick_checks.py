@@ -109,10 +109,17 @@ def test_the_audit_of_a_recording_names_its_holes_and_explains_silences(tmp_path
     (found,) = checked(tmp_path).values()
     assert (found.check, at(found)) == ("recording", ("info", 1, 99, 399.5))
     assert "300.500 s: no recording ran (recording_gaps.csv)" in found.words
+    # An import says no more of it.
+    with CatalogWriter(tmp_path) as writer:
+        writer.add_rows("book", "", BTC, book(*quiet(490, seq=191)), file="f")
+    assert writer.warnings == []
     short = noted.replace("00:06:39", "00:01:40")
     (tmp_path / AUDIT).write_text(f"{','.join(COLUMNS)}\n{short}connection lost\n")
     assert checked(tmp_path).keys() == {"recording", "silent"}
     (tmp_path / AUDIT).write_text(f"{','.join(COLUMNS)}\nsoon,later,1,{BTC},1,2,\n")
+    with CatalogWriter(tmp_path) as writer:
+        writer.add_rows("book", "", BTC, book(*quiet(491, seq=192)), file="f")
+    assert "recording_gaps.csv: line 2" in writer.warnings[0]
     with pytest.raises(InputError, match=r"recording_gaps.csv: line 2: .*'soon'"):
         verify(Catalog(tmp_path))
 

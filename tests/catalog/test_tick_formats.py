@@ -278,6 +278,13 @@ def test_a_bybit_stream_keeps_order_marks_gaps_and_drops_what_has_no_snapshot(tm
         assert words in warnings(found)
 
 
+def test_an_import_of_updates_alone_says_that_a_snapshot_is_missing(tmp_path):
+    file = write(tmp_path / "linear.jsonl", book_message("delta", 20, 9, [BID], [ASK]))
+    words = r"no rows at all\n.*1 updates of .* before its first snapshot left out \(first at line"
+    with pytest.raises(InputError, match=words):
+        imported(tmp_path / "new", "bybit_stream", file)
+
+
 def test_a_message_without_levels_leaves_its_flags_to_the_next(tmp_path):
     lines = (
         book_message("snapshot", 10, 7, [BID], [ASK]),
@@ -485,6 +492,10 @@ def test_binances_archives_without_names_of_columns(tmp_path):
         (T0 * MS, 7, T0 * MS, 1.5, 2.0, -1),
         (T0 * MS + 1000, 8, T0 * MS + 1000, 1.6, 2.0, 1),
     ]
+    with pytest.raises(
+        InputError, match=r"t.csv: .*True: no line of names; keep .*BTCUSDT-aggTrades-"
+    ):
+        parts("trade_archives", write(tmp_path / "t.csv", aggregated))
 
 
 TARDIS = f"bybit,BTCUSDT,{T0}000,{T0}500"

@@ -111,7 +111,8 @@ class Place:
             environment="paper",
             venue_urls=urls,
             universe={"instruments": [BTC, SPOT]},
-            strategies={"steady": {"use": STEADY, "params": {"side": "long_only"}}},
+            # Which it could not trade.
+            strategies={"steady": {"use": STEADY, "params": {"side": "long_short"}}},
         )
 
     def start(self, *options: str, limit: int = 0) -> subprocess.Popen[str]:
@@ -358,7 +359,7 @@ def test_a_full_disk_stops_the_recording_whole(place: Place) -> None:
 
 
 def test_a_book_that_the_exchange_refuses_is_not_counted_as_covered(place: Place) -> None:
-    node = node_document(place.node, ())
+    node = node_document(place.node, trades=False)
     said: list[str] = []
     # Spot has no book of this depth.
     options = RecordOptions(catalog=place.catalog, depth=500, seconds=3)
@@ -374,6 +375,7 @@ def test_wrong_input_is_refused(place: Place) -> None:
         (("--depth", "20"), "--depth must be one of 1, 50, 200, 1000"),
         (("--every", "soon"), "--every: expected a duration"),
         (("--set", "universe.instruments=['XYZUSDT-LINEAR.BYBIT']"), "in its universe"),
+        (("--set", "universe.instruments=['BTCUSDT']"), "did you mean BTCUSDT-LINEAR.BYBIT"),
     ):
         process = place.start(*options)
         _, errors = process.communicate(timeout=slack(DEADLINE))
