@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,32 +15,47 @@ from config.errors import Problem, some_of
 from config.params import check_params, complete_params
 from config.resolved import Resolved
 from config.universe import select, sold_short
-from config.validate import register_check
+from config.validate import register_check, register_remarks
 
 if TYPE_CHECKING:
     from catalog.storage.index import CatalogIndex
 
 TICKS_SLACK_NS = 5 * MINUTE_NS
 """What books and quotes may lack at either end of a window."""
+TICKS: tuple[Market, ...] = ("book", "quotes")
+"""What `venue.market: auto` prefers to candles, the finest first."""
 DataProblem = tuple[tuple[str, ...], str]
 """Path in the document, and the error there."""
 
 
 def register() -> None:
-    """Add the check to `config.validate`."""
+    """Add the check and the remark to `config.validate`."""
     register_check("backtest", check)
+    register_remarks("backtest", market_taken)
 
 
 def check(resolved: Resolved) -> list[Problem]:
     """Return what the document's catalog lacks; empty while there is no catalog."""
+    document, catalog = resolved.document, _catalog(resolved.document)
+    found = [] if catalog is None else lacking(document, catalog)
+    return [resolved.problem(path, words) for path, words in found]
+
+
+def market_taken(resolved: Resolved) -> list[str]:
+    """Return what `venue.market: auto` takes of a catalog with books or quotes, and why."""
+    document, catalog = resolved.document, _catalog(resolved.document)
+    if catalog is None or document.venue.market != "auto" or not any(map(catalog.coverage, TICKS)):
+        return []
+    market, why = settled_market(document, catalog, _traded(document, catalog))
+    return [f"venue.market auto takes {market}{': ' * bool(why)}{why}"]
+
+
+def _catalog(document: Backtest) -> CatalogIndex | None:
     from catalog.storage.index import CatalogIndex
     from catalog.storage.versions import current_version
 
-    document = resolved.document
-    if current_version(Path(document.catalog)) is None:
-        return []
-    catalog = CatalogIndex(Path(document.catalog))
-    return [resolved.problem(path, words) for path, words in lacking(document, catalog)]
+    path = Path(document.catalog)
+    return None if current_version(path) is None else CatalogIndex(path)
 
 
 def lacking(document: Backtest, catalog: CatalogIndex) -> Iterator[DataProblem]:
@@ -53,11 +68,11 @@ def lacking(document: Backtest, catalog: CatalogIndex) -> Iterator[DataProblem]:
         yield ("venue", "execution_interval"), f"no {chosen} candles: {has}{hint}"
     needed: dict[str, str] = {} if chosen == "auto" else {str(chosen): "orders fill on"}
     parameters = _parameters(document)
-    traded = sorted({name for key in parameters for name in _ids_of(document, catalog, key)})
-    market = settled_market(document, catalog, traded)
+    traded = _traded(document, catalog)
+    market, _ = settled_market(document, catalog, traded)
     if market != "candles":
         yield from _without_ticks(document, catalog, market, traded)
-    yield from _settled_otherwise(document, catalog, parameters)
+    yield from _settled_otherwise(document, catalog, traded)
     for key, params in parameters.items():
         if market == "candles" and _asks_for_no_candles(document, catalog, key):
             yield (
@@ -100,22 +115,37 @@ def lacking(document: Backtest, catalog: CatalogIndex) -> Iterator[DataProblem]:
             yield from _outside(document, interval, use, series[interval], (first, last))
 
 
-def settled_market(document: Backtest, catalog: CatalogIndex, traded: Collection[str]) -> Market:
-    """Return what orders meet; `auto` is the finest that all have throughout the window."""
-    venue, window = document.venue, document.window
+def settled_market(
+    document: Backtest, catalog: CatalogIndex, traded: Collection[str]
+) -> tuple[Market, str]:
+    """Return what orders meet, and why nothing finer.
+
+    `auto` is the finest that all have throughout the window.
+    """
+    venue, lacks = document.venue, list[str]()
     if venue.market != "auto":
-        return venue.market
-    if venue.fills == "next_open" and venue.execution_interval == "auto" and traded:
-        for kind in ("book", "quotes"):
-            spans = catalog.coverage(kind)
-            if spans.keys() >= set(traded) and all(
-                spans[name].first <= window.start_ns + TICKS_SLACK_NS
-                and spans[name].last >= window.end_ns - TICKS_SLACK_NS
-                and _is_whole(document, catalog, kind, name)
-                for name in traded
-            ):
-                return kind
-    return "candles"
+        return venue.market, ""
+    for name in ("fills", "execution_interval"):
+        if getattr(venue, name) != type(venue).model_fields[name].default:
+            return "candles", f"venue.{name} asks for them"
+    for kind in TICKS if traded else ():
+        lack = next(filter(None, (_lack(document, catalog, kind, name) for name in traded)), "")
+        if not lack:
+            return kind, "; ".join(lacks)
+        lacks.append(lack)
+    return "candles", "; ".join(lacks)
+
+
+def _lack(document: Backtest, catalog: CatalogIndex, kind: Market, name: str) -> str:
+    """Return what an instrument's ticks lack in the window, empty for nothing."""
+    window, span, what = document.window, catalog.coverage(kind).get(name), f"the {kind} of {name}"
+    if span is None:
+        return f"there is no {kind} of {name}"
+    if span.first > window.start_ns + TICKS_SLACK_NS:
+        return f"{what} begins {minute_text(span.first)} UTC"
+    if span.last < window.end_ns - TICKS_SLACK_NS:
+        return f"{what} ends {minute_text(span.last)} UTC"
+    return "" if _is_whole(document, catalog, kind, name) else f"{what} has a hole of over an hour"
 
 
 def _is_whole(document: Backtest, catalog: CatalogIndex, kind: str, name: str) -> bool:
@@ -171,6 +201,11 @@ def _outside(
         yield ("window", "end"), f"{what} end {minute_text(last)} UTC"
 
 
+def _traded(document: Backtest, catalog: CatalogIndex) -> list[str]:
+    ids = (_ids_of(document, catalog, key) for key in _parameters(document))
+    return sorted({name for some in ids for name in some})
+
+
 def _parameters(document: Backtest) -> dict[str, dict[str, Any]]:
     """Return the parameters of each enabled strategy; faulty ones are reported elsewhere."""
     found = {}
@@ -183,11 +218,11 @@ def _parameters(document: Backtest) -> dict[str, dict[str, Any]]:
 
 
 def _settled_otherwise(
-    document: Backtest, catalog: CatalogIndex, keys: Iterable[str]
+    document: Backtest, catalog: CatalogIndex, traded: list[str]
 ) -> Iterator[DataProblem]:
     """Yield one line with everything traded that settles in another coin than the account's."""
     infos, by_coin = catalog.instruments, dict[str, list[str]]()
-    for name in sorted({name for key in keys for name in _ids_of(document, catalog, key)}):
+    for name in traded:
         coin = infos[name].settle
         if coin != ACCOUNT_COIN:
             by_coin.setdefault(coin, []).append(name)

@@ -33,7 +33,7 @@ from backtests.results.figures import RunBooks
 from backtests.results.interruptions import interruptions
 from backtests.results.recorder import RunRecorder
 from backtests.results.refusals import Refusals
-from backtests.results.summary_text import how_filled, warnings_of
+from backtests.results.summary_text import auto_warnings, how_filled, warnings_of
 from catalog.inference import known_at
 from catalog.instruments import VENUE, InstrumentInfo
 from catalog.panel import one_below_another, panel, settlements
@@ -63,8 +63,8 @@ class Prepared:
     intervals: dict[str, int]
     start: int
     end: int
-    without_effect: Sequence[str] = ()
-    """Settings of the venue that mean nothing with the market that ``auto`` took."""
+    of_auto: Sequence[str] = ()
+    """Warnings of what ``venue.market: auto`` took."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,9 +103,9 @@ def prepare(document: Backtest) -> Prepared:
     _check_funding(document, catalog, strategies)
     intervals = signal_intervals(strategies)
     start, end = document.window.start_ns, document.window.end_ns
-    found: dict[str, Any] = {"market": settled_market(document, catalog, wanted)}
-    is_auto = document.venue.market == "auto"
-    without_effect = document.venue.without_effect(found["market"]) if is_auto else []
+    market_taken, why = settled_market(document, catalog, wanted)
+    found: dict[str, Any] = {"market": market_taken}
+    of_auto = auto_warnings(document.venue, market_taken, why)
     if found["market"] != "candles":
         found["slippage"] = NoSlippage()
     venue = document.venue.model_copy(update=found)
@@ -139,7 +139,7 @@ def prepare(document: Backtest) -> Prepared:
             **settings,
         )
     )
-    return Prepared(document, catalog, market, feed, intervals, start, end, without_effect)
+    return Prepared(document, catalog, market, feed, intervals, start, end, of_auto)
 
 
 def run(
@@ -314,7 +314,7 @@ def _close(
             recorder.curve.highest_leverage,
             accountant.unmarked,
             accountant.overdrawn,
-            prepared.without_effect,
+            prepared.of_auto,
         ),
     )
 

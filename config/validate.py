@@ -19,6 +19,7 @@ InstrumentSource = Callable[[Resolved], Sequence[str] | None]
 
 _checks: dict[str, list[Check]] = {}
 _sources: list[InstrumentSource] = []
+_remarks: dict[str, Callable[[Resolved], Iterable[str]]] = {}
 
 
 def register_check(kind: str, check: Check) -> None:
@@ -32,6 +33,11 @@ def register_check(kind: str, check: Check) -> None:
     checks = _checks.setdefault(kind, [])
     if check not in checks:
         checks.append(check)
+
+
+def register_remarks(kind: str, remarks: Callable[[Resolved], Iterable[str]]) -> None:
+    """Add a source of sentences that `perpdesk validate` says of documents of one kind."""
+    _remarks[kind] = remarks
 
 
 def register_instruments(source: InstrumentSource) -> None:
@@ -52,7 +58,7 @@ def validate_with_files(
     path: str | Path, overrides: Iterable[str] = ()
 ) -> tuple[list[Problem], list[str], list[str]]:
     """Return all problems of a document and of those it names, what could not be checked, and
-    warnings about its guards.
+    remarks: warnings about its guards, and those of `register_remarks`.
     """
     resolved, problems = _examine(path, overrides)
     if resolved is None:
@@ -84,6 +90,8 @@ def validate_with_files(
         problems += [problem for problem in wrong if problem.message not in said]
         unchecked += [f"{named}: {text}" for text in unknown]
     remarks = guard_warnings(document) if isinstance(document, Setup) else []
+    if resolved.kind in _remarks:
+        remarks += _remarks[resolved.kind](resolved)
     return in_order(problems), unchecked, remarks
 
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from backtests.engine.feed import CatalogFeed, Settlement
 from backtests.engine.tick_feed import TickFeed
 from backtests.results.recorder import decisions_of
-from config.documents import Backtest, Latency, WayLatency
+from config.documents import Backtest, Latency, Market, NoSlippage, Venue, WayLatency
 from config.durations import DAY_NS, HOUR_NS, MINUTE_NS, interval_ns, minute_text
 from strategies.account_value import is_spot
 from strategies.base import DeskStrategy
@@ -184,6 +184,22 @@ def _assumed(strategies: Mapping[str, DeskStrategy]) -> str:
     return words
 
 
+def auto_warnings(venue: Venue, taken: Market, why: str) -> list[str]:
+    """Warn of what a venue's settings do not mean, or mean instead, with what `auto` took."""
+    found: list[str] = []
+    if venue.market != "auto":
+        return found
+    if names := ", ".join(f"venue.{name}" for name in venue.without_effect(taken)):
+        found.append(f"Without effect, as venue.market auto took {taken}: {names}.")
+    is_free = isinstance(venue.slippage, NoSlippage) and venue.fills == "next_open"
+    if taken == "candles" and is_free:
+        found.append(
+            "Market orders fill at opens without slippage (venue.slippage none), as venue.market "
+            f"auto took candles: {why}."
+        )
+    return found
+
+
 def warnings_of(
     document: Backtest,
     feed: CatalogFeed,
@@ -192,7 +208,7 @@ def warnings_of(
     highest_leverage: tuple[float, int],
     unmarked: Sequence[Settlement] = (),
     overdrawn: Decimal = Decimal(0),
-    without_effect: Sequence[str] = (),
+    of_auto: Sequence[str] = (),
 ) -> list[str]:
     """Return warnings that could change the reading of the figures, most serious first.
 
@@ -201,9 +217,7 @@ def warnings_of(
     found = []
     if document.venue.fills == "signal_close":
         found.append("Fills are at the signal's own close: these figures can't be earned.")
-    if without_effect:
-        names = ", ".join(f"venue.{name}" for name in without_effect)
-        found.append(f"Without effect, as venue.market auto took {document.venue.market}: {names}.")
+    found += of_auto
     orders, funding = tables["orders"], tables["funding"]
     if document.venue.fills == "signal_close" and rests(orders):
         found.append(

@@ -16,7 +16,7 @@ from nautilus_trader.model.data import OrderBookDeltas
 from nautilus_trader.model.identifiers import InstrumentId
 
 from backtests import variants
-from backtests.checks import check, settled_market
+from backtests.checks import check, register, settled_market
 from backtests.engine import tick_feed
 from backtests.engine.guard_desk import BacktestMarkets
 from backtests.report.formats import percent
@@ -29,7 +29,7 @@ from catalog.storage.store import Catalog
 from config.durations import DAY_NS, HOUR_NS, MINUTE_NS
 from config.errors import DocumentErrors, InputError
 from config.load import load
-from config.validate import checked
+from config.validate import checked, validate_with_files
 from strategies.base import DeskStrategy
 from tests.backtests.book_runs import NAMES, document, write_books
 from tests.backtests.book_tapes import opening, play_book
@@ -90,6 +90,21 @@ def test_what_auto_leaves_without_effect_is_warned_of(
     dear = {"model": "fixed_bps", "bps": 5}
     found = played(tmp_path, latency=late, queue="optimistic", slippage=dear).warnings
     assert f"Without effect, as venue.market auto took {market}: {expected}." in found
+    assert not any("without slippage" in words for words in found)
+
+
+def test_candles_that_auto_fell_back_to_fill_without_slippage_and_it_is_said(folder: Path) -> None:
+    file = document(folder, slippage={"model": "none"})
+    early = ["window.start=2023-11-15 01:00"]
+    why = "the book of AAAUSDT-LINEAR.BYBIT begins 2023-11-15 02:30 UTC; the quotes of "
+    words = "Market orders fill at opens without slippage (venue.slippage none), as venue.market"
+    outcome = run(prepare(load(file, early).document))
+    assert any(one.startswith(f"{words} auto took candles: {why}") for one in outcome.warnings)
+    assert not any(words in one for one in run(prepare(load(file).document)).warnings)
+    register()
+    (remark,) = validate_with_files(file, early)[2]
+    assert remark.startswith(f"venue.market auto takes candles: {why}")
+    assert validate_with_files(file)[2] == ["venue.market auto takes book"]
 
 
 def test_holes_and_losses_of_books_are_warned_of(tmp_path: Path) -> None:
@@ -120,7 +135,7 @@ def test_auto_takes_no_books_that_lack_days(tmp_path: Path, moved: int, market: 
     end = found.window.end + timedelta(microseconds=moved / 1_000)
     window = found.window.model_copy(update={"end": end})
     found = found.model_copy(update={"window": window})
-    assert settled_market(found, Catalog(tmp_path / "catalog"), NAMES) == market
+    assert settled_market(found, Catalog(tmp_path / "catalog"), NAMES)[0] == market
 
 
 @pytest.mark.timeout(60)
