@@ -1,7 +1,8 @@
 """Coins that the desk bought on spot, by its journal, beside what the wallet has of them.
 
 Bybit has no positions of spot pairs, only a wallet that mixes the desk's coins with all others.
-What the desk did not buy is left alone: it is neither counted nor sold.
+What the desk did not buy is left alone: it is neither counted nor sold. Positions and equity have
+own coins in whole lots; what is beyond left equity as a fee of the buy (`actors.records.coins`).
 """
 
 from __future__ import annotations
@@ -33,7 +34,12 @@ class OwnCoins:
         return {name: self._whole(name, quantity) for name, quantity in positions.items()}
 
     def at_venue(self, wallet: Mapping[str, Decimal]) -> dict[str, Decimal]:
-        """Return the own coins that are in a wallet, those that are not flat.
+        """Return the own coins that are in a wallet, in whole lots, those that are not flat."""
+        found = self.whole(self.exact(wallet))
+        return {name: quantity for name, quantity in found.items() if quantity}
+
+    def exact(self, wallet: Mapping[str, Decimal]) -> dict[str, Decimal]:
+        """Return the own coins that are in a wallet, parts of a lot among them.
 
         Where it has fewer than the desk bought, others sold or withdrew some. A lot less is none:
         fees are known to eight decimals.
@@ -42,9 +48,8 @@ class OwnCoins:
         for name, own in self._bought().items():
             if is_spot(name):
                 there = wallet.get(base_coin(name), ZERO)
-                lacks = there < own - self._lot_of(name)
-                found[name] = self._whole(name, max(there, ZERO) if lacks else own)
-        return {name: quantity for name, quantity in found.items() if quantity}
+                found[name] = max(there, ZERO) if there < own - self._lot_of(name) else own
+        return found
 
     def in_full(self) -> dict[str, Decimal]:
         """Return the own coins, whatever a wallet has."""

@@ -54,6 +54,7 @@ from live_nodes.node.report import (
     Miss,
     RunReport,
     decision_line,
+    missed_since,
     order_line,
     outcome_line,
     waiting_lines,
@@ -345,7 +346,8 @@ class NodeRun:
     def _on_carried_out(self, decision: Decision, missed: list[Miss]) -> None:
         if self._context.options.dry_run:
             return
-        self._missed[decision.strategy] = missed
+        before = self._missed.get(decision.strategy, [])
+        self._missed[decision.strategy] = missed_since(before, decision, missed)
         self.report.missed = [str(miss) for name in self._missed for miss in self._missed[name]]
         self._context.say(outcome_line(decision, missed))
 

@@ -74,6 +74,13 @@ def misses(
     return found
 
 
+def missed_since(before: list[Miss], decision: Decision, missed: list[Miss]) -> list[Miss]:
+    """Return what is missed after a decision: a guard's flatten reaches no target of before it."""
+    names = {miss.instrument for miss in missed}
+    kept = before if decision.kind == "flatten" else []
+    return [miss for miss in kept if miss.instrument not in names] + missed
+
+
 def _wants_order(target: Target) -> bool:
     return Decimal(target.order) != ZERO or bool(target.wanted)
 

@@ -6,7 +6,7 @@ late. Orders refused for the rate limit, a busy venue or no reason are tried aga
 
 Of spot, the coins that the desk bought are sold, and never others in the same wallet: what was
 bought and sold is by the venue's executions, and a sale waits until those of the one before are
-known. Less than the venue's minimum stays, and is reported once.
+known. Less than the venue's minimum stays, and is reported once, from `NAMED_FROM` on.
 """
 
 from __future__ import annotations
@@ -113,6 +113,8 @@ CLOCK_IS_OFF = 10002
 NOTHING_TO_REDUCE = 110017
 LOOKS = 2
 """Consecutive looks that must find nothing: orders under way can arrive after the first."""
+NAMED_FROM = Decimal(1)
+"""Coins too few to sell are named from this value on, USDT."""
 _PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 4.0
 _AT_ONCE = 8
@@ -234,12 +236,13 @@ class VenueFlatten:
                 continue
             self._infos = self._infos or await self._rest.instruments("SPOT")
             info = self._infos.get(name)
-            size = ZERO
+            size, price = ZERO, None
             if info is not None:
-                size = sellable(info, coins, await self._rest.price(name))
+                price = await self._rest.price(name)
+                size = sellable(info, coins, price)
             if size:
                 found[name] = size
-            elif name not in self._dust and (info is None or coins >= Decimal(info.lot)):
+            elif name not in self._dust and (price is None or coins * price >= NAMED_FROM):
                 self._dust.add(name)
                 why = "can't be sold: it is not traded" if info is None else "is too little to sell"
                 self._say(f"{name}: {coins.normalize():f} {why}; it stays")

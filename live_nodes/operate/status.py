@@ -19,6 +19,7 @@ from rich.text import Text
 from actors.records.journal_files import holder
 from actors.records.journal_reading import read
 from actors.records.rows import MARKS, EquityRow, LinkRow, OrderRow, PositionRow, Run
+from config.errors import some_of
 from live_nodes.local.heartbeat import hangs, last_beat
 from live_nodes.local.timefmt import age_text, moment_text
 from strategies.messages import Decision, Verdict
@@ -60,8 +61,9 @@ class NodeStatus:
     process is gone but the run has no end). ``marks`` are the mark prices of the last equity, by
     instrument, and ``unrealized`` the positions' profit at them. ``as_of`` and ``heartbeat`` are
     the last writes of the journal and the heartbeat file. ``hangs`` is why a living process counts
-    as hanging. ``feed_lag`` is the age of market data when they were handled, in nanoseconds: of
-    the newest, and the largest of the last minute.
+    as hanging. ``newer`` are the instruments whose position changed after ``equity``. ``feed_lag``
+    is the age of market data when they were handled, in nanoseconds: of the newest, and the largest
+    of the last minute.
     """
 
     node: str
@@ -82,6 +84,7 @@ class NodeStatus:
     notes: list[JournalNote]
     heartbeat: int | None = None
     hangs: str = ""
+    newer: tuple[str, ...] = ()
     feed_lag: tuple[int, int] | None = None
 
     def as_json(self) -> str:
@@ -108,7 +111,8 @@ def status_of(node: str, folder: Path, now_ns: int | None = None) -> NodeStatus:
         moments += [] if worth is None else [worth.ts]
         moments += [] if run is None else [run.ended or run.started]
         since = _books_begin(run, pid)
-        positions = [p for p in journal.holdings() if p.quantity and p.changed >= since]
+        held = [p for p in journal.holdings() if p.changed >= since]
+        positions = [p for p in held if p.quantity]
         kept = journal.load_state("", MARKS)
         marks = {} if kept is None else msgspec.json.decode(kept, type=dict[str, Decimal])
         return NodeStatus(
@@ -137,6 +141,9 @@ def status_of(node: str, folder: Path, now_ns: int | None = None) -> NodeStatus:
             notes=notes,
             heartbeat=None if beat is None else beat.ts,
             hangs=hangs(beat, pid, run.started, now) if _lasts(run, pid) else "",
+            newer=()
+            if worth is None
+            else tuple(p.instrument for p in held if p.changed > worth.ts),
             feed_lag=None if beat is None or beat.pid != pid else beat.feed_lag,
         )
 
@@ -213,6 +220,9 @@ def rendered(status: NodeStatus, now_ns: int | None = None) -> RenderableType:
         if not gone:
             # A new position is written down at once, equity and marks now and then.
             head.append(f", with the marks {age_text(now - worth.ts)} old")
+        if status.newer:
+            names = some_of([*map(symbol_of, status.newer)])
+            head.append(f", before the newest trades in {names}")
     parts: list[RenderableType] = [head]
     failed = [gate for gate in status.gates if not gate.passed]
     parts += [Text(f"gate {gate.name} refused: {gate.detail}", "red") for gate in failed]

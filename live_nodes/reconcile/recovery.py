@@ -334,7 +334,7 @@ class Recovery:
             if found.foreign_positions:
                 return
             # On a first start, all else belongs to the operator.
-            self.journal.explain(there)
+            await self.accept(there)
             state.save("explained", b"yes")
             return
         zero = Decimal(0)
@@ -343,7 +343,12 @@ class Recovery:
             if ours != theirs:
                 found.external[name] = (ours, theirs)
         if found.external and self._policies.external_positions == "report":
-            self.journal.explain({name: theirs for name, (_, theirs) in found.external.items()})
+            await self.accept({name: theirs for name, (_, theirs) in found.external.items()})
+
+    async def accept(self, positions: Mapping[str, Decimal]) -> None:
+        """Count positions as explained; of own coins, what the wallet has to the last digit."""
+        coins = self.own.exact(await self.rest.coins()) if any(map(is_spot, positions)) else {}
+        self.journal.explain({name: coins.get(name, held) for name, held in positions.items()})
 
 
 async def foreign_positions(

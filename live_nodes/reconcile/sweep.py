@@ -318,4 +318,4 @@ class Sweep:
         ):
             # Report it once; from here on it counts as known.
             there = (await self._rest.positions()).get(finding.instrument, Decimal(0))
-            self._journal.explain({finding.instrument: there})
+            await self._recovery.accept({finding.instrument: there})

@@ -129,18 +129,20 @@ def test_coins_that_others_took_halt_the_pair_until_the_trader_goes_on(
     with desk_node(st, folder=tmp_path, **BOTH) as desk:
         strategy = spot(desk)
         desk.filled(BUY, "0.010000")
-        wallet(st, plus="-0.004")
+        wallet(st, plus="-0.0040005")
         desk.until(lambda: "node.position" in desk.halted(), "the halt")
-        assert any("the venue holds 0.00599" in line for line in desk.said)
-        desk.until(lambda: strategy.holding(SPOT_ID) == D("0.00599"), "the books")
+        assert any("the venue holds 0.005989" in line for line in desk.said)
+        desk.until(lambda: strategy.holding(SPOT_ID) == D("0.005989"), "the books")
     with desk_node(st, folder=tmp_path, **BOTH) as desk:
         desk.until(lambda: "node.position" in desk.halted(), "the halt")
-        assert desk.strategy.holding(SPOT_ID) == D("0.00599")
+        assert desk.strategy.holding(SPOT_ID) == D("0.005989")
     policies = {"policies": {"external_positions": "report"}}
     with desk_node(st, folder=tmp_path, watch=policies, **BOTH) as desk:
         spot(desk)
-        desk.filled(BUY, "0.010000")
-        assert desk.strategy.holding(SPOT_ID) == D("0.01598")
+        # Half of the smallest lot is no less its own: it is sold with what makes it a lot.
+        assert desk.journal.explained()[PAIR] == wallet(st) == D("0.0059895")
+        desk.filled(BUY, "0.010500")
+        assert desk.strategy.holding(SPOT_ID) == D("0.016479")
         desk.wait(2.0)
         assert not desk.halted()
         node = node_of(desk, st)

@@ -7,6 +7,7 @@ from decimal import Decimal as D
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from nautilus_trader.cache.cache import Cache
 from nautilus_trader.model.data import MarkPriceUpdate
@@ -32,7 +33,14 @@ from live_nodes.node.preflight import (
     positions_gate,
     refuse,
 )
-from live_nodes.node.report import RunReport, misses, outcome_line, raise_left
+from live_nodes.node.report import (
+    Miss,
+    RunReport,
+    missed_since,
+    misses,
+    outcome_line,
+    raise_left,
+)
 from live_nodes.node.risk import NodeRisk
 from live_nodes.node.risk_alerts import RiskAlerts
 from live_nodes.node.watch_rules import (
@@ -348,6 +356,16 @@ def test_an_entry_that_a_halt_holds_back_is_missed() -> None:
     assert outcome_line(decision(held_back), found) == (
         f"rev: rebalance carried out, 0 of 1 position where wanted; {found[0]}; loss holds back 1"
     )
+
+
+def test_a_flatten_reaches_no_target_of_the_rebalance_before_it() -> None:
+    """Or `--run-once` would end with 0 where a guard closed all that it was to open."""
+    before, stuck = [Miss(A, D(10), D(0), "flatten"), Miss(B, D(3), D(0))], Miss(B, D(0), D(1))
+    closing = decision(Target(instrument=B, target="0", order="-1"))
+    assert missed_since(before, closing, []) == []
+    closing = msgspec.structs.replace(closing, kind="flatten")
+    assert missed_since(before, closing, []) == before
+    assert missed_since(before, closing, [stuck]) == [before[0], stuck]
 
 
 def test_the_line_names_what_is_missing_and_why() -> None:

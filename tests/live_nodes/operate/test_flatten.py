@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import signal
@@ -9,6 +10,7 @@ import time
 from collections.abc import Iterator
 from decimal import Decimal as D
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,8 +22,11 @@ from config.errors import DocumentErrors, GateRefused
 from live_nodes.local.folder import node_to_stop, state_folder
 from live_nodes.local.mailbox import pending
 from live_nodes.operate.flatten import FlattenOutcome, flatten_node
+from live_nodes.operate.flatten_at_venue import VenueFlatten
 from live_nodes.operate.flatten_request import ask_to_flatten
+from live_nodes.reconcile.own_positions import OwnPositions
 from strategies.order_ids import order_id, owner_of, session_of
+from tests.builders_engine import info
 from tests.fills import a_fill
 from tests.live_nodes.documents import node_file
 from tests.live_nodes.killing import venue_urls
@@ -305,3 +310,25 @@ def test_fifty_positions_and_orders_go_at_the_pace_that_the_venue_takes(tmp_path
         # Our own pace keeps below the venue's: 50 cancels beside 50 closes, 7 a second each.
         assert not any("Too many" in line for line in said)
         assert outcome.seconds < slack(20)
+
+
+@pytest.mark.parametrize(("price", "named"), [("1315", True), ("139", False)])
+def test_part_of_a_lot_of_coins_is_named_where_it_is_worth_a_dollar(
+    price: str, named: bool
+) -> None:
+    """0.00719 at 1,315 is 9.45 USDT, and at 139 just less than one."""
+    name, coins = "ETHUSDT-SPOT.BYBIT", D("0.00719")
+
+    async def given(found: Any) -> Any:
+        return found
+
+    rest: Any = SimpleNamespace(
+        coins=lambda: given({"ETH": D("0.01136")}),
+        instruments=lambda product: given({name: info(name, lot="0.01", min_qty="0.01")}),
+        price=lambda name: given(D(price)),
+    )
+    own, said = OwnPositions("t", ("SPOT",), {name: {"rev": coins}}, {name: coins}), []
+    pace, reach = SimpleNamespace(per_second=1.0, burst=1), SimpleNamespace()
+    flat = VenueFlatten(rest, reach, own, str, pace, "", said.append)  # type: ignore[arg-type]
+    assert asyncio.run(flat._own_coins()) == {}
+    assert said == ([f"{name}: 0.00719 is too little to sell; it stays"] if named else [])

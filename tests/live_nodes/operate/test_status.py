@@ -68,12 +68,16 @@ def written(folder: Path) -> Journal:
 
 
 def test_a_node_that_runs_shows_everything(tmp_path: Path) -> None:
-    with written(tmp_path):
+    with written(tmp_path) as running:
         lag = (3_000_000, 1_812_000_000)
         beat = Beat(ts=10 * MINUTE - 4 * SECOND, pid=PID, phase="running", feed_lag=lag)
         (tmp_path / FILE).write_bytes(msgspec.json.encode(beat))
         found = status_of("test", tmp_path)
         page = told(tmp_path)
+        bought = PositionRow("AUSDT-SPOT.BYBIT", "rev", 9 * MINUTE + 1, D(1), D(2), D(0))
+        running.positions([bought])
+        assert "60 s old, before the newest trades in AUSDT-SPOT" in told(tmp_path)
+    assert "before the newest" not in page
     assert (found.state, found.pid) == ("running", os.getpid())
     assert found.as_of == 9 * MINUTE
     assert [p.instrument for p in found.positions] == [ORDER.instrument]
