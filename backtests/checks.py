@@ -138,14 +138,14 @@ def settled_market(
 
 def _lack(document: Backtest, catalog: CatalogIndex, kind: Market, name: str) -> str:
     """Return what an instrument's ticks lack in the window, empty for nothing."""
-    window, span, what = document.window, catalog.coverage(kind).get(name), f"the {kind} of {name}"
+    window, span, what = document.window, catalog.coverage(kind).get(name), f"{kind} of {name}"
     if span is None:
-        return f"there is no {kind} of {name}"
+        return f"no {what}"
     if span.first > window.start_ns + TICKS_SLACK_NS:
-        return f"{what} begins {minute_text(span.first)} UTC"
+        return f"{what} only from {minute_text(span.first)} UTC"
     if span.last < window.end_ns - TICKS_SLACK_NS:
-        return f"{what} ends {minute_text(span.last)} UTC"
-    return "" if _is_whole(document, catalog, kind, name) else f"{what} has a hole of over an hour"
+        return f"{what} only until {minute_text(span.last)} UTC"
+    return "" if _is_whole(document, catalog, kind, name) else f"{what} with a hole of over an hour"
 
 
 def _is_whole(document: Backtest, catalog: CatalogIndex, kind: str, name: str) -> bool:

@@ -96,7 +96,7 @@ def test_what_auto_leaves_without_effect_is_warned_of(
 def test_candles_that_auto_fell_back_to_fill_without_slippage_and_it_is_said(folder: Path) -> None:
     file = document(folder, slippage={"model": "none"})
     early = ["window.start=2023-11-15 01:00"]
-    why = "the book of AAAUSDT-LINEAR.BYBIT begins 2023-11-15 02:30 UTC; the quotes of "
+    why = "book of AAAUSDT-LINEAR.BYBIT only from 2023-11-15 02:30 UTC; quotes of AAA"
     words = "Market orders fill at opens without slippage (venue.slippage none), as venue.market"
     outcome = run(prepare(load(file, early).document))
     assert any(one.startswith(f"{words} auto took candles: {why}") for one in outcome.warnings)
