@@ -117,7 +117,7 @@ class PanelRebalancerConfig(
         Fraction,
         about(
             "Smallest change of weight worth an order, of equity. Smaller cuts are made, largest "
-            "first, where the positions asked for would exceed gross_leverage; exits always."
+            "first, where entries would exceed gross_leverage with what is held; exits always."
         ),
     ] = 0.0
     min_turnover: Annotated[

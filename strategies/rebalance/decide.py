@@ -1,7 +1,7 @@
 """Decide what a rebalancer does now: rebalance, leave the market, keep all or wait. Pure.
 
 Each weight of the proposal becomes an order: verdict, no-trade band, then lots and minimums. Where
-what the band keeps would exceed the gross, it is cut after all.
+what the band keeps leaves no room for entries within the gross, it is cut after all.
 """
 
 from __future__ import annotations
@@ -285,14 +285,16 @@ class _Want(NamedTuple):
 
 
 def _sized(rules: PanelRebalancerConfig, wants: list[_Want], equity: Decimal) -> list[Sized]:
-    """Return the orders, with as many of the cuts inside the band as keep the gross.
+    """Return the orders, with as many of the cuts inside the band as make room for entries.
 
-    The largest cuts are made first, of equal ones the first by instrument.
+    The largest cuts are made first, of equal ones the first by instrument. Where nothing grows,
+    prices alone have moved the book beyond the gross, and the band is for that.
     """
     orders = [want.order(rules, equity) for want in wants]
     room = Decimal(repr(rules.gross_leverage * rules.allocation)) * equity
     room -= sum(want.value_after(order) for want, order in zip(wants, orders, strict=True))
-    if room >= ZERO:
+    pairs = zip(wants, orders, strict=True)
+    if room >= ZERO or all(w.value_after(order) <= w.value_after(NO_ORDER) for w, order in pairs):
         return orders
     cuts = []
     for at, (want, order) in enumerate(zip(wants, orders, strict=True)):

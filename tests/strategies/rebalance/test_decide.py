@@ -117,10 +117,9 @@ def decided(weights, held, known=None, **rules):
         ([0.3, -0.3, 0.4], [34, -33, 0], {}, [-4, 3, 40]),
         ([0.3, -0.3, 0.4], [-33, 34, 0], {}, [63, -64, 40]),  # Outside anyway.
         # Of equal cuts the first is made; what is held back of an entry makes room too.
-        ([0.3, 0.3, 0.3], [33, 33, 31], {"gross_leverage": 0.95}, [-3, 0, 0]),
+        ([0.3, 0.3, 0.3], [33, 33, 24], {"gross_leverage": 0.95}, [-3, 0, 6]),
         ([0.5, -0.5], [53, -47], {}, [0, 0]),
-        ([0.5, -0.5], [53, -53], {}, [-3, 3]),
-        ([0.5, -0.5], [53, -53], {"gross_leverage": 2, "allocation": 0.5}, [-3, 3]),
+        ([0.3, -0.3, 0.4], [34, -33, 0], {"gross_leverage": 2, "allocation": 0.5}, [-4, 3, 40]),
         # Across zero, as far as it shrinks.
         ([-0.01, 0.49, 0.5], [3, 49, 0], {}, [-4, 0, 50]),
     ],
@@ -133,8 +132,14 @@ def test_the_band_keeps_no_more_than_the_gross(weights, held, rules, orders):
     assert got.gross == pytest.approx(sum(map(abs, weights)))  # The weights wanted.
 
 
+@pytest.mark.parametrize("held", [[53, -53, 0], [53, -53, 8]])
+def test_the_band_keeps_what_prices_alone_moved_beyond_the_gross(held):
+    got = decided([0.5, -0.5, 0.0], held, no_trade_band=0.05)
+    assert [D(target.order) for target in got.targets] == [0, 0, -held[2]]
+
+
 def test_a_cut_inside_the_band_gives_its_reason():
-    (target,) = decided([0.5], [53], no_trade_band=0.05, gross_leverage=0.5).targets
+    target, _ = decided([0.3, 0.4], [34, 0], no_trade_band=0.05, gross_leverage=0.7).targets
     assert target.reason == "cut inside the no-trade band: gross_leverage would be exceeded"
 
 
