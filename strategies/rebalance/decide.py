@@ -283,18 +283,20 @@ class _Want(NamedTuple):
     def value_after(self, order: Sized) -> Decimal:
         return abs(self.line.held + order.quantity) * (self.price or ZERO)
 
+    def enters(self, order: Sized) -> bool:
+        return order.quantity * (self.line.held + order.quantity) > ZERO
+
 
 def _sized(rules: PanelRebalancerConfig, wants: list[_Want], equity: Decimal) -> list[Sized]:
     """Return the orders, with as many of the cuts inside the band as make room for entries.
 
-    The largest cuts are made first, of equal ones the first by instrument. Where nothing grows,
+    The largest cuts are made first, of equal ones the first by instrument. Where none enters,
     prices alone have moved the book beyond the gross, and the band is for that.
     """
     orders = [want.order(rules, equity) for want in wants]
     room = Decimal(repr(rules.gross_leverage * rules.allocation)) * equity
     room -= sum(want.value_after(order) for want, order in zip(wants, orders, strict=True))
-    pairs = zip(wants, orders, strict=True)
-    if room >= ZERO or all(w.value_after(order) <= w.value_after(NO_ORDER) for w, order in pairs):
+    if room >= ZERO or not any(map(_Want.enters, wants, orders)):
         return orders
     cuts = []
     for at, (want, order) in enumerate(zip(wants, orders, strict=True)):

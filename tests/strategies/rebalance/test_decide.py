@@ -122,6 +122,8 @@ def decided(weights, held, known=None, **rules):
         ([0.3, -0.3, 0.4], [34, -33, 0], {"gross_leverage": 2, "allocation": 0.5}, [-4, 3, 40]),
         # Across zero, as far as it shrinks.
         ([-0.01, 0.49, 0.5], [3, 49, 0], {}, [-4, 0, 50]),
+        # A position that turns is an entry, though it is smaller than before.
+        ([0.5, 0.5], [53, -60], {}, [-3, 110]),
     ],
 )
 def test_the_band_keeps_no_more_than_the_gross(weights, held, rules, orders):
