@@ -43,7 +43,7 @@ from strategies.order_ids import (
 from strategies.order_tags import Role, decision_of, only_shrinks, order_tags, reason_of, role_of
 from strategies.refusals import refusal_of
 from strategies.sizing.rounding import split
-from strategies.tactics.pricing import ZERO
+from strategies.tactics.pricing import ZERO, smallest
 
 CANCEL_PAUSE_NS = 500_000_000
 """Pause before an order is cancelled again whose cancel was refused or lost."""
@@ -232,7 +232,7 @@ class OrderSender:
         without: the adapter's amend would lose the trigger price.
 
         A stop that the venue refuses, as one that the price has already passed, closes the position
-        at market when no other stop protects it.
+        at market when no other stop protects it, unless it is too small for any order.
 
         ``trigger`` is the last price at which it sells a long or buys back a short, rounded down to
         the tick.
@@ -409,7 +409,7 @@ class OrderSender:
         if held == ZERO or side != closing:
             return  # The position that it was for is gone.
         stops = [order for order in self._stops(instrument_id) if order.side == closing]
-        if stops or self.under_way({instrument_id.value}):
+        if stops or self.under_way({instrument_id.value}) or self._is_too_little(instrument_id):
             return
         last, now = self._closed_at.get(instrument_id), clock.timestamp_ns()
         if last is not None and now < last + CLOSE_PAUSE_NS:
@@ -423,6 +423,12 @@ class OrderSender:
             return
         self._closed_at[instrument_id] = now
         self._closing.update(self.send_market(instrument_id, -held, "stop refused"))
+
+    def _is_too_little(self, instrument_id: InstrumentId) -> bool:
+        market = self._market
+        left, price = abs(market.holding(instrument_id)), market.newest_price(instrument_id)
+        terms = market.terms(instrument_id, exits=True)
+        return price is not None and left < smallest(left, price, terms)
 
     def closes_soon(self, instrument_id: InstrumentId) -> bool:
         """Whether a position is to be closed in a moment, as nobody traded when its stop failed."""

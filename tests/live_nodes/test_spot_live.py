@@ -208,6 +208,18 @@ def test_less_than_the_smallest_order_is_named_and_keeps_nobody_waiting(
     assert wallet(st) == D("0.000090")
 
 
+def test_a_refused_stop_for_too_few_coins_is_no_reason_to_sell_them(st: Stage) -> None:
+    with desk_node(st, **BOTH) as desk:
+        strategy = spot(desk)
+        desk.filled(BUY, "0.010000")
+        desk.filled(SELL, "0.009900")
+        desk.do(lambda: strategy.broker.place_stop(SPOT_ID, D(49500)))
+        desk.until(lambda: any("refused" in line for line in desk.said), "the refusal")
+        desk.wait(1.5)
+        assert sum("refused SELL" in line for line in desk.said) == 1
+        assert not strategy.busy_in(SPOT_ID)
+
+
 def test_a_node_of_perpetuals_alone_asks_for_no_coins(st: Stage) -> None:
     with desk_node(st) as desk:
         asked, sweeps = st.requests("GET /v5/account/wallet-balance"), desk.counted("sweeps")
