@@ -77,6 +77,8 @@ class _Instant(msgspec.Struct):
     where: str = ""
     trades: list[tuple[str, int, tuple[float, ...]]] = []
     """Id, time of receipt and values of each."""
+    earlier: set[str] = set()
+    """Ids of those of the files before."""
 
 
 class _Place(msgspec.Struct):
@@ -235,8 +237,7 @@ class _Reader:
             self._rows.row("quotes", instrument, key, received, values)
 
     def _public_trades(self, received: int, message: _Message) -> None:
-        trades = _trades.decode(message.data)
-        for trade in trades:
+        for trade in _trades.decode(message.data):
             instrument = self._symbols.id(trade.s)
             if not instrument:
                 continue
@@ -253,14 +254,16 @@ class _Reader:
             values = (trade.p, trade.v, _SIDES[trade.S])
             instant = self._instants.setdefault(instrument, _Instant())
             if instant.key != (ts, seq):
-                instant.key, instant.trades = (ts, seq), []
+                instant.key, instant.trades, instant.earlier = (ts, seq), [], set()
             elif instant.where != self._rows.where:
                 # The rows of this file replace those of the one before.
-                again = {other.i for other in trades}
-                instant.trades = [old for old in instant.trades if old[0] not in again]
+                instant.trades = [old for old in instant.trades if old[0]]
+                instant.earlier = {old[0] for old in instant.trades}
                 for _, then, old in instant.trades:
                     self._rows.row("trades", instrument, instant.key, then, old)
             instant.where = self._rows.where
+            if trade.i in instant.earlier:
+                continue
             instant.trades.append((trade.i, received, values))
             self._rows.row("trades", instrument, instant.key, received, values)
 

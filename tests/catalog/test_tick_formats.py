@@ -339,9 +339,11 @@ def test_trades_of_one_instant_that_a_files_end_parts_are_all_kept(tmp_path):
     write(tmp_path / "2_linear.jsonl", told(2, "d"), told(3, "e"))
     # Our recorder begins a file with the trades of the last instant.
     write(tmp_path / "3_linear.jsonl", told(3, "e"), told(3, "f"))
+    # Another begins with both messages of it.
+    write(tmp_path / "4_linear.jsonl", told(3, "e"), told(3, "f"), told(4, "g"))
     catalog = imported(tmp_path / "catalog", "bybit_stream", tmp_path)
     sizes = catalog.series("trades", "", BTC, 0, FOREVER).column("size").to_pylist()
-    assert "".join(chr(int(size)) for size in sizes) == "abcdef"
+    assert "".join(chr(int(size)) for size in sizes) == "abcdefg"
 
 
 def test_a_block_trade_is_not_of_the_book(tmp_path):
