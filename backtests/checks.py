@@ -168,9 +168,15 @@ def _without_ticks(
     missing = [name for name in traded if name not in spans]
     if missing:
         other = "book" if market == "quotes" else "quotes"
-        fits = other if catalog.coverage(other).keys() >= set(traded) else "candles"
+        candles = (("candles", "bars", interval) for interval in catalog.intervals())
+        fits = (
+            f"set venue.market to {name}, which it has of all"
+            for name, *series in ((other, other, ""), *candles)
+            if catalog.coverage(*series).keys() >= set(traded)
+        )
+        advice = next(fits, "import them, or leave them out (universe.exclude)")
         words = f"{document.catalog} has no {kind} of {some_of(missing)}"
-        yield ("venue", "market"), f"{words}: set venue.market to {fits}, which it has of all"
+        yield ("venue", "market"), f"{words}: {advice}"
     found = [spans[name] for name in traded if name in spans]
     if not found:
         return

@@ -26,12 +26,13 @@ from backtests.run import Prepared, RunOutcome, prepare, run
 from backtests.session import backtest_document
 from catalog.series import AFTER_LOSS
 from catalog.storage.store import Catalog
+from catalog.storage.writer import CatalogWriter
 from config.durations import DAY_NS, HOUR_NS, MINUTE_NS
 from config.errors import DocumentErrors, InputError
 from config.load import load
 from config.validate import checked, validate_with_files
 from strategies.base import DeskStrategy
-from tests.backtests.book_runs import NAMES, document, write_books
+from tests.backtests.book_runs import NAMES, document, ticks, write_books
 from tests.backtests.book_tapes import opening, play_book
 from tests.builders_engine import A, at
 
@@ -238,6 +239,11 @@ def test_books_that_are_not_there_are_named(folder: Path, tmp_path: Path) -> Non
     write_books(tmp_path, ("quotes",))
     (problem,) = check(load(document(tmp_path, market="book")))
     assert f"has no order book of {', '.join(NAMES)}: set venue.market to quotes" in problem.message
+    with CatalogWriter(tmp_path / "catalog") as writer:
+        # Without quotes and candles.
+        writer.add_rows("book", "", "DDDUSDT-LINEAR.BYBIT", ticks(1)["book"])
+    (problem,) = check(load(document(tmp_path, market="quotes")))
+    assert "no quotes of DDDUSDT-LINEAR.BYBIT: import them, or leave" in problem.message
     file = document(folder, market="book")
     file.write_text(file.read_text().replace("03:00", "01:00"))
     (problem,) = check(load(file))
