@@ -409,7 +409,7 @@ class RunningNumbers:
     """Numbers the rows of each instrument within their time, for sources without an id.
 
     The number starts again with each time, so that it is the same in every file with the row. A
-    file that goes from new to old, as `direction` sees in its first part, counts down. A row that
+    file that goes from new to old, as `direction` sees, counts down. A row that
     goes against the file's direction takes the time of the one before.
     """
 
@@ -420,10 +420,11 @@ class RunningNumbers:
         self._places: dict[str, tuple[int, int]] = {}
 
     def direction(self, ts: Rows, rows_of: Mapping[str, Rows]) -> int:
-        """Return 1, or -1 where the instruments' rows in the file's first part go back in time."""
-        moved = sum(int(ts[rows[-1]] - ts[rows[0]]) for rows in rows_of.values())
-        self._sign = self._sign or (-1 if moved < 0 else 1)
-        return self._sign
+        """Return 1, or -1 where rows of the file's first part that has any go back in time."""
+        if rows_of and not self._sign:
+            moved = sum(int(ts[rows[-1]] - ts[rows[0]]) for rows in rows_of.values())
+            self._sign = -1 if moved < 0 else 1
+        return self._sign or 1
 
     def number(self, instrument: str, ts: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         """Return the times and numbers of an instrument's next rows."""

@@ -586,6 +586,12 @@ def test_two_rows_out_of_order_do_not_turn_the_file_around(tmp_path, monkeypatch
     assert len(found) > 3
     assert [row[0] // MS - T0 for row in rows(found, "quotes")] == [3, 3, *range(4, 20)]
     assert "1 quotes whose time goes back" in warnings(found)
+    # From new to old, and its first part holds another symbol alone.
+    found_at = [(name, k) for name in ("ETHUSDT", "BTCUSDT") for k in range(20, 0, -1)]
+    quotes = [f"{T0 + k},{name},1,2,3,4" for name, k in found_at]
+    path = write(tmp_path / "b.csv", "timestamp,symbol,bid,ask,bid_size,ask_size", *quotes)
+    found = parts("csv_quotes", path, symbols=("BTCUSDT",))
+    assert sorted(row[0] // MS - T0 for row in rows(found, "quotes")) == [*range(1, 21)]
 
 
 @pytest.mark.parametrize(
