@@ -42,14 +42,17 @@ UNLIMITED = "1000000/00:00:01"
 
 
 class Trivial(Strategy):
-    """Answers each new size at the best bid by a market order of it."""
+    """Answers new sizes at the best bid by market orders of them."""
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(StrategyConfig(strategy_id="Trivial-bare", order_id_tag="bare"))
         self._signals = [InstrumentId.from_str(name) for name in spec.signals]
         self._traded = None if spec.traded is None else InstrumentId.from_str(spec.traded)
+        self._answered = InstrumentId.from_str(spec.answered)
         self._meter = Meter(Path(spec.meter))
+        self._every = spec.every
         self._seen: Any = None
+        self._changes = 0
         self._side = OrderSide.SELL
 
     def on_start(self) -> None:
@@ -63,12 +66,15 @@ class Trivial(Strategy):
     def on_order_book_deltas(self, deltas: OrderBookDeltas) -> None:
         """Answer a size that is new."""
         self._meter.heard(deltas.ts_event)
-        if self._traded is None:
+        if self._traded is None or deltas.instrument_id != self._answered:
             return
         size = self.cache.order_book(deltas.instrument_id).best_bid_size()
         if size is None or size == self._seen:
             return
         self._seen = size
+        self._changes += 1
+        if self._changes % self._every:
+            return
         self._side = OrderSide.BUY if self._side == OrderSide.SELL else OrderSide.SELL
         self.submit_order(self.order_factory.market(self._traded, self._side, size))
 

@@ -16,6 +16,7 @@ class EchoConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_f
     """What it listens to."""
 
     signals: tuple[str, ...]  # Ids of the instruments whose books it hears
+    answered: str  # Id of the one whose books it answers
     traded: str | None = None  # Id of the instrument that it trades; null only listens
     every: int = 1  # It answers one of so many changes
     meter: str  # File that takes its readings
@@ -29,6 +30,7 @@ class Echo(DeskStrategy):
     def __init__(self, config: EchoConfig) -> None:
         super().__init__(config)
         self._traded = None if config.traded is None else InstrumentId.from_str(config.traded)
+        self._answered = InstrumentId.from_str(config.answered)
         self._every = config.every
         self._meter = Meter(Path(config.meter))
         self._seen: Quantity | None = None
@@ -50,14 +52,15 @@ class Echo(DeskStrategy):
         """Answer a size that is new."""
         super().on_order_book_deltas(deltas)
         self._meter.heard(deltas.ts_event)
-        if self._traded is None:
+        if self._traded is None or deltas.instrument_id != self._answered:
             return
         size = self.cache.order_book(deltas.instrument_id).best_bid_size()
         if size is None or size == self._seen:
             return
         self._seen = size
         self._changes += 1
-        if self._changes % self._every == 0:
-            self._sells = not self._sells
-            quantity = size.as_decimal()
-            self.send_market(self._traded, -quantity if self._sells else quantity, "echo")
+        if self._changes % self._every:
+            return
+        self._sells = not self._sells
+        quantity = size.as_decimal()
+        self.send_market(self._traded, -quantity if self._sells else quantity, "echo")

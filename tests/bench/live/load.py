@@ -9,7 +9,8 @@ import time
 from dataclasses import dataclass
 
 from tests.bench import Row
-from tests.bench.live.parties import Name, VenueProcess, party
+from tests.bench.live.paced_market import Name
+from tests.bench.live.parties import VenueProcess, party
 
 SIGNALS = 10
 RATES = (1_000, 10_000)

@@ -23,7 +23,9 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     port: int  # Of the exchange, on 127.0.0.1
     account: str  # Whose money it is
     signals: tuple[str, ...]  # Ids of the instruments whose books are heard
+    answered: str  # Id of the one whose books are answered
     traded: str | None  # Id of the instrument that is traded
+    every: int  # One of so many changes is answered
     meter: str  # File that takes the readings
 
 

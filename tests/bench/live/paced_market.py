@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from decimal import Decimal
+from typing import Literal
 
 from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import Key, Level
 from live_nodes.practice.market.feed import MarketStep, Prices
 from tests.live_nodes.practice.still_market import StillMarket, listing
 
+Name = Literal["ours", "bare"]
+PARTIES: tuple[Name, ...] = ("ours", "bare")
+"""Nodes of a benchmark, which are also their accounts."""
 TRADED: Key = ("linear", "TRADEDUSDT")
 """What the strategies trade; its book is not listened to."""
 PRICE, TICK, LOT = Decimal(100), Decimal("0.1"), Decimal("0.1")
-SIZES = 64
+SIZES = 2_000
 """Sizes of a best bid before the first one comes again: an order repeats the size it saw."""
 LEVELS = 50
 IDLE_S = 0.05
@@ -86,3 +90,8 @@ class PacedMarket(StillMarket):
 
 def signal_names(number: int) -> list[str]:
     return [f"SIGNAL{n}USDT" for n in range(number)]
+
+
+def own_signal(party: Name) -> str:
+    """Return the symbol whose books a party answers."""
+    return signal_names(len(PARTIES))[PARTIES.index(party)]

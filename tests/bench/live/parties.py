@@ -12,15 +12,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import msgspec
 import yaml
 
 from tests.bench.live.meter import Reading, Spec, readings
-from tests.bench.live.paced_market import TRADED, signal_names
+from tests.bench.live.paced_market import TRADED, Name, own_signal, signal_names
 
-Name = Literal["ours", "bare"]
 CHANNELS = ("public", "private", "trade")
 ROOT = Path(__file__).resolve().parents[3]
 STOP_S = 20.0
@@ -70,8 +69,8 @@ class Party:
     """A node's process, ``ours`` or ``bare``, which is also its account.
 
     `folder` takes its files; a second start goes on in it. When it `trades` it answers its own
-    signal by orders (ours one of `every` so many changes); else it listens to all signals. With
-    `guards` ours has the standard ones.
+    signal by orders, one of `every` so many changes, and listens to no other unless to `all_books`.
+    With `guards` ours has the standard ones.
     """
 
     def __init__(
@@ -83,18 +82,22 @@ class Party:
         trades: bool,
         every: int = 1,
         guards: bool = False,
+        all_books: bool = False,
     ) -> None:
-        self.name, self._venue, self._every, self._guards = name, venue, every, guards
+        self.name, self._venue, self._guards = name, venue, guards
         self._folder = folder / name
         self._folder.mkdir()
         self.meter = self._folder / "meter.jsonl"
         names = signal_names(venue.signals)
-        own = [names[("ours", "bare").index(name)]] if trades else names
+        own = own_signal(name)
+        names = names if all_books or not trades else [own]
         self._spec = Spec(
             port=venue.port,
             account=name,
-            signals=tuple(map(_id, own)),
+            signals=tuple(map(_id, names)),
+            answered=_id(own),
             traded=_id(TRADED[1]) if trades else None,
+            every=every,
             meter=str(self.meter),
         )
         self._process: subprocess.Popen[bytes] | None = None
@@ -157,7 +160,12 @@ class Party:
         links = f"ws://127.0.0.1:{self._spec.port}/v5"
         traded = self._spec.traded
         signals = list(self._spec.signals)
-        params = {"signals": signals, "traded": traded, "every": self._every}
+        params = {
+            "signals": signals,
+            "answered": self._spec.answered,
+            "traded": traded,
+            "every": self._spec.every,
+        }
         echo = {"use": "tests.bench.live.echo:Echo", "params": params | {"meter": str(self.meter)}}
         document = {
             "kind": "node",
@@ -184,12 +192,10 @@ class Party:
 
 
 @contextmanager
-def party(
-    name: Name, venue: VenueProcess, *, trades: bool, every: int = 1, guards: bool = False
-) -> Iterator[Party]:
-    """Run a node until the block ends."""
+def party(name: Name, venue: VenueProcess, **settings: Any) -> Iterator[Party]:
+    """Run a node until the block ends; `settings` as of `Party`."""
     with tempfile.TemporaryDirectory(prefix="perpdesk-bench-") as folder:
-        made = Party(name, venue, Path(folder), trades=trades, every=every, guards=guards)
+        made = Party(name, venue, Path(folder), **settings)
         made.start()
         try:
             yield made

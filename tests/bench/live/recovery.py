@@ -12,13 +12,13 @@ import time
 from collections import defaultdict
 
 from tests.bench import Row
-from tests.bench.live.parties import CHANNELS, Name, VenueProcess, party
+from tests.bench.live.paced_market import PARTIES
+from tests.bench.live.parties import CHANNELS, VenueProcess, party
 
 UPDATES_PER_SECOND = 60
 CUTS = 2
 PAUSE_S = 4.0
 """Between two cuts."""
-NAMES: tuple[Name, ...] = ("ours", "bare")
 
 
 def pauses(venue: VenueProcess) -> dict[tuple[str, str], float]:
@@ -29,7 +29,7 @@ def pauses(venue: VenueProcess) -> dict[tuple[str, str], float]:
         at = venue.tell("kill", channel=channel)["now"]
         time.sleep(PAUSE_S)
         arrivals = venue.tell("report")["arrivals"]
-        for name in NAMES:
+        for name in PARTIES:
             later = [came for came in arrivals.get(name, []) if came > at]
             # The longest silence since the cut: one that was on its way may still come in.
             silences = [b - a for a, b in zip([at, *later], later, strict=False)]

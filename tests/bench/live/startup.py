@@ -9,7 +9,8 @@ from __future__ import annotations
 import statistics
 
 from tests.bench import Row
-from tests.bench.live.parties import Name, VenueProcess, party
+from tests.bench.live.paced_market import Name
+from tests.bench.live.parties import VenueProcess, party
 
 STARTS = 2
 UPDATES_PER_SECOND = 40

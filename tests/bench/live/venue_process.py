@@ -23,10 +23,8 @@ from live_nodes.practice.exchange.records import OrderRow
 from live_nodes.practice.faults import FaultEffect, Faults
 from live_nodes.practice.wire.access import RateLimits
 from live_nodes.practice.wire.server import serve
-from tests.bench.live.paced_market import PRICE, TICK, TRADED, PacedMarket, signal_names
+from tests.bench.live.paced_market import PARTIES, PRICE, TICK, TRADED, PacedMarket, own_signal
 
-PARTIES = ("ours", "bare")
-"""Accounts; of two signals the first is for ours and the second for the bare one."""
 BALANCE = Decimal(10_000_000)
 FASTER = 1_000
 """Times Bybit's limit of requests."""
@@ -68,6 +66,7 @@ class TimedExchange(Exchange):
         accounts = [AccountSpec(name, balances=(("USDT", BALANCE),)) for name in PARTIES]
         super().__init__(market.symbols(0), accounts)
         self._watch = watch
+        self._signal = {name: own_signal(name) for name in PARTIES}
         self.latencies: dict[str, list[int]] = defaultdict(list)
         self.arrivals: dict[str, list[int]] = defaultdict(list)
 
@@ -76,8 +75,7 @@ class TimedExchange(Exchange):
         came = self._watch.came
         self.arrivals[account].append(came)
         if request.symbol == TRADED[1]:
-            signal = signal_names(len(PARTIES))[PARTIES.index(account)]
-            left = self._watch.left.pop((signal, request.qty), None)
+            left = self._watch.left.pop((self._signal[account], request.qty), None)
             if left is not None:
                 self.latencies[account].append(came - left)
         return super().create(account, request, now_ms)
