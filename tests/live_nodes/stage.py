@@ -39,13 +39,8 @@ from live_nodes.node.context import RunContext
 from live_nodes.node.live import NodeRun
 from live_nodes.node.report import RunOptions
 from live_nodes.practice.exchange.exchange import Exchange
-from live_nodes.practice.exchange.model import (
-    AccountSpec,
-    CancelAllRequest,
-    Category,
-    Key,
-    OrderRequest,
-)
+from live_nodes.practice.exchange.model import AccountSpec, Category, Key
+from live_nodes.practice.exchange.requests import CancelAllRequest, OrderRequest
 from live_nodes.practice.faults import Faults
 from live_nodes.practice.market.feed import MarketStep, Prices
 from live_nodes.practice.wire.server import Server, serve

@@ -18,16 +18,11 @@ from live_nodes.practice.exchange.book import MarketState, RestingOrder
 from live_nodes.practice.exchange.margins import margins_of, position_of, wallet_of
 from live_nodes.practice.exchange.model import (
     AccountSpec,
-    AmendRequest,
-    CancelAllRequest,
-    CancelRequest,
     FeeRates,
     Key,
     Level,
-    OrderRequest,
     PracticeSymbol,
     Side,
-    TradingStopRequest,
 )
 from live_nodes.practice.exchange.records import (
     ClosedPnl,
@@ -38,6 +33,13 @@ from live_nodes.practice.exchange.records import (
     PositionRow,
     Row,
     WalletRow,
+)
+from live_nodes.practice.exchange.requests import (
+    AmendRequest,
+    CancelAllRequest,
+    CancelRequest,
+    OrderRequest,
+    TradingStopRequest,
 )
 from live_nodes.practice.exchange.state import ExchangeState
 

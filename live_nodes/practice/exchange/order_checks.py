@@ -1,4 +1,4 @@
-"""Order checks that need the symbol or prices; ``order_bodies`` checks the rest."""
+"""Order checks that need the symbol or prices; ``requests`` checks the rest."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from live_nodes.practice.exchange import refusals
 from live_nodes.practice.exchange.book import MarketState
 from live_nodes.practice.exchange.margins import margins_of, spendable
-from live_nodes.practice.exchange.model import OrderRequest, PracticeSymbol, Side
+from live_nodes.practice.exchange.model import PracticeSymbol, Side
 from live_nodes.practice.exchange.records import OrderRow
+from live_nodes.practice.exchange.requests import OrderRequest
 from live_nodes.practice.exchange.state import ExchangeState
 
 ONE = Decimal(1)

@@ -9,13 +9,7 @@ from live_nodes.practice.exchange import refusals
 from live_nodes.practice.exchange.accounts import PracticeAccount
 from live_nodes.practice.exchange.book import MarketState
 from live_nodes.practice.exchange.matching import place
-from live_nodes.practice.exchange.model import (
-    ZERO,
-    AmendRequest,
-    CancelAllRequest,
-    CancelRequest,
-    OrderRequest,
-)
+from live_nodes.practice.exchange.model import ZERO
 from live_nodes.practice.exchange.order_checks import (
     affords,
     check_bound,
@@ -28,6 +22,12 @@ from live_nodes.practice.exchange.order_checks import (
     market_limit,
 )
 from live_nodes.practice.exchange.records import OrderRow
+from live_nodes.practice.exchange.requests import (
+    AmendRequest,
+    CancelAllRequest,
+    CancelRequest,
+    OrderRequest,
+)
 from live_nodes.practice.exchange.state import ExchangeState
 from live_nodes.practice.exchange.stops import (
     FULL,
@@ -138,7 +138,7 @@ def _order(account: PracticeAccount, market: MarketState, request: OrderRequest)
     limit = request.order_type == "Limit"
     price = request.price or ZERO
     if not limit and request.trigger_price is None:
-        slippage = (request.slippage_type, request.slippage)
+        slippage = (request.slippage_tolerance_type, request.slippage_tolerance)
         price = market_limit(market, slippage, request.side) or ZERO
     linear = request.category == "linear"
     has_stops = bool(request.take_profit or request.stop_loss)
@@ -157,7 +157,7 @@ def _order(account: PracticeAccount, market: MarketState, request: OrderRequest)
         tpsl_mode=(request.tpsl_mode or "Full") if has_stops and linear else "",
         tp_order_type=request.tp_order_type, sl_order_type=request.sl_order_type,
         tp_limit_price=request.tp_limit_price, sl_limit_price=request.sl_limit_price,
-        slippage_type=request.slippage_type, slippage=request.slippage,
+        slippage_type=request.slippage_tolerance_type, slippage=request.slippage_tolerance,
     )  # fmt: skip
 
 

@@ -18,9 +18,10 @@ from live_nodes.practice.exchange.accounts import PracticeAccount
 from live_nodes.practice.exchange.book import MarketState
 from live_nodes.practice.exchange.margins import bankruptcy_price, margins_of
 from live_nodes.practice.exchange.matching import close_out
-from live_nodes.practice.exchange.model import ZERO, Side, TradingStopRequest
+from live_nodes.practice.exchange.model import ZERO, Side
 from live_nodes.practice.exchange.order_checks import check_price, check_qty, check_stops, to_tick
 from live_nodes.practice.exchange.records import ExecutionRow, OrderRow
+from live_nodes.practice.exchange.requests import TradingStopRequest
 from live_nodes.practice.exchange.state import ExchangeState, counted_id
 from live_nodes.practice.exchange.stops import (
     PARTIAL,

@@ -1,4 +1,4 @@
 """Bybit v5 on the wire: REST, WebSocket links, payloads, request bodies and the admin port.
 
-A new REST path is a line of ``HANDLERS``, a new request field a line of ``order_bodies``.
+A new REST path is a line of ``HANDLERS``, a new request field a line of ``exchange.requests``.
 """

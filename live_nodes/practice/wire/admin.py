@@ -39,8 +39,9 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from config.documents.base import DocumentName, Part, Whole
 from config.documents.scenario import Fault, HaltFault
-from live_nodes.practice.exchange.model import BybitRefusal, Key, OrderRequest, Side
+from live_nodes.practice.exchange.model import BybitRefusal, Key, Side
 from live_nodes.practice.exchange.records import OrderRow
+from live_nodes.practice.exchange.requests import OrderRequest
 from live_nodes.practice.exchange.store import StateFile
 from live_nodes.practice.faults import CHANNELS, Faults
 from live_nodes.practice.market.market_controls import (

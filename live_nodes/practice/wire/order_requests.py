@@ -7,10 +7,9 @@ from decimal import Decimal, InvalidOperation
 from functools import partial
 from typing import Any
 
-from live_nodes.practice.exchange import refusals
+from live_nodes.practice.exchange import refusals, requests
 from live_nodes.practice.exchange.model import BybitRefusal
 from live_nodes.practice.exchange.records import OrderRow
-from live_nodes.practice.wire import order_bodies
 from live_nodes.practice.wire.account_payloads import acknowledgement
 from live_nodes.practice.wire.market_payloads import RISK_LIMIT
 from live_nodes.practice.wire.query_fields import category, integer, text, wrong
@@ -18,9 +17,9 @@ from live_nodes.practice.wire.venue import TOO_MANY, Handler, Json, PracticeRequ
 
 MOST_OF_A_BATCH = {"linear": 20, "spot": 10}
 ACTIONS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
-    "create": order_bodies.order_request,
-    "amend": order_bodies.amend_request,
-    "cancel": order_bodies.cancel_request,
+    "create": requests.order_request,
+    "amend": requests.amend_request,
+    "cancel": requests.cancel_request,
 }
 """Reader of each body; the exchange's method has the same name."""
 
@@ -66,7 +65,7 @@ def _batch(action: str, venue: PracticeVenue, request: PracticeRequest) -> Json:
 
 def cancel_all(venue: PracticeVenue, request: PracticeRequest) -> Json:
     """POST /v5/order/cancel-all."""
-    chosen = order_bodies.cancel_all_request(request.params)
+    chosen = requests.cancel_all_request(request.params)
     orders = venue.exchange.cancel_all(request.account, chosen, request.now_ms)
     return {"list": [acknowledgement(order) for order in orders], "success": "1"}
 
@@ -120,7 +119,7 @@ def set_risk_limit(venue: PracticeVenue, request: PracticeRequest) -> Json:
 
 def trading_stop(venue: PracticeVenue, request: PracticeRequest) -> Json:
     """POST /v5/position/trading-stop."""
-    wanted = order_bodies.trading_stop_request(request.params)
+    wanted = requests.trading_stop_request(request.params)
     venue.exchange.trading_stop(request.account, wanted, request.now_ms)
     return {}
 

@@ -18,8 +18,9 @@ from typing import Any
 from config.documents.scenario import Channel, Kill
 from live_nodes.local.keys import practice_keys
 from live_nodes.practice.exchange.exchange import Exchange
-from live_nodes.practice.exchange.model import AccountSpec, OrderRequest
+from live_nodes.practice.exchange.model import AccountSpec
 from live_nodes.practice.exchange.records import OrderRow
+from live_nodes.practice.exchange.requests import OrderRequest
 from live_nodes.practice.faults import FaultEffect, Faults
 from live_nodes.practice.wire.access import RateLimits
 from live_nodes.practice.wire.server import serve

@@ -16,7 +16,7 @@ from config.documents.scenario import LateAck, LatePush, RefusedOp
 from live_nodes.node import live
 from live_nodes.node.context import NodeContext
 from live_nodes.node.report import RunOptions
-from live_nodes.practice.exchange.model import CancelRequest
+from live_nodes.practice.exchange.requests import CancelRequest
 from strategies.refusals import refusal_of
 from tests.live_nodes.by_hand import BTC_ID
 from tests.live_nodes.practice.still_market import BTC

@@ -11,16 +11,9 @@ from decimal import Decimal as D
 from typing import Any
 
 from live_nodes.practice.exchange.exchange import Exchange
-from live_nodes.practice.exchange.model import (
-    AccountSpec,
-    AmendRequest,
-    BybitRefusal,
-    CancelRequest,
-    Key,
-    OrderRequest,
-    PracticeSymbol,
-)
+from live_nodes.practice.exchange.model import AccountSpec, BybitRefusal, Key, PracticeSymbol
 from live_nodes.practice.exchange.records import Event, OrderRow
+from live_nodes.practice.exchange.requests import AmendRequest, CancelRequest, OrderRequest
 
 BTC: Key = ("linear", "BTCUSDT")
 ETH: Key = ("linear", "ETHUSDT")

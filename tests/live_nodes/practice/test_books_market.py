@@ -15,8 +15,8 @@ from catalog.storage.writer import CatalogWriter
 from config.documents.exchange import BooksMarket, ExchangeDocument
 from config.errors import InputError
 from live_nodes.practice.exchange.exchange import Exchange
-from live_nodes.practice.exchange.model import OrderRequest
 from live_nodes.practice.exchange.records import ExecutionRow, Printed
+from live_nodes.practice.exchange.requests import OrderRequest
 from live_nodes.practice.exchange.store import StateFile
 from live_nodes.practice.faults import Faults
 from live_nodes.practice.market.books_market import choose_minute

@@ -14,16 +14,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from live_nodes.practice.exchange.exchange import Exchange
-from live_nodes.practice.exchange.model import (
-    AccountSpec,
+from live_nodes.practice.exchange.model import AccountSpec, BybitRefusal
+from live_nodes.practice.exchange.records import ROW_TYPES, Printed
+from live_nodes.practice.exchange.requests import (
     AmendRequest,
-    BybitRefusal,
     CancelAllRequest,
     CancelRequest,
     OrderRequest,
     TradingStopRequest,
 )
-from live_nodes.practice.exchange.records import ROW_TYPES, Printed
 from tests.live_nodes.practice.pure import BTC, ETH, SPOT, SYMBOLS, T0
 
 ACCOUNTS = [
@@ -123,7 +122,7 @@ def play(exchange: Exchange, move: dict[str, Any], now: int) -> str:
             request = CancelAllRequest("linear", settle_coin="USDT")
             exchange.cancel_all(move["account"], request, now)
         elif kind == "stops":
-            request = TradingStopRequest("linear", "BTCUSDT", **more)
+            request = TradingStopRequest("linear", "BTCUSDT", "Full", **more)
             exchange.trading_stop(move["account"], request, now)
         else:
             opened = exchange.open_orders(move["account"])

@@ -16,8 +16,9 @@ from catalog.storage.store import Catalog
 from config.documents.exchange import RandomMarket, ReplayMarket
 from config.errors import InputError
 from live_nodes.practice.exchange.exchange import Exchange
-from live_nodes.practice.exchange.model import AccountSpec, Key, OrderRequest
+from live_nodes.practice.exchange.model import AccountSpec, Key
 from live_nodes.practice.exchange.records import ExecutionRow, Printed
+from live_nodes.practice.exchange.requests import OrderRequest
 from live_nodes.practice.market.feed import DAY_MS, INTERVAL_MS, Candle
 from live_nodes.practice.market.path_market import PathMarket
 from live_nodes.practice.market.random_market import RandomSource

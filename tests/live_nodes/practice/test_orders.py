@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from live_nodes.practice.exchange.exchange import Exchange
-from live_nodes.practice.exchange.model import AccountSpec, CancelAllRequest, CancelRequest
+from live_nodes.practice.exchange.model import AccountSpec
 from live_nodes.practice.exchange.records import (
     ExecutionRow,
     OrderRow,
@@ -16,6 +16,7 @@ from live_nodes.practice.exchange.records import (
     Printed,
     WalletRow,
 )
+from live_nodes.practice.exchange.requests import CancelAllRequest, CancelRequest
 from tests.live_nodes.practice.pure import BTC, ETH, SPOT, SYMBOLS, Desk, refused, symbol
 
 
@@ -106,7 +107,8 @@ def test_a_market_order_dies_at_the_slippage_bound(asks: Any, filled: int, reaso
 )
 def test_a_market_order_may_bring_its_own_slippage(kind: str, amount: int, filled: int) -> None:
     # Best ask 101: +10 ticks of 0.1 is 102; +9 ticks 101.9; +1 % 102.01.
-    assert Desk().order("Buy", 12, slippage_type=kind, slippage=amount).filled == filled
+    own = {"slippage_tolerance_type": kind, "slippage_tolerance": amount}
+    assert Desk().order("Buy", 12, **own).filled == filled
 
 
 def test_a_new_price_or_more_quantity_lose_the_place_and_less_keeps_it() -> None:

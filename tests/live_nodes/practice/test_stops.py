@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from live_nodes.practice.exchange.model import AccountSpec, TradingStopRequest
+from live_nodes.practice.exchange.model import AccountSpec
 from live_nodes.practice.exchange.records import OrderRow, PositionRow
+from live_nodes.practice.exchange.requests import TradingStopRequest
 from tests.live_nodes.practice.pure import BTC, SPOT, Desk, refused
 
 
@@ -20,7 +21,7 @@ def stops(desk: Desk, account: str = "anna") -> list[tuple[str, D | None, D]]:
 
 def set_stops(desk: Desk, **more: Any) -> None:
     values = {k: D(v) if isinstance(v, int) else v for k, v in more.items()}
-    request = TradingStopRequest("linear", "BTCUSDT", **values)
+    request = TradingStopRequest("linear", "BTCUSDT", **{"tpsl_mode": "Full", **values})
     desk.exchange.trading_stop("anna", request, desk.tick())
 
 

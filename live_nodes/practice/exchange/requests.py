@@ -1,40 +1,42 @@
-"""Check JSON bodies of POST requests against Bybit's documentation, and type them.
+"""Requests for orders and stops: their fields, read from JSON bodies and checked.
 
 Sources: https://bybit-exchange.github.io/docs/v5/order/create-order and its neighbours amend-order,
 cancel-order, cancel-all, and position/trading-stop. A refusal is 10001 unless Bybit has its own
 code for spot. Undocumented parameters are ignored, as at Bybit; documented ones that this exchange
 does not support are refused. Numbers are JSON strings, flags booleans, small integers JSON numbers;
 a bare number for a string is accepted where Bybit does.
+
+A field is written once: the words that Bybit allows, or the type, or a reader of its own.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, fields
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from functools import cache
+from typing import Annotated, Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from live_nodes.practice.exchange import refusals
 from live_nodes.practice.exchange.model import (
-    AmendRequest,
-    CancelAllRequest,
-    CancelRequest,
-    OrderRequest,
-    TradingStopRequest,
+    Category,
+    OfMarket,
+    OrderType,
+    Side,
+    TimeInForce,
+    TpslMode,
+    TriggerBy,
 )
 from live_nodes.practice.exchange.refusals import parameter
 
 type Body = Mapping[str, Any]
 type Reader = Callable[[Body, str], Any]
-type Table = Mapping[str, tuple[str, Reader]]
-"""Attribute of the request: Bybit's field name and its reader. Fields are read in this order."""
 
 LONGEST = 40
 LONGEST_LINK = 36
 _LINK = re.compile(r"[A-Za-z0-9_-]+")
 _SYMBOL = re.compile(r"[A-Z0-9-]{2,40}")
-CATEGORIES = ("linear", "spot")
-ORDER_TYPES = ("Market", "Limit")
 UNSUPPORTED = ("orderIv", "mmp", "bboSideType", "bboLevel")
 
 
@@ -148,7 +150,7 @@ def _link_of_order(body: Body, name: str) -> str:
 
 
 def _category_of_create(body: Body, name: str) -> str:
-    category = str(_CATEGORY(body, name))
+    category = str(choice("linear", "spot", required=True)(body, name))
     for other in UNSUPPORTED:
         if body.get(other):
             raise parameter(f"params error: {other} is not supported for {category} here")
@@ -190,98 +192,150 @@ def _is_one(body: Body, name: str) -> bool:
     return bool(whole(0, 1)(body, name))
 
 
-_CATEGORY = choice(*CATEGORIES, required=True)
-_TRIGGER = choice("LastPrice", "MarkPrice", "IndexPrice")
-_TRIGGER_OR_LAST = choice("LastPrice", "MarkPrice", "IndexPrice", default="LastPrice")
-_MARKET_OR_LIMIT = choice(*ORDER_TYPES, default="Market")
-_FILTER = choice("Order", "StopOrder", "tpslOrder")
-
 # --- the requests ---------------------------------------------------------------------------------
 
-CREATE: Table = {
-    "category": ("category", _category_of_create),
-    "order_type": ("orderType", choice(*ORDER_TYPES, required=True)),
-    "qty": ("qty", _qty),
-    "symbol": ("symbol", _symbol),
-    "side": ("side", choice("Buy", "Sell", required=True)),
-    "price": ("price", _price),
-    "time_in_force": ("timeInForce", _time_in_force),
-    "order_link_id": ("orderLinkId", _link_id),
-    "market_unit": ("marketUnit", _market_unit),
-    "is_leverage": ("isLeverage", _is_one),
-    "reduce_only": ("reduceOnly", flag),
-    "close_on_trigger": ("closeOnTrigger", flag),
-    "position_idx": ("positionIdx", whole(0, 1, 2)),
-    "trigger_price": ("triggerPrice", positive),
-    "trigger_direction": ("triggerDirection", whole(0, 1, 2)),
-    "trigger_by": ("triggerBy", _TRIGGER),
-    "order_filter": ("orderFilter", choice("Order", "StopOrder", "tpslOrder", default="Order")),
-    "take_profit": ("takeProfit", positive),
-    "stop_loss": ("stopLoss", positive),
-    "tp_trigger_by": ("tpTriggerBy", _TRIGGER),
-    "sl_trigger_by": ("slTriggerBy", _TRIGGER),
-    "tpsl_mode": ("tpslMode", choice("Full", "Partial")),
-    "tp_order_type": ("tpOrderType", _MARKET_OR_LIMIT),
-    "sl_order_type": ("slOrderType", _MARKET_OR_LIMIT),
-    "tp_limit_price": ("tpLimitPrice", positive),
-    "sl_limit_price": ("slLimitPrice", positive),
-    "slippage_type": ("slippageToleranceType", choice("TickSize", "Percent")),
-    "slippage": ("slippageTolerance", positive),
-}
-_IDS: Table = {
-    "order_id": ("orderId", text),
-    "order_link_id": ("orderLinkId", _link_of_order),
-    "category": ("category", _CATEGORY),
-    "symbol": ("symbol", _symbol),
-}
-AMEND: Table = {
-    **_IDS,
-    "qty": ("qty", number),
-    "price": ("price", number),
-    "trigger_price": ("triggerPrice", number),
-    "trigger_by": ("triggerBy", _TRIGGER),
-    "take_profit": ("takeProfit", number),
-    "stop_loss": ("stopLoss", number),
-    "tp_trigger_by": ("tpTriggerBy", _TRIGGER),
-    "sl_trigger_by": ("slTriggerBy", _TRIGGER),
-    "tp_limit_price": ("tpLimitPrice", number),
-    "sl_limit_price": ("slLimitPrice", number),
-}
-CANCEL: Table = {**_IDS, "order_filter": ("orderFilter", _FILTER)}
-CANCEL_ALL: Table = {
-    "category": ("category", _CATEGORY),
-    "symbol": ("symbol", _any_symbol),
-    "base_coin": ("baseCoin", text),
-    "settle_coin": ("settleCoin", text),
-    "order_filter": ("orderFilter", _FILTER),
-    "stop_order_type": ("stopOrderType", choice("Stop")),
-}
-TRADING_STOP: Table = {
-    "symbol": ("symbol", _symbol),
-    "tpsl_mode": ("tpslMode", choice("Full", "Partial", required=True)),
-    "take_profit": ("takeProfit", number),
-    "stop_loss": ("stopLoss", number),
-    "tp_trigger_by": ("tpTriggerBy", _TRIGGER_OR_LAST),
-    "sl_trigger_by": ("slTriggerBy", _TRIGGER_OR_LAST),
-    "trailing_stop": ("trailingStop", number),
-    "active_price": ("activePrice", number),
-    "tp_size": ("tpSize", positive),
-    "sl_size": ("slSize", positive),
-    "tp_order_type": ("tpOrderType", _MARKET_OR_LIMIT),
-    "sl_order_type": ("slOrderType", _MARKET_OR_LIMIT),
-    "tp_limit_price": ("tpLimitPrice", positive),
-    "sl_limit_price": ("slLimitPrice", positive),
-    "position_idx": ("positionIdx", whole(0, 1, 2, required=True)),
-}
+_Filter = Literal["", "Order", "StopOrder", "tpslOrder"]
+_Symbol = Annotated[str, _symbol]
+_Positive = Annotated[Decimal | None, positive]
+_Side = Annotated[int, whole(0, 1, 2)]
 
 
-def _read(body: Body, table: Table) -> dict[str, Any]:
-    return {attribute: read(body, name) for attribute, (name, read) in table.items()}
+@dataclass(frozen=True, slots=True)
+class OrderRequest(OfMarket):
+    """POST /v5/order/create; empty fields were omitted, the tolerance is in ticks or percent."""
+
+    category: Annotated[Category, _category_of_create]
+    symbol: _Symbol
+    side: Side
+    order_type: OrderType
+    qty: Annotated[Decimal, _qty]
+    price: Annotated[Decimal | None, _price] = None
+    time_in_force: Annotated[TimeInForce, _time_in_force] = "GTC"
+    order_link_id: Annotated[str, _link_id] = ""
+    market_unit: Annotated[Literal["", "baseCoin", "quoteCoin"], _market_unit] = ""
+    is_leverage: Annotated[bool, _is_one] = False
+    reduce_only: bool = False
+    close_on_trigger: bool = False
+    position_idx: _Side = 0
+    trigger_price: _Positive = None
+    trigger_direction: _Side = 0
+    trigger_by: TriggerBy = ""
+    order_filter: Literal["Order", "StopOrder", "tpslOrder"] = "Order"
+    take_profit: _Positive = None
+    stop_loss: _Positive = None
+    tp_trigger_by: TriggerBy = ""
+    sl_trigger_by: TriggerBy = ""
+    tpsl_mode: TpslMode = ""
+    tp_order_type: OrderType = "Market"
+    sl_order_type: OrderType = "Market"
+    tp_limit_price: _Positive = None
+    sl_limit_price: _Positive = None
+    slippage_tolerance_type: Literal["", "TickSize", "Percent"] = ""
+    slippage_tolerance: _Positive = None
+
+
+@dataclass(frozen=True, slots=True)
+class AmendRequest:
+    """POST /v5/order/amend; null keeps a value, zero removes a TP or SL."""
+
+    category: Category
+    symbol: _Symbol
+    order_id: str = ""
+    order_link_id: Annotated[str, _link_of_order] = ""
+    qty: Decimal | None = None
+    price: Decimal | None = None
+    trigger_price: Decimal | None = None
+    trigger_by: TriggerBy = ""
+    take_profit: Decimal | None = None
+    stop_loss: Decimal | None = None
+    tp_trigger_by: TriggerBy = ""
+    sl_trigger_by: TriggerBy = ""
+    tp_limit_price: Decimal | None = None
+    sl_limit_price: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequest:
+    """POST /v5/order/cancel by one of two ids; ``order_id`` takes precedence."""
+
+    category: Category
+    symbol: _Symbol
+    order_id: str = ""
+    order_link_id: Annotated[str, _link_of_order] = ""
+    order_filter: _Filter = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAllRequest:
+    """POST /v5/order/cancel-all; linear needs a symbol, a base coin or a settle coin."""
+
+    category: Category
+    symbol: Annotated[str, _any_symbol] = ""
+    base_coin: str = ""
+    settle_coin: str = ""
+    order_filter: _Filter = ""
+    stop_order_type: Literal["", "Stop"] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TradingStopRequest:
+    """POST /v5/position/trading-stop; null keeps a value, 0 removes it.
+
+    ``trailing_stop`` is a distance in price. ``active_price`` is where it begins; without, at once.
+    """
+
+    category: Literal["linear"]
+    symbol: _Symbol
+    tpsl_mode: Literal["Full", "Partial"]
+    take_profit: Decimal | None = None
+    stop_loss: Decimal | None = None
+    tp_trigger_by: TriggerBy = "LastPrice"
+    sl_trigger_by: TriggerBy = "LastPrice"
+    trailing_stop: Decimal | None = None
+    active_price: Decimal | None = None
+    tp_size: _Positive = None
+    sl_size: _Positive = None
+    tp_order_type: OrderType = "Market"
+    sl_order_type: OrderType = "Market"
+    tp_limit_price: _Positive = None
+    sl_limit_price: _Positive = None
+    position_idx: Annotated[int, whole(0, 1, 2, required=True)] = 0
+
+
+@cache
+def _readers(kind: Any) -> dict[str, tuple[str, Reader]]:
+    """Return Bybit's name (``orderType`` of ``order_type``) and the reader of each field."""
+    hints = get_type_hints(kind, include_extras=True)
+    return {
+        field.name: (
+            re.sub("_([a-z])", lambda found: found[1].upper(), field.name),
+            _reader(hints[field.name], field.default),
+        )
+        for field in fields(kind)
+    }
+
+
+def _reader(hint: Any, default: object) -> Reader:
+    if get_origin(hint) is Annotated:
+        reader: Reader = hint.__metadata__[0]
+        return reader
+    if get_origin(hint) is Literal:
+        words = [word for word in get_args(hint) if word]
+        if default is MISSING:
+            return choice(*words, required=True)
+        return choice(*words, default=str(default))
+    return {bool: flag, str: text}.get(hint, number)
+
+
+def _read[R](kind: type[R], body: Body) -> R:
+    """Read the fields of a request, in the order of its class."""
+    readers = _readers(cast(Any, kind))
+    return kind(**{name: read(body, theirs) for name, (theirs, read) in readers.items()})
 
 
 def order_request(body: Body) -> OrderRequest:
     """Check and type POST /v5/order/create. Raises BybitRefusal: 10001, or 170xxx for spot."""
-    request = OrderRequest(**_read(body, CREATE))
+    request = _read(OrderRequest, body)
     _refuse(_wrong_parts(request))
     _check_slippage(request)
     return request
@@ -289,7 +343,7 @@ def order_request(body: Body) -> OrderRequest:
 
 def amend_request(body: Body) -> AmendRequest:
     """Check and type POST /v5/order/amend."""
-    request = AmendRequest(**_read(body, AMEND))
+    request = _read(AmendRequest, body)
     values = {"qty": request.qty, "price": request.price, "triggerPrice": request.trigger_price}
     _refuse((value == 0, f"params error: {name} invalid") for name, value in values.items())
     return request
@@ -297,12 +351,12 @@ def amend_request(body: Body) -> AmendRequest:
 
 def cancel_request(body: Body) -> CancelRequest:
     """Check and type POST /v5/order/cancel."""
-    return CancelRequest(**_read(body, CANCEL))
+    return _read(CancelRequest, body)
 
 
 def cancel_all_request(body: Body) -> CancelAllRequest:
     """Check and type POST /v5/order/cancel-all."""
-    request = CancelAllRequest(**_read(body, CANCEL_ALL))
+    request = _read(CancelAllRequest, body)
     linear = request.category == "linear"
     if linear and not (request.symbol or request.base_coin or request.settle_coin):
         raise parameter("symbol, baseCoin or settleCoin is required")
@@ -313,8 +367,7 @@ def cancel_all_request(body: Body) -> CancelAllRequest:
 
 def trading_stop_request(body: Body) -> TradingStopRequest:
     """Check and type POST /v5/position/trading-stop."""
-    choice("linear", required=True)(body, "category")
-    request = TradingStopRequest(category="linear", **_read(body, TRADING_STOP))
+    request = _read(TradingStopRequest, body)
     if request.position_idx:
         raise parameter("position idx not match position mode")
     _refuse(_wrong_limits(request, request.tpsl_mode))
@@ -390,7 +443,7 @@ def _refuse(parts: Iterable[tuple[object, str]]) -> None:
 
 
 def _check_slippage(request: OrderRequest) -> None:
-    kind, amount = request.slippage_type, request.slippage
+    kind, amount = request.slippage_tolerance_type, request.slippage_tolerance
     if not kind and amount is None:
         return
     if not kind or amount is None:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from live_nodes.practice.exchange.model import OrderRequest
-from live_nodes.practice.wire.order_bodies import (
+from live_nodes.practice.exchange.requests import (
+    OrderRequest,
     amend_request,
     cancel_all_request,
     cancel_request,
