@@ -7,7 +7,9 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,37 +49,26 @@ async def run_exchange(
     InputError: a taken port or another kind of state file. GateRefused: the state file is in use.
     """
     faults = scenario_of(document)
-    store = StateFile(state)
-    try:
+    async with AsyncExitStack() as ends:
+        store = StateFile(state)
+        ends.callback(store.close)
         exchange, market = open_exchange(document, store, faults, time.time_ns() // 1_000_000)
         keys = {name: practice_keys(name) for name in document.accounts}
         port, admin_port = _wanted(document, store)
         limits = RateLimits(factor=document.rate_limit_factor)
-        server = await _serving(
-            lambda port: serve(exchange, market, keys, faults, store, port, limits),
-            "port",
-            document.port,
-            port,
-        )
-        try:
-            admin = AdminPort(server, market, faults, store)
-            try:
-                admin_port = await _serving(
-                    admin.listen, "admin_port", document.admin_port, admin_port
-                )
-                store.keep_fact("ports", [server.port, admin_port])
-                endpoint = Endpoint.of(os.getpid(), server.port, admin_port)
-                write_endpoint(state, endpoint)
-                ready(endpoint)
-                reason = await _until_stopped(document, server)
-                return ExchangeEnd(reason, faults.unmet())
-            finally:
-                endpoint_file(state).unlink(missing_ok=True)
-                await admin.stop()
-        finally:
-            await server.stop()
-    finally:
-        store.close()
+        start = partial(serve, exchange, market, keys, faults, store, limits=limits)
+        server = await _serving(start, "port", document.port, port)
+        ends.push_async_callback(server.stop)
+        admin = AdminPort(server, market, faults, store)
+        ends.push_async_callback(admin.stop)
+        ends.callback(endpoint_file(state).unlink, missing_ok=True)
+        admin_port = await _serving(admin.listen, "admin_port", document.admin_port, admin_port)
+        store.keep_fact("ports", [server.port, admin_port])
+        endpoint = Endpoint.of(os.getpid(), server.port, admin_port)
+        write_endpoint(state, endpoint)
+        ready(endpoint)
+        reason = await _until_stopped(document, server)
+        return ExchangeEnd(reason, faults.unmet())
 
 
 def scenario_of(document: ExchangeDocument) -> Faults:

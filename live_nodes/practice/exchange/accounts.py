@@ -14,7 +14,7 @@ from live_nodes.practice.exchange.model import (
     Side,
     TriggerBy,
 )
-from live_nodes.practice.exchange.records import ClosedPnl, ExecutionRow, OrderRow
+from live_nodes.practice.exchange.records import ExecutionRow, OrderRow
 
 COST_DIGITS = Decimal("1e-12")
 
@@ -223,25 +223,10 @@ class PracticeAccount:
         held.updated_ms = self.updated_ms = now_ms
 
 
-def closed_by_order(executions: Iterable[ExecutionRow]) -> list[ClosedPnl]:
-    """Return the closed profit of each order, newest first; the fills are oldest first."""
+def closed_by_order(executions: Iterable[ExecutionRow]) -> list[list[ExecutionRow]]:
+    """Return each order's fills that closed something, the newest order first."""
     by_order: dict[str, list[ExecutionRow]] = {}
     for fill in executions:
         if fill.closed_size:
             by_order.setdefault(fill.order_id, []).append(fill)
-    rows = [_added(fills) for fills in by_order.values()]
-    return sorted(rows, key=lambda row: row.updated_ms, reverse=True)
-
-
-def _added(fills: list[ExecutionRow]) -> ClosedPnl:
-    last = fills[-1]
-    return ClosedPnl(
-        account=last.account, symbol=last.symbol, order_id=last.order_id, side=last.side,
-        order_type=last.order_type, order_price=last.order_price, qty=last.order_qty,
-        closed_size=sum((f.closed_size for f in fills), ZERO),
-        entry_value=sum((f.entry_price * f.closed_size for f in fills), ZERO),
-        exit_value=sum((f.price * f.closed_size for f in fills), ZERO),
-        pnl=sum((f.closed_pnl for f in fills), ZERO), fill_count=len(fills),
-        leverage=last.leverage, exec_type=last.exec_type, created_ms=fills[0].time_ms,
-        updated_ms=last.time_ms,
-    )  # fmt: skip
+    return sorted(by_order.values(), key=lambda fills: fills[-1].time_ms, reverse=True)

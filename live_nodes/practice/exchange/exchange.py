@@ -25,7 +25,6 @@ from live_nodes.practice.exchange.model import (
     Side,
 )
 from live_nodes.practice.exchange.records import (
-    ClosedPnl,
     Event,
     ExecutionRow,
     MarketRow,
@@ -245,8 +244,8 @@ class Exchange:
         """Return the account's money at the present prices."""
         return wallet_of(self._state.account(account), self._state.markets)
 
-    def closed_pnl(self, account: str) -> list[ClosedPnl]:
-        """Return the closed profit of each order, newest first."""
+    def closed_by_order(self, account: str) -> list[list[ExecutionRow]]:
+        """Return each order's fills that closed something, the newest order first."""
         return closed_by_order(self._state.account(account).executions)
 
     def drain(self) -> list[Event]:

@@ -30,6 +30,7 @@ from live_nodes.practice.exchange.stops import (
     add_partial,
     clear_full,
     full_stop,
+    pair_of,
     set_full,
     set_trailing,
 )
@@ -160,19 +161,10 @@ def _full(
 def _partial(
     state: ExchangeState, account: PracticeAccount, market: MarketState, request: TradingStopRequest
 ) -> None:
-    pair = [
-        (StopSetting(profit, value, by, kind, limit), size)
-        for profit, value, by, kind, limit, size in (
-            (True, request.take_profit, request.tp_trigger_by, request.tp_order_type,
-             request.tp_limit_price, request.tp_size),
-            (False, request.stop_loss, request.sl_trigger_by, request.sl_order_type,
-             request.sl_limit_price, request.sl_size),
-        )
-        if value
-    ]  # fmt: skip
+    pair = pair_of(request)
     if not pair:
         raise refusals.NOT_MODIFIED()
-    sizes = {size for _, size in pair}
+    sizes = {request.tp_size if stop.profit else request.sl_size for stop in pair}
     if len(sizes) > 1:
         raise refusals.parameter("tpSize and slSize must equal")
     qty = sizes.pop()
@@ -193,7 +185,7 @@ def _partial(
         order_type="Market", qty=qty, price=market.value_price, time_in_force="IOC",
         status="Filled", created_ms=state.now_ms, updated_ms=state.now_ms,
     )  # fmt: skip
-    add_partial(state, account, parent, [stop for stop, _ in pair], qty)
+    add_partial(state, account, parent, pair, qty)
 
 
 def settle_funding(state: ExchangeState, market: MarketState, rate: Decimal) -> None:

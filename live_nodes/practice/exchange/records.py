@@ -268,28 +268,6 @@ class WalletRow(KeptRow):
 
 
 @dataclass(frozen=True, slots=True)
-class ClosedPnl:
-    """Closed profit of one order (GET /v5/position/closed-pnl), after fees and without funding."""
-
-    account: str
-    symbol: str
-    order_id: str
-    side: Side
-    order_type: str
-    order_price: Decimal
-    qty: Decimal
-    closed_size: Decimal
-    entry_value: Decimal
-    exit_value: Decimal
-    pnl: Decimal
-    fill_count: int
-    leverage: Decimal
-    exec_type: str
-    created_ms: int
-    updated_ms: int
-
-
-@dataclass(frozen=True, slots=True)
 class MarketRow(OfMarket, KeptRow):
     """Stored state of a market: last prices, halt and the house's position.
 

@@ -18,6 +18,7 @@ from live_nodes.practice.exchange.accounts import PracticeAccount
 from live_nodes.practice.exchange.book import MarketState
 from live_nodes.practice.exchange.model import ZERO, OrderType, Side, TriggerBy
 from live_nodes.practice.exchange.records import OrderRow
+from live_nodes.practice.exchange.requests import TradingStopRequest
 from live_nodes.practice.exchange.state import ExchangeState
 
 FULL = ("TakeProfit", "StopLoss")
@@ -95,20 +96,24 @@ def _resize(state: ExchangeState, market: MarketState, order: OrderRow, qty: Dec
     state.record_order(replace(order, qty=qty, updated_ms=state.now_ms))
 
 
+def pair_of(of: OrderRow | TradingStopRequest) -> list[StopSetting]:
+    """Return the TP and SL of an order or a request, those that are set."""
+    pair = (
+        (True, of.take_profit, of.tp_trigger_by, of.tp_order_type, of.tp_limit_price),
+        (False, of.stop_loss, of.sl_trigger_by, of.sl_order_type, of.sl_limit_price),
+    )
+    return [
+        StopSetting(profit, trigger, by, kind, limit)
+        for profit, trigger, by, kind, limit in pair
+        if trigger
+    ]
+
+
 def attach(state: ExchangeState, account: PracticeAccount, order: OrderRow, qty: Decimal) -> None:
     """Create an order's attached TP/SL for a quantity that just filled."""
     if not order.take_profit and not order.stop_loss:
         return
-    pair = [
-        StopSetting(profit, trigger, by, kind, limit)
-        for profit, trigger, by, kind, limit in (
-            (True, order.take_profit, order.tp_trigger_by, order.tp_order_type,
-             order.tp_limit_price),
-            (False, order.stop_loss, order.sl_trigger_by, order.sl_order_type,
-             order.sl_limit_price),
-        )
-        if trigger
-    ]  # fmt: skip
+    pair = pair_of(order)
     if order.category == "linear" and order.tpsl_mode != "Partial":
         if account.size(order.symbol) * (1 if order.side == "Buy" else -1) > 0:
             set_full(state, account, order.symbol, pair)

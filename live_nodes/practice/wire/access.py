@@ -144,10 +144,7 @@ class Keyring:
                 raise BybitRefusal(10003, f"API key is invalid: header {name} is missing.")
         name, secret = self._owner(key)
         check_time(stamp, window, now_ms)
-        if not _same(signature(secret, f"{stamp}{key}{window}{payload}"), sign):
-            raise BybitRefusal(
-                10004, "Error sign, please check your signature generation algorithm."
-            )
+        _check_sign(secret, f"{stamp}{key}{window}{payload}", sign)
         return name
 
     def login(self, args: object, now_ms: int) -> str:
@@ -159,10 +156,7 @@ class Keyring:
         if moment is None or moment <= now_ms:
             raise BybitRefusal(10001, "Params Error: expires is in the past")
         name, secret = self._owner(str(key))
-        if not _same(signature(secret, f"GET/realtime{expires}"), str(sign)):
-            raise BybitRefusal(
-                10004, "Error sign, please check your signature generation algorithm."
-            )
+        _check_sign(secret, f"GET/realtime{expires}", str(sign))
         return name
 
     def _owner(self, key: str) -> tuple[str, bytes]:
@@ -196,5 +190,7 @@ def milliseconds(value: object) -> int | None:
     return int(text) if re.fullmatch("[0-9]{1,18}", text) else None
 
 
-def _same(ours: str, theirs: str) -> bool:
-    return hmac.compare_digest(ours.encode(), theirs.encode(errors="surrogatepass"))
+def _check_sign(secret: bytes, text: str, sign: str) -> None:
+    ours, theirs = signature(secret, text).encode(), sign.encode(errors="surrogatepass")
+    if not hmac.compare_digest(ours, theirs):
+        raise BybitRefusal(10004, "Error sign, please check your signature generation algorithm.")

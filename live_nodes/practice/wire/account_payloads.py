@@ -5,11 +5,11 @@ Always write every key: Nautilus's adapter silently drops a push with a missing 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from live_nodes.practice.exchange.model import FeeRates
 from live_nodes.practice.exchange.records import (
-    ClosedPnl,
     CoinBalance,
     ExecutionRow,
     OrderRow,
@@ -134,20 +134,23 @@ def _coin(record: CoinBalance) -> Json:
     }  # fmt: skip
 
 
-def closed_pnl(record: ClosedPnl) -> Json:
-    """Write an element of ``GET /v5/position/closed-pnl``."""
-    size = record.closed_size
+def closed_pnl(fills: Sequence[ExecutionRow]) -> Json:
+    """Write an element of ``GET /v5/position/closed-pnl``: an order's fills that closed something.
+
+    The profit is after fees and without funding.
+    """
+    last, size = fills[-1], sum(fill.closed_size for fill in fills)
+    entry = sum((fill.entry_price * fill.closed_size for fill in fills), Decimal(0))
+    exit_ = sum((fill.price * fill.closed_size for fill in fills), Decimal(0))
     return {
-        "symbol": record.symbol, "orderType": record.order_type,
-        "leverage": plain(record.leverage), "updatedTime": str(record.updated_ms),
-        "side": record.side, "orderId": record.order_id, "closedPnl": plain(record.pnl),
-        "avgEntryPrice": cents(record.entry_value / size) if size else "0",
-        "qty": f"{record.qty:f}", "cumEntryValue": plain(record.entry_value),
-        "createdTime": str(record.created_ms), "orderPrice": f"{record.order_price:f}",
-        "closedSize": f"{size:f}",
-        "avgExitPrice": cents(record.exit_value / size) if size else "0",
-        "execType": record.exec_type, "fillCount": str(record.fill_count),
-        "cumExitValue": plain(record.exit_value),
+        "symbol": last.symbol, "orderType": last.order_type, "leverage": plain(last.leverage),
+        "updatedTime": str(last.time_ms), "side": last.side, "orderId": last.order_id,
+        "closedPnl": plain(sum((fill.closed_pnl for fill in fills), Decimal(0))),
+        "avgEntryPrice": cents(entry / size), "qty": f"{last.order_qty:f}",
+        "cumEntryValue": plain(entry), "createdTime": str(fills[0].time_ms),
+        "orderPrice": f"{last.order_price:f}", "closedSize": f"{size:f}",
+        "avgExitPrice": cents(exit_ / size), "execType": last.exec_type,
+        "fillCount": str(len(fills)), "cumExitValue": plain(exit_),
     }  # fmt: skip
 
 

@@ -131,11 +131,11 @@ def closed_pnl(venue: PracticeVenue, request: PracticeRequest) -> Json:
     start, end = window(params, request.now_ms)
     name = params.get("symbol")
     rows = [
-        row
-        for row in venue.exchange.closed_pnl(request.account)
-        if (not name or row.symbol == name) and start <= row.created_ms <= end
+        write.closed_pnl(fills)
+        for fills in venue.exchange.closed_by_order(request.account)
+        if (not name or fills[0].symbol == name) and start <= fills[0].time_ms <= end
     ]
-    listed, cursor = _page(rows, "order_id", write.closed_pnl, params, 50, 100)
+    listed, cursor = page(rows, [row["orderId"] for row in rows], params, limit(params, 50, 100))
     return {"nextPageCursor": cursor, "category": "linear", "list": listed}
 
 

@@ -85,8 +85,7 @@ class PublicStreams:
             if isinstance(event, ExecutionRow) and event.exec_type == "BustTrade":
                 name = f"allLiquidation.{event.symbol}"
                 if (event.category, name) in self._listeners:
-                    data = [liquidation(event)]
-                    message = {"topic": name, "type": "snapshot", "ts": now_ms, "data": data}
+                    message = _message(name, "snapshot", [liquidation(event)], now_ms)
                     self._send(event.category, name, message)
         keys = set(touched)
         for key, topics in self._topics.items():
@@ -98,8 +97,7 @@ class PublicStreams:
         name = f"publicTrade.{key[1]}"
         if (key[0], name) in self._listeners:
             data = [public_trade(one) for one in prints]
-            message = {"topic": name, "type": "snapshot", "ts": now_ms, "data": data}
-            self._send(key[0], name, message)
+            self._send(key[0], name, _message(name, "snapshot", data, now_ms))
 
     def _send(self, category: str, name: str, message: Json) -> None:
         listeners = self._listeners[(category, name)]
@@ -197,16 +195,9 @@ class BookTopic(Topic):
     def _message(
         self, kind: str, bids: Sequence[Level], asks: Sequence[Level], now_ms: int
     ) -> Json:
-        return {
-            "topic": self.name,
-            "type": kind,
-            "ts": now_ms,
-            "data": {
-                "s": self._key[1], "b": levels(bids), "a": levels(asks), "u": self._update,
-                "seq": self._seq,
-            },
-            "cts": now_ms,
-        }  # fmt: skip
+        sides = {"b": levels(bids), "a": levels(asks)}
+        data = {"s": self._key[1], **sides, "u": self._update, "seq": self._seq}
+        return _message(self.name, kind, data, now_ms) | {"cts": now_ms}
 
 
 def changes(old: Sequence[Level], new: Sequence[Level], bids: bool) -> list[Level]:
@@ -267,13 +258,8 @@ class TickerTopic(Topic):
         return ticker_push(self._key, prices, bids, asks)
 
     def _message(self, kind: str, data: Json, now_ms: int) -> Json:
-        return {
-            "topic": self.name,
-            "type": kind,
-            "data": data,
-            "cs": self._venue.book_numbers(self._key)[1],
-            "ts": now_ms,
-        }
+        number = self._venue.book_numbers(self._key)[1]
+        return _message(self.name, kind, data, now_ms) | {"cs": number}
 
 
 class KlineTopic(Topic):
@@ -318,9 +304,9 @@ class KlineTopic(Topic):
         return rows[-1] if rows else None
 
     def _message(self, candle: Candle, confirmed: bool, now_ms: int) -> Json:
-        return {
-            "topic": self.name,
-            "type": "snapshot",
-            "data": [kline_push(candle, self._interval, confirmed, now_ms)],
-            "ts": now_ms,
-        }
+        data = [kline_push(candle, self._interval, confirmed, now_ms)]
+        return _message(self.name, "snapshot", data, now_ms)
+
+
+def _message(topic: str, kind: str, data: Json | list[Json], now_ms: int) -> Json:
+    return {"topic": topic, "type": kind, "ts": now_ms, "data": data}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +10,6 @@ import pytest
 
 from live_nodes.practice.exchange.model import FeeRates
 from live_nodes.practice.exchange.records import (
-    ClosedPnl,
     CoinBalance,
     ExecutionRow,
     OrderRow,
@@ -67,12 +67,7 @@ PRICES = Prices(
     funding_rate=D("-0.000212"), next_funding_ms=1_673_280_000_000, funding_minutes=480,
 )  # fmt: skip
 PRINT = Printed(("linear", "BTCUSDT"), "20f43950", "Buy", D("16578.50"), D("0.001"), NOW, 12)
-CLOSED = ClosedPnl(
-    account="anna", symbol="ETHPERP", order_id="5a373bfe", side="Sell", order_type="Market",
-    order_price=D("1122.95"), qty=D(3), closed_size=D(3), entry_value=D("3584.9255"),
-    exit_value=D("3541.795"), pnl=D("-47.4065323"), fill_count=4, leverage=D(3), exec_type="Trade",
-    created_ms=NOW, updated_ms=NOW,
-)  # fmt: skip
+CLOSED = replace(FILL, order_qty=D(3), closed_size=D(3), entry_price=D("3584.9255") / 3)
 
 
 LINEAR_TICKER = (("linear", "BTCUSDT"), PRICES, LEVELS, LEVELS)
@@ -145,7 +140,7 @@ AGREES: dict[str, tuple[Any, *tuple[str, ...]]] = {
         account.wallet(WALLET),
         "adapter ws_account_wallet", "adapter ws_account_wallet_small_order",
     ),
-    "closed gain": (account.closed_pnl(CLOSED), "docs v5/position/close-pnl"),
+    "closed gain": (account.closed_pnl([CLOSED]), "docs v5/position/close-pnl"),
     "transaction": (account.transaction(FILL, "USDT"), "docs v5/account/transaction-log"),
     "fee rate": (
         account.fee_rate("ETHUSDT", FeeRates(D("0.0001"), D("0.0006"))),
@@ -215,7 +210,7 @@ def test_numbers_in_payloads() -> None:
     usdt, btc = account.wallet(WALLET)["coin"]
     assert usdt["availableToWithdraw"] == "900.25"
     assert (btc["availableToWithdraw"], btc["usdValue"]) == ("0.1", "10000")
-    assert account.closed_pnl(CLOSED)["avgEntryPrice"] == "1194.97516667"
+    assert account.closed_pnl([CLOSED])["avgEntryPrice"] == "1194.97516667"
     book = write.book("BTCUSDT", LEVELS, LEVELS, 3, 4, NOW)
     assert book["b"] == [["27450.50", "1.500"], ["27450.00", "2.000"]]
     assert write.ticker(*LINEAR_TICKER)["price24hPcnt"] == "0.017103"

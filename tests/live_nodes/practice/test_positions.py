@@ -7,6 +7,7 @@ from decimal import Decimal as D
 from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import AccountSpec, FeeRates
 from live_nodes.practice.exchange.records import ExecutionRow, OrderRow, PositionRow
+from live_nodes.practice.wire.account_payloads import closed_pnl
 from tests.live_nodes.practice.pure import BTC, ETH, SPOT, T0, Desk, refused, symbol
 
 FREE = FeeRates(D(0), D(0))
@@ -59,14 +60,14 @@ def test_closed_pnl_has_the_fees_of_both_ways_in_it_as_bybit_s_example_has() -> 
     desk.order("Buy", 3, key=ETH)
     desk.quote([(exit_, 3)], [], key=ETH)
     closing = desk.order("Sell", 3, key=ETH)
-    row = desk.exchange.closed_pnl("anna")[0]
-    assert row.pnl.quantize(D("1e-7")) == D("-47.4065323")
-    assert closing.closed_pnl == row.pnl
-    assert (row.side, row.closed_size, row.fill_count, row.leverage) == ("Sell", 3, 1, 10)
-    assert (row.entry_value.quantize(D("1e-4")), row.exit_value.quantize(D("1e-4"))) == (
-        D("3584.9255"),
-        D("3541.7950"),
-    )
+    [fills] = desk.exchange.closed_by_order("anna")
+    row = closed_pnl(fills)
+    assert closing.closed_pnl.quantize(D("1e-7")) == D("-47.4065323")
+    assert D(row["closedPnl"]) == closing.closed_pnl
+    shown = [row[name] for name in ("side", "closedSize", "fillCount", "leverage")]
+    assert shown == ["Sell", "3", "1", "10"]
+    values = [round(D(row[name]), 4) for name in ("cumEntryValue", "cumExitValue")]
+    assert values == [D("3584.9255"), D("3541.7950")]
 
 
 def test_margins_follow_the_mark_and_the_leverage() -> None:
