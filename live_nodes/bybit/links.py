@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,37 +33,13 @@ LOGIN_CODES = (10003, 10004, 10005, 33004)
 """Codes of a refused login: unknown or expired key, signature, permission (v5 "Error codes")."""
 
 
-@dataclass(frozen=True)
-class LinkState:
-    """State of one link: ``public linear``, ``public spot``, ``private`` or ``trade``.
-
-    `proven` means logged in and answered since the last connect. `half_opens` counts reconnects
-    after silence. `failure` is the venue's text on a login refused since the last connect.
-    """
-
-    name: str
-    connected: bool
-    proven: bool
-    reconnects: int
-    half_opens: int
-    failure: str
-
-    @property
-    def ready(self) -> bool:
-        """Whether the link is reliable."""
-        return self.connected and self.proven
-
-    @property
-    def word(self) -> str:
-        """``ready``, ``connected`` or ``down``."""
-        return "ready" if self.ready else "connected" if self.connected else "down"
-
-
 class VenueLink:
     """Wraps one of the adapter's WebSocket clients.
 
-    `make` returns a new, unconnected client. Answers to client order ids with `probe_prefix` (our
-    probes) do not reach the adapter.
+    `name` is ``public linear``, ``public spot``, ``private`` or ``trade``. `make` returns a new,
+    unconnected client. Answers to client order ids with `probe_prefix` (our probes) do not reach
+    the adapter. `proven` means logged in and answered since the last connect, `failure` is the
+    venue's text on a login refused since then. `half_opens` counts reconnects after silence.
     """
 
     def __init__(self, name: str, make: Callable[[], Any], url: str, probe_prefix: str) -> None:
@@ -72,10 +47,10 @@ class VenueLink:
         parts = urlsplit(url)
         self.port = parts.port or (443 if parts.scheme == "wss" else 80)
         self.proven = False
-        self.connects = self.half_opens = 0
+        self.half_opens = 0
         self.probed_at = 0.0
         self.failure = ""
-        self.was_connected = self.was_proven = False
+        self.was_connected = self.was_proven = self.has_connected = False
         self.down_since = 0.0
         self.renewing = False
         self._make = make
@@ -108,16 +83,16 @@ class VenueLink:
         """Whether the WebSocket is connected."""
         return bool(self._client.is_active())
 
-    def state(self) -> LinkState:
-        """Return the link's state."""
-        return LinkState(
-            self.name,
-            self.connected,
-            self.proven,
-            max(0, self.connects - 1),
-            self.half_opens,
-            self.failure,
-        )
+    @property
+    def ready(self) -> bool:
+        """Whether the link is reliable."""
+        return self.connected and self.proven
+
+    @property
+    def word(self) -> str:
+        """``ready``, ``connected`` or ``down``."""
+        connected = self.connected
+        return "ready" if connected and self.proven else "connected" if connected else "down"
 
     async def renew(self) -> None:
         """Close the client and connect a new one with the same subscriptions."""
@@ -209,14 +184,14 @@ class VenueLinks:
     def __contains__(self, name: str) -> bool:
         return name in self._links
 
-    def states(self) -> dict[str, LinkState]:
-        """Return the state of each link by name."""
-        return {name: link.state() for name, link in self._links.items()}
+    def by_name(self) -> dict[str, VenueLink]:
+        """Return the links by name."""
+        return dict(self._links)
 
     def ready(self, name: str) -> bool:
         """Whether a link is reliable; always true if the environment has no such link."""
         link = self._links.get(name)
-        return link is None or (link.connected and link.proven)
+        return link is None or link.ready
 
     def failure(self) -> str:
         """Return the venue's text on the first refused login, else empty."""
@@ -239,8 +214,8 @@ class VenueLinks:
                 link.half_opens += link.name in broken
             if connected and not link.was_connected:
                 # Keep a refusal of the first login that came before this check.
-                link.failure = "" if link.connects else link.failure
-                link.connects += 1
+                link.failure = "" if link.has_connected else link.failure
+                link.has_connected = True
                 link.probed_at = 0.0
             link.was_connected = connected
             if connected and not link.proven:

@@ -148,9 +148,7 @@ class VenueRest:
 
     async def price(self, instrument: str) -> Decimal:
         """Return the last traded price."""
-        symbol, product = venue_symbol(instrument)
-        params = {"category": product.lower(), "symbol": symbol}
-        result = await self._get("/v5/market/tickers", params)
+        result = await self._get("/v5/market/tickers", _market(instrument))
         return decimal_of(result["list"][0]["lastPrice"])
 
     async def permissions(self) -> dict[str, Any]:
@@ -185,19 +183,13 @@ class VenueRest:
         return found
 
     async def _settings(self, instrument: str) -> PositionSettings:
-        symbol, product = venue_symbol(instrument)
-        params = {"category": product.lower(), "symbol": symbol}
-        result = await self._get("/v5/position/list", params, signed=True)
+        result = await self._get("/v5/position/list", _market(instrument), signed=True)
         return settings_of(result["list"])
 
     async def set_leverage(self, instrument: str, leverage: Decimal) -> None:
         """Set a perpetual's leverage."""
-        symbol, product = venue_symbol(instrument)
-        text = f"{leverage:f}"
-        body = {"category": product.lower(), "symbol": symbol}
-        await self._post(
-            "/v5/position/set-leverage", body | {"buyLeverage": text, "sellLeverage": text}
-        )
+        both = dict.fromkeys(("buyLeverage", "sellLeverage"), f"{leverage:f}")
+        await self._post("/v5/position/set-leverage", _market(instrument) | both)
 
     async def balance(self) -> Decimal:
         """Return the unified account's USDT, without unrealised profit."""
@@ -251,12 +243,11 @@ class VenueRest:
 
     async def order(self, instrument: str, order_link_id: str) -> VenueOrder | None:
         """Return an open or past order by our own id; None when the venue knows none."""
-        symbol, product = venue_symbol(instrument)
-        params = {"category": product.lower(), "symbol": symbol, "orderLinkId": order_link_id}
+        params = _market(instrument) | {"orderLinkId": order_link_id}
         for path in ("/v5/order/realtime", "/v5/order/history"):
             result = await self._get(path, params, signed=True)
             if result["list"]:
-                return order_of(result["list"][0], product)
+                return order_of(result["list"][0], venue_symbol(instrument)[1])
         return None
 
     async def fills(self, product: str, since_ns: int, until_ns: int) -> list[VenueFill]:
@@ -285,8 +276,7 @@ class VenueRest:
 
         A conditional order of a spot pair needs its `VenueOrder.order_filter`.
         """
-        symbol, product = venue_symbol(instrument)
-        body = {"category": product.lower(), "symbol": symbol, "orderId": order_id}
+        body = _market(instrument) | {"orderId": order_id}
         if order_filter:
             body["orderFilter"] = order_filter
         try:
@@ -299,15 +289,11 @@ class VenueRest:
 
     async def cancel_all(self, instrument: str) -> None:
         """Cancel all orders of the account in an instrument, conditional ones included."""
-        symbol, product = venue_symbol(instrument)
-        await self._post("/v5/order/cancel-all", {"category": product.lower(), "symbol": symbol})
+        await self._post("/v5/order/cancel-all", _market(instrument))
 
     async def create(self, instrument: str, fields: Mapping[str, Any]) -> str:
         """Send an order with `fields` of ``/v5/order/create``; return the venue's order id."""
-        symbol, product = venue_symbol(instrument)
-        result = await self._post(
-            "/v5/order/create", {"category": product.lower(), "symbol": symbol, **fields}
-        )
+        result = await self._post("/v5/order/create", _market(instrument) | dict(fields))
         return str(result["orderId"])
 
     async def _pages(
@@ -416,6 +402,11 @@ def venue_symbol(instrument: str) -> tuple[str, str]:
     """Split ``BTCUSDT-LINEAR.BYBIT`` into ``("BTCUSDT", "LINEAR")``."""
     symbol, _, product = instrument.partition(".")[0].rpartition("-")
     return symbol, product
+
+
+def _market(instrument: str) -> dict[str, str]:
+    symbol, product = venue_symbol(instrument)
+    return {"category": product.lower(), "symbol": symbol}
 
 
 def _worth_repeating(error: VenueError) -> bool:

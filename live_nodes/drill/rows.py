@@ -85,19 +85,6 @@ def compare(rows: list[DrillRow]) -> None:
 
 FOLDS = {"breach", "action", "released"}
 """Columns with line breaks; the others stay on one line."""
-HEADINGS = (
-    "guard",
-    "world",
-    "breach",
-    "measured / limit",
-    "action",
-    "verdict",
-    "flat",
-    "refused",
-    "kept",
-    "released",
-    "",
-)
 NARROW = 100
 """Columns of the terminal below which a table has `MAIN` only."""
 MAIN = ("guard", "world", "action", "verdict", "flat", "")
@@ -106,7 +93,8 @@ INJECTED = "* the guard was notified; the breach itself can't happen in this wor
 
 def rendered(rows: Sequence[DrillRow], seconds: float, width: int = NARROW) -> RenderableType:
     """Return the table, the failures below it, and the number of rows that pass."""
-    shown = HEADINGS if width >= NARROW else MAIN
+    headings = tuple(_cells(rows[0], first=True))
+    shown = headings if width >= NARROW else MAIN
     table = Table(title="Drill", title_justify="left", pad_edge=False)
     for heading in shown:
         table.add_column(heading, no_wrap=heading not in FOLDS)
@@ -115,11 +103,11 @@ def rendered(rows: Sequence[DrillRow], seconds: float, width: int = NARROW) -> R
         first = row.guard != before
         if first and before:
             table.add_section()
-        cells = dict(zip(HEADINGS, _cells(row, first=first), strict=True))
+        cells = _cells(row, first=first)
         table.add_row(*(cells[heading] for heading in shown))
         before = row.guard
     parts: list[RenderableType] = [table]
-    if hidden := [heading for heading in HEADINGS if heading not in shown]:
+    if hidden := [heading for heading in headings if heading not in shown]:
         parts.append(Text(f"A wider terminal also shows: {', '.join(hidden)}.", "dim"))
     notes = {f"{row.guard}: {row.note}" for row in rows if row.note}
     parts += [Text(note, "dim") for note in sorted(notes)]
@@ -133,23 +121,23 @@ def rendered(rows: Sequence[DrillRow], seconds: float, width: int = NARROW) -> R
     return Group(*parts)
 
 
-def _cells(row: DrillRow, *, first: bool) -> list[RenderableType]:
+def _cells(row: DrillRow, *, first: bool) -> dict[str, RenderableType]:
     action = row.seen or "nothing"
     if row.expected and row.seen != row.expected:
         action = f"{action}, not {row.expected}"
-    return [
-        row.guard if first else "",
-        f"{row.world}{'*' if row.injected else ''}",
-        row.breach if first else "",
-        _measured(row),
-        f"{action} {_scope(row.scope)}".strip(),
-        _seconds(row.verdict_s),
-        _seconds(row.flat_s),
-        str(row.refused) if row.refused else "",
-        row.kept,
-        row.released,
-        Text("passes", "green") if row.passed else Text("FAILS", "bold red"),
-    ]
+    return {
+        "guard": row.guard if first else "",
+        "world": f"{row.world}{'*' if row.injected else ''}",
+        "breach": row.breach if first else "",
+        "measured / limit": _measured(row),
+        "action": f"{action} {_scope(row.scope)}".strip(),
+        "verdict": _seconds(row.verdict_s),
+        "flat": _seconds(row.flat_s),
+        "refused": str(row.refused) if row.refused else "",
+        "kept": row.kept,
+        "released": row.released,
+        "": Text("passes", "green") if row.passed else Text("FAILS", "bold red"),
+    }
 
 
 def _measured(row: DrillRow) -> str:

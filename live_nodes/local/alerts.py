@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -63,16 +63,6 @@ class Pace:
     waiting: int = 500
 
 
-@dataclass
-class AlertCounts:
-    """Counts of a channel's alerts by result."""
-
-    sent: int = 0
-    messages: int = 0
-    failures: int = 0
-    dropped: int = 0
-
-
 class AlertChannel:
     """Sends alerts to one address, known only to `send`; `name` is shown instead."""
 
@@ -81,7 +71,7 @@ class AlertChannel:
         self._node, self._send, self._pace = node, send, pace or Pace()
         self._queue: deque[Alert] = deque()
         self._changed = threading.Condition()
-        self._counted = AlertCounts()
+        self._counted: Counter[str] = Counter()
         self._problem = ""
         self._reported = ""
         self._until: float | None = None
@@ -95,13 +85,13 @@ class AlertChannel:
             self._queue.append(alert)
             if len(self._queue) > self._pace.waiting:
                 del self._queue[self._pace.waiting // 2]
-                self._counted.dropped += 1
+                self._counted["dropped"] += 1
             self._changed.notify_all()
 
-    def counted(self) -> AlertCounts:
-        """Return the counts so far."""
+    def counted(self) -> Counter[str]:
+        """Return how many alerts were sent and dropped, messages sent, and tries that failed."""
         with self._changed:
-            return AlertCounts(**vars(self._counted))
+            return Counter(self._counted)
 
     def news(self) -> str | None:
         """Return each failure and recovery once; None when nothing changed."""
@@ -135,8 +125,8 @@ class AlertChannel:
                     return
                 batch = self._shortened(batch + self._take())
             with self._changed:
-                self._counted.sent += len(batch)
-                self._counted.messages += 1
+                self._counted["sent"] += len(batch)
+                self._counted["messages"] += 1
                 self._next_at = time.monotonic() + self._pace.pause
 
     def _wait_for_some(self) -> bool:
@@ -161,7 +151,7 @@ class AlertChannel:
             return batch
         half = self._pace.waiting // 2
         with self._changed:
-            self._counted.dropped += over
+            self._counted["dropped"] += over
         return batch[:half] + batch[half + over :]
 
     def _pause_after_failure(self, seconds: float) -> bool:
@@ -186,7 +176,7 @@ class AlertChannel:
             arrived, problem = False, f"failed: {type(error).__name__}"
         with self._changed:
             self._problem = "" if arrived else problem
-            self._counted.failures += not arrived
+            self._counted["failures"] += not arrived
         return arrived
 
 
@@ -273,9 +263,8 @@ class Alerts:
             AlertChannel(node, f"channel {number} of {len(addresses)} ({kind})", send, pace)
             for number, (kind, send) in enumerate(map(_sender, addresses), start=1)
         ]
-        self._counted = AlertCounts()
+        self._counted: Counter[str] = Counter()
         self._unwritten = 0
-        self._unwritten_reported = 0
 
     def __call__(self, text: str, level: Level = "warning", kind: str = "guard") -> None:
         """Write an alert and send it everywhere without waiting (`AlertSink`)."""
@@ -286,18 +275,11 @@ class Alerts:
 
     def counts(self) -> dict[str, int]:
         """Return the increase of each counter since the last call."""
-        now = AlertCounts()
+        now = Counter(unwritten=self._unwritten)
         for channel in self._channels:
-            for name, value in vars(channel.counted()).items():
-                setattr(now, name, getattr(now, name) + value)
-        grown = {
-            f"alerts_{name}": value - getattr(self._counted, name)
-            for name, value in vars(now).items()
-        }
-        self._counted = now
-        grown["alerts_unwritten"] = self._unwritten - self._unwritten_reported
-        self._unwritten_reported = self._unwritten
-        return {name: value for name, value in grown.items() if value}
+            now += channel.counted()
+        grown, self._counted = now - self._counted, now
+        return {f"alerts_{name}": value for name, value in grown.items()}
 
     def news(self) -> list[str]:
         """Return failures and recoveries of channels since the last call."""

@@ -51,17 +51,13 @@ def refuse(node: str, failures: Iterable[GateFailure]) -> None:
 
 def clock_gate(skew: float, round_trip: float, limit: float) -> list[GateFailure]:
     """Check clock skew plus half the round trip, in seconds, against the limit."""
-    if abs(skew) + round_trip / 2 <= limit:
-        return []
-    return [
-        GateFailure(
-            "clock",
-            f"this machine's clock is {abs(skew):.3f} s {'late' if skew > 0 else 'early'} "
-            f"(known to ±{round_trip / 2:.3f} s)",
-            f"within {limit:g} s",
-            "set the clock (chrony or systemd-timesyncd)",
-        )
-    ]
+    found = (
+        f"this machine's clock is {abs(skew):.3f} s {'late' if skew > 0 else 'early'} "
+        f"(known to ±{round_trip / 2:.3f} s)"
+    )
+    off = [found] if abs(skew) + round_trip / 2 > limit else []
+    remedy = "set the clock (chrony or systemd-timesyncd)"
+    return _failing("clock", off, f"within {limit:g} s", remedy)
 
 
 def permission_gate(answer: Mapping[str, Any], products: Iterable[str]) -> list[GateFailure]:
@@ -74,15 +70,8 @@ def permission_gate(answer: Mapping[str, Any], products: Iterable[str]) -> list[
     for product in products:
         group, needed = PERMISSIONS[product]
         lacking = [name for name in needed if name not in (granted.get(group) or ())]
-        if lacking:
-            failures.append(
-                GateFailure(
-                    "permissions",
-                    f"the key lacks {group}: {', '.join(lacking)}",
-                    f"granted for {product.lower()}",
-                    remedy,
-                )
-            )
+        found = [f"the key lacks {group}: {', '.join(lacking)}"] if lacking else []
+        failures += _failing("permissions", found, f"granted for {product.lower()}", remedy)
     return failures
 
 
@@ -99,15 +88,12 @@ def fees_gate(
             for name, rate in sorted(rates.get(product, {}).items())
             if rate.maker > fees.maker or rate.taker > fees.taker
         ]
-        if dear:
-            failures.append(
-                GateFailure(
-                    "fees",
-                    f"{product.lower()}: {_some(dear)}",
-                    f"at most maker {fees.maker:f} taker {fees.taker:f}",
-                    f"test with these rates and write them into expected.fees.{product.lower()}",
-                )
-            )
+        failures += _failing(
+            "fees",
+            [f"{product.lower()}: {_some(dear)}"] if dear else [],
+            f"at most maker {fees.maker:f} taker {fees.taker:f}",
+            f"test with these rates and write them into expected.fees.{product.lower()}",
+        )
     return failures
 
 
@@ -197,19 +183,15 @@ def positions_gate(venue: Mapping[str, Decimal], books: Mapping[str, Decimal]) -
 
 def foreign_positions_gate(positions: Mapping[str, Decimal]) -> list[GateFailure]:
     """Refuse a first start on foreign positions (signed base coin): strategies would trade them."""
-    if not positions:
-        return []
-    found = [f"{name} {quantity:f}" for name, quantity in sorted(positions.items())]
-    return [
-        GateFailure(
-            "first start",
-            f"the account holds positions that this node did not open: {_some(found)}",
-            "flat in the node's instruments",
-            "its strategies would count them as their own and trade them: give the node a "
-            "subaccount of its own, or close them, or exclude them (universe.exclude), or let the "
-            "node trade them (watch.policies.external_positions: report)",
-        )
-    ]
+    held = [f"{name} {quantity:f}" for name, quantity in sorted(positions.items())]
+    return _failing(
+        "first start",
+        [f"the account holds positions that this node did not open: {_some(held)}"] if held else [],
+        "flat in the node's instruments",
+        "its strategies would count them as their own and trade them: give the node a "
+        "subaccount of its own, or close them, or exclude them (universe.exclude), or let the "
+        "node trade them (watch.policies.external_positions: report)",
+    )
 
 
 def balance_gate(venue: Decimal, books: Decimal | None, tolerance: Decimal) -> list[GateFailure]:

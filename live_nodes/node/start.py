@@ -193,9 +193,9 @@ def _raise_failed(node: Node, tasks: list[asyncio.Task[Any]], links: VenueLinks)
 
 def _lacking(links: VenueLinks, what: str) -> dict[str, str]:
     lacking = {}
-    for name, state in links.states().items():
-        if not state.connected:
+    for name, link in links.by_name().items():
+        if not link.connected:
             lacking[name] = "not connected"
-        elif not state.proven:
+        elif not link.proven:
             lacking[name] = what
     return lacking

@@ -156,13 +156,14 @@ class NodeWatch:
             self._late[name] = f"data waited {waited / 1e9:.1f} s to be handled, and were dropped"
 
     def _write_links(self) -> None:
-        for name, state in self._links.states().items():
-            shown = f"{state.word}|{state.failure}"
+        for name, link in self._links.by_name().items():
+            word = link.word
+            shown = f"{word}|{link.failure}"
             if self._link_states.get(name) != shown:
-                if name in self._link_states or state.word != "ready":
-                    self._journal.count(f"link_{state.word}")
+                if name in self._link_states or word != "ready":
+                    self._journal.count(f"link_{word}")
                 self._link_states[name] = shown
-                self._journal.link(name, state.word, state.failure)
+                self._journal.link(name, word, link.failure)
 
     def _note_feeds(self) -> None:
         cache = self._kernel.cache
@@ -192,7 +193,7 @@ class NodeWatch:
 
     def _renew(self, link: str, why: str) -> bool:
         task = self._renewing.get(link)
-        if link not in self._links.states() or (task is not None and not task.done()):
+        if link not in self._links or (task is not None and not task.done()):
             return False
         self._say("feed", f"{link}: {why}, reconnecting")
         self._renewing[link] = asyncio.create_task(self._links.renew(link))
@@ -233,8 +234,8 @@ class NodeWatch:
 
     def _snapshot(self) -> None:
         self._recorder.snapshot(self._account)
-        for name, state in self._links.states().items():
-            self._journal.link(name, state.word, state.failure)
+        for name, link in self._links.by_name().items():
+            self._journal.link(name, link.word, link.failure)
 
     async def _keep_measuring_the_clock(self) -> None:
         while True:

@@ -27,7 +27,7 @@ needs_linux = pytest.mark.skipif(not SUPPORTED, reason="TCP_INFO is Linux's")
 
 
 def ready(desk: Desk, *names: str) -> bool:
-    states = desk.live.links.states()
+    states = desk.live.links.by_name()
     return all(states[name].ready for name in names or states)
 
 
@@ -60,7 +60,7 @@ def test_our_node_notices_frozen_links_within_five_seconds_and_lets_only_exits_o
         trade = time.monotonic() - began
         desk.until(lambda: not ready(desk, "private"), "the notice of the private link")
         private = time.monotonic() - began
-        links = desk.live.links.states
+        links = desk.live.links.by_name
         desk.until(lambda: links()["public linear"].half_opens == 1, "of the public link")
         public = time.monotonic() - began
         print(f"half-open noticed: trade {trade:.1f}, private {private:.1f}, public {public:.1f} s")

@@ -48,7 +48,7 @@ async def links_are_proven_and_renewed() -> None:
             for topic in ("orders", "executions", "positions", "wallet"):
                 await getattr(of["private"], f"subscribe_{topic}")()
             assert not links.ready("trade")
-            await until(lambda: all(state.ready for state in links.states().values()))
+            await until(lambda: all(state.ready for state in links.by_name().values()))
             # The answer to the proof does not reach the adapter.
             assert not any(isinstance(m, engine.OrderCancelRejected) for m in received)
             assert links.failure() == ""
@@ -69,7 +69,7 @@ async def links_are_proven_and_renewed() -> None:
             await links.renew("public linear")
             await until(lambda: received)
             await until(lambda: public.subscription_count() == 2)
-            assert links.states()["public linear"].connected
+            assert links.by_name()["public linear"].connected
         finally:
             links.close()
             for link in of.values():

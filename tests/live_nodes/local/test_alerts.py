@@ -154,7 +154,7 @@ def test_a_dead_address_delays_no_other_and_gets_all_when_it_is_back(tmp_path: P
         alerts = alerts_to(tmp_path, dead, alive)
         alerts("one")
         eventually(lambda: alive.heard)
-        eventually(lambda: alerts._channels[0].counted().failures >= 2)
+        eventually(lambda: alerts._channels[0].counted()["failures"] >= 2)
         [news] = alerts.news()
         assert news.startswith("channel 1 of 2 (JSON): the service refuses it or can't be reached")
         assert alerts.news() == []
@@ -230,8 +230,8 @@ def test_while_an_address_is_dead_the_first_and_the_newest_are_kept() -> None:
     assert "number 0\n" in text
     assert text.endswith("number 199")
     counted = channel.counted()
-    assert counted.sent + counted.dropped == 200
-    assert counted.sent <= 40
+    assert counted["sent"] + counted["dropped"] == 200
+    assert counted["sent"] <= 40
 
 
 def test_errors_of_a_service_are_counted_and_their_texts_not_shown() -> None:
@@ -240,7 +240,7 @@ def test_errors_of_a_service_are_counted_and_their_texts_not_shown() -> None:
 
     channel = AlertChannel("reversal", "one", send, QUICK)
     channel.put(Alert(ts=0, level="warning", kind="guard", text="x"))
-    eventually(lambda: channel.counted().failures)
+    eventually(lambda: channel.counted()["failures"])
     assert channel.news() == "one: failed: RuntimeError"
     assert not channel.close(0.1)
 
@@ -301,7 +301,7 @@ def test_no_address_is_ever_logged_or_written(
     with ear(status=403) as refuses:
         alerts = alerts_to(tmp_path, dead, refuses)
         alerts("one")
-        eventually(lambda: all(channel.counted().failures for channel in alerts._channels))
+        eventually(lambda: all(channel.counted()["failures"] for channel in alerts._channels))
         alerts.close(0.3)
     out = capfd.readouterr()
     said = [caplog.text, out.out, out.err, *alerts.news(), repr(alerts), repr(vars(alerts))]

@@ -104,8 +104,8 @@ def test_every_link_goes_where_the_document_says(tmp_path: Path) -> None:
         trade: Any = execution._ws_trade_client
         assert private.url == HERE.ws_private
         assert trade.url == HERE.ws_trade
-        assert sorted(links.states()) == ["private", "public linear", "trade"]
-        assert not any(state.connected for state in links.states().values())
+        assert sorted(links.by_name()) == ["private", "public linear", "trade"]
+        assert not any(state.connected for state in links.by_name().values())
         # Private names that we override or call: an engine without them must not go unnoticed.
         kernel = made.kernel
         for owner, names in (

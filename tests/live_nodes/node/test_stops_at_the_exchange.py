@@ -126,7 +126,7 @@ def test_a_stop_goes_by_rest_as_well_while_the_trade_link_is_down() -> None:
         strategy = desk.strategy
         desk.filled(BUY)
         st.play("links_cut", "trade", at=D(0), seconds=D(60))
-        desk.until(lambda: not desk.live.links.states()["trade"].ready, "the notice")
+        desk.until(lambda: not desk.live.links.by_name()["trade"].ready, "the notice")
         desk.do(lambda: strategy.place_stop(BTC_ID, D(49000)))
         desk.until(lambda: [s for _, s in protective(strategy)] == ["ACCEPTED"], "the stop")
         assert resting_stop(st).trigger_price == 49000
