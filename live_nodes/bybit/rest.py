@@ -8,8 +8,6 @@ of timestamp, key, receive window and query string or body
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import itertools
 import json
 import os
@@ -389,12 +387,11 @@ class VenueRest:
             raise VenueError(f"{self.base_url}: this request needs keys, and there are none")
         stamp = str((time.time_ns() + self.clock_shift_ns) // 1_000_000)
         text = f"{stamp}{self._keys.key.reveal()}{RECEIVE_WINDOW_MS}{payload}"
-        secret = self._keys.secret.reveal().encode()
         return {
             "X-BAPI-API-KEY": self._keys.key.reveal(),
             "X-BAPI-TIMESTAMP": stamp,
             "X-BAPI-RECV-WINDOW": str(RECEIVE_WINDOW_MS),
-            "X-BAPI-SIGN": hmac.new(secret, text.encode(), hashlib.sha256).hexdigest(),
+            "X-BAPI-SIGN": self._keys.sign(text),
         }
 
 

@@ -58,25 +58,16 @@ def drill_command(
 
     from catalog.show import pieces
     from config.validate import checked
-    from live_nodes.drill.rows import DrillRow, rendered
-    from live_nodes.drill.run import WORLDS, count_of, drill
+    from live_nodes.drill.rows import rendered
+    from live_nodes.drill.run import WORLDS, drill
 
     # SIGTERM works as Ctrl-C: the nodes and exchanges of the drill must end with it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     resolved = checked(file, settings or ())
     worlds = WORLDS if world == "both" else (world,)
-    chosen = tuple(guard or ())
-    began, total = time.monotonic(), count_of(resolved, worlds, chosen)
-    done = 0
+    began = time.monotonic()
     with pieces("drill") as progress:
-        progress(0, total, "")
-
-        def show(row: DrillRow) -> None:
-            nonlocal done
-            done += 1
-            progress(done, total, f"{row.guard} in {row.world}")
-
-        rows = drill(resolved, worlds=worlds, guards=chosen, on_row=show, folder=keep)
+        rows = drill(resolved, worlds=worlds, guards=guard or (), progress=progress, folder=keep)
     seconds = time.monotonic() - began
     passed = all(row.passed for row in rows)
     if as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 import threading
 import time
@@ -39,15 +40,15 @@ def drill(
     *,
     worlds: Sequence[WorldName] = WORLDS,
     guards: Sequence[str] = (),
-    on_row: Callable[[DrillRow], None] = lambda row: None,
+    progress: Callable[[int, int, str], object] = lambda done, total, what: None,
     folder: Path | None = None,
 ) -> list[DrillRow]:
     """Drill each guard of a document alone and compare the worlds.
 
     The document has passed every check. By default all enabled guards are drilled and practice
-    files are temporary. `on_row` gets each row when it
-    is done, from any thread. Rows are in the document's order, by guard. Raises InputError when the
-    document has no such guard. Raises DeskError when a guard has no drill.
+    files are temporary. `progress` gets the numbers of rows that are done and of all, and which one
+    has just ended, from any thread. Rows are in the document's order, by guard. Raises InputError
+    when the document has no such guard. Raises DeskError when a guard has no drill.
     """
     chosen = _chosen(resolved, guards)
     missing = [
@@ -67,14 +68,15 @@ def drill(
         for key in chosen
         for world in worlds
     ]
-    stopped = threading.Event()
+    stopped, done = threading.Event(), itertools.count(1)
+    progress(0, len(rows), "")
 
     with tempfile.TemporaryDirectory(prefix="drill-") as temporary:
         base = folder or Path(temporary)
 
         def one(row: DrillRow, place: Path | None) -> None:
             _one(resolved, row, chosen[row.guard], place, stopped)
-            on_row(row)
+            progress(next(done), len(rows), f"{row.guard} in {row.world}")
 
         pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="drill")
         try:
@@ -93,11 +95,6 @@ def drill(
             pool.shutdown(wait=True, cancel_futures=True)
     compare(rows)
     return rows
-
-
-def count_of(resolved: Resolved, worlds: Sequence[WorldName], guards: Sequence[str] = ()) -> int:
-    """Return the number of rows of a drill; raises as `drill` when there is no such guard."""
-    return len(worlds) * len(_chosen(resolved, guards))
 
 
 def _wait_for(futures: list[Future[None]]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
 import stat
 from collections.abc import Mapping
@@ -70,6 +72,10 @@ class KeyPair:
 
     key: Secret
     secret: Secret
+
+    def sign(self, text: str) -> str:
+        """Return the HMAC-SHA256 of a text, hexadecimal."""
+        return hmac.new(self.secret.reveal().encode(), text.encode(), hashlib.sha256).hexdigest()
 
 
 def key_names(node: Node) -> tuple[str, str] | None:

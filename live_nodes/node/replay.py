@@ -69,6 +69,8 @@ from live_nodes.node.watch_rules import TOPIC
 from live_nodes.reconcile.recorder import JournalRecorder
 from strategies.order_ids import own_key
 
+NOWHERE = "http://127.0.0.1:1"
+
 
 class Player(ListeningTape):
     """Takes a recorder's place: makes the recorded calls, and gives the recorded answers.
@@ -82,7 +84,7 @@ class Player(ListeningTape):
         self.outputs: list[Output] = []
         self.strayed = self.trace = ""
         self._reads: list[int | Answer] = []
-        self._place = self._now = self._clocks = self._soons = 0
+        self._place = self._now = self._soons = 0
         self._timers: dict[tuple[int, int], Callable[[Any], None]] = {}
         self._waiting: dict[int, Callable[[], object]] = {}
         self.calls[SOON] = lambda number: self._waiting.pop(number)()
@@ -142,11 +144,6 @@ class Player(ListeningTape):
     def _next(self) -> int | Answer | None:
         self._place += 1
         return self._reads[self._place - 1] if self._place <= len(self._reads) else None
-
-    def new_clock(self) -> int:
-        """Return the number of a new clock."""
-        self._clocks += 1
-        return self._clocks - 1
 
     def keep_timer(self, clock: int, number: int, callback: Callable[[Any], None]) -> None:
         """Keep what a clock's timer calls, until its turns."""
@@ -218,8 +215,11 @@ class Replay:
         loop, self.tape = asyncio.get_running_loop(), Player()
         node = Node.model_validate(header.node)
         ids = sorted(header.infos)
-        config = node_config(node, cast(Any, _nobody()), ids, folder, tickers=header.tickers)
-        config = _quiet(config)
+        nobody: Any = SimpleNamespace(**dict.fromkeys(("http", "ws_private", "ws_trade"), NOWHERE))
+        config = msgspec.structs.replace(
+            node_config(node, nobody, ids, folder, tickers=header.tickers),
+            logging=LoggingConfig(log_level="OFF", log_level_file="OFF", use_pyo3=True),
+        )
         factories = (_NoDataFactory, _NoVenueFactory)
         trading_node = build_node(
             config, strategies_of(node, ids), factories, loop, self.tape.clock
@@ -293,16 +293,6 @@ class Replay:
         while self._subscriptions:
             self._kernel.data_engine._execute_command(self._subscriptions.popleft())
         return made
-
-
-def _nobody() -> SimpleNamespace:
-    place = "http://127.0.0.1:1"
-    return SimpleNamespace(http=place, ws_private=place, ws_trade=place)
-
-
-def _quiet(config: Any) -> Any:
-    logging = LoggingConfig(log_level="OFF", log_level_file="OFF", use_pyo3=True)
-    return msgspec.structs.replace(config, logging=logging)
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,7 @@ import asyncio
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -76,6 +75,13 @@ class Tape:
 class ListeningTape(Tape):
     """A tape that takes down what components do."""
 
+    _clocks = 0
+
+    def new_clock(self) -> int:
+        """Return the number of a new clock."""
+        self._clocks += 1
+        return self._clocks - 1
+
     def take(self, thing: Any, method: str, name: str = "") -> None:
         """Make a method of an object a turn."""
         setattr(thing, method, self.wrap(name or method, getattr(thing, method)))
@@ -117,7 +123,7 @@ class Recorder(ListeningTape):
         self._reads: list[int | Answer] | None = None
         self._outputs: list[Output] = []
         self._turns: list[Turn] = []
-        self._number = self._soons = self._clocks = 0
+        self._number = self._soons = 0
         self._world: Callable[[], tuple[Any, ...]] | None = None
         self._known: tuple[Any, ...] = ()
         self.clock = recording_clock(self)
@@ -181,8 +187,14 @@ class Recorder(ListeningTape):
         """Return a function of which nothing is recorded."""
 
         def unseen(*args: Any, **options: Any) -> Any:
-            with self._aside():
+            # An empty list of its own: a call inside is no turn either.
+            kept = self._reads, self._outputs
+            if self._reads is not None:
+                self._reads, self._outputs = [], []
+            try:
                 return function(*args, **options)
+            finally:
+                self._reads, self._outputs = kept
 
         return unseen
 
@@ -199,27 +211,11 @@ class Recorder(ListeningTape):
         else:
             self._outputs.append(Output(kind, text))
 
-    def new_clock(self) -> int:
-        """Return the number of a new clock."""
-        self._clocks += 1
-        return self._clocks - 1
-
     def read(self, ns: int) -> int:
         """Record a reading of a clock."""
         if self._reads is not None and not self._is_elsewhere():
             self._reads.append(ns)
         return ns
-
-    @contextmanager
-    def _aside(self) -> Iterator[None]:
-        # An empty list of its own: a call inside is no turn either.
-        kept, outputs = self._reads, self._outputs
-        if kept is not None:
-            self._reads, self._outputs = [], []
-        try:
-            yield
-        finally:
-            self._reads, self._outputs = kept, outputs
 
     def _is_elsewhere(self) -> bool:
         return threading.get_ident() != self._thread

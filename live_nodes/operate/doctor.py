@@ -6,8 +6,6 @@ A failed check does not stop the others. Keys appear only by the names of their 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import importlib.metadata
 import json
 import os
@@ -84,9 +82,7 @@ def login(keys: KeyPair) -> dict[str, Any]:
     expiry time with HMAC-SHA256.
     """
     until = int(time.time() * 1000) + _VALID_MS
-    secret = keys.secret.reveal().encode()
-    signature = hmac.new(secret, f"GET/realtime{until}".encode(), hashlib.sha256).hexdigest()
-    return {"op": "auth", "args": [keys.key.reveal(), until, signature]}
+    return {"op": "auth", "args": [keys.key.reveal(), until, keys.sign(f"GET/realtime{until}")]}
 
 
 async def _wrong(

@@ -326,8 +326,7 @@ class ArmedFault:
         """Return whether it has started and not ended."""
         if self.over or now < self.added + float(self.fault.at):
             return False
-        if self.ended(now):
-            self.over = True
+        self.over = self.ended(now)
         return not self.over
 
     def ended(self, now: float) -> bool:
@@ -368,8 +367,7 @@ class ArmedFault:
         """Return whether a fault without messages of its own is in force."""
         if self.over or self.began is None:
             return False
-        if self.ended(now):
-            self.over = True
+        self.over = self.ended(now)
         return not self.over
 
     def report(self) -> Json:

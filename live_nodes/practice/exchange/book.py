@@ -12,21 +12,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import takewhile
-from operator import itemgetter
 from typing import NamedTuple
 
 from live_nodes.practice.exchange.model import ZERO, Key, Level, PracticeSymbol, Side
 from live_nodes.practice.exchange.records import MarketRow
-
-_price = itemgetter(0)
-
-
-def _falling(level: Level) -> Decimal:
-    return -level[0]
-
-
-def _beyond(side: Side, price: Decimal, limit: Decimal | None) -> bool:
-    return limit is not None and (price > limit if side == "Buy" else price < limit)
 
 
 @dataclass(slots=True, eq=False)
@@ -41,11 +30,6 @@ class RestingOrder:
     priority: int
     ahead: Decimal = ZERO
 
-    @property
-    def rank(self) -> tuple[Decimal, int]:
-        """Sort key: best price first, then the earliest."""
-        return (-self.price if self.side == "Buy" else self.price, self.priority)
-
 
 class Hit(NamedTuple):
     """The next piece of a match; without an order, the house is the other party."""
@@ -56,57 +40,126 @@ class Hit(NamedTuple):
 
 
 @dataclass(slots=True, eq=False)
-class OrderBook:
-    """The house's levels and the accounts' orders, best first."""
+class BookSide:
+    """The house's levels and the accounts' orders, best first; ``sign`` is -1 for bids, else 1."""
 
-    bids: Sequence[Level] = ()
-    asks: Sequence[Level] = ()
-    buys: list[RestingOrder] = field(default_factory=list)
-    sells: list[RestingOrder] = field(default_factory=list)
+    sign: int
+    levels: Sequence[Level] = ()
+    orders: list[RestingOrder] = field(default_factory=list)
+
+    def rank(self, price: Decimal) -> Decimal:
+        """Return the sort key of a price: the better, the lower."""
+        return self.sign * price
+
+    def best(self) -> Decimal | None:
+        """Return the best price, house and accounts together."""
+        first = [price for price, _ in self.levels[:1]] + [o.price for o in self.orders[:1]]
+        return min(first, key=self.rank, default=None)
+
+    def add(self, order: RestingOrder) -> None:
+        """Add an order, behind those of its price that came before."""
+        insort(self.orders, order, key=lambda o: (self.rank(o.price), o.priority))
+
+    def fill(self, order: RestingOrder, qty: Decimal) -> None:
+        """Fill an order; one that is filled whole is removed."""
+        order.leaves -= qty
+        order.ahead = ZERO
+        if not order.leaves:
+            self.orders.remove(order)
+
+    def house_at(self, price: Decimal) -> Decimal:
+        """Return the house's quantity at a price."""
+        place = self._place(price)
+        return ZERO if place is None else self.levels[place][1]
+
+    def take_house(self, price: Decimal, qty: Decimal) -> None:
+        """Take from the house at a price; the queue of the orders there gets shorter."""
+        place = self._place(price)
+        if place is not None:
+            levels, left = list(self.levels), self.levels[place][1] - qty
+            levels[place : place + 1] = [(price, left)] if left > 0 else []
+            self.levels = levels
+        for order in self.orders:
+            if order.price == price and order.ahead:
+                order.ahead = max(ZERO, order.ahead - qty)
+
+    def next(self, qty: Decimal) -> Hit | None:
+        """Return the next piece that a taker would match."""
+        house, order = next(iter(self.levels), None), next(iter(self.orders), None)
+        if order is None or (house is not None and self.rank(house[0]) < self.rank(order.price)):
+            return None if house is None else Hit(house[0], min(qty, house[1]), None)
+        if house is not None and order.price == house[0] and order.ahead > 0:
+            return Hit(house[0], min(qty, house[1], order.ahead), None)
+        return Hit(order.price, min(qty, order.leaves), order)
+
+    def beyond(self, price: Decimal, limit: Decimal | None) -> bool:
+        """Whether a price is worse than a taker's limit."""
+        return limit is not None and self.rank(price) > self.rank(limit)
+
+    def pieces(self, limit: Decimal | None) -> Iterator[Level]:
+        """Return all that a taker would match within a limit."""
+        own = [(o.price, o.leaves) for o in self.orders]
+        both = sorted([*self.levels, *own], key=lambda p: self.rank(p[0])) if own else self.levels
+        return takewhile(lambda piece: not self.beyond(piece[0], limit), both)
+
+    def visible(self, depth: int) -> list[Level]:
+        """Return the levels, house and accounts together, at most ``depth`` of them."""
+        if not self.orders:
+            return list(self.levels[:depth])
+        sums: dict[Decimal, Decimal] = dict(self.levels)
+        for order in self.orders:
+            sums[order.price] = sums.get(order.price, ZERO) + order.leaves
+        return sorted(sums.items(), key=lambda level: self.rank(level[0]))[:depth]
+
+    def _place(self, price: Decimal) -> int | None:
+        place = bisect_left(self.levels, self.rank(price), key=lambda p: self.rank(p[0]))
+        found = place < len(self.levels) and self.levels[place][0] == price
+        return place if found else None
+
+
+@dataclass(slots=True, eq=False)
+class OrderBook:
+    """Both sides of a book."""
+
+    bids: BookSide = field(default_factory=lambda: BookSide(-1))
+    asks: BookSide = field(default_factory=lambda: BookSide(1))
+
+    def of(self, side: Side) -> BookSide:
+        """Return where orders of a side rest."""
+        return self.bids if side == "Buy" else self.asks
+
+    def against(self, side: Side) -> BookSide:
+        """Return what takers of a side match."""
+        return self.asks if side == "Buy" else self.bids
 
     def rest(self, order: RestingOrder, *, join: bool = True) -> None:
         """Add an order; ``join`` puts it behind the house's present quantity at its price."""
+        own = self.of(order.side)
         if join:
-            order.ahead = self._house_at(order.side, order.price)
-        insort(self._orders(order.side), order, key=lambda o: o.rank)
+            order.ahead = own.house_at(order.price)
+        own.add(order)
 
-    def remove(self, side: Side, order_id: str) -> RestingOrder | None:
-        """Remove an order; return null when it is not in the book."""
-        orders = self._orders(side)
-        for i, order in enumerate(orders):
-            if order.order_id == order_id:
-                return orders.pop(i)
-        return None
+    def remove(self, side: Side, order_id: str) -> None:
+        """Remove an order, if it is in the book."""
+        own = self.of(side)
+        own.orders = [order for order in own.orders if order.order_id != order_id]
 
     def find(self, side: Side, order_id: str) -> RestingOrder | None:
         """Return a resting order, or null."""
-        return next((o for o in self._orders(side) if o.order_id == order_id), None)
+        return next((o for o in self.of(side).orders if o.order_id == order_id), None)
 
     def peek(self, side: Side, limit: Decimal | None, qty: Decimal) -> Hit | None:
         """Return the next piece that a taker of this side would match; change nothing."""
-        buying = side == "Buy"
-        levels = self.asks if buying else self.bids
-        orders = self.sells if buying else self.buys
-        house, order = levels[0] if levels else None, orders[0] if orders else None
-        if order is not None and (
-            house is None or (order.price <= house[0] if buying else order.price >= house[0])
-        ):
-            if house is not None and order.price == house[0] and order.ahead > 0:
-                hit = Hit(house[0], min(qty, house[1], order.ahead), None)
-            else:
-                hit = Hit(order.price, min(qty, order.leaves), order)
-        elif house is not None:
-            hit = Hit(house[0], min(qty, house[1]), None)
-        else:
-            return None
-        return None if _beyond(side, hit.price, limit) else hit
+        against = self.against(side)
+        hit = against.next(qty)
+        return None if hit is None or against.beyond(hit.price, limit) else hit
 
     def take(self, side: Side, hit: Hit) -> None:
         """Execute a hit of :meth:`peek` or :meth:`print_hit`, or a print that met no order."""
         if hit.maker is not None:
-            self._fill(hit.maker, hit.qty)
+            self.against(side).fill(hit.maker, hit.qty)
         else:
-            self._take_house("Sell" if side == "Buy" else "Buy", hit.price, hit.qty)
+            self.against(side).take_house(hit.price, hit.qty)
 
     def crosses(self, side: Side, price: Decimal) -> bool:
         """Whether an order of this side and price would trade at once."""
@@ -115,7 +168,7 @@ class OrderBook:
     def fillable(self, side: Side, limit: Decimal | None, qty: Decimal) -> Decimal:
         """Return how much of a quantity would trade at once within the limit."""
         found = ZERO
-        for _, size in self._pieces(side, limit):
+        for _, size in self.against(side).pieces(limit):
             found += size
             if found >= qty:
                 return qty
@@ -124,7 +177,7 @@ class OrderBook:
     def cost(self, side: Side, limit: Decimal | None, qty: Decimal) -> Decimal:
         """Return the quote coin that :meth:`fillable` would pay or receive."""
         left, paid = qty, ZERO
-        for price, size in self._pieces(side, limit):
+        for price, size in self.against(side).pieces(limit):
             piece = min(left, size)
             paid += piece * price
             left -= piece
@@ -133,7 +186,7 @@ class OrderBook:
     def worth(self, side: Side, limit: Decimal | None, amount: Decimal, lot: Decimal) -> Decimal:
         """Return the whole lots that an amount of quote coin trades within the limit."""
         got, left = ZERO, amount
-        for price, size in self._pieces(side, limit):
+        for price, size in self.against(side).pieces(limit):
             if price * size >= left:
                 return (got + left / price) // lot * lot
             got += size
@@ -142,116 +195,49 @@ class OrderBook:
 
     def quote(self, bids: Sequence[Level], asks: Sequence[Level]) -> bool:
         """Replace the house's levels; return true when they may cross resting orders."""
-        self.bids, self.asks = bids, asks
-        if not self.buys and not self.sells:
-            return False
-        for order in (*self.buys, *self.sells):
-            if order.ahead:
-                order.ahead = min(order.ahead, self._house_at(order.side, order.price))
-        return True
+        self.bids.levels, self.asks.levels = bids, asks
+        for own in (self.bids, self.asks):
+            for order in own.orders:
+                if order.ahead:
+                    order.ahead = min(order.ahead, own.house_at(order.price))
+        return bool(self.bids.orders or self.asks.orders)
 
     def meet(self) -> tuple[Side, Hit] | None:
         """Return the house's side and the next resting order it crosses, at the order's price."""
-        if self.sells and self.bids and self.bids[0][0] >= self.sells[0].price:
-            order = self.sells[0]
-            return "Buy", Hit(order.price, min(order.leaves, self.bids[0][1]), order)
-        if self.buys and self.asks and self.asks[0][0] <= self.buys[0].price:
-            order = self.buys[0]
-            return "Sell", Hit(order.price, min(order.leaves, self.asks[0][1]), order)
+        sides: tuple[Side, Side] = ("Buy", "Sell")
+        for side in sides:
+            house, orders = self.of(side), self.against(side).orders
+            if orders and house.levels and not house.beyond(house.levels[0][0], orders[0].price):
+                order = orders[0]
+                return side, Hit(order.price, min(order.leaves, house.levels[0][1]), order)
         return None
 
     def take_meeting(self, house: Side, hit: Hit) -> None:
         """Execute the result of :meth:`meet`."""
         assert hit.maker is not None
-        self._fill(hit.maker, hit.qty)
-        self._take_house(house, (self.bids if house == "Buy" else self.asks)[0][0], hit.qty)
+        self.against(house).fill(hit.maker, hit.qty)
+        self.of(house).take_house(self.of(house).levels[0][0], hit.qty)
 
     def print_hit(self, side: Side, price: Decimal, qty: Decimal) -> Hit | None:
         """Return the next piece of a house taker's trade at a price; null when it meets no order.
 
         Better prices match first; at the price, the queue ahead does, as a piece without a maker.
         """
-        orders = self.sells if side == "Buy" else self.buys
-        if not orders:
+        against = self.against(side)
+        order = next(iter(against.orders), None)
+        if order is None or against.beyond(order.price, price):
             return None
-        order = orders[0]
-        if order.price < price if side == "Buy" else order.price > price:
-            return Hit(order.price, min(qty, order.leaves), order)
-        if order.price != price:
-            return None
-        if order.ahead > 0:
+        if order.price == price and order.ahead > 0:
             return Hit(price, min(qty, order.ahead), None)
-        return Hit(price, min(qty, order.leaves), order)
+        return Hit(order.price, min(qty, order.leaves), order)
 
     def best(self, side: Side) -> Decimal | None:
         """Return the best price of a side, house and accounts together."""
-        levels, orders = (self.bids, self.buys) if side == "Buy" else (self.asks, self.sells)
-        if not orders:
-            return levels[0][0] if levels else None
-        if not levels:
-            return orders[0].price
-        pick = max if side == "Buy" else min
-        return pick(levels[0][0], orders[0].price)
+        return self.of(side).best()
 
     def visible(self, depth: int) -> tuple[list[Level], list[Level]]:
         """Return both sides, aggregated, best first, at most ``depth`` levels each."""
-        return (
-            self._merged(self.bids, self.buys, depth, -1),
-            self._merged(self.asks, self.sells, depth, 1),
-        )
-
-    def _orders(self, side: Side) -> list[RestingOrder]:
-        return self.buys if side == "Buy" else self.sells
-
-    def _house_at(self, side: Side, price: Decimal) -> Decimal:
-        levels = self.bids if side == "Buy" else self.asks
-        if side == "Buy":
-            i = bisect_left(levels, -price, key=_falling)
-        else:
-            i = bisect_left(levels, price, key=_price)
-        return levels[i][1] if i < len(levels) and levels[i][0] == price else ZERO
-
-    def _fill(self, order: RestingOrder, qty: Decimal) -> None:
-        order.leaves -= qty
-        order.ahead = ZERO
-        if not order.leaves:
-            self.remove(order.side, order.order_id)
-
-    def _take_house(self, house: Side, price: Decimal, qty: Decimal) -> None:
-        levels = list(self.bids if house == "Buy" else self.asks)
-        key = _falling if house == "Buy" else _price
-        i = bisect_left(levels, -price if house == "Buy" else price, key=key)
-        if i < len(levels) and levels[i][0] == price:
-            left = levels[i][1] - qty
-            if left > 0:
-                levels[i] = (price, left)
-            else:
-                del levels[i]
-            if house == "Buy":
-                self.bids = levels
-            else:
-                self.asks = levels
-        for order in self._orders(house):
-            if order.price == price and order.ahead:
-                order.ahead = max(ZERO, order.ahead - qty)
-
-    def _pieces(self, side: Side, limit: Decimal | None) -> Iterator[Level]:
-        levels, orders = (self.asks, self.sells) if side == "Buy" else (self.bids, self.buys)
-        own = [(o.price, o.leaves) for o in orders]
-        best_first = _price if side == "Buy" else _falling
-        pieces = sorted([*levels, *own], key=best_first) if own else levels
-        return takewhile(lambda piece: not _beyond(side, piece[0], limit), pieces)
-
-    @staticmethod
-    def _merged(
-        levels: Sequence[Level], orders: list[RestingOrder], depth: int, sign: int
-    ) -> list[Level]:
-        if not orders:
-            return list(levels[:depth])
-        sums: dict[Decimal, Decimal] = dict(levels)
-        for order in orders:
-            sums[order.price] = sums.get(order.price, ZERO) + order.leaves
-        return sorted(sums.items(), key=lambda level: sign * level[0])[:depth]
+        return self.bids.visible(depth), self.asks.visible(depth)
 
 
 @dataclass(slots=True)

@@ -104,8 +104,8 @@ def test_a_quote_that_crosses_an_order_meets_it_with_what_it_shows() -> None:
         book.take_meeting(side, hit)
         met.append((side, str(hit.price), str(hit.qty)))
     assert met == [("Buy", "101", "2"), ("Buy", "101", "1")]
-    assert list(book.bids) == levels(("100", "9"))
-    assert book.sells[0].leaves == 2
+    assert list(book.bids.levels) == levels(("100", "9"))
+    assert book.asks.orders[0].leaves == 2
 
 
 def test_the_visible_book_adds_accounts_orders_to_the_house_s() -> None:
@@ -157,7 +157,7 @@ def test_fills_follow_price_then_time_and_nothing_is_made_or_lost(
         numbers = [-1 if who == "house" else int(who[1:]) for who in names]
         assert numbers == sorted(numbers)
     # A worse order has filled only if every better one has filled whole.
-    left = {o.order_id: o.leaves for o in book.buys}
+    left = {o.order_id: o.leaves for o in book.bids.orders}
     for n, (price, size) in enumerate(orders):
         if left.get(f"o{n}", D(0)) < size:
             for m, (other, _) in enumerate(orders):
