@@ -148,7 +148,7 @@ def test_the_recursion_is_the_documented_formula():
     np.testing.assert_allclose(drift[22], 0.2 * total[1:21].sum() / 20)
 
 
-@pytest.mark.parametrize("seed", [12, 1, 2])
+@pytest.mark.parametrize("seed", [12, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2))])
 @pytest.mark.parametrize(
     ("reversal", "momentum"), [(0.06, 0.20), (0.0, 0.0), (0.20, 0.0), (0.0, 0.40)]
 )
