@@ -88,6 +88,8 @@ class RiskDesk:
         Whether an error of a rule ends the run, as in a backtest, or halts entries.
     monotonic_ns : callable
         Clock of heartbeats.
+    flows : callable
+        Returns what others paid into the account, less what they took out.
     one_commit : callable
         Opens a context in which the guards save what they keep of a snapshot. It must not raise.
 
@@ -112,6 +114,7 @@ class RiskDesk:
         strict: bool = False,
         one_commit: Callable[[], AbstractContextManager[object]] = nullcontext,
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
+        flows: Callable[[], Decimal] = lambda: Decimal(0),
     ) -> None:
         self.guards = guards
         for guard in guards.values():
@@ -127,6 +130,7 @@ class RiskDesk:
         self._later = later
         self._one_commit = one_commit
         self._monotonic_ns = monotonic_ns
+        self._flows = flows
         self.market = market
         self.needs: frozenset[Need] = frozenset().union(*(g.guard.needs for g in guards.values()))
         self._observers = {
@@ -180,6 +184,7 @@ class RiskDesk:
                 now=now,
                 equity=worth,
                 balance=balance,
+                flows=self._flows(),
                 holdings=holdings,
                 results=Lazy(lambda: valued()[0]),
                 results_by_instrument=Results(

@@ -13,7 +13,15 @@ from actors.guards.core.guard import Guard, Measured
 from actors.guards.core.limits import Money, given, none_given
 from actors.guards.core.params import ActionName, Release, ResultParams
 from actors.guards.core.snapshot import Snapshot
-from actors.guards.core.windows import SINCE, Mark, Session, fresh, opening, release_problems
+from actors.guards.core.windows import (
+    SINCE,
+    Mark,
+    Session,
+    carried,
+    fresh,
+    opening,
+    release_problems,
+)
 
 
 class SessionProfitParams(ResultParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,12 +76,13 @@ class SessionProfit(Guard[SessionProfitParams, Began]):
 
     def start(self, snapshot: Snapshot) -> Began:
         """Return a session that starts with the snapshot."""
-        return Began(fresh(snapshot.equity, snapshot.now))
+        return Began(fresh(snapshot.equity, snapshot.now, snapshot.flows))
 
     def measure(self, state: Began, snapshot: Snapshot) -> Measured[Began]:
         """Start a new session when it begins; one reading for each limit, in its unit."""
         params = self.params
-        began = opening(state.equity, snapshot.equity, snapshot.now, params.session)
+        began = carried(state.equity, snapshot)
+        began = opening(began, snapshot.equity, snapshot.now, params.session)
         if began is not state.equity:
             state = Began(began)
         limits = given(params, params.limit_pct, params.limit_currency, began.value)

@@ -27,7 +27,16 @@ from actors.guards.core.limits import (
 from actors.guards.core.params import ActionName, Fraction, ResultParams
 from actors.guards.core.positions import Holdings
 from actors.guards.core.snapshot import Snapshot
-from actors.guards.core.windows import SINCE, Mark, Session, best, fresh, opening, release_problems
+from actors.guards.core.windows import (
+    SINCE,
+    Mark,
+    Session,
+    best,
+    carried,
+    fresh,
+    opening,
+    release_problems,
+)
 from config.durations import DAY_NS
 
 
@@ -124,7 +133,7 @@ class SymbolLoss(Guard[SymbolLossParams, Symbols]):
     def start(self, snapshot: Snapshot) -> Symbols:
         """Return a session of every instrument that starts with the snapshot."""
         return Symbols(
-            equity=fresh(snapshot.equity, snapshot.now),
+            equity=fresh(snapshot.equity, snapshot.now, snapshot.flows),
             symbols={
                 name: _fresh(value, snapshot.now)
                 for name, value in snapshot.results_by_instrument.items()
@@ -135,7 +144,7 @@ class SymbolLoss(Guard[SymbolLossParams, Symbols]):
         """Update the results; readings near a limit and the nearest one, in its unit."""
         params = self.params
         now, session = snapshot.now, params.session
-        equity = opening(state.equity, snapshot.equity, now, session)
+        equity = opening(carried(state.equity, snapshot), snapshot.equity, now, session)
         losses = given(params, params.limit_pct, params.limit_currency, equity.value)
         trailing = params.trailing_pct, params.trailing_currency
         falls = given(params, *trailing, equity.value, "trailing_")

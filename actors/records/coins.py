@@ -85,6 +85,16 @@ def pays_in_coin(fill: FillRow) -> bool:
     return is_spot(fill.instrument) and fill.fee_coin == base_coin(fill.instrument)
 
 
+def cash_moved(fill: FillRow) -> Decimal:
+    """Return the change of a wallet's USDT by a spot fill, of pairs of other coins too; signed."""
+    pair = fill.instrument.partition("-")[0]
+    if pair.endswith(COIN):
+        moved = -fill.signed * fill.price
+    else:
+        moved = fill.signed if pair.startswith(COIN) else ZERO
+    return moved - fill.fee if fill.fee_coin == COIN else moved
+
+
 def coins_moved(fill: FillRow) -> Decimal:
     """Return the change of a wallet's coin by a spot fill, of a position by another; signed.
 

@@ -77,10 +77,7 @@ class OwnCoins:
 
 def foreign_words(coin: str, held: Decimal) -> str:
     """Say what becomes of coins that the desk did not buy."""
-    what = (
-        "they stay, and count neither as equity nor as collateral; USDT paid for them by hand "
-        "counts as lost"
-    )
+    what = "they stay, and count neither as equity nor as collateral"
     return f"{held.normalize():f} {coin} are not the desk's: {what}"
 
 

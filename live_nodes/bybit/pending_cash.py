@@ -18,6 +18,9 @@ from nautilus_trader.model.events import OrderFilled, PositionEvent, PositionOpe
 ZERO = Decimal(0)
 PATIENCE_NS = 5_000_000_000
 """After this time the wallet is asked for: a link that was down gets no old push again."""
+ASK_EVERY_NS = 1_000_000_000
+LEAST = Decimal(1)
+"""Change of a wallet, USDT, of which the cause is looked for."""
 
 
 _Moved = tuple[int, int, Decimal]
@@ -28,7 +31,9 @@ class PendingCash:
     """Adds up realised profit, fees included, and what coins cost, since the newest wallet.
 
     A wallet shows all executions before it. Of those of its own millisecond it shows the first so
-    many that explain best how it changed. ``fetch`` asks the venue for the wallet.
+    many that explain best how it changed. ``fetch`` asks the venue for the wallet, ``ask`` for
+    executions (`follow`). With it, a change without any is believed only after a while: others'
+    trades, and what a link lost, show in the wallet first.
     """
 
     def __init__(
@@ -36,9 +41,11 @@ class PendingCash:
         cache: Any,
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
         fetch: Callable[[], object] = lambda: None,
+        ask: Callable[[], object] | None = None,
     ) -> None:
-        self._cache, self._monotonic_ns, self._fetch = cache, monotonic_ns, fetch
-        self._asked = 0
+        self._cache, self._monotonic_ns, self._fetch, self._ask = cache, monotonic_ns, fetch, ask
+        self._asked = self._since = 0
+        self._doubted: tuple[int, int] | None = None
         self._realised: dict[str, Decimal] = {}
         self._moved: list[_Moved] = []
         self._wallet: tuple[int, Decimal] | None = None
@@ -61,16 +68,24 @@ class PendingCash:
         moved = paid(position.last_event) if position.is_spot_currency else now - before
         self._moved.append((event.ts_event, self._monotonic_ns(), moved))
 
+    def follow(self, ts: int, moved: Decimal) -> None:
+        """Add the cash that an execution moved which is in no books."""
+        self._moved.append((ts, self._monotonic_ns(), moved))
+
     def amount(self, drawn_up: int, balance: Decimal) -> Decimal:
         """Return the cash missing in a wallet of `drawn_up` (venue time, UNIX nanoseconds, UTC)."""
         if self._wallet != (drawn_up, balance):
             at, before = self._wallet or (0, balance)
             # A wallet of the same millisecond may come before the executions of the one before.
-            self._unexplained = balance - before + (self._unexplained if at == drawn_up else ZERO)
+            if at != drawn_up and self._doubted is None:
+                self._since, self._unexplained = max(self._since, at or drawn_up), ZERO
+            self._unexplained += balance - before
             self._wallet = drawn_up, balance
-        if not self._moved:
+        if not self._moved and not self._is_odd:
             return ZERO
         now = self._monotonic_ns()
+        # What an earlier wallet showed explains nothing of this one.
+        self._moved = [row for row in self._moved if row[0] >= self._since]
         older = [row for row in self._moved if row[0] < drawn_up]
         same = [row for row in self._moved if row[0] == drawn_up]
         left = self._unexplained - _sum(older)
@@ -81,7 +96,27 @@ class PendingCash:
         if now - max(oldest, self._asked) > PATIENCE_NS:
             self._asked = now
             self._fetch()
-        return _sum(self._moved)
+        doubted = self._doubt(now, drawn_up)
+        return _sum(row for row in self._moved if row[0] >= self._since) - doubted
+
+    @property
+    def _is_odd(self) -> bool:
+        return self._ask is not None and abs(self._unexplained) >= LEAST
+
+    def _doubt(self, now: int, drawn_up: int) -> Decimal:
+        """Return the wallet's change that is not believed yet, and ask for its executions."""
+        if not self._is_odd or self._ask is None:
+            self._doubted = None
+            return ZERO
+        first, last = self._doubted or (now, now - ASK_EVERY_NS)
+        if now - first > PATIENCE_NS:
+            self._doubted, self._unexplained, self._since = None, ZERO, drawn_up + 1
+            return ZERO
+        if now - last >= ASK_EVERY_NS:
+            last = now
+            self._ask()
+        self._doubted = first, last
+        return self._unexplained
 
 
 def _sum(rows: Iterable[_Moved]) -> Decimal:

@@ -102,23 +102,30 @@ class SpotBooks:
     async def positions(
         self, account_id: AccountId, only: InstrumentId | None, now: int
     ) -> list[PositionStatusReport]:
-        """Return the own coins as positions; without an answer, as they were."""
+        """Return the own coins as positions, flat ones that the engine still has among them.
+
+        Without an answer, they are as they were.
+        """
         own = self.wiring.own
         try:
             held = own.at_venue(await self.wiring.rest.coins())
         except VenueError:
             held = own.in_full()
         entries, found = self.wiring.entries(), []
-        for name, quantity in held.items():
+        open_ones = {position.instrument_id.value for position in self._cache.positions_open()}
+        for name in sorted(held.keys() | filter(is_spot, open_ones)):
+            quantity = max(held.get(name, Decimal(0)), Decimal(0))
             instrument_id = InstrumentId.from_str(name)
             instrument = self._cache.instrument(instrument_id)
-            if instrument is None or only not in (None, instrument_id) or quantity <= 0:
+            if instrument is None or only not in (None, instrument_id):
+                continue
+            if not quantity and name not in open_ones:
                 continue
             found.append(
                 PositionStatusReport(
                     account_id=account_id,
                     instrument_id=instrument_id,
-                    position_side=PositionSide.LONG,
+                    position_side=PositionSide.LONG if quantity else PositionSide.FLAT,
                     quantity=Quantity(quantity, instrument.size_precision),
                     avg_px_open=entries.get(name),
                     report_id=UUID4(),

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from decimal import Decimal
 from functools import partial
 
-from nautilus_trader.model.events import OrderEvent, OrderRejected
+from nautilus_trader.model.events import OrderEvent, OrderRejected, PositionEvent
 
 from actors.closing.closer import Closer
 from actors.desk.build import decisions_of
@@ -23,6 +23,7 @@ from actors.records.journal import Journal, JournalError
 from config.errors import DeskError, GateRefused
 from live_nodes.bybit.notices import VenueNotices
 from live_nodes.bybit.pending_cash import PendingCash
+from live_nodes.bybit.rest import VenueError
 from live_nodes.local.alerts import Alerts
 from live_nodes.local.mailbox import OPERATOR, Mailbox
 from live_nodes.node.account import CacheAccount
@@ -69,8 +70,14 @@ class NodeRisk:
         owners = {name: key for key, one in context.strategies.items() for name in one.ids}
         tape = context.tape
         self._pending_cash = PendingCash(
-            kernel.cache, tape.monotonic_ns, lambda: context.links.fetch_wallet()
+            kernel.cache,
+            tape.monotonic_ns,
+            lambda: context.links.fetch_wallet(),
+            self._ask_executions
+            if "SPOT" in context.facts.products and not context.paper
+            else None,
         )
+        self._asking: asyncio.Task[None] | None = None
         self._account = account = CacheAccount(kernel.cache)
         account.pending_cash = self._pending_cash
         self.markets = MarketReader(kernel.cache, context.facts.infos, context.facts.universe)
@@ -87,6 +94,7 @@ class NodeRisk:
             heartbeat_ns=round(node.risk.heartbeat * SECOND),
             one_commit=partial(one_commit, context.journal),
             monotonic_ns=tape.monotonic_ns,
+            flows=lambda: fills.flows.total,
         )
         for method in ("evaluate", "erred", "differed"):
             tape.take(self.desk, method)
@@ -173,6 +181,11 @@ class NodeRisk:
         context, trader = self._context, self._context.trading_node.trader
         self._pending_cash.begin()
         self._kernel.msgbus.subscribe("events.position.*", self._pending_cash.on_position_event)
+        flows, account = self._fills.flows, self._account
+        explained, lot_of = context.journal.explained(), context.facts.lot_of
+        flows.begin(self.desk.now(), explained, account.positions(), account.price, lot_of)
+        flows.pending = self._pending_cash.follow
+        self._kernel.msgbus.subscribe("events.position.*", self._on_position_event)
         decisions = decisions_of(context.strategies, self.desk.now())
         for guard in self.guards.values():
             guard.guard.join(decisions)
@@ -246,6 +259,7 @@ class NodeRisk:
     async def stop(self) -> None:
         """End the tasks and the desk."""
         tasks, self._tasks = self._tasks, []
+        tasks += [] if self._asking is None else [self._asking]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -267,6 +281,24 @@ class NodeRisk:
     def _on_order_event(self, event: OrderEvent) -> None:
         if isinstance(event, OrderRejected) and refusal_of(event.reason).code == "no_answer":
             self.desk.erred("order", f"{event.client_order_id.value} was never answered")
+
+    def _on_position_event(self, event: PositionEvent) -> None:
+        position = self._kernel.cache.position(event.position_id)
+        if position is None or not position.is_spot_currency:
+            return
+        if position.last_event.reconciliation:
+            name, account = event.instrument_id.value, self._account
+            self._fills.flows.compare(name, account.position(name), account.price(name))
+
+    def _ask_executions(self) -> None:
+        if self._recovery is not None and (self._asking is None or self._asking.done()):
+            self._asking = asyncio.create_task(self._take_executions(self._recovery))
+
+    @staticmethod
+    async def _take_executions(recovery: Recovery) -> None:
+        # The next sweep asks again, and reports that it could not.
+        with suppress(VenueError):
+            await recovery.catch_up()
 
     def _on_notice(self, maintenance: str, closed: frozenset[str]) -> None:
         self.desk.maintenance = maintenance

@@ -19,7 +19,9 @@ from actors.records.journal_schema import FUNDING
 from actors.records.ledger import ZERO
 from actors.records.rows import FillRow
 from live_nodes.bybit.facts import TRADES
+from live_nodes.node.flows import CapitalFlows
 from live_nodes.node.tape import Tape
+from strategies.state import MemoryState
 
 OWNER, UNSEEN = "risk", "untold."
 """Journal key of the executions that the guards have not seen."""
@@ -49,6 +51,7 @@ class FillBooking:
         tape: Tape | None = None,
     ) -> None:
         self._journal, self._fresh, self._dry_run = journal, fresh, dry_run
+        self.flows = CapitalFlows(MemoryState() if fresh else journal.state(OWNER), dry_run=dry_run)
         self._desk: FillListener | None = None
         self._owners: Mapping[str, str] = {}
         self._lots = WholeLots(every_part)
@@ -87,6 +90,7 @@ class FillBooking:
         return set(self._journal.state_names(OWNER, UNSEEN))
 
     def _on_fill(self, row: FillRow) -> None:
+        self.flows.on_fill(row)
         coin = row.fee_coin
         if coin not in ("", COIN, *self._fee_coins) and not pays_in_coin(row):
             self._fee_coins.add(coin)

@@ -10,14 +10,16 @@ from typing import Any
 
 import pytest
 
+from actors.desk.guard import SEEN
 from config.documents import Node
 from config.documents.node import VenueUrls
-from config.documents.scenario import LostAck, LostFill, RefusedOp
+from config.documents.scenario import Drop, LatePush, LostAck, LostFill, RefusedOp
 from live_nodes.bybit.rest import VenueRest
 from live_nodes.operate.doctor import DoctorCheck, _foreign_coins
 from live_nodes.operate.flatten import flatten_node
 from live_nodes.operate.flatten_request import FlattenRequest
 from tests.live_nodes.by_hand import BTC_ID, BUY, SELL, SPOT_ID
+from tests.live_nodes.documents import guard
 from tests.live_nodes.killing import venue_urls
 from tests.live_nodes.practice.still_market import SPOT
 from tests.live_nodes.stage import ACCOUNT, NAME, Desk, Stage, desk_node, keys, stage
@@ -185,6 +187,82 @@ def test_coins_that_the_trader_buys_and_sells_by_hand_are_nobodys_fills(
         desk.until(lambda: not desk.strategy.holdings(), "the sale")
         desk.until(lambda: any("flat after" in line for line in desk.said), "the news")
     assert (wallet(st), st.open_orders()) == (0, {})
+
+
+GUARDS = {
+    "loss": guard("daily_loss:DailyLoss", limit_pct=0.001),
+    "fall": guard("max_drawdown:MaxDrawdown", limit_pct=0.001),
+    "gain": guard("session_profit:SessionProfit", limit_pct=0.001),
+}
+
+
+def most_measured(desk: Desk) -> list[float]:
+    """Return the largest that any guard measures from here on, as its only element."""
+    found = [-1.0]
+
+    def note(seen: Any) -> None:
+        readings = [r.measured for one in desk.live.guards.values() for r in one.readings]
+        found[0] = max(found[0], *readings)
+
+    desk.live.built.kernel.msgbus.subscribe(SEEN, note)
+    return found
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        None,
+        LatePush(topic="wallet", by=3.0, seconds=60.0),
+        Drop(channel="private", seconds=60.0),
+    ],
+    ids=["pushes", "late wallets", "no pushes"],
+)
+def test_what_others_trade_in_coins_is_no_loss_and_no_profit(
+    st: Stage, tmp_path: Path, fault: Any
+) -> None:
+    """By hand 0.4 bought for 20,000, 0.45 sold, 0.05 of its own among them, over restarts.
+
+    Its own 0.1 cost 5 in fees and 0.01 by the spread; their sale by hand 2.5, which is no loss of
+    its own: together far from 100 of 100,000.
+    """
+    kept: dict[str, Any] = {"folder": tmp_path, "actors": GUARDS, **BOTH}
+
+    def trades(by_hand: list[tuple[str, str]]) -> None:
+        for side, quantity in by_hand:
+            st.order(side, quantity, category="spot", market_unit="baseCoin")
+
+    with desk_node(st, **kept) as desk:
+        strategy, most = spot(desk), most_measured(desk)
+        desk.filled(BUY, "0.100000")
+        if fault is not None:
+            st.call(lambda: st.faults.add("private", fault))
+        trades([("Buy", "0.4")])
+        desk.until(lambda: abs(worth(desk) - D(79_995)) < D(5), "what is left")
+        desk.wait(1.0)
+        trades([("Sell", "0.45")])
+        desk.until(lambda: strategy.holding(SPOT_ID) == D("0.049500"), "the books")
+        desk.until(lambda: abs(worth(desk) - D(99_950)) < D(5), "what came")
+        desk.wait(1.0)
+        st.end_faults()
+        assert most[0] < 0.0005
+        assert desk.halted() <= {"node.position"}
+    trades([("Buy", "0.2"), ("Sell", "0.229")])
+    with desk_node(st, **kept) as desk:
+        most = most_measured(desk)
+        assert desk.strategy.holding(SPOT_ID) == D("0.020300")
+        desk.wait(1.5)
+        assert (most[0] < 0.0005, desk.halted() <= {"node.position"}) == (True, True)
+
+
+def test_own_coins_that_others_sold_to_the_last_leave_the_books(st: Stage) -> None:
+    with desk_node(st, actors=GUARDS, **BOTH) as desk:
+        strategy, most = spot(desk), most_measured(desk)
+        desk.filled(BUY, "0.100000")
+        st.order("Sell", "0.099900", category="spot")
+        desk.until(lambda: not strategy.holdings(), "the books")
+        assert desk.counted("position_differs_repaired") == 1
+        desk.wait(1.0)
+        assert (abs(worth(desk) - D(99_989)) < D(3), most[0] < 0.0005) == (True, True)
 
 
 def test_less_than_the_smallest_order_is_named_and_keeps_nobody_waiting(

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 from actors.guards.core.exposure import sizes_of
 from actors.guards.core.lazy import UnpricedMarkets, unpriced_markets
 from actors.guards.core.positions import Holdings, OpenPositions
-from actors.guards.core.snapshot import Snapshot, once
+from actors.guards.core.snapshot import ZERO, Snapshot, once
 
 MOST = Decimal("1e30")
 NEVER = 2**63
@@ -55,6 +55,7 @@ class Bounds(NamedTuple):
     gross_share: Decimal = MOST
     largest_share: Decimal = MOST
     until: int = NEVER  # UNIX nanoseconds (UTC)
+    flows: Decimal = ZERO  # of the desk, as the snapshot's
     markets: UnpricedMarkets | None = None
     positions: OpenPositions | None = None  # for bounds that hold for these only
 
@@ -68,6 +69,7 @@ class Bounds(NamedTuple):
             and gross < self.gross
             and largest < self.largest
             and now < self.until
+            and snapshot.flows == self.flows
             and (self.markets is None or self.markets is markets)
             and (self.positions is None or self.positions is positions)
             and not snapshot.maintenance

@@ -13,7 +13,7 @@ from actors.guards.core.guard import Guard
 from actors.guards.core.limits import ZERO, Limit, Money, exact
 from actors.guards.core.params import ResultParams
 from actors.guards.core.snapshot import Snapshot
-from actors.guards.core.windows import Mark, Session, best, bounds_below, fresh
+from actors.guards.core.windows import Mark, Session, best, bounds_below, carried, fresh
 
 CurveOf = Literal["desk", "strategies"]
 
@@ -65,7 +65,8 @@ class CurveGuard[P: CurveParams](Guard[P, Peaks]):
             of=self.params.of,
             capital=snapshot.equity - sum(snapshot.results.values(), ZERO),
             peaks={
-                scope: fresh(value, now) for scope, value in _values(self.params, snapshot).items()
+                scope: fresh(value, now, snapshot.flows)
+                for scope, value in _values(self.params, snapshot).items()
             },
         )
 
@@ -96,7 +97,10 @@ class CurveGuard[P: CurveParams](Guard[P, Peaks]):
         for scope, value in _values(self.params, snapshot).items():
             # A new strategy's result at the start was zero.
             known = state.peaks.get(scope)
-            peak = best(known or fresh(ZERO, snapshot.now), value, snapshot.now, session)
+            before = known or fresh(ZERO, snapshot.now)
+            if scope == "desk":
+                before = carried(before, snapshot)
+            peak = best(before, value, snapshot.now, session)
             if peak is not known:
                 moved[scope] = peak
             falls.append(Fall(scope, peak.value - value, capital + peak.value))
@@ -109,7 +113,7 @@ class CurveGuard[P: CurveParams](Guard[P, Peaks]):
         value = _values(self.params, snapshot).get(scope)
         if value is None:
             return state
-        peaks = state.peaks | {scope: fresh(value, snapshot.now)}
+        peaks = state.peaks | {scope: fresh(value, snapshot.now, snapshot.flows)}
         return msgspec.structs.replace(state, peaks=peaks)
 
 

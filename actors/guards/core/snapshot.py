@@ -90,6 +90,7 @@ class Snapshot(Derivable, frozen=True, kw_only=True, dict=True):
     now: int  # UNIX nanoseconds (UTC)
     equity: Decimal  # balance plus unrealised profit
     balance: Decimal = ZERO  # realised, fees and funding included
+    flows: Decimal = ZERO  # what others paid in since the first start, less what they took out
     holdings: Sequence[Holding] = ()  # by instrument, then strategy; external ones included
     # Net profit of each strategy since the desk's first start: with fees, funding, open positions.
     results: Mapping[str, Decimal] = msgspec.field(default_factory=dict)

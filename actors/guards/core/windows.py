@@ -198,6 +198,8 @@ def counted_reading(
 Session = Literal["all", "day"]
 """``all``: since the guard's first start; ``day``: since midnight UTC."""
 
+_CENT = Decimal("0.00000001")
+
 SINCE = {"all": "since the start", "day": "since midnight UTC"}
 
 
@@ -209,11 +211,12 @@ def release_problems(session: Session, release: str) -> list[tuple[str, str]]:
     return [("release", words)]
 
 
-class Mark(msgspec.Struct, frozen=True):
-    """A value, and the UTC day of its session (days since 1970)."""
+class Mark(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A value, the UTC day of its session (days since 1970), and the desk's flows that it is of."""
 
     day: int
     value: Decimal
+    flows: Decimal = Decimal(0)
 
 
 def bounds_below(
@@ -221,12 +224,27 @@ def bounds_below(
 ) -> Bounds:
     """Return where the equity is clear of all limits on a fall from a mark, in its session."""
     until = (mark.day + 1) * DAY_NS if session == "day" else NEVER
-    return Bounds(mark.value - min(limit.back for limit in limits), most, until=until)
+    return Bounds(
+        mark.value - min(limit.back for limit in limits), most, until=until, flows=mark.flows
+    )
 
 
-def fresh(value: Decimal, now: int) -> Mark:
+def fresh(value: Decimal, now: int, flows: Decimal = Decimal(0)) -> Mark:
     """Return the mark of a session that begins now (UNIX nanoseconds, UTC)."""
-    return Mark(now // DAY_NS, value)
+    return Mark(now // DAY_NS, value, flows)
+
+
+def carried(mark: Mark, snapshot: Snapshot) -> Mark:
+    """Return a mark of the desk's equity that grew and shrank with what others moved since.
+
+    In proportion, as a deposit or withdrawal leaves every percentage as it was.
+    """
+    moved = snapshot.flows - mark.flows
+    if not moved:
+        return mark
+    before = snapshot.equity - moved
+    grown = mark.value * snapshot.equity / before if before > 0 else snapshot.equity
+    return Mark(mark.day, grown.quantize(_CENT), snapshot.flows)
 
 
 def opening(mark: Mark, value: Decimal, now: int, session: Session) -> Mark:
@@ -235,11 +253,11 @@ def opening(mark: Mark, value: Decimal, now: int, session: Session) -> Mark:
     A day begins with its first value. A clock that goes back begins no session.
     """
     if session == "day" and now // DAY_NS > mark.day:
-        return fresh(value, now)
+        return fresh(value, now, mark.flows)
     return mark
 
 
 def best(mark: Mark, value: Decimal, now: int, session: Session) -> Mark:
     """Return the mark of the session's largest value, the same object while not exceeded."""
     kept = opening(mark, value, now, session)
-    return Mark(kept.day, value) if value > kept.value else kept
+    return Mark(kept.day, value, kept.flows) if value > kept.value else kept

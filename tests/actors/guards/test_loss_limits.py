@@ -1,5 +1,7 @@
 """Limits on what a desk, a strategy or an instrument may lose or gain in a session."""
 
+from decimal import Decimal
+
 import pytest
 
 from actors.guards.core.snapshot import Snapshot
@@ -185,3 +187,30 @@ def test_only_the_accepted_instrument_is_measured_anew() -> None:
     player.accept("instrument:X").observe(results(X="-99.99", Y=0))
     assert [player.action(f"instrument:{name}") for name in "XY"] == ["none", "flatten"]
     assert player.observe(results(X="-100", Y=0)).action("instrument:X") == "flatten"
+
+
+# -- what others pay in and take out ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("guard", [DailyLoss, MaxDrawdown, SessionProfit])
+def test_what_others_move_is_no_profit_and_no_loss(guard) -> None:
+    """Of 2000, 80 are lost, or won, 4 %: so it is of 960 as well, when others took a half."""
+    sign = 1 if guard is SessionProfit else -1
+    player = Player(guard, limit_pct=0.05).observe(snapshot(2000), snapshot(2000 + sign * 80))
+    half = 1000 + sign * 40
+    player.observe(snapshot(half, flows=Decimal(-half)))
+    assert (player.readings[0].measured, player.over()) == (0.04, [])
+    player.observe(snapshot(1000 + sign * 50, flows=Decimal(-half)))
+    assert player.over() == ["desk pct"]
+    # Back again, with as much as is there.
+    player = Player(guard, limit_pct=0.05).observe(
+        snapshot(2000), snapshot(500, flows=Decimal(-1500))
+    )
+    player.observe(snapshot(2000))
+    assert player.readings[0].measured == 0
+
+
+def test_an_account_that_others_emptied_is_measured_anew() -> None:
+    player = Player(MaxDrawdown, limit_pct=0.05).observe(snapshot(2000))
+    player.observe(snapshot(100, flows=Decimal(200)))
+    assert player.readings[0].measured == 0

@@ -12,6 +12,7 @@ from nautilus_trader.model.objects import Money
 from live_nodes.bybit.pending_cash import PendingCash
 
 NAME = SimpleNamespace(value="P")
+SECOND = 10**9
 
 
 class Position:
@@ -79,3 +80,29 @@ def test_two_wallets_of_a_millisecond_that_come_before_their_executions_have_the
     book.realises("5", 5)
     assert book.pending(5, "1010") == D("5")
     assert book.pending(5, "1015") == 0
+
+
+def test_a_wallet_that_no_execution_explains_is_believed_after_five_seconds() -> None:
+    """Others pay 250, then get 40; 7 are withdrawn."""
+    book, now, asked = Position(), [0], list[int]()
+    book.cash = PendingCash(book, lambda: now[0], ask=lambda: asked.append(now[0]))
+    assert book.pending(10, "1000") == 0
+    book.cash.follow(8, D(-20))
+    assert book.pending(10, "1000") == 0
+    assert book.pending(20, "750") == D("250")
+    now[0] = SECOND
+    # The next wallet comes before the execution of the one before.
+    assert book.pending(30, "790") == D("210")
+    book.cash.follow(19, D(-250))
+    assert book.pending(30, "790") == D("-40")
+    book.cash.follow(30, D(40))
+    assert book.pending(30, "790") == 0
+    assert asked == [0, SECOND]
+    book.cash.follow(41, D(5))
+    assert book.pending(30, "790") == D(5)
+    assert book.pending(41, "788") == D(7)
+    now[0] = 7 * SECOND
+    assert book.pending(41, "788") == 0
+    # The withdrawal was a trade after all, which the sweep finds.
+    book.cash.follow(41, D(-7))
+    assert book.pending(41, "788") == 0

@@ -1,0 +1,99 @@
+"""Follow what others move in the account: USDT of their spot trades, and own coins that they take.
+
+Neither is profit or loss: guards that remember an equity take it as paid in or out
+(`Snapshot.flows`). USDT counts in the commit that journals the execution; own coins, when the books
+lose or gain them by no execution of ours, at the price of that moment. Transfers of USDT are not
+followed: Bybit's wallet does not say why it changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+
+import msgspec
+
+from actors.records.coins import ZERO, Lot, cash_moved, coins_moved, every_part
+from actors.records.rows import FillRow
+from live_nodes.bybit.facts import TRADES
+from strategies.account_value import is_spot
+from strategies.state import StateStore, decoded
+
+FLOWS = "flows"
+"""Name of the state."""
+
+
+class Kept(msgspec.Struct):
+    """What survives a restart.
+
+    ``since`` is when the guards first measured (UNIX nanoseconds, UTC): earlier executions are in
+    the equity that they began with. ``coins`` are own ones by pair, parts of a lot among them.
+    """
+
+    since: int
+    total: Decimal = ZERO
+    coins: dict[str, Decimal] = {}
+
+
+class CapitalFlows:
+    """Adds up what others paid in and took out, USDT, since the guards' first start.
+
+    ``pending`` gets time and USDT of each of their executions.
+    """
+
+    def __init__(self, store: StateStore, *, dry_run: bool = False) -> None:
+        self._store, self._dry_run = store, dry_run
+        self._kept = decoded(store.load(FLOWS), Kept, "risk", FLOWS)
+        self._lot_of: Lot = every_part
+        self.pending: Callable[[int, Decimal], None] = lambda ts, moved: None
+
+    @property
+    def total(self) -> Decimal:
+        """USDT that others paid in; negative where they took more out."""
+        return ZERO if self._kept is None else self._kept.total
+
+    def begin(
+        self,
+        now: int,
+        explained: Mapping[str, Decimal],
+        held: Mapping[str, Decimal],
+        price: Callable[[str], Decimal | None],
+        lot_of: Lot,
+    ) -> None:
+        """Compare own coins with positions; the first time, count from now (UNIX nanoseconds)."""
+        self._lot_of, is_first = lot_of, self._kept is None
+        if self._kept is None:
+            self._kept = Kept(now, coins={n: q for n, q in explained.items() if is_spot(n)})
+        for name in sorted(self._kept.coins.keys() | filter(is_spot, held)):
+            self.compare(name, held.get(name, ZERO), price(name))
+        if is_first:
+            self._kept.total = ZERO
+            self._save()
+
+    def on_fill(self, fill: FillRow) -> None:
+        """Follow an execution that is new to the journal, inside its commit."""
+        kept = self._kept
+        if kept is None or not is_spot(fill.instrument) or fill.kind not in TRADES:
+            return
+        if fill.strategy:
+            own = kept.coins.get(fill.instrument, ZERO)
+            kept.coins[fill.instrument] = own + coins_moved(fill)
+        elif fill.ts >= kept.since:
+            moved = cash_moved(fill)
+            kept.total += moved
+            self.pending(fill.ts, moved)
+        self._save()
+
+    def compare(self, name: str, held: Decimal, price: Decimal | None) -> None:
+        """Take own coins that a position (``held``) lacks as taken out, more as paid in."""
+        assert self._kept is not None
+        own, lot = self._kept.coins.get(name, ZERO), self._lot_of(name)
+        gone = (own // lot * lot if lot else own) - held
+        if gone and price is not None:
+            self._kept.coins[name] = own - gone
+            self._kept.total -= gone * price
+            self._save()
+
+    def _save(self) -> None:
+        if not self._dry_run:
+            self._store.save(FLOWS, msgspec.json.encode(self._kept))
