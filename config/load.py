@@ -215,24 +215,15 @@ def _parents(extends: Tree, problems: list[Problem]) -> Sequence[Tree]:
 
 
 SET = "--set"
-_STEP = re.compile(r'"([^"]+)"|([^."=\[\]]+)')
+_STEP = r'(?:"([^"]+)"|([^."=\[\]]+))'
+_STEPS = re.compile(rf"{_STEP}(?:\.{_STEP})*")
 
 
 def parse_path(text: str) -> tuple[str, ...] | None:
     """Return the steps of a dotted path, None if it is not one; quotes protect dots in a step."""
-    steps: list[str] = []
-    at = 0
-    while True:
-        match = _STEP.match(text, at)
-        if match is None:
-            return None
-        steps.append((match[1] or match[2]).strip())
-        at = match.end()
-        if at == len(text):
-            return tuple(steps)
-        if text[at] != ".":
-            return None
-        at += 1
+    if not _STEPS.fullmatch(text):
+        return None
+    return tuple((quoted or bare).strip() for quoted, bare in re.findall(_STEP, text))
 
 
 def override(tree: Tree, setting: str, problems: list[Problem]) -> Tree:

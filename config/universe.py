@@ -291,66 +291,27 @@ def intersect(patterns: Sequence[str]) -> bool:
     >>> intersect(["BTC*", "*-LINEAR.BYBIT"]), intersect(["BTC*", "ETH*"])
     (True, False)
     """
-    rows = [_tokens(pattern) for pattern in patterns]
-    start = (0,) * len(rows)
-    seen, waiting = {start}, [start]
-    while waiting:
-        state = waiting.pop()
-        if all(at == len(row) for at, row in zip(state, rows, strict=True)):
+
+    @cache
+    def meet(*rows: tuple[frozenset[str] | None, ...]) -> bool:
+        if not any(rows):
             return True
-        for following in _next(state, rows):
-            if following not in seen:
-                seen.add(following)
-                waiting.append(following)
-    return False
+        for index, row in enumerate(rows):
+            # A star ends here, or takes the next letter with the others.
+            if row[:1] == (None,) and meet(*rows[:index], row[1:], *rows[index + 1 :]):
+                return True
+        letters = [row[0] for row in rows if row and row[0] is not None]
+        if not letters or not all(rows) or not frozenset.intersection(*letters):
+            return False
+        return meet(*(row if row[0] is None else row[1:] for row in rows))
 
-
-def _next(
-    state: tuple[int, ...], rows: Sequence[tuple[frozenset[str] | None, ...]]
-) -> list[tuple[int, ...]]:
-    following = []
-    letters, moved = _LETTERS, list(state)
-    for index, (at, row) in enumerate(zip(state, rows, strict=True)):
-        if at == len(row):
-            letters = frozenset()
-            continue
-        token = row[at]
-        if token is None:
-            following.append((*state[:index], at + 1, *state[index + 1 :]))
-        else:
-            letters &= token
-            moved[index] += 1
-    if letters:
-        following.append(tuple(moved))
-    return following
+    return meet(*map(_tokens, patterns))
 
 
 @cache
 def _tokens(pattern: str) -> tuple[frozenset[str] | None, ...]:
-    tokens: list[frozenset[str] | None] = []
-    at = 0
-    while at < len(pattern):
-        sign = pattern[at]
-        close = pattern.find("]", at + 2) if sign == "[" else -1
-        if close > 0:
-            body = pattern[at + 1 : close]
-            inside = _range(body.removeprefix("!"))
-            tokens.append(_LETTERS - inside if body.startswith("!") else inside)
-            at = close
-        else:
-            tokens.append(None if sign == "*" else _LETTERS if sign == "?" else frozenset((sign,)))
-        at += 1
-    return tuple(tokens)
-
-
-def _range(body: str) -> frozenset[str]:
-    letters: set[str] = set()
-    at = 0
-    while at < len(body):
-        if body[at + 1 : at + 2] == "-" and at + 2 < len(body):
-            letters.update(map(chr, range(ord(body[at]), ord(body[at + 2]) + 1)))
-            at += 3
-        else:
-            letters.add(body[at])
-            at += 1
-    return frozenset(letters)
+    """Return the letters that may stand at each place of a pattern, None for a star."""
+    return tuple(
+        None if sign == "*" else frozenset(c for c in _LETTERS if fnmatchcase(c, sign))
+        for sign in re.findall(r"\[!?\]?[^\]]*\]|.", pattern)
+    )
