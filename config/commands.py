@@ -186,12 +186,11 @@ def list_command(
 
     Example: perpdesk list guards
     """
-    from config.errors import InputError, did_you_mean
+    from config.errors import InputError, hint
 
     if what not in LISTS:
-        near = did_you_mean(what, LISTS)
-        hint = f" (did you mean {near}?)" if near else ""
-        raise InputError(f"nothing is listed as {what!r}; there are {', '.join(LISTS)}{hint}")
+        there = f"there are {', '.join(LISTS)}{hint(what, LISTS)}"
+        raise InputError(f"nothing is listed as {what!r}; {there}")
     rows = LISTS[what]()
     if as_json:
         _print_json(dict(rows))

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
-from config.errors import InputError, did_you_mean
+from config.errors import InputError, hint
 
 MINUTE_NS = 60_000_000_000
 HOUR_NS = 60 * MINUTE_NS
@@ -40,9 +40,8 @@ _ENGINE_UNITS = {"m": "MINUTE", "h": "HOUR", "d": "DAY"}
 def interval_ns(name: str) -> int:
     """Return the nanoseconds of an interval; raise InputError for an unknown name."""
     if name not in STORED:
-        near = did_you_mean(name, STORED)
-        hint = f" (did you mean {near}?)" if near else ""
-        raise InputError(f"no interval {name!r}; there are {', '.join(INTERVALS)}{hint}")
+        there = f"there are {', '.join(INTERVALS)}{hint(name, STORED)}"
+        raise InputError(f"no interval {name!r}; {there}")
     return STORED[name]
 
 

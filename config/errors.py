@@ -72,3 +72,9 @@ def did_you_mean(word: object, known: Iterable[str]) -> str:
     words = {candidate.lower(): candidate for candidate in known}
     near = difflib.get_close_matches(str(word).lower(), words, n=1, cutoff=0.6)
     return words[near[0]] if near else ""
+
+
+def hint(word: object, known: Iterable[str]) -> str:
+    """Return `` (did you mean …?)`` with the known word nearest to `word`, or an empty string."""
+    near = did_you_mean(word, known)
+    return f" (did you mean {near}?)" if near else ""

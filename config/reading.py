@@ -29,8 +29,8 @@ from config.suggestions import yaml_remedy
 Scalar = str | int | float | bool | None
 Path = tuple[str | int, ...]
 
-TAGS = ("model",)
-"""Keys that choose a mapping's shape: when a child changes one, all other keys of the parent's
+TAG = "model"
+"""Key that chooses a mapping's shape: when a child changes it, all other keys of the parent's
 mapping are dropped."""
 
 
@@ -85,10 +85,9 @@ def merge(parent: Tree, child: Tree, problems: list[Problem], path: Path = ()) -
             message = f"expected a mapping of keys, since {child.place} gives keys here"
             problems.append(parent.place.problem(dotted(path), message))
         return child
-    for tag in TAGS:
-        old, new = parent.value.get(tag), child.value.get(tag)
-        if old is not None and new is not None and old.value != new.value:
-            return child
+    old, new = parent.value.get(TAG), child.value.get(TAG)
+    if old is not None and new is not None and old.value != new.value:
+        return child
     merged = dict(parent.value)
     for key, value in child.value.items():
         merged[key] = merge(merged[key], value, problems, (*path, key)) if key in merged else value
@@ -338,17 +337,11 @@ def known_keys(model: type[BaseModel], path: Path, tree: Tree) -> list[str]:
 
 def _tagged(annotations: list[Any], tree: Tree) -> list[type[BaseModel]]:
     models = [model for annotation in annotations for model in _models(annotation)]
-    if isinstance(tree.value, dict):
-        for tag in TAGS:
-            if tag in tree.value:
-                named = [
-                    model
-                    for model in models
-                    if tag in model.model_fields
-                    and model.model_fields[tag].default == tree.value[tag].value
-                ]
-                return named or models
-    return models
+    tag = tree.value.get(TAG) if isinstance(tree.value, dict) else None
+    if tag is None:
+        return models
+    fields = {model: model.model_fields.get(TAG) for model in models}
+    return [m for m, field in fields.items() if field and field.default == tag.value] or models
 
 
 def _inside(annotation: Any, step: str | int) -> tuple[Any, ...]:

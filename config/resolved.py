@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from config.components import ROOMS, resolve
-from config.errors import InputError, Problem, did_you_mean
+from config.errors import InputError, Problem, hint
 from config.params import complete_params
 from config.reading import (
     Origin,
@@ -104,9 +104,7 @@ def explain(resolved: Resolved, path: str = "") -> list[Explained]:
     if not chosen:
         written = [steps for steps, _ in leaves(resolved.complete)]
         known = {dotted(steps[: end + 1]) for steps in written for end in range(len(steps))}
-        near = did_you_mean(path, known)
-        hint = f" (did you mean {near}?)" if near else ""
-        raise InputError(f"{resolved.file}: there is nothing at {path}{hint}")
+        raise InputError(f"{resolved.file}: there is nothing at {path}{hint(path, known)}")
     return chosen
 
 

@@ -18,7 +18,7 @@ import msgspec
 
 from config.components import resolve, shipped_addresses
 from config.documents import KINDS, Part
-from config.errors import InputError, did_you_mean
+from config.errors import InputError, hint
 from config.params import parameter_fields
 
 FOLDER = Path(__file__).parent / "schemas"
@@ -29,9 +29,8 @@ _COMPONENTS = ("Component", "StrategyComponent", "Scorer")
 def schema(kind: str) -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of a kind; raise InputError for an unknown kind."""
     if kind not in KINDS:
-        near = did_you_mean(kind, KINDS)
-        hint = f" (did you mean {near}?)" if near else ""
-        raise InputError(f"no kind of document {kind!r}; there are {', '.join(KINDS)}{hint}")
+        there = f"there are {', '.join(KINDS)}{hint(kind, KINDS)}"
+        raise InputError(f"no kind of document {kind!r}; {there}")
     model = KINDS[kind].model_json_schema()
     _describe(KINDS[kind], model)
     definitions = model.get("$defs", {})

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 import catalog.providers
 from catalog.instruments import InstrumentInfo
-from config.errors import InputError, did_you_mean
+from config.errors import InputError, hint
 
 
 @dataclass(frozen=True)
@@ -86,11 +86,9 @@ def read_files(name: str, paths: Sequence[Path], options: ImportOptions) -> Iter
     """
     known = formats()
     if name not in known:
-        near = did_you_mean(name, known)
-        hint = f" (did you mean {near}?)" if near else ""
-        if name.lower().startswith(TABLES):
-            hint = " (ohlcv_table reads it)"
-        raise InputError(f"no format {name!r}; there are {', '.join(known)}{hint}")
+        tables = name.lower().startswith(TABLES)
+        words = " (ohlcv_table reads it)" if tables else hint(name, known)
+        raise InputError(f"no format {name!r}; there are {', '.join(known)}{words}")
     parts = known[name](paths, options)
     missing = set(options.symbols)
     for part in [parts] if isinstance(parts, Import) else parts:

@@ -23,7 +23,7 @@ from catalog.providers.bybit_json import info_of
 from catalog.series import BARS, FUNDING, MARKS
 from catalog.storage.manifest import SeriesKey
 from config.durations import bar_type, interval_ns
-from config.errors import DeskError, InputError, did_you_mean
+from config.errors import DeskError, InputError, hint
 
 BYBIT = "https://api.bybit.com"
 TOO_MANY = 10006
@@ -78,9 +78,8 @@ class BybitHistory:
             return [info for info in found.values() if info.settle == "USDT"]
         for symbol in symbols:
             if symbol not in found:
-                near = did_you_mean(symbol, found)
-                hint = f" (did you mean {near}?)" if near else ""
-                raise InputError(f"Bybit trades no {self.product.lower()} {symbol}{hint}")
+                words = f"Bybit trades no {self.product.lower()} {symbol}"
+                raise InputError(words + hint(symbol, found))
         return [found[symbol] for symbol in symbols]
 
     async def rows(self, info: InstrumentInfo, key: SeriesKey, start: int, end: int) -> pa.Table:
