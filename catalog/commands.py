@@ -88,7 +88,6 @@ def make_demo(
 
     from catalog import show
     from catalog.providers import demo
-    from catalog.show import working
     from catalog.storage.writer import CatalogWriter
     from config.errors import InputError
 
@@ -101,11 +100,11 @@ def make_demo(
     if hours is not None:
         raise InputError("--hours is of --books")
     catalog = catalog or DEMO_CATALOG
-    with working("Inventing the demo market"):
+    with show.working("Inventing the demo market"):
         market = demo.generate(params)
     market = replace(market, note=f"{market.note} {days} days, {perps} perps.")
     _refuse_others(catalog, market)
-    with CatalogWriter(catalog) as writer, working("Writing the demo market"):
+    with CatalogWriter(catalog) as writer, show.working("Writing the demo market"):
         writer.add(market)
     show.written(catalog, writer, json)
 
@@ -115,12 +114,11 @@ def _make_books(catalog: Path, seed: int, hours: float | None, json: bool) -> No
 
     from catalog import show
     from catalog.providers.demo_books import BookParams, generate
-    from catalog.show import counting
     from catalog.storage.writer import CatalogWriter
 
     length = BookParams.hours if hours is None else hours
     parts, planted = generate(BookParams(seed=seed, hours=length))
-    with CatalogWriter(catalog) as writer, counting("Inventing books") as step:
+    with CatalogWriter(catalog) as writer, show.counting("Inventing books") as step:
         for number, part in enumerate(parts):
             if not number:
                 _refuse_others(catalog, part)
@@ -181,7 +179,6 @@ def import_files(
     from catalog.providers.base import ImportOptions, read_files
     from catalog.providers.files import read_mapping
     from catalog.series import KINDS
-    from catalog.show import counting
     from catalog.storage.writer import CatalogWriter
 
     options = ImportOptions(
@@ -194,7 +191,7 @@ def import_files(
         symbols=_wanted(symbols),
         columns=read_mapping(columns) if columns else {},
     )
-    with CatalogWriter(catalog) as writer, counting("Importing") as step:
+    with CatalogWriter(catalog) as writer, show.counting("Importing") as step:
         for part in read_files(format_, paths, options):
             writer.add(part)
             step(part.files[-1].name if part.files else part.source)
@@ -223,9 +220,8 @@ def resample_candles(
     """
     from catalog import show
     from catalog.resampling import resample
-    from catalog.show import working
 
-    with working(f"Making {interval} candles"):
+    with show.working(f"Making {interval} candles"):
         writer = resample(catalog, interval, _wanted(symbols))
     show.written(catalog, writer, json)
 
@@ -243,7 +239,6 @@ def pull_ingest(
     """
     from catalog import show
     from catalog.pull import pull
-    from catalog.show import pieces
     from config.documents import Ingest
     from config.errors import InputError
     from config.validate import checked
@@ -252,7 +247,7 @@ def pull_ingest(
     ingest = resolved.document
     if not isinstance(ingest, Ingest):
         raise InputError(f"{file}: kind is {resolved.kind}, but a pull needs kind: ingest")
-    with pieces("Pulling") as progress:
+    with show.pieces("Pulling") as progress:
         writer = pull(ingest, progress)
     show.written(Path(ingest.catalog), writer, json)
 
@@ -287,12 +282,11 @@ def check(
     """
     from catalog import show
     from catalog.findings import WRONG
-    from catalog.show import counting
     from catalog.storage.store import Catalog
     from catalog.verify import verify
 
     opened = Catalog(catalog)
-    with counting("Checking") as step:
+    with show.counting("Checking") as step:
         found = verify(opened, step)
     show.findings(opened, found, every, json)
     if any(finding.severity == WRONG for finding in found):
@@ -305,9 +299,8 @@ def rebuild_cache(catalog: Folder = DEMO_CATALOG, json: Json = False) -> None:
     Example: perpdesk catalog rebuild --catalog catalog/data/demo
     """
     from catalog import show
-    from catalog.show import working
     from catalog.storage.writer import rebuild
 
-    with working("Rebuilding the engine's files"):
+    with show.working("Rebuilding the engine's files"):
         series = rebuild(catalog)
     show.result({"catalog": str(catalog), "series": series}, json, f"{series} series rebuilt.")

@@ -9,10 +9,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from config.durations import MINUTE_NS, STORED
+from config.durations import HOUR_NS, MINUTE_NS, STORED
 
 WRONG, INFO = "wrong", "info"
-HOUR_NS = 3_600_000_000_000
 STALE_NS = 2 * HOUR_NS
 STALE_CANDLES = 3
 LONGEST_FUNDING_NS = 8 * HOUR_NS

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from catalog.storage import days
 from catalog.storage.index import CatalogIndex
+from config.durations import SECOND_NS
 from config.errors import InputError
 
 AUDIT = "recording_gaps.csv"
@@ -19,7 +20,6 @@ COLUMNS = ("began", "ended", "seconds", "instrument", "after", "upto", "why")
 NOTHING_YET = "nothing was received yet"
 """Why a book lacks its beginning, which what was received tells better."""
 TICKS = ("book", "quotes", "trades", "tickers")
-SECOND_NS = 1_000_000_000
 SILENT_S = 60
 FOREVER = 2**62
 

@@ -19,9 +19,8 @@ from catalog.recordings import Hole
 from catalog.series import AFTER_LOSS, SNAPSHOT
 from catalog.storage.manifest import SeriesKey
 from catalog.tops import StoredBook, Tops
-from config.durations import DAY_NS, MINUTE_NS
+from config.durations import DAY_NS, MINUTE_NS, SECOND_NS
 
-SECOND_NS = 1_000_000_000
 SILENT_NS = MINUTE_NS
 SILENT_TIMES = 50
 """A silence lasts a minute and so many times the usual distance of messages, or longer."""

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from catalog.findings import INFO, WRONG, CatalogFinding, SeriesRows, off_marks, order
-from catalog.recordings import AUDIT, SECOND_NS, Hole, audited
+from catalog.recordings import AUDIT, Hole, audited
 from catalog.series import KINDS
 from catalog.storage import days
 from catalog.storage.days import ContentHash
@@ -20,7 +20,7 @@ from catalog.storage.manifest import SeriesKey, content_hash
 from catalog.storage.store import Catalog
 from catalog.storage.writer import rows_of
 from catalog.tick_checks import check_ticks
-from config.durations import DAY_NS, bar_type
+from config.durations import DAY_NS, SECOND_NS, bar_type
 
 CHANGED = "its contents are not those that were imported"
 

@@ -11,7 +11,8 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 from config.errors import InputError, hint
 
-MINUTE_NS = 60_000_000_000
+SECOND_NS = 1_000_000_000
+MINUTE_NS = 60 * SECOND_NS
 HOUR_NS = 60 * MINUTE_NS
 DAY_NS = 24 * HOUR_NS
 
@@ -61,7 +62,7 @@ def bar_type(instrument_id: str, interval: str, price: str = "LAST") -> str:
 
 DURATION = r"^[1-9][0-9]*[smhd]$"
 CLOCK = r"^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$"
-_UNITS_NS = {"s": 10**9, "m": MINUTE_NS, "h": HOUR_NS, "d": DAY_NS}
+_UNITS_NS = {"s": SECOND_NS, "m": MINUTE_NS, "h": HOUR_NS, "d": DAY_NS}
 
 
 @cache
@@ -83,7 +84,7 @@ def offset_ns(text: str) -> int:
     if not re.match(CLOCK, text):
         raise ValueError(f'expected a clock time such as "00:05", was {text!r}')
     hours, minutes, seconds = (*map(int, text.split(":")), 0)[:3]
-    return (hours * 3600 + minutes * 60 + seconds) * 10**9
+    return (hours * 3600 + minutes * 60 + seconds) * SECOND_NS
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

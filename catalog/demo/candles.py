@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog.demo.parameters import HOUR_NS, STEPS_PER_HOUR
+from catalog.demo.parameters import STEPS_PER_HOUR
 from catalog.demo.returns import Floats, autoregression
+from config.durations import DAY_NS, HOUR_NS
 
 Integers = NDArray[np.int64]
 
@@ -89,9 +90,8 @@ def daily(hours: TickCandles) -> TickCandles:
     The listing day's candle covers the hours that traded. The delisting day has no candle, because
     it has no close at midnight.
     """
-    day_ns = 24 * HOUR_NS
-    day = (hours.ts - 1) // day_ns
-    complete = day < hours.ts[-1] // day_ns
+    day = (hours.ts - 1) // DAY_NS
+    complete = day < hours.ts[-1] // DAY_NS
     firsts = np.flatnonzero(np.diff(day[complete], prepend=-1))
     if firsts.size == 0:
         empty = np.zeros(0, dtype=np.int64)
@@ -100,7 +100,7 @@ def daily(hours: TickCandles) -> TickCandles:
     assert hours.volume is not None
     assert hours.turnover is not None
     return TickCandles(
-        ts=(day[firsts] + 1) * day_ns,
+        ts=(day[firsts] + 1) * DAY_NS,
         open=hours.open[firsts],
         high=np.maximum.reduceat(hours.high[complete], firsts),
         low=np.minimum.reduceat(hours.low[complete], firsts),

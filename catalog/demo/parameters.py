@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from datetime import UTC, date, datetime
+from datetime import date
 
+from config.durations import nanoseconds, parse
 from config.errors import InputError
 
-HOUR_NS = 3_600_000_000_000
-DAY_NS = 24 * HOUR_NS
 STEPS_PER_HOUR = 12
 STEPS_PER_DAY = 24 * STEPS_PER_HOUR
 
@@ -75,8 +74,7 @@ class DemoParams:
     @property
     def start_ns(self) -> int:
         """Midnight (UTC) of the first day, UNIX nanoseconds."""
-        midnight = datetime(self.start.year, self.start.month, self.start.day, tzinfo=UTC)
-        return int(midnight.timestamp()) * 1_000_000_000
+        return nanoseconds(parse(self.start))
 
     @property
     def hours(self) -> int:

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.demo import universe
-from catalog.demo.parameters import DAY_NS, STEPS_PER_DAY, STEPS_PER_HOUR, DemoParams
+from catalog.demo.parameters import STEPS_PER_DAY, STEPS_PER_HOUR, DemoParams
 from catalog.demo.universe import SECTORS, DemoPerp, Purpose, stream
 from catalog.instruments import instrument_id
+from config.durations import DAY_NS
 
 Floats = NDArray[np.float64]
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -52,6 +53,11 @@ class ImportOptions:
     """Only these: symbols, instrument ids, or patterns of them."""
     columns: dict[str, str] = field(default_factory=dict)
     """The file's own names of columns, by keys of `catalog.providers.files.COLUMNS`."""
+
+    def part(self, source: str, venue: str, path: Path, **found: Any) -> Import:
+        """Return a part of a file; its prices are of the venue, unless the user says another."""
+        whose = self.source_venue or venue
+        return Import(source, whose, note=self.note, files=[path], **found)
 
     def wants(self, text: str, instrument: str = "") -> bool:
         """Whether `symbols` asks for the file's text of a symbol, or for the instrument."""

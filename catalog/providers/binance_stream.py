@@ -18,14 +18,10 @@ from catalog.providers.base import Import, ImportOptions
 from catalog.providers.symbols import LINEAR, SPOT
 from catalog.providers.ticks import (
     MS,
-    AnotherKind,
     Source,
+    StreamReader,
     Symbols,
-    TickParts,
-    cut_short,
     each,
-    lines,
-    stamped,
 )
 from catalog.series import AFTER_LOSS, SNAPSHOT
 from config.errors import InputError
@@ -112,11 +108,9 @@ def read(paths: Sequence[Path], options: ImportOptions) -> Iterator[Import]:
     yield from each(paths, SUFFIXES, _Reader(options).file)
 
 
-class _Reader:
+class _Reader(StreamReader):
     def __init__(self, options: ImportOptions) -> None:
-        self._options = options
-        venue = options.source_venue or "binance"
-        self._rows = TickParts("Binance stream", venue, options.note)
+        super().__init__(options, "Binance stream", "binance")
         self._books: dict[str, _Book] = {}
 
     def file(self, path: Path, source: Source) -> Iterator[Import]:
@@ -124,31 +118,14 @@ class _Reader:
         self._early: _Snapshot | None = None
         self._offset: int | None = None
         self._here: set[str] = set()
-        rows, self._known = self._rows, False
-        rows.where = source.where
-        for rows.line, line in lines(source):
-            try:
-                received, text = stamped(line)
-                self._message(received, text)
-            except (msgspec.MsgspecError, ValueError) as error:
-                if cut_short(error, line):
-                    rows.note("line cut short; left out")
-                    break
-                kind = InputError if self._known else AnotherKind
-                raise kind(
-                    f"{source.where}: line {rows.line}: not what Binance sends: {error}"
-                ) from error
-            yield from rows.ready(path)
+        yield from self._messages(path, source, "Binance", "depth update, trade or bookTicker")
         for instrument in sorted(self._here):
             if not self._books[instrument].update:
                 raise InputError(
                     f"{source.where}: no snapshot ({instrument}) to begin from: a REST answer with "
                     "lastUpdateId that is not older than the first update"
                 )
-        if not self._known:
-            rows.notes.clear()
-            raise AnotherKind(f"{source.where}: no depth update, trade or bookTicker of Binance")
-        yield from rows.rest(path, self._symbols[LINEAR])
+        yield from self._rows.rest(path, self._symbols[LINEAR])
 
     def _message(self, received: int, text: bytes) -> None:
         envelope = _envelope.decode(text)

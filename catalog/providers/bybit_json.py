@@ -62,12 +62,7 @@ def _part(where: str, answer: dict[str, Any], path: Path, options: ImportOptions
     category = str(result.get("category") or _guess_category(rows, options)).upper()
     if category not in ("LINEAR", "SPOT"):
         raise InputError(f"{where}: category {category.lower()}, only linear and spot are kept")
-    part = Import(
-        source="Bybit v5 answers",
-        source_venue=options.source_venue or "bybit",
-        note=options.note,
-        files=[path],
-    )
+    part = options.part("Bybit v5 answers", "bybit", path)
     if not rows:
         return part
     if isinstance(rows[0], list):

@@ -17,16 +17,13 @@ import msgspec
 from catalog.providers.base import Import, ImportOptions
 from catalog.providers.ticks import (
     MS,
-    AnotherKind,
     Source,
+    StreamReader,
     Symbols,
-    TickParts,
-    cut_short,
     each,
     lines,
     product_hint,
     sources,
-    stamped,
 )
 from catalog.series import AFTER_LOSS, SNAPSHOT
 from config.errors import InputError
@@ -114,11 +111,9 @@ def _deepest(path: Path) -> dict[str, int]:
     return found
 
 
-class _Reader:
+class _Reader(StreamReader):
     def __init__(self, options: ImportOptions) -> None:
-        self._options = options
-        venue = options.source_venue or "bybit"
-        self._rows = TickParts("Bybit v5 stream", venue, options.note)
+        super().__init__(options, "Bybit v5 stream", "bybit")
         self._places: dict[tuple[str, int], _Place] = {}
         self._tickers: dict[str, list[float]] = {}
         self._ticker_times: dict[str, int] = {}
@@ -131,28 +126,12 @@ class _Reader:
         self._symbols = Symbols(self._options, product_hint(path, source))
         self._path, self._deepest = path, _deepest(path) if not _NAMED.search(path.name) else {}
         self._behind: dict[str, bool] = {}
-        rows, self._known = self._rows, False
-        rows.where = source.where
-        for rows.line, line in lines(source):
-            try:
-                received, text = stamped(line)
-                self._message(received, _message.decode(text))
-            except (msgspec.MsgspecError, ValueError) as error:
-                place = f"{source.where}: line {rows.line}"
-                if cut_short(error, line):
-                    rows.note("line cut short; left out")
-                    break
-                kind = InputError if self._known else AnotherKind
-                raise kind(f"{place}: not what Bybit v5 sends: {error}") from error
-            yield from rows.ready(path)
-        if not self._known:
-            rows.notes.clear()
-            raise AnotherKind(
-                f"{source.where}: no message of orderbook, publicTrade or tickers of Bybit v5"
-            )
-        yield from rows.rest(path, self._symbols)
+        kept = "message of orderbook, publicTrade or tickers"
+        yield from self._messages(path, source, "Bybit v5", kept)
+        yield from self._rows.rest(path, self._symbols)
 
-    def _message(self, received: int, message: _Message) -> None:
+    def _message(self, received: int, text: bytes) -> None:
+        message = _message.decode(text)
         kind, _, rest = message.topic.partition(".")
         self._known |= kind in ("orderbook", "publicTrade", "tickers")
         if kind == "orderbook":

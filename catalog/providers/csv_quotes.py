@@ -30,10 +30,9 @@ from catalog.providers.ticks import (
     product_hint,
     tick_table,
 )
-from config.durations import interval_ns
+from config.durations import SECOND_NS, interval_ns, nanoseconds
 
 SIZE_UNKNOWN = 1_000_000.0
-SECOND_NS = 10**9
 _FIELDS = {
     "bid": ("bid", "bidprice", "bestbid", "bestbidprice", "bidpx"),
     "ask": ("ask", "askprice", "bestask", "bestaskprice", "askpx", "offer"),
@@ -54,7 +53,7 @@ def _file(path: Path, source: Source, options: ImportOptions) -> Iterator[Import
     cells = header(source)
     names = _fields(cells, source)
     symbols = Symbols(options, product_hint(path, source))
-    parts = TickParts("CSV quotes", options.source_venue or venue_of(path), options.note)
+    parts = TickParts("CSV quotes", venue_of(path), options)
     warnings = []
     step, start = interval_ns(options.interval) if options.interval else SECOND_NS, _start(source)
     if "timestamp" not in names:
@@ -110,4 +109,4 @@ def _start(source: Source) -> int:
     if dated := re.search(r"(?<!\d)(20\d\d)-?([01]\d)-?([0-3]\d)(?!\d)", source.path.name):
         with suppress(ValueError):
             day = datetime.fromisoformat("-".join(dated.groups())).replace(tzinfo=UTC)
-    return int(day.timestamp()) * SECOND_NS
+    return nanoseconds(day)

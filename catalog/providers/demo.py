@@ -9,13 +9,14 @@ import pyarrow as pa
 
 from catalog.demo import candles, universe
 from catalog.demo.candles import TickCandles, off_grid
-from catalog.demo.parameters import DAY_NS, HOUR_NS, STEPS_PER_HOUR, DemoParams
+from catalog.demo.parameters import STEPS_PER_HOUR, DemoParams
 from catalog.demo.returns import Floats, PricePath, draw_factors, draw_path
 from catalog.demo.universe import DemoPerp, Purpose, stream
 from catalog.inference import step
 from catalog.instruments import InstrumentInfo, instrument_id
 from catalog.providers.base import Import
 from catalog.series import BARS, FUNDING, MARKS
+from config.durations import DAY_NS, HOUR_NS
 
 _SPOT_SHARE_OF_TURNOVER = 0.3
 _LOWER_WEEKENDS = 0.7

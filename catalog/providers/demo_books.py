@@ -19,10 +19,9 @@ from catalog.providers.base import Import
 from catalog.providers.ticks import tick_table
 from catalog.resampling import tick_candles
 from catalog.series import BARS, FUNDING, MARKS
-from config.durations import DAY_NS, HOUR_NS, MINUTE_NS
+from config.durations import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS, nanoseconds
 from config.errors import InputError
 
-SECOND_NS = 10**9
 FUNDING_NS = 8 * HOUR_NS
 _INNER_STEPS = 10
 """Prices within a minute of the candles before the books."""
@@ -48,7 +47,7 @@ class BookParams:
     @property
     def start_ns(self) -> int:
         """Beginning of the books, UNIX nanoseconds (UTC)."""
-        return int(self.start.timestamp()) * SECOND_NS
+        return nanoseconds(self.start)
 
     @property
     def seconds(self) -> int:

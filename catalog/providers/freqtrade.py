@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -77,9 +78,9 @@ def read(paths: Sequence[Path], options: ImportOptions) -> Iterator[Import]:
         if options.wants(instrument_id(name.symbol, options.product or name.product)):
             chosen.append((path, name))
     words = f"left out: {', '.join(left_out)}" if left_out else ""
-    note = "; ".join(filter(None, (options.note, words)))
+    options = replace(options, note="; ".join(filter(None, (options.note, words))))
     for path, name in chosen:
-        yield _read_file(path, name, options, note)
+        yield _read_file(path, name, options)
 
 
 def parse_name(path: Path) -> Name | None:
@@ -100,16 +101,11 @@ def parse_name(path: Path) -> Name | None:
     return Name(market.symbol, product, _KINDS[groups["kind"]], groups["interval"])
 
 
-def _read_file(path: Path, name: Name, options: ImportOptions, note: str) -> Import:
+def _read_file(path: Path, name: Name, options: ImportOptions) -> Import:
     (source,) = load_tables(path)
     columns = Columns(source.table, source.where)
     instrument = instrument_id(name.symbol, options.product or name.product)
-    part = Import(
-        source="freqtrade files",
-        source_venue=options.source_venue or venue_of(path),
-        note=note,
-        files=[path],
-    )
+    part = options.part("freqtrade files", venue_of(path), path)
     wanted = {"funding": ("open",), "mark": PRICES, "bars": (*PRICES, "volume")}[name.kind]
     interval = "" if name.kind == "funding" else name.interval
     stamps = columns.stamps()

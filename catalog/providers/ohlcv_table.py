@@ -40,10 +40,9 @@ from catalog.providers.symbols import (
 )
 from catalog.providers.tables import SUFFIXES, SourceTable, load_tables
 from catalog.series import FUNDING, KINDS, PRICES
-from config.durations import MINUTE_NS, STORED, interval_ns
+from config.durations import MINUTE_NS, SECOND_NS, STORED, interval_ns
 from config.errors import InputError
 
-SECOND_NS = 10**9
 MOST_WRONG = 0.1
 """Share of impossible candles at which an import is refused; fewer are warned of."""
 
@@ -82,12 +81,7 @@ def _read_table(path: Path, source: SourceTable, options: ImportOptions) -> Impo
     table, where = source.table, source.where
     if table.num_rows == 0:
         raise InputError(f"{where}: no rows")
-    part = Import(
-        source="OHLCV tables",
-        source_venue=options.source_venue or venue_of(path),
-        note=options.note,
-        files=[path],
-    )
+    part = options.part("OHLCV tables", venue_of(path), path)
     columns = Columns(table, where, options.columns, options.stamp)
     kind = _kind(path, source, columns, options)
     stamps = columns.stamps()

@@ -137,7 +137,7 @@ class _File:
     def _part(
         self, venue: str, kind: str, found: dict[str, Columns], warnings: Sequence[str] = ()
     ) -> Import:
-        parts = TickParts("Tardis CSV", self._options.source_venue or venue, self._options.note)
+        parts = TickParts("Tardis CSV", venue, self._options)
         tables = {(kind, "", i): tick_table(kind, columns) for i, columns in found.items()}
         return parts.part(self._path, tables, warnings)
 

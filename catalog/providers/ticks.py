@@ -174,7 +174,7 @@ def lines(source: Source) -> Iterator[tuple[int, bytes]]:
             yield number, line
 
 
-def stamped(line: bytes) -> tuple[int, bytes]:
+def _stamped(line: bytes) -> tuple[int, bytes]:
     """Split a line's receive time off, in any UNIX unit; 0 without one. Raises ValueError."""
     if not line[:1].isdigit():
         return 0, line
@@ -182,7 +182,7 @@ def stamped(line: bytes) -> tuple[int, bytes]:
     return int(stamp) * 10 ** (19 - len(stamp)), rest
 
 
-def cut_short(error: Exception, line: bytes) -> bool:
+def _cut_short(error: Exception, line: bytes) -> bool:
     """Whether a line is not whole because its recording ended there."""
     whole = isinstance(error, msgspec.ValidationError) or line.endswith(b"\n")
     return isinstance(error, msgspec.DecodeError) and not whole
@@ -289,8 +289,8 @@ def tick_table(kind: str, columns: Sequence[Any]) -> pa.Table:
 class TickParts:
     """Gathers messages and hands them on as parts of about a million rows, none split."""
 
-    def __init__(self, source: str, source_venue: str, note: str) -> None:
-        self._source, self._venue, self._note = source, source_venue, note
+    def __init__(self, source: str, venue: str, options: ImportOptions) -> None:
+        self._source, self._venue, self._options = source, venue, options
         self._series: dict[tuple[str, str], _Series] = {}
         self._ready: list[tuple[str, str, pa.Table]] = []
         self._rows = 0
@@ -394,15 +394,41 @@ class TickParts:
         assumed: Sequence[str] = (),
     ) -> Import:
         """Return a part of a file."""
-        return Import(
-            source=self._source,
-            source_venue=self._venue,
-            note=self._note,
-            tables=dict(tables),
-            files=[path],
-            warnings=list(warnings),
-            assumed=list(assumed),
-        )
+        given = {"tables": dict(tables), "warnings": list(warnings), "assumed": list(assumed)}
+        return self._options.part(self._source, self._venue, path, **given)
+
+
+class StreamReader:
+    """Reads recordings of a venue's messages, one a line; books go on from file to file."""
+
+    def __init__(self, options: ImportOptions, source: str, venue: str) -> None:
+        self._options = options
+        self._rows = TickParts(source, venue, options)
+        self._known = False
+        """Whether the file has a message that is kept."""
+
+    def _message(self, received: int, text: bytes) -> None:
+        """Add a message; raise ValueError or what msgspec raises where it is none."""
+        raise NotImplementedError
+
+    def _messages(self, path: Path, source: Source, who: str, kept: str) -> Iterator[Import]:
+        """Add a file's messages, and hand on the parts that are full."""
+        rows, self._known = self._rows, False
+        rows.where = source.where
+        for rows.line, line in lines(source):
+            try:
+                self._message(*_stamped(line))
+            except (msgspec.MsgspecError, ValueError) as error:
+                if _cut_short(error, line):
+                    rows.note("line cut short; left out")
+                    break
+                kind = InputError if self._known else AnotherKind
+                place = f"{source.where}: line {rows.line}"
+                raise kind(f"{place}: not what {who} sends: {error}") from error
+            yield from rows.ready(path)
+        if not self._known:
+            rows.notes.clear()
+            raise AnotherKind(f"{source.where}: no {kept} of {who}")
 
 
 class RunningNumbers:

@@ -77,7 +77,7 @@ def _file(path: Path, source: Source, options: ImportOptions) -> Iterator[Import
         )
     product = archive.product or (SPOT if "is_best_match" in names else None)
     symbols = Symbols(options, product or product_hint(path, source))
-    parts = TickParts("archived trades", options.source_venue or archive.venue, options.note)
+    parts = TickParts("archived trades", archive.venue, options)
     kinds = {
         archive.time: pa.float64(),
         "price": pa.float64(),

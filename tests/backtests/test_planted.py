@@ -22,10 +22,10 @@ import yaml
 from numpy.typing import NDArray
 
 from backtests.session import backtest_document
-from catalog.demo.parameters import DAY_NS, HOUR_NS
 from catalog.demo.returns import truth
 from catalog.providers.demo import DemoParams, generate
 from catalog.storage.writer import CatalogWriter
+from config.durations import DAY_NS, HOUR_NS
 
 Floats = NDArray[np.float64]
 

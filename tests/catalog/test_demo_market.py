@@ -15,11 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.demo import returns, universe
-from catalog.demo.parameters import DAY_NS, HOUR_NS, DemoParams
+from catalog.demo.parameters import DemoParams
 from catalog.demo.returns import truth
 from catalog.instruments import decimals
 from catalog.providers import demo
 from catalog.series import BARS, FUNDING, MARKS
+from config.durations import DAY_NS, HOUR_NS
 from config.errors import InputError
 
 TAKER = 5.5e-4
