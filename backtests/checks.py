@@ -26,6 +26,8 @@ TICKS: tuple[Market, ...] = ("book", "quotes")
 """What `venue.market: auto` prefers to candles, the finest first."""
 DataProblem = tuple[tuple[str, ...], str]
 """Path in the document, and the error there."""
+Span = tuple[int, int]
+ALL_TIME: Span = (0, 2**63)
 
 
 def register() -> None:
@@ -106,10 +108,7 @@ def lacking(document: Backtest, catalog: CatalogIndex) -> Iterator[DataProblem]:
         return
     spans = [span for several in series.values() for span in several]
     first, last = min(begin for begin, _ in spans), max(end for _, end in spans)
-    if document.window.start_ns < first:
-        yield ("window", "start"), f"the data of the universe begin {minute_text(first)} UTC"
-    if document.window.end_ns > last:
-        yield ("window", "end"), f"the data of the universe end {minute_text(last)} UTC"
+    yield from _beyond(document, "the data of the universe", first, last)
     for interval, use in needed.items():
         if interval in there:
             yield from _outside(document, interval, use, series[interval], (first, last))
@@ -181,30 +180,29 @@ def _without_ticks(
     if not found:
         return
     first, last = min(span.first for span in found), max(span.last for span in found)
-    if document.window.start_ns < first - TICKS_SLACK_NS:
-        yield ("window", "start"), f"the {kind} of the universe begin {minute_text(first)} UTC"
-    if document.window.end_ns > last + TICKS_SLACK_NS:
-        yield ("window", "end"), f"the {kind} of the universe end {minute_text(last)} UTC"
+    yield from _beyond(document, f"the {kind} of the universe", first, last, TICKS_SLACK_NS)
+
+
+def _beyond(
+    document: Backtest, what: str, first: int, last: int, slack: int = 0, known: Span = ALL_TIME
+) -> Iterator[DataProblem]:
+    """Yield the ends of the window, as far as data are known, that lie beyond those of some."""
+    if max(document.window.start_ns, known[0]) < first - slack:
+        yield ("window", "start"), f"{what} begin {minute_text(first)} UTC"
+    if min(document.window.end_ns, known[1]) > last + slack:
+        yield ("window", "end"), f"{what} end {minute_text(last)} UTC"
 
 
 def _outside(
-    document: Backtest,
-    interval: str,
-    use: str,
-    spans: list[tuple[int, int]],
-    known: tuple[int, int],
+    document: Backtest, interval: str, use: str, spans: list[Span], known: Span
 ) -> Iterator[DataProblem]:
-    what = f"the {interval} candles of the universe, which {use},"
     if not spans:
         yield ("universe",), f"no instrument of it has {interval} candles, which {use}"
         return
-    step = interval_ns(interval)
+    what = f"the {interval} candles of the universe, which {use},"
     first, last = min(begin for begin, _ in spans), max(end for _, end in spans)
     # One candle may be missing at either end: candles need not start or close with the window.
-    if max(document.window.start_ns, known[0]) < first - step:
-        yield ("window", "start"), f"{what} begin {minute_text(first)} UTC"
-    if min(document.window.end_ns, known[1]) > last + step:
-        yield ("window", "end"), f"{what} end {minute_text(last)} UTC"
+    yield from _beyond(document, what, first, last, interval_ns(interval), known)
 
 
 def _traded(document: Backtest, catalog: CatalogIndex) -> list[str]:

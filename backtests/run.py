@@ -83,10 +83,7 @@ class RunOutcome(RunBooks):
 def prepare(document: Backtest) -> Prepared:
     """Open the catalog, choose instruments and candles, and check that they exist.
 
-    Raises
-    ------
-    InputError
-        When the catalog lacks what the document needs; the message lists what it has.
+    Raises InputError when the catalog lacks what the document needs; the message lists what it has.
     """
     catalog = Catalog(Path(document.catalog))
     problems = [f"{'.'.join(path)}: {words}" for path, words in lacking(document, catalog)]
@@ -104,11 +101,9 @@ def prepare(document: Backtest) -> Prepared:
     intervals = signal_intervals(strategies)
     start, end = document.window.start_ns, document.window.end_ns
     market_taken, why = settled_market(document, catalog, wanted)
-    found: dict[str, Any] = {"market": market_taken}
     of_auto = auto_warnings(document.venue, market_taken, why)
-    if found["market"] != "candles":
-        found["slippage"] = NoSlippage()
-    venue = document.venue.model_copy(update=found)
+    no_slippage = {} if market_taken == "candles" else {"slippage": NoSlippage()}
+    venue = document.venue.model_copy(update={"market": market_taken, **no_slippage})
     document = document.model_copy(update={"venue": venue})
     if venue.by_candles:
         execution = _execution_interval(document, catalog, wanted, intervals)
@@ -154,10 +149,7 @@ def run(
     Orders fill at print number `prints_to_wait` after their decision. Studies and benchmarks pass
     `slices` that they have read before.
 
-    Raises
-    ------
-    DeskError
-        When the books don't agree with the engine's balance to the cent.
+    Raises DeskError when the books don't agree with the engine's balance to the cent.
     """
     began = time.perf_counter()
     document, market = prepared.document, prepared.market

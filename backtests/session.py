@@ -51,10 +51,7 @@ def backtest_document(
     `ablate` without each part of a strategy, `costs` without each guard that acted, `ladder` at
     several latencies, queues and fees.
 
-    Raises
-    ------
-    DocumentErrors
-        With all errors of the document, before any engine starts.
+    Raises DocumentErrors with all errors of the document, before any engine starts.
     """
     resolved = checked(file, overrides)
     document = resolved.document

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 
 from backtests.engine.market import market_of
 from backtests.results.figures import booked, figures
+from backtests.results.result import verdicts_by_guard
 from backtests.results.summary_text import PATHS
 from backtests.results.tables import ALL, table
 from backtests.run import Prepared, Progress, RunOutcome, run
@@ -33,6 +34,10 @@ LATE = "entry one bar later"
 
 Watch = Callable[[str], Progress | None]
 """Takes the name of a run; returns its progress callback."""
+
+
+def _unwatched(_: str) -> None:
+    return None
 
 
 def _fees_times(venue: Venue, factor: int) -> dict[str, Any]:
@@ -120,35 +125,36 @@ def _venues(base: RunOutcome, venue: Venue) -> dict[str, dict[str, Any]]:
     return found
 
 
+def _named(name: str, prepared: Prepared, outcome: RunOutcome) -> dict[str, Any]:
+    return {"name": name, **figures(outcome, prepared.start, prepared.end)}
+
+
+def _again(name: str, prepared: Prepared, watch: Watch, prints_to_wait: int = 1) -> dict[str, Any]:
+    outcome = run(prepared, progress=watch(name), prints_to_wait=prints_to_wait)
+    return _named(name, prepared, outcome)
+
+
 def stress_rows(
-    prepared: Prepared, base: RunOutcome, watch: Watch | None = None
+    prepared: Prepared, base: RunOutcome, watch: Watch = _unwatched
 ) -> Iterator[dict[str, Any]]:
     """Yield one row a stress, its name and all its `figures`, after the run as specified."""
-    yield {"name": "as specified", **figures(base, prepared.start, prepared.end)}
+    yield _named("as specified", prepared, base)
     for name, change in _venues(base, prepared.document.venue).items():
-        changed = _on_venue(prepared, change)
-        outcome = run(changed, progress=watch(name) if watch else None)
-        yield {"name": name, **figures(outcome, changed.start, changed.end)}
+        yield _again(name, _on_venue(prepared, change), watch)
     if prepared.document.venue.by_candles:
-        late = run(prepared, progress=watch(LATE) if watch else None, prints_to_wait=2)
-        yield {"name": LATE, **figures(late, prepared.start, prepared.end)}
-    unlucky = without_best(base)
-    yield {
-        "name": f"without the {BEST_TRADES} best trades",
-        **figures(unlucky, prepared.start, prepared.end),
-    }
+        yield _again(LATE, prepared, watch, prints_to_wait=2)
+    yield _named(f"without the {BEST_TRADES} best trades", prepared, without_best(base))
 
 
 def ladder_rows(
-    prepared: Prepared, base: RunOutcome, watch: Watch | None = None
+    prepared: Prepared, base: RunOutcome, watch: Watch = _unwatched
 ) -> Iterator[dict[str, Any]]:
     """Yield one row a rung of `LADDER`, after the run as specified: how the result decays."""
     venue = prepared.document.venue
-    yield {"name": "as specified", **figures(base, prepared.start, prepared.end)}
+    yield _named("as specified", prepared, base)
     for name, change in LADDER.items():
-        changed = _on_venue(prepared, change(venue) if callable(change) else change)
-        outcome = run(changed, progress=watch(name) if watch else None)
-        yield {"name": name, **figures(outcome, changed.start, changed.end)}
+        changes = change(venue) if callable(change) else change
+        yield _again(name, _on_venue(prepared, changes), watch)
 
 
 def without_best(outcome: RunOutcome, count: int = BEST_TRADES) -> RunOutcome:
@@ -193,15 +199,13 @@ def _on_venue(prepared: Prepared, changes: dict[str, Any]) -> Prepared:
 
 
 def ablation_rows(
-    prepared: Prepared, base: RunOutcome, watch: Watch | None = None
+    prepared: Prepared, base: RunOutcome, watch: Watch = _unwatched
 ) -> Iterator[dict[str, Any]]:
     """Yield one row a part that is switched on: the run without it, after the run with all."""
-    yield {"name": "all on", **figures(base, prepared.start, prepared.end)}
+    yield _named("all on", prepared, base)
     for key, parameter, off in switched_on(prepared.document):
-        name = f"without {key}.{parameter}"
         changed = _with_parameter(prepared, key, parameter, off)
-        outcome = run(changed, progress=watch(name) if watch else None)
-        yield {"name": name, **figures(outcome, prepared.start, prepared.end)}
+        yield _again(f"without {key}.{parameter}", changed, watch)
 
 
 def switched_on(document: Backtest) -> list[tuple[str, str, Any]]:
@@ -240,7 +244,7 @@ def _with_value(params: dict[str, Any], path: list[str], value: Any) -> dict[str
     return params | {first: _with_value(params[first], rest, value) if rest else value}
 
 
-def guard_costs(prepared: Prepared, base: RunOutcome, watch: Watch | None = None) -> pa.Table:
+def guard_costs(prepared: Prepared, base: RunOutcome, watch: Watch = _unwatched) -> pa.Table:
     """Return the cost or saving of each guard, as `backtests.results.tables.GUARD_COSTS`.
 
     A guard without a verdict or a refusal changed no order: it cost exactly nothing and needs no
@@ -266,10 +270,7 @@ def guard_costs(prepared: Prepared, base: RunOutcome, watch: Watch | None = None
 
 def acting(outcome: RunOutcome) -> set[str]:
     """Return the guards that gave a verdict or refused a request."""
-    said = outcome.tables["verdicts"]
-    pairs = zip(said.column("guard").to_pylist(), said.column("action").to_pylist(), strict=True)
-    asked = {guard for guard, action in pairs if action != "none"}
-    return asked | outcome.refused_by.keys()
+    return verdicts_by_guard(outcome.tables["verdicts"]).keys() | outcome.refused_by.keys()
 
 
 def without_guards(prepared: Prepared, keys: Collection[str]) -> Prepared:
@@ -280,11 +281,10 @@ def without_guards(prepared: Prepared, keys: Collection[str]) -> Prepared:
 
 
 def _without(
-    keys: Collection[str], name: str, prepared: Prepared, base: RunOutcome, watch: Watch | None
+    keys: Collection[str], name: str, prepared: Prepared, base: RunOutcome, watch: Watch
 ) -> dict[str, Any]:
     changed = without_guards(prepared, keys)
-    words = "without guards" if name == ALL else f"without {name}"
-    other = run(changed, progress=watch(words) if watch else None)
+    other = run(changed, progress=watch("without guards" if name == ALL else f"without {name}"))
     return _row(name, changed, base, other) | {"rerun": True}
 
 

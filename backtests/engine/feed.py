@@ -200,10 +200,7 @@ class CatalogFeed:
     def refuse_unsound(self, candles: Panel, interval: str) -> None:
         """Refuse candles that would corrupt the books.
 
-        Raises
-        ------
-        DeskError
-            Names the first instrument, the time and where to look further.
+        Raises DeskError that names the first instrument, the time and where to look further.
         """
         with np.errstate(invalid="ignore"):
             bad = (candles.close <= 0) | (candles.open <= 0) | (candles.low > candles.high)

@@ -92,18 +92,26 @@ def equity(report: ReportData) -> Chart:
             "showlegend": False,
         }
     )
+    upper = {"tickformat": "~s", "title": {"text": "USDT"}}
+    return above_drawdowns("equity", data, upper, _window(report))
+
+
+def above_drawdowns(
+    key: str, data: list[dict[str, Any]], upper: dict[str, Any], window: dict[str, Any]
+) -> Chart:
+    """Return a chart of curves on an upper axis, and drawdowns (axis ``y2``) below it."""
     layout = {
-        "yaxis": {"domain": [0.32, 1], "tickformat": "~s", "title": {"text": "USDT"}},
+        "yaxis": {"domain": [0.32, 1], **upper},
         "yaxis2": {
             "domain": [0, 0.25],
             "tickformat": ".2~%",
             "title": {"text": "Drawdown"},
             "nticks": 4,
         },
-        "xaxis": {"anchor": "y2", **_window(report)},
+        "xaxis": {"anchor": "y2", **window},
         "hovermode": "x unified",
     }
-    return Chart("equity", 520, data, layout)
+    return Chart(key, 520, data, layout)
 
 
 def rolling_sharpe(report: ReportData) -> tuple[Chart, int] | None:

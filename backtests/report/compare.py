@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from actors import measures
-from backtests.report.charts import Chart, Drawings, line, times
+from backtests.report.charts import Chart, Drawings, above_drawdowns, line, times
 from backtests.report.formats import date, table, text
 from backtests.report.page import page
 from backtests.report.provenance import flat
@@ -29,10 +29,7 @@ Results = Mapping[str, Result]
 def lettered(results: list[Result]) -> dict[str, Result]:
     """Return the results by letter: names are long, and often equal.
 
-    Raises
-    ------
-    InputError
-        When there is only one, or more than there are letters.
+    Raises InputError when there is only one, or more than there are letters.
     """
     if not 2 <= len(results) <= len(ascii_uppercase):
         raise InputError(f"compare takes 2 to 26 result folders, was given {len(results)}")
@@ -109,15 +106,6 @@ def _curves(results: Results) -> Chart:
             drawn = line(name, lines.ts[kept], values[kept], f"@{colour}", 1.6)
             shape = {"yaxis": axis, "showlegend": axis == "y", "hovertemplate": "%{y:.2%}"}
             data.append(drawn | shape)
-    layout = {
-        "yaxis": {"domain": [0.32, 1], "tickformat": ".2~%", "title": {"text": "Return"}},
-        "yaxis2": {
-            "domain": [0, 0.25],
-            "tickformat": ".2~%",
-            "title": {"text": "Drawdown"},
-            "nticks": 4,
-        },
-        "xaxis": {"anchor": "y2", "range": times([min(bounds), max(bounds)])},
-        "hovermode": "x unified",
-    }
-    return Chart("compared", 520, data, layout)
+    upper = {"tickformat": ".2~%", "title": {"text": "Return"}}
+    window = {"range": times([min(bounds), max(bounds)])}
+    return above_drawdowns("compared", data, upper, window)

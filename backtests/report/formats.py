@@ -132,6 +132,11 @@ def table(
     )
 
 
+def facts(rows: list[list[str]], words: Container[int] = (0,)) -> str:
+    """Return an HTML table of names and values, without headings."""
+    return table(["", ""], rows, words=words, kind="facts")
+
+
 def money(value: float | None, digits: int = 2) -> str:
     """Return a table cell of a gain or loss, coloured."""
     return f'<td class="n {tone(value)}">{number(value, digits, signed=True)}</td>'

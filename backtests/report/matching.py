@@ -9,7 +9,7 @@ import numpy as np
 from actors import measures
 from backtests.engine.fill_mids import HORIZONS_S
 from backtests.report.charts import Drawings
-from backtests.report.formats import number, percent, table
+from backtests.report.formats import facts, number, percent, table
 from backtests.report.report_data import ReportData
 
 
@@ -58,7 +58,7 @@ def matching(report: ReportData, _: Drawings) -> str:
         rows.append([f"{label}, part of what was traded", percent(share)])
         bps = cost / traded * 1e4 if traded else None
         rows.append([f"{label}, worse than the mid at the decision by", f"{number(bps)} bps"])
-    return table(["", ""], rows, words=(0,), kind="facts") + _adverse_selection(report, fills)
+    return facts(rows) + _adverse_selection(report, fills)
 
 
 def _adverse_selection(report: ReportData, fills: list[dict[str, Any]]) -> str:

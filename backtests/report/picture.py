@@ -67,10 +67,8 @@ def write_picture(result: Result, at: str, window: str, wanted: str = "") -> Pat
 def read_picture(result: Result, at: int, window: int, wanted: str = "") -> Picture:
     """Read what is drawn of the window around a moment; `wanted` is a symbol or an instrument.
 
-    Raises
-    ------
-    InputError
-        When the run was on candles, or the moment, the catalog or its rows are not there.
+    Raises InputError when the run was on candles, or the moment, the catalog or its rows are not
+    there.
     """
     summary = result.summary
     kind = summary["how_filled"].get("mode")

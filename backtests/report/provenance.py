@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from backtests.report.formats import UNDEFINED, date, symbol, table, text
+from backtests.report.formats import UNDEFINED, date, facts, symbol, table, text
 from backtests.report.report_data import ReportData
 
 OWN_VENUE = "bybit"
@@ -68,9 +68,7 @@ def how_filled(report: ReportData) -> str:
         )
     if "leverage" in venue:
         rows.append(["Most leverage that the order gate allows", f"{text(venue['leverage'])}×"])
-    return f"<p>{text(how.get('words', ''))}</p>" + table(
-        ["", ""], rows, words=(0, 1), kind="facts"
-    )
+    return f"<p>{text(how.get('words', ''))}</p>{facts(rows, (0, 1))}"
 
 
 def parameters(report: ReportData) -> str:
@@ -78,12 +76,7 @@ def parameters(report: ReportData) -> str:
     document = yaml.safe_load(report.result.config_yaml) or {}
     tables = [
         f'<div class="group"><h3>{text(title)}</h3>'
-        + table(
-            ["", ""],
-            [[text(name).replace(".", ".<wbr>"), text(value)] for name, value in rows],
-            words=(0, 1),
-            kind="facts",
-        )
+        + facts([[text(name).replace(".", ".<wbr>"), text(value)] for name, value in rows], (0, 1))
         + "</div>"
         for title, rows in grouped(document).items()
     ]
@@ -180,7 +173,7 @@ def _hashes(report: ReportData) -> str:
     ]
     return (
         "<p>The same document, data and versions give the same decisions, orders, fills and "
-        "figures.</p>" + table(["", ""], rows, words=(0, 1), kind="facts")
+        "figures.</p>" + facts(rows, (0, 1))
     )
 
 

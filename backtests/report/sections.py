@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 from actors import measures
 from backtests.report import charts, guards
@@ -234,36 +234,23 @@ def drawdowns(report: ReportData, _: Drawings) -> str:
     return table(head, rows, words=())
 
 
-def stress(report: ReportData, _: Drawings) -> str:
-    """The same run under worse conditions."""
-    return _variants(report.summary["stress"])
+def variants(of: str) -> Callable[[ReportData, Drawings], str]:
+    """Return the section of a kind of further runs: the same under other conditions, a row each."""
 
-
-def ladder(report: ReportData, _: Drawings) -> str:
-    """The same run at several latencies, places in the queue, and fees."""
-    return _variants(report.summary["ladder"])
-
-
-def ablations(report: ReportData, _: Drawings) -> str:
-    """The same run without each part of its strategies."""
-    return _variants(report.summary["ablations"])
-
-
-def _variants(rows_given: list[dict[str, Any]]) -> str:
-    keys = [key for key in VARIANT_COLUMNS if any(key in row for row in rows_given)]
-    rows = [
-        [text(_capital(str(row["name"])))]
-        + [
-            money(row.get(key)) if key == "net_profit" else _shown(key, row.get(key))
-            for key in keys
+    def section(report: ReportData, _: Drawings) -> str:
+        given = report.summary[of]
+        keys = [key for key in VARIANT_COLUMNS if any(key in row for row in given)]
+        rows = [
+            [text(row["name"][:1].upper() + row["name"][1:])]
+            + [
+                money(row.get(key)) if key == "net_profit" else _shown(key, row.get(key))
+                for key in keys
+            ]
+            for row in given
         ]
-        for row in rows_given
-    ]
-    return table(["", *(VARIANT_COLUMNS[key] for key in keys)], rows)
+        return table(["", *(VARIANT_COLUMNS[key] for key in keys)], rows)
 
-
-def _capital(name: str) -> str:
-    return name[:1].upper() + name[1:]
+    return section
 
 
 def _compared(report: ReportData) -> str:

@@ -11,6 +11,7 @@ from backtests.report import charts
 from backtests.report.charts import Drawings
 from backtests.report.formats import (
     UNDEFINED,
+    facts,
     moment,
     money,
     number,
@@ -119,7 +120,7 @@ def distribution(report: ReportData, drawings: Drawings) -> str:
     returns, holding = charts.trade_returns(done), charts.holding_times(done)
     if returns is None or holding is None:
         return "<p>No trade was closed.</p>" + _orders(report)
-    facts = [
+    rows = [
         ["Closed trades", number(summary["trades"], 0)],
         ["Still open", number(summary["trades_open"], 0)],
         ["Winners", percent(summary["win_rate"])],
@@ -137,7 +138,7 @@ def distribution(report: ReportData, drawings: Drawings) -> str:
         _concentration(done, summary["net_profit"])
         + _beside(drawings.place(returns), drawings.place(holding))
         + tails
-        + _beside(table(["", ""], facts, kind="facts"), _orders(report))
+        + _beside(facts(rows), _orders(report))
         + _extremes(report)
     )
 
@@ -191,7 +192,7 @@ def _orders(report: ReportData) -> str:
         for kind in sorted(forced)
         if kind != "order"
     ]
-    return table(["", ""], rows, kind="facts") if rows else ""
+    return facts(rows) if rows else ""
 
 
 def _shares(found: list[Share], title: str, name_of: Callable[[str], str]) -> str:

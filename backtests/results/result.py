@@ -90,10 +90,7 @@ class Result:
     def table(self, name: str) -> pa.Table:
         """Return one of the tables of `backtests.results.tables`.
 
-        Raises
-        ------
-        InputError
-            When its file is missing or damaged.
+        Raises InputError when its file is missing or damaged.
         """
         file = self.path / f"{name}.parquet"
         try:
@@ -111,7 +108,7 @@ def summarise(record: RunRecord) -> dict[str, Any]:
         "start_ns": record.start_ns,
         "end_ns": record.end_ns,
         **figures(record, record.start_ns, record.end_ns),
-        "verdicts": _by_guard(record.tables["verdicts"]),
+        "verdicts": verdicts_by_guard(record.tables["verdicts"]),
         "refused_orders": record.tables["orders"].column("status").to_pylist().count("DENIED"),
         "config_hash": record.config_hash,
         "data_hash": record.data_hash,
@@ -132,11 +129,8 @@ def summarise(record: RunRecord) -> dict[str, Any]:
 def check(record: RunRecord) -> None:
     """Check that the books close.
 
-    Raises
-    ------
-    DeskError
-        When ``ending = starting + gross - fees + funding`` does not hold to the cent, or when a
-        table does not add up to its total; the message has both numbers.
+    Raises DeskError when ``ending = starting + gross - fees + funding`` does not hold to the cent,
+    or when a table does not add up to its total; the message has both numbers.
     """
     start, end, tables = record.starting_equity, record.ending_equity, record.tables
     curve = column(tables["equity"], "equity")
@@ -168,12 +162,8 @@ def write(
 
     An older result in ``out_dir`` is replaced; ``render`` makes ``report.html``.
 
-    Raises
-    ------
-    DeskError
-        When the books do not close.
-    InputError
-        When ``out_dir`` holds something other than a result.
+    Raises DeskError when the books do not close, InputError when ``out_dir`` holds something other
+    than a result.
     """
     given = TABLES + tuple(name for name in (*PAIR_TABLES, "fill_mids") if name in record.tables)
     tables = {name: conform(name, record.tables[name]) for name in given}
@@ -208,10 +198,8 @@ def claim(out_dir: Path, overwrite: bool = True) -> None:
 
     Without `overwrite`, an older result is refused too.
 
-    Raises
-    ------
-    InputError
-        When the place is a file, can't be written to, or is a folder without a result in it.
+    Raises InputError when the place is a file, can't be written to, or is a folder without a result
+    in it.
     """
     if not out_dir.exists():
         _try_to_write_in(out_dir.absolute().parent, out_dir)
@@ -240,10 +228,7 @@ def _try_to_write_in(folder: Path, out_dir: Path) -> None:
 def read(path: Path) -> Result:
     """Read a result folder.
 
-    Raises
-    ------
-    InputError
-        When the folder is none.
+    Raises InputError when the folder is none.
     """
     path = Path(path)
     if not (path / "summary.json").is_file():
@@ -300,7 +285,7 @@ def _unreadable(path: Path, error: Exception) -> InputError:
     )
 
 
-def _by_guard(verdicts: pa.Table) -> dict[str, int]:
+def verdicts_by_guard(verdicts: pa.Table) -> dict[str, int]:
     """Count the verdicts of each guard, without those that take one back."""
     guards, actions = (verdicts.column(name).to_pylist() for name in ("guard", "action"))
     asked = Counter(

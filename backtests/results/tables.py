@@ -142,10 +142,8 @@ SCHEMAS: dict[str, pa.Schema] = {
 def table(name: str, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
     """Return the rows as the named table of ``SCHEMAS``; Decimals become plain strings.
 
-    Raises
-    ------
-    DeskError
-        When a row lacks a required column, has an unknown one, or a value of another type.
+    Raises DeskError when a row lacks a required column, has an unknown one, or a value of another
+    type.
     """
     schema = SCHEMAS[name]
     listed = list(rows)
@@ -176,10 +174,8 @@ def fill_columns(fill: FillRow) -> dict[str, Any]:
 def conform(name: str, given: pa.Table) -> pa.Table:
     """Return the table in the named schema's column order, checked.
 
-    Raises
-    ------
-    DeskError
-        When columns are missing, unknown, of another type, or empty where they must not be.
+    Raises DeskError when columns are missing, unknown, of another type, or empty where they must
+    not be.
     """
     schema = SCHEMAS[name]
     missing = [column for column in schema.names if column not in given.column_names]

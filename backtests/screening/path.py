@@ -145,10 +145,7 @@ def regular(
     `ranges` adds open, high and low; `funding` (schema `catalog.panel.SETTLEMENTS`) the rates that
     settled in each candle.
 
-    Raises
-    ------
-    ValueError
-        If a candle does not close on the grid.
+    Raises ValueError if a candle does not close on the grid.
     """
     rows = (panel.ts - first) // step_ns
     if np.any((panel.ts - first) % step_ns):

@@ -88,19 +88,16 @@ class Screened:
     def table(self) -> pa.Table:
         """Return one row a decision and instrument: inputs, scores and weights."""
         rules = self.strategy.config
-        columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
-        for step in self.steps:
-            for i, name in enumerate(self.ids):
-                seen = step.proposal
-                columns["ts"].append(step.ts)
-                columns["data_ts"].append(step.data_ts)
-                columns["instrument"].append(name)
-                columns["price"].append(seen.price[i])
-                columns["score"].append(seen.score[i])
-                columns["rank"].append(seen.rank[i])
-                columns["weight"].append(seen.weight[i])
-                columns["reason"].append(step.wait or explain(seen, i, rules))
-        return pa.table(columns)
+        rows = [
+            (
+                *(step.ts, step.data_ts, name, seen.price[i], seen.score[i], seen.rank[i]),
+                *(seen.weight[i], step.wait or explain(seen, i, rules)),
+            )
+            for step in self.steps
+            for seen in [step.proposal]
+            for i, name in enumerate(self.ids)
+        ]
+        return pa.table(list(map(list, zip(*rows, strict=True))), names=COLUMNS)
 
     def _daily(self, returns: NDArray[np.float64]) -> tuple[measures.Integers, measures.Floats]:
         equity = np.cumprod(1.0 + returns)
@@ -113,10 +110,7 @@ class Screened:
 def screen_document(document: Backtest) -> list[Screened]:
     """Screen every enabled strategy of a document over its window.
 
-    Raises
-    ------
-    InputError
-        When a strategy does not rank a panel, or the catalog lacks its candles.
+    Raises InputError when a strategy does not rank a panel, or the catalog lacks its candles.
     """
     catalog = Catalog(Path(document.catalog))
     ids = select(sorted(catalog.instruments), document.universe)
