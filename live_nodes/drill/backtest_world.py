@@ -139,7 +139,7 @@ class Engine:
     def refused(self, facts: OrderFacts, refusal: refusals.Refusal) -> None:
         """Record a refusal."""
         if facts.operation == "submit":
-            self.refusals.append(RefusedEntry(facts.ts, facts.instrument, refusal))
+            self.refusals.append(RefusedEntry(facts.ts, refusal))
 
     def _on_verdict(self, verdict: Verdict) -> None:
         self.verdicts.append(TimedVerdict(self.desk.engine.kernel.clock.timestamp_ns(), verdict))

@@ -224,7 +224,7 @@ class PracticeWorld(World):
         """Return the refused entries of the journal."""
         with read(self._node) as journal:
             return [
-                RefusedEntry(row["ts"], row["instrument"], refusal_of(row["refused"]))
+                RefusedEntry(row["ts"], refusal_of(row["refused"]))
                 for row in journal.intents()
                 if row["refused"] and row["operation"] == "submit"
             ]

@@ -36,7 +36,6 @@ class RefusedEntry:
     """An entry that the gate refused, with time (UNIX nanoseconds, UTC) and reason."""
 
     at: int
-    instrument: str
     refusal: Refusal
 
 

@@ -42,7 +42,7 @@ from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import AccountSpec, Category, Key
 from live_nodes.practice.exchange.requests import CancelAllRequest, OrderRequest
 from live_nodes.practice.faults import Faults
-from live_nodes.practice.market.feed import MarketStep, Prices
+from live_nodes.practice.market.feed import Prices
 from live_nodes.practice.wire.server import Server, serve
 from tests.bench.live import bare
 from tests.live_nodes.by_hand import PlainByHand
@@ -71,7 +71,7 @@ class BreathingMarket(StillMarket):
     step_seconds = 0.02
     halted: Callable[[], Collection[Key]] = frozenset
 
-    def step(self, exchange: Exchange, now_ms: int) -> MarketStep:
+    def step(self, exchange: Exchange, now_ms: int) -> list[Key]:
         for key in self.books:
             exchange.halt(key, key in self.halted(), now_ms)
         if self.steps % 5 == 0:

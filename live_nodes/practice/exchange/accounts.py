@@ -95,7 +95,6 @@ class PracticeAccount:
         self.executions: list[ExecutionRow] = []
         self.updated_ms = 0
         self.wallet_seq = 0
-        self.collateral = dict(spec.collateral)
 
     def holding(self, symbol: str) -> LinearPosition:
         """Return a symbol's position; create a flat one if there is none."""

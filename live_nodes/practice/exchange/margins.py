@@ -20,7 +20,9 @@ from live_nodes.practice.exchange.records import CoinBalance, OrderRow, Position
 
 ONE = Decimal(1)
 LEAST_BREAK_EVEN_FEE = Decimal("0.00055")
-DOLLARS = ("USDT", "USDC", "USD")
+COLLATERAL = ("USDT", "USDC")
+"""Coins that count as margin, a dollar each; others do not."""
+DOLLARS = (*COLLATERAL, "USD")
 type Markets = Mapping[Key, MarketState]
 
 
@@ -166,25 +168,21 @@ def margins_of(account: PracticeAccount, markets: Markets, plus: OrderRow | None
         cost = orders_margin(held_size, (bq, bv), (sq, sv), leverage, account.fees(rules).taker)
         order[rules.settle] += cost
     balance = pledged = ZERO
-    for name, part in account.collateral.items():
+    for name in COLLATERAL:
         own = account.coins[name].balance if name in account.coins else ZERO
-        price = dollar_price(markets, name)
-        balance += (own + unrealised.get(name, ZERO)) * price * part
-        pledged += locked.get(name, ZERO) * price * part
+        balance += own + unrealised.get(name, ZERO)
+        pledged += locked.get(name, ZERO)
     for name, gain in unrealised.items():
-        if name not in account.collateral:
+        if name not in COLLATERAL:
             balance += gain * dollar_price(markets, name)
     return Margins(balance, position, order, maintenance, unrealised, locked, pledged)
 
 
-def spendable(account: PracticeAccount, coin: str, margins: Margins, markets: Markets) -> Decimal:
+def spendable(account: PracticeAccount, coin: str, margins: Margins) -> Decimal:
     """Return how much of a coin spot orders may use: neither locked nor needed as margin."""
     own = account.coins[coin].balance if coin in account.coins else ZERO
     left = own - margins.locked.get(coin, ZERO)
-    part = account.collateral.get(coin, ZERO)
-    if part and margins.initial:
-        left = min(left, margins.free / (part * dollar_price(markets, coin)))
-    return left
+    return min(left, margins.free) if coin in COLLATERAL and margins.initial else left
 
 
 def position_of(
@@ -236,7 +234,6 @@ def wallet_of(account: PracticeAccount, markets: Markets) -> WalletRow:
             total_realised=coin.realised, order_margin=margins.order.get(name, ZERO),
             position_margin=margins.position.get(name, ZERO),
             maintenance_margin=margins.maintenance_by_coin.get(name, ZERO),
-            collateral=account.collateral.get(name, ZERO),
         )  # fmt: skip
         coins.append(row)
         equity += row.usd_value

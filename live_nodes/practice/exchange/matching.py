@@ -123,18 +123,15 @@ def close_out(
 def _trade(
     state: ExchangeState, market: MarketState, side: Side, hit: Hit, taker: OrderRow | None
 ) -> OrderRow:
-    maker_name = hit.maker.account if hit.maker else ""
     result = taker
     if hit.maker is not None:
         account = state.account(hit.maker.account)
-        maker = _book(
-            state, market, account.open[hit.maker.order_id], hit.price, hit.qty,
-            maker=True, counterparty=taker.account if taker else "",
-        )  # fmt: skip
+        resting = account.open[hit.maker.order_id]
+        maker = _book(state, market, resting, hit.price, hit.qty, maker=True)
         status = "Filled" if maker.filled == maker.qty else "PartiallyFilled"
         maker = state.record_order(replace(maker, status=status))  # type: ignore[arg-type]
     if taker is not None:
-        result = _book(state, market, taker, hit.price, hit.qty, counterparty=maker_name)
+        result = _book(state, market, taker, hit.price, hit.qty)
     state.record_print(market, side, hit.price, hit.qty)
     if hit.maker is None or taker is None:
         bought = side == "Buy" if taker is None else side == "Sell"
@@ -155,7 +152,6 @@ def _book(
     qty: Decimal,
     *,
     maker: bool = False,
-    counterparty: str = "",
     exec_type: ExecType = "Trade",
     fee: Decimal | None = None,
 ) -> OrderRow:
@@ -189,7 +185,7 @@ def _book(
             market_unit=order.market_unit,
             mark_price=market.value_price, pnl=booked.pnl, closed_pnl=booked.net,
             entry_price=booked.entry, leverage=account.leverage(rules.name),
-            change=balance - before, balance=balance, counterparty=counterparty,
+            change=balance - before, balance=balance,
         )
     )  # fmt: skip
     return replace(

@@ -110,14 +110,10 @@ class FeeRates:
 
 @dataclass(frozen=True, slots=True)
 class AccountSpec:
-    """An account at its start; null fees mean the symbol's own fees.
-
-    ``collateral`` is the fraction of each coin's dollar value that counts as margin, else 0.
-    """
+    """An account at its start; null fees mean the symbol's own fees."""
 
     name: str
     balances: tuple[tuple[str, Decimal], ...] = (("USDT", Decimal(100_000)),)
     leverage: Decimal = Decimal(10)
     linear_fees: FeeRates | None = None
     spot_fees: FeeRates | None = None
-    collateral: tuple[tuple[str, Decimal], ...] = (("USDT", Decimal(1)), ("USDC", Decimal(1)))

@@ -176,4 +176,4 @@ def affords(state: ExchangeState, market: MarketState, order: OrderRow) -> bool:
         if by_value:
             amount = market.book.worth("Sell", limit, amount, rules.lot)
     margins = margins_of(account, state.markets)
-    return spendable(account, coin, margins, state.markets) >= amount
+    return spendable(account, coin, margins) >= amount

@@ -125,7 +125,7 @@ class ExecutionRow(OfMarket, KeptRow):
     ``closed_pnl`` is less the fees of entry and exit. ``fee`` is positive when paid, in
     ``fee_coin``; of Funding it is the payment, and ``fee_rate`` the funding rate. ``change`` is the
     change of the settle coin's wallet, ``balance`` the wallet after it. ``entry_price`` is the
-    closed part's mean entry price; ``counterparty`` is the other account, or empty for the house.
+    closed part's mean entry price.
     """
 
     table, row_ids = "executions", ("exec_id",)
@@ -161,7 +161,6 @@ class ExecutionRow(OfMarket, KeptRow):
     leverage: Decimal = ZERO
     change: Decimal = ZERO
     balance: Decimal = ZERO
-    counterparty: str = ""
     seq: int = 0
 
 
@@ -216,7 +215,7 @@ class PositionRow(KeptRow):
 
 @dataclass(frozen=True, slots=True)
 class CoinBalance:
-    """One coin of a wallet; ``balance`` includes ``locked``; ``collateral`` counts as margin."""
+    """One coin of a wallet; ``balance`` includes ``locked``."""
 
     coin: str
     balance: Decimal
@@ -227,7 +226,6 @@ class CoinBalance:
     order_margin: Decimal = ZERO
     position_margin: Decimal = ZERO
     maintenance_margin: Decimal = ZERO
-    collateral: Decimal = ZERO
 
     @property
     def equity(self) -> Decimal:
@@ -300,7 +298,10 @@ ROW_TYPES: dict[str, type[OrderRow | ExecutionRow | PositionRow | WalletRow | Ma
 
 @dataclass(frozen=True, slots=True)
 class Printed:
-    """A public trade (push topic ``publicTrade``), not stored; ``side`` is the taker's."""
+    """A public trade (push topic ``publicTrade``), not stored; ``side`` is the taker's.
+
+    ``seq`` counts the market's trades since its first start, 0 for those of before.
+    """
 
     key: Key
     trade_id: str
@@ -308,7 +309,7 @@ class Printed:
     price: Decimal
     qty: Decimal
     time_ms: int
-    seq: int
+    seq: int = 0
 
 
 type Event = Row | Printed

@@ -16,7 +16,8 @@ from config.durations import HOUR_NS, MINUTE_NS, minute_text, nanoseconds
 from config.errors import InputError
 from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import BybitRefusal, Key, Level, Side
-from live_nodes.practice.market.feed import PriceKind, PublicTrade
+from live_nodes.practice.exchange.records import Printed
+from live_nodes.practice.market.feed import PriceKind
 from live_nodes.practice.market.path_market import PathMarket
 from live_nodes.practice.market.replay_market import MINUTE_MS, MS, Anchor, ReplaySource
 
@@ -76,7 +77,7 @@ class TickSource(ReplaySource):
 
     def tape(self, key: Key, wall_ms: int) -> Tape:
         """Return the instrument's tape, played to a time."""
-        return Tape(self._catalog, self._infos[key].id, self._anchor, wall_ms)
+        return Tape(self._catalog, key, self._infos[key].id, self._anchor, wall_ms)
 
 
 class Tape:
@@ -85,8 +86,8 @@ class Tape:
     ``prices`` are the newest that are known, by kind.
     """
 
-    def __init__(self, catalog: Catalog, name: str, anchor: Anchor, wall_ms: int) -> None:
-        self._catalog, self._name, self._anchor = catalog, name, anchor
+    def __init__(self, catalog: Catalog, key: Key, name: str, anchor: Anchor, wall_ms: int) -> None:
+        self._catalog, self._key, self._name, self._anchor = catalog, key, name, anchor
         info = catalog.instruments[name]
         self._tick, self._lot = Decimal(info.tick), Decimal(info.lot)
         self._sides: dict[int, dict[int, int]] = {1: {}, -1: {}}
@@ -105,7 +106,7 @@ class Tape:
         """Trades of the hour before."""
         self._waiting: deque[Row] = deque()
 
-    def play(self, wall_ms: int) -> Iterator[PublicTrade]:
+    def play(self, wall_ms: int) -> Iterator[Printed]:
         """Play what comes until a time; stop at each trade, before what it leaves of the book."""
         until = self._ns(wall_ms)
         while True:
@@ -138,7 +139,7 @@ class Tape:
     def _read(self, kind: str, start: int, end: int) -> list[Row]:
         return _rows(kind, self._catalog.series(kind, "", self._name, start, end))
 
-    def _take(self, row: Row) -> PublicTrade | None:
+    def _take(self, row: Row) -> Printed | None:
         ts, kind, place, *values = row
         if kind == KINDS.index("tickers"):
             known = zip(PRICES, values, strict=True)
@@ -150,7 +151,7 @@ class Tape:
             self.prices["last"] = price
             id_, taker = f"{ts}-{seq}-{place}", TAKERS[side]
             at = self._anchor.to_wall(ts // MS)
-            return PublicTrade(at, id_, taker, ticks * self._tick, max(lots, 1) * self._lot)
+            return Printed(self._key, id_, taker, ticks * self._tick, max(lots, 1) * self._lot, at)
         if values[4] & SNAPSHOT and self._message != (ts, seq):
             self._sides = {1: {}, -1: {}}
         self._message, self._levels = (ts, seq), None
@@ -177,7 +178,7 @@ class ReplayedBooks(PathMarket):
         bids, asks = (side[: self.depth] for side in self._tape(key, now_ms).levels())
         return self.controls.shown(symbol, bids, asks, now_ms)
 
-    def trades(self, key: Key, now_ms: int, limit: int) -> list[PublicTrade]:
+    def trades(self, key: Key, now_ms: int, limit: int) -> list[Printed]:
         """Return the recorded trades of the hour before the start, newest first."""
         return self._tape(key, now_ms).before[: -limit - 1 : -1]
 
@@ -192,7 +193,7 @@ class ReplayedBooks(PathMarket):
 
     def _new_trades(
         self, exchange: Exchange, key: Key, before_ms: int | None, now_ms: int
-    ) -> Iterator[PublicTrade]:
+    ) -> Iterator[Printed]:
         for trade in self._tape(key, now_ms).play(self._market_ms(now_ms)):
             exchange.quote(key, *self.book(key, now_ms), now_ms)
             yield trade

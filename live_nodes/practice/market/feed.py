@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from live_nodes.practice.exchange.model import Key, PracticeSymbol, Side
+from live_nodes.practice.exchange.model import Key, PracticeSymbol
 
 PriceKind = Literal["last", "mark", "index"]
 Whole = NDArray[np.int64]
@@ -53,17 +53,6 @@ class FundingRate:
 
 
 @dataclass(frozen=True, slots=True)
-class PublicTrade:
-    """A trade of the house; `side` is the taker's."""
-
-    time_ms: int
-    trade_id: str
-    side: Side
-    price: Decimal
-    qty: Decimal
-
-
-@dataclass(frozen=True, slots=True)
 class Prices:
     """A ticker's figures without the top of book, which comes from the exchange.
 
@@ -83,14 +72,6 @@ class Prices:
     funding_rate: Decimal
     next_funding_ms: int
     funding_minutes: int
-
-
-@dataclass(frozen=True, slots=True)
-class MarketStep:
-    """Symbols whose book, prices or candle may have changed in a step."""
-
-    quoted: tuple[Key, ...]
-    statuses: tuple[PracticeSymbol, ...] = ()
 
 
 class CandleColumns(NamedTuple):

@@ -10,15 +10,14 @@ import numpy as np
 
 from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import Key, Level, PracticeSymbol, Side
+from live_nodes.practice.exchange.records import Printed
 from live_nodes.practice.market.feed import (
     INTERVAL_MS,
     Candle,
     CandleSource,
     FundingRate,
-    MarketStep,
     PriceKind,
     Prices,
-    PublicTrade,
     figures,
     floor_ms,
     longer,
@@ -141,9 +140,9 @@ class PathMarket:
             return coming[0].rate, coming[0].time_ms
         return Decimal(0), (now_ms // every + 1) * every
 
-    def trades(self, key: Key, now_ms: int, limit: int) -> list[PublicTrade]:
+    def trades(self, key: Key, now_ms: int, limit: int) -> list[Printed]:
         """Return the house's trades until now, newest first."""
-        found: list[PublicTrade] = []
+        found: list[Printed] = []
         at = now_ms // self._trade_ms * self._trade_ms
         # Some draws give no trade, so look further back than the wanted number.
         for back in range(limit * 3):
@@ -180,22 +179,23 @@ class PathMarket:
             self._listed[key], prices, day, self.source.length_ms, at, self.funding(key, now_ms)
         )
 
-    def step(self, exchange: Exchange, now_ms: int) -> MarketStep:
-        """Update the exchange from the last step to now; repeating a `now_ms` changes nothing.
+    def step(self, exchange: Exchange, now_ms: int) -> list[Key]:
+        """Update the exchange to now; return the markets that may have changed.
 
-        Settles each due funding once, also those missed while the exchange was down.
+        Repeating a `now_ms` changes nothing. Settles each due funding once, also those missed while
+        the exchange was down.
         """
         at = self._market_ms(now_ms)
         before = self._stepped_ms
         if before is not None and at <= before:
-            return MarketStep(())
+            return []
         known = {symbol.key: symbol for symbol in exchange.symbols()}
         symbols = self.symbols(now_ms)
-        changed = [symbol for symbol in symbols if known.get(symbol.key) != symbol]
         trading = [symbol for symbol in symbols if symbol.status == "Trading"]
         self._settle(exchange, symbols, at, now_ms)
-        for symbol in changed:
-            exchange.put_symbol(symbol, now_ms)
+        for symbol in symbols:
+            if known.get(symbol.key) != symbol:
+                exchange.put_symbol(symbol, now_ms)
         self.apply_halts(exchange, now_ms)
         for symbol in trading:
             key = symbol.key
@@ -213,11 +213,11 @@ class PathMarket:
             exchange.set_mark(key, mark, index, now_ms, last)
         self._stepped_ms = at
         self._moved.clear()
-        return MarketStep(tuple(symbol.key for symbol in trading), tuple(changed))
+        return [symbol.key for symbol in trading]
 
     def _new_trades(
         self, exchange: Exchange, key: Key, before_ms: int | None, now_ms: int
-    ) -> Iterator[PublicTrade]:
+    ) -> Iterator[Printed]:
         latest = self._market_ms(now_ms) // self._trade_ms
         since = latest - 1 if before_ms is None else before_ms // self._trade_ms
         for number in range(max(since, latest - CATCH_UP_TRADES) + 1, latest + 1):
@@ -352,7 +352,7 @@ class PathMarket:
         """Return the usual value of a level: two seconds of turnover, within limits."""
         return min(max(self._prices.turnover(key, time_ms) * 2, 5_000.0), 200_000.0)
 
-    def _trade(self, key: Key, time_ms: int) -> PublicTrade | None:
+    def _trade(self, key: Key, time_ms: int) -> Printed | None:
         draw = seed_of(self.seed, "trade", *key, time_ms)
         if (draw & 0xFFFF) / 0x10000 >= TRADED or not self._prices.traded(key, time_ms):
             return None
@@ -365,7 +365,7 @@ class PathMarket:
         name = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
         side = self._side(key, time_ms)
         qty = quantity(symbol, worth, price)
-        return PublicTrade(time_ms, name, side, price * symbol.tick, qty)
+        return Printed(key, name, side, price * symbol.tick, qty, time_ms)
 
 
 def _floor(time_ms: int, length_ms: int) -> int:

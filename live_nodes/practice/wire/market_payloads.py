@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from live_nodes.practice.exchange.model import Key, Level, PracticeSymbol
 from live_nodes.practice.exchange.records import ExecutionRow, Printed
-from live_nodes.practice.market.feed import INTERVAL_MS, Candle, FundingRate, Prices, PublicTrade
+from live_nodes.practice.market.feed import INTERVAL_MS, Candle, FundingRate, Prices
 from live_nodes.practice.wire.spelling import Json, places, plain
 
 RISK_LIMIT = "2000000"
@@ -97,13 +97,13 @@ def book(
     }
 
 
-def recent_trade(symbol: str, trade: Printed | PublicTrade) -> Json:
+def recent_trade(symbol: str, trade: Printed) -> Json:
     """Write an element of ``GET /v5/market/recent-trade``."""
     return {
         "execId": trade.trade_id, "symbol": symbol, "price": f"{trade.price:f}",
         "size": f"{trade.qty:f}", "side": trade.side, "time": str(trade.time_ms),
         "isBlockTrade": False, "isRPITrade": False,
-        "seq": str(trade.seq if isinstance(trade, Printed) else 0),
+        "seq": str(trade.seq),
     }  # fmt: skip
 
 

@@ -17,7 +17,6 @@ from live_nodes.practice.exchange.model import BybitRefusal, Key, Level
 from live_nodes.practice.exchange.records import Event, ExecutionRow, OrderRow, Printed
 from live_nodes.practice.exchange.store import StateFile
 from live_nodes.practice.faults import Faults
-from live_nodes.practice.market.feed import PublicTrade
 from live_nodes.practice.market.market_controls import Announcements, MarketControls
 from live_nodes.practice.market.path_market import PathMarket
 from live_nodes.practice.wire.access import Allowance, RateLimits
@@ -80,10 +79,9 @@ class PracticeVenue:
         touches = self._touches[key]
         return touches + 1, self.started_ms * 1_000 + touches
 
-    def recent_trades(self, key: Key, size: int) -> list[Printed | PublicTrade]:
+    def recent_trades(self, key: Key, size: int) -> list[Printed]:
         """Return the latest trades, newest first; earlier than the start, the market's own."""
-        found: list[Printed | PublicTrade] = []
-        found += list(self._trades[key])[: -size - 1 : -1]
+        found = list(self._trades[key])[: -size - 1 : -1]
         if len(found) < size:
             found += self.market.trades(key, self.started_ms, size - len(found))
         return found
@@ -136,8 +134,8 @@ class PracticeVenue:
         """Bring the market to now; store and publish the events."""
         self.faults.poll()
         self.faults.play(self.play)
-        step = self.market.step(self.exchange, self.clock_ms())
-        self.publish(self.commit(), step.quoted)
+        quoted = self.market.step(self.exchange, self.clock_ms())
+        self.publish(self.commit(), quoted)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Literal
 
 from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import Key, Level
-from live_nodes.practice.market.feed import MarketStep, Prices
+from live_nodes.practice.market.feed import Prices
 from tests.live_nodes.practice.still_market import StillMarket, listing
 
 Name = Literal["ours", "bare"]
@@ -69,7 +69,7 @@ class PacedMarket(StillMarket):
         mark = PRICE + TICK * (self.steps // REFRESHED_EVERY % 2)
         return replace(super().prices(key, now_ms), mark=mark, index=mark)
 
-    def step(self, exchange: Exchange, now_ms: int) -> MarketStep:
+    def step(self, exchange: Exchange, now_ms: int) -> list[Key]:
         """Change the books whose turn it is, and fill up what was bought and sold."""
         if self.steps % REFRESHED_EVERY == 0:
             quoted = [symbol.key for symbol in self.listed]
@@ -85,7 +85,7 @@ class PacedMarket(StillMarket):
                 self._changes[key] += 1
             exchange.quote(key, *self.book(key, now_ms), now_ms)
         exchange.quote(TRADED, *self.book(TRADED, now_ms), now_ms)
-        return MarketStep(tuple(quoted))
+        return quoted
 
 
 def signal_names(number: int) -> list[str]:

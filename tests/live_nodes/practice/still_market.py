@@ -19,16 +19,14 @@ from pydantic import TypeAdapter
 from config.documents.scenario import Channel, Fault
 from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import AccountSpec, Key, Level, PracticeSymbol
-from live_nodes.practice.exchange.records import Row
+from live_nodes.practice.exchange.records import Printed, Row
 from live_nodes.practice.faults import FaultEffect, Faults, LinkState
 from live_nodes.practice.market.feed import (
     INTERVAL_MS,
     Candle,
     FundingRate,
-    MarketStep,
     PriceKind,
     Prices,
-    PublicTrade,
 )
 from live_nodes.practice.wire.access import RateLimits
 from live_nodes.practice.wire.server import Server, serve
@@ -127,9 +125,9 @@ class StillMarket:
         eight = 8 * 3_600_000
         return D("0.0001"), (now_ms // eight + 1) * eight
 
-    def trades(self, key: Key, now_ms: int, limit: int) -> list[PublicTrade]:
+    def trades(self, key: Key, now_ms: int, limit: int) -> list[Printed]:
         return [
-            PublicTrade(now_ms - n, f"house-{n}", "Buy", self.last[key], D("0.005"))
+            Printed(key, f"house-{n}", "Buy", self.last[key], D("0.005"), now_ms - n)
             for n in range(min(limit, 5))
         ]
 
@@ -146,9 +144,9 @@ class StillMarket:
             next_funding_ms=due, funding_minutes=0 if key[0] == "spot" else 480,
         )  # fmt: skip
 
-    def step(self, exchange: Exchange, now_ms: int) -> MarketStep:
+    def step(self, exchange: Exchange, now_ms: int) -> list[Key]:
         self.steps += 1
-        quoted = tuple(sorted(self.changed))
+        quoted = sorted(self.changed)
         self.changed.clear()
         for key in quoted:
             exchange.quote(key, *self.books[key], now_ms)
@@ -156,7 +154,7 @@ class StillMarket:
         for key, side, price, qty in self.prints:
             exchange.trade(key, side, price, qty, now_ms)
         self.prints.clear()
-        return MarketStep(quoted=quoted)
+        return quoted
 
     def move(self, key: Key, price: Decimal, now_ms: int) -> None:
         shift = price - self.last[key]

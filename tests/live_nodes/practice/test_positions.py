@@ -166,17 +166,10 @@ def test_liquidation_takes_every_position_and_leaves_others_alone() -> None:
     assert desk.size("bert") == -9
 
 
-def test_collateral_counts_by_the_account_s_fractions() -> None:
-    spec = AccountSpec(
-        "anna", (("USDT", D(0)), ("BTC", D(1))), linear_fees=FREE,
-        collateral=(("USDT", D(1)), ("BTC", D("0.9"))),
-    )  # fmt: skip
-    desk = Desk(spec)
-    assert desk.exchange.wallet("anna").available == 90
-    assert refused(desk.order, "Buy", 10, key=ETH).code == 110007
-    desk.order("Buy", 8, key=ETH)
-    wallet = desk.exchange.wallet("anna")
-    assert (wallet.equity, wallet.margin_balance) == (92, 82)
+def test_coins_are_no_collateral() -> None:
+    desk = Desk(AccountSpec("anna", (("USDT", D(0)), ("BTC", D(1)))))
+    assert desk.exchange.wallet("anna").available == 0
+    assert refused(desk.order, "Buy", "0.1", key=ETH).code == 110007
 
 
 def test_spot_may_not_spend_what_margin_needs() -> None:
