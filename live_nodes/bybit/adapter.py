@@ -398,7 +398,9 @@ class DeskExecutionClient(BybitExecutionClient):
                 report.order_status = order.status
         elif _refused_in_part(report):
             report.order_status = OrderStatus.CANCELED
-        return _with_code(report)
+        if report.order_status == OrderStatus.REJECTED and report.cancel_reason:
+            report.cancel_reason = _coded(report.cancel_reason)
+        return report
 
     def _send_order_event(self, event: OrderEvent) -> None:
         if self._later is not None:
@@ -508,12 +510,6 @@ def _refused_in_part(report: OrderStatusReport) -> bool:
 def _coded(words: str) -> str:
     # The engine's own words get no code.
     return as_reason(refused(words)) if refusal_of(words).code == "venue" else words
-
-
-def _with_code(report: OrderStatusReport) -> OrderStatusReport:
-    if report.order_status == OrderStatus.REJECTED and report.cancel_reason:
-        report.cancel_reason = _coded(report.cancel_reason)
-    return report
 
 
 def data_factory(wiring: ClientWiring) -> type[LiveDataClientFactory]:

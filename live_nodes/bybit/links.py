@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from nautilus_trader.common.component import Logger
 from nautilus_trader.core import nautilus_pyo3 as engine
 
-from live_nodes.bybit.sockets import TcpConnection, connections, shut_down
+from live_nodes.bybit.sockets import connections, shut_down
 
 PRIVATE_TOPICS = 4
 """The adapter's subscriptions on the private link: order, execution, position, wallet."""
@@ -248,7 +248,8 @@ class VenueLinks:
             return []
         found = connections({link.port for link in self._links.values()})
         now = time.monotonic()
-        beating = [connection for connection in found if self._beats(connection)]
+        # Idle connections of requests have no heartbeat.
+        beating = [c for c in found if c.since_sent < 2 * self._heartbeat + 1]
         present = {connection.inode for connection in found}
         steady = 2 * self._heartbeat + 2
         if any(
@@ -259,7 +260,8 @@ class VenueLinks:
                 if not link.name.startswith("public"):
                     link.proven, link.probed_at, link.failure = False, 0.0, ""
         self._beating_since = {c.inode: self._beating_since.get(c.inode, now) for c in beating}
-        silent = [connection for connection in beating if connection.since_received > self._limit]
+        # The margin covers the time between two checks.
+        silent = [c for c in beating if c.since_received > self._half_open * 0.9]
         if not silent:
             return []
         up = [link for link in self._links.values() if link.connected]
@@ -271,15 +273,6 @@ class VenueLinks:
         while any(link.connected for link in up) and time.monotonic() < until:
             await asyncio.sleep(0.001)
         return [link.name for link in up if not link.connected]
-
-    @property
-    def _limit(self) -> float:
-        # The margin covers the time between two checks.
-        return self._half_open * 0.9
-
-    def _beats(self, connection: TcpConnection) -> bool:
-        # Idle connections of requests have no heartbeat.
-        return connection.since_sent < 2 * self._heartbeat + 1
 
     def _prove(self, link: VenueLink) -> None:
         if link.name.startswith("public") or (link.name == "trade" and not self._trades):

@@ -199,7 +199,9 @@ class NodeRun:
             )
             found = await self._recovered(stop.guard(self.recovery.run()))
             self._pass(foreign_positions_gate(found.foreign_positions))
-        there = {} if context.paper else await stop.guard(self._positions(rest))
+        there: Mapping[str, Decimal] = {}
+        if not context.paper:
+            there = await stop.guard(self._gated("positions", rest.positions()))
         rest.waits_out = lambda _: False
         built = self._build(rest, facts, stop, there)
         warm_up = WarmUp(facts.histories, facts.infos, built.strategies)
@@ -253,19 +255,16 @@ class NodeRun:
         context.say(f"{node.name} runs (pid {os.getpid()})")
 
     async def _recovered(self, asked: Awaitable[Recovered]) -> Recovered:
-        try:
-            found = await asked
-        except VenueError as error:
-            raise GateRefused(f"{self._context.node.name}: gate recovery: {error}") from error
+        found = await self._gated("recovery", asked)
         for line in found.lines():
             self._context.say(line)
         return found
 
-    async def _positions(self, rest: VenueRest) -> Mapping[str, Decimal]:
+    async def _gated[T](self, gate: str, asked: Awaitable[T]) -> T:
         try:
-            return await rest.positions()
+            return await asked
         except VenueError as error:
-            raise GateRefused(f"{self._context.node.name}: gate positions: {error}") from error
+            raise GateRefused(f"{self._context.node.name}: gate {gate}: {error}") from error
 
     def _build(
         self, rest: VenueRest, facts: Preflight, stop: StopSignal, there: Mapping[str, Decimal]

@@ -132,11 +132,15 @@ class _Flatten:
                 self._say(f"{error}; going on with what the journal knows")
             self.venue = VenueFlatten(
                 rest,
-                FlattenScope(node.risk.external, node.universe, self._is_own),
+                FlattenScope(
+                    node.risk.external,
+                    node.universe,
+                    lambda link_id: own_key(node.tag, link_id) is not None,
+                ),
                 own,
                 self._owner,
                 node.watch.throttle,
-                self._keys_from(),
+                " and ".join(key_names(node) or ["the practice account"]),
                 self._say,
             )
             if self.answered and await self._node_gets_flat(self.venue):
@@ -164,17 +168,10 @@ class _Flatten:
         self._say(f"the node is not flat within its deadline ({grace:g} s): helping it")
         return False
 
-    def _is_own(self, link_id: str) -> bool:
-        return own_key(self._node.tag, link_id) is not None
-
     def _owner(self, instrument: str) -> str:
         node = self._node
         keys = [key for key, c in node.strategies.items() if select([instrument], node.universe, c)]
         return keys[0] if keys else NOBODY
-
-    def _keys_from(self) -> str:
-        names = key_names(self._node)
-        return "the practice account" if names is None else " and ".join(names)
 
     def _paper(self) -> FlattenOutcome:
         if self.answered:

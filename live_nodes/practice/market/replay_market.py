@@ -145,7 +145,8 @@ class ReplaySource:
 
     def candles(self, key: Key, first_ms: int, last_ms: int, price: PriceKind) -> CandleColumns:
         """Return the candles that start in [first_ms, last_ms], also future ones."""
-        return self._series(key, self._column(key, price)).between(first_ms, last_ms)
+        marked = price != "last" and self._infos[key].id in self._has_marks
+        return self._series(key, "mark" if marked else "bars").between(first_ms, last_ms)
 
     def latest(self, key: Key, before_ms: int) -> CandleColumns:
         """Return the one candle of last prices that starts at or before the time, or none."""
@@ -161,10 +162,6 @@ class ReplaySource:
             FundingRate(int(stamp), Decimal(repr(rate)))
             for stamp, rate in zip(stamps[left:right], rates[left:right].tolist(), strict=True)
         ]
-
-    def _column(self, key: Key, price: PriceKind) -> str:
-        marked = price != "last" and self._infos[key].id in self._has_marks
-        return "mark" if marked else "bars"
 
     def _read(self, key: Key, kind: str) -> CandleColumns:
         info = self._infos[key]

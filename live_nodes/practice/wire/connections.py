@@ -64,7 +64,10 @@ class WireConnection:
                 text: str = message.data
                 return text
             if message.type is WSMsgType.PING:
-                await self._quietly_pong(message.data)
+                try:
+                    await self.socket.pong(message.data)
+                except (ClientConnectionResetError, ConnectionResetError):
+                    self.abort()
             elif message.type is not WSMsgType.PONG:
                 return None
 
@@ -86,12 +89,6 @@ class WireConnection:
         self._outbox.clear()
         if self._transport is not None and not self._transport.is_closing():
             self._transport.abort()
-
-    async def _quietly_pong(self, data: bytes) -> None:
-        try:
-            await self.socket.pong(data)
-        except (ClientConnectionResetError, ConnectionResetError):
-            self.abort()
 
     async def _thawed(self) -> None:
         while self._frozen():

@@ -54,7 +54,7 @@ EXAMPLES = [
 Replays = Callable[[Path], Parity]
 
 
-def record(http: str, links: str, folder: Path, kind: str) -> None:
+def record(where: Endpoints, folder: Path, kind: str) -> None:
     """Trade until fees breach a guard, which closes everything; decide again meanwhile."""
     params: dict[str, Any] = {
         "interval": "1m",
@@ -82,7 +82,6 @@ def record(http: str, links: str, folder: Path, kind: str) -> None:
         watch={"record": True},
     )
     keys = KeyPair(Secret("practice-anna"), Secret("practice-secret-anna"))
-    where = Endpoints(http, f"{links}/public", f"{links}/private", f"{links}/trade")
     launch(document, where, keys, folder, "hash", RunOptions(seconds=9), print)
 
 
@@ -103,7 +102,7 @@ def recorded_session(
     def made(kind: str) -> Path:
         state = tmp_path_factory.mktemp("state")
         with background() as exchange:
-            fresh.submit(record, exchange.http, exchange.links, state, kind).result(300)
+            fresh.submit(record, exchange.where, state, kind).result(300)
         return newest(state)
 
     return made

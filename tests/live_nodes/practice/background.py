@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 
+from live_nodes.local.endpoints import Endpoints
 from live_nodes.practice.wire.access import RateLimits
 from tests.live_nodes.practice.still_market import Practice, practice
 from tests.waiting import DEADLINE
@@ -20,7 +21,8 @@ class Background:
         self._loop = loop
         self.port = running.server.port
         self.http = running.server.http
-        self.links = running.server.sockets_url
+        links = running.server.sockets_url
+        self.where = Endpoints(self.http, f"{links}/public", f"{links}/private", f"{links}/trade")
 
     def call[T](self, act: Callable[[Practice], T]) -> T:
         """Act on the exchange and return what came of it."""

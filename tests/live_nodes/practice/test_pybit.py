@@ -23,10 +23,10 @@ ORDER = LIMIT | {"timeInForce": "PostOnly"}
 @pytest.fixture
 def exchange(monkeypatch: pytest.MonkeyPatch) -> Iterator[Background]:
     with background() as running:
-        public = running.links + "/public/{CHANNEL_TYPE}"
+        public = running.where.ws_public + "/{CHANNEL_TYPE}"
         monkeypatch.setattr(pybit.unified_trading, "PUBLIC_WSS", public)
-        monkeypatch.setattr(pybit.unified_trading, "PRIVATE_WSS", f"{running.links}/private")
-        monkeypatch.setattr(pybit._websocket_trading, "TRADE_WSS", f"{running.links}/trade")
+        monkeypatch.setattr(pybit.unified_trading, "PRIVATE_WSS", running.where.ws_private)
+        monkeypatch.setattr(pybit._websocket_trading, "TRADE_WSS", running.where.ws_trade)
         # pybit notes what it asked for only after it has sent it: an answer that comes in between
         # ends its thread or is dropped, and its next call waits without bound.
         lock = threading.RLock()
