@@ -12,9 +12,11 @@ from typing import Any
 
 from nautilus_trader.model.enums import PriceType
 from nautilus_trader.model.identifiers import InstrumentId
-from nautilus_trader.model.objects import Price
+from nautilus_trader.model.objects import Price, Quantity
 
-Touch = tuple[Decimal | None, Decimal | None]
+Touch = tuple[Decimal | None, ...]
+"""Best bid and ask, and the sizes displayed at them; None where unknown."""
+EngineTouch = tuple[Price | None, Price | None, Quantity | None, Quantity | None]
 BookOf = Callable[[InstrumentId], Any]
 """Returns the order book of an instrument, None without one."""
 
@@ -38,23 +40,26 @@ class CachePrices:
         if mark is not None:
             value: Decimal = mark.value.as_decimal()
             return value
-        bid, ask = self.touch(instrument)
+        bid, ask, _, _ = self.touch(instrument)
         if bid is not None and ask is not None:
             return (bid + ask) / 2
         last = self._cache.price(name, PriceType.LAST)
         return None if last is None else Decimal(last.as_decimal())
 
     def touch(self, instrument: str) -> Touch:
-        """Return the best bid and ask of the book, else of the quote; None where missing."""
+        """Return best prices and their sizes of the book, else of the quote; None if missing."""
         return decimals(self.engine_touch(self.id(instrument)))
 
-    def engine_touch(self, name: InstrumentId) -> tuple[Price | None, Price | None]:
-        """Return best bid and ask as the engine has them."""
+    def engine_touch(self, name: InstrumentId) -> EngineTouch:
+        """Return best bid and ask, and their sizes, as the engine has them."""
         book = self.book_of(name)
         if book is not None:
-            return book.best_bid_price(), book.best_ask_price()
+            sizes = book.best_bid_size(), book.best_ask_size()
+            return book.best_bid_price(), book.best_ask_price(), *sizes
         quote = self._cache.quote_tick(name)
-        return (None, None) if quote is None else (quote.bid_price, quote.ask_price)
+        if quote is None:
+            return None, None, None, None
+        return quote.bid_price, quote.ask_price, quote.bid_size, quote.ask_size
 
     def id(self, instrument: str) -> InstrumentId:
         """Return the engine's id of an instrument."""
@@ -64,7 +69,6 @@ class CachePrices:
         return found
 
 
-def decimals(touch: tuple[Price | None, Price | None]) -> Touch:
-    """Return the engine's best bid and ask as decimals."""
-    bid, ask = touch
-    return None if bid is None else bid.as_decimal(), None if ask is None else ask.as_decimal()
+def decimals(touch: EngineTouch) -> Touch:
+    """Return the engine's best prices and sizes as decimals."""
+    return tuple(None if part is None else part.as_decimal() for part in touch)

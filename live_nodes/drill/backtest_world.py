@@ -70,13 +70,15 @@ AFTER_RESTART = 2.0
 class Tape:
     """Prices of the drill's market, and its faults; `now` is UNIX nanoseconds (UTC).
 
-    `quoted_bps` is the distance of best bid and ask from the price, where a book is shown. `silent`
+    `quoted_bps` is the distance of best bid and ask from the price, where a book is shown; `thin`
+    ones have the least quantity there. `silent`
     instruments send nothing. Messages are `late` by these nanoseconds.
     """
 
     now: int
     prices: dict[str, Decimal]
     quoted_bps: dict[str, tuple[float, float]] = field(default_factory=dict)
+    thin: set[str] = field(default_factory=set)
     silent: set[str] = field(default_factory=set)
     late: dict[str, int] = field(default_factory=dict)
 
@@ -160,8 +162,10 @@ class Engine:
         found = dict(self._facts(now))
         for name in self.tape.quoted_bps:
             # A backtest on candles has no quotes but these.
-            bid, ask = self._quotes.touch(name)
-            found[name] = msgspec.structs.replace(found[name], bid=bid, ask=ask)
+            bid, ask, *sizes = self._quotes.touch(name)
+            found[name] = msgspec.structs.replace(
+                found[name], bid=bid, ask=ask, bid_size=sizes[0], ask_size=sizes[1]
+            )
         late = self.tape.late.items()
         return found | {n: msgspec.structs.replace(found[n], delay_ns=ns) for n, ns in late}
 
@@ -179,7 +183,8 @@ class Engine:
                     instrument.make_price(price * (1 + Decimal(repr(bps)) / 10_000))
                     for bps in self.tape.quoted_bps[name]
                 )
-                made.append(QuoteTick(instrument.id, bid, ask, size, size, ts, ts))
+                shown = instrument.min_quantity if name in self.tape.thin else size
+                made.append(QuoteTick(instrument.id, bid, ask, shown, shown, ts, ts))
         return made
 
     def _settlements(self, start: int, end: int) -> list[Settlement]:
@@ -243,8 +248,10 @@ class BacktestWorld(World):
                     self.advance(every)
             case drill.Book(instrument, "crossed", bps, _):
                 tape.quoted_bps[instrument] = (bps / 2, -bps / 2)
-            case drill.Book(instrument, _, bps, _):
+            case drill.Book(instrument, kind, bps, _):
                 tape.quoted_bps[instrument] = (-bps / 2, bps / 2)
+                if kind == "gap":
+                    tape.thin.add(instrument)
             case drill.Silence(instrument, _):
                 tape.silent.add(instrument)
             case drill.Late(instrument, by, _):
@@ -279,6 +286,7 @@ class BacktestWorld(World):
             case drill.Mended():
                 for name in tape.quoted_bps:
                     tape.quoted_bps[name] = (-0.1, 0.1)
+                tape.thin.clear()
                 tape.silent.clear()
                 tape.late.clear()
                 risk.maintenance = ""

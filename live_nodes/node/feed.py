@@ -166,7 +166,7 @@ class MarketReader:
     def _market(self, name: str, now: int) -> Market:
         instrument = self._cache.instrument(self._prices.id(name))
         info = self._infos.get(name)
-        bid, ask = self._prices.touch(name)
+        bid, ask, bid_size, ask_size = self._prices.touch(name)
         is_spot = isinstance(instrument, CurrencyPair)
         feed = self.feed
         delay = None if feed is None else feed.delays_ns.get(name)
@@ -174,6 +174,8 @@ class MarketReader:
             price=self._prices.price(name),
             bid=bid,
             ask=ask,
+            bid_size=bid_size,
+            ask_size=ask_size,
             tick=Decimal(0) if instrument is None else instrument.price_increment.as_decimal(),
             silent_ns=self._silence(name, now, is_spot),
             delay_ns=None if delay is None else max(0, delay + self.skew_ns) + self.lag_ns,

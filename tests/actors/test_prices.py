@@ -60,10 +60,10 @@ def test_a_position_is_valued_at_mark_else_mid_else_last(feeds, price):
 @pytest.mark.parametrize(
     ("feeds", "touch"),
     [
-        (("quote", "book"), ("30", "31")),
-        (("quote",), ("20", "22")),
-        (("half a book",), ("30", None)),
-        (("mark", "trade"), (None, None)),
+        (("quote", "book"), ("30", "31", "1", "1")),
+        (("quote",), ("20", "22", "1", "1")),
+        (("half a book",), ("30", None, "1", None)),
+        (("mark", "trade"), (None,) * 4),
     ],
 )
 def test_the_touch_is_the_books_else_the_quotes(feeds, touch):

@@ -130,7 +130,9 @@ class Moves:
 
 @dataclass(frozen=True)
 class Book:
-    """Show a wide (``spread``), thin (``gap``) or ``crossed`` book, in basis points."""
+    """Show a wide (``spread``), thin (``gap``: the least quantity at the best prices, then nothing
+    for as long) or ``crossed`` book, in basis points.
+    """
 
     instrument: str
     kind: str

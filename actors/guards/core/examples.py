@@ -44,7 +44,7 @@ def desk(now: int = NOON, *holdings: Holding, equity: float = 1000, **fields: An
 
 def one_market(now: int = NOON, name: str = COIN, **fields: Any) -> Snapshot:
     """Return a snapshot with one instrument's market."""
-    money = ("price", "bid", "ask", "tick", "maintenance_rate", "taker_fee")
+    money = ("price", "bid", "ask", "tick", "maintenance_rate", "taker_fee", "bid_size", "ask_size")
     known: dict[str, Any] = {
         key: exactly(value) if key in money else value for key, value in fields.items()
     }

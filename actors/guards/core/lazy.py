@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Touch = tuple[Decimal | None, Decimal | None]
-"""Best bid and ask, None where unknown."""
+Touch = tuple[Decimal | None, ...]
+"""Best bid and ask, and the sizes displayed at them; None where unknown."""
 
 
 class Lazy[V](Mapping[str, V]):
@@ -54,7 +54,7 @@ class Markets(Lazy[Market]):
     """Markets whose prices move; ``unpriced`` is the same object while nothing else changes.
 
     ``prices`` returns the price of each, ``floats`` are the same and NaN where unknown. ``touches``
-    returns best bids and asks.
+    returns best bids and asks with their sizes.
     """
 
     def __init__(
@@ -62,12 +62,14 @@ class Markets(Lazy[Market]):
         unpriced: UnpricedMarkets,
         prices: Callable[[], Sequence[Decimal | None]],
         floats: NDArray[np.float64],
-        touches: Callable[[], Iterable[Touch]] = partial(repeat, (None, None)),
+        touches: Callable[[], Iterable[Touch]] = partial(repeat, (None,) * 4),
     ) -> None:
         super().__init__(
             lambda: {
-                name: replace(market, price=price, bid=bid, ask=ask)
-                for (name, market), price, (bid, ask) in zip(
+                name: replace(
+                    market, price=price, bid=bid, ask=ask, bid_size=bid_size, ask_size=ask_size
+                )
+                for (name, market), price, (bid, ask, bid_size, ask_size) in zip(
                     unpriced.items(), prices(), touches(), strict=False
                 )
             }

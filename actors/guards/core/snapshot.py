@@ -38,6 +38,8 @@ class Market(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     price: Decimal | None = None  # as `Holding.price`
     bid: Decimal | None = None  # best price; candles have none
     ask: Decimal | None = None
+    bid_size: Decimal | None = None  # displayed at the best price, base coin
+    ask_size: Decimal | None = None
     tick: Decimal = ZERO  # price increment
     silent_ns: int | None = None  # time without data when there should have been some
     delay_ns: int | None = None  # age of the newest event on arrival, plus this process's lag

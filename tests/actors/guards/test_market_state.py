@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from actors.guards.core.examples import desk, one_market
 from actors.guards.core.snapshot import Market
 from actors.guards.crossed_book import CrossedBook
+from actors.guards.depth import DepthGate
 from actors.guards.latency import LatencyGate, Simulated, draw
 from actors.guards.maintenance import Maintenance, Window
 from actors.guards.spread import SpreadGate
@@ -57,6 +58,22 @@ def test_the_spread_is_not_limited_without_both_best_prices(market: dict) -> Non
     player = Player(SpreadGate, max_ticks=1, max_bps=1).observe(one_market(**market))
     assert player.readings == ()
     assert player.refusal(requested()) is None
+
+
+@pytest.mark.parametrize(
+    ("sizes", "reason"),
+    [
+        ((3, 2), None),  # 300 and 202 USDT.
+        ((2, 1.98), "200 is displayed at the thinner best price, at least 201"),
+        ((1, 9), "100 is displayed at the thinner best price, at least 201"),
+        ((3, None), None),
+    ],
+)
+def test_entries_wait_while_the_thinner_best_price_has_too_little(sizes, reason):
+    known = {k: v for k, v in zip(("bid_size", "ask_size"), sizes, strict=True) if v is not None}
+    player = Player(DepthGate, least=201).observe(one_market(bid=100, ask=101, **known))
+    assert player.refusal(requested()) == reason
+    assert player.verdict(SCOPE).reason == (reason or "")
 
 
 def test_ticks_are_not_limited_without_a_tick() -> None:
