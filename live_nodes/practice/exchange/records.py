@@ -13,12 +13,10 @@ from live_nodes.practice.exchange.model import (
     Key,
     OfMarket,
     OrderStatus,
-    OrderType,
     Side,
-    TimeInForce,
-    TpslMode,
     TriggerBy,
 )
+from live_nodes.practice.exchange.requests import OrderTerms
 
 
 class KeptRow:
@@ -34,8 +32,8 @@ class KeptRow:
         return "/".join(getattr(self, name) for name in self.row_ids)
 
 
-@dataclass(frozen=True, slots=True)
-class OrderRow(OfMarket, KeptRow):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRow(OrderTerms, KeptRow):
     """An order's present state: all of GET /v5/order/realtime, and its place in the queue.
 
     ``priority`` orders equals at one price (lower is earlier); ``queue_ahead`` is the house
@@ -50,14 +48,7 @@ class OrderRow(OfMarket, KeptRow):
     account: str
     number: int
     order_id: str
-    order_link_id: str
-    category: Category
-    symbol: str
-    side: Side
-    order_type: OrderType
-    qty: Decimal
     price: Decimal
-    time_in_force: TimeInForce
     status: OrderStatus
     created_ms: int
     updated_ms: int
@@ -69,24 +60,8 @@ class OrderRow(OfMarket, KeptRow):
     cancel_type: str = "UNKNOWN"
     reject_reason: str = "EC_NoError"
     create_type: str = "CreateByUser"
-    reduce_only: bool = False
-    close_on_trigger: bool = False
-    market_unit: str = ""
     stop_order_type: str = ""
-    trigger_price: Decimal | None = None
-    trigger_direction: int = 0
-    trigger_by: TriggerBy = ""
-    order_filter: str = "Order"
     last_price_on_created: Decimal | None = None
-    take_profit: Decimal | None = None
-    stop_loss: Decimal | None = None
-    tp_trigger_by: TriggerBy = ""
-    sl_trigger_by: TriggerBy = ""
-    tpsl_mode: TpslMode = ""
-    tp_order_type: OrderType = "Market"
-    sl_order_type: OrderType = "Market"
-    tp_limit_price: Decimal | None = None
-    sl_limit_price: Decimal | None = None
     slippage_type: str = ""
     slippage: Decimal | None = None
     trailing: Decimal | None = None

@@ -201,22 +201,19 @@ _Side = Annotated[int, whole(0, 1, 2)]
 
 
 @dataclass(frozen=True, slots=True)
-class OrderRequest(OfMarket):
-    """POST /v5/order/create; empty fields were omitted, the tolerance is in ticks or percent."""
+class OrderTerms(OfMarket):
+    """What an order asks for, as its request and its row have it; empty fields were omitted."""
 
     category: Annotated[Category, _category_of_create]
     symbol: _Symbol
     side: Side
     order_type: OrderType
     qty: Annotated[Decimal, _qty]
-    price: Annotated[Decimal | None, _price] = None
     time_in_force: Annotated[TimeInForce, _time_in_force] = "GTC"
     order_link_id: Annotated[str, _link_id] = ""
     market_unit: Annotated[Literal["", "baseCoin", "quoteCoin"], _market_unit] = ""
-    is_leverage: Annotated[bool, _is_one] = False
     reduce_only: bool = False
     close_on_trigger: bool = False
-    position_idx: _Side = 0
     trigger_price: _Positive = None
     trigger_direction: _Side = 0
     trigger_by: TriggerBy = ""
@@ -230,6 +227,15 @@ class OrderRequest(OfMarket):
     sl_order_type: OrderType = "Market"
     tp_limit_price: _Positive = None
     sl_limit_price: _Positive = None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRequest(OrderTerms):
+    """POST /v5/order/create; the tolerance is in ticks or percent."""
+
+    price: Annotated[Decimal | None, _price] = None
+    is_leverage: Annotated[bool, _is_one] = False
+    position_idx: _Side = 0
     slippage_tolerance_type: Literal["", "TickSize", "Percent"] = ""
     slippage_tolerance: _Positive = None
 

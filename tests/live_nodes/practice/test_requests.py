@@ -35,8 +35,8 @@ def changed(body: dict[str, Any], **changes: Any) -> dict[str, Any]:
 def test_a_limit_order_as_nautilus_sends_it() -> None:
     body = LIMIT | {"timeInForce": "PostOnly", "orderLinkId": "bt-xs-abc-1", "reduceOnly": True}
     assert order_request(body) == OrderRequest(
-        "linear", "BTCUSDT", "Buy", "Limit", D("0.01"), D(50000), "PostOnly", "bt-xs-abc-1",
-        reduce_only=True,
+        "linear", "BTCUSDT", "Buy", "Limit", D("0.01"), "PostOnly", "bt-xs-abc-1",
+        price=D(50000), reduce_only=True,
     )  # fmt: skip
 
 
