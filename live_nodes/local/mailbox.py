@@ -11,7 +11,6 @@ import os
 import re
 import time
 import uuid
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -109,13 +108,7 @@ def withdraw(folder: Path, request_id: str) -> bool:
 
 def pending(folder: Path) -> list[MailRequest]:
     """Return the waiting requests, oldest first, without unreadable ones."""
-    return _looked(mailbox_of(folder)).requests
-
-
-@dataclass
-class _Look:
-    requests: list[MailRequest] = field(default_factory=list)
-    unreadable: dict[Path, str] = field(default_factory=dict)
+    return _looked(mailbox_of(folder))[0]
 
 
 class Mailbox:
@@ -128,9 +121,9 @@ class Mailbox:
 
     def take(self) -> tuple[list[MailRequest], list[str]]:
         """Return unanswered requests, oldest first, and notes on rejected files."""
-        look = _looked(self._box)
+        requests, unreadable = _looked(self._box)
         notes = []
-        for path, why in look.unreadable.items():
+        for path, why in unreadable.items():
             if path in self._stuck:
                 continue
             aside = path.with_suffix(_ASIDE)
@@ -141,7 +134,7 @@ class Mailbox:
                 notes.append(f"{path.name} is no request ({why}) and can't be put aside: {error}")
             else:
                 notes.append(f"{path.name} is no request ({why}); put aside as {aside.name}")
-        return look.requests, notes
+        return requests, notes
 
     def answer(self, request: MailRequest, *, done: bool, text: str) -> None:
         """Answer a request and remove it from the mailbox."""
@@ -160,12 +153,14 @@ class Mailbox:
                 continue
 
 
-def _looked(box: Path) -> _Look:
-    look = _Look()
+def _looked(box: Path) -> tuple[list[MailRequest], dict[Path, str]]:
+    """Return the requests, oldest first, and why other files are none."""
+    requests: list[MailRequest] = []
+    unreadable: dict[Path, str] = {}
     try:
         names = sorted(os.listdir(box))
     except FileNotFoundError:
-        return look
+        return requests, unreadable
     for name in names:
         if not name.endswith(_REQUEST) or name.endswith(_ANSWER) or name.startswith("."):
             continue
@@ -179,7 +174,7 @@ def _looked(box: Path) -> _Look:
         except FileNotFoundError:
             continue
         except (OSError, ValueError) as error:
-            look.unreadable[path] = str(error)
+            unreadable[path] = str(error)
         else:
-            look.requests.append(found)
-    return look
+            requests.append(found)
+    return requests, unreadable

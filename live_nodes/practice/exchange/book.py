@@ -231,10 +231,6 @@ class OrderBook:
             return Hit(price, min(qty, order.ahead), None)
         return Hit(order.price, min(qty, order.leaves), order)
 
-    def best(self, side: Side) -> Decimal | None:
-        """Return the best price of a side, house and accounts together."""
-        return self.of(side).best()
-
     def visible(self, depth: int) -> tuple[list[Level], list[Level]]:
         """Return both sides, aggregated, best first, at most ``depth`` levels each."""
         return self.bids.visible(depth), self.asks.visible(depth)
@@ -272,7 +268,7 @@ class MarketState:
         """Reference price of limits: mark, else last, else middle price; 0 if none."""
         if self.mark or self.last:
             return self.mark or self.last
-        bid, ask = self.book.best("Buy"), self.book.best("Sell")
+        bid, ask = self.book.bids.best(), self.book.asks.best()
         if bid is not None and ask is not None:
             return (bid + ask) / 2
         return bid or ask or ZERO

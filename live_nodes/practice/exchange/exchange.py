@@ -8,12 +8,17 @@ thread; nothing here blocks or awaits.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from decimal import Decimal
 from typing import Literal
 
 from live_nodes.practice.exchange import matching, orders, positions
-from live_nodes.practice.exchange.accounts import Coin, PracticeAccount, closed_by_order
+from live_nodes.practice.exchange.accounts import (
+    Coin,
+    LinearPosition,
+    PracticeAccount,
+    closed_by_order,
+)
 from live_nodes.practice.exchange.book import MarketState, RestingOrder
 from live_nodes.practice.exchange.margins import margins_of, position_of, wallet_of
 from live_nodes.practice.exchange.model import (
@@ -339,14 +344,8 @@ def _position(state: ExchangeState, row: PositionRow) -> None:
     if row.key not in state.markets:
         raise ValueError(f"the kept rows have a position in {row.symbol}, not a market here")
     account = _account(state, row.account)
-    held = account.holding(row.symbol)
-    held.size, held.cost, held.entry_fees = row.signed, row.cost, row.entry_fees
-    held.leverage = row.leverage
-    held.current_realised, held.total_realised = row.current_realised, row.total_realised
-    held.take_profit, held.stop_loss = row.take_profit, row.stop_loss
-    held.trailing_stop = row.trailing_stop
-    held.tp_trigger_by, held.sl_trigger_by = row.tp_trigger_by, row.sl_trigger_by
-    held.created_ms, held.updated_ms, held.seq = row.created_ms, row.updated_ms, row.seq
+    kept = {field.name: getattr(row, field.name) for field in fields(LinearPosition)}
+    held = account.holdings[row.symbol] = LinearPosition(**kept | {"size": row.signed})
     if held.size:
         state.markets[row.key].holders[row.account] = None
 

@@ -247,8 +247,7 @@ def _fire(state: ExchangeState, market: MarketState, order: OrderRow) -> None:
             return
         order = replace(order, qty=min(order.qty, room))
     if order.order_type == "Market":
-        bound = market_limit(market, ("", None), order.side)
-        order = replace(order, price=bound or ZERO)
+        order = replace(order, price=market_limit(market, order.side) or ZERO)
     # Remove it from the open orders while it matches: it must not count twice, nor be cut itself.
     account.open.pop(order.order_id, None)
     if not affords(state, market, order):

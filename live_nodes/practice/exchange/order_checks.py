@@ -78,12 +78,11 @@ def check_bound(market: MarketState, side: Side, price: Decimal) -> None:
         raise kind(market.symbol.category, bound=bound)
 
 
-def market_limit(market: MarketState, request_slippage: tuple[str, Decimal | None], side: Side) -> (
-    Decimal | None
-):  # fmt: skip
+def market_limit(
+    market: MarketState, side: Side, kind: str = "", amount: Decimal | None = None
+) -> Decimal | None:
     """Return a market order's limit: best price +- slippage tolerance, else the market's bound."""
-    kind, amount = request_slippage
-    best = market.book.best("Sell" if side == "Buy" else "Buy")
+    best = market.book.against(side).best()
     if not kind or amount is None or best is None:
         return price_bound(market, side)
     sign = 1 if side == "Buy" else -1
@@ -157,7 +156,7 @@ def affords(state: ExchangeState, market: MarketState, order: OrderRow) -> bool:
         if order.reduce_only:
             return True
         if market_order:
-            best = market.book.best("Sell" if order.side == "Buy" else "Buy")
+            best = market.book.against(order.side).best()
             order = replace(order, price=best or market.reference)
         before = margins_of(account, state.markets)
         after = margins_of(account, state.markets, plus=replace(order, status="New"))

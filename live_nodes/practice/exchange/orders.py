@@ -111,8 +111,7 @@ def _check_steps(market: MarketState, request: OrderRequest) -> None:
         check_bound(market, request.side, request.price)
     price = request.price if limit else request.trigger_price
     if price is None:
-        best = market.book.best("Sell" if request.side == "Buy" else "Buy")
-        price = best or market.reference
+        price = market.book.against(request.side).best() or market.reference
     by_value = not limit and request.market_unit == "quoteCoin"
     if by_value:
         if request.qty % symbol.tick.min(Decimal("1e-8")):
@@ -138,8 +137,8 @@ def _order(account: PracticeAccount, market: MarketState, request: OrderRequest)
     limit = request.order_type == "Limit"
     price = request.price or ZERO
     if not limit and request.trigger_price is None:
-        slippage = (request.slippage_tolerance_type, request.slippage_tolerance)
-        price = market_limit(market, slippage, request.side) or ZERO
+        tolerance = request.slippage_tolerance_type, request.slippage_tolerance
+        price = market_limit(market, request.side, *tolerance) or ZERO
     linear = request.category == "linear"
     has_stops = bool(request.take_profit or request.stop_loss)
     return OrderRow(

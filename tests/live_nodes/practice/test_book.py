@@ -96,7 +96,7 @@ def test_a_house_print_through_an_order_fills_it_at_its_own_price() -> None:
 def test_a_quote_that_crosses_an_order_meets_it_with_what_it_shows() -> None:
     book = OrderBook()
     book.rest(resting(1, "Sell", "101", "5"))
-    assert (book.best("Buy"), book.best("Sell")) == (None, D(101))
+    assert (book.bids.best(), book.asks.best()) == (None, D(101))
     book.quote(levels(("102", "2"), ("101.5", "1"), ("100", "9")), ())
     met = []
     while (found := book.meet()) is not None:
@@ -117,7 +117,7 @@ def test_the_visible_book_adds_accounts_orders_to_the_house_s() -> None:
     bids, asks = book.visible(2)
     assert bids == levels(("99", "7"), ("98.5", "1"))
     assert asks == levels(("100.5", "1"), ("101", "5"))
-    assert (book.best("Buy"), book.best("Sell")) == (D("99"), D("100.5"))
+    assert (book.bids.best(), book.asks.best()) == (D("99"), D("100.5"))
 
 
 def test_worth_and_cost_are_what_a_walk_would_give() -> None:
