@@ -466,10 +466,10 @@ class NodeRun:
                         strategy.leave_open()
                 self.supervisor.drop_waiting(STOPPING)
                 await self.risk.finish(seconds * _FINISH_SHARE, stop)
-                await wind_down(built, stop, deadline - time.monotonic())
+                await wind_down(built, stop, deadline - time.monotonic(), self.recovery)
             except JournalError:
                 context.journal.go_on_in_memory()
-                await wind_down(built, stop, deadline - time.monotonic())
+                await wind_down(built, stop, deadline - time.monotonic(), self.recovery)
             self.report.positions = CacheAccount(built.kernel.cache).positions()
             if context.trades_at_venue and (left_open := self._note_unfinished()):
                 names = some_of([str(miss) for miss in left_open], _SHOWN)

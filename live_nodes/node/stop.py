@@ -10,20 +10,22 @@ import errno
 import signal
 import sqlite3
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
 from decimal import Decimal
 from functools import partial
 from typing import Any
 
+from actors.records.coins import base_coin
 from actors.records.journal import JournalError
 from actors.records.order_facts import OrderFacts
 from config.documents import Node
 from config.errors import DeskError
-from live_nodes.bybit.facts import is_protective
+from live_nodes.bybit.facts import VenueOrder, is_protective, order_text
 from live_nodes.bybit.own_coins import sellable
 from live_nodes.node.account import CacheAccount
 from live_nodes.node.context import NodeContext
 from live_nodes.node.report import Say
+from live_nodes.reconcile.recovery import Recovery
 from strategies.account_value import is_spot
 from strategies.base import DeskStrategy
 from strategies.order_ids import own_key
@@ -34,6 +36,8 @@ _SHARE = 0.4
 """Share of the deadline for cancels, and again for closing; the engine gets the rest."""
 _AGAIN = 1.0
 """Seconds before an open position without an order gets another order."""
+_UNLOCK = 3.0
+"""Seconds for cancels of others' orders, before the coins are offered all the same."""
 STOPPING = Refusal(code="withdrawn", text="the node is stopping")
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -138,10 +142,13 @@ async def watched(name: str, work: Coroutine[Any, Any, None], stop: StopSignal, 
         task.cancel()
 
 
-async def wind_down(context: NodeContext, stop: StopSignal, seconds: float) -> None:
+async def wind_down(
+    context: NodeContext, stop: StopSignal, seconds: float, recovery: Recovery | None = None
+) -> None:
     """Block entries, cancel orders, close positions, stop strategies, in about `seconds`.
 
-    Orders that protect a position stay at the venue while it is open.
+    Orders that protect a position stay at the venue while it is open. With `recovery`, orders of
+    others that lock coins to be sold are cancelled, unless ``risk.external`` is ``leave``.
     """
     node, strategies = context.node, context.strategies
     context.gate.hold(no_entry)
@@ -165,7 +172,7 @@ async def wind_down(context: NodeContext, stop: StopSignal, seconds: float) -> N
                     strategy.cancel_order(order)
         await _until(answered, seconds, stop)
     if node.on_stop == "flatten" and not stop.quick:
-        await _close(context, seconds, stop)
+        await _close(context, seconds, stop, recovery)
         for strategy in strategies.values():
             # Also an execution whose cancel got no answer.
             for name in strategy.instrument_ids:
@@ -186,7 +193,9 @@ async def wind_down(context: NodeContext, stop: StopSignal, seconds: float) -> N
         await _until(answered, seconds, stop)
 
 
-async def _close(context: NodeContext, seconds: float, stop: StopSignal) -> None:
+async def _close(
+    context: NodeContext, seconds: float, stop: StopSignal, recovery: Recovery | None
+) -> None:
     # An order that the venue rejects, such as for its rate limit, is sent again.
     strategies, held_by = context.strategies.values(), partial(_closable, context)
     closing = sum(len(held_by(strategy)) for strategy in strategies)
@@ -197,18 +206,59 @@ async def _close(context: NodeContext, seconds: float, stop: StopSignal) -> None
             coins = strategy.holdings()[name].normalize()
             context.say(f"{name}: {coins:f} is too little to be sold; it stays")
     deadline = time.monotonic() + seconds
-    while closing and time.monotonic() < deadline and not stop.quick:
+
+    def waiting(*, spot: bool) -> Iterator[tuple[DeskStrategy, str, Decimal]]:
         for strategy in strategies:
             for name, quantity in sorted(held_by(strategy).items()):
-                if not strategy.orders_under_way({name}):
-                    place = strategy.ids.index(name)
-                    strategy.send_market(strategy.instrument_ids[place], -quantity, "stop")
+                if is_spot(name) == spot and not strategy.orders_under_way({name}):
+                    yield strategy, name, quantity
+
+    def send(*, spot: bool) -> None:
+        for strategy, name, quantity in waiting(spot=spot):
+            place = strategy.ids.index(name)
+            strategy.send_market(strategy.instrument_ids[place], -quantity, "stop")
+
+    while closing and time.monotonic() < deadline and not stop.quick:
+        send(spot=False)
+        to_sell = {name: quantity for _, name, quantity in waiting(spot=True)}
+        if to_sell and recovery is not None and context.node.risk.external != "leave":
+            # Before the sale: while one is under way, too few coins seem to be free.
+            unlocking = asyncio.create_task(_unlock(context, recovery, to_sell))
+            await _until(unlocking.done, min(_UNLOCK, deadline - time.monotonic()), stop)
+            unlocking.cancel()
+        if not stop.quick:
+            send(spot=True)
         await _until(
             lambda: not any(held_by(strategy) for strategy in strategies),
             min(_AGAIN, deadline - time.monotonic()),
             stop,
         )
         closing = sum(len(held_by(strategy)) for strategy in strategies)
+
+
+async def _unlock(context: NodeContext, recovery: Recovery, coins: Mapping[str, Decimal]) -> None:
+    """Cancel orders of others that leave too few of these coins to sell, by pair."""
+    try:
+        orders = recovery.of_others(await context.rest.open_orders("SPOT"))
+        locking = locking_orders(orders, coins, await context.rest.coins())
+        await recovery.cancel(locking)
+    except DeskError as error:
+        context.say(f"orders of others that lock coins can't be cancelled yet: {error}")
+        return
+    for order in locking:
+        context.say(f"others' {order_text(order)} is cancelled, as it locks coins to be sold")
+
+
+def locking_orders(
+    orders: Collection[VenueOrder], coins: Mapping[str, Decimal], wallet: Mapping[str, Decimal]
+) -> list[VenueOrder]:
+    """Return the sales among orders that leave too few coins, by pair, in a wallet."""
+    # Conditional ones lock none before their trigger.
+    sales = [o for o in orders if o.side == "Sell" and not o.order_filter and o.instrument in coins]
+    free = {name: wallet.get(base_coin(name), Decimal(0)) for name in coins}
+    for order in sales:
+        free[order.instrument] -= order.quantity - order.filled
+    return [order for order in sales if free[order.instrument] < coins[order.instrument]]
 
 
 def _closable(context: NodeContext, strategy: DeskStrategy) -> dict[str, Decimal]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -130,6 +130,10 @@ class Recovery:
         """Whether an order is others' of coins, which the node neither counts nor sells."""
         adopts = self._policies.foreign_orders == "adopt"
         return is_spot(instrument) and not adopts and not self.is_own(link_id)
+
+    def of_others(self, orders: Iterable[VenueOrder]) -> list[VenueOrder]:
+        """Return the orders that the node leaves alone."""
+        return [o for o in orders if self.leaves_alone(o.instrument, o.order_link_id)]
 
     async def run(self) -> Recovered:
         """Look up open requests, journal the results, cancel leftovers.

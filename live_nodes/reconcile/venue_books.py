@@ -112,8 +112,7 @@ class VenueCheck:
         recovery = self._recovery
         if "SPOT" in self._products and recovery is not None:
             await recovery.catch_up()
-            alone = recovery.leaves_alone
-            others = [o for o in orders if alone(o.instrument, o.order_link_id)]
+            others = recovery.of_others(orders)
             if not self._others_stay:
                 await recovery.cancel([order for order in others if covers(order.instrument)])
         positions = await self._rest.positions()

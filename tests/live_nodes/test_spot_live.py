@@ -286,6 +286,27 @@ def test_less_than_the_smallest_order_is_named_and_keeps_nobody_waiting(
     assert wallet(st) == D("0.000090")
 
 
+@pytest.mark.parametrize(
+    ("external", "theirs", "left"),
+    [("universe", "0.004", "0.004"), ("universe", "0.005", "0.005"), ("leave", "0", "0.00999")],
+    ids=["too few", "enough", "left alone"],
+)
+def test_a_flatten_at_the_stop_cancels_what_others_lock_its_coins_by(
+    st: Stage, external: str, theirs: str, left: str
+) -> None:
+    wallet(st, plus=theirs)
+    buys = st.order("Buy", "0.001", "40000", category="spot").order_id
+    flatten: dict[str, Any] = {"on_stop": "flatten", "stop_deadline": 10.0}
+    with desk_node(st, risk={"external": external}, **flatten, **BOTH) as desk:
+        spot(desk)
+        desk.filled(BUY, "0.010000")
+        sells = st.order("Sell", "0.005", "60000", category="spot").order_id
+    kept = [buys] if theirs == "0.004" else [buys, sells]
+    assert (wallet(st), sorted(st.open_orders())) == (D(left), sorted(kept))
+    said = [line for line in desk.said if "is cancelled, as it locks" in line]
+    assert len(said) == 2 - len(kept)
+
+
 def test_a_refused_stop_for_too_few_coins_is_no_reason_to_sell_them(st: Stage) -> None:
     with desk_node(st, **BOTH) as desk:
         strategy = spot(desk)
