@@ -61,19 +61,21 @@ def bar_type(instrument_id: str, interval: str, price: str = "LAST") -> str:
 
 
 DURATION = r"^[1-9][0-9]*[smhd]$"
+FINE_DURATION = r"^[1-9][0-9]*(ms|s|m|h|d)$"
 CLOCK = r"^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$"
-_UNITS_NS = {"s": SECOND_NS, "m": MINUTE_NS, "h": HOUR_NS, "d": DAY_NS}
+_UNITS_NS = {"ms": 10**6, "s": SECOND_NS, "m": MINUTE_NS, "h": HOUR_NS, "d": DAY_NS}
 
 
 @cache
 def duration_ns(text: str) -> int:
-    """Return the nanoseconds of a duration such as ``30s``, ``5m``, ``4h`` or ``1d``.
+    """Return the nanoseconds of a duration such as ``300ms``, ``30s``, ``5m``, ``4h`` or ``1d``.
 
-    Raises ValueError unless it is a whole positive number followed by s, m, h or d.
+    Raises ValueError unless it is a whole positive number followed by ms, s, m, h or d.
     """
-    if not re.match(DURATION, text):
+    if not re.match(FINE_DURATION, text):
         raise ValueError(f"expected a duration such as 5m, 4h or 1d, was {text!r}")
-    return int(text[:-1]) * _UNITS_NS[text[-1]]
+    number = text.rstrip("mshd")
+    return int(number) * _UNITS_NS[text[len(number) :]]
 
 
 def offset_ns(text: str) -> int:

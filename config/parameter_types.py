@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from config.durations import DURATION
+from config.durations import DURATION, FINE_DURATION
 
 Count = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 Lookback = Annotated[int, msgspec.Meta(ge=1, le=5000)]  # Candles.
@@ -22,6 +22,7 @@ AtrMultiple = Annotated[float, msgspec.Meta(gt=0.0, le=50.0)]
 UpToHundred = Annotated[float, msgspec.Meta(ge=0.0, le=100.0)]
 BasisPoints = Annotated[float, msgspec.Meta(ge=0.0, le=1000.0)]
 TimeSpan = Annotated[str, msgspec.Meta(pattern=DURATION)]
+FineTimeSpan = Annotated[str, msgspec.Meta(pattern=FINE_DURATION)]  # Milliseconds too.
 
 
 def about(text: str) -> msgspec.Meta:

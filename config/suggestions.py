@@ -6,13 +6,14 @@ import re
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 
-from config.durations import CLOCK, DURATION, INTERVALS, duration_ns
+from config.durations import CLOCK, DURATION, FINE_DURATION, INTERVALS, duration_ns
 
 GLOB = r"^[A-Z0-9*?\[\]!.-]+$"
 """Letters of an instrument id or of a pattern of ids."""
 INSTRUMENT = r"^[A-Z0-9]+-(LINEAR|SPOT)\.BYBIT$"
 FORMS = {
     DURATION: "a duration such as 30s, 5m, 4h or 1d",
+    FINE_DURATION: "a duration such as 300ms, 30s, 5m or 4h",
     CLOCK: 'a clock time such as "00:05"',
     GLOB: "an id such as BTCUSDT-LINEAR.BYBIT, or a pattern of ids such as *-LINEAR.BYBIT",
     INSTRUMENT: "an id such as BTCUSDT-LINEAR.BYBIT",

@@ -6,6 +6,7 @@ Engine-specific. It reports through callbacks and does not depend on the strateg
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -127,7 +128,8 @@ class Broker(OrderSender):
         self._wait: _Wait | None = None
         self._clear_timer = f"clear.{config.key}"
         self.store: StateStore | None = None
-        self.host(MAKER_FIRST, config.execution)
+        pace = config.execution.pace_ns
+        self.host(dataclasses.replace(MAKER_FIRST, timer_ns=pace), config.execution)
         self.protector = (
             None
             if config.protection is None

@@ -271,6 +271,34 @@ class Protector:
         guarded = {instrument_id.value for instrument_id in self._guarded}
         return sorted(self._market.holdings().keys() - guarded)
 
+    def first_stop(self, instrument_id: InstrumentId, price: Decimal) -> Decimal | None:
+        """Return how far from its entry a new position's stop would be, None until all of the ATR.
+
+        A position that was opened before would be protected by a guess.
+        """
+        kept = self._ranges.get(instrument_id)
+        if kept is None or len(kept.candles) < self._rules.atr:
+            return None
+        return self._rules.distance(self._rules.first_stop, kept.average(), price)
+
+    def is_whole(self, instrument_id: InstrumentId) -> bool:
+        """Whether just the orders rest that should: none missing, on its way or left over."""
+        resting, state = self._resting(instrument_id), self._guarded.get(instrument_id)
+        if any(not order.is_open or order.is_pending_cancel for order in resting):
+            return False
+        if state is None:
+            return not resting and not self._market.holding(instrument_id)
+        if state.leave or self._is_leaving(instrument_id):
+            return False
+        missing = self._wanted(instrument_id, state)
+        for order in resting:
+            kind = "stop" if order.has_trigger_price else "take"
+            same = [each for each in missing if each.kind == kind and _is(order, each)]
+            if not same:
+                return False
+            missing.remove(same[0])
+        return not missing
+
     def has_taken(self, instrument_id: InstrumentId) -> bool:
         """Whether take-profits have closed part of the position."""
         state = self._guarded.get(instrument_id)
@@ -295,7 +323,7 @@ class Protector:
             price = limit if price is None else (min if buys else max)(limit, price)
         if atr is None or price is None or (state is not None and state.long == buys):
             return None
-        away = Decimal(repr(self._rules.catastrophic)) * atr
+        away = self._rules.distance(Decimal(repr(self._rules.catastrophic)), atr, price)
         found = self._market.instrument(instrument_id)
         tick = found.price_increment.as_decimal()
         trigger = max((price - away if buys else price + away) // tick, Decimal(1)) * tick
@@ -303,29 +331,30 @@ class Protector:
         return {"stop_loss": text, "sl_trigger_by": "LastPrice"}
 
     def _sync(self, instrument_id: InstrumentId) -> None:
-        state, broker = self._guarded.get(instrument_id), self._broker
+        state = self._guarded.get(instrument_id)
         if state is None:
             return
         if state.leave and not self._is_leaving(instrument_id):
             self._leave(instrument_id, state.leave)
             return
         exit_side = OrderSide.SELL if state.long else OrderSide.BUY
-        stops: list[Order] = []
-        targets: list[Order] = []
-        room = state.held
-        for order in broker.all_open({instrument_id.value}):
-            if is_protective(order.client_order_id.value):
-                (stops if order.has_trigger_price else targets).append(order)
-            elif order.side == exit_side:
-                room -= _left(order)
-        terms = self._market.terms(instrument_id, exits=True)
-        stop, *takes = wanted(state, self._rules, terms, max(room, ZERO))
+        resting = self._resting(instrument_id)
+        stops = [order for order in resting if order.has_trigger_price]
+        targets = [order for order in resting if not order.has_trigger_price]
+        stop, *takes = self._wanted(instrument_id, state)
         # A flip has left those of the position before: they protect nothing, and nothing waits.
         for order in stops + targets:
             if order.side != exit_side:
                 self._broker.cancel(order)
         self._sync_stop(instrument_id, stop, [o for o in stops if o.side == exit_side])
         self._sync_takes(instrument_id, takes, [o for o in targets if o.side == exit_side])
+
+    def _wanted(self, instrument_id: InstrumentId, state: Protected) -> list[Wanted]:
+        exit_side = OrderSide.SELL if state.long else OrderSide.BUY
+        others = self._broker.under_way({instrument_id.value})
+        closing = sum((_left(order) for order in others if order.side == exit_side), ZERO)
+        terms = self._market.terms(instrument_id, exits=True)
+        return wanted(state, self._rules, terms, max(state.held - closing, ZERO))
 
     def _resting(self, instrument_id: InstrumentId) -> list[Order]:
         return self._broker.protective_orders({instrument_id.value})

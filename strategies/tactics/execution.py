@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from config.durations import duration_ns
-from config.parameter_types import BasisPoints, Count, Multiple, TimeSpan, about
+from config.durations import SECOND_NS, duration_ns
+from config.parameter_types import BasisPoints, Count, FineTimeSpan, Multiple, TimeSpan, about
 
 TacticName = Literal["taker", "maker_first"]
 RestingPlace = Literal["join", "improve", "behind"]
@@ -40,11 +40,16 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         ),
     ] = "join"
     ticks: Annotated[Count, about("Ticks, for improve and behind.")] = 1
-    reprice_every: Annotated[TimeSpan, about("How long an order rests before it follows.")] = "15s"
+    reprice_every: Annotated[FineTimeSpan, about("How long an order rests before it follows.")] = (
+        "15s"
+    )
     move_bps: Annotated[
         BasisPoints, about("A move of so many basis points is followed sooner …")
     ] = 5.0
-    least_rest: Annotated[TimeSpan, about("… but never sooner than this.")] = "2s"
+    least_rest: Annotated[
+        FineTimeSpan,
+        about("… but never sooner than this; under a second, it looks at the time as often."),
+    ] = "2s"
     max_reprices: Annotated[
         int, Meta(ge=0, le=1000, description="How often an order is repriced at most.")
     ] = 10
@@ -55,7 +60,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             "of its side; null: the whole quantity at once."
         ),
     ] = None
-    deadline: Annotated[TimeSpan, about("How long it tries to be a maker.")] = "3m"
+    deadline: Annotated[FineTimeSpan, about("How long it tries to be a maker.")] = "3m"
     at_deadline: Annotated[
         Literal["take", "give_up"],
         about("Then: take what is left (immediate or cancel), or leave it."),
@@ -74,6 +79,11 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             "between the old book and the new, of equity."
         ),
     ] = 0.25
+
+    @property
+    def pace_ns(self) -> int:
+        """How often it looks at the time, and how long it pauses after a refusal, nanoseconds."""
+        return min(SECOND_NS, duration_ns(self.least_rest))
 
     def check(self) -> list[tuple[str, str]]:
         """Return (field, message) for each parameter that does not go with the others."""

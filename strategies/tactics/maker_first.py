@@ -50,8 +50,6 @@ from strategies.tactics.tactic import (
     TacticState,
 )
 
-PAUSE_NS = 10**9
-"""Pause before it tries again after a refusal or an order without a fill."""
 GRACE_NS = 10 * 10**9
 """Longest time for taking orders after the deadline, at most `MAX_TAKES` of them."""
 MAX_TAKES = 3
@@ -137,13 +135,13 @@ def _after(
         case Accepted():
             return replace(state, rested=True, order=replace(order, accepted=True))
         case CancelRefused():
-            again = event.now + PAUSE_NS
+            again = event.now + rules.pace_ns
             return replace(state, order=replace(order, cancelling=False), not_before=again)
         case Ended():
             if order.cancelling:
                 return _freed(state, event.now, rules)
             # Not cancelled here: an IOC that found nothing, or another one's cancel.
-            state = replace(state, order=None, not_before=event.now + PAUSE_NS)
+            state = replace(state, order=None, not_before=event.now + rules.pace_ns)
             return state if order.takes else _followed(state, rules)
         case Refused() if event.refusal.code == "withdrawn" and order.cancelling:
             # It never left. Who doesn't take at the deadline may rest for all of it from then on.
@@ -173,7 +171,7 @@ def _resume(state: MakerFirstState, event: Resumed, rules: Execution) -> MakerFi
 def _refused(
     state: MakerFirstState, event: Refused, rules: Execution, *, taking: bool
 ) -> MakerFirstState:
-    state = replace(state, not_before=event.now + PAUSE_NS)
+    state = replace(state, not_before=event.now + rules.pace_ns)
     match event.refusal.code:
         case "post_only":
             return _followed(state, rules)

@@ -49,6 +49,17 @@ class Protection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             "entry itself; without `stop` it is the first stop."
         ),
     ] = 3.5
+    least_bps: Annotated[
+        BasisPoints,
+        about(
+            "Least distance of the first stop from the entry, basis points: where the ATR is "
+            "smaller, all that is counted in ATR grows alike."
+        ),
+    ] = 0.0
+    trail_after: Annotated[
+        float,
+        Meta(ge=0.0, le=100.0, description="Profit in R from which the stop follows the price."),
+    ] = 0.0
     trail_atr: Annotated[
         AtrMultiple | None, about("In profit, follow the best price by so many ATR.")
     ] = None
@@ -87,6 +98,11 @@ class Protection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     def first_stop(self) -> Decimal:
         """Distance of the first stop from the entry, in ATR."""
         return Decimal(repr(self.catastrophic if self.stop is None else self.stop))
+
+    def distance(self, multiple: Decimal, atr: Decimal, price: Decimal) -> Decimal:
+        """Return a multiple of the ATR, with which the first stop is at least `least_bps` away."""
+        least = price * Decimal(repr(self.least_bps)) * _BASIS_POINT
+        return max(multiple * atr, multiple * least / self.first_stop)
 
     def check(self) -> list[tuple[str, str]]:
         """Return (field, message) for each parameter that does not go with the others."""
@@ -208,9 +224,11 @@ def _seen(state: Protected | None, event: PositionSeen, rules: Protection) -> Pr
     if held == ZERO:
         return None
     if state is None or state.long != long:
-        if event.atr is None or event.atr <= ZERO:
+        if event.atr is None:
             return None
-        risk = rules.first_stop * event.atr
+        risk = rules.distance(rules.first_stop, event.atr, event.entry)
+        if risk <= ZERO:
+            return None
         return Protected(
             long=long,
             since=event.now,
@@ -249,8 +267,10 @@ def _after_candle(state: Protected, candle: CandleClosed, rules: Protection) -> 
     if rules.break_even is not None and profit >= Decimal(repr(rules.break_even)) * state.risk:
         beyond = state.entry * Decimal(repr(rules.break_even_bps)) * _BASIS_POINT
         state = _tighter(state, state.entry + side * beyond, "break even")
+    if profit < Decimal(repr(rules.trail_after)) * state.risk:
+        return state
     if rules.trail_atr is not None:
-        behind = Decimal(repr(rules.trail_atr)) * candle.atr
+        behind = rules.distance(Decimal(repr(rules.trail_atr)), candle.atr, state.entry)
         state = _tighter(state, reached - side * behind, "trailing stop")
     if rules.trail_fraction is not None:
         behind = Decimal(repr(rules.trail_fraction)) * reached

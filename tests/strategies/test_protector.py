@@ -342,3 +342,22 @@ def test_a_flip_is_not_closed_by_the_refusal_of_a_stop_of_the_position_before(si
     (row,) = [row for row in map(_order_row, strategy.cache.orders()) if row["refusal"]]
     assert row["status"] == "REJECTED"
     assert row["reason"].startswith("REDUCE_ONLY STOP_MARKET")
+
+
+def test_a_bracket_is_whole_only_while_just_its_orders_rest():
+    seen = []
+
+    def look(strategy):
+        protector = strategy.broker.protector
+        seen.append((protector.is_whole(ident(A)), protector.first_stop(ident(A), D(100))))
+
+    def drop(strategy):
+        (take,) = [o for o in strategy.broker.protective_orders() if not o.has_trigger_price]
+        strategy.broker.cancel(take)
+        look(strategy)
+
+    plan = {at(1, 60): look, at(2, 60): look, at(3, 60): look, at(4, 60): drop, at(5, 60): look}
+    strategy, _ = played({"take": HALF, "least_bps": 600}, [CALM] * 3, plan=plan)
+    assert strategy.holding(ident(A)) == 4
+    # The range of one candle, of both; then without the take-profit, until the next candle.
+    assert seen == [(True, None), (True, 6), (True, 6), (False, 6), (True, 6)]

@@ -100,6 +100,20 @@ def take(quantity, price):
     return tactic.PlaceIOC("", D(quantity), D(price))
 
 
+def test_below_a_second_it_follows_and_pauses_within_milliseconds():
+    pace = {"reprice_every": "300ms", "least_rest": "100ms", "deadline": "2s"}
+    story = resting(**pace)
+    assert story.book(0.2, bid="100.1") is None
+    assert story.clock(0.3) == CANCEL
+    assert story.ended(0.32) == rest("2", "100.1")
+    assert story.refused(0.35, "post_only") is None
+    assert story.clock(0.44) is None
+    assert story.clock(0.45) == rest("2", "100.1")
+    assert story.accepted(0.46) is None
+    assert story.clock(1.99) is None
+    assert story.clock(2) == CANCEL
+
+
 @pytest.mark.parametrize(("quantity", "price"), [("2", "100.0"), ("-2", "100.2")])
 def test_it_joins_the_best_price_and_is_done_when_filled(quantity, price):
     story = Story(quantity)

@@ -55,6 +55,9 @@ def orders(state, rules, room="99"):
         ("4", Protection(stop=None), "93.0"),
         ("-4", Protection(stop=None, catastrophic=3.0), "106.0"),
         ("4", Protection(stop=50.0, catastrophic=50.0), "0.1"),
+        # At least 5 % of 100, where two ATR are 4.
+        ("4", Protection(stop=2.0, least_bps=500.0), "95.0"),
+        ("-4", Protection(stop=2.0, least_bps=300.0), "104.0"),
     ],
 )
 def test_the_first_stop_is_so_many_atr_from_the_entry_on_the_losing_side(quantity, rules, stop):
@@ -74,6 +77,10 @@ def test_the_first_stop_is_so_many_atr_from_the_entry_on_the_losing_side(quantit
         ({"break_even": 1.0}, "4", "103.9", "99", "96.0"),
         # Both: the tighter one.
         ({"break_even": 1.0, "trail_atr": 3.0}, "4", "105", "99", "100.0"),
+        # From one R of profit on, which is 4; an ATR counts as 2.5 where the stop is 5 away.
+        ({"trail_atr": 0.5, "trail_after": 1.0}, "4", "103.9", "99", "96.0"),
+        ({"trail_atr": 0.5, "trail_after": 1.0}, "4", "104", "99", "103.0"),
+        ({"trail_atr": 1.0, "least_bps": 500.0}, "4", "110", "99", "107.5"),
         # A move of one R against the position is no profit.
         ({"break_even": 0.5, "trail_atr": 1.0, "trail_fraction": 0.01}, "4", "100", "96.5", "96.0"),
         ({"break_even": 0.5, "trail_atr": 1.0}, "-4", "103.5", "100", "104.0"),
@@ -83,6 +90,12 @@ def test_a_candle_moves_the_stop_only_in_profit(rules, quantity, high, low, stop
     rules = Protection(stop=2.0, **rules)
     state = step(opened(rules, quantity), candle(high, low), rules)
     assert orders(state, rules)[0][1] == stop
+
+
+def test_a_market_without_volatility_is_protected_by_the_least_distance_or_not_at_all():
+    rules = Protection(stop=2.0, least_bps=100.0)
+    assert orders(opened(rules, atr="0"), rules) == [("stop", "99.0", "4")]
+    assert opened(Protection(stop=2.0), atr="0") is None
 
 
 def test_candles_that_began_before_the_entry_or_came_before_never_count():
@@ -186,10 +199,14 @@ def test_parameters_that_do_not_go_together(rules, problems):
 RULES = st.builds(
     Protection,
     stop=st.none() | st.floats(0.5, 3.0),
+    least_bps=st.sampled_from([0.0, 50.0, 500.0]),
+    trail_after=st.sampled_from([0.0, 0.5]),
     trail_atr=st.none() | st.floats(0.5, 5.0),
     trail_fraction=st.none() | st.floats(0.001, 0.2),
     break_even=st.none() | st.floats(0.1, 3.0),
-    take=st.sampled_from([(), HALVES, (*HALVES, Target(at=3.0, fraction=0.25))]),
+    take=st.sampled_from(
+        [(), HALVES, (*HALVES, Target(at=3.0, fraction=0.25)), (Target(at=1.5, fraction=1.0),)]
+    ),
 )
 NUMBER = st.integers(1, 400).map(lambda n: D(n) / 10)
 MOVES = st.lists(

@@ -1,0 +1,57 @@
+"""Bracket of a scalped position: take-profit and stop sized by the volatility of the mid. Pure.
+
+Its orders are those of `protective`: a take-profit and a stop, each for no more than what is held,
+whichever fills first; the stop follows in profit, and time closes. What it is measured in differs:
+the average true range of short candles of the mid, which `MidCandles` makes of order books.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from strategies.tactics.protective import Protection, Target
+
+BRACKET = Protection(
+    atr=60,
+    stop=8.0,
+    catastrophic=16.0,
+    least_bps=6.0,
+    take=(Target(at=1.5, fraction=1.0),),
+    trail_after=1.0,
+    trail_atr=6.0,
+    time_stop="2m",
+)
+"""Default of a scalper."""
+
+
+class MidCandle(NamedTuple):
+    """A candle of mid prices; times are UNIX nanoseconds (UTC)."""
+
+    opened: int
+    closed: int
+    high: float
+    low: float
+    close: float
+
+
+class MidCandles:
+    """Candles of one instrument's mid, closed by the clock: while books are silent, time passes."""
+
+    def __init__(self) -> None:
+        self._high, self._low, self._mid = -math.inf, math.inf, math.nan
+        self._opened: int | None = None
+
+    def see(self, mid: float) -> None:
+        """Add a mid price."""
+        self._mid = mid
+        self._high, self._low = max(self._high, mid), min(self._low, mid)
+
+    def end(self, now: int) -> MidCandle | None:
+        """Return the candle since the last end, and begin the next; None before there is one."""
+        opened, self._opened = self._opened, now
+        candle = None
+        if opened is not None and self._mid == self._mid:
+            candle = MidCandle(opened, now, self._high, self._low, self._mid)
+        self._high = self._low = self._mid
+        return candle
