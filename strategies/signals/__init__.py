@@ -5,4 +5,8 @@ candle, and returns a row of shape (N,); `oscillators` return one for each candl
 calls them on its own window, the screen on the same window cut from a panel, so both get the same
 bits. Of pairs of instruments, `spread` has hedge ratio and z-score, candle by candle,
 `cointegration` tests and selection. Add one idea as one file.
+
+The scalper's signals read order books and trades instead, event by event: compiled steps on small
+arrays (`compiled`), one file each, in the order of `scalper_parameters.SIGNALS`. `book_scores` runs
+all eight on an instrument, `fusion` makes one score of them and learns what it is worth.
 """
