@@ -64,7 +64,7 @@ from nautilus_trader.model.events import (
     OrderModifyRejected,
     OrderRejected,
 )
-from nautilus_trader.model.identifiers import ClientOrderId
+from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId
 from nautilus_trader.model.objects import Quantity
 from nautilus_trader.model.orders import Order
 
@@ -128,6 +128,8 @@ FILLS_REQUEST_AFTER = 60
 """Number of pauses before late fills, which its order push counts, are requested."""
 FILLS_WAITS = 100
 """Number of pauses for its answer to pass the engine's queue."""
+LOT_PAUSE_S = 0.1
+"""Pause before a lot that a fee left no whole one of leaves the books."""
 WALLET_PAUSE_S = 1
 """Pause before a wallet that could not be fetched is asked for again."""
 LONGEST_PAUSE_S = 5
@@ -311,6 +313,15 @@ class DeskExecutionClient(BybitExecutionClient):
                 fee,
             )
         super().generate_order_filled(**fill)
+        if self.spot is not None and self.spot.owes(fill["instrument_id"]):
+            # After the engine has handled the fill.
+            self._loop.call_later(LOT_PAUSE_S, self._take_owed, fill["instrument_id"])
+
+    def _take_owed(self, instrument_id: InstrumentId) -> None:
+        if self.spot is not None and self.spot.owes(instrument_id):
+            now = self._clock.timestamp_ns()
+            report = self.spot.without_owed(self.account_id, instrument_id, now)
+            self._send_position_status_report(report)
 
     async def generate_fill_reports(self, command: GenerateFillReports) -> list[FillReport]:
         """Fetch fills; those that the engine lacks get a fee that leaves whole lots."""

@@ -80,6 +80,24 @@ class SpotBooks:
             known = self._fees[name, trade] = Money(left, fee.currency)
         return known
 
+    def owes(self, instrument_id: InstrumentId) -> bool:
+        """Whether the engine was given a lot that the fee left no whole one of (`WholeLots`)."""
+        return self._lots.rest.get((OWNER, instrument_id.value), Decimal(0)) < 0
+
+    def without_owed(
+        self, account_id: AccountId, instrument_id: InstrumentId, now: int
+    ) -> PositionStatusReport:
+        """Take the owed lot back: return the position as it is without it."""
+        held = self._cache.positions_open(instrument_id=instrument_id)
+        there = sum((position.signed_decimal_qty() for position in held), Decimal(0))
+        lot = self._repaid(instrument_id)
+        return self._report(account_id, instrument_id, max(there - lot, Decimal(0)), now)
+
+    def _repaid(self, instrument_id: InstrumentId) -> Decimal:
+        lot = self._lot(instrument_id.value) if self.owes(instrument_id) else Decimal(0)
+        self._lots.add(OWNER, instrument_id.value, lot)
+        return lot
+
     def left_alone(self, report: Any) -> bool:
         """Whether a report is of an order of coins that others gave."""
         name = report.client_order_id
@@ -111,29 +129,33 @@ class SpotBooks:
             held = own.at_venue(await self.wiring.rest.coins())
         except VenueError:
             held = own.in_full()
-        entries, found = self.wiring.entries(), []
+        found = []
         open_ones = {position.instrument_id.value for position in self._cache.positions_open()}
         for name in sorted(held.keys() | filter(is_spot, open_ones)):
             quantity = max(held.get(name, Decimal(0)), Decimal(0))
             instrument_id = InstrumentId.from_str(name)
-            instrument = self._cache.instrument(instrument_id)
-            if instrument is None or only not in (None, instrument_id):
+            unknown = self._cache.instrument(instrument_id) is None
+            if unknown or only not in (None, instrument_id):
                 continue
             if not quantity and name not in open_ones:
                 continue
-            found.append(
-                PositionStatusReport(
-                    account_id=account_id,
-                    instrument_id=instrument_id,
-                    position_side=PositionSide.LONG if quantity else PositionSide.FLAT,
-                    quantity=Quantity(quantity, instrument.size_precision),
-                    avg_px_open=entries.get(name),
-                    report_id=UUID4(),
-                    ts_last=now,
-                    ts_init=now,
-                )
-            )
+            self._repaid(instrument_id)
+            found.append(self._report(account_id, instrument_id, quantity, now))
         return found
+
+    def _report(
+        self, account_id: AccountId, instrument_id: InstrumentId, quantity: Decimal, now: int
+    ) -> PositionStatusReport:
+        return PositionStatusReport(
+            account_id=account_id,
+            instrument_id=instrument_id,
+            position_side=PositionSide.LONG if quantity else PositionSide.FLAT,
+            quantity=Quantity(quantity, self._cache.instrument(instrument_id).size_precision),
+            avg_px_open=self.wiring.entries().get(instrument_id.value),
+            report_id=UUID4(),
+            ts_last=now,
+            ts_init=now,
+        )
 
     async def send_stop(self, order: Order) -> str:
         """Send a conditional order; return why the venue refused it, empty otherwise.

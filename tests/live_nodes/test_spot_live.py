@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal as D
 from pathlib import Path
 from typing import Any
@@ -263,6 +264,39 @@ def test_own_coins_that_others_sold_to_the_last_leave_the_books(st: Stage) -> No
         assert desk.counted("position_differs_repaired") == 1
         desk.wait(1.0)
         assert (abs(worth(desk) - D(99_989)) < D(3), most[0] < 0.0005) == (True, True)
+
+
+def coarse(st: Stage, lot: str = "0.001") -> None:
+    """Let the pair trade in lots of 50 USDT."""
+    (symbol,) = (symbol for symbol in st.market.listed if symbol.key == SPOT)
+    changed = replace(symbol, lot=D(lot), min_qty=D(lot))
+    st.call(lambda: st.exchange.put_symbol(changed, st.server.venue.clock_ms()))
+    st.market.listed = [changed if one is symbol else one for one in st.market.listed]
+
+
+def test_a_buy_of_a_single_lot_is_none_until_another_makes_it_one(
+    st: Stage, tmp_path: Path
+) -> None:
+    """Of 0.001 bought, 0.000001 is the fee: the wallet has no lot, and of two bought it has one."""
+    coarse(st)
+    with desk_node(st, folder=tmp_path, **BOTH) as desk:
+        strategy = spot(desk)
+        desk.filled(BUY, "0.001")
+        desk.until(lambda: not strategy.holdings(), "the lot that is none")
+        for held in ("0.001", "0.002"):
+            desk.filled(BUY, "0.001")
+            assert strategy.holdings() == {PAIR: D(held)}
+        desk.wait(2.0)
+        assert (desk.counted("position_differs"), desk.halted()) == (0, set())
+        assert wallet(st) == D("0.002997")
+        assert abs(worth(desk) - D("99949.9997")) < D("0.001")
+    with desk_node(st, folder=tmp_path, **BOTH) as desk:
+        strategy = spot(desk)
+        assert strategy.holdings() == {PAIR: D("0.002")}
+        desk.filled(BUY, "0.001")
+        desk.filled(SELL, "0.003")
+        desk.wait(2.0)
+        assert (strategy.holdings(), desk.halted(), wallet(st)) == ({}, set(), D("0.000996"))
 
 
 def test_less_than_the_smallest_order_is_named_and_keeps_nobody_waiting(
