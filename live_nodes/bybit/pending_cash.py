@@ -70,7 +70,11 @@ class PendingCash:
 
     def follow(self, ts: int, moved: Decimal) -> None:
         """Add the cash that an execution moved which is in no books."""
-        self._moved.append((ts, self._monotonic_ns(), moved))
+        now = self._monotonic_ns()
+        self._moved.append((ts, now, moved))
+        if self._doubted is not None:
+            # Others trade on: what they did last may be found next.
+            self._doubted = now, self._doubted[1]
 
     def amount(self, drawn_up: int, balance: Decimal) -> Decimal:
         """Return the cash missing in a wallet of `drawn_up` (venue time, UNIX nanoseconds, UTC)."""

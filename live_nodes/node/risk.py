@@ -39,6 +39,7 @@ from live_nodes.reconcile.recovery import Recovery
 from live_nodes.reconcile.repair import Repairer
 from live_nodes.reconcile.venue_books import VenueCheck
 from strategies.messages import Action, Verdict
+from strategies.order_ids import own_key
 from strategies.refusals import refusal_of
 
 SECOND = 1_000_000_000
@@ -286,7 +287,10 @@ class NodeRisk:
         position = self._kernel.cache.position(event.position_id)
         if position is None or not position.is_spot_currency:
             return
-        if position.last_event.reconciliation:
+        last = position.last_event
+        # An own execution that reconciliation found may not be in the journal yet.
+        is_own = own_key(self._context.node.tag, last.client_order_id.value) is not None
+        if last.reconciliation and not is_own:
             name, account = event.instrument_id.value, self._account
             self._fills.flows.compare(name, account.position(name), account.price(name))
 

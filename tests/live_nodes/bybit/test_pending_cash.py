@@ -106,3 +106,14 @@ def test_a_wallet_that_no_execution_explains_is_believed_after_five_seconds() ->
     # The withdrawal was a trade after all, which the sweep finds.
     book.cash.follow(41, D(-7))
     assert book.pending(41, "788") == 0
+
+
+def test_others_who_trade_on_are_looked_for_as_long() -> None:
+    book, now = Position(), [0]
+    book.cash = PendingCash(book, lambda: now[0], ask=lambda: None)
+    assert book.pending(1, "1000") == 0
+    for second in range(1, 9):
+        now[0] = second * SECOND
+        if second > 1:
+            book.cash.follow(second - 1, D(-10))
+        assert book.pending(second, str(1000 - 10 * second)) == D(10)
