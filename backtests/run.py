@@ -36,7 +36,7 @@ from backtests.results.refusals import Refusals
 from backtests.results.summary_text import auto_warnings, how_filled, warnings_of
 from catalog.inference import known_at
 from catalog.instruments import VENUE, InstrumentInfo
-from catalog.panel import one_below_another, panel, settlements
+from catalog.panel import panel
 from catalog.storage.store import Catalog
 from config.documents import Backtest, NoSlippage
 from config.durations import DAY_NS, STORED, duration_ns, interval_ns
@@ -248,8 +248,7 @@ def _warm_up_funding(prepared: Prepared, strategies: dict[str, DeskStrategy]) ->
     for strategy in strategies.values():
         back = strategy.funding_needed()
         if back:
-            found = settlements(prepared.catalog, strategy.ids, start - back, start)
-            strategy.warm_up_funding(one_below_another(found, start - back))
+            strategy.warm_up_funding(prepared.catalog.funding(strategy.ids, start - back, start))
 
 
 def _step(desk: BacktestDesk, part: FeedSlice) -> None:

@@ -67,11 +67,7 @@ def _later(latency: Latency, milliseconds: int) -> Latency:
     return latency.model_copy(update={"orders": latency.orders.model_copy(update={"base": base})})
 
 
-def _rebated(venue: Venue) -> dict[str, Any]:
-    linear = ProductFees().linear.model_copy(update={"maker": REBATE})
-    return {"fees": ProductFees().model_copy(update={"linear": linear})}
-
-
+VIP_0 = ProductFees()
 REBATE = Decimal("-0.00005")
 """Maker fee of the ladder's first rung of fees: half a basis point received."""
 LADDER: dict[str, dict[str, Any] | Callable[[Venue], dict[str, Any]]] = {
@@ -80,8 +76,8 @@ LADDER: dict[str, dict[str, Any] | Callable[[Venue], dict[str, Any]]] = {
         for ms in (1, 10, 50, 100, 250)
     },
     **{f"queue {queue}": {"queue": queue} for queue in ("optimistic", "realistic", "pessimistic")},
-    "fees maker rebate": _rebated,
-    "fees VIP 0": {"fees": ProductFees()},
+    "fees maker rebate": {"fees": ProductFees(linear=Fees(maker=REBATE, taker=VIP_0.linear.taker))},
+    "fees VIP 0": {"fees": VIP_0},
     "fees VIP 0 x2": lambda venue: _fees_times(Venue(), 2),
 }
 """Rungs of ``--ladder``, each alone: what it changes of the venue as specified."""

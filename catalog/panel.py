@@ -51,13 +51,6 @@ def panel(
     )
 
 
-def settlements(
-    catalog: Catalog, ids: Iterable[str], start_ns: int, end_ns: int
-) -> dict[str, pa.Table]:
-    """Read funding settlements with start < ts <= end (UNIX nanoseconds, UTC) by instrument id."""
-    return {name: catalog.series("funding", "", name, start_ns, end_ns) for name in set(ids)}
-
-
 def one_below_another(funding: Mapping[str, pa.Table], start_ns: int) -> pa.Table:
     """Join funding settlements after ``start_ns`` into one sorted table of schema `SETTLEMENTS`."""
     parts = [SETTLEMENTS.empty_table()]

@@ -15,14 +15,7 @@ from typing import Any
 
 import numpy as np
 from nautilus_trader.backtest.engine import SimulatedExchange
-from nautilus_trader.execution.messages import (
-    BatchCancelOrders,
-    CancelAllOrders,
-    CancelOrder,
-    ModifyOrder,
-    SubmitOrder,
-    TradingCommand,
-)
+from nautilus_trader.execution.messages import SubmitOrder, TradingCommand
 from nautilus_trader.model.book import OrderBook
 from nautilus_trader.model.enums import LiquiditySide, OrderType
 from nautilus_trader.model.events import OrderFilled
@@ -161,22 +154,6 @@ class BookClient(DelayedClient):
         self._fill_model.ordered(command.order)
         self._send(command)
 
-    def modify_order(self, command: ModifyOrder) -> None:
-        """Send an amend."""
-        self._send(command)
-
-    def cancel_order(self, command: CancelOrder) -> None:
-        """Send a cancel."""
-        self._send(command)
-
-    def cancel_all_orders(self, command: CancelAllOrders) -> None:
-        """Send a cancel of all."""
-        self._send(command)
-
-    def batch_cancel_orders(self, command: BatchCancelOrders) -> None:
-        """Send several cancels."""
-        self._send(command)
-
     def _send(self, command: TradingCommand) -> None:
         now = self._clock.timestamp_ns()
         due = now + self._delay(now)
@@ -189,6 +166,8 @@ class BookClient(DelayedClient):
         self._under_way.append((due, command))
         if len(self._under_way) == 1:
             self._wake(due)
+
+    modify_order = cancel_order = cancel_all_orders = batch_cancel_orders = _send
 
     def _wake(self, due: int) -> None:
         clock = self._accountant.clock

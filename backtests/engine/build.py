@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from nautilus_trader.backtest.engine import BacktestEngine
-from nautilus_trader.backtest.execution_client import BacktestExecClient
 from nautilus_trader.config import (
     BacktestEngineConfig,
     CacheConfig,
@@ -164,34 +163,31 @@ def build(
     kernel = engine.kernel
     exchange = accountant.exchange
     books = fill_mids = None
+    client: BookClient | NextPrintClient | None = None
     if isinstance(fill_model, BookFillModel):
         books = VenueBooks(exchange, market)
         fill_model.mid = books.mid
         delay = partial(command_delay_ns, venue.latency)
-        book_client = BookClient(exchange, kernel, accountant, fill_model, delay)
-        _replace_client(kernel, exchange, book_client)
-        accountant.send_now = book_client.send_now
-        accountant.take_back_all = book_client.take_back_all
-        accountant.close_market = book_client.close_market
+        client = BookClient(exchange, kernel, accountant, fill_model, delay)
+        accountant.close_market = client.close_market
         accountant.live_prices = books
         fill_mids = FillMids(books, accountant, market)
         accountant.on_fill = fill_mids.filled
-    elif at_close:
-        accountant.send_now = exchange.exec_client.submit_order
-        if guards:
-            client: NextPrintClient = AtStampClient(exchange, kernel, accountant)
-            _replace_client(kernel, exchange, client)
-            accountant.send_now = client.send_now
-            accountant.take_back_all = client.take_back_all
-    else:
+    elif not at_close:
         client = NextPrintClient(exchange, kernel, prints_to_wait)
-        _replace_client(kernel, exchange, client)
+        accountant.path = CandlePath(venue.path, exchange, client, market, fill_model.tick)
+    elif guards:
+        client = AtStampClient(exchange, kernel, accountant)
+    accountant.send_now = exchange.exec_client.submit_order
+    if client is not None:
+        kernel.exec_engine.deregister_client(exchange.exec_client)
+        exchange.register_client(client)
+        kernel.exec_engine.register_client(client)
         accountant.send_now = client.send_now
         accountant.take_back_all = client.take_back_all
-        accountant.path = CandlePath(venue.path, exchange, client, market, fill_model.tick)
-    if isinstance(exchange.exec_client, NextPrintClient):
-        exchange.exec_client.unpaid = accountant.unpaid
-        accountant.on_sale = exchange.exec_client.pay_waiting
+    if isinstance(client, NextPrintClient):
+        client.unpaid = accountant.unpaid
+        accountant.on_sale = client.pay_waiting
     accountant.begin(opening_prices)
     gate = OrderGate(kernel, accountant, float(venue.leverage))
     risk = None
@@ -222,12 +218,6 @@ def show_market(desk: BacktestDesk, venue: Venue) -> None:
             delay = partial(feed_delay_ns, venue.latency)
             source: BookSource = "book" if venue.market == "book" else "quotes"
             strategy.market.read_venue(desk.books.book, delay, source)
-
-
-def _replace_client(kernel: Any, exchange: Any, client: BacktestExecClient) -> None:
-    kernel.exec_engine.deregister_client(exchange.exec_client)
-    exchange.register_client(client)
-    kernel.exec_engine.register_client(client)
 
 
 def signal_intervals(strategies: dict[str, DeskStrategy]) -> dict[str, int]:

@@ -97,8 +97,8 @@ class TickFeed(CatalogFeed):
         after = start if is_first else start - 1
         executed: list[Data] = []
         quoted: list[Data] = []
-        rows = 0
-        for name, info in self._stored():
+        rows, facts = 0, self.catalog.instruments
+        for name, info in ((name, facts[name]) for name in self.market.ids):
             traded = self.catalog.series("trades", "", name, after, end - 1)
             told = self.catalog.series(self.kind, "", name, after, end - 1)
             rows += traded.num_rows + told.num_rows
@@ -121,10 +121,6 @@ class TickFeed(CatalogFeed):
             marks = self._marks(start, end)
             settlements = self._settlements(grid, self._carried, marks, start, end)
         return FeedSlice(start, end, data, grid, settlements), rows
-
-    def _stored(self) -> Iterator[tuple[str, Any]]:
-        facts = self.catalog.instruments
-        return ((name, facts[name]) for name in self.market.ids)
 
     def _begun(self, name: str, rows: pa.Table, is_first: bool) -> pa.Table:
         """Return the rows from the first known book on, which begins a window."""

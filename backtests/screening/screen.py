@@ -30,7 +30,7 @@ from backtests.screening.path import (
     history_start,
     regular,
 )
-from catalog.panel import one_below_another, panel, settlements
+from catalog.panel import panel
 from catalog.storage.store import Catalog
 from config.documents import Backtest
 from config.durations import interval_ns, minute_text
@@ -150,9 +150,7 @@ def _screen(document: Backtest, catalog: Catalog, key: str, strategy: Rebalancer
     listings = Listings(ids, np.array([np.nan if ns is None else ns for ns in listed], float))
     funding = None
     if rules.wants_funding:
-        since = oldest - step_ns
-        found = settlements(catalog, ids, since, last_close(end, step_ns))
-        funding = one_below_another(found, since)
+        funding = catalog.funding(ids, oldest - step_ns, last_close(end, step_ns))
     steps = decisions(cls, rules, listings, candles, start, end, funding)
     if not steps:
         raise InputError(f"{document.name}: the schedule never fires inside the window")

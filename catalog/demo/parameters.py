@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import date
 
 from config.durations import nanoseconds, parse
@@ -63,13 +63,10 @@ class DemoParams:
             "sector_volatility": (0.0, 0.1),
             "volatility_scale": (0.05, 3.0),
         }
-        for field in fields(self):
-            if field.name not in limits:
-                continue
-            value = getattr(self, field.name)
-            low, high = limits[field.name]
+        for name, (low, high) in limits.items():
+            value = getattr(self, name)
             if not (math.isfinite(value) and low <= value <= high):
-                raise InputError(f"demo market: {field.name} must be {low} to {high}, was {value}")
+                raise InputError(f"demo market: {name} must be {low} to {high}, was {value}")
 
     @property
     def start_ns(self) -> int:

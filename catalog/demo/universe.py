@@ -142,15 +142,10 @@ def _lifetimes(params: DemoParams) -> tuple[dict[int, int], dict[int, int]]:
     count = params.listings + params.delistings
     chosen = rng.permutation(np.arange(params.perps - count, params.perps))
     low, high = math.ceil(params.days * 0.15), math.floor(params.days * 0.85)
-    at_day = rng.integers(low, max(high, low + 1), size=count)
-    listed = {
-        int(index): int(day) * 24 + 8
-        for index, day in zip(chosen[: params.listings], at_day[: params.listings], strict=True)
-    }
-    delisted = {
-        int(index): int(day) * 24 + 9
-        for index, day in zip(chosen[params.listings :], at_day[params.listings :], strict=True)
-    }
+    midnight = 24 * rng.integers(low, max(high, low + 1), size=count)
+    pairs = list(zip(chosen.tolist(), midnight.tolist(), strict=True))
+    listed = {index: hour + 8 for index, hour in pairs[: params.listings]}
+    delisted = {index: hour + 9 for index, hour in pairs[params.listings :]}
     return listed, delisted
 
 

@@ -66,16 +66,10 @@ def _sorted_unique(table: pa.Table) -> tuple[pa.Table, int]:
     ordered = stamps[order]
     overruled = np.append(ordered[1:] == ordered[:-1], False)
     pairs = np.flatnonzero(overruled)
-    differs = int(_rows_differ(table, order[pairs], order[pairs + 1]).sum())
-    return table.take(pa.array(order[~overruled])).combine_chunks(), differs
-
-
-def _rows_differ(table: pa.Table, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    differs = np.zeros(len(left), dtype=bool)
-    for name in table.column_names:
-        values = table.column(name).to_numpy()
-        differs |= values[left] != values[right]
-    return differs
+    differs = np.zeros(len(pairs), dtype=bool)
+    for values in (column.to_numpy() for column in table.columns):
+        differs |= values[order[pairs]] != values[order[pairs + 1]]
+    return table.take(pa.array(order[~overruled])).combine_chunks(), int(differs.sum())
 
 
 KEPT_BYTES = 64_000_000

@@ -65,7 +65,7 @@ class Catalog(CatalogIndex):
         return book.snapshot(time_ns, seq)
 
     def funding(self, ids: Iterable[str], start_ns: int, end_ns: int) -> pa.Table:
-        """Read settlements with start < ts <= end: ts, instrument, rate, ts_source; sorted."""
+        """Read settlements with start < ts <= end: ts, instrument, rate; sorted by ts, then id."""
         names = sorted(set(ids))
         parts = [self.series("funding", "", name, start_ns, end_ns) for name in names]
         counts = [part.num_rows for part in parts]
@@ -75,7 +75,7 @@ class Catalog(CatalogIndex):
         index = np.repeat(np.arange(len(names), dtype=np.int32), counts)
         owner = pa.DictionaryArray.from_arrays(index, pa.array(names, pa.string()))
         table = table.add_column(1, "instrument", owner.cast(pa.string())).take(order)
-        return table.select(["ts", "instrument", "rate", "ts_source"])
+        return table.select(["ts", "instrument", "rate"])
 
     def engine_data(
         self, kind: str, interval: str, ids: Iterable[str], start_ns: int, end_ns: int

@@ -17,7 +17,7 @@ import pytest
 
 from backtests.run import prepare, run
 from backtests.screening.path import decisions
-from catalog.panel import one_below_another, panel, settlements
+from catalog.panel import panel
 from catalog.storage.store import Catalog
 from config.load import load
 from config.params import build_params, parameter_fields
@@ -351,7 +351,7 @@ def weights(demo_catalog):
     listings = Listings(ids, np.array([catalog.instruments[n].listed_ns for n in ids], float))
     since, until = START - 80 * DAY, START + DAYS * DAY
     hourly = panel(catalog, "1h", ids, since, until)
-    funding = one_below_another(settlements(catalog, ids, since, until), since)
+    funding = catalog.funding(ids, since, until)
     longer = hourly.ts % (4 * DAY // 24) == 0
     fields = {f: getattr(hourly, f) for f in hourly.__dataclass_fields__}
     slow = type(hourly)(**{f: v if f == "ids" else v[longer] for f, v in fields.items()})

@@ -16,7 +16,7 @@ from backtests.results.recorder import decisions_of
 from backtests.run import prepare, run
 from backtests.screening.path import close_times, decisions, history_start
 from backtests.screening.screen import screen_document
-from catalog.panel import Panel, one_below_another, panel, settlements
+from catalog.panel import Panel, panel
 from catalog.storage.store import Catalog
 from config.load import load
 from config.params import build_params
@@ -266,7 +266,7 @@ def shown(steps):
 def test_what_comes_after_a_decision_does_not_change_it_in_the_screen(demo_catalog, name):
     candles, rules, listings, (start, end) = material(demo_catalog, **RULES[name])
     catalog = Catalog(demo_catalog)
-    paid = one_below_another(settlements(catalog, listings.ids, 0, end), 0)
+    paid = catalog.funding(listings.ids, 0, end)
     whole = decisions(XSReversal, rules, listings, candles, start, end, paid)
 
     @settings(max_examples=15)

@@ -85,16 +85,6 @@ def test_a_long_table_is_stamped_by_its_closes_and_split_by_symbol(tmp_path, suf
     assert part.tables["bars", "1h", BTC].sort_by("ts").equals(candles(5))
 
 
-@pytest.mark.parametrize("unit", [1, 1_000, 1_000_000, 1_000_000_000])
-def test_numbers_are_dates_in_the_unit_that_their_size_tells(tmp_path, unit):
-    table = candles(3)
-    opens = (table.column("ts").to_numpy() - HOUR) // (10**9 // unit)
-    path = tmp_path / "BTCUSDT_1h.parquet"
-    pq.write_table(table.set_column(0, "open_time", pa.array(opens)), path)
-    (part,) = parts("ohlcv_table", path)
-    assert part.tables["bars", "1h", BTC].equals(table)
-
-
 def test_options_say_interval_product_and_that_stamps_are_closes(tmp_path):
     path = tmp_path / "BTCUSDT.parquet"
     pq.write_table(candles(1), path)
@@ -268,7 +258,7 @@ def test_the_real_jittered_funding_keeps_its_stamps(tmp_path):
     catalog = imported(tmp_path, "freqtrade", "peer_freqtrade/testdata/futures")
     (instrument,) = catalog.instruments
     assert catalog.intervals("mark") == ["1h", "8h"]
-    table = catalog.funding([instrument], 0, FOREVER)
+    table = catalog.series("funding", "", instrument, 0, FOREVER)
     ts, source = (table.column(name).to_numpy() for name in ("ts", "ts_source"))
     assert np.all(ts % (8 * HOUR) == 0)
     assert 0 < np.abs(source - ts).max() < 10**9

@@ -57,7 +57,7 @@ def test_what_was_written_is_read_back(tmp_path):
     assert catalog.series("bars", "1h", BTC, 0, FOREVER).equals(candles(48))
     assert catalog.series("mark", "1h", BTC, 0, FOREVER).num_rows == 48
     paid = catalog.funding([ETH, BTC], 0, FOREVER)
-    assert paid.column_names == ["ts", "instrument", "rate", "ts_source"]
+    assert paid.column_names == ["ts", "instrument", "rate"]
     assert paid.column("instrument").to_pylist() == [BTC, ETH, BTC, ETH, *[BTC] * 4]
     assert catalog.coverage("bars", "1h")[ETH] == (START + HOUR, START + 10 * HOUR, 10)
     (entry,) = catalog.provenance
