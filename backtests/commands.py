@@ -10,6 +10,11 @@ from typing import Annotated
 
 import typer
 
+File = Annotated[Path, typer.Argument(help="A backtest document (kind: backtest).")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="Change one value: --set venue.leverage=2")
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add this package's commands."""
@@ -18,10 +23,8 @@ def register(app: typer.Typer) -> None:
 
 
 def backtest(
-    file: Annotated[Path, typer.Argument(help="A backtest document (kind: backtest).")],
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="Change one value: --set venue.leverage=2")
-    ] = None,
+    file: File,
+    overrides: Overrides = None,
     out: Annotated[
         Path | None, typer.Option(help="Result folder (default results/<name>-<UTC stamp>).")
     ] = None,
@@ -108,10 +111,8 @@ def backtest(
 
 
 def screen(
-    file: Annotated[Path, typer.Argument(help="A backtest document (kind: backtest).")],
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="Change one value: --set venue.leverage=2")
-    ] = None,
+    file: File,
+    overrides: Overrides = None,
     weights: Annotated[
         Path | None, typer.Option(help="Write every decision's scores and weights to this Parquet.")
     ] = None,

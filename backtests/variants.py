@@ -153,8 +153,8 @@ def ladder_rows(
         yield _again(name, _on_venue(prepared, changes), watch)
 
 
-def without_best(outcome: RunOutcome, count: int = BEST_TRADES) -> RunOutcome:
-    """Return the outcome without the most profitable closed trades.
+def without_best(outcome: RunOutcome) -> RunOutcome:
+    """Return the outcome without its `BEST_TRADES` most profitable closed trades.
 
     The curve loses each trade's net profit from its close on.
     """
@@ -162,7 +162,7 @@ def without_best(outcome: RunOutcome, count: int = BEST_TRADES) -> RunOutcome:
     closed = [row for row, trip in enumerate(trips.to_pylist()) if not trip["open"]]
     net = [Decimal(value) for value in trips.column("net").to_pylist()]
     best = [row for row in sorted(closed, key=net.__getitem__, reverse=True) if net[row] > 0]
-    best = best[:count]
+    best = best[:BEST_TRADES]
     kept = pa.array([row not in set(best) for row in range(len(trips))])
     ts = curve.column("ts").to_numpy()
     equity = curve.column("equity").to_numpy().copy()
@@ -241,7 +241,7 @@ def _with_value(params: dict[str, Any], path: list[str], value: Any) -> dict[str
 
 
 def guard_costs(prepared: Prepared, base: RunOutcome, watch: Watch = _unwatched) -> pa.Table:
-    """Return the cost or saving of each guard, as `backtests.results.tables.GUARD_COSTS`.
+    """Return the cost or saving of each guard, as the table `guard_costs`.
 
     A guard without a verdict or a refusal changed no order: it cost exactly nothing and needs no
     run. `watch` gets a name such as ``without daily``.

@@ -82,12 +82,7 @@ def bar_table(candles: pa.Table, info: InstrumentInfo, interval: str) -> pa.Tabl
     stamp = pa.array(candles.column("ts").to_numpy().astype(np.uint64))
     fields = [pa.field(name, _RAW, nullable=False) for name in (*PRICES, "volume")]
     fields += [pa.field(name, pa.uint64(), nullable=False) for name in ("ts_event", "ts_init")]
-    metadata = {
-        "bar_type": bar_type(info.id, interval),
-        "instrument_id": info.id,
-        "price_precision": str(info.price_precision),
-        "size_precision": str(info.size_precision),
-    }
+    metadata = {"bar_type": bar_type(info.id, interval), **_metadata(info)}
     return pa.Table.from_arrays(
         [*columns, stamp, stamp], schema=pa.schema(fields, metadata=metadata)
     )
@@ -105,9 +100,7 @@ def _column(candles: pa.Table, name: str, precision: int) -> pa.Array:
         ) from error
 
 
-def write_bars(
-    root: Path, candles: pa.Table, info: InstrumentInfo, interval: str, compression: str = "lz4"
-) -> Path:
+def write_bars(root: Path, candles: pa.Table, info: InstrumentInfo, interval: str) -> Path:
     """Write at least one candle of one instrument to a Nautilus catalog; return the file.
 
     Nautilus expects the first and the last stamp in the file's name.
@@ -121,7 +114,7 @@ def write_bars(
         table,
         path,
         row_group_size=ROW_GROUP,
-        compression=compression,
+        compression="lz4",
         use_dictionary=False,
         column_encoding={
             **dict.fromkeys((*PRICES, "volume"), "BYTE_STREAM_SPLIT"),
@@ -215,12 +208,13 @@ def _delta_table(table: pa.Table, info: InstrumentInfo) -> tuple[pa.Table, NDArr
     }
     made = {name: pa.array(values) for name, values in arrays.items()}
     schema = pa.schema([pa.field(n, values.type, nullable=False) for n, values in made.items()])
-    about = {
-        "instrument_id": info.id,
-        "price_precision": str(info.price_precision),
-        "size_precision": str(info.size_precision),
-    }
-    return pa.Table.from_arrays(list(made.values()), schema=schema.with_metadata(about)), ends
+    schema = schema.with_metadata(_metadata(info))
+    return pa.Table.from_arrays(list(made.values()), schema=schema), ends
+
+
+def _metadata(info: InstrumentInfo) -> dict[str, str]:
+    names = ("price_precision", "size_precision")
+    return {"instrument_id": info.id, **{name: str(getattr(info, name)) for name in names}}
 
 
 def _whose(info: InstrumentInfo) -> tuple[InstrumentId, int, int]:

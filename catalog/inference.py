@@ -10,13 +10,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from catalog.instruments import InstrumentInfo, instrument_id, split_symbol
+from catalog.instruments import InstrumentInfo, instrument_info
 from catalog.series import PRICES
 from catalog.storage.manifest import SeriesKey
 from config.durations import MINUTE_NS, STORED
 from config.errors import InputError
 
-INFERRED_MIN_NOTIONAL = "5"
 INFERRED_MAX_LEVERAGE = "25"
 MAX_DECIMALS = 12
 TICK_AMOUNTS = {
@@ -59,26 +58,16 @@ def infer(
     """Guess an instrument's facts from its candles, and mark them as guessed.
 
     Tick and lot come from the decimals of prices and base volumes, at least those of ``finest``.
-    The rest is Bybit's usual 5 USDT
-    minimum, a cautious 25x and 2 % maintenance margin.
+    The rest is Bybit's usual 5 USDT minimum, a cautious 25x and 2 % maintenance margin.
     """
-    base, quote = split_symbol(symbol)
-    spot = product == "SPOT"
-    lot = step(min(8, max(finest[1], decimals_seen(volumes.ravel(), NOISE))))
-    return InstrumentInfo(
-        id=instrument_id(symbol, product),
-        symbol=symbol,
-        product=product,
-        base=base,
-        quote=quote,
-        settle=quote,
+    return instrument_info(
+        symbol,
+        product,
         tick=step(max(finest[0], decimals_seen(prices.ravel(), NOISE))),
-        lot=lot,
-        min_qty=lot,
-        min_notional=INFERRED_MIN_NOTIONAL,
-        max_leverage="1" if spot else INFERRED_MAX_LEVERAGE,
-        maintenance_margin="0" if spot else "0.02",
-        funding_minutes=0 if spot else funding_minutes,
+        lot=step(min(8, max(finest[1], decimals_seen(volumes.ravel(), NOISE)))),
+        max_leverage=INFERRED_MAX_LEVERAGE,
+        maintenance_margin="0.02",
+        funding_minutes=funding_minutes,
         listed_ns=listed_ns,
         inferred=True,
         source=source,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
+from typing import Any
 
 import msgspec
 
@@ -88,3 +89,28 @@ def split_symbol(symbol: str) -> tuple[str, str]:
         if symbol.endswith(quote) and len(symbol) > len(quote):
             return symbol[: -len(quote)], quote
     raise ValueError(f"symbol {symbol!r} ends in none of {', '.join(QUOTES)}")
+
+
+def instrument_info(
+    symbol: str, product: str, *, tick: str, lot: str, **facts: Any
+) -> InstrumentInfo:
+    """Return an instrument's facts: coins are those of its symbol, the smallest order is a lot.
+
+    It settles in its quote coin, and spot has neither leverage, margin nor funding. Raises
+    ValueError for an unknown quote coin.
+    """
+    base, quote = split_symbol(symbol)
+    known: dict[str, Any] = {"min_qty": lot, "min_notional": "5", **facts}
+    if product == "SPOT":
+        known |= {"max_leverage": "1", "maintenance_margin": "0", "funding_minutes": 0}
+    return InstrumentInfo(
+        id=instrument_id(symbol, product),
+        symbol=symbol,
+        product=product,
+        base=base,
+        quote=quote,
+        settle=quote,
+        tick=tick,
+        lot=lot,
+        **known,
+    )

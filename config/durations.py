@@ -46,10 +46,8 @@ def interval_ns(name: str) -> int:
     return STORED[name]
 
 
-def bar_type(instrument_id: str, interval: str, price: str = "LAST") -> str:
-    """Return the engine's name of a candle series made of ``price``: LAST, MARK and others.
-
-    Raises InputError for an unknown interval.
+def bar_type(instrument_id: str, interval: str) -> str:
+    """Return the engine's name of a candle series; raise InputError for an unknown interval.
 
     Examples
     --------
@@ -57,7 +55,7 @@ def bar_type(instrument_id: str, interval: str, price: str = "LAST") -> str:
     'BTCUSDT-LINEAR.BYBIT-1-DAY-LAST-EXTERNAL'
     """
     interval_ns(interval)
-    return f"{instrument_id}-{interval[:-1]}-{_ENGINE_UNITS[interval[-1]]}-{price}-EXTERNAL"
+    return f"{instrument_id}-{interval[:-1]}-{_ENGINE_UNITS[interval[-1]]}-LAST-EXTERNAL"
 
 
 DURATION = r"^[1-9][0-9]*[smhd]$"

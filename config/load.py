@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any
@@ -44,9 +44,7 @@ def load(path: str | FilePath, overrides: Iterable[str] = ()) -> Resolved:
 
 
 def examine(
-    path: str | FilePath,
-    overrides: Iterable[str] = (),
-    environment: Mapping[str, str] | None = None,
+    path: str | FilePath, overrides: Iterable[str] = ()
 ) -> tuple[Resolved | None, list[Problem]]:
     """Read, merge and check a document; return it and its problems instead of raising.
 
@@ -62,7 +60,7 @@ def examine(
         return None, problems
     for setting in overrides:
         tree = override(tree, setting, problems)
-    tree = substitute(tree, kind, problems, environment)
+    tree = substitute(tree, kind, problems)
     document, found = check_envelope(KINDS[kind], tree)
     # A value already complained about may not be what its author meant; one message is enough.
     known = {(wrong.file, wrong.line, wrong.path) for wrong in problems}
@@ -178,27 +176,23 @@ def _assemble(
         target = file_of(name)
         if not name.startswith(PREFIX):
             target = FilePath(os.path.normpath(file.parent / target))
-        if target.resolve() in (*chain, file.resolve()):
-            way = [*chain, file.resolve()]
+        way, near = (*chain, file.resolve()), ""
+        if target.resolve() in way:
             names = [p.name for p in way[way.index(target.resolve()) :]]
-            cycle = " -> ".join([*names, target.name])
-            problems.append(parent.place.problem("extends", f"extends itself: {cycle}"))
-            broken.append(target)
-            continue
-        if not target.is_file() and name.startswith(PREFIX):
+            text = f"extends itself: {' -> '.join([*names, target.name])}"
+        elif target.is_file():
+            text = ""
+        elif name.startswith(PREFIX):
             text = f"there is no {name}; `perpdesk list setups` and `list presets` show all"
-            problems.append(parent.place.problem("extends", text, suggest_shipped(name)))
+            near = suggest_shipped(name)
+        else:
+            text = f"there is no file {target}"
+            near = did_you_mean(target.name, (p.name for p in target.parent.glob("*.y*ml")))
+        if text:
+            problems.append(parent.place.problem("extends", text, near))
             broken.append(target)
             continue
-        if not target.is_file():
-            near = did_you_mean(
-                target.name,
-                (p.name for p in target.parent.glob("*.y*ml")) if target.parent.is_dir() else (),
-            )
-            problems.append(parent.place.problem("extends", f"there is no file {target}", near))
-            broken.append(target)
-            continue
-        inherited = _assemble(target, problems, (*chain, file.resolve()), broken)
+        inherited = _assemble(target, problems, way, broken)
         if inherited is not None:
             merged = inherited if merged is None else merge(merged, inherited, problems)
     return result if merged is None else merge(merged, result, problems)
@@ -262,15 +256,11 @@ def _at(tree: Tree, origin: Origin) -> Tree:
 _BARE = re.compile(r"^\$[A-Za-z_]\w*")
 
 
-def substitute(
-    root: Tree, kind: str, problems: list[Problem], environment: Mapping[str, str] | None = None
-) -> Tree:
+def substitute(root: Tree, kind: str, problems: list[Problem]) -> Tree:
     """Return the tree with variables replaced by their values; add unset ones to the problems.
 
-    Only a node may have variables, since a backtest must not depend on the machine. The process's
-    own are the default.
+    Only a node may have variables, since a backtest must not depend on the machine.
     """
-    values = os.environ if environment is None else environment
 
     def visit(tree: Tree, path: Path) -> Tree:
         if isinstance(tree.value, dict):
@@ -300,7 +290,7 @@ def substitute(
 
         def value(match: re.Match[str]) -> str:
             name, default = match[1], match[2]
-            found = values.get(name)
+            found = os.environ.get(name)
             if not found and default is not None:
                 return str(default)
             if found is None:

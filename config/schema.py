@@ -57,17 +57,6 @@ def schema(kind: str) -> dict[str, Any]:
     return result
 
 
-def write_all(folder: Path = FOLDER) -> list[Path]:
-    """Write the schema of every kind into the folder and return the files."""
-    folder.mkdir(exist_ok=True)
-    files = []
-    for kind in KINDS:
-        file = folder / f"{kind}.json"
-        file.write_text(as_text(kind), encoding="utf-8")
-        files.append(file)
-    return files
-
-
 def as_text(kind: str) -> str:
     """Return the schema as the text of its file."""
     return json.dumps(_bounds_alike(schema(kind)), indent=2, ensure_ascii=False) + "\n"
@@ -169,5 +158,7 @@ def _add_parameters(definitions: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    for written in write_all():
-        print(written)
+    for name in KINDS:
+        file = FOLDER / f"{name}.json"
+        file.write_text(as_text(name), encoding="utf-8")
+        print(file)

@@ -36,7 +36,7 @@ from backtests.engine.engine_costs import mended
 from backtests.engine.feed import PRINT_DELAY_NS, FeedSlice, PriceGrid, Settlement
 from backtests.engine.market import RunMarket, market_of
 from catalog.engine import to_nautilus
-from catalog.instruments import InstrumentInfo, decimals
+from catalog.instruments import InstrumentInfo, decimals, instrument_info
 from config.documents import Fees, NoSlippage, ProductFees, Venue
 from config.documents.setup import RiskSettings
 from strategies.hooks import Hooks
@@ -66,19 +66,10 @@ def info(name: str = A, **facts: Any) -> InstrumentInfo:
         "tick": "0.01",
         "lot": "0.001",
         "min_qty": "0.001",
-        "min_notional": "5",
         "max_leverage": "50",
         "maintenance_margin": "0.005",
     }
-    return InstrumentInfo(
-        id=name,
-        symbol=symbol,
-        product=product,
-        base=symbol.removesuffix("USDT"),
-        quote="USDT",
-        settle="USDT",
-        **(known | facts),
-    )
+    return instrument_info(symbol, product, **(known | facts))
 
 
 def venue(**settings: Any) -> Venue:

@@ -26,21 +26,13 @@ from backtests.engine.venue import NextPrintClient
 def high_comes_first(
     path: str, candle: tuple[float, float, float, float], held: float, wanted: int
 ) -> bool:
-    """Return whether the path goes to the candle's high before its low.
+    """Return whether a path (``venue.path``) goes to the candle's high before its low.
 
-    Parameters
-    ----------
-    path : str
-        See `config.documents.Venue.path`.
-    candle : tuple of float
-        Open, high, low and close.
-    held : float
-        Signed position when the candle opened. The pessimistic path turns against it first, so that
-        of a stop and a take-profit in one candle the stop fills.
-    wanted : int
-        Without a position: 1 when all resting orders buy, -1 when all sell, else 0. The pessimistic
-        path reaches an entry first and turns against it then; where both sides rest, it goes first
-        to the extreme that is further from the close.
+    ``candle`` is open, high, low and close. ``held`` is the signed position when it opened: the
+    pessimistic path turns against it first, so that of a stop and a take-profit in one candle the
+    stop fills. ``wanted`` counts without a position: 1 when all resting orders buy, -1 when all
+    sell, else 0. The pessimistic path reaches an entry first and turns against it then; where both
+    sides rest, it goes first to the extreme that is further from the close.
     """
     opened, high, low, close = candle
     if path == "open_high_low_close":

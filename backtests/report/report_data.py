@@ -27,7 +27,7 @@ NONE = "none"
 class VerdictSpan:
     """A verdict from its beginning to its end, UNIX nanoseconds (UTC).
 
-    The fields of `backtests.results.tables.VERDICTS` are of the verdict that began the span. `end`
+    The fields of the table `verdicts` are of the verdict that began the span. `end`
     is the run's end where it is still `open`. `until` is the time of the guard's next check.
     """
 

@@ -176,15 +176,12 @@ def _extremes(report: ReportData) -> str:
 
 
 def _orders(report: ReportData) -> str:
-    statuses = Counter(column(report.orders, "status").tolist())
-    kinds = Counter(column(report.decisions, "kind").tolist())
+    statuses = [s.lower().replace("_", " ") for s in column(report.orders, "status").tolist()]
+    kinds = column(report.decisions, "kind").tolist()
     rows = [
-        [f"Orders {text(status.lower().replace('_', ' '))}", f"{count:,}"]
-        for status, count in sorted(statuses.items(), key=lambda item: (-item[1], item[0]))
-    ]
-    rows += [
-        [f"Decisions: {text(kind)}", f"{count:,}"]
-        for kind, count in sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
+        [f"{label} {text(name)}", f"{count:,}"]
+        for label, names in (("Orders", statuses), ("Decisions:", kinds))
+        for name, count in sorted(Counter(names).items(), key=lambda item: (-item[1], item[0]))
     ]
     forced = Counter(column(report.fills, "kind").tolist())
     rows += [

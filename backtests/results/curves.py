@@ -24,11 +24,6 @@ class EquityCurve:
 
     ``cash`` is the account balance: starting equity + realised profit - fees + funding. Equity is
     ``cash`` + ``unrealized``, positions valued at the newest execution close.
-
-    Attributes
-    ----------
-    highest_leverage : tuple of float and int
-        The largest notional over equity after fills that raised it, at their prices, and its time.
     """
 
     def __init__(self, starting: Decimal, start: int, columns: dict[str, int]) -> None:
@@ -38,6 +33,7 @@ class EquityCurve:
         self._cost = 0.0
         self._close = np.full(len(columns), np.nan)
         self.highest_leverage = (0.0, start)
+        """Largest notional over equity after fills that raised it, at their prices; its time."""
         self._chunks: list[NDArray[np.float64]] = [
             np.array([[self._cash, self._cash, 0.0, 0.0, 0.0]])
         ]

@@ -54,25 +54,14 @@ def curves(equity: pa.Table, opening: float, start_ns: int, end_ns: int) -> Curv
 
 @dataclass(frozen=True, kw_only=True)
 class RunBooks:
-    """The books of a run after its last event.
+    """The books of a run after its last event, in the settlement currency.
 
-    Parameters
-    ----------
-    tables : mapping of str to pyarrow.Table
-        ``orders``, ``fills``, ``positions``, ``equity``, ``decisions``, ``funding``, ``verdicts``
-        and ``prices``, as in `backtests.results.tables`.
-    starting_equity, ending_equity, gross_pnl, fees, funding, slippage : Decimal
-        ``funding`` is what was received, fees and slippage are costs when positive. ``gross_pnl``
-        is at the prices of the fills, so slippage is inside it.
-    how_filled : dict
-        ``mode``, ``interval``, ``slippage`` and ``words``.
-    warnings : list of str
-        The most serious first.
-    interruptions : dict of str to str
-        What ended trading before the window's end, for the first lines of tables.
+    `funding` is what was received, fees and slippage are costs when positive; `gross_pnl` is at the
+    prices of the fills, so slippage is inside it.
     """
 
     tables: Mapping[str, pa.Table]
+    """By name, as in `backtests.results.tables`."""
     benchmarks: pa.Table
     starting_equity: Decimal
     ending_equity: Decimal
@@ -82,8 +71,11 @@ class RunBooks:
     slippage: Decimal
     elapsed_s: float
     how_filled: dict[str, Any]
+    """``mode``, ``interval``, ``slippage`` and ``words``."""
     warnings: list[str]
+    """The most serious first."""
     interruptions: dict[str, str] = field(default_factory=dict)
+    """What ended trading before the window's end, for the first lines of tables."""
 
 
 def figures(books: RunBooks, start_ns: int, end_ns: int) -> dict[str, Any]:

@@ -36,26 +36,9 @@ PAIR_TABLES = ("pair_events", "pair_curves")
 class RunRecord(RunBooks):
     """Everything that a run leaves, before it is written.
 
-    Parameters
-    ----------
-    config_hash, data_hash, engine_version : str
-        Runs with the same three have the same figures.
-    started : float
-        Wall time of the run's start, UNIX seconds (UTC).
-    start_ns, end_ns : int
-        The window, UNIX nanoseconds (UTC), end exclusive.
-    provenance : list of dict
-        The catalog's records of the imports that the run read.
-    targets : dict of str to float
-        Targets for ``sharpe``, ``max_drawdown``, ``calmar`` and ``win_rate``.
-    stress : list of dict or None
-        One row a stressed run, the run as specified first: ``name`` and its `figures`.
-    ladder : list of dict or None
-        The same, one row a rung of latency, queue and fees.
-    ablations : list of dict or None
-        The same for runs without each part of a strategy.
-    guard_costs : pyarrow.Table or None
-        What each guard cost or saved (`tables.GUARD_COSTS`).
+    Runs with the same hashes and engine version have the same figures. `stress`, `ablations` and
+    `ladder` (of latency, queue and fees) are None or have a row a further run, the run as specified
+    first: ``name`` and its `figures`.
     """
 
     name: str
@@ -64,14 +47,19 @@ class RunRecord(RunBooks):
     data_hash: str
     engine_version: str
     started: float
+    """Wall time of the run's start, UNIX seconds (UTC)."""
     start_ns: int
     end_ns: int
+    """The window, UNIX nanoseconds (UTC), end exclusive."""
     provenance: list[dict[str, Any]]
+    """The catalog's records of the imports that the run read."""
     targets: dict[str, float]
+    """Of ``sharpe``, ``max_drawdown``, ``calmar`` and ``win_rate``."""
     stress: list[dict[str, Any]] | None = None
     ablations: list[dict[str, Any]] | None = None
     ladder: list[dict[str, Any]] | None = None
     guard_costs: pa.Table | None = None
+    """What each guard cost or saved (`tables.SCHEMAS`)."""
 
 
 @dataclass(frozen=True)

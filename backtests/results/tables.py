@@ -39,102 +39,76 @@ def _schema(columns: str) -> pa.Schema:
     return pa.schema(fields)
 
 
-ORDERS = _schema(
-    "client_order_id str, strategy str, instrument str, ts_created int, ts_arrived int?, "
-    "ts_closed int?, "
-    "side str, type str, quantity str, limit_price str?, trigger_price str?, filled str, "
-    "avg_px float?, status str, reduce_only bool, reason str, decision_id str, refusal str?, "
-    "refused_by str?"
-)
-"""One row an order; ``ts_arrived`` is when the venue accepted or first filled it, ``side`` is BUY
-or SELL, ``limit_price`` empty for market orders, ``trigger_price`` that of a stop, ``reason`` its
-purpose or why it was refused, ``decision_id`` as in fills, ``refusal`` the refusal's
-`strategies.refusals.Code`, ``refused_by`` the key of the guard that refused it."""
-
-FILLS = _schema(
-    ", ".join(f"{c.name} {c.kind.__name__}{'?' * c.nullable}" for c in columns(FillRow))
-    + ", notional str, slippage str?"
-)
-"""One row an execution: an `actors.records.rows.FillRow`, what it was worth, and what it cost
-against ``reference_price`` (positive is worse, empty where that is not known). Of coins bought it
-has the whole lots that the fee left, and as the fee what else they cost; ``filled`` of ``ORDERS``
-is what was bought."""
-
-FILL_MIDS = _schema(
-    "execution_id str, instrument str, mid float?, mid_1s float?, mid_5s float?, mid_30s float?"
-)
-"""One row a fill of an order on quotes or books: the mid then, and 1, 5 and 30 s after. Empty where
-there was no book, none came for 30 s, or the run ended before."""
-
-POSITIONS = _schema(
-    "strategy str, instrument str, side str, ts_opened int, ts_closed int?, quantity str, "
-    "entry_px float, exit_px float?, gross str, fees str, funding str, net str, open bool"
-)
-"""One row a round trip from flat to flat, or to the end of the run where ``open``. ``side`` is LONG
-or SHORT, ``quantity`` the peak; ``net`` = ``gross`` - ``fees`` + ``funding``."""
-
-EQUITY = _schema(
-    "ts int, equity float, cash float, unrealized float, gross float, net float, drawdown float"
-)
-"""The curve, strictly rising in ``ts``. ``gross`` and ``net`` are position notionals in USDT,
-``drawdown`` is the fraction lost since the highest so far: 0 at a high, positive below it."""
-
-DECISIONS = _schema(
-    "ts int, strategy str, data_ts int, kind str, equity str, gross float, net float, "
-    "note str, payload bytes, decision_id str"
-)
-"""One row a Decision; ``payload`` is from ``strategies.messages.encode``, and ``decision_id`` is
-also in its orders and fills."""
-
-FUNDING = _schema(
-    "ts int, strategy str, instrument str, rate str, mark_price str, quantity str, amount str"
-)
-"""One row a settlement of a held position; ``quantity`` is signed, ``amount`` what was received."""
-
-VERDICTS = _schema(
-    "ts int, guard str, scope str, action str, multiplier float, until int?, "
-    "measured float?, limit float?, reason str"
-)
-"""One row a guard's verdict on a scope, which replaces its last one there; ``action`` is shrink,
-halt_entries, reduce_only, flatten, or none (taken back). ``until`` is when a halt may end."""
-
-BENCHMARKS = _schema("ts int, btc float?, equal_weight float?")
-"""Indices of simple benchmarks, which start at 1.0."""
-
-PRICES = _schema("ts int, instrument str, close float, low float, high float")
-"""Execution closes of traded instruments, thinned for drawing: the last, lowest and highest of each
-stretch of the window that ends at ``ts``."""
-
-PAIR_EVENTS = _schema("ts int, strategy str, kind str, payload bytes")
-"""One row a `strategies.messages.PairEvent`, all but those of candles; ``payload`` is encoded."""
-
-PAIR_CURVES = _schema(
-    "ts int, strategy str, pair str, z float, low float, high float, spread float"
-)
-"""z-scores and spreads less their mean, as judged at each candle, thinned as prices are."""
-
-GUARD_COSTS = _schema(
-    "guard str, rerun bool, saved str, ending_equity str, max_drawdown float, sharpe float?, "
-    "trades int, fees float, liquidated_at int?"
-)
-"""One row a guard, and ``*`` for all together: the figures of the same run without it. ``saved`` is
-the run's ending equity less that one's (negative is a cost). ``rerun`` is false where the guard
-changed nothing, so that no second run was needed."""
-
 SCHEMAS: dict[str, pa.Schema] = {
-    "orders": ORDERS,
-    "fills": FILLS,
-    "fill_mids": FILL_MIDS,
-    "positions": POSITIONS,
-    "equity": EQUITY,
-    "decisions": DECISIONS,
-    "funding": FUNDING,
-    "verdicts": VERDICTS,
-    "benchmarks": BENCHMARKS,
-    "prices": PRICES,
-    "guard_costs": GUARD_COSTS,
-    "pair_events": PAIR_EVENTS,
-    "pair_curves": PAIR_CURVES,
+    # One row an order; ``ts_arrived`` is when the venue accepted or first filled it, ``side`` is
+    # BUY or SELL, ``limit_price`` empty for market orders, ``trigger_price`` that of a stop,
+    # ``reason`` its purpose or why it was refused, ``decision_id`` as in fills, ``refusal`` the
+    # refusal's `strategies.refusals.Code`, ``refused_by`` the key of the guard that refused it.
+    "orders": _schema(
+        "client_order_id str, strategy str, instrument str, ts_created int, ts_arrived int?, "
+        "ts_closed int?, "
+        "side str, type str, quantity str, limit_price str?, trigger_price str?, filled str, "
+        "avg_px float?, status str, reduce_only bool, reason str, decision_id str, refusal str?, "
+        "refused_by str?"
+    ),
+    # One row an execution: an `actors.records.rows.FillRow`, what it was worth, and what it cost
+    # against ``reference_price`` (positive is worse, empty where that is not known). Of coins
+    # bought it has the whole lots that the fee left, and as the fee what else they cost; ``filled``
+    # of ``orders`` is what was bought.
+    "fills": _schema(
+        ", ".join(f"{c.name} {c.kind.__name__}{'?' * c.nullable}" for c in columns(FillRow))
+        + ", notional str, slippage str?"
+    ),
+    # One row a fill of an order on quotes or books: the mid then, and 1, 5 and 30 s after. Empty
+    # where there was no book, none came for 30 s, or the run ended before.
+    "fill_mids": _schema(
+        "execution_id str, instrument str, mid float?, mid_1s float?, mid_5s float?, mid_30s float?"
+    ),
+    # One row a round trip from flat to flat, or to the end of the run where ``open``. ``side`` is
+    # LONG or SHORT, ``quantity`` the peak; ``net`` = ``gross`` - ``fees`` + ``funding``.
+    "positions": _schema(
+        "strategy str, instrument str, side str, ts_opened int, ts_closed int?, quantity str, "
+        "entry_px float, exit_px float?, gross str, fees str, funding str, net str, open bool"
+    ),
+    # The curve, strictly rising in ``ts``. ``gross`` and ``net`` are position notionals in USDT,
+    # ``drawdown`` is the fraction lost since the highest so far: 0 at a high, positive below it.
+    "equity": _schema(
+        "ts int, equity float, cash float, unrealized float, gross float, net float, drawdown float"
+    ),
+    # One row a Decision; ``payload`` is from ``strategies.messages.encode``, and ``decision_id`` is
+    # also in its orders and fills.
+    "decisions": _schema(
+        "ts int, strategy str, data_ts int, kind str, equity str, gross float, net float, "
+        "note str, payload bytes, decision_id str"
+    ),
+    # One row a settlement of a held position; ``quantity`` is signed, ``amount`` what was received.
+    "funding": _schema(
+        "ts int, strategy str, instrument str, rate str, mark_price str, quantity str, amount str"
+    ),
+    # One row a guard's verdict on a scope, which replaces its last one there; ``action`` is shrink,
+    # halt_entries, reduce_only, flatten, or none (taken back). ``until`` is when a halt may end.
+    "verdicts": _schema(
+        "ts int, guard str, scope str, action str, multiplier float, until int?, "
+        "measured float?, limit float?, reason str"
+    ),
+    # Indices of simple benchmarks, which start at 1.0.
+    "benchmarks": _schema("ts int, btc float?, equal_weight float?"),
+    # Execution closes of traded instruments, thinned for drawing: the last, lowest and highest of
+    # each stretch of the window that ends at ``ts``.
+    "prices": _schema("ts int, instrument str, close float, low float, high float"),
+    # One row a guard, and ``*`` for all together: the figures of the same run without it. ``saved``
+    # is the run's ending equity less that one's (negative is a cost). ``rerun`` is false where the
+    # guard changed nothing, so that no second run was needed.
+    "guard_costs": _schema(
+        "guard str, rerun bool, saved str, ending_equity str, max_drawdown float, sharpe float?, "
+        "trades int, fees float, liquidated_at int?"
+    ),
+    # One row a `strategies.messages.PairEvent`, all but those of candles; ``payload`` is encoded.
+    "pair_events": _schema("ts int, strategy str, kind str, payload bytes"),
+    # z-scores and spreads less their mean, as judged at each candle, thinned as prices are.
+    "pair_curves": _schema(
+        "ts int, strategy str, pair str, z float, low float, high float, spread float"
+    ),
 }
 """Schemas by table name, which is also the file's stem."""
 
@@ -168,7 +142,7 @@ def table(name: str, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
 
 def fill_columns(fill: FillRow) -> dict[str, Any]:
     """Return a fill as a row of the fills table."""
-    return {name: getattr(fill, name) for name in FILLS.names}
+    return {name: getattr(fill, name) for name in SCHEMAS["fills"].names}
 
 
 def conform(name: str, given: pa.Table) -> pa.Table:

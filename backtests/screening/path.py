@@ -45,21 +45,12 @@ def earn(
     *,
     drift: bool = True,
 ) -> Earned:
-    """Compute the returns of trading into the weights at each period's start.
+    """Compute the returns of trading into weights (T, N), signed fractions of equity.
 
-    Parameters
-    ----------
-    weights : ndarray, shape (T, N)
-        Wanted at the start of each period, signed fractions of equity.
-    traded : ndarray of bool, shape (T,)
-        Where False, the holdings stay and the row of weights is ignored.
-    returns : ndarray, shape (T, N)
-        Simple returns of each period; NaN counts as no move.
-    cost : float or ndarray, shape (N,)
-        Fee and slippage, fraction of the traded value.
-    drift : bool, default True
-        Whether holdings grow with their prices, so that going back to equal weights is a trade.
-        False counts only the change of the wanted weights, as many papers do.
+    Where ``traded`` (T,) is False, the holdings stay and the row of weights is ignored. ``returns``
+    (T, N) are simple; NaN counts as no move. ``cost``, also (N,), is fee and slippage, a fraction
+    of the traded value. With ``drift`` holdings grow with their prices, so that going back to equal
+    weights is a trade; without, only the change of the wanted weights counts, as in many papers.
     """
     moves = np.nan_to_num(returns, nan=0.0)
     rates = np.broadcast_to(np.asarray(cost, dtype=np.float64), moves.shape[1:])

@@ -13,14 +13,13 @@ from catalog.demo.parameters import STEPS_PER_HOUR, DemoParams
 from catalog.demo.returns import Floats, PricePath, draw_factors, draw_path
 from catalog.demo.universe import DemoPerp, Purpose, stream
 from catalog.inference import step
-from catalog.instruments import InstrumentInfo, instrument_id
+from catalog.instruments import InstrumentInfo, instrument_info
 from catalog.providers.base import Import
 from catalog.series import BARS, FUNDING, MARKS
 from config.durations import DAY_NS, HOUR_NS
 
 _SPOT_SHARE_OF_TURNOVER = 0.3
 _LOWER_WEEKENDS = 0.7
-_MIN_NOTIONAL = "5"
 _LARGEST_ORDER_USDT = 2_000_000.0
 
 
@@ -102,25 +101,17 @@ def _table(what: TickCandles, spec: DemoPerp) -> pa.Table:
 
 def _info(params: DemoParams, spec: DemoPerp, product: str) -> InstrumentInfo:
     first, last = _lifetime(params, spec)
-    perp = product == "LINEAR"
-    lot = step(spec.lot_decimals)
     half = Decimal("0.5") / Decimal(spec.leverage)
     largest = 10 ** round(np.log10(_LARGEST_ORDER_USDT / spec.price))
-    return InstrumentInfo(
-        id=instrument_id(spec.symbol, product),
-        symbol=spec.symbol,
-        product=product,
-        base=spec.base,
-        quote="USDT",
-        settle="USDT",
+    return instrument_info(
+        spec.symbol,
+        product,
         tick=step(spec.tick_decimals),
-        lot=lot,
-        min_qty=lot,
-        min_notional=_MIN_NOTIONAL,
+        lot=step(spec.lot_decimals),
         max_qty=str(largest),
-        max_leverage=spec.leverage if perp else "1",
-        maintenance_margin=str(half.quantize(Decimal("0.0001"))) if perp else "0",
-        funding_minutes=spec.funding_minutes if perp else 0,
+        max_leverage=spec.leverage,
+        maintenance_margin=str(half.quantize(Decimal("0.0001"))),
+        funding_minutes=spec.funding_minutes,
         listed_ns=params.start_ns + first * HOUR_NS - spec.age_days * DAY_NS,
         delisted_ns=None if spec.delisted_hour is None else params.start_ns + last * HOUR_NS,
         source="demo market",

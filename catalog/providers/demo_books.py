@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from catalog.demo.order_flow import COINS, GRID, USUAL_FUNDING, CoinSpec, Planted, simulate
 from catalog.demo.universe import Purpose, stream
-from catalog.instruments import InstrumentInfo, instrument_id
+from catalog.instruments import InstrumentInfo, instrument_id, instrument_info
 from catalog.providers.base import Import
 from catalog.providers.ticks import tick_table
 from catalog.resampling import tick_candles
@@ -210,21 +210,15 @@ def _label(event: Planted, markets: list[_Market], params: BookParams) -> dict[s
 
 
 def _info(market: _Market, params: BookParams) -> InstrumentInfo:
-    spec, perp = market.spec, market.book == 0
-    return InstrumentInfo(
-        id=market.id,
-        symbol=f"{spec.name}USDT",
-        product="LINEAR" if perp else "SPOT",
-        base=spec.name,
-        quote="USDT",
-        settle="USDT",
+    spec = market.spec
+    return instrument_info(
+        f"{spec.name}USDT",
+        "SPOT" if market.book else "LINEAR",
         tick=spec.tick,
         lot=spec.lot,
-        min_qty=spec.lot,
-        min_notional="5",
-        max_leverage="50" if perp else "1",
-        maintenance_margin="0.01" if perp else "0",
-        funding_minutes=FUNDING_NS // MINUTE_NS if perp else 0,
+        max_leverage="50",
+        maintenance_margin="0.01",
+        funding_minutes=FUNDING_NS // MINUTE_NS,
         listed_ns=params.start_ns - 400 * DAY_NS,
         source="demo books",
     )

@@ -89,21 +89,14 @@ class CatalogIndex:
             return ""
         return f"; make them: `perpdesk catalog resample {interval} --catalog {self.path}`"
 
-    def data_hash(
-        self, ids: Iterable[str] | None = None, kinds: Iterable[str] | None = None
-    ) -> str:
-        """Hash facts and rows, independent of order, dates and number of imports.
-
-        ``ids`` are all by default; so are ``kinds``, such as ``bars``, ``funding`` or ``bars/1d``.
-        """
+    def data_hash(self, ids: Iterable[str] | None = None) -> str:
+        """Hash facts and rows of ids (all by default), whatever their order, dates and imports."""
         chosen = None if ids is None else set(ids)
-        prefixes = None if kinds is None else tuple(f"{kind}/" for kind in kinds)
         digest = hashlib.sha256()
         for instrument, info in self.instruments.items():
             if chosen is None or instrument in chosen:
                 digest.update(msgspec.json.encode(info))
         for path, fact in sorted(self._manifest.files.items()):
-            wanted = chosen is None or SeriesKey.of_path(path).instrument in chosen
-            if wanted and (prefixes is None or path.startswith(prefixes)):
+            if chosen is None or SeriesKey.of_path(path).instrument in chosen:
                 digest.update(f"{path} {fact.sha256}\n".encode())
         return digest.hexdigest()

@@ -25,7 +25,7 @@ import pytest
 
 from actors.measures import sharpe
 from backtests.run import RunOutcome, prepare, run
-from catalog.instruments import InstrumentInfo
+from catalog.instruments import InstrumentInfo, instrument_info
 from catalog.providers.base import Import
 from catalog.storage.writer import CatalogWriter
 from config.documents import Backtest
@@ -49,19 +49,8 @@ LOT = 1e-6
 
 
 def perpetual(name: str) -> InstrumentInfo:
-    return InstrumentInfo(
-        id=f"{name}USDT-LINEAR.BYBIT",
-        symbol=f"{name}USDT",
-        product="LINEAR",
-        base=name,
-        quote="USDT",
-        settle="USDT",
-        tick="0.00000001",
-        lot="0.000001",
-        min_qty="0.000001",
-        min_notional="5",
-        source="reference",
-    )
+    facts = {"tick": "0.00000001", "lot": "0.000001", "source": "reference"}
+    return instrument_info(f"{name}USDT", "LINEAR", **facts)
 
 
 def candles(close: np.ndarray) -> pa.Table:

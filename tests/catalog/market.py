@@ -1,11 +1,12 @@
 """Small hand-made markets for the catalog's tests."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from catalog.instruments import InstrumentInfo, instrument_id, split_symbol
+from catalog.instruments import InstrumentInfo, instrument_id, instrument_info
 from catalog.series import BARS, FUNDING, MARKS
 from catalog.storage.store import Catalog
 from catalog.storage.writer import CatalogWriter
@@ -50,21 +51,8 @@ def funding(count: int, hours: int = 8, start: int = START, jitter_ms: int = 0) 
 
 def told(symbol: str = "BTCUSDT", product: str = "LINEAR", **changes: object) -> InstrumentInfo:
     """Facts of an instrument as a venue would tell them."""
-    base, quote = split_symbol(symbol)
-    facts: dict[str, object] = {
-        "id": instrument_id(symbol, product),
-        "symbol": symbol,
-        "product": product,
-        "base": base,
-        "quote": quote,
-        "settle": quote,
-        "tick": "0.01",
-        "lot": "0.001",
-        "min_qty": "0.001",
-        "min_notional": "5",
-        "source": "hand",
-    }
-    return InstrumentInfo(**(facts | changes))  # type: ignore[arg-type]
+    facts: dict[str, Any] = {"tick": "0.01", "lot": "0.001", "source": "hand", **changes}
+    return instrument_info(symbol, product, **facts)
 
 
 def write(path: Path, **series: pa.Table) -> Catalog:

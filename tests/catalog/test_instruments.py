@@ -69,4 +69,4 @@ def test_a_symbol_is_split_at_its_quote_coin():
 )
 def test_facts_that_make_no_sense_are_refused_by_name(field, value):
     with pytest.raises(ValueError, match=field):
-        told(**{"id": "A", field: value})
+        told(**{field: value})

@@ -144,8 +144,6 @@ def test_the_hash_depends_on_the_data_alone(tmp_path):
     assert whole.data_hash() == parts.data_hash()
     assert whole.data_hash() != other.data_hash()
     assert whole.data_hash([BTC]) == other.data_hash([BTC])
-    assert whole.data_hash(kinds=["mark"]) == other.data_hash(kinds=["mark"])
-    assert whole.data_hash(kinds=["bars/1h"]) != other.data_hash(kinds=["bars/1h"])
 
 
 def test_guessed_facts_sharpen_with_more_candles_and_yield_to_known_ones(tmp_path):
