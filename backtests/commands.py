@@ -35,8 +35,7 @@ def backtest(
         bool, typer.Option("--stress", help="Add rows with worse fees, slippage, timing and luck.")
     ] = False,
     ablate: Annotated[
-        bool,
-        typer.Option("--ablate", help="Add a row without each part of a strategy that is on."),
+        bool, typer.Option("--ablate", help="Add a row without each part of a strategy that is on.")
     ] = False,
     guard_costs: Annotated[
         bool,

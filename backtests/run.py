@@ -17,13 +17,7 @@ from nautilus_trader.model.objects import Price
 
 from actors.desk.build import guards_of
 from backtests.checks import lacking, settled_market
-from backtests.engine.build import (
-    BacktestDesk,
-    build,
-    show_market,
-    signal_intervals,
-    strategies_of,
-)
+from backtests.engine.build import BacktestDesk, build, show_market, signal_intervals, strategies_of
 from backtests.engine.engine_costs import mended
 from backtests.engine.feed import CatalogFeed, FeedSlice
 from backtests.engine.market import RunMarket, market_of
@@ -127,11 +121,7 @@ def prepare(document: Backtest) -> Prepared:
         CatalogFeed(catalog, market, prints=venue.fills == "next_open", **settings)
         if venue.by_candles
         else TickFeed(
-            catalog,
-            market,
-            kind=venue.market,
-            valuation=duration_ns(venue.valuation),
-            **settings,
+            catalog, market, kind=venue.market, valuation=duration_ns(venue.valuation), **settings
         )
     )
     return Prepared(document, catalog, market, feed, intervals, start, end, of_auto)

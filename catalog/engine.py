@@ -132,10 +132,7 @@ def bars(table: pa.Table, info: InstrumentInfo, interval: str) -> list[Bar]:
     """
     series = BarType.from_str(bar_type(info.id, interval))
     made: list[Bar] = Bar.from_raw_arrays_to_list(
-        series,
-        *_whose(info)[1:],
-        *_copies(table, *PRICES, "volume"),
-        *_both_stamps(table),
+        series, *_whose(info)[1:], *_copies(table, *PRICES, "volume"), *_both_stamps(table)
     )
     return made
 

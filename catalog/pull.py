@@ -36,9 +36,7 @@ Progress = Callable[[int, int, str], None]
 
 
 def pull(
-    ingest: Ingest,
-    progress: Progress = lambda done, total, what: None,
-    pause: float = 1.0,
+    ingest: Ingest, progress: Progress = lambda done, total, what: None, pause: float = 1.0
 ) -> CatalogWriter:
     """Pull what the catalog lacks, write it as one new version, and return the closed writer.
 

@@ -170,11 +170,7 @@ def _print(title: str, rows: list[dict[str, str]], wide: Collection[str]) -> Non
     hidden = wide if console.width < NARROW else ()
     names = [name for name in (rows[0] if rows else ()) if name not in hidden]
     table = Table(
-        title=title,
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        show_edge=False,
+        title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False
     )
     for name in names:
         right = name in ("tick", "lot", "count")

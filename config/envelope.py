@@ -10,16 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from config.documents import KINDS, StrategyComponent
 from config.errors import Problem, did_you_mean
-from config.reading import (
-    Origin,
-    Path,
-    Tree,
-    descend,
-    key_problem,
-    known_keys,
-    plain,
-    problem,
-)
+from config.reading import Origin, Path, Tree, descend, key_problem, known_keys, plain, problem
 from config.suggestions import (
     FORMS,
     GLOB,

@@ -222,7 +222,7 @@ def _matches(name: str, patterns: Iterable[str]) -> bool:
 
 
 RESERVED = {
-    "operator": "is the kill switch's own name (`perpdesk risk flatten`); give the guard another",
+    "operator": "is the kill switch's own name (`perpdesk risk flatten`); give the guard another"
 }
 """Keys that a guard can't have in a document, and why."""
 

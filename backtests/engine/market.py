@@ -36,9 +36,7 @@ class RunMarket:
 
 
 def market_of(
-    infos: list[InstrumentInfo],
-    venue: Venue,
-    stored: Mapping[str, InstrumentInfo] | None = None,
+    infos: list[InstrumentInfo], venue: Venue, stored: Mapping[str, InstrumentInfo] | None = None
 ) -> RunMarket:
     """Build the market with the document's fees; ``stored`` are the catalog's facts by id."""
     infos = sorted(infos, key=lambda info: info.id)

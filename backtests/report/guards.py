@@ -26,13 +26,7 @@ from backtests.report.formats import (
     text,
     value,
 )
-from backtests.report.report_data import (
-    ReportData,
-    VerdictSpan,
-    closing_fills,
-    stood_for,
-    tripped,
-)
+from backtests.report.report_data import ReportData, VerdictSpan, closing_fills, stood_for, tripped
 from backtests.report.verdict_lanes import STRICTNESS, scope_of, when
 from backtests.results.figures import column
 from backtests.results.refusals import held_back

@@ -109,10 +109,7 @@ def last_prices(report: ReportData) -> dict[str, Decimal]:
 
 
 def results_of(
-    report: ReportData,
-    strategy: str,
-    events: Iterable[PairEvent],
-    prices: Mapping[str, Decimal],
+    report: ReportData, strategy: str, events: Iterable[PairEvent], prices: Mapping[str, Decimal]
 ) -> list[PairResult]:
     """Return the results of a strategy's pairs by name, what is no pair's last."""
     decisions = [d for d in decisions_of(report.decisions) if d.strategy == strategy]

@@ -12,13 +12,7 @@ import yaml
 
 from backtests.report.charts import Drawings
 from backtests.report.formats import date, money, number, percent, span, symbol, table, text
-from backtests.report.pair_results import (
-    NO_PAIR,
-    PairResult,
-    last_prices,
-    pair_events,
-    results_of,
-)
+from backtests.report.pair_results import NO_PAIR, PairResult, last_prices, pair_events, results_of
 from backtests.report.report_data import ReportData
 from backtests.report.trade_list import curves_by_name
 from backtests.results.result import PAIR_TABLES

@@ -54,10 +54,7 @@ def rests(orders: pa.Table) -> bool:
 
 
 def how_filled(
-    document: Backtest,
-    feed: CatalogFeed,
-    strategies: Mapping[str, DeskStrategy],
-    orders: pa.Table,
+    document: Backtest, feed: CatalogFeed, strategies: Mapping[str, DeskStrategy], orders: pa.Table
 ) -> dict[str, str]:
     """Return the mode, the candles and the slippage of the run's fills, and all of it in words.
 
@@ -74,10 +71,7 @@ def how_filled(
 
 
 def _how_met(
-    document: Backtest,
-    feed: CatalogFeed,
-    strategies: Mapping[str, DeskStrategy],
-    orders: pa.Table,
+    document: Backtest, feed: CatalogFeed, strategies: Mapping[str, DeskStrategy], orders: pa.Table
 ) -> dict[str, str]:
     venue, interval = document.venue, feed.execution_interval
     path = venue.path if venue.fills == "next_open" and rests(orders) else None

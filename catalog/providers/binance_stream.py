@@ -16,13 +16,7 @@ import msgspec
 
 from catalog.providers.base import Import, ImportOptions
 from catalog.providers.symbols import LINEAR, SPOT
-from catalog.providers.ticks import (
-    MS,
-    Source,
-    StreamReader,
-    Symbols,
-    each,
-)
+from catalog.providers.ticks import MS, Source, StreamReader, Symbols, each
 from catalog.series import AFTER_LOSS, SNAPSHOT
 from config.errors import InputError
 

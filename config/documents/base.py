@@ -13,12 +13,7 @@ from config.suggestions import GLOB, INSTRUMENT
 class Part(BaseModel):
     """A frozen part of a document in which an unknown key is an error."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        allow_inf_nan=False,
-        defer_build=True,
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
 
 class TimeRange(Part):

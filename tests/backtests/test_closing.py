@@ -408,10 +408,7 @@ def test_the_engine_is_reducing_while_the_whole_desk_must_be_flat_for_good(
 def test_the_second_lock_denies_what_would_enlarge_and_lets_every_exit_pass() -> None:
     """What it denies never reaches the gate, which counts no refusal for it."""
     script = scripted(
-        BUY_10,
-        FLATTEN_AT_2,
-        (at(2, 601), trading(A, "1")),
-        (at(2, 602), trading(A, "-10")),
+        BUY_10, FLATTEN_AT_2, (at(2, 601), trading(A, "1")), (at(2, 602), trading(A, "-10"))
     )
     run = Played(script, risk=RiskSettings())
     assert script.denials == [f"BUY when TradingState.REDUCING and LONG {A}"]

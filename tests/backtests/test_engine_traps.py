@@ -17,16 +17,9 @@ import pytest
 from nautilus_trader.backtest.engine import BacktestEngine
 from nautilus_trader.backtest.models import LatencyModel
 from nautilus_trader.common.config import InvalidConfiguration
-from nautilus_trader.config import (
-    StrategyConfig,
-)
+from nautilus_trader.config import StrategyConfig
 from nautilus_trader.model.data import Bar, BarType, FundingRateUpdate
-from nautilus_trader.model.enums import (
-    AccountType,
-    OrderSide,
-    TradingState,
-    TriggerType,
-)
+from nautilus_trader.model.enums import AccountType, OrderSide, TradingState, TriggerType
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.instruments import CryptoPerpetual
 from nautilus_trader.model.objects import Money, Quantity
@@ -187,10 +180,7 @@ def state(value: TradingState) -> Callable[[BacktestEngine], None]:
 
 @pytest.mark.parametrize(
     ("value", "then", "fills", "denials"),
-    [
-        (TradingState.HALTED, "-1", 1, ["TradingState.HALTED"]),
-        (TradingState.REDUCING, "-3", 2, []),
-    ],
+    [(TradingState.HALTED, "-1", 1, ["TradingState.HALTED"]), (TradingState.REDUCING, "-3", 2, [])],
 )
 def test_halted_denies_exits_and_reducing_lets_a_position_flip(
     value: TradingState, then: str, fills: int, denials: list[str]

@@ -9,15 +9,7 @@ import pytest
 from backtests.engine.build import BacktestDesk
 from backtests.engine.feed import Settlement
 from backtests.engine.settlement import FundingPayment, funding_amount
-from tests.builders_engine import (
-    A,
-    Candles,
-    Script,
-    at,
-    balance,
-    play,
-    trading,
-)
+from tests.builders_engine import A, Candles, Script, at, balance, play, trading
 
 STILL = Candles([100.0] * 8)
 

@@ -217,11 +217,7 @@ def catalogs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return write_catalogs(tmp_path_factory.mktemp("catalogs"))
 
 
-ALIKE = {
-    "no slippage, no fees",
-    "harsh slippage at its cap",
-    "slippage that grows with size",
-}
+ALIKE = {"no slippage, no fees", "harsh slippage at its cap", "slippage that grows with size"}
 """Cases that differ from others by their costs alone."""
 
 

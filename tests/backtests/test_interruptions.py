@@ -34,10 +34,7 @@ def fill(day: int, kind: str = "order", instrument: str = BTC) -> dict[str, Any]
 
 
 def found(
-    verdicts: list[dict[str, Any]],
-    fills: list[dict[str, Any]],
-    length: int = YEAR,
-    **delisted: int,
+    verdicts: list[dict[str, Any]], fills: list[dict[str, Any]], length: int = YEAR, **delisted: int
 ) -> list[tuple[str, str, str]]:
     tables = {"verdicts": table("verdicts", verdicts), "fills": pa.Table.from_pylist(fills)}
     infos = [info(name, delisted_ns=delisted.get(name[:3])) for name in (BTC, ETH)]

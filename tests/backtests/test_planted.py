@@ -85,9 +85,7 @@ def earn(params: DemoParams, folder: Path, strategy: str = "reversal") -> Earned
             for name, ts in (("start", start), ("end", end))
         },
         "venue": {"starting_balance": 1_000_000},
-        "strategies": {
-            strategy: {"use": use, "params": {"fraction": 0.25, **rules}},
-        },
+        "strategies": {strategy: {"use": use, "params": {"fraction": 0.25, **rules}}},
     }
     file = folder / "planted.yaml"
     file.write_text(yaml.safe_dump(document), encoding="utf-8")

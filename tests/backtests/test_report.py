@@ -28,14 +28,7 @@ from backtests.report.report_data import downsample
 from backtests.results.prices import PriceCurves
 from backtests.results.result import RunRecord, write
 from backtests.results.tables import table
-from tests.backtests.report_pages import (
-    charts_of,
-    page_of,
-    section,
-    tables_in,
-    whole_page,
-    words,
-)
+from tests.backtests.report_pages import charts_of, page_of, section, tables_in, whole_page, words
 from tests.backtests.test_pair_results import pairs_record
 from tests.builders import (
     DAY,

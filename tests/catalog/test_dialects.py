@@ -425,8 +425,7 @@ def test_funding_of_every_minute_is_refused_with_its_row(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "words"),
-    [("3,1,2", "3,-1,2", "low: -1"), (",20", ",-20", "volume: -20")],
+    ("old", "new", "words"), [("3,1,2", "3,-1,2", "low: -1"), (",20", ",-20", "volume: -20")]
 )
 def test_a_negative_price_or_volume_is_refused_with_its_row(tmp_path, old, new, words):
     rows = (ROWS[0], ROWS[1].replace(old, new))

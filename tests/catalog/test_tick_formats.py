@@ -199,10 +199,7 @@ def test_a_bybit_recording_gives_its_book_and_the_shallow_topic_quotes(tmp_path)
         tops = {u: (*b[1].items(), *b[-1].items()) for u, b in bybit_books(lines, TOP_TOPIC)}
     assert len(quotes) == 14
     for row in quotes:
-        assert tops[row["seq"]] == (
-            (row["bid"], row["bid_size"]),
-            (row["ask"], row["ask_size"]),
-        )
+        assert tops[row["seq"]] == ((row["bid"], row["bid_size"]), (row["ask"], row["ask_size"]))
 
 
 TOP_TOPIC = "orderbook.1.BTCUSDT"

@@ -128,8 +128,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 class StepsConfig(msgspec.Struct, frozen=True, kw_only=True):
     steps: Annotated[
-        tuple[Step, ...],
-        Meta(min_length=1, max_length=2, extra_json_schema={"uniqueItems": True}),
+        tuple[Step, ...], Meta(min_length=1, max_length=2, extra_json_schema={"uniqueItems": True})
     ]
 
 
