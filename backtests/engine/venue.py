@@ -287,12 +287,14 @@ class NextPrintClient(DelayedClient):
 
     def cancel_order(self, command: CancelOrder) -> None:
         """Withdraw a waiting order, or send the cancel when it has left."""
-        if not self._take_back(command.instrument_id, command.client_order_id):
+        name = command.client_order_id
+        if not self._take_back(command.instrument_id, lambda order: order.client_order_id == name):
             super().cancel_order(command)
 
     def cancel_all_orders(self, command: CancelAllOrders) -> None:
         """Withdraw all waiting orders of that side, then cancel the others."""
-        self._take_back_orders(command.instrument_id, command.order_side)
+        side, both = command.order_side, OrderSide.NO_ORDER_SIDE
+        self._take_back(command.instrument_id, lambda order: side in (both, order.side))
         super().cancel_all_orders(command)
 
     def batch_cancel_orders(self, command: BatchCancelOrders) -> None:
@@ -307,26 +309,16 @@ class NextPrintClient(DelayedClient):
 
     def take_back_all(self, instrument_id: InstrumentId) -> None:
         """Cancel all waiting orders of an instrument that will not trade again."""
-        self._take_back_orders(instrument_id, OrderSide.NO_ORDER_SIDE)
+        self._take_back(instrument_id, lambda _: True)
         self._waiting.pop(instrument_id, None)
 
-    def _take_back_orders(self, instrument_id: InstrumentId, side: OrderSide) -> None:
-        for entry in list(self._waiting.get(instrument_id, ())):
-            if not isinstance(entry.command, SubmitOrder):
-                continue
-            order = entry.command.order
-            if side in (OrderSide.NO_ORDER_SIDE, order.side):
-                self._take_back(instrument_id, order.client_order_id)
-
-    def _take_back(self, instrument_id: InstrumentId, client_order_id: ClientOrderId) -> bool:
+    def _take_back(self, instrument_id: InstrumentId, fits: Callable[[Order], bool]) -> bool:
+        """Withdraw the waiting orders that fit; return whether there was one."""
         queue = self._waiting.get(instrument_id, [])
-        for index, entry in enumerate(queue):
-            command = entry.command
-            if (
-                isinstance(command, SubmitOrder)
-                and command.order.client_order_id == client_order_id
-            ):
-                del queue[index]
-                self._withdraw(command.order)
-                return True
-        return False
+        found = [e for e in queue if isinstance(e.command, SubmitOrder) and fits(e.command.order)]
+        for entry in found:
+            # A strategy that hears of one may have cancelled another.
+            if entry in queue:
+                queue.remove(entry)
+                self._withdraw(entry.command.order)
+        return bool(found)

@@ -7,7 +7,7 @@ for the time that remains).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,9 +79,7 @@ def with_volume(
     noise = np.exp(0.35 * rng.standard_normal(move.size) - 0.06)
     lots = on_grid(turnover * (0.5 + 0.5 * relative) * noise / middle, lot)
     cents = np.rint(off_grid(lots, lot) * middle * _CENTS).astype(np.int64)
-    return TickCandles(
-        candles.ts, candles.open, candles.high, candles.low, candles.close, lots, cents
-    )
+    return replace(candles, volume=lots, turnover=cents)
 
 
 def daily(hours: TickCandles) -> TickCandles:

@@ -16,6 +16,7 @@ from config.durations import DAY_NS
 Floats = NDArray[np.float64]
 
 _PERSISTENCE = 0.95
+"""Of log volatility from one midnight to the next."""
 _TAIL_DEGREES = 5.0
 
 
@@ -48,11 +49,6 @@ def clusters(log_volatility: Floats, spread: float) -> Floats:
     hours = np.arange(days * 24) / 24.0
     level = np.interp(hours, np.arange(days), log_volatility)
     return np.exp(spread * level - spread * spread)
-
-
-def daily_log_volatility(rng: np.random.Generator, days: int) -> Floats:
-    """Return a unit-variance log volatility at each midnight, shape (days,)."""
-    return autoregression(rng, days, _PERSISTENCE)
 
 
 def hour_of_day(hours: int) -> Floats:
@@ -90,7 +86,7 @@ class Factors:
 def draw_factors(params: DemoParams) -> Factors:
     """Draw the market and sector factors; only the market's constant drift can be predicted."""
     rng = stream(params.seed, Purpose.MARKET)
-    log_volatility = daily_log_volatility(rng, params.days)
+    log_volatility = autoregression(rng, params.days, _PERSISTENCE)
     market = _steps(rng, params, log_volatility, params.market_volatility)
     jumps = rng.random(params.hours) < _MARKET_JUMPS_PER_DAY / 24.0
     sizes = rng.standard_normal(params.hours) * (_MARKET_JUMP_SIZE * jumps)
@@ -99,7 +95,7 @@ def draw_factors(params: DemoParams) -> Factors:
     sectors = []
     for index in range(len(SECTORS)):
         rng = stream(params.seed, Purpose.SECTOR, index)
-        own = daily_log_volatility(rng, params.days)
+        own = autoregression(rng, params.days, _PERSISTENCE)
         mixed = np.sqrt(0.5) * (own + log_volatility)
         sectors.append(_steps(rng, params, mixed, params.sector_volatility))
     return Factors(market, tuple(sectors), log_volatility)
@@ -185,7 +181,7 @@ def draw_path(params: DemoParams, spec: DemoPerp, factors: Factors) -> PricePath
 def _excitement(
     rng: np.random.Generator, params: DemoParams, spec: DemoPerp, factors: Factors
 ) -> Floats:
-    own = daily_log_volatility(rng, params.days)
+    own = autoregression(rng, params.days, _PERSISTENCE)
     share = _SHARE_OF_MARKET_CLUSTERS
     mixed = share * factors.log_volatility + np.sqrt(1.0 - share * share) * own
     excitement = clusters(mixed, _CLUSTER_SPREAD)

@@ -46,9 +46,7 @@ class BybitHistory:
         self.product = product
         self.base_url = (base_url or BYBIT).rstrip("/")
         self._pause = pause
-        self._category = engine.BybitProductType.SPOT
-        if product == "LINEAR":
-            self._category = engine.BybitProductType.LINEAR
+        self._category = getattr(engine.BybitProductType, product)
         self._client = engine.BybitHttpClient(base_url=self.base_url)
         quota = engine.Quota.rate_per_second(REQUESTS_A_SECOND)
         self._plain = engine.HttpClient(default_quota=quota, timeout_secs=30)

@@ -70,12 +70,6 @@ def test_a_repeated_run_and_its_written_config_give_the_same(
         assert tables_of(first) == tables_of(other)
 
 
-def test_the_length_of_a_slice_changes_nothing(write_run: WriteRun, tmp_path: Path) -> None:
-    whole = backtest_document(write_run("whole", slice_days=90, **SHORT), out=tmp_path / "whole")
-    sliced = backtest_document(write_run("sliced", slice_days=3, **SHORT), out=tmp_path / "sliced")
-    assert tables_of(whole) == tables_of(sliced)
-
-
 def test_an_order_filled_by_a_slices_last_print_is_recorded_once(
     write_run: WriteRun, tmp_path: Path
 ) -> None:

@@ -99,18 +99,6 @@ def test_an_order_still_waiting_at_the_end_stays_unfilled() -> None:
     assert desk.accountant.price(B) == 201
 
 
-def test_slices_of_any_length_give_the_same_fills() -> None:
-    played = []
-    for per_slice in (1, 2, 3, 4, 6):
-        script = Script(
-            {at(1, 5): trading(A, "1"), at(2): trading(A, "2"), at(4): trading(A, "-3")}
-        )
-        desk = play({A: RISING}, script, per_slice=per_slice)
-        played.append((fill_times(script), balance(desk.engine), desk.accountant.equity()))
-    assert all(found == played[0] for found in played)
-    assert len(played[0][0]) == 3
-
-
 def test_cancelling_a_waiting_order_takes_effect_at_once() -> None:
     script = Script({at(1, 5): trading(A, "1"), at(1, 6): cancelling(A)})
     desk = play({A: RISING}, script)
