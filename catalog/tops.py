@@ -1,4 +1,4 @@
-"""Top of a stored order book after each message, and all its levels, without the engine."""
+"""Best prices or levels of a stored order book after each message, without the engine."""
 
 from __future__ import annotations
 
@@ -22,6 +22,17 @@ class Tops(NamedTuple):
     ask: Floats
 
 
+class Levels(NamedTuple):
+    """Best levels after each message, arrays of shape (messages, count, 2): price and size.
+
+    The best comes first. Where there is no level the price is NaN and the size 0.
+    """
+
+    ts: NDArray[np.int64]
+    bids: Floats
+    asks: Floats
+
+
 class StoredBook:
     """An order book that is replayed from stored rows, slice by slice.
 
@@ -35,6 +46,11 @@ class StoredBook:
 
     def replay(self, rows: pa.Table) -> Tops:
         """Apply the next rows."""
+        ts, bids, asks = self.levels(rows, 1)
+        return Tops(ts, bids[:, 0, 0], asks[:, 0, 0])
+
+    def levels(self, rows: pa.Table, count: int) -> Levels:
+        """Apply the next rows; return so many levels of each side after each message."""
         ts, seq = rows.column("ts").to_numpy(), rows.column("seq").to_numpy()
         whole = (rows.column("flags").to_numpy() & SNAPSHOT) != 0
         begins = np.r_[True, (np.diff(ts) != 0) | (np.diff(seq) != 0)]
@@ -45,17 +61,17 @@ class StoredBook:
         sizes[:, rank[: len(self._prices)]] = self._sizes
         side = np.where(rows.column("side").to_numpy() > 0, 0, 1)
         clears = begins & whole
-        best = _replay(
-            clears, side, rank[len(self._prices) :], rows.column("size").to_numpy(), ends, sizes
-        )
-        tops = np.where(best < 0, np.nan, levels[best])
+        changed, size = rank[len(self._prices) :], rows.column("size").to_numpy()
+        shown = np.zeros((2, len(ends), count, 2))
+        ranks = _replay(clears, side, changed, size, ends, sizes, shown)
+        shown[..., 0] = np.where(ranks < 0, np.nan, levels[ranks])
         if not self.known:
             unknown = int(np.argmax(clears)) if clears.any() else len(ts)
-            tops[:, ends < unknown] = np.nan
+            shown[:, ends < unknown] = np.nan, 0.0
             self.known = bool(clears.any())
         kept = (sizes > 0).any(axis=0)
         self._prices, self._sizes = levels[kept], sizes[:, kept]
-        return Tops(ts[ends], tops[0], tops[1])
+        return Levels(ts[ends], shown[0], shown[1])
 
     def snapshot(self, ts: int, seq: int) -> pa.Table:
         """Return all levels as one snapshot message, bids from the best down, asks from it up."""
@@ -71,10 +87,13 @@ class StoredBook:
 
 
 @njit(cache=True)
-def _replay(clears, side, rank, size, ends, sizes):
-    """Apply rows to ``sizes`` by side and price; return the best ranks after each message."""
-    count = sizes.shape[1]
-    best = np.full((2, len(ends)), -1)
+def _replay(clears, side, rank, size, ends, sizes, shown):
+    """Apply rows to ``sizes`` by side and price; return ranks of levels after each message.
+
+    Their sizes go into ``shown``.
+    """
+    count, wanted = sizes.shape[1], shown.shape[2]
+    ranks = np.full((2, len(ends), wanted), -1)
     bid, ask = -1, count
     for level in range(count):
         if sizes[0, level] > 0.0:
@@ -101,7 +120,13 @@ def _replay(clears, side, rank, size, ends, sizes):
             while ask < count and sizes[1, ask] == 0.0:
                 ask += 1
         if row == ends[message]:
-            best[0, message] = bid
-            best[1, message] = ask if ask < count else -1
+            for own, first, way in ((0, bid, -1), (1, ask, 1)):
+                level, found = first, 0
+                while found < wanted and 0 <= level < count:
+                    if sizes[own, level] > 0.0:
+                        ranks[own, message, found] = level
+                        shown[own, message, found, 1] = sizes[own, level]
+                        found += 1
+                    level += way
             message += 1
-    return best
+    return ranks

@@ -177,16 +177,17 @@ class _State(NamedTuple):
 
 
 def simulate(
-    spec: CoinSpec, seed: int, index: int, seconds: int
+    spec: CoinSpec, seed: int, index: int, seconds: int, every_s: float = EVERY_S
 ) -> tuple[Iterator[Chunk], list[Planted]]:
     """Simulate a coin's books; the perpetual is book 0, the spot pair book 1.
 
-    The list of planted events is filled as the chunks are taken.
+    The list of planted events, one in each ``every_s``, is filled as the chunks are taken; with
+    infinity nothing is planted.
     """
     books = 1 + spec.spot
     rng = stream(seed, Purpose.ORDER_FLOW, index)
     planted: list[Planted] = []
-    state = _begin(spec, rng, books, seconds)
+    state = _begin(spec, rng, _plan(rng, books, seconds, every_s))
     common = stream(seed, Purpose.ORDER_FLOW_MARKET)
 
     def chunks() -> Iterator[Chunk]:
@@ -215,7 +216,8 @@ def simulate(
     return chunks(), planted
 
 
-def _begin(spec: CoinSpec, rng: np.random.Generator, books: int, seconds: int) -> _State:
+def _begin(spec: CoinSpec, rng: np.random.Generator, plan: Floats) -> _State:
+    books = 1 + spec.spot
     middle = spec.first_tick
     per_step = spec.volatility * middle * math.sqrt(STEP_S / 86_400)
     basis = _BASIS_SPREAD * middle * math.sqrt(2 * _REVERSION * STEP_S)
@@ -230,7 +232,6 @@ def _begin(spec: CoinSpec, rng: np.random.Generator, books: int, seconds: int) -
             np.full(books, spec.behind),
         ]
     )
-    plan = _plan(rng, books, seconds)
     rows = _MOST_ROWS
     state = _State(
         sizes=np.zeros((books, 2, GRID), np.int64),
@@ -253,15 +254,15 @@ def _begin(spec: CoinSpec, rng: np.random.Generator, books: int, seconds: int) -
     return state
 
 
-def _plan(rng: np.random.Generator, books: int, seconds: int) -> Floats:
+def _plan(rng: np.random.Generator, books: int, seconds: int, every_s: float) -> Floats:
     found = []
     for book in range(books):
-        count = int(seconds // EVERY_S)
+        count = int(seconds // every_s)
         kinds = np.concatenate([rng.permutation(5) for _ in range(count // 5 + 1)])[:count]
         for place, kind in enumerate(kinds):
             low, high = LASTS_S[kind]
             lasts = rng.uniform(low, high)
-            start = place * EVERY_S + rng.uniform(5.0, EVERY_S - 10.0 - lasts)
+            start = place * every_s + rng.uniform(5.0, every_s - 10.0 - lasts)
             side = rng.choice([-1.0, 1.0])
             found.append((book, kind, round(start, 1), round(start + lasts, 1), side))
     return np.array(sorted(found, key=lambda event: event[2]), np.float64).reshape(-1, 5)

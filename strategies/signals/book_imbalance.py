@@ -38,6 +38,8 @@ def on_book(state: Floats, now: float, bids: Floats, asks: Floats, rules: Floats
         net += weight * (bids[level, 1] - asks[level, 1])
         gross += weight * (bids[level, 1] + asks[level, 1])
         weight *= rules[_DECAY]
+    if gross <= 0.0:
+        return
     value = net / gross
     if math.isnan(state[_BEGAN]):
         state[_BEGAN] = state[_SEEN] = now
@@ -46,7 +48,8 @@ def on_book(state: Floats, now: float, bids: Floats, asks: Floats, rules: Floats
     state[_FAST] = averaged(state[_FAST], state[_VALUE], elapsed, rules[_SMOOTH_S])
     state[_SLOW] = averaged(state[_SLOW], state[_VALUE], elapsed, rules[_CHANGE_S])
     state[_VALUE] = value
-    state[_MICRO] = (bids[0, 1] - asks[0, 1]) / (bids[0, 1] + asks[0, 1])
+    best = bids[0, 1] + asks[0, 1]
+    state[_MICRO] = (bids[0, 1] - asks[0, 1]) / best if best > 0.0 else 0.0
     state[_SEEN] = max(state[_SEEN], now)
 
 

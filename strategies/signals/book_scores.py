@@ -84,6 +84,8 @@ def _state(board: Floats, number: int) -> Floats:
 def step_book(board: Floats, now: float, bids: Floats, asks: Floats) -> None:
     """Show a book to all signals; levels beyond those that are read do not matter."""
     levels, tick = int(board[_LEVELS]), board[_TICK]
+    if len(bids) < levels or len(asks) < levels:
+        raise ValueError("a book has fewer rows than the levels that the signals read")
     bids, asks = bids[:levels], asks[:levels]
     board[_MID] = middle(bids, asks)
     regime_rules = _rules(board, _REGIME)
@@ -98,9 +100,11 @@ def step_book(board: Floats, now: float, bids: Floats, asks: Floats) -> None:
 
 @compiled
 def step_trade(board: Floats, now: float, price: float, size: float, side: int) -> None:
-    """Show a trade to all signals."""
+    """Show a trade to all signals; one without a price or a size is none."""
+    if not (price > 0.0 and size > 0.0):
+        return
     tick = board[_TICK]
-    usual = volatility_regime.usual_volatility(_state(board, _REGIME), _rules(board, _REGIME))
+    usual = volatility_regime.usual_volatility(_state(board, _REGIME), now, _rules(board, _REGIME))
     sweep_rules, vwap_rules = _rules(board, _SWEEP), _rules(board, _VWAP)
     micro_momentum.on_trade(_state(board, _MOMENTUM), now, size, side, _rules(board, _MOMENTUM))
     pull_replace.on_trade(_state(board, _PULLS), price, size, side, tick)
@@ -114,8 +118,8 @@ def step_trade(board: Floats, now: float, price: float, size: float, side: int) 
 def step_scores(board: Floats, now: float, out: Floats) -> None:
     """Write all scores at a moment into ``out``, in the order of `SIGNALS`."""
     rules, state = _rules(board, _REGIME), _state(board, _REGIME)
-    usual = volatility_regime.usual_volatility(state, rules)
-    short = volatility_regime.volatility(state, rules)
+    usual = volatility_regime.usual_volatility(state, now, rules)
+    short = volatility_regime.volatility(state, now, rules)
     momentum, momentum_rules = _state(board, _MOMENTUM), _rules(board, _MOMENTUM)
     out[_IMBALANCE] = book_imbalance.score(
         _state(board, _IMBALANCE), now, _rules(board, _IMBALANCE)
@@ -126,17 +130,17 @@ def step_scores(board: Floats, now: float, out: Floats) -> None:
     out[_SWEEP] = sweep.score(_state(board, _SWEEP), now, usual, _rules(board, _SWEEP))
     out[_ICEBERG] = iceberg.score(_state(board, _ICEBERG), now, _rules(board, _ICEBERG))
     out[_VWAP] = vwap_deviation.score(_state(board, _VWAP), now, usual, _rules(board, _VWAP))
-    out[_REGIME] = volatility_regime.score(state, rules)
+    out[_REGIME] = volatility_regime.score(state, now, rules)
 
 
 @compiled
-def _regime(board: Floats) -> int:
-    return volatility_regime.regime(_state(board, _REGIME), _rules(board, _REGIME))
+def _regime(board: Floats, now: float) -> int:
+    return volatility_regime.regime(_state(board, _REGIME), now, _rules(board, _REGIME))
 
 
 @compiled
-def _volatility_bps(board: Floats) -> float:
-    ticks = volatility_regime.volatility(_state(board, _REGIME), _rules(board, _REGIME))
+def _volatility_bps(board: Floats, now: float) -> float:
+    ticks = volatility_regime.volatility(_state(board, _REGIME), now, _rules(board, _REGIME))
     return float(ticks * board[_TICK] / board[_MID] * 1e4)
 
 
@@ -164,7 +168,7 @@ def score_tape(
             price, size, side = trades[-1 - row]
             step_trade(board, now, price, size, int(side))
         step_scores(board, now, scores[event])
-        regimes[event] = _regime(board)
+        regimes[event] = _regime(board, now)
 
 
 class BookScores:
@@ -185,16 +189,17 @@ class BookScores:
         return (ts - self._origin) * 1e-9
 
     def on_book(self, ts: int, bids: Floats, asks: Floats) -> None:
-        """Take in a book: arrays of shape (levels, 2), price and size, the best first.
+        """Take in a book: contiguous float64 arrays of shape (levels, 2), the best first.
 
-        Where there is no level the price is NaN and the size 0. Both have at least the levels that
-        the parameters say.
+        A row has price and size; NaN and 0 where there is no level. Raises ValueError with fewer
+        rows than the levels of the parameters.
         """
         step_book(self._board, self._seconds(ts), bids, asks)
 
     def on_trade(self, ts: int, price: float, size: float, side: int) -> None:
         """Take in a trade; side 1 where the aggressor bought, -1 where it sold."""
-        step_trade(self._board, self._seconds(ts), price, size, side)
+        # Another type of number would be compiled anew, for seconds.
+        step_trade(self._board, self._seconds(ts), float(price), float(size), int(side))
 
     def scores(self, now: int) -> Floats:
         """Return a score in [-1, 1] for each of `SIGNALS`; NaN while it warms up."""
@@ -204,8 +209,8 @@ class BookScores:
 
     def regime(self, now: int) -> int:
         """Return 0 low, 1 normal, 2 high, 3 extreme volatility, -1 while it is not known."""
-        return _regime(self._board)
+        return _regime(self._board, self._seconds(now))
 
     def volatility_bps(self, now: int) -> float:
         """Return the mid's volatility over one second, basis points; NaN while not known."""
-        return _volatility_bps(self._board)
+        return _volatility_bps(self._board, self._seconds(now))

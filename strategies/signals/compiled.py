@@ -45,7 +45,7 @@ class _FamilyCache(FunctionCache):
 
 def compiled[**P, R](function: Callable[P, R]) -> Callable[P, R]:
     """Compile a function; its types stay those it declares."""
-    found: Any = njit(function)
+    found: Any = njit(no_cfunc_wrapper=True)(function)
     found._cache = _FamilyCache(function)  # type: ignore[no-untyped-call]
     return cast(Callable[P, R], found)
 

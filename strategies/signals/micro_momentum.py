@@ -2,9 +2,9 @@
 
 The distance of two exponential averages (``fast_s``, ``slow_s``) of a random walk of volatility s
 has the standard deviation ``s (slow - fast) / sqrt(2 (slow + fast))``; the distance is counted in
-these, by the usual volatility. Trades confirm it: bought less sold size of the last ``flow_s`` as a
-part of both scales the score from 0 (all against) to 1 (all with it), one half without trades.
-There is no score while volatility is far from its usual.
+these, by the usual volatility. Trades confirm it: bought less sold size of the last ``flow_s`` on
+its side, as a part of both, scales the score; trades against it leave none. There is no score while
+volatility is far from its usual.
 """
 
 from __future__ import annotations
@@ -73,4 +73,4 @@ def score(
     both, flow = state[_BOUGHT] + state[_SOLD], 0.0
     if both > 0.0:
         flow = (state[_BOUGHT] - state[_SOLD]) / both * faded(now - state[_TRADED], rules[_FLOW_S])
-    return distance * (1.0 + math.copysign(flow, flow * distance)) / 2.0
+    return distance * max(math.copysign(flow, flow * distance), 0.0)

@@ -2,10 +2,10 @@
 
 An order is a growth of one level, within the levels that are read before and after. One behind the
 best that is large among the last orders (from ``quantile``, and ``multiple`` of the median) is
-remembered for ``life_s``. When ``part`` of it goes in one message, trades at its price are
-subtracted: those that no decrease explained yet, and those that come within ``match_s``. What is
-left was pulled. A bid that was pulled expects a fall, as the one who showed it wants to sell;
-counts fade over ``decay_s``.
+remembered for ``life_s``. When about its size (within ``part``) goes in one message, still behind
+the best, trades at its price are subtracted: those that no decrease explained yet, and those that
+come within ``match_s``. What is left was pulled. A bid that was pulled expects a fall, as the one
+who showed it wants to sell; counts fade over ``decay_s``.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def _compare(
             add_size(state[_RECORD:_SLOTS], now, change, rules[_USUAL_S])
             if place > 0 and change >= state[_LARGE]:
                 _remember(state, now, side, price, change)
-        elif change < 0.0:
+        elif change < 0.0 and place > 0:
             _shrink(state, now, side, price, -change, tick, rules)
 
 
@@ -140,8 +140,9 @@ def _shrink(
         if abs(order[_PRICE] - price) < tick / 2 and order[_LOST] == 0.0:
             traded = min(order[_UNEXPLAINED], size)
             order[_UNEXPLAINED] -= traded
-            if size - traded >= rules[_PART] * order[_SIZE]:
-                order[_LOST], order[_LOST_AT] = size - traded, now
+            pulled = size - traded
+            if rules[_PART] * order[_SIZE] <= pulled <= order[_SIZE] / rules[_PART]:
+                order[_LOST], order[_LOST_AT] = pulled, now
 
 
 @compiled

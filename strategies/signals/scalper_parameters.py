@@ -13,7 +13,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from config.parameter_types import Fraction, about
+from config.parameter_types import Fraction, PositiveFraction, about
 
 SIGNALS = (
     "book_imbalance",
@@ -29,6 +29,7 @@ SIGNALS = (
 REGIMES = ("low", "normal", "high", "extreme")
 
 Seconds = Annotated[float, Meta(gt=0.0, le=86_400.0)]
+Moment = Annotated[float, Meta(ge=0.0, le=1.0)]
 Quantile = Annotated[float, Meta(ge=0.5, lt=1.0)]
 Ratio = Annotated[float, Meta(gt=0.0, le=100.0)]
 Amount = Annotated[int, Meta(ge=1, le=10_000)]
@@ -64,7 +65,7 @@ class MicroMomentum(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     fast_s: Annotated[Seconds, about("Time of the fast average.")] = 1.0
     slow_s: Annotated[Seconds, about("Time of the slow average.")] = 5.0
-    flow_s: Annotated[Seconds, about("Time over which bought and sold sizes are compared.")] = 5.0
+    flow_s: Annotated[Seconds, about("Time over which bought and sold sizes are compared.")] = 10.0
     scale: Annotated[
         Ratio, about("Distance of the averages, in volatilities, that scores three quarters.")
     ] = 2.0
@@ -82,10 +83,11 @@ class PullReplace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Large orders away from the best price that vanish before they trade."""
 
     usual_s: Annotated[Seconds, about("Time over which sizes of new orders are remembered.")] = 600
-    quantile: Annotated[Quantile, about("An order is large from this quantile of them …")] = 0.99
-    multiple: Annotated[Ratio, about("… and from this multiple of their median.")] = 10.0
+    quantile: Annotated[Quantile, about("An order is large from this quantile of them …")] = 0.998
+    multiple: Annotated[Ratio, about("… and from this multiple of their median.")] = 15.0
     part: Annotated[
-        Fraction, about("Part of it that must go in one message, untraded, to count as pulled.")
+        PositiveFraction,
+        about("Pulled: at least this part of its size, at most its size over this, goes at once."),
     ] = 0.7
     life_s: Annotated[Seconds, about("An order that stood longer was meant.")] = 20.0
     match_s: Annotated[
@@ -95,35 +97,36 @@ class PullReplace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     scale: Annotated[Ratio, about("Size pulled, in large orders, that scores three quarters.")] = (
         1.0
     )
-    least_orders: Annotated[Amount, about("New orders seen before it scores.")] = 300
+    least_orders: Annotated[Amount, about("New orders seen before it scores.")] = 500
 
 
 class LargeTrades(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Bursts of large market orders, mostly of one side."""
 
     usual_s: Annotated[Seconds, about("Time over which sizes of orders are remembered.")] = 900.0
-    quantile: Annotated[Quantile, about("An order is large from this quantile of them …")] = 0.95
+    quantile: Annotated[Quantile, about("An order is large from this quantile of them …")] = 0.9
     multiple: Annotated[Ratio, about("… and from this multiple of their median.")] = 4.0
-    join_s: Annotated[
-        Annotated[float, Meta(ge=0.0, le=1.0)],
-        about("Trades of one side with at most this time between them are one order."),
-    ] = 0.001
+    join_s: Annotated[Moment, about("Trades of one side at most so far apart are one order.")] = 0
     decay_s: Annotated[Seconds, about("Time in which a large order is forgotten.")] = 4.0
-    burst: Annotated[Ratio, about("A burst has more than so many large orders at once …")] = 1.5
-    scale: Annotated[Ratio, about("… and so many beyond them score 0.63.")] = 2.0
+    burst: Annotated[
+        Ratio, about("A burst has more large orders than this multiple of their usual number …")
+    ] = 3.0
+    scale: Annotated[Ratio, about("… and a number further by so many times scores 0.63.")] = 1.0
     least_orders: Annotated[Amount, about("Orders seen before it scores.")] = 100
 
 
 class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One aggressor that clears several levels within milliseconds."""
 
-    within_s: Annotated[Seconds, about("Time from its first trade to its last.")] = 0.005
-    levels: Annotated[Amount, about("Prices it has to trade through to the next.")] = 3
-    least_move: Annotated[Ratio, about("Distance it has to go, in volatilities of one second.")] = (
-        1.0
-    )
+    within_s: Annotated[
+        Moment, about("Time from its first trade to its last; fills of one order have one time.")
+    ] = 0.0
+    levels: Annotated[Amount, about("Prices it has to clear.")] = 7
+    least_move: Annotated[
+        Ratio, about("Distance that it has to go, in volatilities of one second.")
+    ] = 1.5
     decay_s: Annotated[Seconds, about("Time in which the score fades.")] = 2.0
-    scale: Annotated[Ratio, about("Further volatilities that score 0.63.")] = 1.0
+    scale: Annotated[Ratio, about("Further volatilities that score 0.82.")] = 2.0
 
 
 class Iceberg(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

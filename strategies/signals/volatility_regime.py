@@ -56,20 +56,21 @@ def on_book(
 
 
 @compiled
-def volatility(state: Floats, rules: Floats) -> float:
+def volatility(state: Floats, now: float, rules: Floats) -> float:
     """Return the volatility now, ticks a root second; NaN while it is not known."""
-    return _root(state, _SHORT, rules)
+    return _root(state, now, _SHORT, rules)
 
 
 @compiled
-def usual_volatility(state: Floats, rules: Floats) -> float:
+def usual_volatility(state: Floats, now: float, rules: Floats) -> float:
     """Return the usual volatility, ticks a root second; NaN while it is not known."""
-    return _root(state, _LONG, rules)
+    return _root(state, now, _LONG, rules)
 
 
 @compiled
-def _root(state: Floats, place: int, rules: Floats) -> float:
-    if math.isnan(state[_MID]) or state[_SEEN] - state[_BEGAN] < rules[_WARM_S]:
+def _root(state: Floats, now: float, place: int, rules: Floats) -> float:
+    warm = state[_SEEN] - state[_BEGAN] >= rules[_WARM_S]
+    if math.isnan(state[_MID]) or not warm or now - state[_SEEN] > rules[_SHORT_S]:
         return math.nan
     # The average began at zero: its weight says how much of it was seen.
     found = math.sqrt(state[place] / max(state[place + 2], 1e-12))
@@ -77,16 +78,16 @@ def _root(state: Floats, place: int, rules: Floats) -> float:
 
 
 @compiled
-def regime(state: Floats, rules: Floats) -> int:
+def regime(state: Floats, now: float, rules: Floats) -> int:
     """Return 0 low, 1 normal, 2 high, 3 extreme, -1 while not known."""
-    usual = usual_volatility(state, rules)
+    usual = usual_volatility(state, now, rules)
     if math.isnan(usual):
         return -1
-    ratio = volatility(state, rules) / usual
+    ratio = volatility(state, now, rules) / usual
     return int(ratio >= rules[_LOW]) + int(ratio >= rules[_HIGH]) + int(ratio >= rules[_EXTREME])
 
 
 @compiled
-def score(state: Floats, rules: Floats) -> float:
+def score(state: Floats, now: float, rules: Floats) -> float:
     """Return 0, NaN while the regime is not known."""
-    return 0.0 * usual_volatility(state, rules)
+    return 0.0 * usual_volatility(state, now, rules)
