@@ -27,6 +27,8 @@ from strategies.signals.scalper_parameters import SIGNALS
 Floats = NDArray[np.float64]
 
 
+_OPTIONS: dict[str, Any] = {"no_cfunc_wrapper": True}
+"""Without an entry for C, which nobody calls."""
 _FAMILY = ("compiled", "scalper_parameters", *SIGNALS, "book_scores", "fusion")
 _SOURCES = crc32(b"".join(Path(__file__).with_name(f"{n}.py").read_bytes() for n in _FAMILY))
 
@@ -45,7 +47,7 @@ class _FamilyCache(FunctionCache):
 
 def compiled[**P, R](function: Callable[P, R]) -> Callable[P, R]:
     """Compile a function; its types stay those it declares."""
-    found: Any = njit(no_cfunc_wrapper=True)(function)
+    found: Any = njit(**_OPTIONS)(function)
     found._cache = _FamilyCache(function)  # type: ignore[no-untyped-call]
     return cast(Callable[P, R], found)
 
