@@ -56,16 +56,7 @@ COMPARED = ("scope", "key", "seen", "limit", "stages")
 
 
 def compare(rows: list[DrillRow]) -> None:
-    """Fail the rows of a guard that differ between the worlds.
-
-    Examples
-    --------
-    >>> one = DrillRow("a", "", "backtest", seen="flatten", passed=True)
-    >>> other = DrillRow("a", "", "practice", seen="halt_entries", passed=True)
-    >>> compare([one, other])
-    >>> other.why
-    'the worlds differ: seen is flatten in backtest and halt_entries in practice'
-    """
+    """Fail the rows of a guard that differ between the worlds."""
     by_guard: dict[str, list[DrillRow]] = {}
     for row in rows:
         by_guard.setdefault(row.guard, []).append(row)

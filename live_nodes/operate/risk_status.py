@@ -47,13 +47,7 @@ def unit_of(component: Component, allow: tuple[str, ...], key: str) -> str:
 
 
 def shown(value: float, unit: str) -> str:
-    """Return a value with its unit.
-
-    Examples
-    --------
-    >>> shown(0.0312, "%"), shown(1250.0, "USDT"), shown(3.0, "losses"), shown(0.5, "")
-    ('3.12 %', '1,250.00 USDT', '3 losses', '0.5')
-    """
+    """Return a value with its unit; for ``%``, the value is a fraction."""
     if unit == PERCENT:
         return f"{value * 100:.2f} %"
     if unit == "USDT":

@@ -18,9 +18,10 @@ from dataclasses import dataclass
 from live_nodes.practice.exchange.model import BybitRefusal
 
 WINDOW_MS = 1_000
-ADDRESS_REQUESTS = 600
 ADDRESS_WINDOW_MS = 5_000
 BAN_MS = 600_000
+ADDRESS_REQUESTS = 600
+"""Most requests of an address in `ADDRESS_WINDOW_MS`; beyond, it gets 403 for `BAN_MS`."""
 
 # Requests a second as (linear, spot).
 DOCUMENTED: Mapping[str, tuple[int, int]] = {
@@ -73,23 +74,13 @@ class Allowance:
 
 
 class RateLimits:
-    """Counts requests in rolling windows.
+    """Counts requests in rolling windows; `factor` multiplies all limits."""
 
-    `factor` multiplies all limits. An address may send `address_requests` in five seconds; beyond
-    that it gets 403 for `ban_ms`.
-    """
-
-    def __init__(
-        self,
-        factor: int = 1,
-        address_requests: int = ADDRESS_REQUESTS,
-        ban_ms: int = BAN_MS,
-    ) -> None:
+    def __init__(self, factor: int = 1) -> None:
         self._table = {path: (a * factor, b * factor) for path, (a, b) in DOCUMENTED.items()}
         self._taken: defaultdict[tuple[str, str, bool], deque[int]] = defaultdict(deque)
-        self._address_requests = address_requests * factor
+        self._address_requests = ADDRESS_REQUESTS * factor
         self._addresses: defaultdict[str, deque[int]] = defaultdict(deque)
-        self._ban_ms = ban_ms
         self._banned: dict[str, int] = {}
 
     def take(
@@ -114,7 +105,7 @@ class RateLimits:
         taken = self._addresses[address]
         _forget(taken, now_ms - ADDRESS_WINDOW_MS)
         if len(taken) >= self._address_requests:
-            self._banned[address] = now_ms + self._ban_ms
+            self._banned[address] = now_ms + BAN_MS
             return False
         taken.append(now_ms)
         return True
