@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,10 +111,9 @@ class PathPrices:
 
     def ticks(self, key: Key, time_ms: int, price: PriceKind) -> int | None:
         """Return the price in ticks at a moment; without a trade, the latest close."""
-        candle, inside = divmod(time_ms, self._length)
-        path = self._path(key, candle, price)
+        path = self._path(key, time_ms // self._length, price)
         if path is not None:
-            value = int(path[min(int(inside / self._knot_ms), self._knots - 1)])
+            value = int(path[self._knot(time_ms)])
         else:
             before = self.source.latest(key, time_ms)
             if not len(before.start):
@@ -153,7 +153,7 @@ class PathPrices:
             forming = self._forming(key, at, price).between(first_ms, last_ms)
             return joined([whole, forming])
         candles = range(first_ms // own, min(last_ms // own, present) + 1)
-        minutes = (self._minutes(key, candle, at, price) for candle in candles)
+        minutes = (self._pieces(key, candle, at, MINUTE_MS, price) for candle in candles)
         return joined(minutes).between(first_ms, last_ms)
 
     def _draw_path(self, key: Key, candle: int, price: PriceKind) -> Ticks | None:
@@ -161,8 +161,7 @@ class PathPrices:
         found = self.source.candles(key, start, start, price)
         if not len(found.start):
             return self._path(key, candle, "last") if price != "last" else None
-        first = found.open[0], found.high[0], found.low[0], found.close[0]
-        open_, high, low, close = map(int, first)
+        open_, high, low, close = (int(column[0]) for column in found[1:5])
         return candle_path(
             open_, high, low, close, self._knots, seed_of(self.seed, "path", *key, candle)
         )
@@ -176,11 +175,8 @@ class PathPrices:
         return volume_path(lots, self._knots, own), turnover
 
     def _factor(self, key: Key, time_ms: int) -> float:
-        factor = 1.0
-        for move in self.moves.get(key, ()):
-            if move.time_ms <= time_ms:
-                factor *= move.factor
-        return factor
+        moves = self.moves.get(key, ())
+        return prod((move.factor for move in moves if move.time_ms <= time_ms), start=1.0)
 
     def _day_behind(self, key: Key, candle: int) -> CandleColumns:
         start = candle * self._length
@@ -207,7 +203,8 @@ class PathPrices:
             for row in inside:
                 values = self._moved_path(key, int(candles.start[row]) // self._length, price)
                 if values is not None:
-                    for column, value in zip(ohlc, _ohlc(values), strict=True):
+                    moved = values[0], values.max(), values.min(), values[-1]
+                    for column, value in zip(ohlc, moved, strict=True):
                         column[row] = value
         return candles._replace(open=ohlc[0], high=ohlc[1], low=ohlc[2], close=ohlc[3])
 
@@ -222,44 +219,23 @@ class PathPrices:
         return np.maximum(1, np.rint(path * factor).astype(np.int64))
 
     def _forming(self, key: Key, at: int, price: PriceKind) -> CandleColumns:
-        candle, inside = divmod(at, self._length)
-        upto = min(int(inside / self._knot_ms), self._knots - 1) + 1
-        return self._pieces(key, candle, upto, self._length, price)
+        return self._pieces(key, at // self._length, at, self._length, price)
 
-    def _minutes(self, key: Key, candle: int, at: int, price: PriceKind) -> CandleColumns:
-        upto = self._knots
-        if candle == at // self._length:
-            upto = min(int((at % self._length) / self._knot_ms), self._knots - 1) + 1
-        return self._pieces(key, candle, upto, MINUTE_MS, price)
+    def _knot(self, time_ms: int) -> int:
+        return min(int(time_ms % self._length / self._knot_ms), self._knots - 1)
 
     def _pieces(
-        self, key: Key, candle: int, upto: int, length: int, price: PriceKind
+        self, key: Key, candle: int, at: int, length: int, price: PriceKind
     ) -> CandleColumns:
+        """Return what a candle has by now as candles of a length."""
         path = self._moved_path(key, candle, price)
-        start = candle * self._length
         if path is None:
             return joined([])
+        upto = self._knot(at) + 1 if candle == at // self._length else self._knots
         done, turnover = self._volumes(key, candle)
         lots = np.diff(done[:upto], prepend=0) if price == "last" else np.zeros(upto, np.int64)
         share = turnover / max(1, int(done[-1])) if price == "last" else 0.0
-        times = (start + np.arange(upto) * self._knot_ms).astype(np.int64)
+        times = (candle * self._length + np.arange(upto) * self._knot_ms).astype(np.int64)
         values = path[:upto]
         each = CandleColumns(times, values, values, values, values, lots, np.asarray(lots * share))
-        return longer(each, length) if length < self._length else _one(each, start)
-
-
-def _ohlc(values: Ticks) -> tuple[int, int, int, int]:
-    return int(values[0]), int(values.max()), int(values.min()), int(values[-1])
-
-
-def _one(each: CandleColumns, start: int) -> CandleColumns:
-    open_, high, low, close = _ohlc(each.close)
-    return CandleColumns(
-        np.array([start]),
-        np.array([open_]),
-        np.array([high]),
-        np.array([low]),
-        np.array([close]),
-        np.array([each.volume.sum()]),
-        np.array([each.turnover.sum()], np.float64),
-    )
+        return longer(each, length)
