@@ -109,7 +109,7 @@ def joined(parts: Iterable[CandleColumns]) -> CandleColumns:
     return CandleColumns(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
 
-def floor_ms(times: Whole, length_ms: int) -> Whole:
+def floor_ms[T: (int, Whole)](times: T, length_ms: int) -> T:
     """Return the starts of the candles that contain the times; weeks start on Mondays."""
     offset = MONDAY_MS if length_ms == WEEK_MS else 0
     return (times - offset) // length_ms * length_ms + offset

@@ -77,8 +77,6 @@ class MarketControls:
         return [(ghost, bids[0][1]), *bids[: max(0, len(bids) - 1)]], asks
 
     def _bps(self, key: Key, kind: ControlKind, now_ms: int) -> Decimal | None:
-        if not self._controls:
-            return None
         control = self._controls.get((key, kind))
         if control is None:
             return None

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
-
-import numpy as np
+from itertools import islice
 
 from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import Key, Level, PracticeSymbol, Side
@@ -108,17 +107,17 @@ class PathMarket:
         if end < 0:
             return []
         if start_ms is None:
-            start = _floor(end, length) - (limit - 1) * length
+            start = floor_ms(end, length) - (limit - 1) * length
         elif end_ms is None:
             # Bybit pages forward when only a start is given.
             start = start_ms
-            end = min(end, _floor(start + length - 1, length) + limit * length - 1)
+            end = min(end, floor_ms(start + length - 1, length) + limit * length - 1)
         else:
-            start = max(start_ms, _floor(end, length) - (limit - 1) * length)
-        start = max(0, _floor(start + length - 1, length))
+            start = max(start_ms, floor_ms(end, length) - (limit - 1) * length)
+        start = max(0, floor_ms(start + length - 1, length))
         if start > end:
             return []
-        last = _floor(end, length) + length - 1
+        last = floor_ms(end, length) + length - 1
         at = self._market_ms(now_ms)
         return rows(symbol, longer(self._prices.cut(key, length, start, last, at, price), length))
 
@@ -142,16 +141,9 @@ class PathMarket:
 
     def trades(self, key: Key, now_ms: int, limit: int) -> list[Printed]:
         """Return the house's trades until now, newest first."""
-        found: list[Printed] = []
-        at = now_ms // self._trade_ms * self._trade_ms
+        newest = now_ms // self._trade_ms
         # Some draws give no trade, so look further back than the wanted number.
-        for back in range(limit * 3):
-            trade = self._trade(key, at - back * self._trade_ms)
-            if trade is not None:
-                found.append(trade)
-                if len(found) == limit:
-                    break
-        return found
+        return list(islice(self._trades(key, range(newest, newest - limit * 3, -1)), limit))
 
     def book(self, key: Key, now_ms: int) -> tuple[list[Level], list[Level]]:
         """Return the house's bids and asks, best first; empty where nothing trades."""
@@ -220,10 +212,11 @@ class PathMarket:
     ) -> Iterator[Printed]:
         latest = self._market_ms(now_ms) // self._trade_ms
         since = latest - 1 if before_ms is None else before_ms // self._trade_ms
-        for number in range(max(since, latest - CATCH_UP_TRADES) + 1, latest + 1):
-            trade = self._trade(key, number * self._trade_ms)
-            if trade is not None:
-                yield trade
+        return self._trades(key, range(max(since, latest - CATCH_UP_TRADES) + 1, latest + 1))
+
+    def _trades(self, key: Key, numbers: range) -> Iterator[Printed]:
+        drawn = (self._trade(key, number * self._trade_ms) for number in numbers)
+        return (trade for trade in drawn if trade is not None)
 
     def apply_halts(self, exchange: Exchange, now_ms: int) -> None:
         """Halt and resume the symbols that `halted` returns."""
@@ -366,7 +359,3 @@ class PathMarket:
         side = self._side(key, time_ms)
         qty = quantity(symbol, worth, price)
         return Printed(key, name, side, price * symbol.tick, qty, time_ms)
-
-
-def _floor(time_ms: int, length_ms: int) -> int:
-    return int(floor_ms(np.array([time_ms]), length_ms)[0])

@@ -157,7 +157,7 @@ class AdminPort:
             ("GET", "/state", None, self._state),
             ("GET", "/faults", None, self._faults.report),
             ("POST", "/faults", faults, self._add_faults),
-            ("DELETE", "/faults", None, self._clear_faults),
+            ("DELETE", "/faults", None, self._faults.clear),
             ("DELETE", "/faults/{name}", None, self._remove_fault),
             ("POST", "/fill", FillRequest, self._fill),
             ("POST", "/external_order", ManualOrder, self._external_order),
@@ -165,7 +165,7 @@ class AdminPort:
             ("POST", "/move", MoveRequest, lambda wanted: {"last": self._move((wanted,))[0]}),
             ("POST", "/moves", MovesRequest, lambda wanted: {"last": self._move(wanted.moves)}),
             ("POST", "/book", BookRequest, self._book),
-            ("DELETE", "/book", None, self._clear_book),
+            ("DELETE", "/book", None, self._venue.controls.clear),
             ("POST", "/funding", FundingRequest, self._add_settlement),
             ("DELETE", "/funding", None, self._cancel_settlements),
             ("POST", "/announce", AnnounceRequest, self._announce),
@@ -218,10 +218,6 @@ class AdminPort:
             self._faults.add(name, fault)
         self._venue.step()
         return self._faults.report()
-
-    def _clear_faults(self) -> Any:
-        self._faults.clear()
-        return {}
 
     def _remove_fault(self, name: str) -> Any:
         if name not in self._faults.report():
@@ -315,10 +311,6 @@ class AdminPort:
         bids, asks = self._venue.book(wanted.key, 1)
         return {"bid": bids[0][0], "ask": asks[0][0], "until_ms": until_ms}
 
-    def _clear_book(self) -> Any:
-        self._venue.controls.clear()
-        return {}
-
     def _add_settlement(self, wanted: FundingRequest) -> Any:
         symbol = self._venue.exchange.symbol(wanted.key)
         if not symbol.funding_minutes:
@@ -331,10 +323,9 @@ class AdminPort:
         self._venue.settle([wanted.key])
         return {"time_ms": added.time_ms, "rate": added.rate}
 
-    def _cancel_settlements(self) -> Any:
+    def _cancel_settlements(self) -> None:
         self._market.cancel_settlements(self._venue.clock_ms())
         self._store.keep_fact("called", self._market.saved_settlements())
-        return {}
 
     def _announce(self, wanted: AnnounceRequest) -> Any:
         begin_ms = self._venue.clock_ms() + round(wanted.begins_in * 1_000)
@@ -375,5 +366,5 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
 
 
 def _as_json(value: Any, status: int = 200) -> web.Response:
-    body = msgspec.json.encode(value)
+    body = msgspec.json.encode({} if value is None else value)
     return web.Response(body=body, status=status, content_type="application/json")
