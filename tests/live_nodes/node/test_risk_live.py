@@ -22,6 +22,7 @@ from live_nodes.local.mailbox import MailAnswer, MailRequest, answer, ask
 from live_nodes.node.guard_status import GuardStatus, risk_of
 from live_nodes.node.operator_desk import node_guards
 from live_nodes.node.report import RunOptions
+from live_nodes.node.risk_books import OWNER, UNSEEN
 from strategies.order_ids import is_closers
 from tests.live_nodes.by_hand import BUY, SELL, ByHand, ByHandConfig
 from tests.live_nodes.documents import guard
@@ -185,7 +186,7 @@ def test_the_books_go_on_over_a_restart_with_funding_and_what_filled_meanwhile(
             books = desk.live.risk.desk.books
             assert books.open["hand", NAME].quantity == D("0.015")
             assert books.open["hand", NAME].funding == -funding
-            assert desk.journal.state_names("risk", "") == []
+            assert desk.journal.state_names(OWNER, UNSEEN) == []
 
 
 def test_a_dry_run_leaves_halts_and_requests_as_they_are(tmp_path: Path) -> None:
