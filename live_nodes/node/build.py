@@ -51,7 +51,7 @@ from live_nodes.node.context import RunContext
 from live_nodes.node.feed import NodeFeed, NodeFeedConfig
 from live_nodes.node.paper import PaperFactory
 from live_nodes.node.preflight import Preflight, universe_of
-from live_nodes.node.report import RunReport, Say
+from live_nodes.node.report import Say
 from live_nodes.node.tape import Tape
 from strategies.account_value import is_spot
 from strategies.base import DeskStrategy
@@ -232,12 +232,6 @@ def gate_of(node: Node, trading_node: TradingNode, journal: Journal, tape: Tape)
     tape.listen(kernel.msgbus, gate)
     gate.hold(without_our_name(node.tag))
     return gate
-
-
-def hold_all(gate: OrderGate, report: RunReport, say: Say) -> None:
-    """Block and report every order (dry run); call it after the guards joined the gate."""
-    gate.observers.append(Intentions(report.intended, say))
-    gate.hold(lambda facts: DRY_RUN, exits=True)
 
 
 def state_of(context: RunContext, owner: str) -> StateStore:

@@ -29,6 +29,7 @@ from nautilus_trader.model.instruments import CurrencyPair
 from actors.guards.core.snapshot import Market
 from actors.records.prices import CachePrices
 from catalog.instruments import InstrumentInfo
+from strategies.account_value import is_spot
 
 _STAMPED = frozenset((OrderBookDeltas, QuoteTick, TradeTick, MarkPriceUpdate))
 _SECONDS = 60
@@ -107,11 +108,11 @@ class NodeFeed(Actor):
         for name in self.config.instruments:
             instrument = InstrumentId.from_str(name)
             self.updated_ns[name] = now
-            if _is_spot(name):
+            if is_spot(name):
                 self.subscribe_trade_ticks(instrument)
             else:
                 self.subscribe_mark_prices(instrument)
-            tickers = self.config.tickers and not _is_spot(name)
+            tickers = self.config.tickers and not is_spot(name)
             if self.config.quotes or tickers:
                 self.subscribe_quote_ticks(instrument)
             if tickers:
@@ -134,10 +135,6 @@ class NodeFeed(Actor):
         self.prices_seen.add(name)
 
     on_trade_tick = on_quote_tick = on_mark_price
-
-
-def _is_spot(instrument: str) -> bool:
-    return "-SPOT." in instrument
 
 
 class MarketReader:
@@ -167,7 +164,7 @@ class MarketReader:
         instrument = self._cache.instrument(self._prices.id(name))
         info = self._infos.get(name)
         bid, ask, bid_size, ask_size = self._prices.touch(name)
-        is_spot = isinstance(instrument, CurrencyPair)
+        trades_coins = isinstance(instrument, CurrencyPair)
         feed = self.feed
         delay = None if feed is None else feed.delays_ns.get(name)
         return Market(
@@ -177,13 +174,13 @@ class MarketReader:
             bid_size=bid_size,
             ask_size=ask_size,
             tick=Decimal(0) if instrument is None else instrument.price_increment.as_decimal(),
-            silent_ns=self._silence(name, now, is_spot),
+            silent_ns=self._silence(name, now, trades_coins),
             delay_ns=None if delay is None else max(0, delay + self.skew_ns) + self.lag_ns,
             next_funding_ns=None if info is None else self._next_funding(name, info, now),
             trading=name not in self.closed,
             maintenance_rate=Decimal(0) if info is None else Decimal(info.maintenance_margin),
             taker_fee=Decimal(0) if instrument is None else Decimal(instrument.taker_fee),
-            spot=is_spot,
+            spot=trades_coins,
         )
 
     def _next_funding(self, name: str, info: InstrumentInfo, now: int) -> int | None:

@@ -16,7 +16,6 @@ from live_nodes.bybit.adapter import forget_clients
 from live_nodes.local.alerts import Alerts, alert_urls_of
 from live_nodes.local.endpoints import (
     Endpoints,
-    endpoints_of,
     overridden,
     refuse_unconfirmed,
     venue_endpoints,
@@ -35,7 +34,7 @@ from live_nodes.node.stop import storage_failure
 
 def launch(
     node: Node,
-    endpoints: Endpoints | None,
+    endpoints: Endpoints,
     keys: KeyPair | None,
     folder: Path,
     document: str,
@@ -54,7 +53,7 @@ def launch(
             say(str(journal.restored))
         context = RunContext(
             node=node,
-            endpoints=endpoints or endpoints_of(node.environment, node.venue_urls),
+            endpoints=endpoints,
             keys=keys,
             folder=folder,
             journal=journal,

@@ -29,11 +29,12 @@ from live_nodes.bybit.spot import SpotWiring
 from live_nodes.node.account import CacheAccount
 from live_nodes.node.at_once import handle_at_once
 from live_nodes.node.build import (
+    DRY_RUN,
     LOG_FILE,
+    Intentions,
     build_node,
     factories_of,
     gate_of,
-    hold_all,
     node_config,
     put_aside_long_log,
     strategies_by_key,
@@ -320,7 +321,9 @@ class NodeRun:
         self.supervisor = Supervisor(built, self._on_carried_out)
         self.risk = NodeRisk(built, self.fills, self.guards, self.recovery)
         if context.options.dry_run:
-            hold_all(built.gate, self.report, context.say)
+            # After the guards joined the gate.
+            built.gate.observers.append(Intentions(self.report.intended, context.say))
+            built.gate.hold(lambda facts: DRY_RUN, exits=True)
         return built
 
     def _on_decision(self, decision: Decision) -> None:
