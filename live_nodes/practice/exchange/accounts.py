@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from decimal import Decimal
 
 from live_nodes.practice.exchange.model import (
@@ -70,6 +70,10 @@ class LinearPosition:
         return self.size * mark - self.cost if self.size > 0 else self.size * mark + self.cost
 
 
+POSITION_FIELDS = tuple(field.name for field in fields(LinearPosition))
+"""Those that a position and its row share; only the size of the position is signed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Booked:
     """The result of a linear fill; ``net`` is the gain less the fees of entry and exit."""
@@ -98,10 +102,7 @@ class PracticeAccount:
 
     def holding(self, symbol: str) -> LinearPosition:
         """Return a symbol's position; create a flat one if there is none."""
-        held = self.holdings.get(symbol)
-        if held is None:
-            held = self.holdings[symbol] = LinearPosition(symbol, self.spec.leverage)
-        return held
+        return self.holdings.setdefault(symbol, LinearPosition(symbol, self.spec.leverage))
 
     def leverage(self, symbol: str) -> Decimal:
         """Return a symbol's leverage."""
@@ -130,10 +131,7 @@ class PracticeAccount:
 
     def coin(self, name: str) -> Coin:
         """Return a coin; create an empty one if there is none."""
-        found = self.coins.get(name)
-        if found is None:
-            found = self.coins[name] = Coin()
-        return found
+        return self.coins.setdefault(name, Coin())
 
     def fees(self, symbol: PracticeSymbol) -> FeeRates:
         """Return the account's fee rates in a market."""

@@ -8,12 +8,13 @@ thread; nothing here blocks or awaits.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from decimal import Decimal
 from typing import Literal
 
 from live_nodes.practice.exchange import matching, orders, positions
 from live_nodes.practice.exchange.accounts import (
+    POSITION_FIELDS,
     Coin,
     LinearPosition,
     PracticeAccount,
@@ -65,9 +66,7 @@ class Exchange:
         symbol, 110094/170140 value too small, 110009/110020 too many orders, and 10001 or 1701xx
         for a wrong step.
         """
-        order = orders.create(self._at(now_ms), account, request)
-        self._settle()
-        return order
+        return self._settled(orders.create(self._at(now_ms), account, request))
 
     def amend(self, account: str, request: AmendRequest, now_ms: int) -> OrderRow:
         """Change an open order; a new price or a larger quantity loses its place in the queue.
@@ -75,21 +74,15 @@ class Exchange:
         Raises BybitRefusal: 110001/170213 not there or final, 110064 no more than has filled, 10001
         no change or a wrong step, and :meth:`create`'s for price and balance.
         """
-        order = orders.amend(self._at(now_ms), account, request)
-        self._settle()
-        return order
+        return self._settled(orders.amend(self._at(now_ms), account, request))
 
     def cancel(self, account: str, request: CancelRequest, now_ms: int) -> OrderRow:
         """Cancel an open order. Raises BybitRefusal 110001 (linear) or 170213 (spot)."""
-        order = orders.cancel(self._at(now_ms), account, request)
-        self._settle()
-        return order
+        return self._settled(orders.cancel(self._at(now_ms), account, request))
 
     def cancel_all(self, account: str, request: CancelAllRequest, now_ms: int) -> list[OrderRow]:
         """Cancel every open order that matches the filter; no match is no error."""
-        cancelled = orders.cancel_all(self._at(now_ms), account, request)
-        self._settle()
-        return cancelled
+        return self._settled(orders.cancel_all(self._at(now_ms), account, request))
 
     def set_leverage(self, account: str, symbol: str, leverage: Decimal, now_ms: int) -> None:
         """Set a linear symbol's leverage. BybitRefusal: 110043 (no change), 110013, 110012."""
@@ -130,9 +123,9 @@ class Exchange:
         now_ms: int,
     ) -> bool:
         """Liquidate or deleverage a part of positions at the mark; false when there are none."""
-        done = positions.force_close(self._at(now_ms), account, symbol, part, exec_type)
-        self._settle()
-        return done
+        return self._settled(
+            positions.force_close(self._at(now_ms), account, symbol, part, exec_type)
+        )
 
     def quote(self, key: Key, bids: Sequence[Level], asks: Sequence[Level], now_ms: int) -> None:
         """Replace the house book (best first; kept, not copied) and fill the orders it crosses."""
@@ -291,6 +284,10 @@ class Exchange:
             matching.fire_due(self._state)
         self._state.flush()
 
+    def _settled[T](self, done: T) -> T:
+        self._settle()
+        return done
+
 
 def _restore(state: ExchangeState, kept: Iterable[Row]) -> int:
     """Load rows; return their latest time (UTC ms). ValueError: unknown account."""
@@ -344,7 +341,7 @@ def _position(state: ExchangeState, row: PositionRow) -> None:
     if row.key not in state.markets:
         raise ValueError(f"the kept rows have a position in {row.symbol}, not a market here")
     account = _account(state, row.account)
-    kept = {field.name: getattr(row, field.name) for field in fields(LinearPosition)}
+    kept = {name: getattr(row, name) for name in POSITION_FIELDS}
     held = account.holdings[row.symbol] = LinearPosition(**kept | {"size": row.signed})
     if held.size:
         state.markets[row.key].holders[row.account] = None

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from live_nodes.practice.exchange.accounts import PracticeAccount
+from live_nodes.practice.exchange.accounts import POSITION_FIELDS, PracticeAccount
 from live_nodes.practice.exchange.book import MarketState
 from live_nodes.practice.exchange.model import ZERO, Key
 from live_nodes.practice.exchange.records import CoinBalance, OrderRow, PositionRow, WalletRow
@@ -205,19 +205,15 @@ def position_of(
             rules.maintenance_margin, taker,
         )  # fmt: skip
         even = break_even(held.size, held.entry, held.current_realised, taker)
+    kept = {name: getattr(held, name) for name in POSITION_FIELDS}
     return PositionRow(
-        account=account.name, symbol=symbol,
-        side="Buy" if held.size > 0 else "Sell" if held.size < 0 else "", size=abs(held.size),
-        entry=held.entry, cost=held.cost, entry_fees=held.entry_fees, leverage=held.leverage,
+        account=account.name, **kept | {"size": abs(held.size)},
+        side="Buy" if held.size > 0 else "Sell" if held.size < 0 else "", entry=held.entry,
         mark_price=mark, value=value,
         initial_margin=position_margin(value, held.leverage, taker, held.size > 0),
         maintenance_margin=maintenance_margin(value, rules.maintenance_margin, taker),
-        unrealised=held.unrealised(mark) if held.size else ZERO,
-        current_realised=held.current_realised, total_realised=held.total_realised,
-        break_even=even or ZERO, liquidation_price=liquidation, take_profit=held.take_profit,
-        stop_loss=held.stop_loss, trailing_stop=held.trailing_stop,
-        tp_trigger_by=held.tp_trigger_by, sl_trigger_by=held.sl_trigger_by,
-        created_ms=held.created_ms, updated_ms=held.updated_ms, seq=held.seq,
+        unrealised=held.unrealised(mark) if held.size else ZERO, break_even=even or ZERO,
+        liquidation_price=liquidation,
     )  # fmt: skip
 
 

@@ -112,8 +112,7 @@ def close_out(
     state: ExchangeState, market: MarketState, order: OrderRow, exec_type: ExecType
 ) -> OrderRow:
     """Fill an order of the venue itself against the house, outside the book."""
-    fee = None if exec_type == "BustTrade" else ZERO
-    order = _book(state, market, order, order.price, order.qty, exec_type=exec_type, fee=fee)
+    order = _book(state, market, order, order.price, order.qty, exec_type=exec_type)
     market.house += -order.qty if order.side == "Buy" else order.qty
     state.market_changed(market.key)
     settle_position(state, state.account(order.account), order.symbol)
@@ -153,11 +152,11 @@ def _book(
     *,
     maker: bool = False,
     exec_type: ExecType = "Trade",
-    fee: Decimal | None = None,
 ) -> OrderRow:
     account, rules = state.account(order.account), market.symbol
     fees = account.fees(rules)
-    rate = ZERO if fee is not None else fees.maker if maker else fees.taker
+    free = exec_type in ("AdlTrade", "Delivery")
+    rate = ZERO if free else fees.maker if maker else fees.taker
     value = price * qty
     booked = NOTHING
     if rules.category == "linear":

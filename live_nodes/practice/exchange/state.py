@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
 from hashlib import blake2b
+from uuid import UUID
 
 from live_nodes.practice.exchange import refusals
 from live_nodes.practice.exchange.accounts import PracticeAccount
@@ -155,5 +156,5 @@ class ExchangeState:
 
 def counted_id(salt: str, kind: str, number: int) -> str:
     """Return a UUID-shaped id from a salt, kind and number; it is not random."""
-    text = blake2b(f"{salt}/{kind}/{number}".encode(), digest_size=16).hexdigest()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    text = f"{salt}/{kind}/{number}".encode()
+    return str(UUID(bytes=blake2b(text, digest_size=16).digest()))

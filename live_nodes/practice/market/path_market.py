@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import islice
+from uuid import UUID
 
 from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import Key, Level, PracticeSymbol, Side
@@ -354,8 +355,6 @@ class PathMarket:
         if price is None or symbol.status != "Trading":
             return None
         worth = self._worth(key, time_ms) * (0.02 + 0.5 * ((draw >> 16) & 0xFFFF) / 0x10000)
-        text = f"{draw:016x}{time_ms:016x}"
-        name = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-        side = self._side(key, time_ms)
+        name, side = str(UUID(f"{draw:016x}{time_ms:016x}")), self._side(key, time_ms)
         qty = quantity(symbol, worth, price)
         return Printed(key, name, side, price * symbol.tick, qty, time_ms)
