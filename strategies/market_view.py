@@ -1,6 +1,7 @@
 """Market data for a strategy: instruments, best prices, equity and positions. Engine-specific.
 
-All of it is read from the engine's cache on each call; only constants are kept.
+All of it is read from the engine on each call; only constants are kept, and what was read of a book
+until it changes.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ BookSource = Literal["none", "quotes", "book"]
 """Where best bids and asks come from: nowhere (candles alone), quotes, or books of many levels."""
 Level = tuple[float, float]
 """A price of an order book, and the size displayed there in base coin."""
+Levels = tuple[Level, ...]
 Price = Callable[[InstrumentId], Decimal | None]
+_Unread = Literal["unread"]
 BookOf = Callable[[InstrumentId], OrderBook | None]
 _MONEY = Decimal("0.00000001")
 
@@ -73,6 +76,21 @@ class _Facts(NamedTuple):
     max_quantity: Decimal | None
 
 
+class _Sight:
+    """What was read of a book since it changed last: most messages are trades, which change none.
+
+    ``spans`` are the ticks from the best price to the last level read, of bids and of asks.
+    """
+
+    __slots__ = ("book", "changes", "levels", "newest", "spans", "top")
+
+    def __init__(self, book: OrderBook) -> None:
+        self.book, self.changes, self.newest = book, -1, -1
+        self.levels: dict[int, tuple[Levels, Levels]] = {}
+        self.spans = [8, 8]
+        self.top: TopOfBook | _Unread | None = None
+
+
 class MarketView:
     """Market and account as one strategy sees them.
 
@@ -90,7 +108,7 @@ class MarketView:
         self._settlement = settlement
         self._facts: dict[InstrumentId, _Facts] = {}
         self._watched: set[InstrumentId] = set()
-        self._spans: dict[InstrumentId, list[int]] = {}
+        self._sights: dict[InstrumentId, _Sight] = {}
         self._venue_book: BookOf | None = None
         self.delay_of: Callable[[int], int] = lambda stamp: 0
         """What the clock leaves out of the age of an event, nanoseconds."""
@@ -233,28 +251,34 @@ class MarketView:
         book_of = self._venue_book or self._engine.cache.order_book
         return book_of(instrument_id)
 
+    def _sight(self, instrument_id: InstrumentId) -> _Sight | None:
+        book = (self._venue_book or self._engine.cache.order_book)(instrument_id)
+        if book is None:
+            return None
+        kept = self._sights.get(instrument_id)
+        if kept is None or kept.book is not book:
+            kept = self._sights[instrument_id] = _Sight(book)
+        if kept.changes != book.update_count or kept.newest != book.ts_last:
+            kept.changes, kept.newest, kept.top = book.update_count, book.ts_last, "unread"
+            kept.levels.clear()
+        return kept
+
     def top_of_book(self, instrument_id: InstrumentId) -> TopOfBook | None:
         """Return the best bid and ask, None when unknown or unless 0 < bid < ask."""
-        parts: tuple[Any, ...]
         if self.source == "quotes":
             quote = self._engine.cache.quote_tick(instrument_id)
             if quote is None:
                 return None
-            parts = (quote.bid_price, quote.ask_price, quote.bid_size, quote.ask_size)
-        else:
-            book = self._book(instrument_id)
-            if book is None:
-                return None
-            parts = (
-                book.best_bid_price(),
-                book.best_ask_price(),
-                book.best_bid_size(),
-                book.best_ask_size(),
-            )
-        if any(part is None for part in parts):
+            return _top(quote.bid_price, quote.ask_price, quote.bid_size, quote.ask_size)
+        sight = self._sight(instrument_id)
+        if sight is None:
             return None
-        top = TopOfBook(*(part.as_decimal() for part in parts))
-        return top if ZERO < top.bid < top.ask else None
+        if not isinstance(sight.top, str):
+            return sight.top
+        book = sight.book
+        prices = book.best_bid_price(), book.best_ask_price()
+        sight.top = top = _top(*prices, book.best_bid_size(), book.best_ask_size())
+        return top
 
     def depth(self, instrument_id: InstrumentId, bps: float) -> float:
         """Return the value displayed within ``bps`` of the mid on the thinner side.
@@ -287,7 +311,7 @@ class MarketView:
         )
         return min(sum(p.as_double() * s.as_double() for p, s in side) for side in sides)
 
-    def levels(self, instrument_id: InstrumentId, count: int) -> tuple[list[Level], list[Level]]:
+    def levels(self, instrument_id: InstrumentId, count: int) -> tuple[Levels, Levels]:
         """Return the best ``count`` levels of bids and asks, the best first.
 
         Quotes have one a side. Each side may be shorter, or empty.
@@ -295,19 +319,22 @@ class MarketView:
         if self.source == "quotes":
             top = self.top_of_book(instrument_id)
             if top is None:
-                return [], []
+                return (), ()
             sides = ((top.bid, top.bid_size), (top.ask, top.ask_size))
             bid, ask = ((float(price), float(size)) for price, size in sides)
-            return [bid][:count], [ask][:count]
-        book = self._book(instrument_id)
-        if book is None:
-            return [], []
-        sizes = self._known(instrument_id).instrument.size_precision
-        spans = self._spans.setdefault(instrument_id, [2 * count, 2 * count])
-        return (
-            _levels(book, OrderSide.SELL, book.best_bid_price(), count, sizes, spans),
-            _levels(book, OrderSide.BUY, book.best_ask_price(), count, sizes, spans),
-        )
+            return (bid,)[:count], (ask,)[:count]
+        sight = self._sight(instrument_id)
+        if sight is None:
+            return (), ()
+        found = sight.levels.get(count)
+        if found is None:
+            book, spans = sight.book, sight.spans
+            sizes = self._known(instrument_id).instrument.size_precision
+            found = sight.levels[count] = (
+                _levels(book, OrderSide.SELL, book.best_bid_price(), count, sizes, spans),
+                _levels(book, OrderSide.BUY, book.best_ask_price(), count, sizes, spans),
+            )
+        return found
 
     # Account and positions ---------------------------------------------------------------------
 
@@ -386,6 +413,13 @@ def _facts_of(found: Instrument) -> _Facts:
     return _Facts(found, lot, found.price_increment.as_decimal(), largest)
 
 
+def _top(*parts: Any) -> TopOfBook | None:
+    if any(part is None for part in parts):
+        return None
+    top = TopOfBook(*(part.as_decimal() for part in parts))
+    return top if ZERO < top.bid < top.ask else None
+
+
 def _levels(
     book: OrderBook,
     taking: OrderSide,
@@ -393,14 +427,14 @@ def _levels(
     count: int,
     sizes: int,
     spans: list[int],
-) -> list[Level]:
+) -> Levels:
     """Return levels that ``taking`` meets, from a stretch of the book that has enough.
 
     ``spans`` has the stretch of each side in ticks: most books change little between two looks. The
     engine makes two objects a level, so the stretch is as short as it may be.
     """
     if best is None:
-        return []
+        return ()
     up = taking == OrderSide.BUY
     raw, precision = best.raw, best.precision
     tick = 10 ** (FIXED_PRECISION - precision)
@@ -415,4 +449,4 @@ def _levels(
         span = abs(found[count][0].raw - raw) // tick
     # A book with too few levels is searched whole, but from a short stretch the next time.
     spans[up] = span if len(found) >= count else 64
-    return [(price.as_double(), size.as_double()) for price, size in found[:count]]
+    return tuple([(price.as_double(), size.as_double()) for price, size in found[:count]])

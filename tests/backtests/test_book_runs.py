@@ -382,8 +382,8 @@ def test_a_strategy_sees_levels_depth_trades_and_age_as_the_raw_rows_have_them(
     traded = traded[traded > made.start]
     for now, top, three, nine, depth, age, newest in SEEN:
         standing = [r for r in raw.book_at(NAMES[0], now).to_pylist() if r["size"]]
-        bids = sorted(((r["price"], r["size"]) for r in standing if r["side"] > 0), reverse=True)
-        asks = sorted((r["price"], r["size"]) for r in standing if r["side"] < 0)
+        both = [[(r["price"], r["size"]) for r in standing if r["side"] == way] for way in (1, -1)]
+        bids, asks = tuple(sorted(both[0], reverse=True)), tuple(sorted(both[1]))
         assert (float(top.bid), float(top.ask)) == (bids[0][0], asks[0][0])
         shown = 3 if market == "book" else 1
         assert three == (bids[:shown], asks[:shown])
