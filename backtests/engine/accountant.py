@@ -126,7 +126,7 @@ class Accountant(SimulationModule):
         self._kinds: dict[str, str] = {}
         self._owners: dict[str, str] = {}
         self._valued: tuple[float, float] | None = None
-        self._forced_orders = 0
+        self._forced_orders = self._fills_purged = 0
         self._watcher: Watcher | None = None
         self._waiting: list[Callable[[], None]] = []
         self._precisions = np.array([info.price_precision for info in market.infos])
@@ -291,7 +291,7 @@ class Accountant(SimulationModule):
         self._schedule()
 
     def _on_bar(self, grid: PriceGrid, row: int) -> None:
-        if self._liquidation and self._quantity.any():
+        if self._liquidation and self.ledger.quantities:
             low, high = grid.low[row], grid.high[row]
             if self._walked:
                 # The path has passed their extremes.
@@ -325,7 +325,9 @@ class Accountant(SimulationModule):
 
         Otherwise it pickles each re-opened one and reads it repeatedly: a third of a run's time.
         """
-        self.cache.purge_closed_positions(ts_now=now)
+        if self.ledger.fills != self._fills_purged:
+            self._fills_purged = self.ledger.fills
+            self.cache.purge_closed_positions(ts_now=now)
 
     def _settle(self, settlement: Settlement) -> None:
         quantity = self.ledger.quantities.get(settlement.instrument)
@@ -382,7 +384,7 @@ class Accountant(SimulationModule):
                 self.path.move(c, targets[leg], now)
                 marks = grid.high if high_first == (leg == 0) else grid.low
                 lowest[c] = highest[c] = marks[row, c]
-            if self._liquidation and self._quantity.any():
+            if self._liquidation and self.ledger.quantities:
                 self._check_margin(lowest, highest, int(grid.ts[row]))
                 self.path.settle(now)
         for c in columns:

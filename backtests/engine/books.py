@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from decimal import Decimal
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ class VenueBooks:
         self._books = {name: exchange.get_book(name) for name in market.instrument_ids}
         self._in_order = [self._books[name] for name in market.instrument_ids]
         self._decimals = [made.price_precision + 1 for made in market.instruments]
-        self._seen = np.zeros(len(market.ids), dtype=np.int64)
+        self._seen = [0] * len(market.ids)
 
     def book(self, instrument_id: InstrumentId) -> OrderBook | None:
         """Return an instrument's book, None for an unknown one."""
@@ -72,17 +73,20 @@ class VenueBooks:
         """Fill a row of the grid with the prices as they stand: mark, else mid, else as before."""
         assert grid.marks is not None
         assert grid.real is not None
-        last = np.array([book.ts_last for book in self._in_order], dtype=np.int64)
-        grid.real[row], self._seen = last > self._seen, last
-        mids = [
+        last = [book.ts_last for book in self._in_order]
+        grid.real[row] = [new > seen for new, seen in zip(last, self._seen, strict=True)]
+        self._seen = last
+        standing = [
             round(book.midpoint(), decimals) if (book.spread() or 0.0) > 0.0 else price
             for book, decimals, price in zip(
                 self._in_order, self._decimals, before.tolist(), strict=True
             )
         ]
-        marks = grid.marks[row]
-        prices = np.where(np.isnan(marks), mids, marks)
-        grid.close[row] = grid.low[row] = grid.high[row] = prices
+        marks = grid.marks[row].tolist()
+        grid.close[row] = [
+            price if isnan(mark) else mark for mark, price in zip(marks, standing, strict=True)
+        ]
+        grid.low[row] = grid.high[row] = grid.close[row]
 
 
 class BookFillModel(DeskFillModel):
