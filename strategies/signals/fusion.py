@@ -26,11 +26,13 @@ from strategies.signals.compiled import Floats, compiled, packed
 from strategies.signals.scalper_parameters import REGIMES, SIGNALS, FusionRules
 
 SILENCE_S = 10.0
+_SECOND = 1e9
+"""Times are whole nanoseconds since the first, exact in a float for a hundred days."""
 _COUNT = len(SIGNALS)
 _ORIGIN_UNKNOWN = -1
 _SEEN, _SEEN_MID, _SAMPLED, _WRITTEN, _BOOKED = range(5)
 _TIME, _MID, _VALUE, _COST, _SCORES = range(5)
-_SAMPLE_S, _HALF_LIFE_S, _LEAST_SAMPLES, _PRIOR, _FROZEN, _LEAST, _MOST, _SCALE = range(8)
+_SAMPLE, _HALF_LIFE, _LEAST_SAMPLES, _PRIOR, _FROZEN, _LEAST, _MOST, _SCALE = range(8)
 
 
 class Fused(NamedTuple):
@@ -48,7 +50,7 @@ class FusionState(msgspec.Struct, frozen=True, kw_only=True):
     bins: int
     sample_s: float
     origin: int
-    """Time that the seconds below are counted from, UNIX nanoseconds; -1 before the first."""
+    """Time that those below are counted from, UNIX nanoseconds; -1 before the first."""
     head: list[float]
     samples: list[float]
     calibration: list[float]
@@ -99,7 +101,7 @@ def learn(
     scores: Floats,
 ) -> tuple[float, float]:
     """Book horizons that have passed, fuse the scores, note them; return value and confidence."""
-    silent = now - head[_SEEN] > SILENCE_S
+    silent = now - head[_SEEN] > SILENCE_S * _SECOND
     booked = False
     for number in range(len(horizons)):
         while head[_BOOKED + number] < head[_WRITTEN]:
@@ -127,10 +129,8 @@ def learn(
     if booked:
         weigh(weights, declared, edges, rules)
     value, confidence = fuse(scores, weights)
-    if not math.isnan(value) and (
-        head[_WRITTEN] == 0.0 or now - head[_SAMPLED] >= rules[_SAMPLE_S]
-    ):
-        left = 0.5 ** (max(now - head[_SAMPLED], 0.0) / rules[_HALF_LIFE_S])
+    if not math.isnan(value) and (head[_WRITTEN] == 0.0 or now - head[_SAMPLED] >= rules[_SAMPLE]):
+        left = 0.5 ** (max(now - head[_SAMPLED], 0.0) / rules[_HALF_LIFE])
         calibration *= left
         edges *= left
         sample = samples[int(head[_WRITTEN]) % len(samples)]
@@ -179,12 +179,12 @@ class Fusion:
     ) -> None:
         self.rules = rules
         self._thresholds = rules.by_symbol.get(symbol, rules.thresholds)
-        self._horizons = np.array(rules.horizons_s)
+        self._horizons = np.array(rules.horizons_s) * _SECOND
         self._declared = packed(rules.weights)
         self._learning = np.array(
             [
-                rules.sample_s,
-                rules.half_life_s,
+                rules.sample_s * _SECOND,
+                rules.half_life_s * _SECOND,
                 rules.least_samples,
                 rules.prior,
                 rules.frozen,
@@ -247,9 +247,9 @@ class Fusion:
             self._origin = now
         if not mid > 0.0:
             return Fused(*fuse(scores, self.weights))
-        seconds = (now - self._origin) * 1e-9
+        since = float(now - self._origin)
         fixed = self.weights, self._declared, self._horizons, self._learning
-        return Fused(*learn(*self._arrays(), *fixed, seconds, mid, cost_bps, scores))
+        return Fused(*learn(*self._arrays(), *fixed, since, mid, cost_bps, scores))
 
     @property
     def edges(self) -> Floats:

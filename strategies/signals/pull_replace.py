@@ -30,8 +30,8 @@ MOST = 3.0
 """Most that one pulled order counts, in large orders."""
 _PULLED, _AT, _LARGE, _LARGE_AT, _SEEN, _RECORD = 0, 2, 3, 4, 5, 6
 _SLOTS = _RECORD + SIZES
-_ORDERS, _WIDTH = 8, 6
-_PRICE, _SIZE, _PLACED, _UNEXPLAINED, _LOST, _LOST_AT = range(_WIDTH)
+_ORDERS, _WIDTH = 8, 7
+_PRICE, _SIZE, _LARGE_THEN, _PLACED, _UNEXPLAINED, _LOST, _LOST_AT = range(_WIDTH)
 _BEFORE = _SLOTS + 2 * _ORDERS * _WIDTH
 _USUAL_S, _QUANTILE, _MULTIPLE, _PART, _LIFE_S, _MATCH_S, _DECAY_S, _SCALE, _LEAST_ORDERS = places(
     PullReplace, "usual_s quantile multiple part life_s match_s decay_s scale least_orders"
@@ -60,11 +60,11 @@ def on_book(
     """Take in a book."""
     _settle(state, now, rules)
     record, length = state[_RECORD:_SLOTS], 2 * len(bids)
-    if now - state[_LARGE_AT] >= 1.0:
+    if now >= state[_LARGE_AT]:
         state[_LARGE] = max(
             size_at(record, rules[_QUANTILE]), rules[_MULTIPLE] * size_at(record, 0.5)
         )
-        state[_LARGE_AT] = now
+        state[_LARGE_AT] = math.floor(now) + 1.0
     for side in range(2):
         sign, rows = (1.0, bids) if side == 0 else (-1.0, asks)
         begin = _BEFORE + side * length
@@ -127,6 +127,7 @@ def _remember(state: Floats, now: float, side: int, price: float, size: float) -
             chosen = number
     orders[chosen] = 0.0
     orders[chosen, _PRICE], orders[chosen, _SIZE], orders[chosen, _PLACED] = price, size, now
+    orders[chosen, _LARGE_THEN] = state[_LARGE]
 
 
 @compiled
@@ -154,20 +155,25 @@ def _settle(state: Floats, now: float, rules: Floats) -> None:
             order = orders[number]
             if order[_LOST] > 0.0 and now - order[_LOST_AT] > rules[_MATCH_S]:
                 if order[_LOST] >= rules[_PART] * order[_SIZE]:
-                    left = faded(now - state[_AT], rules[_DECAY_S])
+                    # Counted from when it was certain, whenever the next message comes.
+                    certain = order[_LOST_AT] + rules[_MATCH_S]
+                    left = faded(certain - state[_AT], rules[_DECAY_S])
                     state[_PULLED] *= left
                     state[_PULLED + 1] *= left
-                    state[_AT] = max(state[_AT], now)
-                    most = min(order[_LOST], order[_SIZE]) / state[_LARGE]
-                    state[_PULLED + side] += min(most, MOST)
+                    counts = min(min(order[_LOST], order[_SIZE]) / order[_LARGE_THEN], MOST)
+                    state[_PULLED + side] += counts * faded(state[_AT] - certain, rules[_DECAY_S])
+                    state[_AT] = max(state[_AT], certain)
                 order[_PRICE] = order[_LOST] = math.nan
             elif now - order[_PLACED] > rules[_LIFE_S]:
                 order[_PRICE] = math.nan
 
 
 @compiled
-def on_trade(state: Floats, price: float, size: float, side: int, tick: float) -> None:
+def on_trade(
+    state: Floats, now: float, price: float, size: float, side: int, tick: float, rules: Floats
+) -> None:
     """Take in a trade."""
+    _settle(state, now, rules)
     orders = _orders(state, 1 if side > 0 else 0)
     for number in range(_ORDERS):
         order = orders[number]

@@ -40,19 +40,21 @@ def on_book(
     if math.isnan(state[_MID]) or now - state[_SEEN] > rules[_SHORT_S]:
         state[:] = 0.0
         state[_SAMPLE], state[_NEXT], state[_BEGAN] = mid, now + rules[_SAMPLE_S], now
-    elif now >= state[_NEXT]:
-        # The mid stood still at all further moments of the grid since the last book.
-        still = math.floor((now - state[_NEXT]) / rules[_SAMPLE_S])
+    _advance(state, now, rules)
+    state[_MID], state[_SEEN] = mid, max(state[_SEEN], now)
+
+
+@compiled
+def _advance(state: Floats, now: float, rules: Floats) -> None:
+    """Take the samples up to a moment; one by one, so it does not matter who asks how often."""
+    while now >= state[_NEXT]:
         square = (state[_MID] - state[_SAMPLE]) ** 2 / rules[_SAMPLE_S]
         for place, time in ((_SHORT, rules[_SHORT_S]), (_LONG, rules[_LONG_S])):
             kept = math.exp(-rules[_SAMPLE_S] / time)
-            after = kept**still
-            state[place] = (state[place] * kept + square * (1.0 - kept)) * after
-            weight = state[place + 2] * kept + 1.0 - kept
-            state[place + 2] = 1.0 - (1.0 - weight) * after
+            state[place] = state[place] * kept + square * (1.0 - kept)
+            state[place + 2] = state[place + 2] * kept + 1.0 - kept
         state[_SAMPLE] = state[_MID]
-        state[_NEXT] += (1.0 + still) * rules[_SAMPLE_S]
-    state[_MID], state[_SEEN] = mid, max(state[_SEEN], now)
+        state[_NEXT] += rules[_SAMPLE_S]
 
 
 @compiled
@@ -69,8 +71,10 @@ def usual_volatility(state: Floats, now: float, rules: Floats) -> float:
 
 @compiled
 def _root(state: Floats, now: float, place: int, rules: Floats) -> float:
-    warm = state[_SEEN] - state[_BEGAN] >= rules[_WARM_S]
-    if math.isnan(state[_MID]) or not warm or now - state[_SEEN] > rules[_SHORT_S]:
+    if math.isnan(state[_MID]) or now - state[_SEEN] > rules[_SHORT_S]:
+        return math.nan
+    _advance(state, now, rules)
+    if now - state[_BEGAN] < rules[_WARM_S]:
         return math.nan
     # The average began at zero: its weight says how much of it was seen.
     found = math.sqrt(state[place] / max(state[place + 2], 1e-12))
