@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import pyarrow as pa
 
 from backtests.report.page import render
 from backtests.results.figures import RunBooks
@@ -85,30 +84,23 @@ def backtest_document(
 
     outcome = run(prepared, progress=watch(document.name))
     runs = 1 + asked.after(document, outcome)
-    stressed = list(stress_rows(prepared, outcome, watch)) if stress else None
-    rungs = list(ladder_rows(prepared, outcome, watch)) if ladder else None
-    ablated = list(ablation_rows(prepared, outcome, watch)) if ablate else None
-    # When no guard acted there is nothing to run: the costs are zero.
-    costs_table = guard_costs(prepared, outcome, watch) if costs or not acting(outcome) else None
-    write(
-        record_of(resolved, prepared, outcome, started, stressed, ablated, costs_table, rungs),
-        folder,
-        render,
-    )
+    further = {
+        "stress": list(stress_rows(prepared, outcome, watch)) if stress else None,
+        "ladder": list(ladder_rows(prepared, outcome, watch)) if ladder else None,
+        "ablations": list(ablation_rows(prepared, outcome, watch)) if ablate else None,
+        # When no guard acted there is nothing to run: the costs are zero.
+        "guard_costs": guard_costs(prepared, outcome, watch)
+        if costs or not acting(outcome)
+        else None,
+    }
+    write(record_of(resolved, prepared, outcome, started, **further), folder, render)
     return folder
 
 
 def record_of(
-    resolved: Resolved,
-    prepared: Prepared,
-    outcome: RunOutcome,
-    started: float,
-    stress: list[dict[str, Any]] | None = None,
-    ablations: list[dict[str, Any]] | None = None,
-    costs: pa.Table | None = None,
-    ladder: list[dict[str, Any]] | None = None,
+    resolved: Resolved, prepared: Prepared, outcome: RunOutcome, started: float, **further: Any
 ) -> RunRecord:
-    """Join a run's outcome with its inputs."""
+    """Join a run's outcome with its inputs, and with the rows of further runs."""
     document = prepared.document
     catalog = prepared.catalog
     books = {field.name: getattr(outcome, field.name) for field in fields(RunBooks)}
@@ -130,10 +122,7 @@ def record_of(
         targets={
             name: float(value) for name, value in document.report.targets.model_dump().items()
         },
-        stress=stress,
-        ablations=ablations,
-        ladder=ladder,
-        guard_costs=costs,
+        **further,
     )
 
 

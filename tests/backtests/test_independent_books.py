@@ -39,6 +39,7 @@ from tests.backtests.raw_truth import DAY, HOUR, Raw, newest, read_raw
 
 SMALLEST = Decimal("1e-8")
 CENT = Decimal("0.01")
+FEE = Decimal("0.00055")
 OPENING = Decimal(100_000)
 MARKET = DemoParams(days=48, perps=14, listed_share=0.15, delisted_share=0.15)
 """Of fourteen perps two are listed and two delisted on the way."""
@@ -59,30 +60,12 @@ class Case:
     catalog: str
     venue: dict[str, Any]
     slip: Slip
-    fee: Decimal = Decimal("0.00055")
     window: tuple[str, str] = ("2023-01-06", "2023-02-16")
     slice_days: int = 30
 
 
 CASES = {
     "two basis points": Case("demo", {}, flat("2")),
-    "no slippage, no fees": Case(
-        "demo",
-        {
-            "slippage": {"model": "none"},
-            "fees": {"linear": {"maker": 0, "taker": 0}, "spot": {"maker": 0, "taker": 0}},
-        },
-        flat("0"),
-        fee=Decimal(0),
-    ),
-    "harsh slippage at its cap": Case(
-        "demo", {"slippage": {"model": "base_plus_size"}}, sized("0.0005", "10000", "0.01")
-    ),
-    "slippage that grows with size": Case(
-        "demo",
-        {"slippage": {"model": "base_plus_size", "per": 3_000_000}},
-        sized("0.0005", "3000000", "0.01"),
-    ),
     "ticks and lots of all sizes": Case(
         "uneven",
         {"slippage": {"model": "base_plus_size", "base": 0.0001, "per": 10_000_000}},
@@ -217,14 +200,7 @@ def catalogs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return write_catalogs(tmp_path_factory.mktemp("catalogs"))
 
 
-ALIKE = {"no slippage, no fees", "harsh slippage at its cap", "slippage that grows with size"}
-"""Cases that differ from others by their costs alone."""
-
-
-@pytest.fixture(
-    scope="module",
-    params=[pytest.param(n, marks=[pytest.mark.slow] if n in ALIKE else []) for n in CASES],
-)
+@pytest.fixture(scope="module", params=CASES)
 def run(
     request: pytest.FixtureRequest,
     catalogs: dict[str, Path],
@@ -242,7 +218,7 @@ def test_the_window_holds_what_it_is_chosen_for(run: Run) -> None:
     assert {raw.facts["id"] for raw in listed} <= traded
     assert len(traded) == MARKET.perps
     assert len({(raw.tick, raw.lot) for raw in run.market.values()}) > 4
-    assert any(trip.funding > 0 for trip in round_trips(run.books, run.case.fee))
+    assert any(trip.funding > 0 for trip in round_trips(run.books, FEE))
     # Left unfilled by the window's end, or taken back after a day without a candle.
     waits = run.end % DAY != 0 or run.case.catalog == "holes"
     assert (run.books.unfilled > 0) == waits
@@ -257,7 +233,7 @@ def test_every_decision_asks_for_what_the_raw_closes_say(run: Run) -> None:
         while done < len(run.books.fills) and run.books.fills[done].ts < decision["ts"]:
             fill = run.books.fills[done]
             held[fill.instrument] += fill.quantity
-            money -= fill.quantity * fill.price + fill.fee(run.case.fee)
+            money -= fill.quantity * fill.price + fill.fee(FEE)
             done += 1
         while paid < len(run.books.payments) and run.books.payments[paid].ts < decision["ts"]:
             money += run.books.payments[paid].amount
@@ -319,7 +295,7 @@ def test_fills_are_those_of_the_books(run: Run) -> None:
         }.items():
             assert Decimal(row[name]) == value
         # The engine rounds a fee to the account's eight decimals.
-        assert abs(Decimal(row["fee"]) - fill.fee(run.case.fee)) <= SMALLEST
+        assert abs(Decimal(row["fee"]) - fill.fee(FEE)) <= SMALLEST
 
 
 def test_no_order_is_lost_and_those_without_an_open_stay(run: Run) -> None:
@@ -345,7 +321,7 @@ def test_funding_is_that_of_the_books(run: Run) -> None:
 
 
 def test_round_trips_are_those_of_the_books(run: Run) -> None:
-    trips = {(t.instrument, t.opened): t for t in round_trips(run.books, run.case.fee)}
+    trips = {(t.instrument, t.opened): t for t in round_trips(run.books, FEE)}
     assert len(trips) == len(run.rows["positions"])
     assert sum(len(t.changes) > 2 for t in trips.values()) > 10
     for row in run.rows["positions"]:
@@ -366,7 +342,7 @@ def test_round_trips_are_those_of_the_books(run: Run) -> None:
 
 
 def test_equity_is_that_of_the_books_at_every_hour(run: Run) -> None:
-    points = curve(run.market, run.books, run.case.fee, OPENING, run.start, run.end)
+    points = curve(run.market, run.books, FEE, OPENING, run.start, run.end)
     assert [row["ts"] for row in run.rows["equity"]] == [point[0] for point in points]
     for row, (_, equity, gross, net) in zip(run.rows["equity"], points, strict=True):
         # Floats, and fees rounded to eight decimals.
@@ -378,7 +354,7 @@ def test_equity_is_that_of_the_books_at_every_hour(run: Run) -> None:
 
 def test_cash_moves_by_realised_profit_only(run: Run) -> None:
     """What is open at its entry price makes the difference between cash and equity."""
-    trips = round_trips(run.books, run.case.fee)
+    trips = round_trips(run.books, FEE)
     worth = Decimal(0)
     for trip in trips:
         if trip.closed is None:
@@ -388,9 +364,9 @@ def test_cash_moves_by_realised_profit_only(run: Run) -> None:
 
 
 def test_the_summary_says_what_the_books_say(run: Run) -> None:
-    fills, fee = run.books.fills, run.case.fee
-    trips = round_trips(run.books, fee)
-    points = curve(run.market, run.books, fee, OPENING, run.start, run.end)
+    fills = run.books.fills
+    trips = round_trips(run.books, FEE)
+    points = curve(run.market, run.books, FEE, OPENING, run.start, run.end)
     equity = np.array([float(point[1]) for point in points])
     gross = np.array([float(point[2]) for point in points])
     nets = []
@@ -404,7 +380,7 @@ def test_the_summary_says_what_the_books_say(run: Run) -> None:
         daily = np.append(daily, equity[-1] / days[-1] - 1)
     stands = np.diff([point[0] for point in points], append=run.end)
     paid = sum((p.amount for p in run.books.payments), Decimal(0))
-    fees = sum((fill.fee(fee) for fill in fills), Decimal(0))
+    fees = sum((fill.fee(FEE) for fill in fills), Decimal(0))
     slippage = sum((f.quantity * (f.price - f.reference) for f in fills), Decimal(0))
     profit = sum(nets, Decimal(0))
     expected = {
