@@ -41,10 +41,8 @@ def verify(catalog: Catalog, step: Callable[[str], None] = lambda _: None) -> li
     holes = audited(catalog.path)
     found += check_ticks(ticks, read, catalog.instruments, holes)
     found += _noted(holes)
-    found += _absent(catalog)
-    found += _ends_early(catalog)
-    found += _shorter_than_candles(catalog)
-    found += _off_marks(catalog)
+    for look in (_absent, _ends_early, _shorter_than_candles, _off_marks):
+        found += look(catalog)
     return sorted(found, key=lambda f: (f.severity != WRONG, f.check, f.series, f.instrument))
 
 
@@ -68,15 +66,9 @@ def _series(catalog: Catalog, path: str, imported_ns: int) -> list[CatalogFindin
     found = []
     if content_hash(table) != fact.sha256:
         found.append(series.found(WRONG, "damaged", *span, CHANGED))
-    columns = {name: table.column(name).to_numpy() for name in table.column_names}
     info = catalog.instruments.get(key.instrument)
-    series = replace(
-        series,
-        ts=columns.pop("ts"),
-        columns=columns,
-        imported_ns=imported_ns,
-        decimals=info.price_precision if info else 0,
-    )
+    decimals = info.price_precision if info else 0
+    series = replace(rows_of(key, table), imported_ns=imported_ns, decimals=decimals)
     kind = KINDS[key.kind]
     for check in (order, *kind.checks):
         found += check(series)

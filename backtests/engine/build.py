@@ -31,10 +31,9 @@ from actors.desk.risk_desk import RiskDesk
 from actors.gate.gate import OrderGate
 from actors.records.ledger import Ledger
 from backtests.engine.accountant import Accountant
-from backtests.engine.books import BookClient, BookFillModel, VenueBooks
+from backtests.engine.books import BookClient, BookFillModel, FillMids, VenueBooks
 from backtests.engine.candle_path import CandlePath
 from backtests.engine.coins import CoinFeeModel, no_coins
-from backtests.engine.fill_mids import FillMids
 from backtests.engine.guard_desk import AtStampClient, risk_desk
 from backtests.engine.latency import command_delay_ns, feed_delay_ns
 from backtests.engine.market import RunMarket

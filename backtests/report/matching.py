@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from actors import measures
-from backtests.engine.fill_mids import HORIZONS_S
+from backtests.engine.books import HORIZONS_S
 from backtests.report.charts import Drawings
 from backtests.report.formats import facts, number, percent, table
 from backtests.report.report_data import ReportData

@@ -105,15 +105,11 @@ def read_files(name: str, paths: Sequence[Path], options: ImportOptions) -> Iter
 
 
 def _only_wanted(part: Import, options: ImportOptions) -> set[str]:
-    matched: set[str] = set()
-    for key in [key for key in part.tables if options.symbols]:
-        found = options.matching(key[2])
-        matched |= found
-        if not found:
-            del part.tables[key]
-    for info in [info for info in part.instruments if options.symbols]:
-        found = options.matching(info.id)
-        matched |= found
-        if not found:
-            part.instruments.remove(info)
-    return matched
+    if not options.symbols:
+        return set()
+    names = {key[2] for key in part.tables} | {info.id for info in part.instruments}
+    matched = {name: options.matching(name) for name in names}
+    for key in [key for key in part.tables if not matched[key[2]]]:
+        del part.tables[key]
+    part.instruments[:] = [info for info in part.instruments if matched[info.id]]
+    return set().union(*matched.values())

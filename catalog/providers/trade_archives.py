@@ -89,11 +89,7 @@ def _file(path: Path, source: Source, options: ImportOptions) -> Iterator[Import
     text = "symbol" if "symbol" in names else None
     numbers = RunningNumbers(source.where, "trades")
     for batch in batches(source, names, kinds, titled):
-        ts, price, size = (
-            batch.stamps(archive.time),
-            batch.floats("price"),
-            batch.floats(archive.size),
-        )
+        ts, price, size = batch.stamps(archive.time), *map(batch.floats, ("price", archive.size))
         side = batch.choices(archive.side, _TAKER if archive.side == "side" else _BUYER_IS_MAKER)
         own = symbols.rows(batch, text, source)
         onward = numbers.direction(ts, own)
