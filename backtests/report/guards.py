@@ -28,7 +28,7 @@ from backtests.report.formats import (
 )
 from backtests.report.report_data import ReportData, VerdictSpan, closing_fills, stood_for, tripped
 from backtests.report.verdict_lanes import STRICTNESS, scope_of, when
-from backtests.results.figures import column
+from backtests.results.figures import cells, column
 from backtests.results.refusals import held_back
 from backtests.results.tables import ALL
 
@@ -102,13 +102,7 @@ def _closed(
 
 def _exit_sent(orders: pa.Table, fills: pa.Table, positions: pa.Table) -> Integers:
     """Return when the order was made that closed each position; -1 for those no order closed."""
-    made = dict(
-        zip(
-            orders.column("client_order_id").to_pylist(),
-            orders.column("ts_created").to_pylist(),
-            strict=True,
-        )
-    )
+    made = dict(cells(orders, "client_order_id", "ts_created"))
     exits = closing_fills(positions, fills)
     sent = [made.get(order, -1) if kind == "order" else -1 for order, kind in exits]
     return np.array(sent, dtype=np.int64)

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from backtests.report.report_data import ReportData
+from backtests.results.figures import cells
 from backtests.results.recorder import decisions_of
 from strategies.hedged.positions import Ordered, Part, Traded, attributed
 from strategies.messages import Decision, PairEvent
@@ -103,8 +104,7 @@ def last_prices(report: ReportData) -> dict[str, Decimal]:
     decided = (line for found in decisions_of(report.decisions) for line in found.targets)
     last = {line.instrument: line.price for line in decided if line.price is not None}
     if report.prices is not None:
-        columns = (report.prices.column(name).to_pylist() for name in ("instrument", "close"))
-        last |= dict(zip(*columns, strict=True))
+        last |= dict(cells(report.prices, "instrument", "close"))
     return {name: Decimal(repr(price)) for name, price in last.items()}
 
 

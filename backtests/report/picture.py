@@ -280,13 +280,8 @@ def _marks(picture: Picture) -> list[dict[str, Any]]:
         "color": [f"{TAKEN[sign]}/0.7" for sign in side.tolist()],
     }
     orders, fills = picture.orders, picture.fills
-    ends = [
-        (
-            max(order["ts_arrived"], picture.begin),
-            min(order["ts_closed"] or picture.end, picture.end),
-        )
-        for order in orders
-    ]
+    begin, end = picture.begin, picture.end
+    ends = [(max(o["ts_arrived"], begin), min(o["ts_closed"] or end, end)) for o in orders]
     rested = {
         "type": "scatter",
         "mode": "lines",

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from actors import measures
 from actors.measures import Floats, Integers
-from backtests.results.figures import Curves, column, curves, money
+from backtests.results.figures import Curves, cells, column, curves, money
 from backtests.results.result import Result
 
 NONE = "none"
@@ -183,30 +183,24 @@ def trades(positions: pa.Table) -> ClosedTrades:
 
 def closing_fills(positions: pa.Table, fills: pa.Table) -> list[tuple[str, str]]:
     """Return order id and kind of the fill that closed each position; empty while it is open."""
-    where = ("strategy", "instrument", "ts")
-    keys = list(zip(*(fills.column(name).to_pylist() for name in where), strict=True))
-    columns = (fills.column(n).to_pylist() for n in ("side", "quantity", "client_order_id", "kind"))
     held: dict[tuple[str, str], Decimal] = {}
     # Several positions may close inside one candle, all at one stamp.
     closing: dict[tuple[str, str, int], list[tuple[str, str]]] = {}
-    for (strategy, instrument, ts), side, quantity, order_id, kind in zip(
-        keys, *columns, strict=True
+    for strategy, instrument, ts, side, quantity, order_id, kind in cells(
+        fills, *("strategy", "instrument", "ts", "side", "quantity", "client_order_id", "kind")
     ):
         before = held.get((strategy, instrument), Decimal(0))
         after = before + Decimal(quantity) * {"BUY": 1, "SELL": -1}.get(side, 0)
         held[strategy, instrument] = after
         if before and before * after <= 0:
             closing.setdefault((strategy, instrument, ts), []).append((order_id, kind))
-    ends = (positions.column(n).to_pylist() for n in ("strategy", "instrument", "ts_closed"))
-    return [
-        closing[key].pop(0) if closing.get(key) else ("", "") for key in zip(*ends, strict=True)
-    ]
+    ends = cells(positions, "strategy", "instrument", "ts_closed")
+    return [closing[key].pop(0) if closing.get(key) else ("", "") for key in ends]
 
 
 def exit_reasons(positions: pa.Table, fills: pa.Table, orders: pa.Table) -> list[str]:
     """Return why each position was closed: its last order's reason, or what forced it."""
-    names = ("client_order_id", "reason", "type")
-    sent = zip(*(orders.column(name).to_pylist() for name in names), strict=True)
+    sent = cells(orders, "client_order_id", "reason", "type")
     reasons = {order: why or kind.lower().replace("_", " ") for order, why, kind in sent}
     still = positions.column("open").to_pylist()
     return [

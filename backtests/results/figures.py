@@ -7,7 +7,7 @@ currency. An undefined figure is None.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -146,6 +146,11 @@ def column(table: pa.Table, name: str) -> NDArray[Any]:
         values = values.fill_null(-1)
     array: NDArray[Any] = values.to_numpy(zero_copy_only=False)
     return array
+
+
+def cells(table: pa.Table, *names: str) -> Iterator[tuple[Any, ...]]:
+    """Return the values of some columns row by row."""
+    return zip(*(table.column(name).to_pylist() for name in names), strict=True)
 
 
 def money(table: pa.Table, name: str) -> Floats:

@@ -22,7 +22,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from backtests.results.figures import RunBooks, booked, column, figures
+from backtests.results.figures import RunBooks, booked, cells, column, figures
 from backtests.results.tables import SCHEMAS, conform
 from config.errors import DeskError, InputError
 
@@ -275,9 +275,8 @@ def _unreadable(path: Path, error: Exception) -> InputError:
 
 def verdicts_by_guard(verdicts: pa.Table) -> dict[str, int]:
     """Count the verdicts of each guard, without those that take one back."""
-    guards, actions = (verdicts.column(name).to_pylist() for name in ("guard", "action"))
     asked = Counter(
-        guard for guard, action in zip(guards, actions, strict=True) if action != "none"
+        guard for guard, action in cells(verdicts, "guard", "action") if action != "none"
     )
     return dict(sorted(asked.items()))
 

@@ -192,25 +192,13 @@ def write_weights(found: list[Screened], path: Path) -> None:
 
 def as_dict(document: Backtest, found: list[Screened]) -> dict[str, Any]:
     """Return figures and periods for ``--json``."""
-    return {
-        "name": document.name,
-        "strategies": {
-            item.key: {
-                "figures": item.figures(),
-                "periods": [
-                    {"ts": int(ts), "gross": float(g), "net": float(n), "turnover": float(t)}
-                    for ts, g, n, t in zip(
-                        item.ts[1:],
-                        item.earned.gross,
-                        item.earned.net,
-                        item.earned.turnover,
-                        strict=True,
-                    )
-                ],
-            }
-            for item in found
-        },
-    }
+    strategies = {}
+    for item in found:
+        columns = {"ts": item.ts[1:], **vars(item.earned)}
+        rows = zip(*(values.tolist() for values in columns.values()), strict=True)
+        periods = [dict(zip(columns, row, strict=True)) for row in rows]
+        strategies[item.key] = {"figures": item.figures(), "periods": periods}
+    return {"name": document.name, "strategies": strategies}
 
 
 def without_period(found: list[Screened]) -> list[str]:
