@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from catalog.instruments import InstrumentInfo, instrument_id, instrument_info
+from catalog.providers.base import Import, ImportOptions, read_files
 from catalog.series import BARS, FUNDING, MARKS
 from catalog.storage.store import Catalog
 from catalog.storage.writer import CatalogWriter
@@ -62,6 +63,19 @@ def write(path: Path, **series: pa.Table) -> Catalog:
             writer.add_rows("bars", "1h", instrument_id(symbol, "LINEAR"), table)
         writer.provenance("hand", "simulated")
     return Catalog(path)
+
+
+def parts(name: str, *paths: Path, **options: Any) -> list[Import]:
+    """Read files of a format to the end."""
+    return list(read_files(name, paths, ImportOptions(**options)))
+
+
+def imported(folder: Path, name: str, *paths: Path, **options: Any) -> Catalog:
+    """Import files at once into a new catalog."""
+    with CatalogWriter(folder) as writer:
+        for part in read_files(name, paths, ImportOptions(**options)):
+            writer.add(part)
+    return Catalog(folder)
 
 
 def shared(*parts: str) -> Path:

@@ -11,30 +11,20 @@ import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 
-from catalog.providers.base import Import, ImportOptions, formats
-from catalog.providers.base import read_files as read
+from catalog.providers.base import formats
 from catalog.providers.freqtrade import Name, parse_name
 from catalog.storage.store import Catalog
-from catalog.storage.writer import CatalogWriter
 from catalog.verify import verify
 from config.errors import InputError
-from tests.catalog.market import BTC, ETH, FOREVER, HOUR, START, candles, shared
+from tests.catalog.market import BTC, ETH, FOREVER, HOUR, START, candles, imported, parts, shared
 
 
-def parts(name: str, *paths: Path, **options: str) -> list[Import]:
-    """Read files to the end."""
-    return list(read(name, list(paths), ImportOptions(**options)))
-
-
-def imported(catalog: Path, name: str, *places: str, **options: str) -> Catalog:
+def real(catalog: Path, name: str, *places: str, **options: str) -> Catalog:
     """Import real files into a catalog in which nothing is wrong; skip without them."""
     paths = [shared(*place.split("/")) for place in places]
     if not all(path.exists() for path in paths):
         pytest.skip(f"no shared market data: {places}")
-    with CatalogWriter(catalog) as writer:
-        for part in read(name, paths, ImportOptions(**options)):
-            writer.add(part)
-    found = Catalog(catalog)
+    found = imported(catalog, name, *paths, **options)
     assert [finding for finding in verify(found) if finding.severity == "wrong"] == []
     return found
 
@@ -224,7 +214,7 @@ UNIVERSE = "binance/universe/binance_linear_319sym_ohlcv_1d_20240110_20250930.pa
 
 
 def test_the_real_daily_universe_comes_in_whole(tmp_path):
-    catalog = imported(tmp_path, "ohlcv_table", UNIVERSE)
+    catalog = real(tmp_path, "ohlcv_table", UNIVERSE)
 
     coverage = catalog.coverage("bars", "1d")
     assert len(coverage) == 319
@@ -245,7 +235,7 @@ def test_the_real_daily_universe_comes_in_whole(tmp_path):
 
 
 def test_the_real_bybit_set_comes_in_with_mark_prices_and_funding(tmp_path):
-    catalog = imported(tmp_path, "freqtrade", "bybit/perp_5m_mark_funding")
+    catalog = real(tmp_path, "freqtrade", "bybit/perp_5m_mark_funding")
     assert {len(catalog.coverage(*kind)) for kind in (("bars", "5m"), ("mark", "1h"))} == {5}
     assert {span.rows for span in catalog.coverage("bars", "5m").values()} == {37_440}
     assert {span.rows for span in catalog.coverage("funding").values()} == {389}
@@ -255,7 +245,7 @@ def test_the_real_bybit_set_comes_in_with_mark_prices_and_funding(tmp_path):
 
 
 def test_the_real_jittered_funding_keeps_its_stamps(tmp_path):
-    catalog = imported(tmp_path, "freqtrade", "peer_freqtrade/testdata/futures")
+    catalog = real(tmp_path, "freqtrade", "peer_freqtrade/testdata/futures")
     (instrument,) = catalog.instruments
     assert catalog.intervals("mark") == ["1h", "8h"]
     table = catalog.series("funding", "", instrument, 0, FOREVER)
@@ -266,12 +256,12 @@ def test_the_real_jittered_funding_keeps_its_stamps(tmp_path):
 
 
 def test_the_real_spot_and_perp_of_one_coin_stand_side_by_side(tmp_path):
-    catalog = imported(tmp_path, "freqtrade", "bybit/spot_perp_parallel")
+    catalog = real(tmp_path, "freqtrade", "bybit/spot_perp_parallel")
     assert list(catalog.coverage("bars", "5m")) == [BTC, "BTCUSDT-SPOT.BYBIT"]
 
 
 def test_the_real_hourly_tables_of_candles_marks_and_funding_join(tmp_path):
-    catalog = imported(tmp_path, "ohlcv_table", "binance/perp_1h_mark_funding")
+    catalog = real(tmp_path, "ohlcv_table", "binance/perp_1h_mark_funding")
     kinds = (("bars", "1h"), ("mark", "1h"), ("funding",))
     assert [len(catalog.coverage(*kind)) for kind in kinds] == [13, 13, 13]
     assert catalog.instruments["KASUSDT-LINEAR.BYBIT"].funding_minutes == 240
@@ -280,7 +270,7 @@ def test_the_real_hourly_tables_of_candles_marks_and_funding_join(tmp_path):
 def test_bybits_own_examples_give_instruments_and_funding(tmp_path):
     names = ("instruments_spot", "instruments_linear", "funding_history", "klines_linear")
     files = [f"bybit/payload_fixtures/nautilus/http_get_{name}.json" for name in names]
-    catalog = imported(tmp_path, "bybit_json", *files, interval="1h")
+    catalog = real(tmp_path, "bybit_json", *files, interval="1h")
 
     perp, spot = catalog.instruments[BTC], catalog.instruments["BTCUSDT-SPOT.BYBIT"]
     assert (perp.tick, perp.lot) == ("0.5", "0.001")

@@ -12,11 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from catalog.providers import ticks
-from catalog.providers.base import Import, ImportOptions, read_files
+from catalog.providers.base import Import
 from catalog.storage.store import Catalog
-from catalog.storage.writer import CatalogWriter
 from config.errors import InputError
-from tests.catalog.market import BTC, ETH, FOREVER, shared
+from tests.catalog.market import BTC, ETH, FOREVER, imported, parts, shared
 
 SPOT_BTC = "BTCUSDT-SPOT.BYBIT"
 MS = 10**6
@@ -27,11 +26,6 @@ Message = tuple[int, Sides]
 """Id of an update, and the whole book after it."""
 
 
-def parts(name: str, *paths: Path, **options: object) -> list[Import]:
-    """Read files to the end."""
-    return list(read_files(name, list(paths), ImportOptions(**options)))
-
-
 def rows(found: list[Import], kind: str, instrument: str = BTC) -> list[tuple]:
     """Rows of one series of all parts."""
     tables = [p.tables[kind, "", instrument] for p in found if (kind, "", instrument) in p.tables]
@@ -40,14 +34,6 @@ def rows(found: list[Import], kind: str, instrument: str = BTC) -> list[tuple]:
 
 def warnings(found: list[Import]) -> str:
     return "\n".join(text for part in found for text in part.warnings)
-
-
-def imported(folder: Path, name: str, *paths: Path, **options: object) -> Catalog:
-    """Import files at once into a new catalog."""
-    with CatalogWriter(folder) as writer:
-        for part in read_files(name, paths, ImportOptions(**options)):
-            writer.add(part)
-    return Catalog(folder)
 
 
 def real(pattern: str) -> Path:
