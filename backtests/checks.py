@@ -82,6 +82,15 @@ def lacking(document: Backtest, catalog: CatalogIndex) -> Iterator[DataProblem]:
                 "names no interval in history_needed: a backtest feeds a strategy the candles of "
                 'those intervals and nothing else; return {"1h": 1}, for instance',
             )
+        if (
+            market != "book"
+            and resolve(document.strategies[key].use, document.allow).Config.needs_books
+        ):
+            yield (
+                ("strategies", key, "use"),
+                f"reads order books, and this run is on {market}: give a catalog with books of all "
+                "its instruments (perpdesk record, catalog demo --books), and venue.market: auto",
+            )
         interval = params.get("interval")
         if interval is not None and interval not in there:
             hint = catalog.resample_hint(str(interval))

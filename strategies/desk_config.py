@@ -41,6 +41,9 @@ class DeskStrategyConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
         {"key", "instruments", "settlement", "node", "claims"}
     )
 
+    needs_books: ClassVar[bool] = False
+    """Whether it can't do with candles or best prices alone."""
+
     key: Annotated[str, Meta(pattern=f"^{KEY}$")]
     instruments: tuple[str, ...]
     settlement: str = "USDT"

@@ -61,6 +61,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     ``held_back_by`` is the key of the guard whose verdict replaced the order, ``wanted`` the
     position without a halt that held back an entry; both absent without one. ``parts`` has the
     target of each pair that shares the instrument, by the pair's name; absent without pairs.
+    ``scores`` has those of a scalper's signals, None while they warm up.
     """
 
     instrument: str
@@ -75,6 +76,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     held_back_by: str | msgspec.UnsetType = msgspec.UNSET
     wanted: str | msgspec.UnsetType = msgspec.UNSET
     parts: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
+    scores: dict[str, float | None] | msgspec.UnsetType = msgspec.UNSET
 
 
 def decision_id(strategy: str, ts: int) -> str:
@@ -91,14 +93,16 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
     ``strategy`` is the component's key in the document. ``ts`` is the time of the decision,
     ``data_ts`` the close time of the newest complete candle used; UNIX nanoseconds (UTC). ``kind``
-    is ``rebalance``, ``flatten`` or ``wait`` (nothing done; ``note`` has the reason). ``equity`` is
+    is ``rebalance``, ``flatten``, ``scalp`` (an entry or an exit of one instrument) or ``wait``
+    (nothing done; ``note`` has the reason). ``equity`` is
     what it sized on, a decimal string in the settlement currency. ``multiplier`` is that of the
     strictest standing Verdict. ``gross`` and ``net`` are the sums of absolute weights and of
     weights: those wanted, before verdicts, the no-trade band and lots change the orders.
 
     ``targets`` are sorted by instrument. They contain every instrument of the universe that has had
     a candle so far, also those left out. One that is listed later must not appear: the past can't
-    know it.
+    know it. A scalper's contain its instruments with a price; ``refusals`` counts, by their codes,
+    the looks since its last decision at which it did not enter (`strategies.scalping.decide`).
     """
 
     strategy: str
@@ -111,6 +115,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     net: float = 0.0
     targets: tuple[Target, ...] = ()
     note: str = ""
+    refusals: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def id(self) -> str:

@@ -100,7 +100,8 @@ class Audit:
 
     def on_decision(self, decision: Decision) -> None:
         """Begin the file of a decision."""
-        if decision.kind == "wait":
+        # A scalper may make thousands a day; the journal has them all.
+        if decision.kind in ("wait", "scalp"):
             return
         self._reasons.clear()
         stamp = datetime.fromtimestamp(decision.ts / 1e9, UTC).strftime("%Y%m%dT%H%M%S%fZ")

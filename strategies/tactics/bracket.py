@@ -8,21 +8,34 @@ the average true range of short candles of the mid, which `MidCandles` makes of 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
-from strategies.tactics.protective import Protection, Target
+from config.parameter_types import AtrMultiple, BasisPoints, RangeLength, TimeSpan, about
+from strategies.tactics.protective import Protection, RProfit, Target
 
-BRACKET = Protection(
-    atr=60,
-    stop=8.0,
-    catastrophic=16.0,
-    least_bps=6.0,
-    take=(Target(at=1.5, fraction=1.0),),
-    trail_after=1.0,
-    trail_atr=6.0,
-    time_stop="2m",
-)
-"""Default of a scalper."""
+
+class Bracket(Protection, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The bracket of each position, in candles of the mid; ATR is their average true range."""
+
+    atr: Annotated[RangeLength, about("True ranges averaged.")] = 60
+    stop: Annotated[AtrMultiple, about("First stop, in ATR from the entry: it sizes a trade.")] = (
+        8.0
+    )
+    catastrophic: Annotated[
+        AtrMultiple,
+        about("Stop that the exchange attaches to the entry, from its first fill on; in ATR."),
+    ] = 16.0
+    least_bps: Annotated[
+        BasisPoints, about("Least distance of the first stop; what is in ATR grows alike.")
+    ] = 6.0
+    take: Annotated[tuple[Target, ...], about("Take-profits, the nearest first.")] = (
+        Target(at=1.5, fraction=1.0),
+    )
+    trail_after: Annotated[
+        RProfit, about("Profit in R from which the stop follows the price …")
+    ] = 1.0
+    trail_atr: Annotated[AtrMultiple | None, about("… by so many ATR.")] = 6.0
+    time_stop: Annotated[TimeSpan | None, about("Close at market after so long.")] = "2m"
 
 
 class MidCandle(NamedTuple):

@@ -27,6 +27,7 @@ from config.parameter_types import (
 )
 from strategies.tactics.pricing import ZERO, Terms
 
+RProfit = Annotated[float, Meta(ge=0.0, le=100.0)]
 _BASIS_POINT = Decimal("0.0001")
 
 
@@ -56,10 +57,9 @@ class Protection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             "smaller, all that is counted in ATR grows alike."
         ),
     ] = 0.0
-    trail_after: Annotated[
-        float,
-        Meta(ge=0.0, le=100.0, description="Profit in R from which the stop follows the price."),
-    ] = 0.0
+    trail_after: Annotated[RProfit, about("Profit in R from which the stop follows the price.")] = (
+        0.0
+    )
     trail_atr: Annotated[
         AtrMultiple | None, about("In profit, follow the best price by so many ATR.")
     ] = None

@@ -268,6 +268,8 @@ IN_A_RUN: Table = {
     "protection.atr": (3, STOPS),
     "protection.stop": (2.0, STOPS),
     "protection.catastrophic": (2.0, {"protection": {"stop": None, "catastrophic": 1.0}}),
+    "protection.least_bps": (200.0, STOPS),
+    "protection.trail_after": (1.0, {"protection": STOPS["protection"] | {"trail_atr": 1.0}}),
     "protection.trail_atr": (1.0, STOPS),
     "protection.trail_fraction": (0.005, STOPS),
     "protection.break_even": (0.5, STOPS),

@@ -97,7 +97,7 @@ def readers(key: Key) -> list[Path]:
 
 NO_RANGE = {
     "description", "funding", "liquidation", "flatten_on_empty_targets", "mark", "enabled",
-    "volatility_adjusted", "freeze_hedge",
+    "volatility_adjusted", "freeze_hedge", "frozen",
 }  # fmt: skip
 """Free text and truth values: every value of the right type is in range."""
 
@@ -161,6 +161,8 @@ OUT_OF_RANGE = {name: value for value, names in _NUMBERS.items() for name in nam
     "confidence": "[2, 1, 1]", "size": "equal", "check_every": "0s", "first": "thick",
     "correction": "holm", "min_correlation": "-2", "least": "-2", "select": "{formation: 0}",
     "per": "0", "queue": "first", "valuation": "7s",
+    "calibration": "[[2, 5]]", "look": "0ms", "candle": "500ms", "max_ticks": "0", "limit_r": "0",
+    "r_pct": "0", "max_of_book": "0", "slippage_bps": "-1", "horizon_s": "0", "trail_after": "-1",
 }  # fmt: skip
 """A value of the right type but out of range, for each key that has a range."""
 

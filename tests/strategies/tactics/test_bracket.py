@@ -1,6 +1,6 @@
 """Candles of the mid, which size a scalper's bracket."""
 
-from strategies.tactics.bracket import BRACKET, MidCandles
+from strategies.tactics.bracket import Bracket, MidCandles
 
 SECOND = 10**9
 
@@ -24,5 +24,5 @@ def test_there_is_no_candle_before_the_first_mid():
 
 
 def test_the_default_takes_all_of_a_position_and_goes_together():
-    assert BRACKET.check() == []
-    assert sum(target.fraction for target in BRACKET.take) == 1.0
+    assert Bracket().check() == []
+    assert sum(target.fraction for target in Bracket().take) == 1.0

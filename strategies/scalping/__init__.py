@@ -1,0 +1,1 @@
+"""The scalper of `strategies.scalper`: `decide` is pure, `trader` runs it in the engine."""
