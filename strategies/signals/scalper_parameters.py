@@ -168,7 +168,12 @@ class VolatilityRegime(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     def check(self) -> Problems:
         """Return (field, message) for each parameter that does not go with the others."""
-        return _rising(self, ("sample_s", "short_s", "long_s"), ("low", "high", "extreme"))
+        return _rising(
+            self,
+            ("sample_s", "short_s", "long_s"),
+            ("short_s", "warm_s"),
+            ("low", "high", "extreme"),
+        )
 
 
 class ScalperSignals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -19,6 +19,7 @@ NAMES = (
     "writer",
     "memory",
     "books",
+    "scalper",
 )
 LIVE = ("live.journal", "live.startup", "live.wire", "live.load", "live.recovery")
 

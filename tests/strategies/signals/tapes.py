@@ -26,7 +26,7 @@ class Tape(NamedTuple):
     trades: np.ndarray
 
 
-def tape(book: StoredBook, rows: pa.Table, trades: pa.Table, levels: int) -> Tape:
+def tape_of(book: StoredBook, rows: pa.Table, trades: pa.Table, levels: int) -> Tape:
     """Join the messages of a book and its trades; at the same time a trade comes first."""
     ts, bids, asks = book.levels(rows, levels)
     known = ~np.isnan(bids[:, 0, 0])
@@ -54,7 +54,7 @@ def demo_tapes(
             names = ("ts", "seq", "book", "flags", "side", "price", "size")
             table = pa.table(dict(zip(names, rows.T, strict=True)))
             names = ("ts", "seq", "book", "price", "size", "side")
-            yield tape(book, table, pa.table(dict(zip(names, trades.T, strict=True))), levels)
+            yield tape_of(book, table, pa.table(dict(zip(names, trades.T, strict=True))), levels)
 
     return tapes(), planted
 
@@ -81,3 +81,48 @@ def scored(tapes: Iterator[Tape], tick: float, parameters: ScalperSignals) -> Sc
         last = np.maximum.accumulate(np.maximum(part.books, 0))
         parts.append(Scored(part.ts / SECOND, mids[last], scores, regimes))
     return Scored(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def walk_tape(seed: int, kind: str, hours: int = 2) -> tuple[Tape, list[tuple[float, float, int]]]:
+    """Return a random walk of 3 ticks a root second, and what is planted: start, end, side.
+
+    Four books a second and a trade; every five minutes, for ten seconds, a ``tilt`` (sizes of one
+    side are four times as large), a ``jump`` (a minute's largest move at once) or, for a minute, a
+    ``storm`` (five times the volatility).
+    """
+    rng, count = np.random.default_rng(seed), hours * 3600 * 4
+    seconds = np.arange(count) / 4
+    planted = [
+        (start, start + 10.0, int(rng.choice([1, -1]))) for start in range(450, hours * 3600, 300)
+    ]
+    moves, tilt = 1.5 * rng.standard_normal(count), np.zeros(count)
+    for start, end, side in planted:
+        inside = (seconds >= start) & (seconds < end)
+        tilt[inside] = side if kind == "tilt" else 0
+        if kind == "jump":
+            moves[np.argmax(inside)] += side * 120
+        elif kind == "storm":
+            moves[(seconds >= start) & (seconds < start + 60)] *= 5
+    mid = 100_000 + np.rint(np.cumsum(moves))
+    steps, sizes = np.arange(10), rng.lognormal(0, 0.5, (2, count, 10))
+    sizes[0][tilt > 0] *= 4
+    sizes[1][tilt < 0] *= 4
+    bids = np.stack([mid[:, None] - 1 - steps, sizes[0]], axis=-1)
+    asks = np.stack([mid[:, None] + 1 + steps, sizes[1]], axis=-1)
+    books, side = np.arange(count), rng.choice([1, -1], count // 4)
+    trades = np.column_stack([mid[::4] + side, rng.lognormal(0, 1, len(side)), side])
+    places = np.insert(books, np.arange(1, count, 4), -1 - np.arange(len(side)))
+    times = (np.insert(seconds, np.arange(1, count, 4), seconds[::4]) * SECOND).astype(np.int64)
+    return Tape(times, places, bids, asks, trades), planted
+
+
+QUIET_S = 5.0
+"""An alarm that comes back within this time is the same."""
+
+
+def alarms(seconds: np.ndarray, score: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return when a score begins to reach a threshold, and its sign then."""
+    on = np.flatnonzero(np.abs(np.nan_to_num(score)) >= least)
+    times, signs = seconds[on], np.sign(score[on])
+    fresh = (np.diff(times, prepend=-np.inf) > QUIET_S) | (np.diff(signs, prepend=0) != 0)
+    return times[fresh], signs[fresh]

@@ -34,7 +34,7 @@ QUICK = ScalperSignals(
     sweep=Sweep(levels=2, least_move=0.5),
     iceberg=Iceberg(refill_s=0.2, refills=1, beyond=0.1),
     vwap_deviation=VwapDeviation(window_s=1.0),
-    volatility_regime=VolatilityRegime(sample_s=0.1, short_s=1.0, long_s=5.0, warm_s=0.5),
+    volatility_regime=VolatilityRegime(sample_s=0.1, short_s=0.8, long_s=5.0, warm_s=1.0),
 )
 """Every signal warms up within a second and scores often."""
 Event = tuple[int, np.ndarray, np.ndarray] | tuple[int, float, float, int]
