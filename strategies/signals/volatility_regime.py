@@ -77,7 +77,7 @@ def _known(state: Floats, now: float, rules: Floats) -> bool:
     if math.isnan(state[_MID]) or now - state[_SEEN] > rules[_SHORT_S]:
         return False
     _advance(state, now, rules)
-    return now - state[_BEGAN] >= rules[_WARM_S] and state[_LONG_WEIGHT] > 0.0
+    return bool(now - state[_BEGAN] >= rules[_WARM_S] and state[_LONG_WEIGHT] > 0.0)
 
 
 @compiled
