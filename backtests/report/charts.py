@@ -123,15 +123,9 @@ def rolling_sharpe(report: ReportData) -> tuple[Chart, int] | None:
     values = measures.rolling_sharpe(daily, window)
     aim = report.summary["targets"].get("sharpe")
     drawn = line("Sharpe", report.curves.day_ends[1:], values, "@accent", 1.6)
-    layout: dict[str, Any] = {
-        "xaxis": _window(report),
-        "yaxis": {"zeroline": True},
-        "hovermode": "x",
-        "showlegend": False,
-    }
-    if aim is not None:
-        layout["shapes"] = [_level(aim)]
-    return Chart("rolling", 260, [drawn | {"hovertemplate": "%{y:.2f}"}], layout), window
+    dashed: dict[str, Any] = {} if aim is None else {"shapes": [_level(aim)]}
+    data = [drawn | {"hovertemplate": "%{y:.2f}"}]
+    return _over_days(report, "rolling", 260, data, {"zeroline": True}, **dashed), window
 
 
 def rolling_risk(report: ReportData, window: int) -> list[Chart]:
@@ -139,13 +133,8 @@ def rolling_risk(report: ReportData, window: int) -> list[Chart]:
     lines = report.curves
     volatile = measures.rolling_volatility(lines.day_returns, window)
     drawn = line("Volatility", lines.day_ends[1:], volatile, "@accent", 1.6)
-    layout: dict[str, Any] = {
-        "xaxis": _window(report),
-        "yaxis": {"tickformat": ".2~%", "rangemode": "tozero"},
-        "hovermode": "x",
-        "showlegend": False,
-    }
-    charts = [Chart("volatility", 220, [drawn | {"hovertemplate": "%{y:.1%}"}], layout)]
+    data, axis = [drawn | {"hovertemplate": "%{y:.1%}"}], {"tickformat": ".2~%"}
+    charts = [_over_days(report, "volatility", 220, data, axis | {"rangemode": "tozero"})]
     betas = [
         line(
             f"To {BENCHMARK_NAMES[name]}",
@@ -158,13 +147,7 @@ def rolling_risk(report: ReportData, window: int) -> list[Chart]:
         for name, values in report.benchmarks.items()
     ]
     if betas:
-        layout = {
-            "xaxis": _window(report),
-            "yaxis": {"zeroline": True},
-            "hovermode": "x unified",
-            "showlegend": True,
-        }
-        charts.append(Chart("beta", 240, betas, layout))
+        charts.append(_over_days(report, "beta", 240, betas, {"zeroline": True}, several=True))
     return charts
 
 
@@ -179,12 +162,8 @@ def exposure(report: ReportData) -> Chart:
         mean = _daily_mean(ts, ratio, ends)
         drawn = line(shown, _middays(ends), mean, colour, 1.4)
         data.append(drawn | {"hovertemplate": "%{y:.2f}×"})
-    layout = {
-        "xaxis": _window(report),
-        "yaxis": {"ticksuffix": "×", "zeroline": True, "rangemode": "tozero"},
-        "hovermode": "x unified",
-    }
-    return Chart("exposure", 240, data, layout)
+    axis = {"ticksuffix": "×", "zeroline": True, "rangemode": "tozero"}
+    return _over_days(report, "exposure", 240, data, axis, several=True)
 
 
 def turnover(report: ReportData) -> Chart:
@@ -205,13 +184,7 @@ def turnover(report: ReportData) -> Chart:
         "marker": {"color": "@accent/0.65", "line": {"width": 0}},
         "hovertemplate": "%{y:.2f}×",
     }
-    layout = {
-        "xaxis": _window(report),
-        "yaxis": {"ticksuffix": "×"},
-        "showlegend": False,
-        "hovermode": "x",
-    }
-    return Chart("turnover", 200, [bars], layout)
+    return _over_days(report, "turnover", 200, [bars], {"ticksuffix": "×"})
 
 
 def costs(summary: dict[str, Any]) -> Chart:
@@ -333,6 +306,20 @@ def holding_times(done: ClosedTrades) -> Chart | None:
         "showlegend": False,
     }
     return Chart("holding", 270, [bars], layout)
+
+
+def _over_days(
+    report: ReportData,
+    key: str,
+    height: int,
+    data: list[dict[str, Any]],
+    yaxis: dict[str, Any],
+    several: bool = False,
+    **more: Any,
+) -> Chart:
+    """Return a chart over the run's days; several curves have a legend and one pointer."""
+    layout = {"xaxis": _window(report), "yaxis": yaxis, "showlegend": several, **more}
+    return Chart(key, height, data, layout | {"hovermode": "x unified" if several else "x"})
 
 
 def _window(report: ReportData) -> dict[str, Any]:
