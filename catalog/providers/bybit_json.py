@@ -66,8 +66,7 @@ def _part(where: str, answer: dict[str, Any], path: Path, options: ImportOptions
     if not rows:
         return part
     if isinstance(rows[0], list):
-        symbol = str(result.get("symbol") or "")
-        _candles(part, where, symbol, category, rows, answer.get("time"), path, options)
+        _candles(part, where, answer, category, options)
     elif "fundingRate" in rows[0]:
         _funding(part, where, category, rows)
     elif "lotSizeFilter" in rows[0]:
@@ -118,17 +117,10 @@ def _funding(part: Import, where: str, category: str, rows: list[dict[str, str]]
 
 
 def _candles(
-    part: Import,
-    where: str,
-    symbol: str,
-    category: str,
-    rows: list[list[str]],
-    answered_ms: object,
-    path: Path,
-    options: ImportOptions,
+    part: Import, where: str, answer: dict[str, Any], category: str, options: ImportOptions
 ) -> None:
-    width = len(rows[0])
-    name = path.name.lower()
+    (path,), rows = part.files, answer["result"]["list"]
+    width, name = len(rows[0]), path.name.lower()
     if width == 5 and ("index" in name or "premium" in name):
         raise InputError(f"{path}: index and premium klines are not kept, only last and mark")
     kind = {len(BARS): "bars", len(MARKS): "mark"}.get(width)
@@ -143,10 +135,11 @@ def _candles(
     interval = infer_interval(opens, where, options.interval)
     closes = opens + interval_ns(interval)
     done = np.ones(len(rows), bool)
-    if isinstance(answered_ms, int):
-        done = closes <= answered_ms * MS
+    if isinstance(answer.get("time"), int):
+        done = closes <= answer["time"] * MS
     columns = [pa.array(closes[done]), *(pa.array(c) for c in numbers[done, 1:].T)]
     assert kind is not None
+    symbol = str(answer["result"].get("symbol") or "")
     key = (kind, interval, _instrument(where, symbol, category))
     part.tables[key] = pa.table(columns, schema=KINDS[kind].given)
 
