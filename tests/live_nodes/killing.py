@@ -177,8 +177,7 @@ class Ground:
 
     def state(self) -> dict[str, Any]:
         """Return the whole state by the exchange's admin."""
-        with urllib.request.urlopen(f"{self.endpoint.admin}/state", timeout=DEADLINE) as answer:
-            return dict(json.load(answer))
+        return self.tell("/state", method="GET")
 
     def tell(self, path: str, *, method: str = "POST", **body: Any) -> dict[str, Any]:
         """Send a request to the exchange's admin."""

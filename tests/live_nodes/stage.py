@@ -32,7 +32,6 @@ from config.documents import Node
 from config.load import load
 from live_nodes.bybit.adapter import forget_clients
 from live_nodes.local.alerts import Alerts, Pace
-from live_nodes.local.endpoints import Endpoints
 from live_nodes.local.heartbeat import Heartbeat
 from live_nodes.local.keys import KeyPair, Secret, practice_keys
 from live_nodes.node.context import RunContext
@@ -48,7 +47,7 @@ from tests.bench.live import bare
 from tests.live_nodes.by_hand import PlainByHand
 from tests.live_nodes.documents import node_of
 from tests.live_nodes.killing import venue_urls
-from tests.live_nodes.practice.background import in_thread
+from tests.live_nodes.practice.background import InThread, in_thread
 from tests.live_nodes.practice.still_market import (
     BTC,
     ETH,
@@ -85,7 +84,7 @@ class BreathingMarket(StillMarket):
         return replace(prices, mark=prices.mark + shift)
 
 
-class Stage:
+class Stage(InThread):
     """A running exchange; everything here may be called from the test's thread."""
 
     def __init__(
@@ -95,18 +94,8 @@ class Stage:
         faults: Faults,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self.server, self.market, self.faults = server, market, faults
-        self._loop = loop
-        links = server.sockets_url
-        self.where = Endpoints(server.http, f"{links}/public", f"{links}/private", f"{links}/trade")
-
-    def call[T](self, act: Callable[[], T]) -> T:
-        """Do something in the exchange's own thread and return what came of it."""
-
-        async def run() -> T:
-            return act()
-
-        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(DEADLINE)
+        super().__init__(server, loop)
+        self.market, self.faults = market, faults
 
     # Faults --------------------------------------------------------------------------------------
 

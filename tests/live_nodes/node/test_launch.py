@@ -81,7 +81,7 @@ def run(exchange: Background, tmp_path: Path) -> Run:
 
 def ask[T](running: Background, question: Callable[[VenueRest], Any]) -> Any:
     async def body() -> Any:
-        async with VenueRest(running.http, KEYS) as rest:
+        async with VenueRest(running.where.http, KEYS) as rest:
             return await question(rest)
 
     return asyncio.run(body())
@@ -117,7 +117,7 @@ def test_flatten_sends_again_what_the_venue_rejects(run: Run, exchange: Backgrou
         # Two entries, then the first of the exits.
         return FaultEffect(ret_code=10006, message="slow") if len(seen) == 3 else None
 
-    exchange.call(lambda practice: setattr(practice.faults, "on_op", refuse))
+    exchange.call(lambda: setattr(exchange.faults, "on_op", refuse))
     report = run(on_stop="flatten")
     assert held(exchange) == report.positions == {}
     assert report.left == []
@@ -144,7 +144,7 @@ def test_a_start_without_a_server_is_refused_in_bounded_time(tmp_path: Path) -> 
 def test_a_start_in_maintenance_is_refused_in_bounded_time(
     run: Run, exchange: Background, fault: FaultEffect
 ) -> None:
-    exchange.call(lambda practice: setattr(practice.faults, "on_http", lambda *_: fault))
+    exchange.call(lambda: setattr(exchange.faults, "on_http", lambda *_: fault))
     began = time.monotonic()
     with pytest.raises(GateRefused, match="gate venue"):
         run()
@@ -182,7 +182,7 @@ def test_orders_that_the_venue_rejects_are_reported_with_its_reason(
         fault = FaultEffect(execute=False, ret_code=110007, message="ab not enough for new order")
         return fault if op == "order.create" else None
 
-    exchange.call(lambda practice: setattr(practice.faults, "on_op", refuse))
+    exchange.call(lambda: setattr(exchange.faults, "on_op", refuse))
     report = run()
     assert report.outcome == "ran once"
     assert held(exchange) == report.positions == {}
@@ -236,16 +236,12 @@ def test_unconfirmed_mainnet_is_refused_and_a_lack_of_guards_is_said(
 def test_a_decision_has_the_candles_that_the_feed_has_lost(tmp_path: Path) -> None:
     said: list[str] = []
     with background() as exchange:
+        before = exchange.faults.on_push
 
-        def mute(practice: Any) -> None:
-            before = practice.faults.on_push
+        def on_push(channel: str, topic: str, payload: Any) -> Any:
+            return [] if topic.startswith("kline.1.BTC") else before(channel, topic, payload)
 
-            def on_push(channel: str, topic: str, payload: Any) -> Any:
-                return [] if topic.startswith("kline.1.BTC") else before(channel, topic, payload)
-
-            practice.faults.on_push = on_push
-
-        exchange.call(mute)
+        exchange.call(lambda: setattr(exchange.faults, "on_push", on_push))
         params = node().strategies["steady"].params | {"every": "1m"}
         document = node(strategies={"steady": {"use": STEADY, "params": params}})
         # Past the next close, and what it takes to notice.

@@ -110,7 +110,7 @@ def test_foreign_positions_are_found_before_they_refuse_the_first_start(tmp_path
         keys = keys_of(document)
 
         async def buy() -> None:
-            async with VenueRest(running.http, keys) as rest:
+            async with VenueRest(running.where.http, keys) as rest:
                 fields = {"side": "Buy", "orderType": "Market", "qty": "0.010"}
                 await rest.create("BTCUSDT-LINEAR.BYBIT", fields)
 
@@ -125,7 +125,7 @@ def test_foreign_positions_are_found_before_they_refuse_the_first_start(tmp_path
 
 def test_a_link_that_refuses_is_named(tmp_path: Path) -> None:
     with background() as running:
-        running.running.faults.links["trade"] = "frozen"
+        running.faults.links["trade"] = "frozen"
         short = node(tmp_path, running.port)
         gates = short.gates.model_copy(update={"request_timeout": 0.5})
         found = by_check(examine(short.model_copy(update={"gates": gates})))

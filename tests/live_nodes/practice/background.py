@@ -9,28 +9,34 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 
 from live_nodes.local.endpoints import Endpoints
 from live_nodes.practice.wire.access import RateLimits
+from live_nodes.practice.wire.server import Server
 from tests.live_nodes.practice.still_market import Practice, practice
 from tests.waiting import DEADLINE
 
 
-class Background:
+class InThread:
     """A running exchange; `call` acts on it in its own thread."""
 
-    def __init__(self, running: Practice, loop: asyncio.AbstractEventLoop) -> None:
-        self.running = running
-        self._loop = loop
-        self.port = running.server.port
-        self.http = running.server.http
-        links = running.server.sockets_url
-        self.where = Endpoints(self.http, f"{links}/public", f"{links}/private", f"{links}/trade")
+    def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
+        self.server, self._loop = server, loop
+        self.port, links = server.port, server.sockets_url
+        self.where = Endpoints(server.http, f"{links}/public", f"{links}/private", f"{links}/trade")
 
-    def call[T](self, act: Callable[[Practice], T]) -> T:
+    def call[T](self, act: Callable[[], T]) -> T:
         """Act on the exchange and return what came of it."""
 
         async def run() -> T:
-            return act(self.running)
+            return act()
 
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result(DEADLINE)
+
+
+class Background(InThread):
+    """A still market's exchange."""
+
+    def __init__(self, running: Practice, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(running.server, loop)
+        self.market, self.faults = running.market, running.faults
 
 
 @contextmanager

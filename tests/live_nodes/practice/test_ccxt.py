@@ -19,7 +19,7 @@ SYMBOL = "BTC/USDT:USDT"
 def client() -> Iterator[Any]:
     with background() as running:
         found = ccxt.bybit({"apiKey": KEY, "secret": SECRET, "enableRateLimit": False})
-        found.urls["api"] = dict.fromkeys(found.urls["api"], running.http)
+        found.urls["api"] = dict.fromkeys(found.urls["api"], running.where.http)
         found.has["fetchCurrencies"] = False
         found.options |= {"fetchMarkets": {"types": ["linear", "spot"]}, "unifiedMarginStatus": 5}
         found.options |= {"enableUnifiedAccount": True, "enableUnifiedMargin": False}

@@ -56,8 +56,8 @@ def test_pybit_follows_the_public_link(exchange: Background) -> None:
         socket.trade_stream("BTCUSDT", reply["trade"].append)
         socket.kline_stream(1, "BTCUSDT", reply["kline"].append)
         eventually(lambda: all(reply[name] for name in ("book", "ticker", "kline")))
-        exchange.call(lambda p: p.market.set_bid(BTC, 0, "7.000"))
-        exchange.call(lambda p: p.market.prints.append((BTC, "Sell", D("49999.9"), D("0.1"))))
+        exchange.call(lambda: exchange.market.set_bid(BTC, 0, "7.000"))
+        exchange.call(lambda: exchange.market.prints.append((BTC, "Sell", D("49999.9"), D("0.1"))))
         eventually(lambda: bool(reply["trade"]) and len(reply["book"]) > 1)
         bids = sorted(reply["book"][-1]["data"]["b"], key=lambda row: -D(row[0]))
         assert D(bids[0][1]) in (D("7.000"), D("6.900"))
@@ -73,9 +73,9 @@ def test_pybit_trades_over_the_links(exchange: Background) -> None:
     try:
         for name, found in reply.items():
             getattr(private, f"{name}_stream")(found.append)
-        links = exchange.running.server.sockets.private
+        links = exchange.server.sockets.private
         eventually(lambda: sum(len(one.topics) for one in list(links.connections)) == 4)
-        eventually(lambda: exchange.call(lambda p: p.server.sockets.connected()["trade"]) == 1)
+        eventually(lambda: exchange.call(lambda: exchange.server.sockets.connected()["trade"]) == 1)
         trade.place_order(acks.append, orderLinkId="w1", **ORDER)
         eventually(lambda: bool(reply["order"]) and bool(acks))
         assert reply["order"][0]["data"][0]["orderStatus"] == "New"
