@@ -7,14 +7,13 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from actors.desk.build import guards_of
-from actors.guards.core.drill import Scene
 from actors.guards.core.guard import Guard
 from config.documents import Setup
 from config.errors import DeskError, InputError, did_you_mean
@@ -32,7 +31,7 @@ from live_nodes.node.operator_desk import OperatorGuard
 WORLDS: tuple[WorldName, ...] = ("backtest", "practice")
 AT_ONCE = 2
 """Practice drills at the same time; each is two processes that mostly wait."""
-BEATS: dict[WorldName, float] = {"backtest": 2.5, "practice": 0.6}
+BEATS = {"backtest": 2.5, "practice": 0.6}
 
 
 def drill(
@@ -74,36 +73,27 @@ def drill(
     with tempfile.TemporaryDirectory(prefix="drill-") as temporary:
         base = folder or Path(temporary)
 
-        def one(row: DrillRow, place: Path | None) -> None:
-            _one(resolved, row, chosen[row.guard], place, stopped)
+        def one(row: DrillRow) -> None:
+            _one(resolved, row, chosen[row.guard], base / row.guard, stopped)
             progress(next(done), len(rows), f"{row.guard} in {row.world}")
 
         pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="drill")
         try:
-            futures: list[Future[None]] = []
-            for row in rows:
-                if row.world == "practice":
-                    place = base / row.guard
-                    futures.append(pool.submit(one, row, place))
+            left = {pool.submit(one, row) for row in rows if row.world == "practice"}
             for row in rows:
                 if row.world == "backtest":
-                    one(row, None)
-            _wait_for(futures)
+                    one(row)
+            while left:
+                # In short waits, so that Ctrl-C works.
+                ended, left = wait(left, timeout=0.2)
+                for future in ended:
+                    future.result()
         finally:
             # Running drills end their nodes and exchanges first.
             stopped.set()
             pool.shutdown(wait=True, cancel_futures=True)
     compare(rows)
     return rows
-
-
-def _wait_for(futures: list[Future[None]]) -> None:
-    left = set(futures)
-    while left:
-        # In short waits, so that Ctrl-C works.
-        done, left = wait(left, timeout=0.2)
-        for future in done:
-            future.result()
 
 
 def _chosen(resolved: Resolved, keys: Sequence[str]) -> dict[str, Guard[Any, Any]]:
@@ -127,20 +117,21 @@ def _one(
     resolved: Resolved,
     row: DrillRow,
     guard: Guard[Any, Any],
-    place: Path | None,
+    place: Path,
     stopped: threading.Event,
 ) -> None:
     began = time.monotonic()
     practice = row.world == "practice"
     world: World | None = None
     try:
-        scene = replace(
-            scene_of(resolved.document, row.guard),
-            beat=BEATS["practice" if practice else "backtest"],
-            real_time=practice,
-        )
+        scene = scene_of(resolved.document, row.guard)
+        scene = replace(scene, beat=BEATS[row.world], real_time=practice)
         plan = guard.drill(scene)
-        world = _world(resolved, scene, place, stopped, plan.params)
+        if practice:
+            place.mkdir(parents=True, exist_ok=True)
+            world = PracticeWorld(resolved, scene, place, stopped, plan.params)
+        else:
+            world = BacktestWorld(resolved, scene, plan.params)
         DrillRun(world, scene, plan, row, float(resolved.document.risk.deadline)).run()
     except (DrillError, DeskError) as error:
         row.fail(str(error))
@@ -150,16 +141,3 @@ def _one(
         if world is not None:
             world.close()
         row.took_s = time.monotonic() - began
-
-
-def _world(
-    resolved: Resolved,
-    scene: Scene,
-    place: Path | None,
-    stopped: threading.Event,
-    changed: Mapping[str, object],
-) -> World:
-    if place is None:
-        return BacktestWorld(resolved, scene, changed)
-    place.mkdir(parents=True, exist_ok=True)
-    return PracticeWorld(resolved, scene, place, stopped, changed)
