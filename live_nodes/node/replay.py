@@ -85,10 +85,11 @@ class Player(ListeningTape):
         self.strayed = self.trace = ""
         self._reads: list[int | Answer] = []
         self._place = self._now = self._soons = 0
-        self._timers: dict[tuple[int, int], Callable[[Any], None]] = {}
+        self.timers: dict[tuple[int, int], Callable[[Any], None]] = {}
+        """What timers call in their turns, by numbers of clock and callback."""
         self._waiting: dict[int, Callable[[], object]] = {}
         self.calls[SOON] = lambda number: self._waiting.pop(number)()
-        self.calls[TIMER] = lambda clock, number, event: self._timers[clock, number](event)
+        self.calls[TIMER] = lambda clock, number, event: self.timers[clock, number](event)
         self.clock = replaying_clock(self)
 
     def play(self, turn: Turn) -> list[Output]:
@@ -145,10 +146,6 @@ class Player(ListeningTape):
         self._place += 1
         return self._reads[self._place - 1] if self._place <= len(self._reads) else None
 
-    def keep_timer(self, clock: int, number: int, callback: Callable[[Any], None]) -> None:
-        """Keep what a clock's timer calls, until its turns."""
-        self._timers[clock, number] = callback
-
 
 def replaying_clock(tape: Player) -> type[LiveClock]:
     """Return a class of clocks that give recorded readings; timers fire in their turns only."""
@@ -166,7 +163,7 @@ def replaying_clock(tape: Player) -> type[LiveClock]:
             return tape.asks("timers", list)()
 
         def on_loop(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
-            tape.keep_timer(self._number, self._callbacks, callback)
+            tape.timers[self._number, self._callbacks] = callback
             self._callbacks += 1
             return callback
 
