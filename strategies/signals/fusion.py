@@ -154,18 +154,26 @@ def mean_edge(sums: Floats, prior: float) -> float:
 
 @compiled
 def weigh(weights: Floats, declared: Floats, edges: Floats, rules: Floats) -> None:
-    """Set the weights by the mean edge over those horizons that have enough samples."""
-    total = 0.0
+    """Set the weights by the mean edge over those horizons that have enough samples.
+
+    A signal without enough keeps its declared share: the mean factor of the others.
+    """
+    factors, known, shares = np.zeros(_COUNT), 0.0, 0.0
     for signal in range(_COUNT):
-        edge, known = 0.0, 0
+        edge, horizons = 0.0, 0
         for number in range(len(edges)):
             if edges[number, signal, 2] >= rules[_LEAST_SAMPLES]:
                 edge += mean_edge(edges[number, signal], rules[_PRIOR])
-                known += 1
-        factor = math.exp(edge / known / rules[_SCALE]) if known and not rules[_FROZEN] else 1.0
-        weights[signal] = declared[signal] * min(max(factor, rules[_LEAST]), rules[_MOST])
-        total += weights[signal]
-    weights /= total
+                horizons += 1
+        if horizons and not rules[_FROZEN]:
+            factor = math.exp(edge / horizons / rules[_SCALE])
+            factors[signal] = min(max(factor, rules[_LEAST]), rules[_MOST])
+            known += declared[signal] * factors[signal]
+            shares += declared[signal]
+    usual = known / shares if shares > 0.0 else 1.0
+    for signal in range(_COUNT):
+        weights[signal] = declared[signal] * (factors[signal] or usual)
+    weights /= weights.sum()
 
 
 class Fusion:
@@ -266,15 +274,18 @@ class Fusion:
     def expected_bps(self, value: float, horizon_s: float | None = None) -> float:
         """Return the move that past fused scores of this size had in their direction.
 
-        NaN while there are too few of them. Without ``horizon_s`` that of the parameters.
+        Where there were too few, the next smaller scores count too; NaN when these do not suffice.
+        Without ``horizon_s`` the horizon is that of the parameters.
         """
         if math.isnan(value):
             return math.nan
         number = self.rules.horizons_s.index(horizon_s or self.rules.horizon_s)
         step = min(int(abs(value) * self.rules.bins), self.rules.bins - 1)
-        move, count = self._calibration[number, step]
-        enough = count >= self.rules.least_samples
-        return float(move / (count + self.rules.prior)) if enough else math.nan
+        sums = np.cumsum(self._calibration[number, step::-1], axis=0)
+        for move, count in sums.tolist():
+            if count >= self.rules.least_samples:
+                return float(move / (count + self.rules.prior))
+        return math.nan
 
     def thresholds(self, regime: int) -> tuple[float, float]:
         """Return the least |value| of an entry, and that below which a position is left.

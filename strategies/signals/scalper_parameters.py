@@ -200,6 +200,7 @@ class ScalperSignals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         ]
 
 
+Score = Annotated[float, Meta(ge=-1.0, le=1.0)]
 Weight = Annotated[float, Meta(ge=0.0, le=1.0)]
 
 
@@ -227,15 +228,18 @@ class Threshold(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """From which fused score to enter, below which to leave."""
 
     entry: Annotated[Fraction, about("Least fused score of an entry, without its sign.")]
-    exit: Annotated[Fraction, about("Leave when the score of the position's side falls below.")]
+    exit: Annotated[
+        Score,
+        about("Leave when the score towards the position's side falls below; negative: turns."),
+    ]
 
 
 class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Thresholds by volatility regime; in the extreme one nothing is entered, all is left."""
 
-    low: Threshold = Threshold(entry=0.30, exit=0.05)
-    normal: Threshold = Threshold(entry=0.25, exit=0.0)
-    high: Threshold = Threshold(entry=0.35, exit=0.05)
+    low: Threshold = Threshold(entry=0.25, exit=-0.1)
+    normal: Threshold = Threshold(entry=0.2, exit=-0.1)
+    high: Threshold = Threshold(entry=0.25, exit=-0.05)
 
     def check(self) -> Problems:
         """Return (field, message) for each parameter that does not go with the others."""
@@ -269,7 +273,7 @@ class FusionRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ] = 14_400.0
     bins: Annotated[
         int, Meta(ge=1, le=50), about("Steps of the fused score whose moves are averaged apart.")
-    ] = 10
+    ] = 20
     least_samples: Annotated[
         Amount, about("Compared scores before a step, or an adaptive weight, counts.")
     ] = 50

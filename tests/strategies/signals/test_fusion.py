@@ -63,7 +63,7 @@ def test_a_move_is_booked_when_its_horizon_has_passed_and_not_before():
     shown(fusion, (1.5, 90.0, scores(nan, nan)))
     assert fusion.calibration[0, -1] == pytest.approx([100 / 2, 1.0])
     assert fusion.expected_bps(-0.95) == pytest.approx(100 / 2)
-    assert isnan(fusion.expected_bps(-0.85))
+    assert isnan(fusion.expected_bps(-0.85))  # Of so small a score nothing is known.
     assert isnan(fusion.expected_bps(-0.95, 5.0))
     shown(fusion, (5.0, 101.0, scores(nan, nan)))
     # At the very end of the horizon the new mid counts: a rise of 100 bps against it.
@@ -103,6 +103,13 @@ def test_weights_follow_the_signed_edge_after_costs():
     assert frozen.edges[B, 0] < -13.0
 
 
+def test_a_signal_that_never_spoke_keeps_its_share():
+    weights = Weights(**msgspec.structs.asdict(TWO) | {"iceberg": 0.2})
+    fusion = Fusion(rules(weights=weights, horizons_s=(1.0,), edge_scale_bps=1.0))
+    learned(fusion, 400, cost=30.0)
+    assert fusion.weights[SIGNALS.index("iceberg")] == pytest.approx(0.2)
+
+
 def test_costs_that_eat_the_edge_leave_no_signal_more_weight():
     fusion = Fusion(rules(horizons_s=(1.0,), edge_scale_bps=1.0))
     learned(fusion, 400, cost=30.0)
@@ -128,6 +135,11 @@ def test_calibration_finds_the_move_that_a_score_is_worth():
     for score in (0.25, 0.55, 0.85):
         assert fusion.expected_bps(score) == pytest.approx(8 * score, abs=0.8)
         assert fusion.expected_bps(-score) == fusion.expected_bps(score)
+    few = Fusion(rules(least_samples=2))
+    shown(few, *[(float(k), 100.0 + k, scores(s, s)) for k, s in enumerate((0.5, 0.5, 0.9, 0.0))])
+    # Three of at most 0.9: two of 0.5 and the one itself; each rose by about 100 bps.
+    assert few.expected_bps(0.9) == pytest.approx(3 * 99 / 4, rel=0.01)
+    assert isnan(few.expected_bps(0.4))
 
 
 def test_a_restart_goes_on_to_the_bit():
@@ -149,8 +161,8 @@ def test_thresholds_are_by_regime_and_symbol():
     other = Fusion(rules(by_symbol={"ETHUSDT": own}), "BTCUSDT")
     eth = Fusion(rules(by_symbol={"ETHUSDT": own}), "ETHUSDT")
     assert eth.thresholds(1) == (0.7, 0.2)
-    assert other.thresholds(1) == (0.25, 0.0)
-    assert [other.thresholds(k)[0] for k in (0, 2)] == [0.30, 0.35]
+    assert other.thresholds(1) == (0.2, -0.1)
+    assert [other.thresholds(k)[0] for k in (0, 2)] == [0.25, 0.25]
     assert other.thresholds(3) == (inf, inf)
     assert other.thresholds(-1) == (inf, -inf)
 
