@@ -100,8 +100,8 @@ def step_book(board: Floats, now: float, bids: Floats, asks: Floats) -> None:
 
 @compiled
 def step_trade(board: Floats, now: float, price: float, size: float, side: int) -> None:
-    """Show a trade to all signals; one without a price or a size is none."""
-    if not (price > 0.0 and size > 0.0):
+    """Show a trade to all signals; one without a price, a size or a side is none."""
+    if not (price > 0.0 and size > 0.0 and side != 0):
         return
     tick = board[_TICK]
     usual = volatility_regime.usual_volatility(_state(board, _REGIME), now, _rules(board, _REGIME))
@@ -176,7 +176,8 @@ class BookScores:
     """The eight signals of one instrument, as its books and trades come.
 
     Times are UNIX nanoseconds of the exchange; an event with a time before the last one changes
-    what it shows, and lets no time pass.
+    what it shows, and lets no time pass. After messages were missed, begin with a new one: what
+    traded meanwhile would look as if it had been cancelled.
     """
 
     def __init__(self, parameters: ScalperSignals, tick: float) -> None:

@@ -116,8 +116,9 @@ def learn(
             move = (then / sample[_MID] - 1.0) * 1e4
             steps = calibration.shape[1]
             step = min(int(abs(sample[_VALUE]) * steps), steps - 1)
-            calibration[number, step, 0] += math.copysign(move, move * sample[_VALUE])
-            calibration[number, step, 1] += 1.0
+            if sample[_VALUE] != 0.0:
+                calibration[number, step, 0] += math.copysign(move, move * sample[_VALUE])
+                calibration[number, step, 1] += 1.0
             for signal in range(_COUNT):
                 score = sample[_SCORES + signal]
                 if score != 0.0:

@@ -281,7 +281,9 @@ class FusionRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Amount, about("Each mean is taken with so many moves of zero: few samples promise little.")
     ] = 30
     frozen: Annotated[bool, about("Keep the weights as they are declared.")] = False
-    least_weight: Annotated[Fraction, about("A weight falls to this multiple at most.")] = 0.25
+    least_weight: Annotated[PositiveFraction, about("A weight falls to this multiple at most.")] = (
+        0.25
+    )
     most_weight: Annotated[Ratio, about("A weight grows to this multiple at most.")] = 2.0
     edge_scale_bps: Annotated[
         Ratio, about("Edge after costs, basis points, that multiplies a weight by 2.7.")

@@ -187,6 +187,7 @@ def test_a_book_without_a_side_and_a_trade_without_a_size_are_passed_over():
     now = events[-1][0]
     board.on_trade(now, 0.0, 1.0, 1)
     board.on_trade(now, 1000.0, 0.0, 1)
+    board.on_trade(now, 1000.0, 9.0, 0)
     np.testing.assert_array_equal(board.scores(now), whole[-1, :8])
     assert board.volatility_bps(now) > 0.0
     board.on_book(now, np.full((LEVELS, 2), [nan, 0.0]), events[-1][2])

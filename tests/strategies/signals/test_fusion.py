@@ -71,6 +71,12 @@ def test_a_move_is_booked_when_its_horizon_has_passed_and_not_before():
     assert isnan(fusion.expected_bps(nan))
 
 
+def test_a_score_of_zero_promises_no_direction():
+    fusion = Fusion(rules())
+    shown(fusion, (0.0, 100.0, scores(0.0, 0.0)), (1.0, 101.0, scores(0.0, 0.0)))
+    assert not fusion.calibration.any()
+
+
 def test_horizons_that_end_in_a_silence_are_not_booked():
     fusion = Fusion(rules())
     shown(fusion, (0.0, 100.0, scores(1.0, 1.0)), (20.0, 110.0, scores(nan, nan)))
@@ -121,6 +127,7 @@ def test_the_past_is_forgotten_by_half_in_each_half_life():
     fusion = Fusion(rules(half_life_s=100.0, horizons_s=(1.0,)))
     learned(fusion, 2, cost=0.0)
     before = fusion.calibration[0, :, 1].sum()
+    assert before > 0.9
     shown(fusion, (101.0, 100.0, scores(0.0, 0.0)))
     assert fusion.calibration[0, :, 1].sum() == pytest.approx(before / 2, rel=0.01)
 
