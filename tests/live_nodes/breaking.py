@@ -331,7 +331,7 @@ def wrong_at_the_exchange(victim: Victim, since: int, halts: tuple[str, ...] = H
         return unknown + late + wrongly
 
     wrong += victim.journal(entered)
-    opened, losses = _trips(account)
+    opened, losses = _trips(account, day=kept["trades"].state["day"])
     if kept["trades"].state["opened"] != opened:
         wrong.append(f"trades counted {kept['trades'].state['opened']}, there were {opened}")
     row = kept["losses"].state["rows"].get("desk", {"count": 0})
@@ -340,8 +340,8 @@ def wrong_at_the_exchange(victim: Victim, since: int, halts: tuple[str, ...] = H
     return wrong
 
 
-def _fills(account: dict[str, Any]) -> list[tuple[str, Decimal, Decimal, Decimal]]:
-    """Return instrument, signed quantity, price and fee of each trade, the oldest first."""
+def _fills(account: dict[str, Any]) -> list[tuple[str, Decimal, Decimal, Decimal, int]]:
+    """Return instrument, signed quantity, price, fee and UTC day of trades, the oldest first."""
     sign = {"Buy": 1, "Sell": -1}
     return [
         (
@@ -349,6 +349,7 @@ def _fills(account: dict[str, Any]) -> list[tuple[str, Decimal, Decimal, Decimal
             sign[row["side"]] * Decimal(row["qty"]),
             Decimal(row["price"]),
             Decimal(row["fee"]),
+            row["time_ms"] * 10**6 // DAY_NS,
         )
         for row in reversed(account["executions"])
         if row["exec_type"] == "Trade"
@@ -366,15 +367,16 @@ def _crossed(account: dict[str, Any]) -> list[str]:
     return wrong
 
 
-def _trips(account: dict[str, Any]) -> tuple[dict[str, int], int]:
-    """Return how many round trips were opened by instrument, and how many lost at last in a row."""
+def _trips(account: dict[str, Any], day: int) -> tuple[dict[str, int], int]:
+    """Return round trips that a day opened by instrument, and how many lost at last in a row."""
     held: dict[str, Decimal] = {}
     cash: dict[str, Decimal] = {}
     opened: dict[str, int] = {}
     losses = 0
-    for name, quantity, price, fee in _fills(account):
+    for name, quantity, price, fee, opened_on in _fills(account):
         if not held.get(name):
-            opened[name] = opened.get(name, 0) + 1
+            if opened_on == day:
+                opened[name] = opened.get(name, 0) + 1
             cash[name] = ZERO
         held[name] = held.get(name, ZERO) + quantity
         cash[name] -= quantity * price + fee
