@@ -67,10 +67,7 @@ class StreamLink:
         while True:
             try:
                 async with session.ws_connect(
-                    self.url,
-                    heartbeat=self._heartbeat,
-                    max_msg_size=MOST_BYTES,
-                    decode_text=False,
+                    self.url, heartbeat=self._heartbeat, max_msg_size=MOST_BYTES, decode_text=False
                 ) as socket:
                     self._socket = socket
                     await self._ask("subscribe", self.topics)

@@ -84,12 +84,7 @@ class PracticeWorld(World):
         document.write_text(exchange_yaml(self._resolved, self._scene), encoding="utf-8")
         self._endpoint = ensure_exchange(document, self._exchange)
         text = node_yaml(
-            self._resolved,
-            self._scene,
-            self._endpoint,
-            self._state,
-            self._orders,
-            self._changed,
+            self._resolved, self._scene, self._endpoint, self._state, self._orders, self._changed
         )
         self._document.write_text(text, encoding="utf-8")
         self._start_node()

@@ -114,11 +114,7 @@ def _chosen(resolved: Resolved, keys: Sequence[str]) -> dict[str, Guard[Any, Any
 
 
 def _one(
-    resolved: Resolved,
-    row: DrillRow,
-    guard: Guard[Any, Any],
-    place: Path,
-    stopped: threading.Event,
+    resolved: Resolved, row: DrillRow, guard: Guard[Any, Any], place: Path, stopped: threading.Event
 ) -> None:
     began = time.monotonic()
     practice = row.world == "practice"

@@ -250,11 +250,7 @@ class Alerts:
     """Sends alerts about faults that need a person; ``alerts.jsonl`` is in `folder`."""
 
     def __init__(
-        self,
-        node: str,
-        folder: Path,
-        addresses: Sequence[Secret] = (),
-        pace: Pace | None = None,
+        self, node: str, folder: Path, addresses: Sequence[Secret] = (), pace: Pace | None = None
     ) -> None:
         self._path = folder / FILE
         if self._path.is_file() and self._path.stat().st_size > FILE_BYTES:
@@ -312,11 +308,7 @@ def _sender(address: Secret) -> tuple[str, Send]:
 
     service = _service(address.reveal())
     assert service is not None, "checked by addresses_of"
-    kinds = {
-        "info": NotifyType.INFO,
-        "warning": NotifyType.WARNING,
-        "critical": NotifyType.FAILURE,
-    }
+    kinds = {"info": NotifyType.INFO, "warning": NotifyType.WARNING, "critical": NotifyType.FAILURE}
 
     def send(title: str, body: str, level: Level) -> bool:
         return bool(service.notify(body=body, title=title, notify_type=kinds[level]))

@@ -242,10 +242,7 @@ def state_of(context: RunContext, owner: str) -> StateStore:
 
 
 def strategies_by_key(
-    context: RunContext,
-    trading_node: TradingNode,
-    facts: Preflight,
-    there: Mapping[str, Decimal],
+    context: RunContext, trading_node: TradingNode, facts: Preflight, there: Mapping[str, Decimal]
 ) -> dict[str, DeskStrategy]:
     """Return the node's strategies by key, with their state and all they need before the start.
 

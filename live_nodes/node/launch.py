@@ -14,12 +14,7 @@ from config.guard_warnings import guard_warnings
 from config.validate import checked
 from live_nodes.bybit.adapter import forget_clients
 from live_nodes.local.alerts import Alerts, alert_urls_of
-from live_nodes.local.endpoints import (
-    Endpoints,
-    overridden,
-    refuse_unconfirmed,
-    venue_endpoints,
-)
+from live_nodes.local.endpoints import Endpoints, overridden, refuse_unconfirmed, venue_endpoints
 from live_nodes.local.folder import state_folder
 from live_nodes.local.heartbeat import Heartbeat
 from live_nodes.local.keys import KeyPair, Secret, keys_of, variables_of

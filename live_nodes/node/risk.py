@@ -253,8 +253,7 @@ class NodeRisk:
             await asyncio.sleep(_POLL)
         if self.closing:
             self.alerts.report(
-                "not_flat",
-                "the node stops and is NOT flat: it goes on closing at its next start",
+                "not_flat", "the node stops and is NOT flat: it goes on closing at its next start"
             )
 
     async def stop(self) -> None:

@@ -169,10 +169,7 @@ class NodeWatch:
         cache = self._kernel.cache
         for name, instrument_id in self._ids.items():
             self._feeds.note(name, self._feed.updated_ns[name])
-            for update in (
-                cache.quote_tick(instrument_id),
-                cache.trade_tick(instrument_id),
-            ):
+            for update in (cache.quote_tick(instrument_id), cache.trade_tick(instrument_id)):
                 if update is not None:
                     self._feeds.note(name, update.ts_init)
             book = cache.order_book(instrument_id)

@@ -281,8 +281,7 @@ def release(
         str, typer.Option(help="Only desk, strategy:KEY or instrument:ID; all without it.")
     ] = "",
     accept: Annotated[
-        bool,
-        typer.Option("--accept", help="Though the limit is reached: measure anew from here."),
+        bool, typer.Option("--accept", help="Though the limit is reached: measure anew from here.")
     ] = False,
     settings: SetOption = None,
     as_json: JsonOption = False,
@@ -302,13 +301,7 @@ def release(
     say = _on_stderr()
     document = node_document(file, settings or ())
     done = release_guard(
-        document,
-        state_folder(document),
-        guard,
-        reason=reason,
-        scope=scope,
-        accept=accept,
-        say=say,
+        document, state_folder(document), guard, reason=reason, scope=scope, accept=accept, say=say
     )
     if as_json:
         print(json.dumps({"done": done.done, "text": done.text}, indent=2))

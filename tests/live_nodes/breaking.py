@@ -305,8 +305,7 @@ def wrong_at_the_exchange(victim: Victim, since: int, halts: tuple[str, ...] = H
     wrong += [f"{key} does not halt" for key in halts if not kept[key].latches]
     # A shrink lets smaller entries through.
     halted = min(
-        (x["since"] for key in halts for x in kept[key].latches if x["action"] > SHRINK),
-        default=0,
+        (x["since"] for key in halts for x in kept[key].latches if x["action"] > SHRINK), default=0
     )
 
     def entered(journal: JournalReader) -> list[str]:

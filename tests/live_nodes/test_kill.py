@@ -15,14 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.live_nodes.killing import (
-    MAKER,
-    TAKER,
-    Ground,
-    KilledNode,
-    faults_of,
-    kill_and_restart,
-)
+from tests.live_nodes.killing import MAKER, TAKER, Ground, KilledNode, faults_of, kill_and_restart
 
 TRIES = 4
 """How often a boundary is tried that not every run has, such as the fifth of some fills."""
@@ -81,10 +74,7 @@ def boundaries_of(
 
 
 def wrong_after_kills(
-    ground: Ground,
-    execution: dict[str, Any],
-    boundaries: list[tuple[str, int]],
-    *options: str,
+    ground: Ground, execution: dict[str, Any], boundaries: list[tuple[str, int]], *options: str
 ) -> dict[tuple[str, int], list[str]]:
     """Kill a node of its own at each boundary; return what is wrong afterwards, by boundary."""
     wrong: dict[tuple[str, int], list[str]] = {}

@@ -211,11 +211,7 @@ def most_measured(desk: Desk) -> list[float]:
 
 @pytest.mark.parametrize(
     "fault",
-    [
-        None,
-        LatePush(topic="wallet", by=3.0, seconds=60.0),
-        Drop(channel="private", seconds=60.0),
-    ],
+    [None, LatePush(topic="wallet", by=3.0, seconds=60.0), Drop(channel="private", seconds=60.0)],
     ids=["pushes", "late wallets", "no pushes"],
 )
 def test_what_others_trade_in_coins_is_no_loss_and_no_profit(

@@ -75,9 +75,7 @@ def _rest(state: ExchangeState, market: MarketState, order: OrderRow) -> OrderRo
     market.book.rest(resting)
     return state.record_order(
         replace(
-            order,
-            status="PartiallyFilled" if order.filled else "New",
-            priority=resting.priority,
+            order, status="PartiallyFilled" if order.filled else "New", priority=resting.priority
         )
     )
 

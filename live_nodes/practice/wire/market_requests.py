@@ -92,10 +92,7 @@ def funding_history(venue: PracticeVenue, request: PracticeRequest) -> Json:
         raise wrong("endTime", "must be given with startTime")
     size = limit(params, 200, 200)
     rows = venue.market.funding_history(symbol.key, start, end, size, request.now_ms)
-    return {
-        "category": symbol.category,
-        "list": [write.funding(symbol.name, row) for row in rows],
-    }
+    return {"category": symbol.category, "list": [write.funding(symbol.name, row) for row in rows]}
 
 
 def open_interest(venue: PracticeVenue, request: PracticeRequest) -> Json:

@@ -173,12 +173,7 @@ class PrivateStreams:
         listeners = [one for one in connections if not one.topics.isdisjoint(names)]
         if not listeners:
             return
-        message = {
-            "id": uuid.uuid4().hex,
-            "topic": topic,
-            "creationTime": now_ms,
-            "data": data,
-        }
+        message = {"id": uuid.uuid4().hex, "topic": topic, "creationTime": now_ms, "data": data}
         for delay_s, changed in self._venue.faults.on_push("private", topic, message, account):
             for connection in listeners:
                 name = topic if topic in connection.topics else names[1]

@@ -2,12 +2,7 @@
 
 from types import SimpleNamespace
 
-from nautilus_trader.model.events import (
-    OrderCanceled,
-    OrderFilled,
-    OrderInitialized,
-    OrderRejected,
-)
+from nautilus_trader.model.events import OrderCanceled, OrderFilled, OrderInitialized, OrderRejected
 
 from live_nodes.node.report import ExecutionLines
 

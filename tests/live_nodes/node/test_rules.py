@@ -33,14 +33,7 @@ from live_nodes.node.preflight import (
     positions_gate,
     refuse,
 )
-from live_nodes.node.report import (
-    Miss,
-    RunReport,
-    missed_since,
-    misses,
-    outcome_line,
-    raise_left,
-)
+from live_nodes.node.report import Miss, RunReport, missed_since, misses, outcome_line, raise_left
 from live_nodes.node.risk import NodeRisk
 from live_nodes.node.risk_alerts import RiskAlerts
 from live_nodes.node.watch_rules import (

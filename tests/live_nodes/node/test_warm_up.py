@@ -287,10 +287,7 @@ def test_funding_is_asked_for_again_only_when_an_hour_has_passed() -> None:
 
     venue: Any = SimpleNamespace(funding=funding)
     reader: Any = SimpleNamespace(
-        ids=(A,),
-        history_needed=dict,
-        funding_needed=lambda: DAY_NS,
-        warm_up_funding=given.append,
+        ids=(A,), history_needed=dict, funding_needed=lambda: DAY_NS, warm_up_funding=given.append
     )
     infos: Any = {A: Info(A)}
     warm_up = WarmUp({"LINEAR": venue}, infos, {"r": reader})

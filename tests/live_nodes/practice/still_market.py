@@ -21,13 +21,7 @@ from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import AccountSpec, Key, Level, PracticeSymbol
 from live_nodes.practice.exchange.records import Printed, Row
 from live_nodes.practice.faults import FaultEffect, Faults, LinkState
-from live_nodes.practice.market.feed import (
-    INTERVAL_MS,
-    Candle,
-    FundingRate,
-    PriceKind,
-    Prices,
-)
+from live_nodes.practice.market.feed import INTERVAL_MS, Candle, FundingRate, PriceKind, Prices
 from live_nodes.practice.wire.access import RateLimits
 from live_nodes.practice.wire.server import Server, serve
 from tests.waiting import DEADLINE

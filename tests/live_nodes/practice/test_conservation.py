@@ -70,9 +70,7 @@ others = st.one_of(
     a_move("cancel", account=names, which=st.integers(0, 9)),
     a_move("cancel all", account=names),
     a_move(
-        "stops",
-        {"take_profit": st.integers(90, 110).map(D), "stop_loss": prices},
-        account=names,
+        "stops", {"take_profit": st.integers(90, 110).map(D), "stop_loss": prices}, account=names
     ),
     a_move("funding", key=st.sampled_from([BTC, ETH]), rate=st.integers(-5, 5)),
     a_move("leverage", account=names, to=st.integers(1, 50)),
