@@ -8,6 +8,7 @@ them publish, so every guard gets the inputs in the same order.
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 import msgspec
@@ -15,7 +16,7 @@ from nautilus_trader.common.actor import Actor
 from nautilus_trader.common.config import ActorConfig
 
 from actors.desk.guard_state import FAILED, READINGS, STATE, UNKEPT, Kept, Shown
-from actors.guards.core.calm import Calm, facts_of
+from actors.guards.core.calm import Bounds, Calm, facts_of, narrowest
 from actors.guards.core.guard import Guard
 from actors.guards.core.halts import Latch, Latches, released, step, verdicts
 from actors.guards.core.limits import Reading
@@ -49,6 +50,34 @@ class GuardHost(Protocol):
         """Record a heartbeat of the guard."""
 
 
+class Rest:
+    """Guards that need no look of their own while a snapshot is inside what keeps all quiet.
+
+    ``snapshot`` is the newest such one; ``awake`` are the other guards.
+    """
+
+    def __init__(self, guards: Iterable[GuardActor], snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self.awake: list[GuardActor] = []
+        calms: list[Calm] = []
+        for guard in guards:
+            found = guard.share(self)
+            if found is None:
+                self.awake.append(guard)
+            else:
+                calms += found
+        bounds = narrowest([calm for calm in calms if isinstance(calm, Bounds)])
+        self._calms = [bounds, *(calm for calm in calms if not isinstance(calm, Bounds))]
+
+    def goes_on(self, snapshot: Snapshot) -> bool:
+        """Whether none of them needs to measure a snapshot, which is then their newest."""
+        facts = facts_of(snapshot)
+        if not all(calm.holds(facts) for calm in self._calms):
+            return False
+        self.snapshot = snapshot
+        return True
+
+
 class GuardActor(Actor):
     """Runs a guard on the message bus."""
 
@@ -61,6 +90,7 @@ class GuardActor(Actor):
         self.latches: Latches = ()
         self._readings: tuple[Reading, ...] = ()
         self._unread: tuple[msgspec.Struct, Snapshot] | None = None
+        self._rest: Rest | None = None
         self._measured: msgspec.Struct | None = None
         self._calm: Calm | None = None
         self._calm_of: msgspec.Struct | None = None
@@ -109,7 +139,9 @@ class GuardActor(Actor):
     def readings(self) -> tuple[Reading, ...]:
         """The newest readings."""
         if self._unread is not None:
-            self._readings, self._unread = self.guard.measure(*self._unread)[1], None
+            state, snapshot = self._unread
+            newest = snapshot if self._rest is None else self._rest.snapshot
+            self._readings = self.guard.measure(state, newest)[1]
         return self._readings
 
     def on_start(self) -> None:
@@ -243,8 +275,23 @@ class GuardActor(Actor):
                 self._calm_of, self._calm = state, self.guard.calm(state, snapshot)
                 if self._calm is None or not self._calm.holds(facts):
                     return False
-        self._unread = state, snapshot
+        self._unread, self._rest = (state, snapshot), None
         return True
+
+    def share(self, rest: Rest) -> list[Calm] | None:
+        """Rest with others: return what keeps it quiet, None where it rested not at this snapshot.
+
+        After its own events alone, nothing else wakes it.
+        """
+        if not self.rested_at(rest.snapshot):
+            return None
+        self._rest = rest
+        by_events = self.guard.only_events and self.guard_state is self._measured
+        return [] if by_events or self._calm is None else [self._calm]
+
+    def rested_at(self, snapshot: Snapshot) -> bool:
+        """Whether it needed not measure a snapshot."""
+        return self._unread is not None and self._unread[1] is snapshot
 
     def _take(self, state: msgspec.Struct, latches: Latches, now: int) -> None:
         """Save the state, or go on in memory: a disk error must not lose a halt."""

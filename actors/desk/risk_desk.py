@@ -26,7 +26,7 @@ from nautilus_trader.model.events import OrderEvent, OrderInitialized, OrderSubm
 from nautilus_trader.model.identifiers import ClientOrderId
 
 from actors.desk.books import ArrivalPrices, StrategyBooks
-from actors.desk.guard import SEEN, GuardActor, not_admitted, one_of
+from actors.desk.guard import SEEN, GuardActor, Rest, not_admitted, one_of
 from actors.desk.guard_state import Heartbeats
 from actors.desk.open_exposure import OpenExposures
 from actors.desk.venue_responses import response_of
@@ -146,6 +146,7 @@ class RiskDesk:
         self._open_exposure = OpenExposures(account, kernel.cache)
         self._publishing_later = False
         self._evaluating_later = False
+        self._rest: Rest | None = None
         self._again: int | None = None
         self._planned: tuple[int, int, list[Latches]] | None = None
         self.verdicts = board_of(kernel.msgbus)
@@ -334,18 +335,31 @@ class RiskDesk:
 
     def _send(self, seen: Input) -> bool:
         has_changed = False
+        observers = self._observers[type(seen)]
+        if isinstance(seen, Snapshot) and self._rest is not None and self._rest.goes_on(seen):
+            observers = self._rest.awake
+        else:
+            self._rest = None
         with self._one_commit() if isinstance(seen, Snapshot) else nullcontext():
-            for guard in self._observers[type(seen)]:
+            for guard in observers:
                 before = guard.latches
                 guard.observe(seen)
                 has_changed |= guard.latches is not before
+        # Live, each guard saves and beats at each snapshot.
+        if isinstance(seen, Snapshot) and self.strict:
+            if self._rest is None:
+                self._rest = Rest(observers, seen)
+            elif any(guard.rested_at(seen) for guard in observers):
+                self._rest = None  # One more rests: ask all of them at the next.
         self._bus.publish(SEEN, seen)
         return has_changed
 
     def _plan(self) -> None:
         now = self.now()
         soonest = now - now % DAY_NS + DAY_NS
-        if soonest == self._again and not any(guard.latches for guard in self.guards.values()):
+        # Those that rest have none.
+        guards = self.guards.values() if self._rest is None else self._rest.awake
+        if soonest == self._again and not any(guard.latches for guard in guards):
             return
         # Guards take time to measure: what came due meanwhile was not yet due when they did.
         evaluated = now if self.snapshot is None else min(self.snapshot.now, now)

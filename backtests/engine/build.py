@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from nautilus_trader.backtest.engine import BacktestEngine
+from nautilus_trader.common.component import deregister_component_clock
 from nautilus_trader.config import (
     BacktestEngineConfig,
     CacheConfig,
@@ -199,6 +200,8 @@ def build(
         risk.join(gate)
         for guard in guards.values():
             engine.add_actor(guard)
+            # It sets no timers: the engine would wind each clock on with every message.
+            deregister_component_clock(kernel.instance_id, guard.clock)
         owners = {name: key for key, made in strategies.items() for name in made.ids}
         engine.add_actor(
             Closer(document.risk, gate, accountant, owners, risk_engine=kernel.risk_engine)

@@ -40,6 +40,8 @@ from config.durations import MINUTE_NS
 
 UNLISTED, GONE = -1, -2
 """In place of a silence: no candle yet, and none any more."""
+_NO_SILENCE = b"none"
+"""In place of the silences where every instrument has a candle of this row."""
 
 
 class BacktestMarkets:
@@ -62,7 +64,7 @@ class BacktestMarkets:
         self._every = np.arange(count, dtype=np.int64)
         self._last_candle = np.zeros(count, dtype=np.int64)
         self._is_gone = np.zeros(count, dtype=np.bool_)
-        self._row_ts = 0
+        self._row_ts, self._all_closed = 0, False
         self._settlements: tuple[deque[int], ...] = tuple(deque() for _ in market.ids)
         self._next: list[int | None] = [None] * count
         self._settled: list[int | None] = [None] * count
@@ -92,8 +94,10 @@ class BacktestMarkets:
         """Store which candles closed at a row, and which instruments end there."""
         self._row_ts = int(grid.ts[row])
         closed = ~np.isnan(grid.close[row]) if grid.real is None else grid.real[row]
+        gone = grid.delisted.get(row, ())
+        self._all_closed = not gone and bool(closed.all())
         self._last_candle[closed] = self._row_ts
-        for column in grid.delisted.get(row, ()):
+        for column in gone:
             self._is_gone[column] = True
 
     def __call__(self, now: int) -> Markets:
@@ -104,11 +108,12 @@ class BacktestMarkets:
             coming = (ts for ts in self._next if ts is not None)
             self._next_is_known_until = min(coming, default=math.inf)
             self._silence = b""
-        silence = np.where(self._last_candle == 0, UNLISTED, self._row_ts - self._last_candle)
-        silence[self._is_gone] = GONE
-        now_silent = silence.tobytes()
-        if now_silent != self._silence:
-            self._unpriced, self._silence = self._without_prices(silence.tolist()), now_silent
+        if not (self._all_closed and self._silence == _NO_SILENCE):
+            silence = np.where(self._last_candle == 0, UNLISTED, self._row_ts - self._last_candle)
+            silence[self._is_gone] = GONE
+            now_silent = silence.tobytes() if silence.any() else _NO_SILENCE
+            if now_silent != self._silence:
+                self._unpriced, self._silence = self._without_prices(silence.tolist()), now_silent
         closes = self._accountant.closes
         prices = partial(exact_closes, closes, self._every)
         if self._accountant.live_prices is None:

@@ -7,10 +7,11 @@ import pytest
 
 from actors.desk.guard_state import STATE, Kept
 from actors.guards.core.calm import Bounds
+from actors.guards.core.snapshot import Snapshot
 from config.errors import DeskError, GateRefused
 from strategies.messages import Action
 from strategies.state import MemoryState
-from tests.actors.tiny_guards import Loss, LossParams, Table, TransientParams
+from tests.actors.tiny_guards import Loss, LossGuard, LossParams, Table, TransientParams
 
 SECOND = 1_000_000_000
 
@@ -52,6 +53,39 @@ def test_a_quiet_guard_measures_when_its_readings_are_read(monkeypatch):
     # A halt that may end is measured.
     assert measured == [1000, 940, 800, 950]
     assert [reading.measured for reading in loss.readings] == [50.0]
+
+
+class Calm(LossGuard):
+    def calm(self, state, snapshot):
+        return None if state.requests else Bounds(least=state.start - Decimal(self.params.limit))
+
+
+class CalmLoss(Loss):
+    runs = Calm
+    asked = 0
+
+    def observe(self, seen):
+        self.asked += isinstance(seen, Snapshot)
+        super().observe(seen)
+
+
+def test_guards_that_rest_together_say_and_show_what_they_say_and_show_alone():
+    def played(strict: bool):
+        guards = [CalmLoss("one", limit=100), CalmLoss("two", limit=200), Loss("busy", limit=300)]
+        table, shown = Table(*guards, strict=strict), []
+        for equity in range(1000, 770, -5):
+            table.look(str(equity))
+            if equity == 950:
+                table.desk.intended(table.entry())
+            shown += [[g.readings[0].measured, g.guard_state] for g in guards]
+        return [msgspec.to_builtins(said) for said in table.said], shown, guards[1].asked
+
+    together, alone = played(strict=True), played(strict=False)
+    assert together[:2] == alone[:2]
+    assert [said["guard"] for said in together[0]] == ["one", "two"]
+    # Three looks until it rests with "one", three after the request, two as "one" and itself halt,
+    # five with its halt.
+    assert (together[2], alone[2]) == (13, 46)
 
 
 def test_a_halt_is_kept_before_its_verdict_is_published():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import NamedTuple, Protocol
 
@@ -74,3 +75,19 @@ class Bounds(NamedTuple):
             and (self.positions is None or self.positions is positions)
             and not snapshot.maintenance
         )
+
+
+def narrowest(all_of: Sequence[Bounds]) -> Bounds:
+    """Return the bounds inside all of some, which hold for the same facts now.
+
+    Examples
+    --------
+    >>> narrowest([Bounds(least=Decimal(5)), Bounds(least=Decimal(3), until=9)])[::6]
+    (Decimal('5'), 9)
+    """
+    columns = list(zip(*all_of, strict=True)) or [(value,) for value in Bounds()]
+    return Bounds(
+        max(columns[0]),
+        *map(min, columns[1:7]),
+        *(next((one for one in column if one is not None), None) for column in columns[7:]),
+    )
