@@ -122,6 +122,7 @@ def pulled(*, side=1, placed_s=1.0, trades=(), best=False, lost=10.0) -> float:
     if best:
         show(10.5, 10.0, 0.0)
     gone = 10.0 + placed_s
+    show(gone - 0.5, 10.0, 0.0 if best else 14.0)
     for after, size in [*trades, (nan, 0.0)]:
         if not after <= 0.0:
             show(gone, 10.0 - lost, 0.0 if best else 14.0)
@@ -176,7 +177,7 @@ def test_a_level_that_leaves_the_levels_that_are_read_is_not_pulled():
 
 def large_state(*orders: tuple[float, float, int]) -> tuple[np.ndarray, np.ndarray]:
     """A hundred orders of size 1, one a second, then orders: (seconds later, size, side)."""
-    rules = packed(LargeTrades(least_orders=50, burst=2.0, scale=1.0))
+    rules = packed(LargeTrades(quantile=0.5, least_orders=50, burst=2.0, scale=1.0))
     state = large_trades.new_state()
     for number in range(100):
         large_trades.on_trade(state, float(number), 1.0, BUY if number % 2 else SELL, rules)
@@ -209,10 +210,28 @@ def test_only_bursts_of_large_orders_of_one_side_score(orders, scores):
     assert (large_trades.score(state, 100 + orders[-1][0], rules) > 0.05) == scores
 
 
-def swept(*trades: tuple[float, float, int]) -> tuple[np.ndarray, np.ndarray]:
+def test_fills_of_an_order_count_as_the_order():
+    whole, rules = large_state(*[(k / 2, 8, BUY) for k in range(3)])
+    fills, _ = large_state(*[(k / 2, 1, BUY) for k in range(3) for _ in range(8)])
+    score = large_trades.score(whole, 101.0, rules)
+    assert large_trades.score(fills, 101.0, rules) == pytest.approx(score)
+
+
+def test_where_large_orders_are_usual_a_burst_takes_more_of_them():
+    rare, rules = large_state(*[(k / 10, 8, BUY) for k in range(3)])
+    usual, _ = large_state(
+        *[(3 * k, 8, BUY if k % 2 else SELL) for k in range(60)],
+        *[(180 + k / 10, 8, BUY) for k in range(3)],
+    )
+    assert large_trades.score(usual, 280.2, rules) < large_trades.score(rare, 100.2, rules) - 0.2
+
+
+def swept(
+    *trades: tuple[float, float, int], volatility: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
     rules, state = packed(Sweep(levels=3, least_move=2.0, scale=2.0)), sweep.new_state()
     for now, price, side in trades:
-        sweep.on_trade(state, now, price, side, TICK, 1.0, rules)
+        sweep.on_trade(state, now, price, side, TICK, volatility, rules)
     return state, rules
 
 
@@ -225,6 +244,8 @@ def test_one_order_through_four_prices_is_a_sweep():
     state, rules = swept(*[(5.0, 100.0 - step, SELL) for step in range(4)])
     assert sweep.score(state, 5.0, 1.0, rules) == pytest.approx(-wanted)
     assert isnan(sweep.score(state, 5.0, nan, rules))
+    state, rules = swept(*[(5.0, 100.0 + step, BUY) for step in range(4)], volatility=1.6)
+    assert sweep.score(state, 5.0, 1.6, rules) == 0.0  # Three ticks are less than two of them.
 
 
 @pytest.mark.parametrize(
@@ -274,6 +295,16 @@ def test_a_price_that_is_refilled_three_times_is_an_iceberg():
     assert iceberg.score(state, 3.1, rules) == 0.0
 
 
+def test_a_price_that_shows_more_than_was_traded_there_hides_nothing():
+    _, state = refilled()
+    # Ten were sold since it was first taken.
+    for shown, hides in ((6.0, True), (7.0, False)):
+        iceberg.on_book(
+            state, 2.6, rows((99.0, shown)), rows((101.0, 5.0)), TICK, packed(Iceberg())
+        )
+        assert (iceberg.score(state, 2.6, packed(Iceberg())) > 0.0) == hides
+
+
 @pytest.mark.parametrize("changes", [{"times": 2}, {"traded": 0.0}, {"traded": 3}, {"after": 0.3}])
 def test_few_late_or_cancelled_refills_are_no_iceberg(changes):
     assert refilled(**changes)[0] == 0.0
@@ -281,11 +312,13 @@ def test_few_late_or_cancelled_refills_are_no_iceberg(changes):
 
 def test_a_mid_above_the_average_price_expects_a_fall():
     rules, state = packed(VwapDeviation(window_s=2.0, scale=2.0)), vwap_deviation.new_state()
-    for price, size in ((100.0, 2.0), (103.0, 1.0)):
+    for price, size in ((97.0, 1e-12), (100.0, 2.0 * e)):
         vwap_deviation.on_trade(state, 0.0, price, size, TICK, rules)
     vwap_deviation.on_book(state, *around(105.0), TICK)
     assert isnan(vwap_deviation.score(state, 1.9, 1.0, rules))
-    # The average is 101, a walk of volatility 1 is 1 from its average of two seconds.
+    vwap_deviation.on_trade(state, 2.0, 103.0, 1.0, TICK, rules)
+    # Of the older ones 2 are left: 101 on average; a walk of volatility 1 is 1 from its average
+    # of two seconds.
     assert vwap_deviation.score(state, 2.0, 1.0, rules) == pytest.approx(-tanh(4 / 2))
 
 
