@@ -8,7 +8,7 @@ from functools import partial
 from actors.guards.core.drill import LASTS, Book, Plan, Scene, disturb
 from actors.guards.core.examples import COIN, Example, one_market
 from actors.guards.core.guard import Guard, Measured, Nothing
-from actors.guards.core.limits import Money, Reading, exact, limit_reading, notable_readings
+from actors.guards.core.limits import ZERO, Money, Reading, exact, limit_reading, notable_readings
 from actors.guards.core.params import TransientParams, refuses
 from actors.guards.core.snapshot import Market, OrderRequested, Snapshot
 
@@ -16,8 +16,8 @@ from actors.guards.core.snapshot import Market, OrderRequested, Snapshot
 class DepthGateParams(TransientParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The least value displayed at which entries still leave.
 
-    A value of just the limit still passes. It is not applied where no best prices are known, as
-    with candles.
+    A value of just the limit still passes. A side that displays nothing is too thin. It is not
+    applied where no best prices are known, as with candles.
 
     Parameters
     ----------
@@ -70,6 +70,8 @@ class DepthGate(Guard[DepthGateParams, Nothing]):
 
 def _depth(market: Market) -> Decimal | None:
     bid, ask, bid_size, ask_size = market.bid, market.ask, market.bid_size, market.ask_size
+    if (bid is None) != (ask is None):
+        return ZERO  # A side is empty.
     if bid is None or ask is None or bid_size is None or ask_size is None:
         return None
     return min(bid * bid_size, ask * ask_size)
@@ -91,4 +93,5 @@ def _reading(
 
 
 def _words(depth: Decimal, least: Decimal) -> str:
-    return f"{float(depth):,.0f} is displayed at the thinner best price, at least {float(least):g}"
+    enough = f"at least {least.normalize():,f}"
+    return f"{depth // 1:,} is displayed at the thinner best price, {enough}"

@@ -64,7 +64,7 @@ def test_the_spread_is_not_limited_without_both_best_prices(market: dict) -> Non
     ("sizes", "reason"),
     [
         ((3, 2), None),  # 300 and 202 USDT.
-        ((2, 1.98), "200 is displayed at the thinner best price, at least 201"),
+        ((3, 1.99), "200 is displayed at the thinner best price, at least 201"),  # 200.99 USDT.
         ((1, 9), "100 is displayed at the thinner best price, at least 201"),
         ((3, None), None),
     ],
@@ -74,6 +74,15 @@ def test_entries_wait_while_the_thinner_best_price_has_too_little(sizes, reason)
     player = Player(DepthGate, least=201).observe(one_market(bid=100, ask=101, **known))
     assert player.refusal(requested()) == reason
     assert player.verdict(SCOPE).reason == (reason or "")
+
+
+@pytest.mark.parametrize("side", ["bid", "ask"])
+def test_a_side_that_displays_nothing_is_too_thin(side: str) -> None:
+    player = Player(DepthGate, least=2e6).observe(one_market(**{side: 100, f"{side}_size": 3e6}))
+    words = "0 is displayed at the thinner best price, at least 2,000,000"
+    assert player.refusal(requested()) == words
+    player.observe(one_market())
+    assert player.refusal(requested()) is None
 
 
 def test_ticks_are_not_limited_without_a_tick() -> None:
