@@ -76,16 +76,16 @@ class _Facts(NamedTuple):
     max_quantity: Decimal | None
 
 
-class _Sight:
+class _CachedBook:
     """What was read of a book since it changed last: most messages are trades, which change none.
 
     ``spans`` are the ticks from the best price to the last level read, of bids and of asks.
     """
 
-    __slots__ = ("book", "changes", "levels", "newest", "spans", "top")
+    __slots__ = ("book", "changes", "levels", "spans", "top", "ts_last")
 
     def __init__(self, book: OrderBook) -> None:
-        self.book, self.changes, self.newest = book, -1, -1
+        self.book, self.changes, self.ts_last = book, -1, -1
         self.levels: dict[int, tuple[Levels, Levels]] = {}
         self.spans = [8, 8]
         self.top: TopOfBook | _Unread | None = None
@@ -108,7 +108,7 @@ class MarketView:
         self._settlement = settlement
         self._facts: dict[InstrumentId, _Facts] = {}
         self._watched: set[InstrumentId] = set()
-        self._sights: dict[InstrumentId, _Sight] = {}
+        self._cached_books: dict[InstrumentId, _CachedBook] = {}
         self._venue_book: BookOf | None = None
         self.delay_of: Callable[[int], int] = lambda stamp: 0
         """What the clock leaves out of the age of an event, nanoseconds."""
@@ -251,15 +251,15 @@ class MarketView:
         book_of = self._venue_book or self._engine.cache.order_book
         return book_of(instrument_id)
 
-    def _sight(self, instrument_id: InstrumentId) -> _Sight | None:
-        book = (self._venue_book or self._engine.cache.order_book)(instrument_id)
+    def _cached(self, instrument_id: InstrumentId) -> _CachedBook | None:
+        book = self._book(instrument_id)
         if book is None:
             return None
-        kept = self._sights.get(instrument_id)
+        kept = self._cached_books.get(instrument_id)
         if kept is None or kept.book is not book:
-            kept = self._sights[instrument_id] = _Sight(book)
-        if kept.changes != book.update_count or kept.newest != book.ts_last:
-            kept.changes, kept.newest, kept.top = book.update_count, book.ts_last, "unread"
+            kept = self._cached_books[instrument_id] = _CachedBook(book)
+        if kept.changes != book.update_count or kept.ts_last != book.ts_last:
+            kept.changes, kept.ts_last, kept.top = book.update_count, book.ts_last, "unread"
             kept.levels.clear()
         return kept
 
@@ -270,14 +270,14 @@ class MarketView:
             if quote is None:
                 return None
             return _top(quote.bid_price, quote.ask_price, quote.bid_size, quote.ask_size)
-        sight = self._sight(instrument_id)
-        if sight is None:
+        cached = self._cached(instrument_id)
+        if cached is None:
             return None
-        if not isinstance(sight.top, str):
-            return sight.top
-        book = sight.book
+        if not isinstance(cached.top, str):
+            return cached.top
+        book = cached.book
         prices = book.best_bid_price(), book.best_ask_price()
-        sight.top = top = _top(*prices, book.best_bid_size(), book.best_ask_size())
+        cached.top = top = _top(*prices, book.best_bid_size(), book.best_ask_size())
         return top
 
     def depth(self, instrument_id: InstrumentId, bps: float) -> float:
@@ -323,14 +323,14 @@ class MarketView:
             sides = ((top.bid, top.bid_size), (top.ask, top.ask_size))
             bid, ask = ((float(price), float(size)) for price, size in sides)
             return (bid,)[:count], (ask,)[:count]
-        sight = self._sight(instrument_id)
-        if sight is None:
+        cached = self._cached(instrument_id)
+        if cached is None:
             return (), ()
-        found = sight.levels.get(count)
+        found = cached.levels.get(count)
         if found is None:
-            book, spans = sight.book, sight.spans
+            book, spans = cached.book, cached.spans
             sizes = self._known(instrument_id).instrument.size_precision
-            found = sight.levels[count] = (
+            found = cached.levels[count] = (
                 _levels(book, OrderSide.SELL, book.best_bid_price(), count, sizes, spans),
                 _levels(book, OrderSide.BUY, book.best_ask_price(), count, sizes, spans),
             )

@@ -148,18 +148,18 @@ class JournalRecorder:
                 EquityRow(
                     ts=now,
                     equity=_money(equity),
-                    balance=balance.quantize(_CENT),
+                    balance=balance.quantize(_MONEY),
                     gross=_money(gross),
-                    net=net.quantize(_CENT),
+                    net=net.quantize(_MONEY),
                 )
             )
 
 
-_CENT = Decimal("0.00000001")
+_MONEY = Decimal("0.00000001")
 
 
 def _money(value: float) -> Decimal:
-    return Decimal(repr(value)).quantize(_CENT)
+    return Decimal(repr(value)).quantize(_MONEY)
 
 
 def _position_row(position: Any, ts: int) -> PositionRow:

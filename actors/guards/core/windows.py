@@ -198,7 +198,7 @@ def counted_reading(
 Session = Literal["all", "day"]
 """``all``: since the guard's first start; ``day``: since midnight UTC."""
 
-_CENT = Decimal("0.00000001")
+_MONEY = Decimal("0.00000001")
 
 SINCE = {"all": "since the start", "day": "since midnight UTC"}
 
@@ -244,7 +244,7 @@ def carried(mark: Mark, snapshot: Snapshot) -> Mark:
         return mark
     before = snapshot.equity - moved
     grown = mark.value * snapshot.equity / before if before > 0 else snapshot.equity
-    return Mark(mark.day, grown.quantize(_CENT), snapshot.flows)
+    return Mark(mark.day, grown.quantize(_MONEY), snapshot.flows)
 
 
 def opening(mark: Mark, value: Decimal, now: int, session: Session) -> Mark:
