@@ -15,7 +15,7 @@ from actors.guards.core.guard import Guard, Measured
 from actors.guards.core.limits import ZERO, Limit, Money, exact, given, limit, none_given
 from actors.guards.core.params import ActionName, Fraction, Release, ResultParams
 from actors.guards.core.snapshot import Snapshot
-from actors.guards.core.windows import Mark, bounds_below, carried, fresh, opening
+from actors.guards.core.windows import Mark, bounds_below, fresh, session_start
 
 
 class DailyLossParams(ResultParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -86,8 +86,7 @@ class DailyLoss(Guard[DailyLossParams, Today]):
 
     def measure(self, state: Today, snapshot: Snapshot) -> Measured[Today]:
         """Start a new day when it begins; one reading for each limit, in the limit's unit."""
-        began = carried(state.equity, snapshot)
-        began = opening(began, snapshot.equity, snapshot.now, "day")
+        began = session_start(state.equity, snapshot, "day")
         if began is not state.equity:
             state = Today(began)
         lost = began.value - snapshot.equity

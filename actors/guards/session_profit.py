@@ -13,15 +13,7 @@ from actors.guards.core.guard import Guard, Measured
 from actors.guards.core.limits import Money, given, none_given
 from actors.guards.core.params import ActionName, Release, ResultParams
 from actors.guards.core.snapshot import Snapshot
-from actors.guards.core.windows import (
-    SINCE,
-    Mark,
-    Session,
-    carried,
-    fresh,
-    opening,
-    release_problems,
-)
+from actors.guards.core.windows import SINCE, Mark, Session, fresh, release_problems, session_start
 
 
 class SessionProfitParams(ResultParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -81,8 +73,7 @@ class SessionProfit(Guard[SessionProfitParams, Began]):
     def measure(self, state: Began, snapshot: Snapshot) -> Measured[Began]:
         """Start a new session when it begins; one reading for each limit, in its unit."""
         params = self.params
-        began = carried(state.equity, snapshot)
-        began = opening(began, snapshot.equity, snapshot.now, params.session)
+        began = session_start(state.equity, snapshot, params.session)
         if began is not state.equity:
             state = Began(began)
         limits = given(params, params.limit_pct, params.limit_currency, began.value)

@@ -32,10 +32,10 @@ from actors.guards.core.windows import (
     Mark,
     Session,
     best,
-    carried,
     fresh,
     opening,
     release_problems,
+    session_start,
 )
 from config.durations import DAY_NS
 
@@ -144,7 +144,7 @@ class SymbolLoss(Guard[SymbolLossParams, Symbols]):
         """Update the results; readings near a limit and the nearest one, in its unit."""
         params = self.params
         now, session = snapshot.now, params.session
-        equity = opening(carried(state.equity, snapshot), snapshot.equity, now, session)
+        equity = session_start(state.equity, snapshot, session)
         losses = given(params, params.limit_pct, params.limit_currency, equity.value)
         trailing = params.trailing_pct, params.trailing_currency
         falls = given(params, *trailing, equity.value, "trailing_")

@@ -257,6 +257,11 @@ def opening(mark: Mark, value: Decimal, now: int, session: Session) -> Mark:
     return mark
 
 
+def session_start(mark: Mark, snapshot: Snapshot, session: Session) -> Mark:
+    """Return the desk's equity at the session's start, with what others moved since."""
+    return opening(carried(mark, snapshot), snapshot.equity, snapshot.now, session)
+
+
 def best(mark: Mark, value: Decimal, now: int, session: Session) -> Mark:
     """Return the mark of the session's largest value, the same object while not exceeded."""
     kept = opening(mark, value, now, session)
