@@ -6,8 +6,10 @@ compares the two to the cent.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 from actors.records.rows import FillRow
 
@@ -20,7 +22,8 @@ class RoundTrip:
     """A position from flat to flat, or until now while it is open.
 
     ``bought``/``sold`` are quantities, ``paid``/``earned`` their notionals; ``funding`` is what was
-    received; ``cost`` is what the open quantity cost at its average entry, signed like it.
+    received; ``cost`` is what the open quantity cost at its average entry, signed like it. ``low``
+    and ``high`` are the extremes of its fills' prices, and of others that its reader adds.
     """
 
     strategy: str
@@ -37,6 +40,8 @@ class RoundTrip:
     fees: Decimal = ZERO
     funding: Decimal = ZERO
     cost: Decimal = ZERO
+    low: float = math.inf
+    high: float = -math.inf
 
     def gross(self, price: Decimal = ZERO) -> Decimal:
         """Profit before fees and funding, with the open quantity valued at the price."""
@@ -53,7 +58,30 @@ class RoundTrip:
         out, value = (self.sold, self.earned) if self.is_long else (self.bought, self.paid)
         return value / out if out else None
 
+    def row(self, price: Decimal | None = None) -> dict[str, Any]:
+        """Return it as a row of a result's `positions`; an open one needs a price to value it."""
+        assert price is not None or self.ts_closed is not None
+        gross, exit_price = self.gross(price or ZERO), self.exit_price
+        return {
+            "strategy": self.strategy,
+            "instrument": self.instrument,
+            "side": "LONG" if self.is_long else "SHORT",
+            "ts_opened": self.ts_opened,
+            "ts_closed": self.ts_closed,
+            "quantity": self.peak,
+            "entry_px": float(self.entry_price),
+            "exit_px": None if exit_price is None else float(exit_price),
+            "gross": gross,
+            "fees": self.fees,
+            "funding": self.funding,
+            "net": gross - self.fees + self.funding,
+            "open": self.ts_closed is None,
+            "low_px": self.low,
+            "high_px": self.high,
+        }
+
     def _add(self, quantity: Decimal, price: Decimal, fee: Decimal) -> None:
+        self.low, self.high = min(self.low, float(price)), max(self.high, float(price))
         if quantity > 0:
             self.bought += quantity
             self.paid += quantity * price

@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 from nautilus_trader.model.enums import OrderSide, OrderStatus, OrderType
 from nautilus_trader.model.events import OrderCanceled, OrderDenied, OrderRejected
@@ -21,7 +22,7 @@ from nautilus_trader.model.orders import Order
 from actors.records.ledger import RoundTrip
 from actors.records.rows import FillRow
 from backtests.engine.build import BacktestDesk, subscribe
-from backtests.engine.feed import FeedSlice, PriceGrid
+from backtests.engine.feed import PRINT_DELAY_NS, FeedSlice, PriceGrid
 from backtests.engine.market import RunMarket
 from backtests.engine.settlement import FundingPayment
 from backtests.results.curves import Benchmarks, EquityCurve
@@ -48,6 +49,8 @@ class RunRecorder:
         self._new_fills: list[tuple[FillRow, Decimal]] = []
         self._new_payments: list[FundingPayment] = []
         self._verdicts: list[dict[str, Any]] = []
+        self._ended: list[RoundTrip] = []
+        self._drawn = start
         subscribe(desk, "decisions.*", self._on_decision)
         subscribe(desk, "verdicts.*", self._on_verdict)
         subscribe(desk, "pairs.*", self._on_pair_event)
@@ -80,9 +83,13 @@ class RunRecorder:
         The engine fires timers past a slice's last event only when the next slice has one.
         """
         self._prices.extend(grid)
+        for trip in (*self._ended, *self._desk.accountant.ledger.open.values()):
+            follow_prices(trip, grid, self._drawn, self._ids.index(trip.instrument))
+        self._drawn = last = int(grid.ts[-1])
+        self._keep("positions", [t.row() for t in self._ended if (t.ts_closed or 0) <= last])
+        self._ended = [trip for trip in self._ended if (trip.ts_closed or 0) > last]
         if self.benchmarks is not None:
             self.benchmarks.extend(grid)
-        last = int(grid.ts[-1])
         self.curve.extend(
             grid,
             [(fill, cost) for fill, cost in self._new_fills if fill.ts <= last],
@@ -96,10 +103,10 @@ class RunRecorder:
         closed = accountant.ledger.closed
         self._keep("fills", [fill_columns(fill) for fill, _ in accountant.fills])
         self._keep("funding", [asdict(payment) for payment in accountant.payments])
-        self._keep("positions", [_trip_row(trip) for trip in closed])
         self._keep("decisions", self._decisions)
         self._keep("verdicts", self._verdicts)
         self._keep("pair_events", self._pair_events)
+        self._ended += closed
         self._new_fills += accountant.fills
         self._new_payments += accountant.payments
         for taken in (
@@ -124,9 +131,9 @@ class RunRecorder:
         """Return the result's tables, with the orders and positions that are still open."""
         accountant = self._desk.accountant
         orders = [_order_row(order) for order in self._desk.engine.kernel.cache.orders()]
-        trips = [
-            _trip_row(trip, accountant.price(trip.instrument))
-            for trip in accountant.ledger.open.values()
+        trips = [trip.row() for trip in self._ended]
+        trips += [
+            trip.row(accountant.price(trip.instrument)) for trip in accountant.ledger.open.values()
         ]
         fills = self._whole("fills")
         tables = {
@@ -225,23 +232,19 @@ def _in_order(orders: pa.Table) -> pa.Table:
     return orders.take(pa.array(sorted(range(len(orders)), key=made), pa.int64()))
 
 
-def _trip_row(trip: RoundTrip, price: Decimal | None = None) -> dict[str, Any]:
-    """Return a round trip's row; an open one needs a price to be valued at."""
-    assert price is not None or trip.ts_closed is not None
-    gross = trip.gross(price or Decimal(0))
-    exit_price = trip.exit_price
-    return {
-        "strategy": trip.strategy,
-        "instrument": trip.instrument,
-        "side": "LONG" if trip.is_long else "SHORT",
-        "ts_opened": trip.ts_opened,
-        "ts_closed": trip.ts_closed,
-        "quantity": trip.peak,
-        "entry_px": float(trip.entry_price),
-        "exit_px": None if exit_price is None else float(exit_price),
-        "gross": gross,
-        "fees": trip.fees,
-        "funding": trip.funding,
-        "net": gross - trip.fees + trip.funding,
-        "open": trip.ts_closed is None,
-    }
+def follow_prices(trip: RoundTrip, grid: PriceGrid, before: int, column: int) -> None:
+    """Add to a trip's extremes the closes while it was held, and of whole candles all prices.
+
+    ``before`` is the close time before the grid's first.
+    """
+    held = grid.ts > trip.ts_opened
+    if trip.ts_closed is not None:
+        held &= grid.ts <= trip.ts_closed
+    # On candles a fill at the open is stamped a moment later.
+    opens = np.append(before, grid.ts[:-1]) + (PRINT_DELAY_NS if grid.marks is None else 0)
+    whole = held & (opens >= trip.ts_opened)
+    seen = (grid.close[held, column], grid.low[whole, column], grid.high[whole, column])
+    prices = np.concatenate(seen)
+    # fmin and fmax pass over the prices that are not there yet.
+    trip.low = float(np.fmin.reduce(prices, initial=trip.low))
+    trip.high = float(np.fmax.reduce(prices, initial=trip.high))

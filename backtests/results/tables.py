@@ -65,10 +65,13 @@ SCHEMAS: dict[str, pa.Schema] = {
         "execution_id str, instrument str, mid float?, mid_1s float?, mid_5s float?, mid_30s float?"
     ),
     # One row a round trip from flat to flat, or to the end of the run where ``open``. ``side`` is
-    # LONG or SHORT, ``quantity`` the peak; ``net`` = ``gross`` - ``fees`` + ``funding``.
+    # LONG or SHORT, ``quantity`` the peak; ``net`` = ``gross`` - ``fees`` + ``funding``. ``low_px``
+    # and ``high_px`` are the extremes of its fills and of the prices that valued it while it was
+    # held; older results have neither.
     "positions": _schema(
         "strategy str, instrument str, side str, ts_opened int, ts_closed int?, quantity str, "
-        "entry_px float, exit_px float?, gross str, fees str, funding str, net str, open bool"
+        "entry_px float, exit_px float?, gross str, fees str, funding str, net str, open bool, "
+        "low_px float?, high_px float?"
     ),
     # The curve, strictly rising in ``ts``. ``gross`` and ``net`` are position notionals in USDT,
     # ``drawdown`` is the fraction lost since the highest so far: 0 at a high, positive below it.

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from decimal import Decimal as D
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from nautilus_trader.model.enums import OrderSide
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.objects import Quantity
 
+from actors.records.ledger import RoundTrip
 from backtests.engine.build import BacktestDesk
 from backtests.engine.engine_costs import mended
-from backtests.engine.feed import Settlement
+from backtests.engine.feed import PriceGrid, Settlement
 from backtests.engine.market import market_of
-from backtests.results.recorder import RunRecorder, decisions_of
+from backtests.results.recorder import RunRecorder, decisions_of, follow_prices
 from config.documents import FixedBpsSlippage
 from strategies.messages import Decision, PairEvent, encode
 from tests.builders_engine import (
@@ -35,6 +37,8 @@ from tests.builders_engine import (
 
 DECISION = Decision(strategy="script", ts=at(1), data_ts=at(1), kind="rebalance", equity="10000")
 CURVES = {"z": {"A/B": 2.5}, "spread": {"A/B": 0.02}}
+EXTREMES = [(101.0, 103.89), (50.0, 53.0), (103.89, 109.11)]
+"""Lowest and highest price of the three positions, by the candles and fills below."""
 CANDLE = PairEvent(strategy="script", ts=at(1), kind="candle", facts=CURVES)
 ENTERED = PairEvent(strategy="script", ts=at(1), kind="enter", facts={"pair": "A/B"})
 
@@ -129,9 +133,30 @@ def test_positions_are_round_trips_with_their_own_costs() -> None:
     ledger = desk.accountant.ledger
     assert sum(D(row["net"]) for row in rows) == ledger.equity({}) - 10_000
     assert [D(row["funding"]) for row in rows] == [D(-1), D(0), D("0.5")]
+    assert [(row["low_px"], row["high_px"]) for row in rows] == EXTREMES
     curve = tables["equity"].to_pydict()
     assert curve["ts"] == [at(hour) for hour in range(13)]
     assert curve["equity"][-1] == pytest.approx(float(ledger.equity({})))
+
+
+@pytest.mark.parametrize(
+    ("opened", "closed", "low", "high"),
+    [
+        (at(0, 1), at(2, 1), 80.0, 130.0),  # Opened at the open of the first candle.
+        (at(0, 1800), at(2, 1), 90.0, 130.0),  # Within it: its wick may have been before.
+        (at(0, 1), at(1, 1800), 80.0, 120.0),  # Closed within the second.
+        (at(1, 1), None, 70.0, 130.0),
+    ],
+)
+def test_a_position_meets_the_prices_while_it_is_held(
+    opened: int, closed: int | None, low: float, high: float
+) -> None:
+    ts = np.array([at(1), at(2), at(3)])
+    wicks = [np.array([[x], [y], [z]]) for x, y, z in ((80.0, 90, 70), (120.0, 130, 100))]
+    grid = PriceGrid(ts, np.array([[95.0], [100], [float("nan")]]), *wicks)
+    trip = RoundTrip("s", A, True, opened, closed, low=95.0, high=95.0)
+    follow_prices(trip, grid, before=at(0), column=0)
+    assert (trip.low, trip.high) == (low, high)
 
 
 def test_decisions_come_back_as_they_were_sent() -> None:

@@ -1,0 +1,229 @@
+"""`perpdesk export`: decisions, orders and trades of a result or a node as CSV files.
+
+Times are UTC to the nanosecond, money and quantities exactly as booked. An empty cell says that
+nothing is known.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from config.commands import JsonOption, SetOption
+
+if TYPE_CHECKING:
+    from actors.desk.books import StrategyBooks
+    from actors.records.rows import FillRow
+    from strategies.messages import Decision
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What a result or a node has; ``trades`` are rows of a result's `positions`."""
+
+    decisions: Sequence[Decision]
+    orders: Rows
+    trades: Rows
+    fills: Sequence[FillRow]
+
+
+def export(
+    source: Annotated[
+        Path, typer.Argument(metavar="RESULT|NODE", help="A result folder, or a node document.")
+    ],
+    as_csv: Annotated[bool, typer.Option("--csv", help="As CSV files, the only format.")] = True,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the files (default: csv in the result or state).")
+    ] = None,
+    settings: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write decisions, orders and trades of a result, or of a node's journal, as CSV files.
+
+    decisions.csv has a row for each instrument of a decision, with its score and those of a
+    scalper's signals. trades.csv has the closed round trips, and the open ones of a result: entry,
+    exit, quantity, profit, R (profit as a multiple of what the first stop risked), slippage in and
+    out, reason, and MAE and MFE: how far the price went against and for the position, in basis
+    points of its entry, which a node's journal can't say.
+
+    Example: perpdesk export results/scalper_demo --csv
+    """
+    import json
+
+    if source.is_dir():
+        found, folder = of_result(source), source / "csv"
+    else:
+        from live_nodes.local.folder import node_document, state_folder
+
+        state = state_folder(node_document(source, settings or (), trades=False))
+        found, folder = of_node(state), state / "csv"
+    files = write(found, out or folder)
+    print(json.dumps(files) if as_json else "\n".join(f"{n} rows: {f}" for f, n in files.items()))
+
+
+def of_result(folder: Path) -> Exported:
+    """Read a result folder."""
+    from actors.records.rows import FillRow, from_sql
+    from backtests.results.recorder import decisions_of
+    from backtests.results.result import read
+
+    result = read(folder)
+    return Exported(
+        decisions_of(result.table("decisions")),
+        result.table("orders").to_pylist(),
+        result.table("positions").to_pylist(),
+        [from_sql(FillRow, row) for row in result.table("fills").to_pylist()],
+    )
+
+
+def of_node(folder: Path) -> Exported:
+    """Read the journal in a node's state folder, also while the node runs."""
+    from actors.desk.books import StrategyBooks
+    from actors.records.coins import WholeLots
+    from actors.records.journal_reading import read
+    from actors.records.rows import to_sql
+    from live_nodes.node.risk_books import pass_fill
+
+    with read(folder) as journal:
+        orders, fills = journal.orders_since(0), journal.fills_since(0)
+        decisions = journal.decisions()[::-1]
+    finest: dict[str, Decimal] = {}
+    for order in orders:
+        # Orders are for whole lots, so that what they have in common is one, or some.
+        places = Decimal(1).scaleb(int(order.quantity.normalize().as_tuple().exponent))
+        finest[order.instrument] = min(places, finest.get(order.instrument, places))
+    trips, lots = _Trips(StrategyBooks()), WholeLots(lambda name: finest.get(name, Decimal(0)))
+    for fill in fills:
+        pass_fill(fill, trips, {}, lots)
+    named = {"created": "ts_created", "changed": "ts_changed", "price": "limit_price"}
+    named["order_type"] = "type"
+    rows = [{named.get(key, key): value for key, value in to_sql(o).items()} for o in orders]
+    # Nobody followed the prices between a node's fills.
+    unknown = {"low_px": None, "high_px": None}
+    return Exported(decisions, rows, [row | unknown for row in trips.closed], trips.fills)
+
+
+@dataclass
+class _Trips:
+    """Round trips that ended, as rows, and the fills of all."""
+
+    books: StrategyBooks
+    closed: Rows = field(default_factory=list)
+    fills: list[FillRow] = field(default_factory=list)
+
+    def filled(self, fill: FillRow) -> None:
+        """Book a fill."""
+        trip = self.books.open.get((fill.strategy, fill.instrument))
+        self.books.fill(fill)
+        self.fills.append(fill)
+        if trip is not None and trip.ts_closed is not None:
+            self.closed.append(trip.row())
+
+    def funded(self, strategy: str, instrument: str, amount: Decimal) -> None:
+        """Book a funding payment."""
+        self.books.funding(strategy, instrument, amount)
+
+
+def write(found: Exported, folder: Path) -> dict[str, int]:
+    """Write the files; return each one's number of rows."""
+    from config.errors import InputError
+
+    made = {
+        "decisions": list(_decisions(found)),
+        "orders": found.orders,
+        "trades": list(_trades(found)),
+    }
+    files = {}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, rows in made.items():
+            file = folder / f"{name}.csv"
+            with file.open("w", newline="", encoding="utf-8") as stream:
+                columns = dict.fromkeys(key for row in rows for key in row) or {"ts": None}
+                writer = csv.DictWriter(stream, list(columns))
+                writer.writeheader()
+                writer.writerows({key: _cell(key, row[key]) for key in row} for row in rows)
+            files[str(file)] = len(rows)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written: {error.strerror}") from error
+    return files
+
+
+def _decisions(found: Exported) -> Iterator[dict[str, Any]]:
+    from strategies.messages import Target
+
+    for decision in found.decisions:
+        counted = decision.refusals or {}
+        about = {
+            "ts": decision.ts,
+            "decision_id": decision.id,
+            "strategy": decision.strategy,
+            "ts_data": decision.data_ts,
+            "kind": decision.kind,
+            "equity": decision.equity,
+            "multiplier": decision.multiplier,
+            "note": decision.note,
+            "refusals": ", ".join(f"{code} {count}" for code, count in counted.items()),
+        }
+        for target in decision.targets or (Target(instrument=""),):
+            yield about | {
+                "instrument": target.instrument,
+                "price": target.price,
+                "score": target.score,
+                "weight": target.weight,
+                "current": target.current,
+                "target": target.target,
+                "order": target.order,
+                "reason": target.reason,
+                **{f"score_{name}": score for name, score in (target.scores or {}).items()},
+            }
+
+
+def _trades(found: Exported) -> Iterator[dict[str, Any]]:
+    from actors.records.trades import excursions, stories
+
+    told = stories(found.trades, found.fills, found.orders)
+    for trip, story in zip(found.trades, told, strict=True):
+        closed, against, along = trip["ts_closed"], *excursions(trip)
+        yield {
+            **{key: trip[key] for key in ("strategy", "instrument", "side", "ts_opened")},
+            "ts_closed": closed,
+            "duration_s": None if closed is None else (closed - trip["ts_opened"]) / 1e9,
+            **{key: trip[key] for key in ("quantity", "entry_px", "exit_px", "gross", "fees")},
+            **{key: trip[key] for key in ("funding", "net")},
+            "risk": story.risk,
+            "r": story.multiple(Decimal(trip["net"])),
+            "slippage_in": story.slippage_in,
+            "slippage_out": story.slippage_out,
+            "mae_bps": against,
+            "mfe_bps": along,
+            "reason": "still open" if trip["open"] else story.reason,
+            "decision_id": story.decision_id,
+        }
+
+
+def _cell(column: str, value: Any) -> Any:
+    if value is None:
+        return ""
+    if column.startswith("ts"):
+        return time_text(value)
+    return f"{value:f}" if isinstance(value, Decimal) else value
+
+
+def time_text(ts: int) -> str:
+    """Return a time, UNIX nanoseconds (UTC), in ISO 8601.
+
+    >>> time_text(1_700_000_000_000_000_001)
+    '2023-11-14T22:13:20.000000001Z'
+    """
+    seconds, rest = divmod(ts, 10**9)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
