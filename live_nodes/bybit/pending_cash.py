@@ -86,6 +86,7 @@ class PendingCash:
             self._unexplained += balance - before
             self._wallet = drawn_up, balance
         if not self._moved and not self._is_odd:
+            self._doubted = None
             return ZERO
         now = self._monotonic_ns()
         # What an earlier wallet showed explains nothing of this one.

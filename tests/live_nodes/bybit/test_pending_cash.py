@@ -108,6 +108,16 @@ def test_a_wallet_that_no_execution_explains_is_believed_after_five_seconds() ->
     assert book.pending(41, "788") == 0
 
 
+def test_after_a_change_that_the_next_wallet_took_back_one_is_looked_for_as_long() -> None:
+    book, now, asked = Position(), [0], list[int]()
+    book.cash = PendingCash(book, lambda: now[0], ask=lambda: asked.append(now[0]))
+    for ts, wallet, missing in ((10, "1000", 0), (20, "750", 250), (30, "1000", 0)):
+        assert book.pending(ts, wallet) == missing
+    now[0] = 60 * SECOND
+    assert book.pending(40, "700") == D(300)
+    assert asked == [0, 60 * SECOND]
+
+
 def test_others_who_trade_on_are_looked_for_as_long() -> None:
     book, now = Position(), [0]
     book.cash = PendingCash(book, lambda: now[0], ask=lambda: None)
