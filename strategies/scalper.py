@@ -31,7 +31,7 @@ Move = Annotated[float, Meta(gt=0.0, le=1000.0)]
 
 
 class QuickExecution(Execution, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a scalper's orders reach the market: within seconds."""
+    """How entries reach the market: within seconds; exits by the score go at market."""
 
     tactic: Annotated[
         TacticName, about("maker_first: rest near the touch first; taker: market orders at once.")
@@ -51,7 +51,7 @@ class QuickExecution(Execution, frozen=True, kw_only=True, forbid_unknown_fields
     deadline: Annotated[FineTimeSpan, about("How long it tries to be a maker.")] = "2s"
     at_deadline: Annotated[
         Literal["take", "give_up"],
-        about("Then an entry takes what is left, or leaves it; an exit takes in any case."),
+        about("Then it takes what is left (immediate or cancel), or leaves it."),
     ] = "give_up"
     max_slippage_bps: Annotated[
         BasisPoints, about("Worst price of that taking, in basis points from …")
@@ -101,7 +101,9 @@ class ScalperConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknow
     report_every: Annotated[
         TimeSpan, about("How often what was learned is saved, and refusals are published.")
     ] = "1m"
-    execution: Annotated[QuickExecution, about("How orders reach the market.")] = QuickExecution()
+    execution: Annotated[
+        QuickExecution, about("How entries reach the market; exits go at market.")
+    ] = QuickExecution()
 
     def check(self) -> list[tuple[str, str]]:
         """Return (field, message) for each parameter that does not go with the others."""

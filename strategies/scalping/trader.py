@@ -8,7 +8,6 @@ the broker. After a crash nothing is decided before the node has reconciled (`re
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections import Counter
 from collections.abc import Iterator
@@ -17,7 +16,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from msgspec.structs import replace
 from nautilus_trader.model.data import OrderBookDeltas, TradeTick
 from nautilus_trader.model.enums import AggressorSide, OrderSide
 from nautilus_trader.model.events import PositionClosed
@@ -38,12 +36,9 @@ from strategies.signals.fusion import Fusion, FusionState
 from strategies.signals.scalper_parameters import SIGNALS
 from strategies.state import StateStore
 from strategies.tactics.bracket import MidCandles
-from strategies.tactics.maker_first import MAKER_FIRST
 
 ZERO = Decimal(0)
 STATE = "scalper"
-EXIT = "maker_exit"
-"""Tactic of exits: maker_first that takes at the deadline."""
 _SIDES = {AggressorSide.BUYER: 1, AggressorSide.SELLER: -1}
 
 
@@ -58,12 +53,12 @@ class _Market:
 
     def __init__(self, rules: ScalperConfig, name: str, tick: float, saved: FusionState | None):
         self.levels = rules.signals.levels
-        self.scores = BookScores(rules.signals, tick)
+        self._made = rules.signals, tick
+        self.scores = BookScores(*self._made)
         self.fusion = Fusion(rules.fusion, name.partition("-")[0], saved)
         self.candles = MidCandles()
         self.bids, self.asks = (np.zeros((self.levels, 2)) for _ in range(2))
-        self.looked = self.paused_until = 0
-        self.data_ts = 0
+        self.looked = self.paused_until = self.data_ts = 0
         self.mid = math.nan
         self.value = math.nan
         self.each = np.full(len(SIGNALS), np.nan)
@@ -76,6 +71,11 @@ class _Market:
         self.mid, self.data_ts = (bids[0][0] + asks[0][0]) / 2, ts
         self.candles.see(self.mid)
         self.scores.on_book(ts, self.bids, self.asks)
+
+    def begin_anew(self) -> None:
+        """Forget the book and its trades, as after a gap: what came between is not known."""
+        if self.data_ts:
+            self.scores = BookScores(*self._made)
 
     @property
     def spread_bps(self) -> float:
@@ -93,9 +93,6 @@ class ScalpTrader(DeskStrategy):
 
     def __init__(self, config: ScalperConfig) -> None:
         super().__init__(config)
-        rules = replace(config.execution, at_deadline="take")
-        tactic = dataclasses.replace(MAKER_FIRST, name=EXIT, timer_ns=rules.pace_ns)
-        self.broker.host(tactic, rules)
         self._markets: dict[InstrumentId, _Market] = {}
         self._saved = Saved()
         self._refused: Counter[str] = Counter()
@@ -195,9 +192,11 @@ class ScalpTrader(DeskStrategy):
         bids, asks = self.market.levels(instrument_id, found.levels)
         if not (bids and asks):
             return
+        if deltas.is_snapshot:
+            found.begin_anew()
         found.show(deltas.ts_event, bids, asks)
-        now = self.clock.timestamp_ns()
-        if now >= found.looked + duration_ns(self.config.look):
+        now, is_crossed = self.clock.timestamp_ns(), bids[0][0] >= asks[0][0]
+        if now >= found.looked + duration_ns(self.config.look) and not is_crossed:
             found.looked = now
             self._look(instrument_id, found, now)
 
@@ -296,11 +295,9 @@ class ScalpTrader(DeskStrategy):
         return None
 
     def _leave(self, instrument_id: InstrumentId, held: Decimal, reason: str) -> None:
+        # An exit that rests would be cut to nothing by the take-profit, which is for all as well.
         self._publish("scalp", reason, (instrument_id, -held, ZERO))
-        if self.broker.takes_at_once:
-            self.send_market(instrument_id, -held, reason)
-        else:
-            self.broker.start(instrument_id, -held, reason, tactic=EXIT)
+        self.send_market(instrument_id, -held, reason)
 
     def on_executed(self, done: Executed) -> None:
         """Pause after an entry, or what was left of it."""

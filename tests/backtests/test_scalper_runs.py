@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
+import pyarrow as pa
 import pytest
 import yaml
 
 from backtests.run import RunOutcome, prepare, run
+from catalog.series import SNAPSHOT
 from config.errors import DeskError
 from config.load import load
 from config.params import parameter_fields
@@ -19,7 +22,9 @@ from strategies.messages import Decision
 from strategies.scalper import ScalperConfig
 from strategies.scalping.decide import REFUSALS
 from strategies.signals.scalper_parameters import SIGNALS
-from tests.backtests.book_runs import document, write_books
+from tests.backtests.book_runs import BOOKS_FROM, document, write_books
+
+MINUTE = 60 * 10**9
 
 EASY = {"entry": 0.1, "exit": 0.0}
 SOON: dict[str, Any] = {
@@ -27,7 +32,7 @@ SOON: dict[str, Any] = {
         "levels": 5,
         "large_trades": {"least_orders": 10},
         "pull_replace": {"least_orders": 10},
-        "volatility_regime": {"warm_s": 10, "extreme": 100},
+        "volatility_regime": {"short_s": 8, "warm_s": 10, "extreme": 100},
     },
     "fusion": {"thresholds": {"low": EASY, "normal": EASY, "high": EASY}},
     "protection": {"atr": 10, "least_bps": 40, "trail_after": 0.5, "time_stop": "30s"},
@@ -124,12 +129,35 @@ def test_nothing_opens_while_orders_of_a_bracket_rest(usual: RunOutcome) -> None
                 assert not began < entry["ts_created"] < over
 
 
+def refusals(outcome: RunOutcome) -> Counter[str]:
+    counted: Counter[str] = Counter()
+    for decision in decisions(outcome):
+        counted.update(decision.refusals or {})
+    return counted
+
+
+def test_after_a_book_that_is_sent_whole_again_signals_warm_up_anew(
+    usual: RunOutcome, tmp_path: Path
+) -> None:
+    """What came before a gap in the book is not known, such as which orders were pulled."""
+
+    def again(rows: pa.Table) -> pa.Table:
+        if "flags" not in rows.column_names:
+            return rows
+        ts = rows.column("ts").to_numpy()
+        whole = ts == BOOKS_FROM + 36 * MINUTE
+        flags = np.where(whole, SNAPSHOT, rows.column("flags").to_numpy()).astype(np.int8)
+        rows = rows.set_column(rows.column_names.index("flags"), "flags", pa.array(flags))
+        return rows.filter(pa.array(~(whole & (rows.column("size").to_numpy() == 0))))
+
+    write_books(tmp_path, spoil=again)
+    assert refusals(played(tmp_path))["warm_up"] > refusals(usual)["warm_up"] + 30
+
+
 def test_refusals_are_counted_and_the_same_run_is_the_same_again(
     folder: Path, usual: RunOutcome
 ) -> None:
-    counted: Counter[str] = Counter()
-    for decision in decisions(usual):
-        counted.update(decision.refusals or {})
+    counted = refusals(usual)
     assert set(counted) <= set(REFUSALS)
     assert counted["warm_up"] > 20
     assert counted["threshold"] > 100
@@ -139,8 +167,7 @@ def test_refusals_are_counted_and_the_same_run_is_the_same_again(
 def test_without_a_calibration_nothing_is_traded_before_it_is_learned(folder: Path) -> None:
     outcome = played(folder, calibration=[])
     assert len(outcome.tables["orders"]) == 0
-    refused = [decision.refusals or {} for decision in decisions(outcome)]
-    assert sum(each.get("uncalibrated", 0) for each in refused) > 5
+    assert refusals(outcome)["uncalibrated"] > 5
 
 
 MOVED: dict[str, Any] = {

@@ -14,8 +14,11 @@ from tests.live_nodes.test_kill import HALF
 STOPS = {"stop": 30.0, "catastrophic": 50.0, "take": [{"at": 1.0, "fraction": 0.5}]}
 
 
-def faults_of(node: KilledNode) -> list[str]:
-    """Return what is wrong with what protects its positions at the exchange, in words."""
+def faults_of(node: KilledNode, *, whole: bool = False) -> list[str]:
+    """Return what is wrong with what protects its positions at the exchange, in words.
+
+    ``whole``: its take-profit is for all of each position, not for a half.
+    """
     account, held = node.at_the_exchange(), node.positions()
     wrong = [] if len(held) == 4 else [f"it holds {held}"]
     found: dict[tuple[str, str], Decimal] = {}
@@ -28,7 +31,7 @@ def faults_of(node: KilledNode) -> list[str]:
         found[key] = found.get(key, Decimal(0)) - side * Decimal(row["qty"])
     for name, quantity in held.items():
         taken = found.pop((name, "take"), Decimal(0))
-        if not 0 < taken / quantity <= Decimal("0.5"):
+        if taken != quantity if whole else not 0 < taken / quantity <= Decimal("0.5"):
             wrong.append(f"{name}: takes profit on {taken} of {quantity}")
         # One stop of its own, and the one that is attached to its entry, for exactly all of it.
         wrong += [
