@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal as D
+from random import Random
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from nautilus_trader.model.currencies import USDT
 from nautilus_trader.model.objects import Money
 
@@ -127,3 +129,36 @@ def test_others_who_trade_on_are_looked_for_as_long() -> None:
         if second > 1:
             book.cash.follow(second - 1, D(-10))
         assert book.pending(second, str(1000 - 10 * second)) == D(10)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_cash_is_that_of_the_known_executions_whenever_messages_come(seed: int) -> None:
+    """Every trade has a wallet; our executions are pushed, those of others come when asked for."""
+    draw, now, asked, ts, cash = Random(seed), [0], list[int](), 1, 0
+    book, others, messages = Position(), list[tuple[int, int]](), [(0, 0, 1, 0)]
+    book.cash = PendingCash(book, lambda: now[0] * SECOND // 1000, ask=lambda: asked.append(1))
+    book.cash.begin()
+    for _ in range(40):
+        ts += draw.choice([0, 1, 50, 2000, 9000])
+        cash += (moved := draw.choice([-1, 1]) * draw.randint(2, 60_000))
+        shown = max(messages[-1][0], ts + draw.choice([5, 200, 1500]))
+        if draw.random() < 0.5:
+            messages.append((ts + draw.choice([5, 200, 1500]), 1, ts, moved))
+        else:
+            others.append((ts, moved))
+        messages.append((shown, 0, ts, cash))
+    messages.sort(key=lambda message: message[0])
+    wallet, known = (1, 0), 0
+    for now[0] in sorted({at for at, *_ in messages} | set(range(0, ts + 9000, 250))):
+        while messages and messages[0][0] <= now[0]:
+            _, is_own, at, amount = messages.pop(0)
+            if is_own:
+                book.realises(str(amount), at)
+                known += amount
+            else:
+                wallet = at, amount
+        while asked and others and others[0][0] <= now[0]:
+            book.cash.follow(others[0][0], D(others[0][1]))
+            known += others.pop(0)[1]
+        asked.clear()
+        assert wallet[1] + book.pending(wallet[0], str(wallet[1])) == known
