@@ -6,9 +6,12 @@ import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from config.documents import Backtest
 
 File = Annotated[Path, typer.Argument(help="A backtest document (kind: backtest).")]
 Overrides = Annotated[
@@ -118,11 +121,19 @@ def screen(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print figures and daily rows as JSON on stdout.")
     ] = False,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Of a scalper: each of these values in turn, with several all combinations: "
+            "--vary strategies.scalper.params.signals.levels=3,5,10"
+        ),
+    ] = None,
 ) -> None:
     """Run a document's strategies over whole panels, without an engine: seconds, not minutes.
 
     Decisions are exactly the backtest's; fills are at the signal's close, without lots, stops and
-    funding.
+    funding. Of a scalper it shows what moves followed its scores, which are exactly the backtest's,
+    and what a round trip costs: with --vary for many parameters.
 
     Example: perpdesk screen backtests/runs/xs_reversal_demo.yaml --weights weights.parquet
     """
@@ -136,6 +147,8 @@ def screen(
     document = checked(file, overrides or ()).document
     if not isinstance(document, Backtest):
         raise InputError(f"{file}: kind is {document.kind}, but screen runs kind: backtest")
+    if _screened_scalper(file, document, overrides or [], vary or [], as_json):
+        return
     found = screening.screen_document(document)
     if weights is not None:
         screening.write_weights(found, weights)
@@ -148,6 +161,44 @@ def screen(
     print(
         "Fills at the signal's close; no lots, minimums, bands, stops or funding.", file=sys.stderr
     )
+
+
+def _screened_scalper(
+    file: Path, document: Backtest, overrides: list[str], vary: list[str], as_json: bool
+) -> bool:
+    """Screen the document's scalper, if it has one, for all combinations of the varied values."""
+    from itertools import product
+
+    from rich.console import Console
+
+    from backtests.screening.scalps import as_dict, scalp_tables, scalpers_of, screen_scalper
+    from config.documents import Backtest
+    from config.errors import InputError
+    from config.validate import checked
+
+    if wrong := [each for each in vary if "=" not in each]:
+        raise InputError(f"--vary {wrong[0]}: expected PATH=VALUE,VALUE")
+    keys = list(scalpers_of(document))
+    if not keys:
+        if vary:
+            raise InputError(f"--vary: {file} has no scalper; change a value with --set")
+        return False
+    paths = [each.partition("=") for each in vary]
+    said = []
+    for chosen in product(*(values.split(",") for _, _, values in paths)):
+        sets = [f"{path}={value}" for (path, _, _), value in zip(paths, chosen, strict=True)]
+        changed = checked(file, [*overrides, *sets]).document
+        assert isinstance(changed, Backtest)
+        for key in keys:
+            found = screen_scalper(changed, key)
+            said += [{"strategy": key, "set": sets, **one} for one in as_dict(found)]
+            if not as_json:
+                words = "".join(f", {each.rpartition('.')[2]}" for each in sets)
+                for table in scalp_tables(found, words):
+                    Console().print(table)
+    if as_json:
+        print(json.dumps(said))
+    return True
 
 
 def report(

@@ -8,34 +8,13 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from backtests.screening.scalps import Tape, tape_of
 from catalog.demo.order_flow import COINS, EVERY_S, CoinSpec, Planted, simulate
 from catalog.tops import StoredBook
 from strategies.signals.book_scores import new_board, score_tape
 from strategies.signals.scalper_parameters import SIGNALS, ScalperSignals
 
 SECOND = 10**9
-
-
-class Tape(NamedTuple):
-    """Events in order of time, as `score_tape` reads them."""
-
-    ts: np.ndarray
-    books: np.ndarray
-    bids: np.ndarray
-    asks: np.ndarray
-    trades: np.ndarray
-
-
-def tape_of(book: StoredBook, rows: pa.Table, trades: pa.Table, levels: int) -> Tape:
-    """Join the messages of a book and its trades; at the same time a trade comes first."""
-    ts, bids, asks = book.levels(rows, levels)
-    known = ~np.isnan(bids[:, 0, 0])
-    ts, bids, asks = ts[known], bids[known], asks[known]
-    times = np.concatenate([trades.column("ts").to_numpy(), ts])
-    places = np.concatenate([-1 - np.arange(len(trades)), np.arange(len(ts))])
-    order = np.argsort(times, kind="stable")
-    columns = [trades.column(name).to_numpy().astype(float) for name in ("price", "size", "side")]
-    return Tape(times[order], places[order], bids, asks, np.column_stack(columns))
 
 
 def demo_tapes(

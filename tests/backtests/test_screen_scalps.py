@@ -1,0 +1,118 @@
+"""Screening the scalper: the same scores as event by event, and moves by hand."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from backtests.results.recorder import decisions_of
+from backtests.run import prepare, run
+from backtests.screening.scalps import Scored, judge, score, scored
+from catalog.demo.order_flow import COINS
+from config.documents import Backtest
+from config.errors import InputError
+from config.load import load
+from perpdesk import build_app
+from strategies.scalper import ScalperConfig
+from strategies.signals.book_scores import BookScores
+from strategies.signals.scalper_parameters import SIGNALS, FusionRules, ScalperSignals
+from tests.backtests.book_runs import NAMES, document, write_books
+from tests.backtests.test_scalper_runs import SOON
+from tests.strategies.signals.tapes import demo_tapes
+
+SECOND = 10**9
+
+
+def scalper_file(folder: Path) -> Path:
+    write_books(folder)
+    file = document(folder, market="book", latency={"orders": {"base": 10}})
+    text = yaml.safe_load(file.read_text())
+    params = deepcopy(SOON) | {"look": "1ms"}
+    params["signals"]["volatility_regime"] |= {"short_s": 5}
+    text["strategies"] = {"scalp": {"use": "strategies.scalper:Scalper", "params": params}}
+    text["window"]["end"] = "2023-11-15 03:12"
+    file.write_text(yaml.safe_dump(text))
+    return file
+
+
+def test_a_tape_scores_the_same_bits_as_its_events_one_by_one() -> None:
+    parts, _ = demo_tapes(COINS[0], 7, 1200)
+    known = list(parts)
+    found = score(iter(known), 1.0, ScalperSignals())
+    one_by_one, row = BookScores(ScalperSignals(), 1.0), 0
+    for part in known:
+        for ts, place in zip(part.ts.tolist(), part.books.tolist(), strict=True):
+            if place >= 0:
+                one_by_one.on_book(ts, part.bids[place], part.asks[place])
+            else:
+                price, size, side = part.trades[-1 - place]
+                one_by_one.on_trade(ts, price, size, int(side))
+            assert one_by_one.scores(ts).tobytes() == found.scores[row].tobytes()
+            row += 1
+    assert row == len(found.ts) > 10_000
+    assert not np.isnan(found.scores[-1]).any()
+
+
+def test_a_screen_has_the_scores_that_a_backtest_decided_on(tmp_path: Path) -> None:
+    # With several, what another instrument last saw would have another time.
+    resolved = load(scalper_file(tmp_path), [f"universe.instruments=[{NAMES[0]}]"]).document
+    assert isinstance(resolved, Backtest)
+    outcome = run(prepare(resolved))
+    decided = [d for d in decisions_of(outcome.tables["decisions"]) if d.targets]
+    assert len(decided) > 10
+    ((_, _, found),) = scored(resolved, "scalp")
+    for decision in decided:
+        row = int(np.searchsorted(found.ts, decision.data_ts, "right")) - 1
+        scores = [None if np.isnan(each) else each for each in found.scores[row].tolist()]
+        assert decision.targets[0].scores == dict(zip(SIGNALS, scores, strict=True))
+
+
+def test_moves_are_those_of_the_mid_in_the_direction_of_the_score() -> None:
+    rules = ScalperConfig(
+        key="s", instruments=("X",), fusion=FusionRules(horizons_s=(1, 2), horizon_s=2)
+    )
+    mid = np.array([100.0, 101, 101, 100, 100, 100])
+    scores = np.zeros((6, 8))
+    # All weight of a score of 1 in the largest signal: 0.3. Two of six moments lack the horizon.
+    scores[:, 0] = 1.0, -1.0, -1.0, 1.0, 1.0, 1.0
+    ts = np.arange(6) * SECOND
+    found = judge("X", Scored(ts, mid - 0.01, mid + 0.01, scores, ts), rules, 0.0002, 0.00055)
+    assert (found.samples, found.events) == (4, 6)
+    # +100, 0, +99.01 and 0 basis points after one second; +100, +99.01, +99.01 and 0 after two.
+    one, two = (100 + 1e4 / 101) / 4, (100 + 2e4 / 101) / 4
+    assert found.signals["book_imbalance"] == [pytest.approx(one), pytest.approx(two)]
+    assert found.signals["sweep"] == [None, None]
+    counts = {least: count for least, count, _ in found.fused}
+    assert counts == {0.0: 4, 0.05: 4, 0.1: 4, 0.15: 4, 0.2: 4, 0.25: 4, 0.3: 4}
+    # Maker in, taker out, half a spread of two basis points, one of slippage.
+    assert found.cost_bps == pytest.approx(2 + 5.5 + 1 + 1, abs=0.02)
+
+
+def test_the_command_screens_each_combination(tmp_path: Path) -> None:
+    file = scalper_file(tmp_path)
+    varied = "strategies.scalp.params.signals."
+    words = ["screen", str(file), "--vary", f"{varied}levels=3,5"]
+    words += ["--vary", f"{varied}vwap_deviation.window_s=10,60"]
+    done = CliRunner().invoke(build_app(), [*words, "--json"])
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    assert len(said) == 4 * 3
+    assert said[0]["set"] == [f"{varied}levels=3", f"{varied}vwap_deviation.window_s=10"]
+    sweeps: Any = {json.dumps(each["signals"]["vwap_deviation"]) for each in said[::3]}
+    assert len(sweeps) == 2
+    assert "a round trip costs" in CliRunner().invoke(build_app(), words[:2]).stdout
+
+
+def test_varied_values_need_a_scalper(tmp_path: Path) -> None:
+    write_books(tmp_path)
+    words = ["screen", str(document(tmp_path, market="book")), "--vary", "name=a,b"]
+    done = CliRunner().invoke(build_app(), words)
+    assert isinstance(done.exception, InputError)
+    assert "no scalper" in str(done.exception)
