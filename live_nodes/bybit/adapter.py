@@ -129,7 +129,7 @@ FILLS_REQUEST_AFTER = 60
 FILLS_WAITS = 100
 """Number of pauses for its answer to pass the engine's queue."""
 LOT_PAUSE_S = 0.1
-"""Pause before a lot that a fee left no whole one of leaves the books."""
+"""Pause before a lot that is less than one after its fee leaves the books."""
 WALLET_PAUSE_S = 1
 """Pause before a wallet that could not be fetched is asked for again."""
 LONGEST_PAUSE_S = 5

@@ -81,13 +81,13 @@ class SpotBooks:
         return known
 
     def owes(self, instrument_id: InstrumentId) -> bool:
-        """Whether the engine was given a lot that the fee left no whole one of (`WholeLots`)."""
+        """Whether the engine holds a lot that is less than one after its fee (`WholeLots`)."""
         return self._lots.rest.get((OWNER, instrument_id.value), Decimal(0)) < 0
 
     def without_owed(
         self, account_id: AccountId, instrument_id: InstrumentId, now: int
     ) -> PositionStatusReport:
-        """Take the owed lot back: return the position as it is without it."""
+        """Take such a lot back: return the position without it."""
         held = self._cache.positions_open(instrument_id=instrument_id)
         there = sum((position.signed_decimal_qty() for position in held), Decimal(0))
         lot = self._repaid(instrument_id)
