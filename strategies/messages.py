@@ -52,6 +52,21 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 NOTHING_STANDS = Verdict(action=Action.NONE)
 
 
+class Learned(msgspec.Struct, frozen=True, kw_only=True):
+    """What a scalper knows of an instrument's scores; moves are basis points of the mid.
+
+    ``weights`` and ``edges`` are by signal, edges after costs at each of ``horizons_s``.
+    ``calibration`` has the steps of the fused score that have samples: the least score, samples,
+    and the mean move in its direction at each horizon. ``cost_bps`` is that of a round trip now.
+    """
+
+    horizons_s: tuple[float, ...]
+    cost_bps: float
+    weights: dict[str, float]
+    edges: dict[str, tuple[float, ...]]
+    calibration: tuple[tuple[float, float, tuple[float, ...]], ...]
+
+
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """One instrument's line in a Decision: score, position, target and order.
 
@@ -61,7 +76,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     ``held_back_by`` is the key of the guard whose verdict replaced the order, ``wanted`` the
     position without a halt that held back an entry; both absent without one. ``parts`` has the
     target of each pair that shares the instrument, by the pair's name; absent without pairs.
-    ``scores`` has those of a scalper's signals, None while they warm up.
+    ``scores`` has those of a scalper's signals, None while they warm up; ``learned`` is what it has
+    learned, in decisions of kind ``wait`` alone.
     """
 
     instrument: str
@@ -77,6 +93,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     wanted: str | msgspec.UnsetType = msgspec.UNSET
     parts: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
     scores: dict[str, float | None] | msgspec.UnsetType = msgspec.UNSET
+    learned: Learned | msgspec.UnsetType = msgspec.UNSET
 
 
 def decision_id(strategy: str, ts: int) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from plotly.offline import get_plotlyjs
 
-from backtests.report import guards, matching, pairs, sections, trade_list, trading
+from backtests.report import guards, matching, pairs, scalps, sections, trade_list, trading
 from backtests.report import provenance as origin
 from backtests.report.charts import Drawings
 from backtests.report.formats import date, number, span, text
@@ -44,6 +44,7 @@ SECTIONS: tuple[tuple[str, str, str, Section], ...] = (
     ("trades", "Trades", "Trades", trading.distribution),
     ("exits", "Exits", "Exit reasons", trading.by_exit),
     ("pairs", "Pairs", "Pairs", pairs.pairs),
+    ("scalper", "Scalper", "Scalper", scalps.scalper),
     ("list", "List", "All trades", trade_list.trade_list),
     ("prices", "Prices", "Prices with entries and exits", trade_list.price_charts),
     ("fills", "Fills", "How fills were made", lambda report, _: origin.how_filled(report)),
@@ -59,6 +60,7 @@ OPTIONAL: dict[str, Callable[[ReportData], object]] = {
     "ablations": lambda report: report.summary.get("ablations"),
     "matching": matching.on_ticks,
     "pairs": pairs.strategies_of,
+    "scalper": scalps.scalped,
 }
 """Sections that stand only where there is something: runs that were asked for, or pairs."""
 

@@ -25,7 +25,7 @@ from config.durations import duration_ns
 from config.errors import DeskError
 from strategies.base import DeskStrategy
 from strategies.market_view import Levels
-from strategies.messages import Decision, Executed, Target
+from strategies.messages import Decision, Executed, Learned, Target
 from strategies.on_loop import repeat
 from strategies.protector import Protector
 from strategies.scalper import ScalperConfig
@@ -61,6 +61,7 @@ class _Market:
         self.looked = self.paused_until = self.data_ts = 0
         self.mid = math.nan
         self.value = math.nan
+        self.cost = 0.0
         self.each = np.full(len(SIGNALS), np.nan)
 
     def show(self, ts: int, bids: Levels, asks: Levels) -> None:
@@ -224,7 +225,7 @@ class ScalpTrader(DeskStrategy):
     def _look(self, instrument_id: InstrumentId, found: _Market, now: int) -> None:
         rules, instrument = self.config, self.instrument(instrument_id)
         maker, taker = float(instrument.maker_fee), float(instrument.taker_fee)
-        cost = decide.cost_bps(rules, maker, taker, found.spread_bps)
+        cost = found.cost = decide.cost_bps(rules, maker, taker, found.spread_bps)
         found.each = found.scores.scores(found.data_ts)
         found.value = found.fusion.update(found.data_ts, found.mid, found.each, cost).value
         if self._stopping or self._waits_for_node:
@@ -319,7 +320,7 @@ class ScalpTrader(DeskStrategy):
         now = self._decided_at = max(self.clock.timestamp_ns(), self._decided_at + 1)
         equity, refused = self.equity(), dict(sorted(self._refused.items()))
         self._refused.clear()
-        targets = tuple(self._targets(note, order, equity))
+        targets = tuple(self._targets(note, order, equity, learned=kind == "wait"))
         self.publish(
             Decision(
                 strategy=self.config.key,
@@ -337,7 +338,11 @@ class ScalpTrader(DeskStrategy):
         )
 
     def _targets(
-        self, note: str, order: tuple[InstrumentId, Decimal, Decimal] | None, equity: Decimal
+        self,
+        note: str,
+        order: tuple[InstrumentId, Decimal, Decimal] | None,
+        equity: Decimal,
+        learned: bool,
     ) -> Iterator[Target]:
         for instrument_id, found in self._markets.items():
             if math.isnan(found.mid):
@@ -356,7 +361,28 @@ class ScalpTrader(DeskStrategy):
                 order=f"{quantity:f}",
                 reason=note if mine else "",
                 scores=dict(zip(SIGNALS, scores, strict=True)),
+                learned=_learned(found) if learned else msgspec.UNSET,
             )
+
+
+def _learned(found: _Market) -> Learned:
+    """Return what an instrument's fusion knows, rounded: a journal keeps it each minute."""
+    fusion = found.fusion
+    moves, counts = fusion.calibration[..., 0], fusion.calibration[..., 1]
+    return Learned(
+        horizons_s=fusion.rules.horizons_s,
+        cost_bps=round(found.cost, 3),
+        weights={n: round(w, 4) for n, w in zip(SIGNALS, fusion.weights.tolist(), strict=True)},
+        edges={
+            name: tuple(round(edge, 3) for edge in own)
+            for name, own in zip(SIGNALS, fusion.edges.tolist(), strict=True)
+        },
+        calibration=tuple(
+            (step / fusion.rules.bins, round(float(counts[0, step]), 1), tuple(row))
+            for step, row in enumerate(moves.T.round(3).tolist())
+            if counts[0, step] >= 1.0
+        ),
+    )
 
 
 def _compile(rules: ScalperConfig) -> None:
