@@ -89,9 +89,13 @@ class DailyLoss(Guard[DailyLossParams, Today]):
         began = session_start(state.equity, snapshot, "day")
         if began is not state.equity:
             state = Today(began)
-        lost = began.value - snapshot.equity
+        money = ("currency",) if self.params.r_currency is None else ("currency", "r")
         return state, tuple(
-            each.read(lost, "desk", "loss of {} since midnight UTC")
+            each.read(
+                began.lost(snapshot.equity, money=each.kind in money),
+                "desk",
+                "loss of {} since midnight UTC",
+            )
             for each in _limits(self.params, began.value)
         )
 

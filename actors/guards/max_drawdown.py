@@ -59,7 +59,7 @@ class MaxDrawdown(CurveGuard[MaxDrawdownParams]):
         state, falls = self.follow(state, snapshot, params.session)
         words = f"drawdown of {{}} from {_PEAK[params.session]}"
         return state, tuple(
-            limit.read(fall.lost, fall.scope, words)
+            limit.read(fall.money if limit.kind == "currency" else fall.lost, fall.scope, words)
             for fall in falls
             for limit in self.limits(fall.peak)
         )

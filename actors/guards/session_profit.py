@@ -79,7 +79,8 @@ class SessionProfit(Guard[SessionProfitParams, Began]):
         limits = given(params, params.limit_pct, params.limit_currency, began.value)
         words = f"profit of {{}} {SINCE[params.session]}"
         return state, tuple(
-            limit.read(snapshot.equity - began.value, "desk", words) for limit in limits
+            limit.read(-began.lost(snapshot.equity, money=limit.kind == "currency"), "desk", words)
+            for limit in limits
         )
 
     def released(self, state: Began, snapshot: Snapshot, scope: str) -> Began:

@@ -46,10 +46,14 @@ class Peaks(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fall(msgspec.Struct, frozen=True):
-    """How far a curve is below its peak, and that peak; settlement currency."""
+    """How far a curve is below its peak, as a share of it and in money, and that peak.
+
+    Settlement currency.
+    """
 
     scope: str
     lost: Decimal
+    money: Decimal
     peak: Decimal
 
 
@@ -103,7 +107,8 @@ class CurveGuard[P: CurveParams](Guard[P, Peaks]):
             peak = best(before, value, snapshot.now, session)
             if peak is not known:
                 moved[scope] = peak
-            falls.append(Fall(scope, peak.value - value, capital + peak.value))
+            lost, money = (peak.lost(value, money=counts) for counts in (False, True))
+            falls.append(Fall(scope, lost, money, capital + peak.value))
         if moved:
             state = msgspec.structs.replace(state, peaks=state.peaks | moved)
         return state, falls

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from actors.guards.core.calm import MOST, NEVER, Bounds
-from actors.guards.core.limits import Limit, Reading, limit_reading
+from actors.guards.core.limits import ZERO, Limit, Reading, limit_reading
 from actors.guards.core.params import GuardParams
 from actors.guards.core.snapshot import Snapshot
 from config.durations import DAY_NS
@@ -212,24 +212,34 @@ def release_problems(session: Session, release: str) -> list[tuple[str, str]]:
 
 
 class Mark(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A value, the UTC day of its session (days since 1970), and the desk's flows that it is of."""
+    """A value, the UTC day of its session (days since 1970), and the desk's flows that it is of.
+
+    ``scaled`` is the money by which flows have made a fall from it smaller; negative: larger.
+    """
 
     day: int
     value: Decimal
-    flows: Decimal = Decimal(0)
+    flows: Decimal = ZERO
+    scaled: Decimal = ZERO
+
+    def lost(self, value: Decimal, *, money: bool) -> Decimal:
+        """Return the fall to a value: as a share of the mark, or the money that was lost."""
+        return self.value - value + (self.scaled if money else ZERO)
 
 
 def bounds_below(
     mark: Mark, limits: Iterable[Limit], session: Session, most: Decimal = MOST
 ) -> Bounds:
     """Return where the equity is clear of all limits on a fall from a mark, in its session."""
+    if mark.scaled:
+        return Bounds(until=0)  # Never clear: shares and money fall from marks of their own.
     until = (mark.day + 1) * DAY_NS if session == "day" else NEVER
     return Bounds(
         mark.value - min(limit.back for limit in limits), most, until=until, flows=mark.flows
     )
 
 
-def fresh(value: Decimal, now: int, flows: Decimal = Decimal(0)) -> Mark:
+def fresh(value: Decimal, now: int, flows: Decimal = ZERO) -> Mark:
     """Return the mark of a session that begins now (UNIX nanoseconds, UTC)."""
     return Mark(now // DAY_NS, value, flows)
 
@@ -237,14 +247,17 @@ def fresh(value: Decimal, now: int, flows: Decimal = Decimal(0)) -> Mark:
 def carried(mark: Mark, snapshot: Snapshot) -> Mark:
     """Return a mark of the desk's equity that grew and shrank with what others moved since.
 
-    In proportion, as a deposit or withdrawal leaves every percentage as it was.
+    In proportion, as a deposit or withdrawal leaves every percentage as it was, and all money lost.
     """
     moved = snapshot.flows - mark.flows
     if not moved:
         return mark
     before = snapshot.equity - moved
-    grown = mark.value * snapshot.equity / before if before > 0 else snapshot.equity
-    return Mark(mark.day, grown.quantize(_MONEY), snapshot.flows)
+    if before <= 0:
+        return Mark(mark.day, snapshot.equity, snapshot.flows)
+    grown = (mark.value * snapshot.equity / before).quantize(_MONEY)
+    scaled = mark.lost(before, money=True) - (grown - snapshot.equity)
+    return Mark(mark.day, grown, snapshot.flows, scaled)
 
 
 def opening(mark: Mark, value: Decimal, now: int, session: Session) -> Mark:
@@ -265,4 +278,9 @@ def session_start(mark: Mark, snapshot: Snapshot, session: Session) -> Mark:
 def best(mark: Mark, value: Decimal, now: int, session: Session) -> Mark:
     """Return the mark of the session's largest value, the same object while not exceeded."""
     kept = opening(mark, value, now, session)
-    return Mark(kept.day, value, kept.flows) if value > kept.value else kept
+    if not kept.scaled:
+        return Mark(kept.day, value, kept.flows) if value > kept.value else kept
+    # The largest share and the most money may have been at different times.
+    lost, largest = max(kept.lost(value, money=True), ZERO), max(kept.value, value)
+    found = Mark(kept.day, largest, kept.flows, lost - (largest - value))
+    return kept if found == kept else found

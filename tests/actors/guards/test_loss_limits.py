@@ -210,6 +210,35 @@ def test_what_others_move_is_no_profit_and_no_loss(guard) -> None:
     assert player.readings[0].measured == 0
 
 
+@pytest.mark.parametrize("guard", [DailyLoss, MaxDrawdown, SessionProfit])
+@pytest.mark.parametrize("moved", ["-960", "1920"])
+def test_a_loss_or_profit_in_money_stays_what_it_was_when_others_move_some(guard, moved) -> None:
+    """80 are lost, or won, of a limit of 100; then 20 more."""
+    sign = 1 if guard is SessionProfit else -1
+    player = Player(guard, limit_currency=100).observe(snapshot(2000), snapshot(2000 + sign * 80))
+    left = 2000 + sign * 80 + int(moved)
+    player.observe(snapshot(left, flows=Decimal(moved)))
+    assert (player.readings[0].measured, player.over()) == (80, [])
+    player.observe(snapshot(left + sign * 20, flows=Decimal(moved)))
+    assert (player.readings[0].measured, player.over()) == (100, ["desk currency"])
+
+
+@pytest.mark.parametrize(
+    ("moved", "equities", "measured"),
+    [
+        # The share of 1000 is won back, of 80 in money 39 are not.
+        ("-960", (960, 1001, 1045, 1040), (80, 39, 0, 5)),
+        # The money is won back, the share of 4000 not.
+        ("1920", (3840, 3930, 3920, 4005, 3995), (80, 0, 10, 0, 10)),
+    ],
+)
+def test_the_peak_of_money_is_its_own_after_others_moved_some(moved, equities, measured) -> None:
+    player = Player(MaxDrawdown, limit_currency=100).observe(snapshot(2000), snapshot(1920))
+    for equity, lost in zip(equities, measured, strict=True):
+        player.observe(snapshot(equity, flows=Decimal(moved)))
+        assert player.readings[0].measured == lost
+
+
 def test_an_account_that_others_emptied_is_measured_anew() -> None:
     player = Player(MaxDrawdown, limit_pct=0.05).observe(snapshot(2000))
     player.observe(snapshot(100, flows=Decimal(200)))
