@@ -25,12 +25,24 @@ if TYPE_CHECKING:
 
 Rows = list[dict[str, Any]]
 
+DECISIONS = (
+    *("ts", "decision_id", "strategy", "ts_data", "kind", "equity", "multiplier", "note"),
+    *("refusals", "instrument", "price", "score", "weight", "current", "target", "order", "reason"),
+)
+TRADES = (
+    *("strategy", "instrument", "side", "ts_opened", "ts_closed", "duration_s", "quantity"),
+    *("entry_px", "exit_px", "gross", "fees", "funding", "net", "risk", "r", "slippage_in"),
+    *("slippage_out", "mae_bps", "mfe_bps", "reason", "decision_id"),
+)
+"""Columns of the files, which an empty one has too."""
+
 
 @dataclass(frozen=True)
 class Exported:
     """What a result or a node has; ``trades`` are rows of a result's `positions`."""
 
     decisions: Sequence[Decision]
+    order_columns: Sequence[str]
     orders: Rows
     trades: Rows
     fills: Sequence[FillRow]
@@ -53,7 +65,8 @@ def export(
     scalper's signals. trades.csv has the closed round trips, and the open ones of a result: entry,
     exit, quantity, profit, R (profit as a multiple of what the first stop risked), slippage in and
     out, reason, and MAE and MFE: how far the price went against and for the position, in basis
-    points of its entry, which a node's journal can't say.
+    points of its entry. They are of its fills and of the prices that valued it (`venue.valuation`
+    on books); a node's journal has none.
 
     Example: perpdesk export results/scalper_demo --csv
     """
@@ -79,6 +92,7 @@ def of_result(folder: Path) -> Exported:
     result = read(folder)
     return Exported(
         decisions_of(result.table("decisions")),
+        result.table("orders").column_names,
         result.table("orders").to_pylist(),
         result.table("positions").to_pylist(),
         [from_sql(FillRow, row) for row in result.table("fills").to_pylist()],
@@ -90,7 +104,7 @@ def of_node(folder: Path) -> Exported:
     from actors.desk.books import StrategyBooks
     from actors.records.coins import WholeLots
     from actors.records.journal_reading import read
-    from actors.records.rows import to_sql
+    from actors.records.rows import OrderRow, columns, to_sql
     from live_nodes.node.risk_books import pass_fill
 
     with read(folder) as journal:
@@ -106,10 +120,11 @@ def of_node(folder: Path) -> Exported:
         pass_fill(fill, trips, {}, lots)
     named = {"created": "ts_created", "changed": "ts_changed", "price": "limit_price"}
     named["order_type"] = "type"
-    rows = [{named.get(key, key): value for key, value in to_sql(o).items()} for o in orders]
+    names = [named.get(column.name, column.name) for column in columns(OrderRow)]
+    rows = [dict(zip(names, to_sql(order).values(), strict=True)) for order in orders]
     # Nobody followed the prices between a node's fills.
     unknown = {"low_px": None, "high_px": None}
-    return Exported(decisions, rows, [row | unknown for row in trips.closed], trips.fills)
+    return Exported(decisions, names, rows, [row | unknown for row in trips.closed], trips.fills)
 
 
 @dataclass
@@ -137,18 +152,19 @@ def write(found: Exported, folder: Path) -> dict[str, int]:
     """Write the files; return each one's number of rows."""
     from config.errors import InputError
 
-    made = {
-        "decisions": list(_decisions(found)),
-        "orders": found.orders,
-        "trades": list(_trades(found)),
+    made: dict[str, tuple[Rows, Sequence[str]]] = {
+        "decisions": (list(_decisions(found)), DECISIONS),
+        "orders": (found.orders, found.order_columns),
+        "trades": (list(_trades(found)), TRADES),
     }
     files = {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, rows in made.items():
+        for name, (rows, first) in made.items():
             file = folder / f"{name}.csv"
             with file.open("w", newline="", encoding="utf-8") as stream:
-                columns = dict.fromkeys(key for row in rows for key in row) or {"ts": None}
+                # Signals' scores come last, where there are any.
+                columns = dict.fromkeys((*first, *(key for row in rows for key in row)))
                 writer = csv.DictWriter(stream, list(columns))
                 writer.writeheader()
                 writer.writerows({key: _cell(key, row[key]) for key in row} for row in rows)

@@ -35,6 +35,8 @@ DECIDED = Decision(
     refusals={"cost": 3, "pause": 1},
 )
 
+FILES = ("decisions", "orders", "trades")
+
 
 def exported(source: Path, *options: str) -> dict[str, list[dict[str, str]]]:
     done = CliRunner().invoke(build_app(), ["export", str(source), "--csv", "--json", *options])
@@ -114,3 +116,11 @@ def test_a_result_becomes_the_same_files_and_adds_up(tmp_path: Path) -> None:
         assert float(trade["risk"]) > 0
         assert trade["reason"]
         assert trade["decision_id"] in decided
+
+
+def test_a_node_that_did_nothing_has_files_with_headings_alone(tmp_path: Path) -> None:
+    file = node_file(tmp_path, state=str(tmp_path / "state"))
+    Journal.open(state_folder(node_document(file)), node="n", clock_ns=lambda: 1).close()
+    assert exported(file, "--out", str(tmp_path / "out")) == {name: [] for name in FILES}
+    first = [(tmp_path / "out" / f"{name}.csv").read_text().partition(",")[0] for name in FILES]
+    assert first == ["ts", "client_order_id", "strategy"]
