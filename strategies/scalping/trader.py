@@ -98,6 +98,7 @@ class ScalpTrader(DeskStrategy):
         self._saved = Saved()
         self._refused: Counter[str] = Counter()
         self._decided_at = 0
+        self._dropped = ""
         self._waits_for_node = self._stopping = False
         _compile(config)
 
@@ -109,22 +110,28 @@ class ScalpTrader(DeskStrategy):
     def attach_state(self, store: StateStore) -> None:
         """Save state in the store, and load what it has.
 
-        Raises DeskError when the saved state can't be read, or other parameters made it.
+        What other parameters have learned is dropped: it trades once it has learned anew. Raises
+        DeskError when the saved state can't be read.
         """
         super().attach_state(store)
-        self._saved = self.broker.load_state(STATE, Saved) or Saved()
+        saved = self.broker.load_state(STATE, Saved) or Saved()
         self._waits_for_node = True
-        for name, learned in self._saved.learned.items():
+        kept = {}
+        for name, learned in saved.learned.items():
             try:
                 Fusion(self.config.fusion, name, learned)
             except DeskError as error:
-                raise DeskError(f"strategy {self.config.key}: {name}: {error}") from None
+                self._dropped = f"it learns anew: {error}"
+            else:
+                kept[name] = learned
+        self._saved = Saved(kept)
 
     # Start and stop ----------------------------------------------------------------------------
 
     def on_start(self) -> None:
         """Subscribe to books and trades, and set the timers."""
         super().on_start()
+        self.start_note = "; ".join(filter(None, [self.start_note, self._dropped]))
         config = self.config
         spot = [name.value for name in self.instrument_ids if self.market.is_spot(name)]
         if spot:

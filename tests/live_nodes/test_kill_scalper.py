@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 import signal
 
+import msgspec
 import pytest
 
+from strategies.scalping.trader import STATE, Saved
 from tests.live_nodes.killing import KEY, Ground, KilledNode
 from tests.live_nodes.test_kill_protection import faults_of
 
@@ -30,7 +32,14 @@ def wrong_after(node: KilledNode) -> list[str]:
         lambda journal: {row.instrument: row.quantity for row in journal.holdings()}, {}
     )
     held = {name: quantity for name, quantity in books.items() if quantity}
-    return faults_of(node, whole=True) + ([] if held == node.positions() else [f"books: {held}"])
+    wrong = faults_of(node, whole=True)
+    if held != node.positions():
+        wrong.append(f"the books have {held}")
+    raw = node.from_copy(lambda journal: journal.load_state(KEY, STATE), None)
+    learned = msgspec.json.decode(raw or b"{}", type=Saved).learned
+    if len(learned) != 4:
+        wrong.append(f"what it learned is kept of {sorted(learned)}")
+    return wrong
 
 
 def killed(node: KilledNode, **how: object) -> None:
