@@ -142,7 +142,16 @@ class DeskStrategy(Hooks, Strategy):
     # The guards ----------------------------------------------------------------------------------
 
     def on_start(self) -> None:
-        """Subscribe to verdicts; a derived class calls this first."""
+        """Subscribe to verdicts; a derived class calls this first.
+
+        Raises ValueError where an instrument that the parameters name is missing.
+        """
+        lacking = {name for _, name in self.config.instruments_read()} - set(self.ids)
+        if lacking:
+            raise ValueError(
+                f"strategy {self.config.key}: {', '.join(sorted(lacking))} must be among its "
+                "instruments: its parameters name them"
+            )
         self.broker.begin_session()
         if self.broker.protector is not None:
             self._protect()

@@ -38,17 +38,8 @@ class CandleStrategy(DeskStrategy):
         self.market.last_price = self.last_price
 
     def on_start(self) -> None:
-        """Subscribe to the candles of all instruments; a derived class calls this first.
-
-        Raises ValueError where one that the parameters name is missing.
-        """
+        """Subscribe to the candles of all instruments; a derived class calls this first."""
         super().on_start()
-        lacking = {name for _, name in self.config.instruments_read()} - set(self.ids)
-        if lacking:
-            raise ValueError(
-                f"strategy {self.config.key}: {', '.join(sorted(lacking))} must be among its "
-                "instruments: its parameters name them"
-            )
         for name in self.ids:
             self.subscribe_bars(BarType.from_str(bar_type(name, self._interval)))
 

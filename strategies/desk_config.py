@@ -59,6 +59,10 @@ class DeskStrategyConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
         ),
     ] = None
 
+    def instruments_read(self) -> list[tuple[tuple[str | int, ...], str]]:
+        """Return (path below ``params``, id) of instruments that must be among the strategy's."""
+        return []
+
     def check(self) -> list[tuple[str, str]]:
         """Return (field, message) for each parameter that does not go with the others."""
         blocks = {name: getattr(self, name) for name in self.__struct_fields__}

@@ -117,6 +117,13 @@ class ScalperConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknow
         """Whether a decision may sell short, which spot can't."""
         return True
 
+    def instruments_read(self) -> list[tuple[tuple[str | int, ...], str]]:
+        """Return (path below ``params``, id) of instruments that must be among the strategy's."""
+        return [
+            (("fusion", "by_symbol", symbol), f"{symbol}-LINEAR.BYBIT")
+            for symbol in self.fusion.by_symbol
+        ]
+
     def declared_bps(self, score: float) -> float | None:
         """Return the move that the document expects of a score without its sign, None for none."""
         return next((move for least, move in reversed(self.calibration) if score >= least), None)

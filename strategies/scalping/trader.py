@@ -8,6 +8,7 @@ the broker. After a crash nothing is decided before the node has reconciled (`re
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterator
@@ -22,7 +23,6 @@ from nautilus_trader.model.events import PositionClosed
 from nautilus_trader.model.identifiers import InstrumentId
 
 from config.durations import duration_ns
-from config.errors import DeskError
 from strategies.base import DeskStrategy
 from strategies.market_view import Levels
 from strategies.messages import Decision, Executed, Learned, Target
@@ -46,6 +46,8 @@ class Saved(msgspec.Struct, frozen=True):
     """What survives a crash: what the fusion of each instrument has learned."""
 
     learned: dict[str, FusionState] = {}
+    learned_by: str = ""
+    """Digest of the parameters that scores and what is learned from them depend on."""
 
 
 class _Market:
@@ -116,15 +118,10 @@ class ScalpTrader(DeskStrategy):
         super().attach_state(store)
         saved = self.broker.load_state(STATE, Saved) or Saved()
         self._waits_for_node = True
-        kept = {}
-        for name, learned in saved.learned.items():
-            try:
-                Fusion(self.config.fusion, name, learned)
-            except DeskError as error:
-                self._dropped = f"it learns anew: {error}"
-            else:
-                kept[name] = learned
-        self._saved = Saved(kept)
+        if saved.learned_by == learned_by(self.config):
+            self._saved = saved
+        elif saved.learned:
+            self._dropped = "it learns anew: signals or fusion have other parameters than before"
 
     # Start and stop ----------------------------------------------------------------------------
 
@@ -186,7 +183,7 @@ class ScalpTrader(DeskStrategy):
 
     def _save(self) -> None:
         learned = {name.value: found.fusion.state() for name, found in self._markets.items()}
-        self._saved = Saved(learned)
+        self._saved = Saved(learned, learned_by(self.config))
         if self.broker.store is not None and learned:
             self.broker.store.save(STATE, msgspec.json.encode(self._saved))
 
@@ -390,6 +387,15 @@ def _learned(found: _Market) -> Learned:
             if counts[0, step] >= 1.0
         ),
     )
+
+
+def learned_by(rules: ScalperConfig) -> str:
+    """Return the digest of what scores and the learning depend on: not of thresholds."""
+    fusion = msgspec.to_builtins(rules.fusion)
+    for name in ("thresholds", "by_symbol", "horizon_s"):
+        del fusion[name]
+    words = msgspec.json.encode((fusion, rules.signals), order="deterministic")
+    return hashlib.sha256(words).hexdigest()
 
 
 def _compile(rules: ScalperConfig) -> None:

@@ -153,6 +153,12 @@ def test_no_size_risks_more_than_it_may_nor_more_than_the_book_shows(
     assert found <= D(repr(displayed)) * D(repr(RULES.max_of_book))
 
 
+def test_thresholds_of_a_symbol_name_an_instrument_that_must_be_traded():
+    fusion = replace(RULES.fusion, by_symbol={"ETHUSDT": RULES.fusion.thresholds})
+    named = replace(RULES, fusion=fusion).instruments_read()
+    assert named == [(("fusion", "by_symbol", "ETHUSDT"), "ETHUSDT-LINEAR.BYBIT")]
+
+
 @pytest.mark.parametrize(
     ("changes", "fields"),
     [

@@ -2,10 +2,11 @@
 
 import msgspec
 import numpy as np
+import pytest
 from msgspec.structs import replace
 
 from strategies.scalper import ScalperConfig
-from strategies.scalping.trader import STATE, Saved, ScalpTrader
+from strategies.scalping.trader import STATE, Saved, ScalpTrader, learned_by
 from strategies.signals.fusion import Fusion
 from strategies.state import MemoryState
 
@@ -18,7 +19,8 @@ def learned() -> MemoryState:
     fusion, store = Fusion(RULES.fusion, "BTCUSDT"), MemoryState()
     for second in range(3600):
         fusion.update((second + 1) * 10**9, 100 * 1.0001**second, np.full(8, 0.4), 9.0)
-    store.save(STATE, msgspec.json.encode(Saved({BTC: fusion.state()})))
+    saved = Saved({BTC: fusion.state()}, learned_by(RULES))
+    store.save(STATE, msgspec.json.encode(saved))
     return store
 
 
@@ -30,11 +32,24 @@ def test_it_expects_after_a_restart_what_it_has_learned_before():
     assert 25 < found.expected_bps(0.4) < 30.1
 
 
-def test_what_other_horizons_have_learned_is_dropped():
-    trader = ScalpTrader(replace(RULES, fusion=replace(RULES.fusion, horizons_s=(1.0, 30.0))))
+HEAVY = replace(RULES.fusion.weights, sweep=0.5)
+STEEP = replace(RULES.signals.sweep, levels=4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "kept"),
+    [
+        ({"fusion": replace(RULES.fusion, horizons_s=(1.0, 30.0))}, False),
+        ({"fusion": replace(RULES.fusion, weights=HEAVY)}, False),
+        ({"signals": replace(RULES.signals, sweep=STEEP)}, False),
+        ({"fusion": replace(RULES.fusion, by_symbol={"BTCUSDT": RULES.fusion.thresholds})}, True),
+        ({"risk": 0.01}, True),
+    ],
+)
+def test_what_other_signals_or_weights_have_learned_is_dropped(changes, kept):
+    trader = ScalpTrader(replace(RULES, **changes))
     trader.attach_state(learned())
-    assert trader._saved.learned == {}
-    assert "learns anew" in trader._dropped
+    assert (set(trader._saved.learned), trader._dropped == "") == ({BTC} if kept else set(), kept)
 
 
 def test_nothing_is_decided_before_the_node_has_reconciled():
