@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from backtests.engine.build import strategy_config
+from catalog.series import SNAPSHOT
 from catalog.storage.store import Catalog
 from catalog.tops import StoredBook
 from config.components import resolve
@@ -38,13 +39,17 @@ FROM = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 
 
 class Tape(NamedTuple):
-    """Events in order of time, as `score_tape` reads them; times are UNIX nanoseconds (UTC)."""
+    """Events in order of time, as `score_tape` reads them; times are UNIX nanoseconds (UTC).
+
+    ``whole`` are the places of events that send the whole book: there signals begin anew.
+    """
 
     ts: Integers
     books: Integers
     bids: Floats
     asks: Floats
     trades: Floats
+    whole: Sequence[int] = ()
 
 
 class Scored(NamedTuple):
@@ -81,12 +86,17 @@ def tape_of(book: StoredBook, rows: pa.Table, trades: pa.Table, levels: int) -> 
     """Join the messages of a book and its trades; at the same time a trade comes first."""
     ts, bids, asks = book.levels(rows, levels)
     known = ~np.isnan(bids[:, 0, 0]) & ~np.isnan(asks[:, 0, 0])
+    stamps, seq = rows.column("ts").to_numpy(), rows.column("seq").to_numpy()
+    begins = np.r_[True, (np.diff(stamps) != 0) | (np.diff(seq) != 0)]
+    is_whole = ((rows.column("flags").to_numpy() & SNAPSHOT) != 0)[begins][known]
     ts, bids, asks = ts[known], bids[known], asks[known]
     times = np.concatenate([trades.column("ts").to_numpy(), ts])
     places = np.concatenate([-1 - np.arange(len(trades)), np.arange(len(ts))])
     order = np.argsort(times, kind="stable")
     columns = [trades.column(name).to_numpy().astype(float) for name in ("price", "size", "side")]
-    return Tape(times[order], places[order], bids, asks, np.column_stack(columns))
+    books = places[order]
+    whole = np.flatnonzero((books >= 0) & is_whole[np.maximum(books, 0)]).tolist()
+    return Tape(times[order], books, bids, asks, np.column_stack(columns), whole)
 
 
 def tapes(catalog: Catalog, instrument: str, start: int, end: int, levels: int) -> Iterator[Tape]:
@@ -104,15 +114,21 @@ def tapes(catalog: Catalog, instrument: str, start: int, end: int, levels: int) 
 
 
 def score(parts: Iterator[Tape], tick: float, parameters: ScalperSignals) -> Scored:
-    """Score tapes that follow each other."""
-    board, found, origin = new_board(parameters, tick), [], None
+    """Score tapes that follow each other; where a book is sent whole again, signals begin anew."""
+    board, found, origin, has_book = new_board(parameters, tick), [], None, False
     best = np.full((1, 2), np.nan)
     for tape in parts:
-        origin = int(tape.ts[0]) if origin is None else origin
         scores = np.empty((len(tape.ts), len(SIGNALS)))
         regimes = np.empty(len(tape.ts), np.int64)
-        seconds = np.multiply(tape.ts - origin, 1e-9, dtype=np.float64)
-        score_tape(board, seconds, tape.books, tape.bids, tape.asks, tape.trades, scores, regimes)
+        for first, after in pairwise(sorted({0, *tape.whole, len(tape.ts)})):
+            own = slice(first, after)
+            if has_book and first in tape.whole:
+                board, origin = new_board(parameters, tick), None
+            origin = int(tape.ts[first]) if origin is None else origin
+            seconds = np.multiply(tape.ts[own] - origin, 1e-9, dtype=np.float64)
+            given = tape.books[own], tape.bids, tape.asks, tape.trades
+            score_tape(board, seconds, *given, scores[own], regimes[own])
+            has_book = has_book or bool((tape.books[own] >= 0).any())
         shown = np.column_stack([tape.bids[:, 0, 0], tape.asks[:, 0, 0]])
         # Row 0 is the last book of the tape before.
         best = np.concatenate([best[-1:], shown])

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import yaml
 from typer.testing import CliRunner
 
 from backtests.results.recorder import decisions_of
 from backtests.run import prepare, run
-from backtests.screening.scalps import Scored, judge, score, scored
+from backtests.screening.scalps import Scored, judge, score, scored, screen_scalper
 from catalog.demo.order_flow import COINS
 from config.documents import Backtest
 from config.errors import InputError
@@ -23,15 +26,27 @@ from perpdesk import build_app
 from strategies.scalper import ScalperConfig
 from strategies.signals.book_scores import BookScores
 from strategies.signals.scalper_parameters import SIGNALS, FusionRules, ScalperSignals
-from tests.backtests.book_runs import NAMES, document, write_books
+from tests.backtests.book_runs import FIRST, NAMES, document, write_books
 from tests.backtests.test_scalper_runs import SOON
+from tests.builders_engine import at
+from tests.catalog.test_tick_formats import imported, real
 from tests.strategies.signals.tapes import demo_tapes
 
 SECOND = 10**9
+RUNS = Path(__file__).resolve().parents[2] / "backtests" / "runs"
+
+
+def sent_again(rows: pa.Table) -> pa.Table:
+    """Return the book with a message, six minutes into the window, that sends all of it."""
+    if "flags" not in rows.column_names:
+        return rows
+    again = pc.equal(rows["seq"], 1080)
+    flags = pc.if_else(again, pa.scalar(1, pa.int8()), rows["flags"])
+    return rows.set_column(rows.column_names.index("flags"), "flags", flags)
 
 
 def scalper_file(folder: Path) -> Path:
-    write_books(folder)
+    write_books(folder, spoil=sent_again)
     file = document(folder, market="book", latency={"orders": {"base": 10}})
     text = yaml.safe_load(file.read_text())
     params = deepcopy(SOON) | {"look": "1ms"}
@@ -46,9 +61,13 @@ def test_a_tape_scores_the_same_bits_as_its_events_one_by_one() -> None:
     parts, _ = demo_tapes(COINS[0], 7, 1200)
     known = list(parts)
     found = score(iter(known), 1.0, ScalperSignals())
-    one_by_one, row = BookScores(ScalperSignals(), 1.0), 0
+    one_by_one, row, anew = BookScores(ScalperSignals(), 1.0), 0, 0
     for part in known:
-        for ts, place in zip(part.ts.tolist(), part.books.tolist(), strict=True):
+        for event, (ts, place) in enumerate(
+            zip(part.ts.tolist(), part.books.tolist(), strict=True)
+        ):
+            if row and event in part.whole:
+                one_by_one, anew = BookScores(ScalperSignals(), 1.0), anew + 1
             if place >= 0:
                 one_by_one.on_book(ts, part.bids[place], part.asks[place])
             else:
@@ -57,6 +76,7 @@ def test_a_tape_scores_the_same_bits_as_its_events_one_by_one() -> None:
             assert one_by_one.scores(ts).tobytes() == found.scores[row].tobytes()
             row += 1
     assert row == len(found.ts) > 10_000
+    assert anew > 0
     assert not np.isnan(found.scores[-1]).any()
 
 
@@ -68,6 +88,10 @@ def test_a_screen_has_the_scores_that_a_backtest_decided_on(tmp_path: Path) -> N
     decided = [d for d in decisions_of(outcome.tables["decisions"]) if d.targets]
     assert len(decided) > 10
     ((_, _, found),) = scored(resolved, "scalp")
+    # Six minutes in, the book is sent whole again: what was known before is not known then.
+    resent = int(np.searchsorted(found.ts, at(FIRST, 360)))
+    assert not np.isnan(found.scores[resent - 1, 0])
+    assert np.isnan(found.scores[resent, 0])
     for decision in decided:
         row = int(np.searchsorted(found.ts, decision.data_ts, "right")) - 1
         scores = [None if np.isnan(each) else each for each in found.scores[row].tolist()]
@@ -116,3 +140,23 @@ def test_varied_values_need_a_scalper(tmp_path: Path) -> None:
     done = CliRunner().invoke(build_app(), words)
     assert isinstance(done.exception, InputError)
     assert "no scalper" in str(done.exception)
+
+
+@pytest.mark.slow
+def test_a_real_recording_gives_what_the_readme_says_of_it(tmp_path: Path) -> None:
+    path = real("binance/l2_ticks_spot_perp/binance_linear*wsraw*.gz")
+    catalog = imported(tmp_path / "catalog", "binance_stream", path)
+    document = load(RUNS / "scalper_btc.yaml", [f"catalog={catalog.path}"]).document
+    assert isinstance(document, Backtest)
+    (found,) = screen_scalper(document, "scalper")
+    assert found.cost_bps == pytest.approx(8.5, abs=0.05)
+    _, moments, moves = next(row for row in found.fused if row[0] == 0.2)
+    assert moments == 23
+    assert moves[0] == pytest.approx(0.7, abs=0.05)
+    assert moves[2] == pytest.approx(2.4, abs=0.05)
+    outcome = run(prepare(document))
+    assert len(outcome.tables["orders"]) == 0
+    counted: Counter[str] = Counter()
+    for decision in decisions_of(outcome.tables["decisions"]):
+        counted.update(decision.refusals or {})
+    assert counted == {"warm_up": 1925, "threshold": 2332, "uncalibrated": 83, "cost": 183}
