@@ -13,6 +13,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -66,19 +67,22 @@ class _Market:
         self.cost = 0.0
         self.each = np.full(len(SIGNALS), np.nan)
 
-    def show(self, ts: int, bids: Levels, asks: Levels) -> None:
-        """Take in a book."""
+    def show(self, ts: int, bids: Levels, asks: Levels, *, whole: bool = False) -> None:
+        """Take in a book.
+
+        Signals begin anew at one that is sent ``whole`` and differs from the last: what came
+        between is not known. Some sources send the same one again from time to time.
+        """
+        before = (self.bids.copy(), self.asks.copy()) if whole and self.data_ts else ()
         for array, levels in ((self.bids, bids), (self.asks, asks)):
             array[: len(levels)] = levels
             array[len(levels) :] = np.nan, 0.0
         self.mid, self.data_ts = (bids[0][0] + asks[0][0]) / 2, ts
         self.candles.see(self.mid)
-        self.scores.on_book(ts, self.bids, self.asks)
-
-    def begin_anew(self) -> None:
-        """Forget the book and its trades, as after a gap: what came between is not known."""
-        if self.data_ts:
+        shown = self.bids, self.asks
+        if not all(map(partial(np.array_equal, equal_nan=True), before, shown)):
             self.scores = BookScores(*self._made)
+        self.scores.on_book(ts, self.bids, self.asks)
 
     @property
     def spread_bps(self) -> float:
@@ -197,9 +201,7 @@ class ScalpTrader(DeskStrategy):
         bids, asks = self.market.levels(instrument_id, found.levels)
         if not (bids and asks):
             return
-        if deltas.is_snapshot:
-            found.begin_anew()
-        found.show(deltas.ts_event, bids, asks)
+        found.show(deltas.ts_event, bids, asks, whole=deltas.is_snapshot)
         now, is_crossed = self.clock.timestamp_ns(), bids[0][0] >= asks[0][0]
         if now >= found.looked + duration_ns(self.config.look) and not is_crossed:
             found.looked = now
