@@ -41,7 +41,8 @@ FROM = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 class Tape(NamedTuple):
     """Events in order of time, as `score_tape` reads them; times are UNIX nanoseconds (UTC).
 
-    ``whole`` are the places of events that send the whole book: there signals begin anew.
+    ``whole`` are the places of events that send the whole book: where it differs from the one
+    before, signals begin anew.
     """
 
     ts: Integers
@@ -114,24 +115,27 @@ def tapes(catalog: Catalog, instrument: str, start: int, end: int, levels: int) 
 
 
 def score(parts: Iterator[Tape], tick: float, parameters: ScalperSignals) -> Scored:
-    """Score tapes that follow each other; where a book is sent whole again, signals begin anew."""
-    board, found, origin, has_book = new_board(parameters, tick), [], None, False
-    best = np.full((1, 2), np.nan)
+    """Score tapes that follow each other."""
+    board, found, origin = new_board(parameters, tick), [], None
+    best, last = np.full((1, 2), np.nan), np.empty((0, 0, 0))
     for tape in parts:
         scores = np.empty((len(tape.ts), len(SIGNALS)))
         regimes = np.empty(len(tape.ts), np.int64)
+        shown = np.stack([tape.bids, tape.asks], axis=1)
         for first, after in pairwise(sorted({0, *tape.whole, len(tape.ts)})):
             own = slice(first, after)
-            if has_book and first in tape.whole:
-                board, origin = new_board(parameters, tick), None
+            if first in tape.whole:
+                row = tape.books[first]
+                before = shown[row - 1] if row else last
+                if len(before) and not np.array_equal(before, shown[row], equal_nan=True):
+                    board, origin = new_board(parameters, tick), None
             origin = int(tape.ts[first]) if origin is None else origin
             seconds = np.multiply(tape.ts[own] - origin, 1e-9, dtype=np.float64)
             given = tape.books[own], tape.bids, tape.asks, tape.trades
             score_tape(board, seconds, *given, scores[own], regimes[own])
-            has_book = has_book or bool((tape.books[own] >= 0).any())
-        shown = np.column_stack([tape.bids[:, 0, 0], tape.asks[:, 0, 0]])
+        last = shown[-1] if len(shown) else last
         # Row 0 is the last book of the tape before.
-        best = np.concatenate([best[-1:], shown])
+        best = np.concatenate([best[-1:], shown[:, :, 0, 0]])
         bid, ask = best[np.maximum.accumulate(np.maximum(tape.books + 1, 0))].T
         found.append(Scored(tape.ts, bid, ask, scores, regimes))
     if not found:
