@@ -82,7 +82,9 @@ class MicroMomentum(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 class PullReplace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Large orders away from the best price that vanish before they trade."""
 
-    usual_s: Annotated[Seconds, about("Time over which sizes of new orders are remembered.")] = 600
+    usual_s: Annotated[Seconds, about("Time over which sizes of new orders are remembered.")] = (
+        600.0
+    )
     quantile: Annotated[Quantile, about("An order is large from this quantile of them …")] = 0.998
     multiple: Annotated[Ratio, about("… and from this multiple of their median.")] = 15.0
     part: Annotated[
@@ -106,7 +108,7 @@ class LargeTrades(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     usual_s: Annotated[Seconds, about("Time over which sizes of orders are remembered.")] = 900.0
     quantile: Annotated[Quantile, about("An order is large from this quantile of them …")] = 0.9
     multiple: Annotated[Ratio, about("… and from this multiple of their median.")] = 4.0
-    join_s: Annotated[Moment, about("Trades of one side at most so far apart are one order.")] = 0
+    join_s: Annotated[Moment, about("Trades of one side at most so far apart are one order.")] = 0.0
     decay_s: Annotated[Seconds, about("Time in which a large order is forgotten.")] = 4.0
     burst: Annotated[
         Ratio, about("A burst has more large orders than this multiple of their usual number …")
@@ -139,7 +141,9 @@ class Iceberg(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     beyond: Annotated[
         Ratio, about("Traded there, as a multiple of the largest size shown since it was taken.")
     ] = 1.5
-    decay_s: Annotated[Seconds, about("Time since the last refill in which the score fades.")] = 10
+    decay_s: Annotated[Seconds, about("Time since the last refill in which the score fades.")] = (
+        10.0
+    )
     scale: Annotated[Ratio, about("Further refills that score 0.63.")] = 2.0
 
 
@@ -207,13 +211,15 @@ Weight = Annotated[float, Meta(ge=0.0, le=1.0)]
 class Weights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Weight of each signal in the fused score; they are divided by their sum."""
 
-    book_imbalance: Weight = 0.30
-    micro_momentum: Weight = 0.20
-    pull_replace: Weight = 0.15
-    large_trades: Weight = 0.12
-    sweep: Weight = 0.08
-    iceberg: Weight = 0.05
-    vwap_deviation: Weight = 0.07
+    book_imbalance: Annotated[Weight, about("Weight of the book imbalance.")] = 0.30
+    micro_momentum: Annotated[Weight, about("Weight of the momentum of seconds.")] = 0.20
+    pull_replace: Annotated[Weight, about("Weight of pulled orders.")] = 0.15
+    large_trades: Annotated[Weight, about("Weight of bursts of large trades.")] = 0.12
+    sweep: Annotated[Weight, about("Weight of sweeps.")] = 0.08
+    iceberg: Annotated[Weight, about("Weight of icebergs.")] = 0.05
+    vwap_deviation: Annotated[Weight, about("Weight of the distance from the average price.")] = (
+        0.07
+    )
     volatility_regime: Annotated[
         Weight, about("The regime takes no side: its weight makes the other scores smaller.")
     ] = 0.03
