@@ -91,7 +91,7 @@ _OF_CANDLES = ("slippage", "fills", "execution_interval", "path")
 class Venue(Part):
     """The simulated venue of a backtest."""
 
-    market: Literal["auto"] | Market = "auto"
+    market: Literal["auto", Market] = "auto"
     """What orders meet: opens of ``candles``, best ``quotes`` or the order ``book``; ``auto`` is
     the finest that the catalog has of every instrument throughout the window."""
     latency: Annotated[

@@ -69,6 +69,10 @@ def test_a_parameter_is_answered_with_what_was_meant(tmp_path, params, words):
         ("description: 'it's'\n", "a quote, a comma or a bracket is missing before this"),
         ("venue: {fees: {linear: {maker: 0.02%, taker: 0}}}\n", "0.0002 means 0.02 %"),
         ("venue: {execution_interval: 5min}\n", "(did you mean 5m?)"),
+        (
+            "venue: {market: bok}\n",
+            "one of auto, candles, quotes, book, was 'bok' (did you mean book?)",
+        ),
         ("universe: {instruments: [BTC/USDT]}\n", "(did you mean BTCUSDT-LINEAR.BYBIT?)"),
         ("universe: {exclude: ['*USDT']}\n", "(did you mean *USDT-LINEAR.BYBIT?)"),
     ],
