@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from catalog.providers.base import Import, ImportOptions
-from catalog.providers.files import COLUMNS, venue_of
+from catalog.providers.files import COLUMNS, there_is, venue_of
 from catalog.providers.ticks import (
     AnotherKind,
     RunningNumbers,
@@ -98,9 +98,7 @@ def _fields(cells: list[str], source: Source) -> dict[str, str]:
         if name is not None:
             found[field] = name
         elif field in ("bid", "ask"):
-            raise AnotherKind(
-                f"{source.where}: line 1: no column {field}; there is {', '.join(cells)}"
-            )
+            raise AnotherKind(f"{source.where}: line 1: no column {field}; {there_is(cells)}")
     return found
 
 

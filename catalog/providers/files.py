@@ -43,6 +43,9 @@ LABELS = {"time": "the date"}
 CLOSE_TIMES = ("closetime", "endtime", "closeat", "endat", "end", "datetimeend", "timeclose")
 _DAYS, _CLOCKS = ("date", "day"), ("time", "hour", "clock", "timestamp")
 
+MOST_SHOWN = 200
+"""Characters of a file's names of columns that an error shows."""
+
 SPARSEST = 10
 """Candles whose nearest are as many of their intervals apart are of another interval."""
 
@@ -208,7 +211,16 @@ class Columns:
         return self.table.column(found[0]) if found else None
 
     def _there(self) -> str:
-        return f"there is {', '.join(self.table.column_names)}"
+        return there_is(self.table.column_names)
+
+
+def there_is(names: Sequence[str]) -> str:
+    """Say which columns a file has, in at most about 200 printable characters.
+
+    The line may be none of names but, of JSON, the whole file.
+    """
+    words = "".join(filter(str.isprintable, ", ".join(map(str.strip, names))))
+    return f"there is {words[:MOST_SHOWN]}" + "…" * (len(words) > MOST_SHOWN)
 
 
 def volume_names(symbols: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -16,6 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from catalog.providers.base import Import, ImportOptions
+from catalog.providers.files import there_is
 from catalog.providers.symbols import LINEAR, SPOT
 from catalog.providers.ticks import (
     AnotherKind,
@@ -122,7 +123,7 @@ class _File:
         if read_rows is None:
             raise AnotherKind(
                 f"{self._source.where}: not incremental_book_L2, book_snapshot, trades or quotes "
-                f"of Tardis: there is {', '.join(names[:12])}"
+                f"of Tardis: {there_is(names)}"
             )
         venue = "unknown"
         for batch in batches(self._source, names, {**_SHARED, **columns}):

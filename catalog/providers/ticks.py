@@ -519,8 +519,13 @@ SIZES = ("size", "amount", "qty", "quantity", "volume")
 
 
 def header(source: Source) -> list[str]:
-    """Return the cells of the first line, which stays unread."""
+    """Return the cells of the first line, which stays unread; raise AnotherKind for Parquet."""
     first = source.stream.peek(1 << 16).partition(b"\n")[0]
+    if first.startswith(b"PAR1"):
+        raise AnotherKind(
+            f"{source.where}: a Parquet file, not CSV: save its rows as CSV (tables of candles, "
+            "mark prices and funding are read by ohlcv_table as they are)"
+        )
     return first.decode("utf-8-sig", "replace").strip().split(",")
 
 

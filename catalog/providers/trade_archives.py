@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from catalog.providers.base import Import, ImportOptions
+from catalog.providers.files import there_is
 from catalog.providers.symbols import LINEAR, SPOT
 from catalog.providers.ticks import (
     AnotherKind,
@@ -72,8 +73,8 @@ def _file(path: Path, source: Source, options: ImportOptions) -> Iterator[Import
     archive = next(fit, None)
     if archive is None:
         raise AnotherKind(
-            f"{source.where}: neither trades of Bybit nor aggTrades or trades of Binance: there is "
-            f"{', '.join(names)}{UNNAMED * names[0].isdigit()}"
+            f"{source.where}: neither trades of Bybit nor aggTrades or trades of Binance: "
+            f"{there_is(names)}{UNNAMED * names[0].isdigit()}"
         )
     product = archive.product or (SPOT if "is_best_match" in names else None)
     symbols = Symbols(options, product or product_hint(path, source))

@@ -623,6 +623,20 @@ def test_a_bad_file_is_refused_with_its_place(tmp_path, name, file, text, words)
         parts(name, tmp_path / file)
 
 
+@pytest.mark.parametrize("name", ["trade_archives", "csv_quotes", "tardis_csv"])
+def test_a_file_that_is_no_csv_is_not_printed_whole(tmp_path, name):
+    listed = write(tmp_path / "a.json", "[" + "[1570752011620, null\x1b], " * 999)
+    with pytest.raises(InputError, match=r"a\.json.* there is \[\[1570752011620, null\]") as caught:
+        parts(name, listed)
+    words = str(caught.value).partition("there is ")[2]
+    assert len(words) <= 201
+    assert words.endswith("…")
+    pq.write_table(pa.table({"price": [1.0]}), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=r"a\.parquet: a Parquet file, not CSV") as caught:
+        parts(name, tmp_path / "a.parquet")
+    assert str(caught.value).isprintable()
+
+
 def test_symbols_that_a_recording_does_not_have_are_named(tmp_path):
     spot = write(tmp_path / "spot.jsonl", {"u": 3, "s": "BTCUSDT", **dict.fromkeys("bBaA", "1")})
     linear = write(tmp_path / "linear.jsonl", *RECORDING)
