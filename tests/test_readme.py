@@ -130,6 +130,8 @@ def test_every_perpdesk_command_of_the_readme_works(clone: Path, section: str) -
             arguments[-1] = "catalog/data/another"
         if section == TRADES and "--stop" in arguments:
             assert running_exchange(exchange_of(clone)) is not None, "its node's outlives it"
+        if arguments[0] == "record":
+            arguments[-1] = "5s"
         below = "my_desk" if section == OWN and arguments[0] != "init" else "."
         done = perpdesk(clone, *arguments, below=below)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
@@ -138,7 +140,7 @@ def test_every_perpdesk_command_of_the_readme_works(clone: Path, section: str) -
 
 
 def recorded_before(clone: Path) -> None:
-    """Let the README's recording of five seconds follow one of six minutes, without candles."""
+    """Let the README's recording, five seconds here, follow one of six minutes, without candles."""
     with CatalogWriter(clone / "catalog" / "data" / "recorded") as writer:
         for part in generate_books(BookParams(hours=0.1))[0]:
             ticks = {key: table for key, table in part.tables.items() if not key[1]}
