@@ -63,7 +63,7 @@ def find(paths: Sequence[Path], suffixes: tuple[str, ...]) -> list[Path]:
     for path in paths:
         if path.is_dir():
             below = sorted(p for p in path.rglob("*") if p.is_file())
-            found += [p for p in below if p.name.endswith(suffixes)]
+            found += [p for p in below if p.name.endswith(suffixes) and not is_shadow(p.name)]
         elif path.exists():
             found.append(path)
         else:
@@ -72,6 +72,11 @@ def find(paths: Sequence[Path], suffixes: tuple[str, ...]) -> list[Path]:
         places = ", ".join(str(path) for path in paths)
         raise InputError(f"{places}: no file that ends in {' or '.join(suffixes)}")
     return found
+
+
+def is_shadow(name: str) -> bool:
+    """Whether a Mac keeps a file's attributes in it, as in ``__MACOSX/._BTCUSDT.csv`` of a .zip."""
+    return Path(name).name.startswith("._")
 
 
 def venue_of(path: Path) -> str:

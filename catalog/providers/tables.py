@@ -20,6 +20,7 @@ import pyarrow.csv
 import pyarrow.feather
 import pyarrow.parquet as pq
 
+from catalog.providers.files import is_shadow
 from config.errors import InputError
 
 SUFFIXES = (".parquet", ".csv", ".csv.gz", ".tsv", ".txt", ".json", ".json.gz", ".zip")
@@ -51,7 +52,7 @@ def load_tables(path: Path) -> Iterator[SourceTable]:
     try:
         with zipfile.ZipFile(path) as archive:
             for name in archive.namelist():
-                if name.endswith(SUFFIXES):
+                if name.endswith(SUFFIXES) and not is_shadow(name):
                     where = f"{path}:{name}"
                     content = archive.read(name)
                     yield SourceTable(_load(name, path, content, where), where, Path(name).name)

@@ -21,7 +21,7 @@ import pyarrow.csv
 from numpy.typing import NDArray
 
 from catalog.providers.base import Import, ImportOptions
-from catalog.providers.files import find, stamps_ns
+from catalog.providers.files import find, is_shadow, stamps_ns
 from catalog.providers.symbols import PRODUCT_WORDS, hinted, resolve, symbol_in_name
 from catalog.series import KINDS, SNAPSHOT
 from catalog.storage.manifest import source_file
@@ -63,7 +63,7 @@ def sources(path: Path, suffixes: tuple[str, ...]) -> Iterator[Source]:
                 yield _source(str(path), path, stream)
             return
         with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
+            names = [name for name in archive.namelist() if not is_shadow(name)]
             fit = [name for name in names if name.endswith(suffixes)]
             if not fit:
                 held = ", ".join(names[:3]) + (" …" if len(names) > 3 else "")

@@ -264,13 +264,14 @@ def test_the_name_of_a_home_folder_says_nothing(tmp_path, monkeypatch):
 
 
 def packed(text: str, name: str = "BTCUSDT-1h-2024-01.csv") -> bytes:
-    """A .zip with one file, and another that is not a table."""
+    """A .zip, as of a Mac, with one file, another that is not a table, and the first's shadow."""
     import io
 
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         archive.writestr(name, text)
         archive.writestr("CHECKSUM", "0")
+        archive.writestr(f"__MACOSX/._{name}", "\0\5\x16\7")
     return content.getvalue()
 
 

@@ -720,6 +720,14 @@ def test_an_archive_that_holds_nothing_of_its_format_is_named_with_the_right_one
     found = parts("csv_quotes", tmp_path)
     assert len(rows(found, "quotes")) == 1
     assert "xrp.data.zip: no .csv in it" in warnings(found)
+    # What a Mac adds, in archives and beside files.
+    (tmp_path / "._q.csv").write_bytes(b"\0\5\x16\7")
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("__MACOSX/._r.csv", "\0\5\x16\7")
+        archive.writestr("r.csv", "symbol,bid,ask\nBTCUSDT,1,2\n")
+    found = parts("csv_quotes", tmp_path)
+    assert len(rows(found, "quotes")) == 2
+    assert "r.csv: line 1: no column" not in warnings(found)
 
 
 @pytest.mark.parametrize(
