@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from catalog.findings import SHORTEST_FUNDING_NS
 from catalog.instruments import split_symbol
-from config.durations import DAY_NS, MINUTE_NS, STORED
+from config.durations import DAY_NS, MINUTE_NS, STORED, minute_text, second_text
 from config.errors import InputError, did_you_mean
 from config.reading import Tree, read_file
 
@@ -48,6 +48,10 @@ MOST_SHOWN = 200
 
 SPARSEST = 10
 """Candles whose nearest are as many of their intervals apart are of another interval."""
+STRETCH = 10
+"""So many candles in a row that are evenly several intervals apart are of another interval."""
+CHANCE = 1e-6
+"""Unless as many gaps as the file has elsewhere make that likelier."""
 
 # Ranges of UNIX stamps in each unit: 2001-09-09 to 2096-10-02. They don't overlap.
 _UNITS = tuple((10**power, 10 ** (18 - power)) for power in (9, 12, 15, 18))
@@ -391,6 +395,7 @@ def infer_interval(
         # Sparse candles may have no neighbours; those of months are 28 days apart.
         sparse = shared == length and shortest < SPARSEST * length
         if len(gaps) and shortest != length and not sparse:
+            _refuse_jitter(stamps, gaps, said, where)
             raise InputError(
                 f"{where}: its candles are {shortest / 1e9:g} s apart, not {said}; say the right "
                 "--interval (`perpdesk catalog resample` makes longer ones)"
@@ -401,6 +406,7 @@ def infer_interval(
         length = shortest if shared == shortest else int(lengths[np.argmax(counts)])
         if length in names:
             return names[length]
+        _refuse_jitter(stamps, gaps, min(STORED, key=lambda n: abs(STORED[n] - length)), where)
         problem = (
             f"are {length / 1e9:g} s apart, which is none of {', '.join(STORED)}; if many are "
             "missing, say --interval"
@@ -408,6 +414,59 @@ def infer_interval(
     else:
         problem = "are too few to tell the interval; say --interval"
     raise InputError(f"{where}: its candles {problem}")
+
+
+def _refuse_jitter(stamps: NDArray[np.int64], gaps: NDArray, interval: str, where: str) -> None:
+    """Refuse candles that are an interval apart but for moments, with the first off its grid."""
+    length = STORED[interval]
+
+    def off(values: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.abs((values + length // 2) % length - length // 2)
+
+    if gaps.min() > length // 2 and 0 < off(gaps).max() <= length // 10:
+        first = second_text(stamps[np.argmax(off(stamps) > 0)])
+        raise InputError(
+            f"{where}: its candle of {first} is not on the grid of {interval}: its dates are off "
+            f"it by up to {off(stamps).max() / 1e9:g} s; round them to whole {interval}"
+        )
+
+
+def refuse_longer(
+    stamps: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    interval: str,
+    where: str,
+    warnings: list[str] | None = None,
+) -> None:
+    """Refuse longer candles among those of an interval: their closes would come too early.
+
+    A stretch is found by its even distances. ``rows`` are those of one instrument, counted from 0.
+    Raises InputError with the row, or adds to ``warnings`` where the user insists on the interval.
+    """
+    times, length = np.unique(stamps[rows]), STORED[interval]
+    gaps = np.diff(times)
+    starts = np.flatnonzero(np.diff(gaps, prepend=0))
+    counts = np.diff(np.append(starts, len(gaps)))
+    even = (gaps[starts] > length) & (gaps[starts] % length == 0) & (counts >= STRETCH - 1)
+    others = gaps[~np.repeat(even, counts)] > length
+    chance = len(gaps) * (others.sum() / max(len(others), 1)) ** counts
+    longer = np.flatnonzero(even & (chance < CHANCE))
+    if len(longer):
+        start, count = starts[longer[0]], counts[longer[0]] + 1
+        row = int(rows[np.argmax(stamps[rows] == times[start])]) + 1
+        names = {length: name for name, length in STORED.items()}
+        apart = names.get(int(gaps[start]), f"{gaps[start] / 1e9:g} s")
+        words = (
+            f"{where}: row {row}: from {minute_text(times[start])} on {count:,} candles are "
+            f"{apart} apart, not {interval}"
+        )
+        if warnings is None:
+            raise InputError(
+                f"{words}: import longer ones from a file of their own, with their --interval "
+                "(`perpdesk catalog resample` makes as long ones of the others); if only candles "
+                f"are missing, say --interval {interval}"
+            )
+        warnings.append(f"{words}; taken for {interval} with gaps, as --interval says")
 
 
 def refuse_frequent(stamps: NDArray[np.int64], rows: NDArray[np.int64], where: str) -> None:

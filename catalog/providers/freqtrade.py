@@ -19,7 +19,14 @@ import pyarrow as pa
 
 from catalog.instruments import instrument_id
 from catalog.providers.base import Import, ImportOptions
-from catalog.providers.files import Columns, find, infer_interval, refuse_frequent, venue_of
+from catalog.providers.files import (
+    Columns,
+    find,
+    infer_interval,
+    refuse_frequent,
+    refuse_longer,
+    venue_of,
+)
 from catalog.providers.symbols import DOLLARS, LINEAR, SPOT, inverse, parse_market
 from catalog.providers.tables import load_tables
 from catalog.series import KINDS, PRICES
@@ -111,6 +118,8 @@ def _read_file(path: Path, name: Name, options: ImportOptions) -> Import:
     stamps = columns.stamps()
     if interval:
         infer_interval(stamps, source.where, interval)
+        insisted = part.warnings if options.interval == interval else None
+        refuse_longer(stamps, np.arange(len(stamps)), interval, source.where, insisted)
     else:
         refuse_frequent(stamps, np.arange(len(stamps)), source.where)
     read = columns.amounts if interval else columns.numbers

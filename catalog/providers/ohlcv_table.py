@@ -26,6 +26,7 @@ from catalog.providers.files import (
     floats,
     infer_interval,
     refuse_frequent,
+    refuse_longer,
     venue_of,
     volume_names,
 )
@@ -112,7 +113,9 @@ def _read_table(path: Path, source: SourceTable, options: ImportOptions) -> Impo
     said = options.interval or _interval_in_name(source.name)
     for instrument, rows in rows_of.items():
         others = f" ({', '.join(table.column_names)})"
-        interval = infer_interval(stamps[rows], f"{where}: {instrument}", said, others)
+        place = f"{where}: {instrument}"
+        interval = infer_interval(stamps[rows], place, said, others)
+        refuse_longer(stamps, rows, interval, place, part.warnings if options.interval else None)
         shift = interval_ns(interval) if options.stamp == "open" else 0
         values = [pa.array(c[rows], from_pandas=True) for c in candles]
         stamped = [stamps[rows] + shift, *values]

@@ -416,6 +416,40 @@ def test_sparse_candles_keep_their_interval(hours, said, interval):
             infer_interval(stamps, "f", said)
 
 
+def hourly(*opens: float) -> str:
+    """A CSV of flat candles that open so many hours after the start."""
+    rows = [f"{round((S + 3600 * hour) * 1000)},1,1,1,1,1" for hour in opens]
+    return "\n".join([f"date,{NAMES}", *rows])
+
+
+@pytest.mark.parametrize("name", ["BTCUSDT.csv", "BTCUSDT_1h.csv"])
+def test_longer_candles_in_a_file_of_hourly_ones_are_refused_with_their_row(tmp_path, name):
+    # Six hours, then every fourth from the sixth on: nine rows are gaps, ten another interval.
+    mixed = [*range(6), *range(6, 6 + 4 * 10, 4)]
+    text = hourly(*mixed)
+    words = r"row 7: from 2024-01-01 06:00 on 10 candles are 4h apart, not 1h.*resample.*--interval"
+    with pytest.raises(InputError, match=words):
+        parts(tmp_path / name, text)
+    (part,) = parts(tmp_path / name, text, interval="1h")
+    assert "row 7" in "".join(part.warnings)
+    (part,) = parts(tmp_path / name, hourly(*mixed[:-1]))
+    assert not part.warnings
+    # Half of the hours are missing: as many in a row may be chance.
+    sparse = np.flatnonzero(np.random.default_rng(0).random(2000) < 0.5)
+    chance = np.r_[sparse, sparse[-1] + 2 * np.arange(1, 10)]
+    (part,) = parts(tmp_path / name, hourly(*chance))
+    assert not part.warnings
+
+
+@pytest.mark.parametrize("said", [None, "1h"])
+def test_stamps_that_jitter_are_called_off_the_grid(tmp_path, said):
+    jitter = [0, 4, 1, 3, 0.5, 0]
+    text = hourly(*(hour + late / 3600 for hour, late in enumerate(jitter)))
+    words = r"candle of 2024-01-01 01:00:04 is not on the grid of 1h: .* by up to 4 s; round"
+    with pytest.raises(InputError, match=words):
+        parts(tmp_path / "BTCUSDT.csv", text, interval=said)
+
+
 def test_funding_of_every_minute_is_refused_with_its_row(tmp_path):
     rates = [f"{S + second},BTCUSDT,0.0001" for second in (0, 28800, 28860, 28920)]
     with pytest.raises(InputError, match=r"f\.csv: row 3: a settlement 1 minutes after another"):
