@@ -21,7 +21,7 @@ from nautilus_trader.model.events import OrderEvent
 
 from actors.records.journal import JournalError
 from config.errors import DeskError, GateRefused, some_of
-from live_nodes.bybit.adapter import ClientWiring
+from live_nodes.bybit.adapter import ClientWiring, end_position_checks
 from live_nodes.bybit.links import VenueLinks
 from live_nodes.bybit.own_coins import entry_prices
 from live_nodes.bybit.rest import TOO_MANY, VenueError, VenueRest
@@ -446,6 +446,7 @@ class NodeRun:
         built = self.built
         if built is None:
             return
+        end_position_checks(built.kernel.exec_engine)
         # Stop and close positions also when nothing can be written down.
         if isinstance(stop.error, JournalError):
             halt = f"no entries, the node stops: {stop.error}"

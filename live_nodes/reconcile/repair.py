@@ -1,7 +1,7 @@
 """Reconcile the engine's orders, fills and positions with venue reports. Engine-specific.
 
-The adapter's report methods swallow errors and return an empty list, so nothing is concluded from
-what is missing.
+The adapter's reports of orders and fills swallow errors and return an empty list, so nothing is
+concluded from what is missing; those of positions raise VenueError.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from nautilus_trader.execution.messages import GenerateOrderStatusReports
 
 import live_nodes.bybit.links
 import live_nodes.reconcile.venue_books
+from config.documents.scenario import Http
 from live_nodes.bybit.sockets import SUPPORTED
 from live_nodes.local.heartbeat import last_beat
 from live_nodes.operate.status import rendered, status_of
@@ -363,3 +364,26 @@ def test_a_plain_node_loses_its_spot_book_to_its_own_quotes() -> None:
         plain.until(lambda: depth(plain), "the book")
         st.call(lambda: st.market.set_bid(SPOT, 0, "7.000000"))
         plain.until(lambda: depth(plain) == 1, "the loss")
+
+
+# Positions that the venue does not tell -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("stops", [False, True], ids=["refused while it runs", "cut by the stop"])
+def test_positions_that_the_venue_does_not_tell_are_not_taken_for_flat(stops: bool) -> None:
+    """The engine would invent a sale by others of all that is held."""
+    silent = {"wait": LASTING} if stops else {"ret_code": 10006}
+    with stage() as st:
+        with desk_node(st) as desk:
+            desk.filled(BUY, "0.020")
+            execution = desk.live.built.kernel.exec_engine
+            # Seconds without a fill before the engine compares.
+            execution._position_check_threshold_ns = 0
+            st.call(lambda: st.faults.add("silent", Http(path="/v5/position/list", **silent)))
+            check = desk.loop.create_task(execution._check_positions_consistency())
+            if not stops:
+                desk.until(check.done, "the check")
+                assert desk.strategy.net() == D("0.020")
+            else:
+                desk.until(lambda: st.struck("silent"), "the request")
+        assert not [line for line in desk.said if "in its books" in line]

@@ -111,9 +111,10 @@ def test_every_link_goes_where_the_document_says(tmp_path: Path) -> None:
         for owner, names in (
             (kernel, ("_register_executor", "_start_engines", "_initialize_portfolio")),
             (kernel.exec_engine, ("_execute_command", "_clear_recon_tracking")),
+            (kernel.exec_engine, ("_check_positions_consistency", "_check_position_discrepancy")),
             (kernel.data_engine, ("_handle_data", "_handle_queue_exception")),
             (kernel.risk_engine, ("_execute_command", "_handle_queue_exception")),
-            (execution, ("_on_task_completed", "_handle_fill_report_pyo3")),
+            (execution, ("_on_task_completed", "_handle_fill_report_pyo3", "_log_report_error")),
             (execution._http_client, ("request_fill_reports",)),
             (engine.BybitWebSocketClient, ("subscription_count", "is_active", "cancel_order")),
         ):
