@@ -22,9 +22,9 @@ def is_spot(instrument: str) -> bool:
     return "-SPOT." in instrument
 
 
-def fee_explains(instrument: str, target: Decimal, held: Decimal, lot: Decimal) -> bool:
+def fee_explains(instrument: str, bought: Decimal, lacking: Decimal, lot: Decimal) -> bool:
     """Whether only the fee lacks of coins that were bought, in whole lots (base coin)."""
-    return is_spot(instrument) and ZERO < target - held < target * COIN_FEE + lot
+    return is_spot(instrument) and bought > ZERO and ZERO < lacking < bought * COIN_FEE + lot
 
 
 class OpenContract(Protocol):

@@ -8,7 +8,7 @@ by a later decision.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -156,7 +156,9 @@ class Audit:
         if kept is None:
             return []
         after = {name: Decimal(quantity) for name, quantity in kept.positions_after.items()}
-        then = {miss.instrument for miss in misses(kept.decision, after, self._smallest, {})}
+        bought = bought_by(self._orders(kept.decision))
+        missed = misses(kept.decision, after, self._smallest, {}, bought)
+        then = {miss.instrument for miss in missed}
         now = [miss for miss in self._missed(kept.decision) if miss.instrument in then]
         return [miss for miss in now if miss.instrument not in leaving]
 
@@ -193,10 +195,11 @@ class Audit:
         ]
 
     def _missed(self, decision: Decision) -> list[Miss]:
-        reasons = {order.instrument: order.reason for order in self._orders(decision)}
+        orders = self._orders(decision)
+        reasons = {order.instrument: order.reason for order in orders}
         reasons |= {name: why for name, why in self._reasons.items() if why}
         held = {n: Decimal(q) for n, q in self._positions(decision.strategy).items()}
-        return misses(decision, held, self._smallest, reasons)
+        return misses(decision, held, self._smallest, reasons, bought_by(orders))
 
     def _write(self, begun: _Open, status: str) -> None:
         decision = begun.decision
@@ -227,3 +230,12 @@ class Audit:
         except OSError as error:
             # It must keep no order from its cancel: `on_failure` stops the node.
             self._journal.on_failure(JournalError(error, "the audit file"))
+
+
+def bought_by(orders: Iterable[OrderRow]) -> dict[str, Decimal]:
+    """Return what orders bought by instrument, base coin."""
+    bought: dict[str, Decimal] = {}
+    for order in orders:
+        if order.side == "BUY":
+            bought[order.instrument] = bought.get(order.instrument, Decimal(0)) + order.filled
+    return bought

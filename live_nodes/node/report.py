@@ -54,11 +54,12 @@ def misses(
     held: Mapping[str, Decimal],
     smallest: Callable[[str], Decimal],
     reasons: Mapping[str, str],
+    bought: Mapping[str, Decimal],
 ) -> list[Miss]:
     """Return which of a decision's orders, also those held back, left their target unreached.
 
     `held` is signed base coin. A gap below `smallest` (base coin) can't be traded and is no miss,
-    nor is the fee of coins.
+    nor is the fee of the coins that it `bought`.
     """
     found = []
     for target in decision.targets:
@@ -66,7 +67,8 @@ def misses(
         if not _wants_order(target) or wanted == has:
             continue
         least = smallest(target.instrument)
-        if fee_explains(target.instrument, wanted, has, least):
+        coins = bought.get(target.instrument, ZERO)
+        if fee_explains(target.instrument, coins, wanted - has, least):
             continue
         if wanted == ZERO or abs(wanted - has) >= least:
             why = target.reason if target.wanted else reasons.get(target.instrument, "")

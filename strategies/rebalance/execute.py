@@ -179,12 +179,13 @@ class PlanExecution:
             change
             for change in plan.lacking(held)
             if not self._broker.buys_back(InstrumentId.from_str(change.instrument), change.order)
-            and not self._is_fee(change)
+            and not self._is_fee(plan, change)
         ]
 
-    def _is_fee(self, change: Change) -> bool:
+    def _is_fee(self, plan: Plan, change: Change) -> bool:
         lot = self._strategy.market.lot(InstrumentId.from_str(change.instrument)).step
-        return fee_explains(change.instrument, change.target, change.held, lot)
+        bought = change.held - plan.before.get(change.instrument, ZERO)
+        return fee_explains(change.instrument, bought, change.order, lot)
 
     def _save(self, progress: Progress) -> None:
         self._progress = progress

@@ -38,13 +38,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     ``stamp`` is the time of the schedule that it serves, None when a guard caused it; ``made`` is
     when it was made; UNIX nanoseconds (UTC). ``kind`` is ``rebalance`` or ``flatten``. ``targets``
-    are signed base coin, of each instrument that gets an order.
+    are signed base coin, of each instrument that gets an order; ``before`` was held before it.
     """
 
     stamp: int | None
     made: int
     kind: str
     targets: dict[str, Decimal]
+    before: dict[str, Decimal] = {}
 
     def lacking(self, held: Mapping[str, Decimal]) -> list[Change]:
         """Return the orders still missing from these positions, sorted by instrument."""
@@ -75,12 +76,14 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
     def begun(self, kind: str, made: int, stamp: int | None, changes: Iterable[Change]) -> Progress:
         """Return the progress after a decision; without changes it is done."""
+        changes = list(changes)
         targets = {change.instrument: change.target for change in changes}
+        before = {change.instrument: change.held for change in changes}
         if kind == "flatten" and self.plan is not None:
             # What was under way in other instruments goes on, and its stamp is still served.
-            targets = self.plan.targets | targets
+            targets, before = self.plan.targets | targets, self.plan.before | before
             stamp = self.plan.stamp if stamp is None else stamp
-        plan = Plan(stamp=stamp, made=made, kind=kind, targets=targets)
+        plan = Plan(stamp=stamp, made=made, kind=kind, targets=targets, before=before)
         progress = msgspec.structs.replace(self, plan=plan)
         return progress if targets else progress.finished()
 

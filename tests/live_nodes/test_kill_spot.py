@@ -67,7 +67,7 @@ def faults_of(node: KilledNode, plans: dict[str, D]) -> list[str]:
         there = wallet.get(coin, D(0))
         if abs(explained.get(name, D(0)) - there) > D("1e-7"):
             wrong.append(f"the journal explains {explained.get(name)} {coin} of {there}")
-        if target and not fee_explains(name, target, there // LOT * LOT, LOT):
+        if target and not fee_explains(name, bought, target - there // LOT * LOT, LOT):
             wrong.append(f"{there} {coin} are there, {target} were wanted")
         # What a fee took is bought again by a restart at most.
         if not target <= bought <= target * D("1.003") + LOT:

@@ -2,11 +2,12 @@
 
 from decimal import Decimal as D
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.records.ledger import Ledger
-from strategies.account_value import Account, Contract
+from strategies.account_value import Account, Contract, fee_explains
 from tests.fills import a_fill
 
 numbers = st.integers(-10_000, 10_000).filter(bool).map(lambda n: D(n) / 100)
@@ -49,3 +50,25 @@ def test_it_agrees_with_the_ledger(story: list[tuple[str, D, D]], x: D, y: D) ->
     held = ledger.quantities
     assert exact.net == sum((held[name] * now[name] for name in held), D(0))
     assert exact.gross == sum((abs(held[name]) * now[name] for name in held), D(0))
+
+
+@pytest.mark.parametrize(
+    ("bought", "lacking", "explained"),
+    [
+        # 0.2 % of what was bought, and less than one lot more.
+        ("1.000", "0.002", True),
+        ("1.000", "0.003", False),
+        ("0.001", "0.001", True),
+        # Of what was not bought there is no fee.
+        ("0.000", "0.001", False),
+        ("0.000", "0.004", False),
+        ("1.000", "-0.001", False),
+    ],
+)
+def test_the_fee_of_coins_is_of_those_bought_alone(
+    bought: str, lacking: str, explained: bool
+) -> None:
+    pair, perpetual = "BTCUSDT-SPOT.BYBIT", "BTCUSDT-LINEAR.BYBIT"
+    lot = D("0.001")
+    assert fee_explains(pair, D(bought), D(lacking), lot) is explained
+    assert not fee_explains(perpetual, D(bought), D(lacking), lot)

@@ -329,7 +329,7 @@ def test_a_position_is_missed_when_another_order_could_mend_it(
     target: str, order: str, held: str, missed: bool
 ) -> None:
     wanted = decision(Target(instrument=A, target=target, order=order))
-    found = misses(wanted, {A: D(held)}, lambda name: D(2), {})
+    found = misses(wanted, {A: D(held)}, lambda name: D(2), {}, {})
     assert bool(found) is missed
 
 
@@ -338,13 +338,22 @@ def test_a_fee_that_was_paid_in_coins_is_no_miss(held: str, missed: bool) -> Non
     """Up to 0.2 % and less than the smallest order; more than was wanted is another matter."""
     name = "AUSDT-SPOT.BYBIT"
     wanted = decision(Target(instrument=name, target="100", order="100"))
-    assert bool(misses(wanted, {name: D(held)}, lambda name: D("0.01"), {})) is missed
+    found = misses(wanted, {name: D(held)}, lambda name: D("0.01"), {}, {name: D(100)})
+    assert bool(found) is missed
+
+
+def test_an_addition_to_coins_that_did_not_fill_is_missed_however_small() -> None:
+    """1.623 held, 1.627 wanted: 0.004 is near 0.2 % of all that is held, but nothing was bought."""
+    name = "AUSDT-SPOT.BYBIT"
+    wanted = decision(Target(instrument=name, current="1.623", target="1.627", order="0.004"))
+    (miss,) = misses(wanted, {name: D("1.623")}, lambda name: D("0.001"), {}, {})
+    assert str(miss) == f"{name} holds 1.623, wanted 1.627"
 
 
 def test_an_entry_that_a_halt_holds_back_is_missed() -> None:
     why = "halt_entries by loss: 3 % lost"
     held_back = Target(instrument=A, wanted="10", held_back_by="loss", reason=why)
-    found = misses(decision(held_back), {}, lambda name: D(2), {})
+    found = misses(decision(held_back), {}, lambda name: D(2), {}, {})
     assert [str(miss) for miss in found] == [f"{A} holds 0, wanted 10 ({why})"]
     assert outcome_line(decision(held_back), found) == (
         f"rev: rebalance carried out, 0 of 1 position where wanted; {found[0]}; loss holds back 1"
@@ -367,7 +376,7 @@ def test_the_line_names_what_is_missing_and_why() -> None:
         Target(instrument=B, target="-3", order="-3"),
         Target(instrument=C),
     )
-    found = misses(wanted, {B: D(-3)}, lambda name: D(1), {A: "ab not enough for new order"})
+    found = misses(wanted, {B: D(-3)}, lambda name: D(1), {A: "ab not enough for new order"}, {})
     assert outcome_line(wanted, found) == (
         "rev: rebalance carried out, 1 of 2 positions where wanted; "
         "A-LINEAR.BYBIT holds 0, wanted 10 (ab not enough for new order)"

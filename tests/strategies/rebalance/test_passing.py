@@ -100,7 +100,8 @@ def test_past_the_bound_the_stamp_stays_unfinished_and_a_later_start_resumes_it(
         store=store,
         execution=Execution(retry_for="10m"),
     )
-    plan = Plan(stamp=at(2, 300), made=at(2, 300), kind="rebalance", targets={A: FIRST[A]})
+    wanted, before = {A: FIRST[A]}, {A: D(0), B: D(0)}
+    plan = Plan(stamp=at(2, 300), made=at(2, 300), kind="rebalance", targets=wanted, before=before)
     left = Progress(done=at(1, 300), plan=plan)
     assert seen == [(False, {A: (FIRST[A], D(0))}, left)]
     # A start on what is left sends it, and nothing else; a start under the halt says what is left.

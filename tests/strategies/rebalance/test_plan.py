@@ -30,7 +30,7 @@ def test_exits_leave_before_entries_and_each_keep_their_order():
 
 def test_a_decision_with_orders_is_under_way_and_keeps_what_was_done():
     begun = Progress(done=100).begun("rebalance", 205, 200, [Change("A", D(1), D(2))])
-    plan = Plan(stamp=200, made=205, kind="rebalance", targets={"A": D(3)})
+    plan = Plan(stamp=200, made=205, kind="rebalance", targets={"A": D(3)}, before={"A": D(1)})
     assert begun == Progress(done=100, plan=plan)
     assert begun.finished() == Progress(done=200)
     # Without orders it is done at once.
@@ -40,7 +40,9 @@ def test_a_decision_with_orders_is_under_way_and_keeps_what_was_done():
 def test_a_new_rebalance_takes_the_place_of_the_plan_under_way():
     under_way = Progress().begun("rebalance", 100, 100, [Change("A", D(0), D(1))])
     begun = under_way.begun("rebalance", 200, 200, [Change("B", D(0), D(1))])
-    assert begun.plan == Plan(stamp=200, made=200, kind="rebalance", targets={"B": D(1)})
+    wanted, before = {"B": D(1)}, {"B": D(0)}
+    plan = Plan(stamp=200, made=200, kind="rebalance", targets=wanted, before=before)
+    assert begun.plan == plan
 
 
 def test_leaving_one_instrument_goes_on_with_the_others_and_still_serves_their_stamp():
@@ -48,7 +50,8 @@ def test_leaving_one_instrument_goes_on_with_the_others_and_still_serves_their_s
     under_way = Progress().begun("rebalance", 100, 100, both)
     left = under_way.begun("flatten", 130, None, [Change("A", D(1), D(-1))])
     targets = {"A": D(0), "B": D(-1)}
-    assert left.plan == Plan(stamp=100, made=130, kind="flatten", targets=targets)
+    before = {"A": D(1), "B": D(0)}
+    assert left.plan == Plan(stamp=100, made=130, kind="flatten", targets=targets, before=before)
 
 
 def test_what_a_plan_lacks_is_the_way_from_what_is_held():
