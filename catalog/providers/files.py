@@ -437,10 +437,12 @@ def refuse_longer(
     interval: str,
     where: str,
     warnings: list[str] | None = None,
+    stamp: str = "open",
 ) -> None:
     """Refuse longer candles among those of an interval: their closes would come too early.
 
-    A stretch is found by its even distances. ``rows`` are those of one instrument, counted from 0.
+    A stretch is found by its even distances, which follow a candle's open and precede its close
+    (``stamp``). ``rows`` are those of one instrument, counted from 0.
     Raises InputError with the row, or adds to ``warnings`` where the user insists on the interval.
     """
     times, length = np.unique(stamps[rows]), STORED[interval]
@@ -452,12 +454,13 @@ def refuse_longer(
     chance = len(gaps) * (others.sum() / max(len(others), 1)) ** counts
     longer = np.flatnonzero(even & (chance < CHANCE))
     if len(longer):
-        start, count = starts[longer[0]], counts[longer[0]] + 1
-        row = int(rows[np.argmax(stamps[rows] == times[start])]) + 1
+        start, closes = starts[longer[0]], stamp == "close"
+        first, count = times[start + closes], counts[longer[0]] + (not closes)
+        row = int(rows[np.argmax(stamps[rows] == first)]) + 1
         names = {length: name for name, length in STORED.items()}
         apart = names.get(int(gaps[start]), f"{gaps[start] / 1e9:g} s")
         words = (
-            f"{where}: row {row}: from {minute_text(times[start])} on {count:,} candles are "
+            f"{where}: row {row}: from {minute_text(first)} on {count:,} candles are "
             f"{apart} apart, not {interval}"
         )
         if warnings is None:

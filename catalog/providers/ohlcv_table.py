@@ -115,7 +115,8 @@ def _read_table(path: Path, source: SourceTable, options: ImportOptions) -> Impo
         others = f" ({', '.join(table.column_names)})"
         place = f"{where}: {instrument}"
         interval = infer_interval(stamps[rows], place, said, others)
-        refuse_longer(stamps, rows, interval, place, part.warnings if options.interval else None)
+        insisted = part.warnings if options.interval else None
+        refuse_longer(stamps, rows, interval, place, insisted, options.stamp)
         shift = interval_ns(interval) if options.stamp == "open" else 0
         values = [pa.array(c[rows], from_pandas=True) for c in candles]
         stamped = [stamps[rows] + shift, *values]

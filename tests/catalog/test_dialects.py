@@ -430,6 +430,9 @@ def test_longer_candles_in_a_file_of_hourly_ones_are_refused_with_their_row(tmp_
     words = r"row 7: from 2024-01-01 06:00 on 10 candles are 4h apart, not 1h.*resample.*--interval"
     with pytest.raises(InputError, match=words):
         parts(tmp_path / name, text)
+    # The seventh row's close is an hour after the sixth's, the next one's four.
+    with pytest.raises(InputError, match="row 8: from 2024-01-01 10:00 on 9 candles"):
+        parts(tmp_path / name, text, stamp="close")
     (part,) = parts(tmp_path / name, text, interval="1h")
     assert "row 7" in "".join(part.warnings)
     (part,) = parts(tmp_path / name, hourly(*mixed[:-1]))
