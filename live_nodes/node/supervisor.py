@@ -96,6 +96,7 @@ class Supervisor:
             candles=candles,
         )
         gate.hold(context.tape.asks("links", watching.hold()))
+        watching.begin()
         work = watched("the watch", watching.run(), stop, context.say)
         self._task = loop.create_task(work, name="watch")
 

@@ -82,12 +82,16 @@ class NodeWatch:
         feed.lag.limit_ns, feed.lag.too_late = round(self._document.half_open * 1e9), self._shed
         context.heartbeat.feed_lag = self._feed_lag
 
+    def begin(self) -> None:
+        """Publish what halts from the start on, in place of what halted in the last run."""
+        self._withdraw_last_run()
+        self._publish(time.time_ns())
+
     async def run(self) -> None:
-        """Watch until cancelled.
+        """Watch until cancelled; after `begin`.
 
         Raises DeskError if the journal can't be written or backed up: the node must stop.
         """
-        self._withdraw_last_run()
         feed_lag = self._feed.lag
         try:
             await asyncio.gather(

@@ -124,6 +124,8 @@ class Recovery:
         self._traded = traded
         self._patience_ns = round(patience * 1e9)
         self.new_fills = 0
+        self.external: Mapping[str, tuple[Decimal, Decimal]] = {}
+        """As `Recovered.external`, until it is accepted."""
         self.is_own = own_by(tag, lambda name: journal.order(name) is not None)
 
     def leaves_alone(self, instrument: str, link_id: str) -> bool:
@@ -346,8 +348,10 @@ class Recovery:
             ours, theirs = here.get(name, zero), there.get(name, zero)
             if ours != theirs:
                 found.external[name] = (ours, theirs)
+        self.external = found.external
         if found.external and self._policies.external_positions == "report":
             await self.accept({name: theirs for name, (_, theirs) in found.external.items()})
+            self.external = {}
 
     async def accept(self, positions: Mapping[str, Decimal]) -> None:
         """Count positions as explained; of own coins, what the wallet has to the last digit."""

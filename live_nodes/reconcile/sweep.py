@@ -146,10 +146,12 @@ def compare(
     # The engine's books lack untraded instruments, so only the explained positions count there.
     traded = {name: held for name, held in venue.positions.items() if name in ours}
     found += _positions(FindingKind.POSITION_DIFFERS, ours, traded, "our books hold")
-    others = _positions(
-        FindingKind.EXTERNAL_POSITION, books.explained, venue.positions, "our orders made"
-    )
-    return [*found, *(replace(f, detail=f"{f.detail}; {TAKE_OVER}") for f in others)]
+    return [*found, *_external(books.explained, venue.positions)]
+
+
+def _external(ours: Mapping[str, Decimal], theirs: Mapping[str, Decimal]) -> list[SweepFinding]:
+    found = _positions(FindingKind.EXTERNAL_POSITION, ours, theirs, "our orders made")
+    return [replace(finding, detail=f"{finding.detail}; {TAKE_OVER}") for finding in found]
 
 
 def _positions(
@@ -236,12 +238,15 @@ class Sweep:
         self._repair, self._books, self._watch = repair, books, watch
         self._urgent = urgent
         self._products = recovery.products
-        self._ripening = Ripening()
+        # What the start found halts from the start on, before a strategy sends anything.
+        here = {name: ours for name, (ours, _) in recovery.external.items()}
+        there = {name: theirs for name, (_, theirs) in recovery.external.items()}
+        self.halts = _external(here, there)
+        """Findings that halt entries in their instruments."""
+        self._ripening = Ripening({(found.kind, found.key): 0 for found in self.halts})
         self._began = time.time_ns()
         self._acted = False
         self._known: set[str] = set()
-        self.halts: list[SweepFinding] = []
-        """Findings that halt entries in their instruments."""
 
     @property
     def pause(self) -> float:

@@ -173,6 +173,26 @@ def test_a_position_of_others_refuses_the_first_start(run: Run, exchange: Backgr
     assert D("0.9") < report.positions["BTCUSDT-LINEAR.BYBIT"] < D("1.1")
 
 
+def test_what_others_traded_while_the_node_was_off_is_not_undone_at_the_start(
+    run: Run, exchange: Background
+) -> None:
+    """Nor by the first decision: the halt stands before the strategy may send anything."""
+    run()
+    steady = node().strategies["steady"]
+    execution = {"tactic": "taker", "retry_for": "3s"}
+    halted = steady.model_copy(update={"params": steady.params | {"execution": execution}})
+    fields = {"side": "Sell", "orderType": "Market", "qty": "0.7"}
+    ask(exchange, lambda rest: rest.create("BTCUSDT-LINEAR.BYBIT", fields))
+    for _ in range(2):
+        report = run(strategies={"steady": halted})
+        assert held(exchange)["BTCUSDT-LINEAR.BYBIT"] == D("0.3")
+        (missed,) = report.missed
+        assert "our orders made 1" in missed
+    # By word it goes on from there: to half of the equity, near one bitcoin.
+    run(watch={"sweep_every": 1.0, "policies": {"external_positions": "report"}})
+    assert D("0.9") < held(exchange)["BTCUSDT-LINEAR.BYBIT"] < D("1.1")
+
+
 def test_orders_that_the_venue_rejects_are_reported_with_its_reason(
     run: Run, exchange: Background
 ) -> None:
