@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from actors.guards.core.snapshot import FillEvent, RoundTripEvent
 from actors.records.ledger import ZERO, Ledger, RoundTrip
+from actors.records.order_facts import OrderFacts
 from actors.records.rows import FillRow
 
 PriceOf = Callable[[str], Decimal | None]
@@ -55,15 +56,19 @@ class StrategyBooks:
         return self._ledger.open
 
     def fill(
-        self, fill: FillRow, slippage: float | None = None
+        self,
+        fill: FillRow,
+        slippage: float | None = None,
+        decision_slippage: float | None = None,
     ) -> tuple[FillEvent | RoundTripEvent, ...]:
         """Book a fill; return its event and the round trip that it ended.
 
-        ``slippage`` is the cost against the price when its order left, per unit of value. The
-        fill's own ``reference_price`` is not used.
+        Slippage is as in `FillEvent`. The fill's own ``reference_price`` is not used.
         """
         key, signed = (fill.strategy, fill.instrument), fill.signed
-        was_open = key in self._ledger.open
+        before = self._ledger.open.get(key)
+        was_open = before is not None
+        shrinks = before is not None and before.quantity * signed < ZERO
         self._ledger.follow(fill)
         closed, self._ledger.closed = self._ledger.closed, []
         # A fill through zero ends one round trip and opens the next.
@@ -77,7 +82,9 @@ class StrategyBooks:
             price=fill.price,
             fee=fill.fee,
             slippage=slippage,
+            decision_slippage=decision_slippage,
             opened=opened,
+            entry=opened or not shrinks,
         )
         return traded, *(_closed(trip) for trip in closed)
 
@@ -107,20 +114,27 @@ class StrategyBooks:
 
 
 class ArrivalPrices:
-    """Market price when each order left, to compute the slippage of its fills.
+    """Market price when each order left, and the first of its decision, for slippage of fills.
 
     A fill may be booked after the event that ended its order. Therefore the price of an ended order
     stays until the second `sweep`.
     """
 
     def __init__(self) -> None:
-        self._prices: dict[str, Decimal] = {}
+        self._prices: dict[str, tuple[Decimal, Decimal]] = {}
+        self._decided: dict[tuple[str, str], tuple[str, Decimal]] = {}
         self._ended: list[str] = []
         self._old: list[str] = []
 
-    def requested(self, order_id: str, price: Decimal) -> None:
+    def requested(self, facts: OrderFacts, price: Decimal) -> None:
         """Store the market price as an order leaves."""
-        self._prices[order_id] = price
+        first = price
+        if facts.decision_id and not facts.is_exit:
+            key = facts.strategy, facts.instrument
+            decision, before = self._decided.get(key, ("", price))
+            first = before if decision == facts.decision_id else price
+            self._decided[key] = facts.decision_id, first
+        self._prices[facts.client_order_id] = price, first
 
     def ended(self, order_id: str) -> None:
         """Mark an order as ended."""
@@ -133,13 +147,18 @@ class ArrivalPrices:
             self._prices.pop(order_id, None)
         self._old, self._ended = self._ended, []
 
-    def slippage(self, fill: FillRow) -> float | None:
-        """Return a fill's slippage per unit of value; positive is worse, None without a price."""
-        price = self._prices.get(fill.client_order_id)
-        if not price:
-            return None
-        worse = fill.price - price if fill.signed > 0 else price - fill.price
-        return float(worse / price)
+    def slippage(self, fill: FillRow) -> tuple[float | None, float | None]:
+        """Return a fill's slippage against its order's price and against its decision's.
+
+        Per unit of value; positive is worse, None without a price.
+        """
+        prices = self._prices.get(fill.client_order_id)
+        if prices is None or not all(prices):
+            return None, None
+        side = 1 if fill.signed > 0 else -1
+        order, decision = (float(side * (fill.price - price) / price) for price in prices)
+        # Maker fills have no slippage but what their order was late.
+        return None if fill.liquidity == "MAKER" else order, decision
 
 
 def _closed(trip: RoundTrip) -> RoundTripEvent:

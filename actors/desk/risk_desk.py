@@ -214,9 +214,7 @@ class RiskDesk:
     def filled(self, fill: FillRow) -> None:
         """Book a fill that is already in the journal, or in the backtest's ledger."""
         self._open_exposure.forget()
-        # Maker fills have no slippage.
-        slippage = None if fill.liquidity == "MAKER" else self._arrival_prices.slippage(fill)
-        for fact in self.books.fill(fill, slippage):
+        for fact in self.books.fill(fill, *self._arrival_prices.slippage(fill)):
             self._happened(fact)
 
     def funded(self, strategy: str, instrument: str, amount: Decimal) -> None:
@@ -268,7 +266,7 @@ class RiskDesk:
         if facts.operation != "submit":
             return
         if facts.reference_price is not None:
-            self._arrival_prices.requested(facts.client_order_id, facts.reference_price)
+            self._arrival_prices.requested(facts, facts.reference_price)
         made, self._requested = self._requested, None
         if made is None or made[0] is not facts:
             made = facts, self._order_requested(facts)

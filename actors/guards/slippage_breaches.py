@@ -1,9 +1,9 @@
-"""Slippage: too many fills too far from the price at which their orders left."""
+"""Slippage: too many entries filled too far from the price at which their orders left."""
 
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -21,10 +21,11 @@ DRILLED_BPS = 500.0
 
 
 class SlippageBreachesParams(GuardParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How many fills with how much slippage stop entries.
+    """How many entries filled with how much slippage stop entries.
 
-    Fills of one moment in one instrument count once: an order that walks through several levels of
-    the book is filled in as many parts.
+    What only shrinks a position does not count: stops slip by nature. Fills of one moment in one
+    instrument count once: an order that walks through several levels of the book is filled in as
+    many parts.
 
     Parameters
     ----------
@@ -34,6 +35,10 @@ class SlippageBreachesParams(GuardParams, frozen=True, kw_only=True, forbid_unkn
         Breaches.
     window : str
         Rolling, such as ``1d``.
+    against : {"order", "decision"}
+        ``order``: the price when the fill's own order left; fills of orders that rested have no
+        slippage. ``decision``: the price when the first order of the decision left, for fills of
+        orders that rested as well, such as one that followed the price.
     of : {"instrument", "strategies", "desk"}
         What they are counted for.
     """
@@ -41,6 +46,7 @@ class SlippageBreachesParams(GuardParams, frozen=True, kw_only=True, forbid_unkn
     limit_bps: Annotated[float, Meta(gt=0, le=10_000)] = 20.0
     count: Annotated[int, Meta(ge=1, le=1000)] = 3
     window: Span = "1d"
+    against: Literal["order", "decision"] = "order"
     of: Of = "instrument"
 
 
@@ -52,7 +58,7 @@ class Breaches(msgspec.Struct, frozen=True):
 
 
 class SlippageBreaches(Guard[SlippageBreachesParams, Breaches]):
-    """Stops entries after too many fills with too much slippage."""
+    """Stops entries after too many of them were filled with too much slippage."""
 
     Config = SlippageBreachesParams
     State = Breaches
@@ -87,7 +93,7 @@ class SlippageBreaches(Guard[SlippageBreachesParams, Breaches]):
         return state, self._readings(state, snapshot.now)
 
     def on_event(self, state: Breaches, event: DeskEvent) -> tuple[Breaches, Readings]:
-        """Count a fill with too much slippage."""
+        """Count an entry's fill with too much slippage."""
         params = self.params
         if not isinstance(event, FillEvent) or not _is_breach(event, state, params):
             return state, None
@@ -100,7 +106,7 @@ class SlippageBreaches(Guard[SlippageBreachesParams, Breaches]):
 
     def _readings(self, state: Breaches, now: int) -> tuple[Reading, ...]:
         params, window = self.params, span_ns(self.params.window)
-        words = f"fills within {params.window} slipped {params.limit_bps:g} bps or more"
+        words = f"entries within {params.window} slipped {params.limit_bps:g} bps or more"
         return tuple(
             counted_reading(params, scope, stamps, now, window, params.count, words)
             for scope, stamps in state.stamps.items()
@@ -129,7 +135,8 @@ class SlippageBreaches(Guard[SlippageBreachesParams, Breaches]):
 
 
 def _is_breach(fill: FillEvent, state: Breaches, params: SlippageBreachesParams) -> bool:
-    if fill.slippage is None or state.last.get(fill.instrument) == fill.ts:
+    slippage = fill.slippage if params.against == "order" else fill.decision_slippage
+    if not fill.entry or slippage is None or state.last.get(fill.instrument) == fill.ts:
         return False
     # 3 bps as a fraction times 10 000 is 2.9999999999999996.
-    return round(fill.slippage * 10_000, 9) >= params.limit_bps
+    return round(slippage * 10_000, 9) >= params.limit_bps

@@ -112,6 +112,27 @@ def test_a_fill_costs_what_it_is_worse_than_the_price_at_which_its_order_left():
     assert found == [pytest.approx(0.01), pytest.approx(-0.02), None, None]
 
 
+def test_an_entry_that_followed_the_price_slips_from_where_its_decision_was_made():
+    table = Table(Loss())
+    table.look("1000")
+    orders = (("1", "4", "10", "x"), ("2", "4", "11", "x"), ("3", "-9", "12", "y"))
+    for order, quantity, price, decision in orders:
+        table.account.prices[A] = Decimal(price)
+        facts = table.entry(quantity, client_order_id=f"bt-a-1-{order}", decision_id=decision)
+        table.desk.intended(facts)
+    table.desk.filled(fill("4", "10.5", order="bt-a-1-1", liquidity="MAKER"))
+    table.desk.filled(fill("4", "11", order="bt-a-1-2"))
+    table.desk.filled(fill("-3", "6", order="bt-a-1-3"))
+    table.desk.filled(fill("-6", "6", order="bt-a-1-3"))
+    found = [
+        (seen.slippage, seen.decision_slippage, seen.entry)
+        for seen in table.seen
+        if isinstance(seen, FillEvent)
+    ]
+    # Sold 3 and 6 of 8: the second through zero, so that it opens a short.
+    assert found == [(None, 0.05, True), (0.0, 0.1, True), (0.5, 0.5, False), (0.5, 0.5, True)]
+
+
 def test_a_round_trip_is_shown_after_the_fill_that_ended_it():
     table = Table(Loss())
     table.look("1000")

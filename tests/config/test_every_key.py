@@ -139,7 +139,7 @@ OUT_OF_RANGE = {name: value for value, names in _NUMBERS.items() for name in nam
     "pace": "hourly", "tick": "-0.1", "products": "[inverse]", "port": "70_000", "update_ms": "5",
     "tiers": "[{at: 0.2, size: 0.5}, {at: 0.1, size: 0.25}]", "release": "tomorrow",
     "session": "week", "of": "everybody", "windows": "[{start: soon, end: later}]",
-    "before": "-1m", "kinds": "[position_difers]", "after_loss": "-5s",
+    "against": "luck", "before": "-1m", "kinds": "[position_difers]", "after_loss": "-5s",
     "partial": "{fraction: 2}", "hold": "{most: soon}", "loss_exit": "{loss: 0}",
     "lookbacks": "[0]", "lookback_weights": "[1]", "past_returns": "log", "winsorize": "0.3",
     "dropped": "hold", "turnover_budget": "0", "stop_cooldown": "0s",

@@ -205,7 +205,9 @@ class FillEvent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A fill.
 
     ``slippage`` is its cost against the price when its order left, per unit of value (positive is
-    worse); None where unknown, and for passive fills.
+    worse); None where unknown, and for passive fills. ``decision_slippage`` is that of any fill
+    against the price when the first order of its decision left. ``entry`` is False where it only
+    shrinks a position.
     """
 
     ts: int
@@ -215,7 +217,9 @@ class FillEvent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     price: Decimal
     fee: Decimal
     slippage: float | None = None
+    decision_slippage: float | None = None
     opened: bool = False
+    entry: bool = True
 
 
 class RoundTripEvent(msgspec.Struct, frozen=True, kw_only=True, tag=True):

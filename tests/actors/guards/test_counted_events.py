@@ -1,5 +1,6 @@
 """Rejections, errors, slippage breaches and orders: too many in a row or in a window."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -209,9 +210,18 @@ def test_slippage_of_just_the_limit_is_a_breach_in_floats_too(bps: float) -> Non
 def test_breaches_give_their_number_and_leave_other_instruments_alone() -> None:
     guard = breaches().observe(*(slipped(25, NOON + n) for n in range(3)))
     verdict = guard.verdict(SCOPE)
-    assert verdict.reason == "3 fills within 1d slipped 20 bps or more"
+    assert verdict.reason == "3 entries within 1d slipped 20 bps or more"
     assert (verdict.measured, verdict.limit, verdict.until) == (3, 3, None)
     assert guard.action(f"instrument:{ETH}") == "none"
+
+
+def test_exits_are_no_breaches_and_a_late_entry_is_one_against_its_decision() -> None:
+    late = msgspec.structs.replace(slipped(None, NOON), decision_slippage=0.0025)
+    stop = msgspec.structs.replace(slipped(900, NOON + 1), decision_slippage=0.09, entry=False)
+    for against, action in (("order", "none"), ("decision", "halt_entries")):
+        guard = breaches(count=1, against=against).observe(stop)
+        assert guard.action(SCOPE) == "none"
+        assert guard.observe(late).action(SCOPE) == action
 
 
 def test_an_order_that_walks_through_the_book_breaches_once() -> None:
