@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 DEMO_CATALOG = Path("catalog/data/demo")
 DEMO_BOOKS = Path("catalog/data/demo_books")
+DEMO_BASIS = Path("catalog/data/demo_basis")
 PLANTED = "planted.json"
 DEMO = DemoParams()
 
@@ -63,7 +64,8 @@ def make_demo(
     catalog: Annotated[
         Path | None,
         typer.Option(
-            help=f"The catalog's folder, else {DEMO_CATALOG}, or {DEMO_BOOKS} with --books."
+            help=f"The catalog's folder, else {DEMO_CATALOG}, {DEMO_BOOKS} with --books, "
+            f"{DEMO_BASIS} with --basis."
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Another seed, another market.")] = DEMO.seed,
@@ -72,8 +74,12 @@ def make_demo(
     reversal: Annotated[float, typer.Option(help="Planted one-day reversal.")] = DEMO.reversal,
     momentum: Annotated[float, typer.Option(help="Planted 20-day momentum.")] = DEMO.momentum,
     books: Annotated[bool, typer.Option("--books", help="Invent order books and trades.")] = False,
+    basis: Annotated[
+        bool, typer.Option("--basis", help="Invent quotes of a spot pair and its perpetual.")
+    ] = False,
     hours: Annotated[
-        float | None, typer.Option(help="Length of the books in hours, else 2.")
+        float | None,
+        typer.Option(help="Length in hours, else 2 of --books, 120 of --basis."),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -81,6 +87,8 @@ def make_demo(
 
     With --books: hours of order books and trades of three perpetuals and two spot pairs, with
     candles of a minute, tickers and funding; planted.json in the folder tells what is planted.
+    With --basis: quotes each second of BTC spot and perpetual, whose difference comes back to zero
+    by a known law.
 
     Example: perpdesk catalog demo --catalog catalog/data/demo
     """
@@ -92,17 +100,24 @@ def make_demo(
     from config.errors import InputError
 
     params = DemoParams(seed=seed, days=days, perps=perps, reversal=reversal, momentum=momentum)
-    if books:
+    if books or basis:
+        if books and basis:
+            raise InputError("--books and --basis are two markets: give one of them")
         if params != replace(DEMO, seed=seed):
-            raise InputError("--days, --perps, --reversal and --momentum are not of --books")
+            kind = "--books" if books else "--basis"
+            raise InputError(f"--days, --perps, --reversal and --momentum are not of {kind}")
+    elif hours is not None:
+        raise InputError("--hours is of --books and --basis")
+    if books:
         _make_books(catalog or DEMO_BOOKS, seed, hours, json)
         return
-    if hours is not None:
-        raise InputError("--hours is of --books")
-    catalog = catalog or DEMO_CATALOG
+    catalog = catalog or (DEMO_BASIS if basis else DEMO_CATALOG)
     with show.working("Inventing the demo market"):
-        market = demo.generate(params)
-    market = replace(market, note=f"{market.note} {days} days, {perps} perps.")
+        if basis:
+            market = _basis(seed, hours)
+        else:
+            market = demo.generate(params)
+            market = replace(market, note=f"{market.note} {days} days, {perps} perps.")
     _refuse_others(catalog, market)
     with CatalogWriter(catalog) as writer, show.working("Writing the demo market"):
         writer.add(market)
@@ -126,6 +141,13 @@ def _make_books(catalog: Path, seed: int, hours: float | None, json: bool) -> No
             step(part.source)
     (catalog / PLANTED).write_bytes(msgspec.json.format(msgspec.json.encode(planted), indent=1))
     show.written(catalog, writer, json)
+
+
+def _basis(seed: int, hours: float | None) -> Import:
+    from catalog.demo.basis import BasisParams
+    from catalog.providers.demo_basis import generate
+
+    return generate(BasisParams(seed=seed, hours=BasisParams.hours if hours is None else hours))
 
 
 def _refuse_others(catalog: Path, market: Import) -> None:

@@ -162,6 +162,7 @@ class Purpose(IntEnum):
     ORDER_FLOW = 8
     ORDER_FLOW_MARKET = 9
     ORDER_FLOW_PAST = 10
+    BASIS = 11
 
 
 def stream(seed: int, purpose: Purpose, index: int = 0) -> np.random.Generator:
