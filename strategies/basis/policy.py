@@ -1,0 +1,221 @@
+"""Policies of the basis: open and close at thresholds, or by trained trees. Pure; no engine.
+
+A trained policy is a folder of plain arrays and a manifest, read by `load`, which refuses what is
+missing, altered, of a newer format or of other features. `watch` compares what it sees with the
+ranges of its training, and lets the threshold decide where they differ too often.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from config.errors import GateRefused
+from strategies.basis.edge import Edge
+from strategies.basis.features import BASIS, EXIT, FEATURES, Vector
+from strategies.basis.threshold import Act, Threshold
+
+__all__ = ["Act", "Drift", "Policy", "Threshold", "Trees", "load", "manifest_hash"]
+
+FORMAT = 1
+"""Newest format of a policy's folder that is read."""
+ARRAYS, MANIFEST = "policy.npz", "manifest.json"
+
+
+class Trees(NamedTuple):
+    """Trees that estimate, in basis points, how much more it is worth to be in than to be out.
+
+    Arrays are by node: the ``feature`` compared (-1 in a leaf), and where to go, ``left`` when it
+    is not above the ``threshold``; ``value`` is a leaf's. ``roots`` has shape (seeds, trees).
+    ``deviations`` is how many of them between seeds the estimate must beat what a round trip costs.
+    """
+
+    feature: NDArray[np.int32]
+    threshold: Vector
+    left: NDArray[np.int32]
+    right: NDArray[np.int32]
+    value: Vector
+    roots: NDArray[np.int32]
+    deviations: float
+
+    def advantages(self, features: Vector) -> Vector:
+        """Return each seed's estimate, basis points; shape (seeds,)."""
+        arrays = self.feature, self.threshold, self.left, self.right, self.value, self.roots
+        # As scikit-learn compares: features are singles, thresholds doubles.
+        found: Vector = _means(features.astype(np.float32), *arrays)
+        return found
+
+    def act(self, features: Vector, position: int, edge: Edge) -> Act:
+        """Return what to do; where a feature is not known (NaN), nothing."""
+        if np.isnan(features).any():
+            return Act.HOLD
+        found = self.advantages(features)
+        mean = float(found.mean())
+        if position:
+            return Act.CLOSE if mean < 0.0 else Act.HOLD
+        spread = float(found.std(ddof=1)) if len(found) > 1 else 0.0
+        round_trip = features[EXIT] - features[BASIS] + edge.fees_bps + edge.slippage_bps
+        return Act.OPEN if mean - self.deviations * spread > round_trip else Act.HOLD
+
+
+@njit(cache=True)
+def _means(
+    features: Any, feature: Any, threshold: Any, left: Any, right: Any, value: Any, roots: Any
+) -> Any:
+    found = np.zeros(roots.shape[0])
+    for seed in range(roots.shape[0]):
+        total = 0.0
+        for tree in range(roots.shape[1]):
+            node = roots[seed, tree]
+            while feature[node] >= 0:
+                goes_left = features[feature[node]] <= threshold[node]
+                node = left[node] if goes_left else right[node]
+            total += value[node]
+        found[seed] = total / roots.shape[1]
+    return found
+
+
+# Drift -----------------------------------------------------------------------------------------
+
+
+class Drift(NamedTuple):
+    """Share of the last looks in which each feature was out of the range of training."""
+
+    shares: tuple[float, ...] = (0.0,) * len(FEATURES)
+    drifted: bool = False
+
+    def worst(self) -> str:
+        """Return the feature that is out of its range most often, with the share."""
+        index = int(np.argmax(self.shares))
+        return f"{FEATURES[index]} out of the range of training in {self.shares[index]:.0%}"
+
+
+class Policy(NamedTuple):
+    """A policy as loaded: ``trees`` where one was trained, and the threshold beside it.
+
+    ``low`` and ``high`` are the ranges of the features in training. ``manifest`` is all that is
+    known of the training.
+    """
+
+    threshold: Threshold
+    trees: Trees | None = None
+    low: Vector = np.full(len(FEATURES), -math.inf)
+    high: Vector = np.full(len(FEATURES), math.inf)
+    manifest: Mapping[str, Any] = MappingProxyType({})
+
+    def act(self, features: Vector, position: int, edge: Edge, *, drifted: bool = False) -> Act:
+        """Return what to do; by the threshold alone where features have drifted."""
+        if self.trees is None or drifted:
+            return self.threshold.act(features, position, edge)
+        return self.trees.act(features, position, edge)
+
+    def watch(self, drift: Drift, features: Vector, looks: int, most: float) -> Drift:
+        """Return the drift after a look, judged over about so many looks.
+
+        It has drifted when a feature is out of its range in more than ``most`` of them, until none
+        is in more than half as many.
+        """
+        if self.trees is None:
+            return drift
+        # What is not known is neither in the range nor out of it.
+        out = ((features < self.low) | (features > self.high)).astype(float)
+        shares = np.array(drift.shares)
+        shares = np.where(np.isnan(features), shares, shares + (out - shares) / looks)
+        limit = most / 2 if drift.drifted else most
+        return Drift(tuple(shares.tolist()), bool(shares.max() > limit))
+
+
+# Folders ---------------------------------------------------------------------------------------
+
+
+def load(folder: Path) -> Policy:
+    """Return the policy in a folder ``<name>/<version>``.
+
+    Raises GateRefused where a file is missing or was altered, or the policy is of a newer format or
+    of other features than these.
+    """
+    try:
+        raw = (folder / MANIFEST).read_bytes()
+        arrays = (folder / ARRAYS).read_bytes()
+    except OSError as error:
+        raise _refused(folder, f"{error.strerror}: {error.filename}", "train it anew") from error
+    try:
+        manifest = json.loads(raw)
+        known = manifest["format"], manifest["features"], manifest["sha256"], manifest["hash"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise _refused(folder, f"{MANIFEST} can't be read ({error!r})", "train it anew") from error
+    if known[0] != FORMAT:
+        raise _refused(folder, f"it has format {known[0]}, this version reads {FORMAT}", "update")
+    if tuple(known[1]) != FEATURES:
+        raise _refused(folder, "it was trained on other features than these", "train it anew")
+    if known[2] != hashlib.sha256(arrays).hexdigest() or known[3] != manifest_hash(manifest):
+        raise _refused(folder, "its files were altered since the training", "restore or train anew")
+    try:
+        return _read(folder, manifest)
+    except (ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise _refused(folder, f"{ARRAYS} can't be read ({error!r})", "train it anew") from error
+
+
+def manifest_hash(manifest: dict[str, Any]) -> str:
+    """Return the digest of a manifest without its own ``hash``."""
+    rest = {key: value for key, value in manifest.items() if key != "hash"}
+    words = json.dumps(rest, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(words.encode()).hexdigest()
+
+
+def _read(folder: Path, manifest: dict[str, Any]) -> Policy:
+    low, high = (np.array(manifest[name], np.float64) for name in ("low", "high"))
+    if low.shape != (len(FEATURES),) or high.shape != low.shape:
+        raise ValueError("low and high have one number a feature")
+    threshold = msgspec.convert(manifest["threshold"], Threshold)
+    if manifest["kind"] == "threshold":
+        return Policy(threshold, None, low, high, manifest)
+    with np.load(folder / ARRAYS, allow_pickle=False) as found:
+        trees = Trees(
+            found["feature"].astype(np.int32),
+            found["threshold"].astype(np.float64),
+            found["left"].astype(np.int32),
+            found["right"].astype(np.int32),
+            found["value"].astype(np.float64),
+            found["roots"].astype(np.int32),
+            float(found["deviations"][0]),
+        )
+    _check(trees)
+    return Policy(threshold, trees, low, high, manifest)
+
+
+def _check(trees: Trees) -> None:
+    """Raise ValueError where a walk would leave the arrays or never end."""
+    nodes = np.arange(len(trees.feature))
+    inner = trees.feature >= 0
+    children = np.concatenate([trees.left[inner], trees.right[inner]])
+    # Children stand behind their parents, so that every walk ends.
+    parents = np.concatenate([nodes[inner], nodes[inner]])
+    same = {len(a) for a in (trees.feature, trees.threshold, trees.left, trees.right, trees.value)}
+    if (
+        len(same) != 1
+        or trees.roots.ndim != 2
+        or not trees.roots.size
+        or (trees.feature >= len(FEATURES)).any()
+        or (children <= parents).any()
+        or (children >= len(nodes)).any()
+        or (trees.roots < 0).any()
+        or (trees.roots >= len(nodes)).any()
+        or not np.isfinite(trees.value).all()
+    ):
+        raise ValueError("these arrays are no trees")
+
+
+def _refused(folder: Path, what: str, remedy: str) -> GateRefused:
+    return GateRefused(f"policy {folder.parent.name} {folder.name}: {what}: {remedy}")
