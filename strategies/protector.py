@@ -2,7 +2,8 @@
 
 Engine-specific. It sees every order event and every candle of its strategy, follows each position,
 and saves what it knows of it before it sends. A stop moves by a new one before the old goes; a
-take-profit by a cancel first, so that together they never exceed the position.
+take-profit by a cancel first, so that together they never exceed the position. While an order fills
+in parts, only what the stop lacks of the position is mended at once: requests are limited.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
     from strategies.broker import Broker
 
 _AGAIN_NS = 10**9
+_PARTS_NS = 500_000_000
+"""How long a stop may be too large, and take-profits too small, while an order fills in parts."""
 
 
 def forget_protection(
@@ -233,6 +236,7 @@ class Protector:
     def _on_fill(self, event: OrderFilled) -> None:
         name, instrument_id = event.client_order_id, event.instrument_id
         was_guarded, protects = instrument_id in self._guarded, is_protective(name.value)
+        self._follow_parts(name, instrument_id)
         if protects and not self._is_stop(name):
             self._step(instrument_id, TakeFilled(event.last_qty.as_decimal()))
         self._see(instrument_id)
@@ -242,6 +246,18 @@ class Protector:
             self._broker.withdraw_protection(instrument_id)
             if protects or not self._broker.sent(name):
                 self._stopped_out(instrument_id)
+
+    def _follow_parts(self, name: ClientOrderId, instrument_id: InstrumentId) -> None:
+        order, fills = self._broker.order(name), self._fills_in_parts(instrument_id)
+        clock, timer = self._clock(), _parts(instrument_id)
+        if order is None or order.is_closed:
+            if fills:
+                clock.cancel_timer(timer)
+        elif not fills:
+            wake_in(clock, _PARTS_NS, timer, lambda _: self._tidy(instrument_id))
+
+    def _fills_in_parts(self, instrument_id: InstrumentId) -> bool:
+        return _parts(instrument_id) in self._clock().timer_names
 
     def _see(self, instrument_id: InstrumentId) -> None:
         market = self._market
@@ -367,7 +383,8 @@ class Protector:
         # The answer to a stop under way comes first.
         if any(not order.is_open for order in resting):
             return
-        good = [order for order in resting if _is(order, stop) and not order.is_pending_cancel]
+        fits = _covers if self._fills_in_parts(instrument_id) else _is
+        good = [order for order in resting if fits(order, stop) and not order.is_pending_cancel]
         if not good:
             self._broker.place_stop(instrument_id, stop.price, stop.reason, quantity=stop.quantity)
         for order in resting:
@@ -380,6 +397,9 @@ class Protector:
         # Their answers come first, and cancels before new ones.
         if any(not order.is_open or order.client_order_id in self._moving for order in resting):
             return
+        room, offered = sum(take.quantity for take in takes), sum(map(_left, resting), ZERO)
+        if offered <= room and self._fills_in_parts(instrument_id):
+            return
         missing, wrong = list(takes), []
         for order in resting:
             same = [take for take in missing if _is(order, take)]
@@ -391,8 +411,8 @@ class Protector:
         for order in wrong:
             self._broker.cancel(order)
         new = [] if wrong else missing
-        offered = [*map(_left, resting), *(take.quantity for take in new)]
-        self._step(instrument_id, Offered(sum(offered, ZERO)))
+        offered += sum((take.quantity for take in new), ZERO)
+        self._step(instrument_id, Offered(offered))
         for take in new:
             self._broker.place_take(instrument_id, take.price, take.quantity, take.reason)
 
@@ -448,6 +468,16 @@ class Protector:
 
 def _name(instrument_id: InstrumentId) -> str:
     return f"protective.{instrument_id.value}"
+
+
+def _parts(instrument_id: InstrumentId) -> str:
+    return f"parts.{instrument_id}"
+
+
+def _covers(order: Order, stop: Wanted) -> bool:
+    # A sale of coins, on spot, must not exceed what is held.
+    enough = _left(order) >= stop.quantity if order.is_reduce_only else _is(order, stop)
+    return enough and order.trigger_price.as_decimal() == stop.price
 
 
 def _is(order: Order, wanted: Wanted) -> bool:

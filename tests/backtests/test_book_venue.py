@@ -6,6 +6,7 @@ from decimal import Decimal as D
 from typing import Any, cast
 
 import pytest
+from nautilus_trader.model.enums import OrderSide
 from nautilus_trader.model.events import (
     OrderAccepted,
     OrderCanceled,
@@ -19,6 +20,9 @@ from nautilus_trader.model.objects import Price, Quantity
 from backtests.engine.feed import Settlement
 from backtests.engine.latency import command_delay_ns, feed_delay_ns, is_burst
 from config.documents import Bursts, Fees, Latency, ProductFees, WayLatency
+from strategies.desk_config import DeskStrategyConfig
+from strategies.order_ids import is_protective
+from strategies.tactics.protective import Protection, Target
 from tests.backtests.book_tapes import (
     Book,
     Quote,
@@ -117,6 +121,57 @@ def test_where_nobody_buys_a_position_without_a_stop_is_closed_again_each_second
     sent = [round((o.ts_init - START) / 1e9, 3) for o in desk.engine.kernel.cache.orders()]
     # The buy, a stop that is refused, and an exit each second.
     assert sorted(sent) == [1, 1, 1, 2, 3, 4, 5]
+
+
+class Bracketed(Holder):
+    """Buys 1 with a limit order at 100, which fills in parts, under a stop and a take-profit."""
+
+    def __init__(self) -> None:
+        super().__init__({second(1): _buy}, (A,))
+        rules = Protection(atr=2, take=(Target(at=20.0, fraction=1.0),))
+        config = DeskStrategyConfig(key="hold", instruments=(A,), protection=rules)
+        super(Holder, self).__init__(config)
+        self.expect_book("none")
+        self.short: list[float] = []
+
+    def on_start(self) -> None:
+        super().on_start()
+        self.broker.protector.on_candle(InstrumentId.from_str(A), 0, START, 100.2, 100, 100.1)
+
+    def on_order_book_deltas(self, deltas: Any) -> None:
+        super().on_order_book_deltas(deltas)
+        name = InstrumentId.from_str(A)
+        stops = [o for o in self.broker.protective_orders() if o.has_trigger_price and o.is_open]
+        covered = max((float(o.leaves_qty) for o in stops), default=0.0)
+        if covered < float(self.holding(name)):
+            self.short.append((self.clock.timestamp_ns() - START) / 1e9)
+
+
+def _buy(strategy: Any) -> None:
+    found = strategy.cache.instrument(InstrumentId.from_str(A))
+    limit = strategy.order_factory.limit
+    sizes = found.make_qty(1), found.make_price(100)
+    order = limit(found.id, OrderSide.BUY, *sizes, client_order_id=strategy.broker.next_order_id())
+    strategy.broker.send(order)
+
+
+def test_an_entry_that_fills_in_many_parts_takes_few_requests_and_its_stop_covers_it() -> None:
+    strategy = Bracketed()
+    parts = [Trade(2 + 0.1 * n, 100.0, 0.1, -1) for n in range(10)]
+    looks = [Book(2.05 + 0.1 * n, [(1, 99.0, 1.0 + n)]) for n in range(12)]
+    tape = [opening(), *sorted([*parts, *looks], key=lambda row: row.at), END]
+    delay = Latency(orders=WayLatency(base=D("0.02")))
+    played = play_book(
+        tape, cast(Any, strategy), document=book_venue(queue="optimistic", latency=delay)
+    )
+    assert len(played.desk.accountant.fills) == 10
+    resting = {o.has_trigger_price: float(o.quantity) for o in strategy.broker.protective_orders()}
+    assert resting == {True: 1.0, False: 1.0}
+    # Each part takes a stop, and a cancel of the one before; take-profits follow twice a second.
+    made = [o for o in strategy.cache.orders() if is_protective(o.client_order_id.value)]
+    takes = [o for o in made if not o.has_trigger_price]
+    assert (len(made) - len(takes), len(takes)) == (10, 2)
+    assert strategy.short == []
 
 
 QUEUE: list[Row] = [
