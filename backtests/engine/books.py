@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Callable
 from decimal import Decimal
 from heapq import heappop, heappush
-from math import isnan
 from typing import Any
 
 import numpy as np
@@ -76,20 +75,17 @@ class VenueBooks:
     def value(self, grid: PriceGrid, row: int, before: NDArray[np.float64]) -> None:
         """Fill a row of the grid with the prices as they stand: mark, else mid, else as before."""
         assert grid.marks is not None
+        assert grid.mids is not None
         assert grid.real is not None
         last = [book.ts_last for book in self._in_order]
         grid.real[row] = [new > seen for new, seen in zip(last, self._seen, strict=True)]
         self._seen = last
-        standing = [
-            round(book.midpoint(), decimals) if (book.spread() or 0.0) > 0.0 else price
-            for book, decimals, price in zip(
-                self._in_order, self._decimals, before.tolist(), strict=True
-            )
+        grid.mids[row] = [
+            round(book.midpoint(), decimals) if (book.spread() or 0.0) > 0.0 else np.nan
+            for book, decimals in zip(self._in_order, self._decimals, strict=True)
         ]
-        marks = grid.marks[row].tolist()
-        grid.close[row] = [
-            price if isnan(mark) else mark for mark, price in zip(marks, standing, strict=True)
-        ]
+        known = np.where(np.isnan(grid.marks[row]), grid.mids[row], grid.marks[row])
+        grid.close[row] = np.where(np.isnan(known), before, known)
         grid.low[row] = grid.high[row] = grid.close[row]
 
 

@@ -55,6 +55,8 @@ class PriceGrid:
     marks : ndarray of float64, shape (T, N), optional
         Newest mark prices, NaN where there are none, of a run on quotes or books: its closes, lows
         and highs are filled from these or the venue's books when their time has come.
+    mids : ndarray of float64, shape (T, N), optional
+        Mids of the venue's books, filled then, too; NaN where bid and ask do not stand apart.
     """
 
     ts: NDArray[np.int64]
@@ -66,6 +68,7 @@ class PriceGrid:
     traded: NDArray[np.float64] | None = None
     decimals: NDArray[np.int64] | None = None
     marks: NDArray[np.float64] | None = None
+    mids: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)

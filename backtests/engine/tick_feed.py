@@ -199,7 +199,8 @@ class TickFeed(CatalogFeed):
                 row = int(np.searchsorted(ts, last, side="right"))
                 delisted[row] = (*delisted.get(row, ()), column)
         real = np.zeros(close.shape, dtype=np.bool_)
-        return PriceGrid(ts, close, low, high, delisted, real, marks=marks)
+        mids = close.copy()
+        return PriceGrid(ts, close, low, high, delisted, real, marks=marks, mids=mids)
 
 
 def _at(rows: pa.Table, place: Any, moments: NDArray[np.int64]) -> pa.Table:

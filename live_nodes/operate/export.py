@@ -65,8 +65,8 @@ def export(
     scalper's signals. trades.csv has the closed round trips, and the open ones of a result: entry,
     exit, quantity, profit, R (profit as a multiple of what the first stop risked), slippage in and
     out, reason, and MAE and MFE: how far the price went against and for the position, in basis
-    points of its entry. They are of its fills and of the prices that valued it (`venue.valuation`
-    on books); a node's journal has none.
+    points of its entry. They are of its fills and of the prices while it was held (on books the
+    mids of each `venue.valuation`); a node's journal has none.
 
     Example: perpdesk export results/scalper_demo --csv
     """

@@ -121,12 +121,12 @@ def tick_slices(
     for first, last in pairwise(edges):
         ts = np.array([second(n) for n in range(first + 1, last + 1)])
         shape = len(ts), len(instruments)
-        blank = [np.full(shape, np.nan) for _ in range(4)]
+        blank = [np.full(shape, np.nan) for _ in range(5)]
         if marks is not None:
             blank[3][:] = [[marks(n)] * shape[1] for n in range(first + 1, last + 1)]
         gone = {n - first - 1: c for n, c in (delisted or {}).items() if first < n <= last}
         real = np.zeros(shape, dtype=bool)
-        grid = PriceGrid(ts, *blank[:3], gone, real, marks=blank[3])
+        grid = PriceGrid(ts, *blank[:3], gone, real, marks=blank[3], mids=blank[4])
         data = [
             event
             for instrument, rows in zip(instruments, tape, strict=True)

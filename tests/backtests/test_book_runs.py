@@ -178,6 +178,21 @@ def test_equity_is_valued_at_the_marks_of_tickers(folder: Path) -> None:
     assert np.isnan(part.grid.close).all()
 
 
+def test_a_position_s_extremes_are_of_the_book_not_of_the_mark(tmp_path: Path) -> None:
+    def marked_higher(rows: pa.Table) -> pa.Table:
+        if "mark" not in rows.column_names:
+            return rows
+        marks = pc.multiply(rows.column("mark"), 1.1)
+        return rows.set_column(rows.column_names.index("mark"), "mark", marks)
+
+    write_books(tmp_path, ("book", "trades", "tickers"), marked_higher)
+    trips = played(tmp_path).tables["positions"].to_pylist()
+    assert trips
+    for trip in trips:
+        book = ticks(NAMES.index(trip["instrument"]))["book"].column("price").to_numpy()
+        assert book.min() <= trip["low_px"] < trip["high_px"] <= book.max() < 1.1 * book.min()
+
+
 @pytest.mark.parametrize(
     ("limits", "trades"),
     [
