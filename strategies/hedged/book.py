@@ -251,6 +251,13 @@ def without(book: PairBook, instruments: Collection[str]) -> PairBook:
     )
 
 
+def foreign_legs(book: PairBook, ids: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return the instruments that the book has beside these, and the pairs with them."""
+    has = book.positions.held().keys() | {leg for pair in book.pairs.values() for leg in pair.legs}
+    legs = has - set(ids)
+    return sorted(legs), sorted(n for n, pair in book.pairs.items() if legs & set(pair.legs))
+
+
 def _settled(book: PairBook, terms: Terms, now: int) -> Result:
     """Return the book with targets as the changes want them, and the changes that ended.
 

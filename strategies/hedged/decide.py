@@ -8,21 +8,20 @@ and `leave_netted` are what guards demand. The trader carries plans out and publ
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from msgspec.structs import replace
 
 from config.durations import duration_ns, interval_ns
 from strategies.account_value import Margin
-from strategies.hedged.book import Ended, PairBook, Plan, Result, netted_with
-from strategies.hedged.positions import Holding
+from strategies.hedged.book import Ended, PairBook, Plan, netted_with
+from strategies.hedged.planned import Planned
 from strategies.hedged.rules import Cause, Enter, Leave, PairsMemory, Skip, judge, sized
 from strategies.hedged.views import Views
-from strategies.messages import Action, Decision, Target, Verdict
+from strategies.messages import Action, Verdict
 from strategies.pairs import PairsConfig, pair_name
 from strategies.signals.cointegration import PairSelection, are_cointegrated, select_pairs
 from strategies.signals.spread import Columns, Floats
@@ -30,7 +29,6 @@ from strategies.sizing.rounding import Lot
 from strategies.tactics.two_leg import NONE, over_budget
 
 ZERO = Decimal(0)
-NOTHING = Holding(("", ""))
 Named = dict[str, tuple[str, str]]
 """Legs of pairs by the pair's name."""
 
@@ -65,30 +63,6 @@ NO_ENTRIES = Snapshot(ZERO, {}, {}, {})
 """For a decision that enters nothing."""
 
 
-@dataclass
-class Planned:
-    """Changes of pairs to carry out, with their memory, and what is said of them.
-
-    ``reasons`` are by instrument id, ``events`` kind and facts of a `messages.PairEvent`.
-    ``skipped`` are the pairs not entered until their z-score is back, and why.
-    """
-
-    memory: PairsMemory
-    plans: list[Plan] = field(default_factory=list)
-    words: list[str] = field(default_factory=list)
-    reasons: dict[str, str] = field(default_factory=dict)
-    events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    skipped: Mapping[str, Skip] = field(default_factory=dict)
-
-    def add(self, what: Enter | Leave, plan: Plan) -> None:
-        """Add a change, and what is said of it."""
-        kind, verb = ("enter", "enter") if isinstance(what, Enter) else ("leave", "exit")
-        self.plans.append(plan)
-        self.words.append(what.words)
-        self.events.append((kind, what._asdict()))
-        self.reasons |= dict.fromkeys(plan.legs, f"{verb} {plan.pair}")
-
-
 # Which pairs -----------------------------------------------------------------------------------
 
 
@@ -110,13 +84,6 @@ def unlisted(rules: PairsConfig, memory: PairsMemory, book: PairBook) -> list[st
     """Return the names of open pairs that are not listed: they exit, and are not entered again."""
     known = listed(rules, memory)
     return [name for name, pair in book.pairs.items() if pair.legs not in known]
-
-
-def foreign_legs(rules: PairsConfig, book: PairBook) -> tuple[list[str], list[str]]:
-    """Return the instruments that the book has but the strategy lacks, and the pairs with them."""
-    has = book.positions.held().keys() | {leg for pair in book.pairs.values() for leg in pair.legs}
-    legs = has - set(rules.instruments)
-    return sorted(legs), sorted(n for n, pair in book.pairs.items() if legs & set(pair.legs))
 
 
 def columns_of(ids: Sequence[str], pairs: Named) -> Columns:
@@ -229,7 +196,7 @@ def plan(
     snapshot: Snapshot,
     skipped: Mapping[str, Skip],
     data_ts: int,
-) -> Planned:
+) -> Planned[PairsMemory]:
     """Return the plans of a decision: all exits, and the entries that are possible."""
     trades, margin = dict(memory.trades), snapshot.margin
     skips = {name: why for name, why in skipped.items() if name not in judged.back}
@@ -283,7 +250,7 @@ def _entry(
 
 def flatten(
     rules: PairsConfig, book: PairBook, memory: PairsMemory, instruments: Container[str]
-) -> Planned:
+) -> Planned[PairsMemory]:
     """Return plans by which pairs with a leg in the instruments leave, whole and at market."""
     names = [n for n, pair in book.pairs.items() if any(leg in instruments for leg in pair.legs)]
     found = _demanded(rules, book, memory, names, "guard")
@@ -297,7 +264,7 @@ def leave_netted(
     memory: PairsMemory,
     lasting: frozenset[str],
     passing: frozenset[str],
-) -> Planned:
+) -> Planned[PairsMemory]:
     """Return plans by which pairs leave that an exit was netted with, where entries are halted.
 
     ``lasting`` are the instruments halted until withdrawn, ``passing`` those for a moment.
@@ -314,7 +281,7 @@ def leave_netted(
     return _demanded(rules, book, memory, netted_with(book, halted), "halted")
 
 
-def leave_unlisted(rules: PairsConfig, book: PairBook, memory: PairsMemory) -> Planned:
+def leave_unlisted(rules: PairsConfig, book: PairBook, memory: PairsMemory) -> Planned[PairsMemory]:
     """Return plans by which entries under way are unwound whose pairs are not listed any more."""
     entering = {name for name, change in book.changes.items() if change.enters}
     names = [name for name in unlisted(rules, memory, book) if name in entering]
@@ -323,7 +290,7 @@ def leave_unlisted(rules: PairsConfig, book: PairBook, memory: PairsMemory) -> P
 
 def _demanded(
     rules: PairsConfig, book: PairBook, memory: PairsMemory, names: Sequence[str], cause: Cause
-) -> Planned:
+) -> Planned[PairsMemory]:
     if rules.cooldown:
         memory = replace(memory, cooling=memory.cooling | set(names))
     found = Planned(memory)
@@ -336,20 +303,6 @@ def _demanded(
 # What happened ---------------------------------------------------------------------------------
 
 
-def cut_words(before: PairBook, result: Result) -> tuple[list[str], dict[str, str]]:
-    """Return words and reasons by instrument for targets that changed without a decision."""
-    book, ended = result
-    cuts = {end.pair: end.cut for end in ended}
-    cuts |= {name: change.cut for name, change in book.changes.items()}
-    words, reasons = list[str](), dict[str, str]()
-    for name, pair in (before.pairs | book.pairs).items():
-        old, new = (found.pairs.get(name, NOTHING).target for found in (before, book))
-        if old != new:
-            words.append(f"{name}: cut to what both legs have ({cuts.get(name) or 'lost'})")
-            reasons |= dict.fromkeys(pair.legs, f"cut {name}")
-    return words, reasons
-
-
 def after(rules: PairsConfig, memory: PairsMemory, end: Ended) -> PairsMemory:
     """Return the memory after a change of a pair has ended."""
     cooling, trades = memory.cooling, dict(memory.trades)
@@ -360,37 +313,3 @@ def after(rules: PairsConfig, memory: PairsMemory, end: Ended) -> PairsMemory:
     if end.held == NONE:
         trades.pop(end.pair, None)
     return replace(memory, cooling=cooling, trades=trades)
-
-
-def decision_of(
-    book: PairBook,
-    held: Mapping[str, Decimal],
-    price_of: Callable[[str], Decimal | None],
-    equity: Decimal,
-    reasons: Mapping[str, str],
-    **about: Any,
-) -> Decision:
-    """Return the message of a decision; ``about`` are its other fields."""
-    goals, parts = book.goals(), dict[str, dict[str, str]]()
-    for name, pair in book.pairs.items():
-        for leg, quantity in zip(pair.legs, pair.target, strict=True):
-            parts.setdefault(leg, {})[name] = f"{quantity:f}"
-    targets = list[Target]()
-    for name in sorted(goals.keys() | held.keys()):
-        have, goal, price = held.get(name, ZERO), goals.get(name, ZERO), price_of(name)
-        value = goal * (price or ZERO)
-        targets.append(
-            Target(
-                instrument=name,
-                price=None if price is None else float(price),
-                weight=float(value / equity) if equity else 0.0,
-                current=f"{have:f}",
-                target=f"{goal:f}",
-                order=f"{goal - have:f}",
-                reason=reasons.get(name, ""),
-                parts=parts.get(name, {}),
-            )
-        )
-    weights = [target.weight for target in targets]
-    gross, net = sum(map(abs, weights)), sum(weights)
-    return Decision(equity=f"{equity:f}", gross=gross, net=net, targets=tuple(targets), **about)

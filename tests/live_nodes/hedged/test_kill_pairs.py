@@ -10,7 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from strategies.hedged.trader import STATE, Saved
+from strategies.hedged.book import PairBook
+from strategies.hedged.rules import PairsMemory
+from strategies.hedged.trader import STATE
+from strategies.hedged.two_leg_trader import Saved
 from tests.live_nodes.hedged.pair_nodes import VALUE, pairs_params
 from tests.live_nodes.killing import KEY, Ground, KilledNode, traded_of
 
@@ -39,7 +42,7 @@ def faults_of(node: KilledNode, *, whole: bool = True) -> list[str]:
     account, held = node.at_the_exchange(), node.positions()
     wrong = [f"order {row['order_link_id']} is open" for row in account["open_orders"]]
     raw = node.from_copy(lambda journal: journal.load_state(KEY, STATE), None)
-    book = msgspec.json.decode(raw or b"{}", type=Saved).book
+    book = msgspec.json.decode(raw, type=Saved[PairsMemory]).book if raw else PairBook()
     if book.positions.held() != held:
         wrong.append(f"the exchange has {held}, the pairs {book.positions.held()}")
     if book.changes:

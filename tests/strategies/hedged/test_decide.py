@@ -13,6 +13,7 @@ from strategies.hedged.book import (
     Plan,
     Terms,
     change_pairs,
+    foreign_legs,
     time_passed,
     venue_traded,
 )
@@ -21,16 +22,14 @@ from strategies.hedged.decide import (
     Snapshot,
     active,
     after,
-    cut_words,
-    decision_of,
     flatten,
-    foreign_legs,
     judge_pairs,
     leave_netted,
     leave_unlisted,
     plan,
     unlisted,
 )
+from strategies.hedged.planned import cut_words, decision_of
 from strategies.hedged.rules import PairsMemory, Trade
 from strategies.hedged.views import Views
 from strategies.messages import NOTHING_STANDS, Action, Verdict
@@ -223,11 +222,11 @@ def test_a_selected_pair_whose_leg_left_the_universe_is_not_judged():
 
 def test_an_open_leg_that_left_the_universe_is_found():
     book, _ = held(ab=(10, -20), ce=(50, -100))
-    assert foreign_legs(rules(), book) == ([], [])
-    assert foreign_legs(rules(instruments=(B, C, E)), book) == ([A], [AB])
+    assert foreign_legs(book, rules().instruments) == ([], [])
+    assert foreign_legs(book, (B, C, E)) == ([A], [AB])
     # Closed by A/B too late, 3 of A are no pair's.
     spare, _ = venue_traded(PairBook(), A, D(3), None, TERMS, 0, own=True)
-    assert foreign_legs(rules(instruments=(B, C, E)), spare) == ([A], [])
+    assert foreign_legs(spare, (B, C, E)) == ([A], [])
 
 
 def test_flatten_takes_whole_pairs_at_market():
