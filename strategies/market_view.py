@@ -13,8 +13,8 @@ from typing import Any, Literal, NamedTuple, Protocol
 from nautilus_trader.cache.base import CacheFacade
 from nautilus_trader.common.component import Clock
 from nautilus_trader.model.book import OrderBook
-from nautilus_trader.model.data import TradeTick
-from nautilus_trader.model.enums import BookType, OrderSide, PriceType
+from nautilus_trader.model.data import OrderBookDeltas, TradeTick
+from nautilus_trader.model.enums import BookType, OrderSide, PriceType, RecordFlag
 from nautilus_trader.model.identifiers import InstrumentId, StrategyId
 from nautilus_trader.model.instruments import CurrencyPair, Instrument
 from nautilus_trader.model.objects import FIXED_PRECISION, Currency
@@ -89,6 +89,16 @@ class _CachedBook:
         self.levels: dict[int, tuple[Levels, Levels]] = {}
         self.spans = [8, 8]
         self.top: TopOfBook | _Unread | None = None
+
+
+def update_id(deltas: OrderBookDeltas) -> int:
+    """Return Bybit's id of a book's message, one more than the last one's; 0 where it has none."""
+    return int(deltas.deltas[-1].order.order_id)
+
+
+def follows_loss(deltas: OrderBookDeltas) -> bool:
+    """Whether a recording says that messages before this one are missing (`catalog.engine`)."""
+    return bool(deltas.flags & RecordFlag.RESERVED_1.value)
 
 
 class MarketView:

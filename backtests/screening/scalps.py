@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from backtests.engine.build import strategy_config
-from catalog.series import SNAPSHOT
+from catalog.series import AFTER_LOSS, SNAPSHOT
 from catalog.storage.store import Catalog
 from catalog.tops import StoredBook
 from config.components import resolve
@@ -41,8 +41,8 @@ FROM = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 class Tape(NamedTuple):
     """Events in order of time, as `score_tape` reads them; times are UNIX nanoseconds (UTC).
 
-    ``whole`` are the places of events that send the whole book: where it differs from the one
-    before, signals begin anew.
+    Signals begin anew at ``lost``, the places of books after lost messages, and at those of
+    ``whole``, books that are sent whole, which differ from the one before.
     """
 
     ts: Integers
@@ -51,6 +51,7 @@ class Tape(NamedTuple):
     asks: Floats
     trades: Floats
     whole: Sequence[int] = ()
+    lost: Sequence[int] = ()
 
 
 class Scored(NamedTuple):
@@ -89,15 +90,22 @@ def tape_of(book: StoredBook, rows: pa.Table, trades: pa.Table, levels: int) -> 
     known = ~np.isnan(bids[:, 0, 0]) & ~np.isnan(asks[:, 0, 0])
     stamps, seq = rows.column("ts").to_numpy(), rows.column("seq").to_numpy()
     begins = np.r_[True, (np.diff(stamps) != 0) | (np.diff(seq) != 0)]
-    is_whole = ((rows.column("flags").to_numpy() & SNAPSHOT) != 0)[begins][known]
+    flags = rows.column("flags").to_numpy()[begins]
+    is_whole = ((flags & SNAPSHOT) != 0)[known]
+    # A loss before a book of one side counts for the next that has both.
+    after_loss = np.searchsorted(np.flatnonzero(known), np.flatnonzero(flags & AFTER_LOSS))
+    is_lost = np.isin(np.arange(len(is_whole)), after_loss)
     ts, bids, asks = ts[known], bids[known], asks[known]
     times = np.concatenate([trades.column("ts").to_numpy(), ts])
     places = np.concatenate([-1 - np.arange(len(trades)), np.arange(len(ts))])
     order = np.argsort(times, kind="stable")
     columns = [trades.column(name).to_numpy().astype(float) for name in ("price", "size", "side")]
     books = places[order]
-    whole = np.flatnonzero((books >= 0) & is_whole[np.maximum(books, 0)]).tolist()
-    return Tape(times[order], books, bids, asks, np.column_stack(columns), whole)
+    whole, lost = (
+        np.flatnonzero((books >= 0) & chosen[np.maximum(books, 0)]).tolist()
+        for chosen in (is_whole, is_lost)
+    )
+    return Tape(times[order], books, bids, asks, np.column_stack(columns), whole, lost)
 
 
 def tapes(catalog: Catalog, instrument: str, start: int, end: int, levels: int) -> Iterator[Tape]:
@@ -122,13 +130,15 @@ def score(parts: Iterator[Tape], tick: float, parameters: ScalperSignals) -> Sco
         scores = np.empty((len(tape.ts), len(SIGNALS)))
         regimes = np.empty(len(tape.ts), np.int64)
         shown = np.stack([tape.bids, tape.asks], axis=1)
-        for first, after in pairwise(sorted({0, *tape.whole, len(tape.ts)})):
+        for first, after in pairwise(sorted({0, *tape.whole, *tape.lost, len(tape.ts)})):
             own = slice(first, after)
-            if first in tape.whole:
+            anew = first in tape.lost
+            if not anew and first in tape.whole:
                 row = tape.books[first]
                 before = shown[row - 1] if row else last
-                if len(before) and not np.array_equal(before, shown[row], equal_nan=True):
-                    board, origin = new_board(parameters, tick), None
+                anew = len(before) > 0 and not np.array_equal(before, shown[row], equal_nan=True)
+            if anew:
+                board, origin = new_board(parameters, tick), None
             origin = int(tape.ts[first]) if origin is None else origin
             seconds = np.multiply(tape.ts[own] - origin, 1e-9, dtype=np.float64)
             given = tape.books[own], tape.bids, tape.asks, tape.trades

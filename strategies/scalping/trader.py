@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from nautilus_trader.common.component import LiveClock
 from nautilus_trader.model.data import OrderBookDeltas, TradeTick
 from nautilus_trader.model.enums import AggressorSide, OrderSide
 from nautilus_trader.model.events import PositionClosed
@@ -25,7 +26,7 @@ from nautilus_trader.model.identifiers import InstrumentId
 
 from config.durations import duration_ns
 from strategies.base import DeskStrategy
-from strategies.market_view import Levels
+from strategies.market_view import Levels, follows_loss, update_id
 from strategies.messages import Decision, Executed, Learned, Target
 from strategies.on_loop import repeat
 from strategies.protector import Protector
@@ -61,17 +62,26 @@ class _Market:
         self.fusion = Fusion(rules.fusion, name.partition("-")[0], saved)
         self.candles = MidCandles()
         self.bids, self.asks = (np.zeros((self.levels, 2)) for _ in range(2))
-        self.looked = self.paused_until = self.data_ts = 0
+        self.looked = self.paused_until = self.data_ts = self.update = 0
+        self.lost = False
         self.mid = math.nan
         self.value = math.nan
         self.cost = 0.0
         self.each = np.full(len(SIGNALS), np.nan)
 
+    def follow(self, deltas: OrderBookDeltas, *, is_live: bool) -> None:
+        """Note whether messages were lost before this one; ids of recordings need not rise by 1."""
+        self.lost |= follows_loss(deltas)
+        if is_live:
+            before, self.update = self.update, update_id(deltas)
+            self.lost |= 0 < before < self.update - 1 and not deltas.is_snapshot
+
     def show(self, ts: int, bids: Levels, asks: Levels, *, whole: bool = False) -> None:
         """Take in a book.
 
-        Signals begin anew at one that is sent ``whole`` and differs from the last: what came
-        between is not known. Some sources send the same one again from time to time.
+        Signals begin anew after lost messages, and at one that is sent ``whole`` and differs from
+        the last: what came between is not known. Some sources send the same one again from time to
+        time.
         """
         before = (self.bids.copy(), self.asks.copy()) if whole and self.data_ts else ()
         for array, levels in ((self.bids, bids), (self.asks, asks)):
@@ -80,8 +90,10 @@ class _Market:
         self.mid, self.data_ts = (bids[0][0] + asks[0][0]) / 2, ts
         self.candles.see(self.mid)
         shown = self.bids, self.asks
-        if not all(map(partial(np.array_equal, equal_nan=True), before, shown)):
+        same = all(map(partial(np.array_equal, equal_nan=True), before, shown))
+        if self.lost or not same:
             self.scores = BookScores(*self._made)
+        self.lost = False
         self.scores.on_book(ts, self.bids, self.asks)
 
     @property
@@ -198,6 +210,7 @@ class ScalpTrader(DeskStrategy):
         super().on_order_book_deltas(deltas)
         instrument_id = deltas.instrument_id
         found = self._markets[instrument_id]
+        found.follow(deltas, is_live=isinstance(self.clock, LiveClock))
         bids, asks = self.market.levels(instrument_id, found.levels)
         if not (bids and asks):
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from backtests.results.recorder import decisions_of
 from backtests.run import prepare, run
 from backtests.screening.scalps import Scored, judge, score, scored, screen_scalper
 from catalog.demo.order_flow import COINS
+from catalog.series import AFTER_LOSS, SNAPSHOT
 from config.documents import Backtest
 from config.errors import InputError
 from config.load import load
@@ -36,17 +38,17 @@ SECOND = 10**9
 RUNS = Path(__file__).resolve().parents[2] / "backtests" / "runs"
 
 
-def sent_again(rows: pa.Table) -> pa.Table:
-    """Return the book with a message, six minutes into the window, that sends all of it."""
+def spoilt(rows: pa.Table, flag: int) -> pa.Table:
+    """Return the book with a flag at a message six minutes into the window."""
     if "flags" not in rows.column_names:
         return rows
     again = pc.equal(rows["seq"], 1080)
-    flags = pc.if_else(again, pa.scalar(1, pa.int8()), rows["flags"])
+    flags = pc.if_else(again, pa.scalar(flag, pa.int8()), rows["flags"])
     return rows.set_column(rows.column_names.index("flags"), "flags", flags)
 
 
-def scalper_file(folder: Path) -> Path:
-    write_books(folder, spoil=sent_again)
+def scalper_file(folder: Path, flag: int = SNAPSHOT) -> Path:
+    write_books(folder, spoil=partial(spoilt, flag=flag))
     file = document(folder, market="book", latency={"orders": {"base": 10}})
     text = yaml.safe_load(file.read_text())
     params = deepcopy(SOON) | {"look": "1ms"}
@@ -80,15 +82,16 @@ def test_a_tape_scores_the_same_bits_as_its_events_one_by_one() -> None:
     assert not np.isnan(found.scores[-1]).any()
 
 
-def test_a_screen_has_the_scores_that_a_backtest_decided_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("flag", [SNAPSHOT, AFTER_LOSS])
+def test_a_screen_has_the_scores_that_a_backtest_decided_on(tmp_path: Path, flag: int) -> None:
     # With several, what another instrument last saw would have another time.
-    resolved = load(scalper_file(tmp_path), [f"universe.instruments=[{NAMES[0]}]"]).document
+    resolved = load(scalper_file(tmp_path, flag), [f"universe.instruments=[{NAMES[0]}]"]).document
     assert isinstance(resolved, Backtest)
     outcome = run(prepare(resolved))
     decided = [d for d in decisions_of(outcome.tables["decisions"]) if d.targets]
     assert len(decided) > 10
     ((_, _, found),) = scored(resolved, "scalp")
-    # Six minutes in, the book is sent whole again: what was known before is not known then.
+    # Six minutes in, the book is sent whole again, or messages were lost: all begins anew.
     resent = int(np.searchsorted(found.ts, at(FIRST, 360)))
     assert not np.isnan(found.scores[resent - 1, 0])
     assert np.isnan(found.scores[resent, 0])

@@ -4,11 +4,14 @@ import msgspec
 import numpy as np
 import pytest
 from msgspec.structs import replace
+from nautilus_trader.model.data import BookOrder, OrderBookDelta, OrderBookDeltas
+from nautilus_trader.model.enums import BookAction, OrderSide
 
 from strategies.scalper import ScalperConfig
-from strategies.scalping.trader import STATE, Saved, ScalpTrader, learned_by
+from strategies.scalping.trader import STATE, Saved, ScalpTrader, _Market, learned_by
 from strategies.signals.fusion import Fusion
 from strategies.state import MemoryState
+from tests.builders_engine import perpetual
 
 BTC = "BTCUSDT-LINEAR.BYBIT"
 RULES = ScalperConfig(key="scalp", instruments=(BTC,))
@@ -56,3 +59,33 @@ def test_nothing_is_decided_before_the_node_has_reconciled():
     trader = ScalpTrader(RULES)
     trader.attach_state(MemoryState())
     assert trader._waits_for_node
+
+
+def message(update, *, whole=False):
+    """Return a message of a book as Bybit's adapter makes it: levels have its update id."""
+    found = perpetual()
+    level = BookOrder(OrderSide.BUY, found.make_price(100), found.make_qty(1), update)
+    rows = [OrderBookDelta(found.id, BookAction.UPDATE, level, 128, 9, 1, 1)]
+    if whole:
+        rows.insert(0, OrderBookDelta.clear(found.id, 9, 1, 1))
+    return OrderBookDeltas(found.id, rows)
+
+
+@pytest.mark.parametrize(
+    ("last", "is_live", "anew"),
+    [
+        (message(7), True, False),
+        (message(8), True, True),
+        (message(8, whole=True), True, False),  # Where it differs from the last, it begins anew.
+        (message(8), False, False),
+    ],
+)
+def test_a_gap_in_the_ids_of_a_live_book_warms_its_signals_up_anew(last, is_live, anew):
+    found = _Market(RULES, BTC, 0.1, None)
+    scores = []
+    for ts, deltas in enumerate((message(5, whole=True), message(6), last)):
+        found.follow(deltas, is_live=is_live)
+        found.show(ts * 10**9, ((100.0, 1.0),), ((100.1, 1.0),))
+        scores.append(found.scores)
+    assert scores[0] is scores[1]
+    assert (scores[1] is not scores[2]) is anew
