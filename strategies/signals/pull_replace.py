@@ -60,6 +60,9 @@ def on_book(
     """Take in a book."""
     _settle(state, now, rules)
     record, length = state[_RECORD:_SLOTS], 2 * len(bids)
+    if sizes_seen(record) == 0.0 and bids[0, 1] * asks[0, 1] > 0.0:
+        # The scale of the record is of both sides, not of the bids, which are compared first.
+        add_size(record, now, math.sqrt(bids[0, 1] * asks[0, 1]), rules[_USUAL_S])
     if now >= state[_LARGE_AT]:
         state[_LARGE] = max(
             size_at(record, rules[_QUANTILE]), rules[_MULTIPLE] * size_at(record, 0.5)

@@ -109,8 +109,10 @@ def portion(left: Decimal, price: Decimal, most: Decimal | None, terms: Terms) -
     least = smallest(left, price, terms)
     if left < least:
         return ZERO
-    size = left if most is None else min(left, max(whole_lots(most, terms.step), least))
     largest = None if terms.max_quantity is None else whole_lots(terms.max_quantity, terms.step)
+    if largest is not None and largest < least:
+        return ZERO
+    size = left if most is None else min(left, max(whole_lots(most, terms.step), least))
     if largest is not None:
         size = min(size, largest)
     rest = left - size

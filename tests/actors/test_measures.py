@@ -227,7 +227,8 @@ def test_the_deepest_of_the_top_drawdowns_is_the_max_drawdown(period_returns):
     curve = measures.growth(period_returns)
     falls = measures.top_drawdowns(np.arange(len(curve)), curve)
     deepest = falls[0].depth if falls else 0.0
-    assert deepest == measures.max_drawdown(curve) < 1
+    # Halved more than 53 times, the fall is 1 to a float.
+    assert deepest == measures.max_drawdown(curve) <= 1
     for fall in falls:
         assert fall.peak < fall.trough
         assert fall.recovered is None or fall.recovered > fall.trough

@@ -92,6 +92,7 @@ def test_the_smallest_order_satisfies_quantity_and_value(left, price, exits, lea
         ("3", None, "2.97", "2.92"),
         ("0.04", None, None, "0"),
         ("0.05", None, None, "0.05"),
+        ("3", None, "0.04", "0"),  # The largest order is below the exchange's minimum.
     ],
 )
 def test_a_portion_leaves_nothing_that_could_not_be_ordered(left, most, largest, size):
