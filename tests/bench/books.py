@@ -390,7 +390,7 @@ def replays(catalog: Catalog) -> list[Row]:
             "the most a quote can reach: one resting order, bare",
             f"{best['bare order']:,.0f} messages/s, {reach:.2f} of bare",
         ),
-        row("one quote with the guards of risk_aggressive each second", "guarded", "quote", 1 / 1.1),
+        row("the quote with guards of risk_aggressive each second", "guarded", "quote", 1 / 1.1),
         row("one quote against Nautilus alone", "quote", "bare quote", 1.0),
         *peer(catalog, messages),
     ]
