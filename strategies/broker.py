@@ -302,6 +302,13 @@ class Broker(OrderSender):
                 found.add(instrument_id.value)
         return found
 
+    def leaving(self, instrument_id: InstrumentId) -> Decimal:
+        """Return what an exit under way is still to close, unsigned base coin."""
+        live, held = self._live.get(instrument_id), self._market.holding(instrument_id)
+        if live is None or not live.exits:
+            return ZERO
+        return max(held - live.goal if held > ZERO else live.goal - held, ZERO)
+
     def start(
         self,
         instrument_id: InstrumentId,
@@ -422,6 +429,8 @@ class Broker(OrderSender):
                 stop_time_ns=0,
                 callback=on_loop(clock, lambda _: self._on_tactic_timer(pace)),
             )
+        if execution.exits and self.protector is not None:
+            self.protector.tidy(instrument_id)
         self._step(instrument_id, first)
         self._show_book(instrument_id, first.now)
 
@@ -438,6 +447,8 @@ class Broker(OrderSender):
         if pace not in paces and timer in clock.timer_names:
             clock.cancel_timer(timer)
         self._save(instrument_id, None)
+        if ended.exits and self.protector is not None:
+            self.protector.tidy(instrument_id)
         state = ended.state
         self._events.executed(
             Executed(
@@ -502,6 +513,8 @@ class Broker(OrderSender):
             return
         seen = live.seen
         if seen is None or (seen.bid, seen.ask) != (top.bid, top.ask) or sizes:
+            if live.exits and self.protector is not None and self.protector.crowds(instrument_id):
+                return
             live.seen = top
             self._step(instrument_id, protocol.BookChanged(now, top))
 

@@ -254,7 +254,7 @@ class Protector:
             if fills:
                 clock.cancel_timer(timer)
         elif not fills:
-            wake_in(clock, _PARTS_NS, timer, lambda _: self._tidy(instrument_id))
+            wake_in(clock, _PARTS_NS, timer, lambda _: self.tidy(instrument_id))
 
     def _fills_in_parts(self, instrument_id: InstrumentId) -> bool:
         return _parts(instrument_id) in self._clock().timer_names
@@ -322,6 +322,21 @@ class Protector:
 
     # Orders ------------------------------------------------------------------------------------
 
+    def tidy(self, instrument_id: InstrumentId) -> None:
+        """Bring an instrument's orders to what is wanted, as when an exit begins or has ended."""
+        if instrument_id in self._guarded:
+            self._sync(instrument_id)
+        elif not self._market.holding(instrument_id):
+            self._broker.withdraw_protection(instrument_id)
+
+    def crowds(self, instrument_id: InstrumentId) -> bool:
+        """Whether take-profits still rest that an exit under way needs the room of.
+
+        Bybit cuts a reduce-only order that rests to what others leave, and refuses it at nothing.
+        """
+        leaving = self._broker.leaving(instrument_id)
+        return self._offered(instrument_id) > abs(self._market.holding(instrument_id)) - leaving
+
     def attached_stop(self, order: Order) -> dict[str, str] | None:
         """Return the adapter's parameters of an entry that opens a position, None for another.
 
@@ -369,6 +384,7 @@ class Protector:
         exit_side = OrderSide.SELL if state.long else OrderSide.BUY
         others = self._broker.under_way({instrument_id.value})
         closing = sum((_left(order) for order in others if order.side == exit_side), ZERO)
+        closing = max(closing, self._broker.leaving(instrument_id))
         terms = self._market.terms(instrument_id, exits=True)
         return wanted(state, self._rules, terms, max(state.held - closing, ZERO))
 
@@ -423,13 +439,7 @@ class Protector:
     def _try_again(self, instrument_id: InstrumentId) -> None:
         """Look at an instrument again in a moment, as when the venue was busy."""
         name = f"protect.{instrument_id}"
-        wake_in(self._clock(), _AGAIN_NS, name, lambda _: self._tidy(instrument_id))
-
-    def _tidy(self, instrument_id: InstrumentId) -> None:
-        if instrument_id in self._guarded:
-            self._sync(instrument_id)
-        elif not self._market.holding(instrument_id):
-            self._broker.withdraw_protection(instrument_id)
+        wake_in(self._clock(), _AGAIN_NS, name, lambda _: self.tidy(instrument_id))
 
     def _on_refused_stop(
         self, instrument_id: InstrumentId, event: OrderRejected | OrderDenied
@@ -457,7 +467,8 @@ class Protector:
     def _leave(self, instrument_id: InstrumentId, reason: str) -> None:
         self._stopped_out(instrument_id)
         held = self._market.holding(instrument_id)
-        if held:
+        # An exit that ended with it has looked at the position, and may have left already.
+        if held and not self._is_leaving(instrument_id):
             sent = self._broker.send_market(instrument_id, -held, reason)
             self._leaving[instrument_id] = sent
 

@@ -28,6 +28,7 @@ RULES = {"atr": 2, "stop": 2.0, "trail_atr": 1.0, "take": [{"at": 1.0, "fraction
 HAND: dict[str, Any] = {"use": "tests.live_nodes.by_hand:ByHand", "params": {"protection": RULES}}
 STOP, TAKE = "49800.1", "50200.1"
 """For an entry at 50,000.1: R is 2 ATR of 100."""
+ASK = "50000.1"
 OWN = {("Stop", STOP, "0.010"), ("take", TAKE, "0.005")}
 
 
@@ -336,3 +337,30 @@ def test_an_entry_with_its_stop_rests_as_a_maker_and_is_refused_like_any_other(
         whole = own | {("StopLoss", "49649.9", "0.010")}
         desk.until(lambda: resting(st) == whole, "the orders that grow with the position")
         assert not strategy.busy
+
+
+def test_take_profits_make_room_for_an_exit_that_rests_and_come_back_after_it(
+    tmp_path: Path,
+) -> None:
+    """The exchange cuts reduce-only orders that rest to what others leave: here, to nothing."""
+    whole = {"protection": RULES | {"take": [{"at": 1.0, "fraction": 1}]}}
+    maker = whole | {"execution": {"tactic": "maker_first", "deadline": "5m"}}
+    hand = {"use": HAND["use"], "params": maker}
+    with stage() as st, desk_node(st, folder=tmp_path, strategies={"hand": hand}) as desk:
+        strategy = desk.strategy
+        candle(desk, 50_100.0, 50_000.0, 50_050.0, after=-2)
+        desk.until(lambda: strategy.market.top_of_book(BTC_ID), "the book")
+        desk.do(lambda: strategy.send_market(BTC_ID, D("0.010"), "entry"))
+        stop, take, exit_ = ("Stop", STOP, "0.010"), ("take", TAKE, "0.010"), ("take", ASK, "0.010")
+        desk.until(lambda: {stop, take} < resting(st), "what protects it")
+        for gives_up in (True, False):
+            desk.do(lambda: strategy.execute(BTC_ID, D("-0.010"), "exit"))
+            desk.until(lambda: exit_ in resting(st), "the exit in the book")
+            assert stop in resting(st)
+            assert take not in resting(st)
+            if gives_up:
+                desk.do(strategy.stop_executing)
+                desk.until(lambda: {stop, take} < resting(st), "the take-profit again")
+        st.hit("Buy", ASK, "2")
+        flat(desk, st)
+        assert not [e for e in strategy.events if isinstance(e, OrderDenied | OrderRejected)]
