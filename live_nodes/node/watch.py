@@ -83,8 +83,15 @@ class NodeWatch:
         context.heartbeat.feed_lag = self._feed_lag
 
     def begin(self) -> None:
-        """Publish what halts from the start on, in place of what halted in the last run."""
+        """Publish what halts from the start on, in place of what halted in the last run.
+
+        Guards hear of what the start found now, and not again: a release is not undone by it.
+        """
         self._withdraw_last_run()
+        for finding in () if self._sweep is None else self._sweep.halts:
+            self._journal.count(finding.kind)
+            self._journal.note(finding.kind, finding.detail)
+            self._risk.desk.differed(finding.kind.value, finding.instrument, finding.detail)
         self._publish(time.time_ns())
 
     async def run(self) -> None:

@@ -243,7 +243,8 @@ class Sweep:
         there = {name: theirs for name, (_, theirs) in recovery.external.items()}
         self.halts = _external(here, there)
         """Findings that halt entries in their instruments."""
-        self._ripening = Ripening({(found.kind, found.key): 0 for found in self.halts})
+        found = [(finding.kind, finding.key) for finding in self.halts]
+        self._ripening = Ripening(dict.fromkeys(found, 0), frozenset(found))
         self._began = time.time_ns()
         self._acted = False
         self._known: set[str] = set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal as D
 from functools import partial
@@ -41,9 +42,16 @@ OPEN = replace(NOTHING, open_orders={FIRST: BTC}, confirmed={FIRST})
 
 
 def sweep_of(
-    scene: Scene, books: EngineBooks, settle: float = 0.2, **policies: str
+    scene: Scene,
+    books: EngineBooks,
+    settle: float = 0.2,
+    external: Mapping[str, tuple[D, D]] | None = None,
+    **policies: str,
 ) -> tuple[Sweep, list[SweepFinding]]:
-    """Return a sweep whose own side has these books, and the findings given to its repair."""
+    """Return a sweep whose own side has these books, and the findings given to its repair.
+
+    ``external`` is what the start found: what own orders made, and what the venue has.
+    """
     watch = WatchSettings(sweep_settle=settle, policies=Policies.model_validate(policies))
     repaired: list[SweepFinding] = []
 
@@ -51,7 +59,9 @@ def sweep_of(
         repaired.append(finding)
         return True
 
-    return Sweep(scene.recovery(products=("LINEAR",)), repair, lambda _: books, watch), repaired
+    recovery = scene.recovery(products=("LINEAR",))
+    recovery.external = external or {}
+    return Sweep(recovery, repair, lambda _: books, watch), repaired
 
 
 async def ripened(sweep: Sweep) -> list[SweepFinding]:
@@ -59,6 +69,19 @@ async def ripened(sweep: Sweep) -> list[SweepFinding]:
     assert await sweep.look() == []
     await asyncio.sleep(0.25)
     return await sweep.look()
+
+
+@at_the_exchange
+async def test_what_the_start_found_halts_and_is_not_found_again(scene: Scene) -> None:
+    """A guard that was released after the start would halt once more for the same trade."""
+    await scene.send("")
+    key, same = f"{BTC} 0 0.010", replace(NOTHING, positions={BTC: D("0.01")})
+    sweep, _ = sweep_of(scene, same, external={BTC: (D(0), D("0.010"))})
+    assert await ripened(sweep) == []
+    assert [halt.key for halt in sweep.halts] == [key]
+    # Without the start's word it is found.
+    sweep, _ = sweep_of(scene, same)
+    assert [finding.key for finding in await ripened(sweep)] == [key]
 
 
 @at_the_exchange
