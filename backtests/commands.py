@@ -132,8 +132,9 @@ def screen(
     """Run a document's strategies over whole panels, without an engine: seconds, not minutes.
 
     Decisions are exactly the backtest's; fills are at the signal's close, without lots, stops and
-    funding. Of a scalper it shows what moves followed its scores, which are exactly the backtest's,
-    and what a round trip costs: with --vary for many parameters.
+    funding. Of a scalper it shows what moves followed its scores, and what a round trip costs: with
+    --vary for many parameters. Scores are exactly the backtest's, with the weights learned by then,
+    where venue.latency.feed is none.
 
     Example: perpdesk screen backtests/runs/xs_reversal_demo.yaml --weights weights.parquet
     """

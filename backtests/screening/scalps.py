@@ -23,13 +23,13 @@ from catalog.storage.store import Catalog
 from catalog.tops import StoredBook
 from config.components import resolve
 from config.documents import Backtest
-from config.durations import HOUR_NS
+from config.durations import HOUR_NS, duration_ns
 from config.errors import InputError
 from config.universe import select
 from strategies.scalper import Scalper, ScalperConfig
 from strategies.scalping.decide import cost_bps
 from strategies.signals.book_scores import new_board, score_tape
-from strategies.signals.compiled import packed
+from strategies.signals.fusion import Fusion
 from strategies.signals.scalper_parameters import SIGNALS, ScalperSignals
 
 Floats = NDArray[np.float64]
@@ -55,9 +55,13 @@ class Tape(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """What all signals say after each event, of E events: scores of shape (E, 8)."""
+    """What all signals say after each event, of E events: scores of shape (E, 8).
+
+    ``books`` are the places of events that change the book; the others are trades.
+    """
 
     ts: Integers
+    books: Integers
     bid: Floats
     ask: Floats
     scores: Floats
@@ -69,9 +73,9 @@ class ScalpFigures:
     """What scores were worth on one instrument; moves and costs are basis points of the mid.
 
     ``signals`` has, by signal, the move at each of ``horizons_s`` in the direction of its score, a
-    unit of score. ``fused`` has a row for each size of the fused score, with the declared weights:
-    the least size, samples, and the mean move in its direction at each horizon. None where there is
-    no sample.
+    unit of score. ``fused`` has a row for each size of the fused score, with the weights that were
+    learned by then: the least size, samples, and the mean move in its direction at each horizon.
+    None where there is no sample.
     """
 
     instrument: str
@@ -125,7 +129,7 @@ def tapes(catalog: Catalog, instrument: str, start: int, end: int, levels: int) 
 def score(parts: Iterator[Tape], tick: float, parameters: ScalperSignals) -> Scored:
     """Score tapes that follow each other."""
     board, found, origin = new_board(parameters, tick), [], None
-    best, last = np.full((1, 2), np.nan), np.empty((0, 0, 0))
+    best, last, events = np.full((1, 2), np.nan), np.empty((0, 0, 0)), 0
     for tape in parts:
         scores = np.empty((len(tape.ts), len(SIGNALS)))
         regimes = np.empty(len(tape.ts), np.int64)
@@ -147,11 +151,37 @@ def score(parts: Iterator[Tape], tick: float, parameters: ScalperSignals) -> Sco
         # Row 0 is the last book of the tape before.
         best = np.concatenate([best[-1:], shown[:, :, 0, 0]])
         bid, ask = best[np.maximum.accumulate(np.maximum(tape.books + 1, 0))].T
-        found.append(Scored(tape.ts, bid, ask, scores, regimes))
+        events += len(tape.ts)
+        books = np.flatnonzero(tape.books >= 0) + events - len(tape.ts)
+        found.append(Scored(tape.ts, books, bid, ask, scores, regimes))
     if not found:
         none, nothing = np.empty(0, np.int64), np.empty(0)
-        return Scored(none, nothing, nothing, np.empty((0, len(SIGNALS))), none)
+        return Scored(none, none, nothing, nothing, np.empty((0, len(SIGNALS))), none)
     return Scored(*(np.concatenate(column) for column in zip(*found, strict=True)))
+
+
+def fused(
+    instrument: str, found: Scored, rules: ScalperConfig, maker: float, taker: float
+) -> tuple[Integers, Floats]:
+    """Return the events at which the strategy looks, where data come without delay, and its score.
+
+    Weights are learned as it learns them; fees are fractions of value.
+    """
+    fusion, look, looked = (
+        Fusion(rules.fusion, instrument.partition("-")[0]),
+        duration_ns(rules.look),
+        0,
+    )
+    rows, values = [], []
+    columns = (array[found.books].tolist() for array in (found.ts, found.bid, found.ask))
+    for row, now, bid, ask in zip(found.books.tolist(), *columns, strict=True):
+        if now < looked + look or not bid < ask:
+            continue
+        looked, mid = now, (bid + ask) / 2
+        cost = cost_bps(rules, maker, taker, (ask - bid) / mid * 1e4)
+        rows.append(row)
+        values.append(fusion.update(now, mid, found.scores[row], cost).value)
+    return np.array(rows, np.int64), np.array(values)
 
 
 def judge(
@@ -164,16 +194,13 @@ def judge(
     """
     fusion, ts = rules.fusion, found.ts
     mid = (found.bid + found.ask) / 2
-    weights = packed(fusion.weights)
-    weights /= weights.sum()
     longest = int(max(fusion.horizons_s) * 1e9)
-    known = ~np.isnan(found.scores[:, weights > 0.0]).any(axis=1) & ~np.isnan(mid)
-    known &= ts <= (ts[-1] - longest if len(ts) else 0)
-    rows = np.flatnonzero(known)
+    rows, value = fused(instrument, found, rules, maker, taker)
+    known = ~np.isnan(value) & (ts[rows] <= (ts[-1] - longest if len(ts) else 0))
+    rows, value = rows[known], value[known]
     _, first = np.unique(ts[rows] // int(fusion.sample_s * 1e9), return_index=True)
-    rows = rows[first]
+    rows, value = rows[first], value[first]
     scores = found.scores[rows]
-    value = np.nan_to_num(scores) @ weights
     moves = np.array(
         [
             (mid[np.searchsorted(ts, ts[rows] + int(horizon * 1e9), "right") - 1] / mid[rows] - 1.0)
@@ -187,12 +214,12 @@ def judge(
         own = np.nan_to_num(scores[:, number])
         size = float(np.abs(own).sum())
         each[name] = [float((own * move).sum() / size) if size else None for move in moves]
-    fused = []
+    sizes = []
     for least in FROM:
         chosen = (np.abs(value) >= least) & (value != 0.0)
         count = int(chosen.sum())
         along = [float((np.sign(value) * move)[chosen].mean()) if count else None for move in moves]
-        fused.append((least, count, along))
+        sizes.append((least, count, along))
     return ScalpFigures(
         instrument,
         (int(ts[-1]) - int(ts[0])) / 60e9 if len(ts) else 0.0,
@@ -201,7 +228,7 @@ def judge(
         cost_bps(rules, maker, taker, spread),
         fusion.horizons_s,
         each,
-        fused,
+        sizes,
     )
 
 

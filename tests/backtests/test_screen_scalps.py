@@ -14,11 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 import yaml
+from msgspec import UNSET
 from typer.testing import CliRunner
 
 from backtests.results.recorder import decisions_of
 from backtests.run import prepare, run
-from backtests.screening.scalps import Scored, judge, score, scored, screen_scalper
+from backtests.screening.scalps import Scored, fused, judge, score, scored, screen_scalper
 from catalog.demo.order_flow import COINS
 from catalog.series import AFTER_LOSS, SNAPSHOT
 from config.documents import Backtest
@@ -53,6 +54,8 @@ def scalper_file(folder: Path, flag: int = SNAPSHOT) -> Path:
     text = yaml.safe_load(file.read_text())
     params = deepcopy(SOON) | {"look": "1ms"}
     params["signals"]["volatility_regime"] |= {"short_s": 5}
+    learns = {"least_samples": 20, "horizons_s": [4, 10], "horizon_s": 10, "edge_scale_bps": 20}
+    params["fusion"] |= learns
     text["strategies"] = {"scalp": {"use": "strategies.scalper:Scalper", "params": params}}
     text["window"]["end"] = "2023-11-15 03:12"
     file.write_text(yaml.safe_dump(text))
@@ -90,7 +93,7 @@ def test_a_screen_has_the_scores_that_a_backtest_decided_on(tmp_path: Path, flag
     outcome = run(prepare(resolved))
     decided = [d for d in decisions_of(outcome.tables["decisions"]) if d.targets]
     assert len(decided) > 10
-    ((_, _, found),) = scored(resolved, "scalp")
+    ((name, rules, found),) = scored(resolved, "scalp")
     # Six minutes in, the book is sent whole again, or messages were lost: all begins anew.
     resent = int(np.searchsorted(found.ts, at(FIRST, 360)))
     assert not np.isnan(found.scores[resent - 1, 0])
@@ -99,6 +102,14 @@ def test_a_screen_has_the_scores_that_a_backtest_decided_on(tmp_path: Path, flag
         row = int(np.searchsorted(found.ts, decision.data_ts, "right")) - 1
         scores = [None if np.isnan(each) else each for each in found.scores[row].tolist()]
         assert decision.targets[0].scores == dict(zip(SIGNALS, scores, strict=True))
+    # So are the fused scores, whose weights have moved: looks are the same, and what was learned.
+    fees = resolved.venue.fees.linear
+    rows, values = fused(name, found, rules, float(fees.maker), float(fees.taker))
+    for decision in decided:
+        value = values[np.searchsorted(found.ts[rows], decision.data_ts, "right") - 1]
+        assert decision.targets[0].score == (None if np.isnan(value) else value)
+    learned = [d.targets[0].learned for d in decided if d.targets[0].learned is not UNSET]
+    assert learned[0].weights != learned[-1].weights
 
 
 def test_moves_are_those_of_the_mid_in_the_direction_of_the_score() -> None:
@@ -109,8 +120,10 @@ def test_moves_are_those_of_the_mid_in_the_direction_of_the_score() -> None:
     scores = np.zeros((6, 8))
     # All weight of a score of 1 in the largest signal: 0.3. Two of six moments lack the horizon.
     scores[:, 0] = 1.0, -1.0, -1.0, 1.0, 1.0, 1.0
-    ts = np.arange(6) * SECOND
-    found = judge("X", Scored(ts, mid - 0.01, mid + 0.01, scores, ts), rules, 0.0002, 0.00055)
+    ts = np.arange(1, 7) * SECOND
+    found = judge(
+        "X", Scored(ts, np.arange(6), mid - 0.01, mid + 0.01, scores, ts), rules, 0.0002, 0.00055
+    )
     assert (found.samples, found.events) == (4, 6)
     # +100, 0, +99.01 and 0 basis points after one second; +100, +99.01, +99.01 and 0 after two.
     one, two = (100 + 1e4 / 101) / 4, (100 + 2e4 / 101) / 4
