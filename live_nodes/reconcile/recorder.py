@@ -13,9 +13,11 @@ from typing import Any
 import msgspec
 from nautilus_trader.model.enums import LiquiditySide, OrderSide, OrderStatus
 from nautilus_trader.model.events import (
+    OrderCancelRejected,
     OrderEvent,
     OrderFilled,
     OrderInitialized,
+    OrderModifyRejected,
     OrderRejected,
     PositionEvent,
 )
@@ -29,6 +31,8 @@ from actors.records.rows import MARKS, EquityRow, FillRow, PositionRow
 from live_nodes.bybit.spot import PAID
 from strategies.messages import Decision, Verdict
 from strategies.refusals import readable, refusal_of
+
+_OF_REQUESTS = OrderCancelRejected, OrderModifyRejected
 
 
 class JournalRecorder:
@@ -84,7 +88,8 @@ class JournalRecorder:
                 filled=order.filled_qty.as_decimal(),
                 quantity=order.quantity.as_decimal(),
                 price=order.price.as_decimal() if order.has_price else None,
-                reason=detail,
+                # What came of a later request does not say why the order was made.
+                reason="" if isinstance(event, _OF_REQUESTS) else detail,
             )
             # A fill of reconciliation may be the engine's invention: the sweep takes the real ones.
             if isinstance(event, OrderFilled) and not event.reconciliation:

@@ -13,12 +13,15 @@ from nautilus_trader.model.enums import OrderSide
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.objects import Quantity
 
+from actors.gate.order_messages import cancel_rejected
 from actors.records.journal import Journal
 from actors.records.rows import MARKS
 from backtests.engine.market import market_of
 from live_nodes.node.audit import Audit
 from live_nodes.reconcile.recorder import JournalRecorder
 from strategies.messages import Action, Decision, Target, Verdict
+from strategies.order_tags import order_tags
+from strategies.refusals import Refusal
 from tests.builders_engine import (
     A,
     B,
@@ -48,7 +51,8 @@ def test_all_that_an_engine_does_is_journaled_and_a_decision_has_its_audit_file(
 
     def rest(script: Script) -> None:
         name, quantity = InstrumentId.from_str(A), Quantity.from_str("1.000")
-        limit = script.order_factory.limit(name, OrderSide.BUY, quantity, price(90))
+        tags = order_tags("score +0.30")
+        limit = script.order_factory.limit(name, OrderSide.BUY, quantity, price(90), tags=tags)
         script.submit_order(limit)
 
     def decide(script: Script) -> None:
@@ -58,6 +62,9 @@ def test_all_that_an_engine_does_is_journaled_and_a_decision_has_its_audit_file(
 
     def stop(script: Script) -> None:
         script.msgbus.publish("verdicts.drawdown", halt)
+        (order,) = script.cache.orders_open()
+        late = cancel_rejected(order, Refusal(code="other", text="too late"), at(3, 5))
+        recorder.on_order_event(late)
 
     steps = {at(1, 5): decide, at(2, 5): rest, at(3, 5): stop, at(4, 5): trading(A, "1")}
     document = venue(fees=taker_fee("0.001"))
@@ -85,6 +92,9 @@ def test_all_that_an_engine_does_is_journaled_and_a_decision_has_its_audit_file(
         assert journal.unsettled() == [resting]
         assert (resting.status, resting.price) == ("ACCEPTED", 90)
         assert resting.venue_order_id
+        # A cancel that came too late is an event of the order, not why it was made.
+        assert journal.order_events(resting.client_order_id)[-1]["event"] == "OrderCancelRejected"
+        assert resting.reason == "score +0.30"
         assert journal.decisions(1) == [decision]
         assert [verdict for _, verdict in journal.standing()] == [halt]
         assert (denied.status, denied.reason) == ("DENIED", "halt_entries by drawdown: down 20 %")
