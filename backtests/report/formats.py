@@ -57,7 +57,9 @@ def moment(ns: int) -> str:
 
 
 def span(ns: float) -> str:
-    """Return a length of time in the unit that suits it: ``35 min``, ``7.5 h``, ``12 days``."""
+    """Return a length of time in the unit that suits it: ``7.5 s``, ``35 min``, ``12 days``."""
+    if 0 < ns < 59.5e9:
+        return f"{number(ns / 1e9, 1 if ns < 9.95e9 else 0)} s"
     hours = round(ns / 6e10) / 60  # Whole minutes: a candle ends a nanosecond before the next.
     if hours < 1:
         return f"{number(hours * 60, 0)} min"
