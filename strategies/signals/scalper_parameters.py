@@ -28,7 +28,7 @@ SIGNALS = (
 """Names of the signals, in the order of every array of scores and weights."""
 REGIMES = ("low", "normal", "high", "extreme")
 
-Seconds = Annotated[float, Meta(gt=0.0, le=86_400.0)]
+Seconds = Annotated[float, Meta(ge=0.001, le=86_400.0)]
 Moment = Annotated[float, Meta(ge=0.0, le=1.0)]
 Quantile = Annotated[float, Meta(ge=0.5, lt=1.0)]
 Ratio = Annotated[float, Meta(gt=0.0, le=100.0)]
@@ -281,7 +281,11 @@ class FusionRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         int, Meta(ge=1, le=50), about("Steps of the fused score whose moves are averaged apart.")
     ] = 20
     least_samples: Annotated[
-        Amount, about("Compared scores before a step, or an adaptive weight, counts.")
+        Amount,
+        about(
+            "Compared scores before a step, or an adaptive weight, counts; a step with fewer is "
+            "taken with the smaller scores below it."
+        ),
     ] = 50
     prior: Annotated[
         Amount, about("Each mean is taken with so many moves of zero: few samples promise little.")

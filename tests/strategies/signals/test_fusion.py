@@ -13,6 +13,7 @@ from strategies.signals.scalper_parameters import (
     FusionRules,
     Threshold,
     Thresholds,
+    VolatilityRegime,
     Weights,
 )
 
@@ -172,6 +173,12 @@ def test_thresholds_are_by_regime_and_symbol():
     assert [other.thresholds(k)[0] for k in (0, 2)] == [0.25, 0.25]
     assert other.thresholds(3) == (inf, inf)
     assert other.thresholds(-1) == (inf, -inf)
+
+
+@pytest.mark.parametrize("rules", [VolatilityRegime, FusionRules])
+def test_no_sample_is_so_short_that_its_number_never_ends(rules):
+    with pytest.raises(msgspec.ValidationError, match="sample_s"):
+        msgspec.convert({"sample_s": 1e-9}, rules)
 
 
 def test_a_round_trip_costs_fees_and_the_spread_that_is_crossed():
