@@ -184,7 +184,13 @@ class ScalperSignals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """The eight order-book signals of the scalper."""
 
     levels: Annotated[
-        int, Meta(ge=1, le=50), about("Levels of each side that the signals read.")
+        int,
+        Meta(ge=1, le=50),
+        about(
+            "Levels of each side that the signals read. With 20, pull_replace finds 69 of 72 "
+            "planted bluffs in place of 62, gives 4 alarms in place of 1 in six minutes of a real "
+            "book of BTC, and an event takes 4 % longer."
+        ),
     ] = 10
     book_imbalance: BookImbalance = BookImbalance()
     micro_momentum: MicroMomentum = MicroMomentum()
