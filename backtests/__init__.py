@@ -10,6 +10,7 @@ May import actors, strategies, catalog and config; nothing of live_nodes. The lo
   delisting and liquidation (rules in ``settlement.py``); ``guard_desk.py`` guards;
   ``engine_costs.py`` the engine's two square costs, mended
 - ``results/`` what a run leaves behind · ``report/`` its page
+- ``studies/`` what tells luck from skill: splits, selection bias, Monte Carlo, the trial ledger
 - ``screening/`` the strategies' mathematics over whole panels, without the engine
 
 A slippage model is added in ``config/documents/slippage.py``.

@@ -1,0 +1,10 @@
+"""Studies: search for parameters, and tell luck from skill before money follows them.
+
+The mathematics is pure: arrays and times in, figures out, all randomness seeded. It may import
+config and `actors.measures`, nothing of the engine; rooms such as ``backtests/policies`` use it.
+
+- ``bootstrap.py`` stationary bootstrap: resampled series and intervals
+
+One file a word of the trader's; to add a method, add its file and name the paper in its docstring.
+Tests have the paper's own example.
+"""
