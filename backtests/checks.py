@@ -82,15 +82,8 @@ def lacking(document: Backtest, catalog: CatalogIndex) -> Iterator[DataProblem]:
                 "names no interval in history_needed: a backtest feeds a strategy the candles of "
                 'those intervals and nothing else; return {"1h": 1}, for instance',
             )
-        if (
-            market != "book"
-            and resolve(document.strategies[key].use, document.allow).Config.needs_books
-        ):
-            yield (
-                ("strategies", key, "use"),
-                f"reads order books, and this run is on {market}: give a catalog with books of all "
-                "its instruments (perpdesk record, catalog demo --books), and venue.market: auto",
-            )
+        if _reads_books(document, key):
+            yield from _unread(document, catalog, key, market)
         interval = params.get("interval")
         if interval is not None and interval not in there:
             hint = catalog.resample_hint(str(interval))
@@ -121,6 +114,29 @@ def lacking(document: Backtest, catalog: CatalogIndex) -> Iterator[DataProblem]:
     for interval, use in needed.items():
         if interval in there:
             yield from _outside(document, interval, use, series[interval], (first, last))
+
+
+def _reads_books(document: Backtest, key: str) -> bool:
+    found: bool = resolve(document.strategies[key].use, document.allow).Config.needs_books
+    return found
+
+
+def _unread(
+    document: Backtest, catalog: CatalogIndex, key: str, market: Market
+) -> Iterator[DataProblem]:
+    """Yield what is missing of the books and trades that a strategy reads."""
+    place, known = ("strategies", key, "use"), catalog.coverage("trades")
+    if market != "book":
+        yield (
+            place,
+            f"reads order books, and this run is on {market}: give a catalog with books of all "
+            "its instruments (perpdesk record, catalog demo --books), and venue.market: auto",
+        )
+        return
+    untraded = [name for name in _ids_of(document, catalog, key) if name not in known]
+    if untraded:
+        words = f"reads trades, and {document.catalog} has none of {some_of(untraded)}"
+        yield place, f"{words}: import them, or leave them out (universe.exclude)"
 
 
 def settled_market(
@@ -181,6 +197,7 @@ def _without_ticks(
             f"set venue.market to {name}, which it has of all"
             for name, *series in ((other, other, ""), *candles)
             if catalog.coverage(*series).keys() >= set(traded)
+            and not any(_reads_books(document, key) for key in _parameters(document))
         )
         advice = next(fits, "import them, or leave them out (universe.exclude)")
         words = f"{document.catalog} has no {kind} of {some_of(missing)}"

@@ -42,7 +42,7 @@ class DeskStrategyConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     )
 
     needs_books: ClassVar[bool] = False
-    """Whether it can't do with candles or best prices alone."""
+    """Whether it reads order books and trades, and can't do with candles or best prices alone."""
 
     key: Annotated[str, Meta(pattern=f"^{KEY}$")]
     instruments: tuple[str, ...]

@@ -205,9 +205,21 @@ def test_every_parameter_is_looked_at() -> None:
     assert MOVED.keys() | ELSEWHERE == parameter_fields(ScalperConfig).keys()
 
 
-def test_a_market_without_books_is_refused_with_what_to_do(folder: Path) -> None:
-    text = yaml.safe_load(document(folder, market="candles").read_text())
+@pytest.mark.parametrize(
+    ("market", "kinds", "words"),
+    [
+        ("candles", ("book", "trades"), "use: reads order books, and this run is on candles"),
+        ("book", ("trades",), r"no order book of .*: import them, or leave them out"),
+        ("book", ("book",), r"use: reads trades, and .* has none of AAA.*: import them, or leave"),
+    ],
+)
+def test_data_that_are_not_there_are_refused_with_what_to_do(
+    tmp_path: Path, market: str, kinds: tuple[str, ...], words: str
+) -> None:
+    write_books(tmp_path, kinds)
+    file = document(tmp_path, market=market)
+    text = yaml.safe_load(file.read_text())
     text["strategies"] = {"scalp": {"use": "strategies.scalper:Scalper", "params": SOON}}
-    (folder / "books.yaml").write_text(yaml.safe_dump(text))
-    with pytest.raises(DeskError, match=r"strategies.scalp.use: reads order books, .* on candles"):
-        run(prepare(load(folder / "books.yaml").document))
+    file.write_text(yaml.safe_dump(text))
+    with pytest.raises(DeskError, match=words):
+        run(prepare(load(file).document))
