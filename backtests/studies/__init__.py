@@ -4,6 +4,7 @@ The mathematics is pure: arrays and times in, figures out, all randomness seeded
 config and `actors.measures`, nothing of the engine; rooms such as ``backtests/policies`` use it.
 
 - ``bootstrap.py`` stationary bootstrap: resampled series and intervals
+- ``splits.py`` walk-forward, combinatorial purged cross-validation, final hold-out
 
 One file a word of the trader's; to add a method, add its file and name the paper in its docstring.
 Tests have the paper's own example.
