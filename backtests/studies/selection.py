@@ -1,0 +1,101 @@
+"""Selection bias: probabilistic and deflated Sharpe ratio, minimum track record length.
+
+The best of many trials is lucky even where none has skill. Bailey and Lopez de Prado (2012), "The
+Sharpe Ratio Efficient Frontier", and (2014), "The Deflated Sharpe Ratio". Sharpe ratios are those
+of one period (a day), not annual; kurtosis is 3 for normal returns.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from actors import measures
+
+
+class Moments(NamedTuple):
+    """What the figures of this file need of a series of returns."""
+
+    sharpe: float
+    length: float
+    skew: float = 0.0
+    kurtosis: float = 3.0
+
+
+def moments(period_returns: ArrayLike) -> Moments:
+    """Return the moments of returns; NaN returns are left out."""
+    known = np.asarray(period_returns, dtype=np.float64)
+    known = known[~np.isnan(known)]
+    sharpe = measures.sharpe(known, 1.0)
+    if math.isnan(sharpe):
+        return Moments(math.nan, float(len(known)), math.nan, math.nan)
+    skew, kurtosis = stats.skew(known), stats.kurtosis(known, fisher=False)
+    return Moments(sharpe, float(len(known)), float(skew), float(kurtosis))
+
+
+def probabilistic_sharpe(found: Moments, benchmark: float = 0.0) -> float:
+    """Return the probability that the true Sharpe is above the benchmark (PSR)."""
+    spread = _spread(found)
+    if not (spread > 0 and found.length > 1):
+        return math.nan
+    return float(stats.norm.cdf((found.sharpe - benchmark) * math.sqrt(found.length - 1) / spread))
+
+
+def min_track_record(found: Moments, benchmark: float = 0.0, confidence: float = 0.95) -> float:
+    """Return how many periods of such returns show a Sharpe above the benchmark (MinTRL).
+
+    Infinite where the Sharpe is not above it.
+    """
+    if math.isnan(found.sharpe):
+        return math.nan
+    if found.sharpe <= benchmark:
+        return math.inf
+    needed = float(stats.norm.ppf(confidence)) / (found.sharpe - benchmark)
+    return 1 + (_spread(found) * needed) ** 2
+
+
+def expected_max_sharpe(trials: int, variance: float) -> float:
+    """Return the Sharpe that the best of so many trials without skill is expected to have.
+
+    `variance` is that of the trials' Sharpe ratios.
+    """
+    if trials < 1:
+        raise ValueError(f"trials: expected at least 1, was {trials}")
+    if trials == 1:
+        return 0.0
+    likely, further = stats.norm.ppf([1 - 1 / trials, 1 - 1 / (trials * math.e)])
+    mixed = (1 - np.euler_gamma) * likely + np.euler_gamma * further
+    return math.sqrt(variance) * float(mixed)
+
+
+def deflated_sharpe(found: Moments, trials: int, variance: float) -> float:
+    """Return the probability that the best of so many trials has skill (DSR)."""
+    return probabilistic_sharpe(found, expected_max_sharpe(trials, variance))
+
+
+def deflated_by_trials(
+    period_returns: ArrayLike, trials: int, annual_sharpes: ArrayLike, periods: float
+) -> float:
+    """Return the deflated Sharpe of the chosen trial's returns, as a study's gate asks for it.
+
+    `trials` counts all, also those without a Sharpe; `annual_sharpes` are the known ones, the
+    chosen one's too. With fewer than two their variance is that of trials without skill.
+    """
+    found = moments(period_returns)
+    known = np.asarray(annual_sharpes, dtype=np.float64) / math.sqrt(periods)
+    known = known[~np.isnan(known)]
+    if len(known) >= 2:
+        variance = float(known.var(ddof=1))
+    else:
+        variance = 1 / (found.length - 1) if found.length > 1 else math.nan
+    return deflated_sharpe(found, max(trials, len(known), 1), variance)
+
+
+def _spread(found: Moments) -> float:
+    """Return the standard error of a Sharpe, times the root of the length less one."""
+    square = 1 - found.skew * found.sharpe + (found.kurtosis - 1) / 4 * found.sharpe**2
+    return math.sqrt(square) if square > 0 else math.nan
