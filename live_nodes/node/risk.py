@@ -17,9 +17,10 @@ from nautilus_trader.model.events import OrderEvent, OrderRejected, PositionEven
 
 from actors.closing.closer import Closer
 from actors.desk.build import decisions_of
-from actors.desk.guard import GuardActor
+from actors.desk.guard import SEEN, GuardActor
 from actors.desk.risk_desk import RiskDesk
 from actors.records.journal import Journal, JournalError
+from actors.records.prices import CachePrices
 from config.errors import DeskError, GateRefused
 from live_nodes.bybit.notices import VenueNotices
 from live_nodes.bybit.pending_cash import PendingCash
@@ -29,6 +30,8 @@ from live_nodes.local.mailbox import OPERATOR, Mailbox
 from live_nodes.node.account import CacheAccount
 from live_nodes.node.build import state_of
 from live_nodes.node.context import NodeContext
+from live_nodes.node.excursions import OWNER as EXCURSIONS
+from live_nodes.node.excursions import Excursions
 from live_nodes.node.feed import MarketReader, NodeFeed
 from live_nodes.node.guard_status import OWNER
 from live_nodes.node.operator_desk import MailDesk, OperatorGuard
@@ -108,6 +111,8 @@ class NodeRisk:
             self.desk.verdicts, context.alerts, context.journal.note, context.say
         )
         kernel.msgbus.subscribe("verdicts.*", self.alerts.on_verdict)
+        touch, store = CachePrices(kernel.cache).touch, state_of(context, EXCURSIONS)
+        kernel.msgbus.subscribe(SEEN, Excursions(touch, store).see)
         kernel.msgbus.subscribe("events.order.*", self._on_order_event)
         self.closer: Closer | None = None
         self._mail: MailDesk | None = None

@@ -65,8 +65,9 @@ def export(
     scalper's signals. trades.csv has the closed round trips, and the open ones of a result: entry,
     exit, quantity, profit, R (profit as a multiple of what the first stop risked), slippage in and
     out, reason, and MAE and MFE: how far the price went against and for the position, in basis
-    points of its entry. They are of its fills and of the prices while it was held (on books the
-    mids of each `venue.valuation`); a node's journal has none.
+    points of its entry. They are of its fills and of the prices while it was held: on books the
+    mids of each `venue.valuation`, of a node those of each `risk.every`; empty where the node was
+    not there from its first fill to its last.
 
     Example: perpdesk export results/scalper_demo --csv
     """
@@ -101,15 +102,22 @@ def of_result(folder: Path) -> Exported:
 
 def of_node(folder: Path) -> Exported:
     """Read the journal in a node's state folder, also while the node runs."""
+    import msgspec
+
     from actors.desk.books import StrategyBooks
     from actors.records.coins import WholeLots
     from actors.records.journal_reading import read
     from actors.records.rows import OrderRow, columns, to_sql
+    from live_nodes.node.excursions import OWNER, name_of
     from live_nodes.node.risk_books import pass_fill
 
     with read(folder) as journal:
         orders, fills = journal.orders_since(0), journal.fills_since(0)
         decisions = journal.decisions()[::-1]
+        mids = {
+            name: msgspec.json.decode(journal.load_state(OWNER, name) or b"[]", type=list[float])
+            for name in journal.state_names(OWNER, "")
+        }
     finest: dict[str, Decimal] = {}
     for order in orders:
         # Orders are for whole lots, so that what they have in common is one, or some.
@@ -122,9 +130,11 @@ def of_node(folder: Path) -> Exported:
     named["order_type"] = "type"
     names = [named.get(column.name, column.name) for column in columns(OrderRow)]
     rows = [dict(zip(names, to_sql(order).values(), strict=True)) for order in orders]
-    # Nobody followed the prices between a node's fills.
-    unknown = {"low_px": None, "high_px": None}
-    return Exported(decisions, names, rows, [row | unknown for row in trips.closed], trips.fills)
+    for row in trips.closed:
+        found = mids.get(name_of(row["strategy"], row["instrument"], row["ts_closed"]))
+        row["low_px"] = min(row["low_px"], *found) if found else None
+        row["high_px"] = max(row["high_px"], *found) if found else None
+    return Exported(decisions, names, rows, trips.closed, trips.fills)
 
 
 @dataclass

@@ -15,6 +15,7 @@ from nautilus_trader.model.events import OrderDenied, OrderRejected
 from config.documents.scenario import LateAck, LatePush, RefusedOp
 from live_nodes.node import live
 from live_nodes.node.context import NodeContext
+from live_nodes.node.excursions import OWNER
 from live_nodes.node.report import RunOptions
 from live_nodes.practice.exchange.requests import CancelRequest
 from strategies.refusals import refusal_of
@@ -107,6 +108,8 @@ def test_an_entry_carries_a_stop_and_our_own_orders_follow_the_position(tmp_path
         desk.until(lambda: resting(st) == left, "the trailing stop")
         st.move("50100.0")
         flat(desk, st)
+        (name,) = desk.journal.state_names(OWNER, "hand BTCUSDT-LINEAR.BYBIT ")
+        assert b"5030" in (desk.journal.load_state(OWNER, name) or b"")
 
 
 def test_a_restart_takes_orders_up_before_anything_new(tmp_path: Path) -> None:

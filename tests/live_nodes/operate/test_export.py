@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from actors.records.journal import Journal
 from backtests.results.result import read
 from live_nodes.local.folder import node_document, state_folder
+from live_nodes.node.excursions import OWNER, name_of
 from perpdesk import build_app
 from strategies.messages import Decision, Target
 from tests.actors.test_journal import FILL, ORDER
@@ -66,6 +67,7 @@ def node(tmp_path: Path) -> Path:
     left = replace(FILL, execution_id="e-2", ts=3000, side="SELL", price=D(50500))
     for fill in (opened, paid, replace(left, client_order_id="n-rev-abc-2")):
         journal.fill(fill)
+    journal.state(OWNER).save(name_of("rev", FILL.instrument, 3000), b"[49900.0,50400.0]")
     journal.close()
     return file
 
@@ -86,7 +88,9 @@ def test_a_journal_becomes_decisions_orders_and_trades(node: Path) -> None:
         **{"fees": "0.22000000", "funding": "-0.2", "net": "1.58000000"},
     }
     assert (float(trade["risk"]), float(trade["r"])) == (4.0, 0.395)
-    assert (trade["slippage_in"], trade["slippage_out"], trade["mae_bps"]) == ("0.040", "", "")
+    assert (trade["slippage_in"], trade["slippage_out"]) == ("0.040", "")
+    # The mids went from 49,900 to 50,400; it was sold at 50,500.
+    assert (float(trade["mae_bps"]), float(trade["mfe_bps"])) == (20.0, 100.0)
     assert (trade["reason"], trade["decision_id"]) == ("stop", "rev@900")
 
 
