@@ -14,9 +14,12 @@ from typing import Any
 
 from actors.records.ledger import ZERO
 from actors.records.rows import FillRow
+from config.durations import SECOND_NS
 
 Row = Mapping[str, Any]
 Key = tuple[str, str]
+_CLOCKS_NS = SECOND_NS
+"""How far our clock, which stamps orders, may be behind the venue's, which stamps fills."""
 
 
 @dataclass(slots=True)
@@ -101,6 +104,9 @@ def _key(row: Row) -> Key:
 def _risk(trip: Row, stops: deque[Row]) -> Decimal | None:
     """Return what the trip would lose at its first stop; take its stops off the list."""
     risk, closed = None, trip["ts_closed"]
+    # Those from before were others': of a trip that had just closed, or of what a hand had bought.
+    while stops and stops[0]["ts_created"] < trip["ts_opened"] - _CLOCKS_NS:
+        stops.popleft()
     while stops and (closed is None or stops[0]["ts_created"] <= closed):
         trigger = Decimal(stops.popleft()["trigger_price"])
         if risk is None:

@@ -68,6 +68,15 @@ def test_a_fill_through_zero_shares_its_slippage_between_two_trips() -> None:
     assert short.reason == "liquidation"
 
 
+def test_a_stop_from_before_a_trip_is_not_its_first() -> None:
+    # It protected what was bought by hand meanwhile, or its position had just been closed.
+    second = 10**9
+    fills = [fill(9 * second, "1", "100"), fill(12 * second, "-1", "101")]
+    orders = [order("late", 5 * second, "80", "stop"), order("own", 10 * second, "96", "stop")]
+    ((_,), (story,)) = told(fills, orders)
+    assert story.risk == D(4)
+
+
 def test_without_stop_or_reference_nothing_is_made_up() -> None:
     ((_,), (story,)) = told([fill(10, "1", "100", reference_price=None)], [])
     assert (story.risk, story.multiple(D(5)), story.slippage_in) == (None, None, None)
