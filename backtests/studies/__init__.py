@@ -6,6 +6,7 @@ config and `actors.measures`, nothing of the engine; rooms such as ``backtests/p
 - ``bootstrap.py`` stationary bootstrap: resampled series and intervals
 - ``splits.py`` walk-forward, combinatorial purged cross-validation, final hold-out
 - ``selection.py`` probabilistic and deflated Sharpe, minimum track record length
+- ``overfitting.py`` probability of backtest overfitting (PBO, CSCV)
 
 One file a word of the trader's; to add a method, add its file and name the paper in its docstring.
 Tests have the paper's own example.
