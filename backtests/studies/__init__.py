@@ -7,6 +7,7 @@ config and `actors.measures`, nothing of the engine; rooms such as ``backtests/p
 - ``splits.py`` walk-forward, combinatorial purged cross-validation, final hold-out
 - ``selection.py`` probabilistic and deflated Sharpe, minimum track record length
 - ``overfitting.py`` probability of backtest overfitting (PBO, CSCV)
+- ``monte_carlo.py`` resampled days or trades, costs and delays under stress, ruin
 
 One file a word of the trader's; to add a method, add its file and name the paper in its docstring.
 Tests have the paper's own example.

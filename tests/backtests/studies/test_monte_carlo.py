@@ -1,0 +1,101 @@
+"""Monte Carlo: the bad tail, costs, delays and ruin, by hand and by law."""
+
+import numpy as np
+import pytest
+
+from backtests.screening.path import earn
+from backtests.studies.monte_carlo import Outcomes, entered_late, monte_carlo, traded_late
+
+DAYS = 0.01 * np.random.default_rng(1).normal(0.1, 1.0, 365)
+NOTHING = np.empty((5, 0)), np.empty(0, dtype=np.int64)
+
+
+def test_the_tail_is_the_bad_one_a_path_that_was_drawn_and_the_worse_of_two():
+    # Of 10 paths the quantiles of 5 % and 95 % lie between the two worst.
+    final = np.array([1.9, 0.5, 0.7, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8])
+    drawdown = np.array([0.05, 0.6, 0.4, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1])
+    found = Outcomes(final, drawdown, *NOTHING)
+    assert (found.bad_final, found.bad_drawdown) == (0.5, 0.6)
+    assert found.ruin([0.1, 0.4, 0.5]) == {0.1: 0.9, 0.4: 0.2, 0.5: 0.1}
+
+
+def test_the_bad_tail_is_worse_than_the_middle_and_than_what_happened_on_average():
+    found = monte_carlo(DAYS, seed=3)
+    assert found.bad_final < np.median(found.final) < np.quantile(found.final, 0.95)
+    assert found.bad_drawdown > np.median(found.drawdown)
+    assert np.all(np.diff(found.fan, axis=0) >= 0)
+    assert found.fan[:, 0] == pytest.approx(np.ones(5))
+    assert found.fan[2, -1] == pytest.approx(np.median(found.final))
+    assert found.places[-1] == 365
+
+
+def test_equal_returns_have_one_outcome_and_costs_are_what_was_traded_times_the_rate():
+    same = np.full(10, 0.01)
+    assert monte_carlo(same, draws=5).final == pytest.approx([1.01**10] * 5)
+    stressed = monte_carlo(same, turnover=np.full(10, 2.0), extra_cost=0.001, draws=5)
+    assert stressed.final == pytest.approx([1.008**10] * 5)
+    assert stressed.drawdown == pytest.approx([0.0] * 5)
+
+
+def test_slippage_is_never_in_favour_and_costs_its_mean():
+    slipped = monte_carlo(np.zeros(1_000), turnover=np.ones(1_000), slippage=0.001, draws=50)
+    assert slipped.final == pytest.approx(np.full(50, np.exp(-1)), rel=0.15)
+    assert np.all(slipped.final < 1)
+
+
+def test_losses_that_come_together_stay_together_and_fall_deeper():
+    runs = np.repeat(0.005 * np.random.default_rng(2).choice([-1.0, 1.0], 40), 10)
+    together = monte_carlo(runs, mean_length=20.0).bad_drawdown
+    assert together > 1.5 * monte_carlo(runs, mean_length=1.0).bad_drawdown
+
+
+def test_what_is_lost_whole_stays_lost():
+    found = monte_carlo(np.array([0.5, -1.5]), draws=40)
+    assert set(found.final) == {0.0, 2.25}
+    assert set(found.drawdown) == {0.0, 1.0}
+
+
+def test_the_same_seed_draws_the_same_paths_and_another_seed_others():
+    first, again, other = (monte_carlo(DAYS, draws=20, seed=seed).final for seed in (1, 1, 2))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_too_few_returns_have_no_outcome_and_wrong_ones_are_refused():
+    found = monte_carlo(np.array([0.1]))
+    assert np.isnan([found.bad_final, found.bad_drawdown, found.ruin([0.2])[0.2]]).all()
+    with pytest.raises(ValueError, match="finite"):
+        monte_carlo(np.array([0.1, np.nan]))
+    with pytest.raises(ValueError, match="turnover"):
+        monte_carlo(DAYS, extra_cost=0.001)
+
+
+def test_weights_traded_a_period_later_miss_the_first_move():
+    weights, traded = np.array([[1.0], [0.0], [-1.0], [0.0]]), np.array([True, False, True, False])
+    late, when = traded_late(weights, traded, 1)
+    assert late.tolist() == [[0.0], [1.0], [0.0], [-1.0]]
+    assert when.tolist() == [False, True, False, True]
+    moves = np.array([[0.1], [0.2], [0.0], [0.3]])
+    assert earn(weights, traded, moves, 0.0, drift=False).gross == pytest.approx(
+        [0.1, 0.2, 0, -0.3]
+    )
+    assert earn(late, when, moves, 0.0, drift=False).gross == pytest.approx([0, 0.2, 0, -0.3])
+
+
+def test_a_decision_that_a_newer_one_overtakes_or_that_comes_after_the_end_is_dropped():
+    weights, traded = np.array([[1.0], [2.0], [3.0], [4.0]]), np.ones(4, dtype=np.bool_)
+    late, when = traded_late(weights, traded, np.array([2, 0, 1, 1]))
+    assert when.tolist() == [False, True, False, True]
+    assert late[when].tolist() == [[2.0], [3.0]]
+    same, unmoved = traded_late(weights, traded, 0)
+    assert np.array_equal(same, weights)
+    assert unmoved.all()
+    with pytest.raises(ValueError, match="look ahead"):
+        traded_late(weights, traded, -1)
+
+
+def test_a_trade_entered_late_pays_the_later_price_and_is_missed_at_its_exit():
+    price = np.array([100.0, 110.0, 121.0, 60.5])
+    entry, leave, side = np.array([0, 0, 2]), np.array([2, 3, 3]), np.array([1.0, -1.0, -1.0])
+    assert entered_late(price, entry, leave, side, 0) == pytest.approx([0.21, 0.395, 0.5])
+    assert entered_late(price, entry, leave, side, 1) == pytest.approx([0.1, 0.45, 0.0])
