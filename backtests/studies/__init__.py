@@ -8,6 +8,7 @@ config and `actors.measures`, nothing of the engine; rooms such as ``backtests/p
 - ``selection.py`` probabilistic and deflated Sharpe, minimum track record length
 - ``overfitting.py`` probability of backtest overfitting (PBO, CSCV)
 - ``monte_carlo.py`` resampled days or trades, costs and delays under stress, ruin
+- ``trial_ledger.py`` the file in which every trial on a data set counts, and hold-outs open once
 
 One file a word of the trader's; to add a method, add its file and name the paper in its docstring.
 Tests have the paper's own example.

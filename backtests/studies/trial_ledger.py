@@ -1,0 +1,293 @@
+"""Trial ledger: every backtest and trial ever run on a data set counts against the next best one.
+
+One SQLite file for all studies. Each trial is written when it begins and when it ends, each in a
+transaction of its own, so that a killed study goes on where it was: `begin` returns what is already
+known. A candidate counts once, however often it is run, by whichever study.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from config.durations import minute_text
+from config.errors import DeskError, GateRefused
+
+VERSION = 1
+_PATIENCE_S = 60.0
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS trials (
+    number INTEGER PRIMARY KEY,
+    data TEXT NOT NULL, start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL,
+    stage TEXT NOT NULL, candidate TEXT NOT NULL,
+    study TEXT NOT NULL, parameters TEXT NOT NULL,
+    state TEXT NOT NULL, sharpe REAL, figures TEXT NOT NULL, why TEXT NOT NULL,
+    began_ns INTEGER NOT NULL, ended_ns INTEGER,
+    UNIQUE (data, start_ns, end_ns, stage, candidate)
+);
+CREATE TABLE IF NOT EXISTS hold_outs (
+    data TEXT NOT NULL, start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL,
+    study TEXT NOT NULL, candidate TEXT NOT NULL, opened_ns INTEGER NOT NULL
+);
+"""
+RUNNING, DONE, PRUNED, FAILED = "running", "done", "pruned", "failed"
+_OVERLAPS = "data = ? AND start_ns < ? AND end_ns > ?"
+
+
+class DataSet(NamedTuple):
+    """What a trial is run on: data of one name, or hash, and a window; UNIX nanoseconds (UTC).
+
+    Trials on overlapping windows of the same data count for each other: to move the window by a
+    day makes no luck undone.
+    """
+
+    name: str
+    start_ns: int
+    end_ns: int
+
+
+class Trial(NamedTuple):
+    """A trial as the ledger knows it; `figures` are empty unless it is done."""
+
+    number: int
+    candidate: str
+    parameters: dict[str, Any]
+    state: str
+    figures: dict[str, float | None]
+    why: str
+
+
+class TrialLedger:
+    """The file of trials; safe for many processes at once, each with its own object.
+
+    Raises DeskError where the file can't be read or written, or is of a newer perpdesk.
+    """
+
+    def __init__(self, path: Path, clock_ns: Callable[[], int] = time.time_ns) -> None:
+        self.path, self._clock_ns = path, clock_ns
+        with self._named():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = sqlite3.connect(path, isolation_level=None, timeout=_PATIENCE_S)
+            try:
+                self._prepare()
+            except BaseException:
+                self._file.close()
+                raise
+
+    def begin(
+        self,
+        study: str,
+        data: DataSet,
+        candidate: str,
+        parameters: Mapping[str, Any],
+        stage: str = "full",
+    ) -> Trial:
+        """Count a trial and return it: done or pruned where its outcome is already known.
+
+        `candidate` is a hash of all that makes it differ from others: parameters, seed, universe,
+        costs; not of the window, which `data` has. One that was killed or failed is run again.
+        """
+        with self._transaction() as file:
+            self._enter(study, data, candidate, parameters, stage)
+            key = (*data, stage, candidate)
+            file.execute(
+                f"UPDATE trials SET state = '{RUNNING}', why = '' WHERE data = ? AND start_ns = ?"
+                f" AND end_ns = ? AND stage = ? AND candidate = ? AND state = '{FAILED}'",
+                key,
+            )
+            (found,) = self._trials(
+                "data = ? AND start_ns = ? AND end_ns = ? AND stage = ? AND candidate = ?", key
+            )
+        return found
+
+    def finish(self, number: int, figures: Mapping[str, float | None]) -> None:
+        """Write a trial's figures; ``sharpe`` among them is the annual one, None if undefined."""
+        self._end(number, DONE, figures, "")
+
+    def prune(self, number: int, why: str) -> None:
+        """Write that a trial was given up, or that its component refuses it; it counts."""
+        self._end(number, PRUNED, {}, why)
+
+    def fail(self, number: int, why: str) -> None:
+        """Write that a trial broke; it counts, and is run again when it begins again."""
+        self._end(number, FAILED, {}, why)
+
+    def record(
+        self,
+        study: str,
+        data: DataSet,
+        stage: str,
+        tried: Iterable[tuple[str, Mapping[str, Any], Mapping[str, float | None]]],
+    ) -> None:
+        """Write many trials that are done, in one transaction: candidate, parameters, figures."""
+        with self._transaction() as file:
+            for candidate, parameters, figures in tried:
+                self._enter(study, data, candidate, parameters, stage)
+                file.execute(
+                    f"UPDATE trials SET state = '{DONE}', figures = ?, sharpe = ?, ended_ns = ?"
+                    " WHERE data = ? AND start_ns = ? AND end_ns = ? AND stage = ?"
+                    " AND candidate = ?",
+                    (*self._outcome(figures), *data, stage, candidate),
+                )
+
+    def count(self, data: DataSet) -> int:
+        """Return how many candidates were tried on the data, by all studies, whatever came of them.
+
+        What ran in several stages, or on several windows that overlap this one, counts once.
+        """
+        sql = f"SELECT count(DISTINCT candidate) FROM trials WHERE {_OVERLAPS}"
+        return int(self._read(sql, _window(data))[0][0])
+
+    def sharpes(self, data: DataSet) -> NDArray[np.float64]:
+        """Return all known annual Sharpe ratios of trials on the data, in the order of begin."""
+        sql = f"SELECT sharpe FROM trials WHERE {_OVERLAPS} AND sharpe IS NOT NULL ORDER BY number"
+        return np.array([row[0] for row in self._read(sql, _window(data))], dtype=np.float64)
+
+    def trials(self, study: str) -> list[Trial]:
+        """Return the trials that a study was the first to begin, in that order."""
+        with self._named():
+            return self._trials("study = ?", (study,))
+
+    def open_hold_out(self, study: str, data: DataSet, candidate: str) -> None:
+        """Record that a candidate is judged on a hold-out, which is possible once.
+
+        The same candidate may be judged again, after a kill: nothing new is learned from it.
+
+        Raises
+        ------
+        GateRefused
+            When another was judged on overlapping data before.
+        """
+        with self._transaction() as file:
+            opened = file.execute(
+                f"SELECT study, candidate, opened_ns FROM hold_outs WHERE {_OVERLAPS}",
+                _window(data),
+            ).fetchall()
+            for by, judged, opened_ns in opened:
+                if judged != candidate:
+                    raise GateRefused(
+                        f"hold-out: study {by} opened it on {minute_text(opened_ns)} for another "
+                        "candidate; a second look is no test: wait for newer data, or hold out "
+                        "other data"
+                    )
+            if not opened:
+                values = (*data, study, candidate, self._clock_ns())
+                file.execute("INSERT INTO hold_outs VALUES (?, ?, ?, ?, ?, ?)", values)
+
+    def close(self) -> None:
+        """Close the file; safe to call twice."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _prepare(self) -> None:
+        self._use_wal()
+        # No wait for the disk at each trial: a kill loses nothing; of a loss of power the newest
+        # trials are run again, and counted then.
+        self._file.execute("PRAGMA synchronous = NORMAL")
+        version = int(self._file.execute("PRAGMA user_version").fetchone()[0])
+        if version > VERSION:
+            raise DeskError(
+                f"{self.path}: written by a newer perpdesk (ledger version {version}, this one "
+                f"knows {VERSION}); use that one"
+            )
+        self._file.executescript(
+            f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"
+        )
+
+    def _use_wal(self) -> None:
+        # SQLite's own patience is not for this: two processes that make a new file would collide.
+        until = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                self._file.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+                if not busy or time.monotonic() > until:
+                    raise
+                time.sleep(0.01)
+
+    def _enter(
+        self,
+        study: str,
+        data: DataSet,
+        candidate: str,
+        parameters: Mapping[str, Any],
+        stage: str,
+    ) -> None:
+        text = json.dumps(dict(parameters), sort_keys=True, default=str)
+        self._file.execute(
+            "INSERT INTO trials (data, start_ns, end_ns, stage, candidate, study, parameters,"
+            f" state, figures, why, began_ns) VALUES (?, ?, ?, ?, ?, ?, ?, '{RUNNING}', '{{}}', '',"
+            " ?) ON CONFLICT (data, start_ns, end_ns, stage, candidate) DO NOTHING",
+            (*data, stage, candidate, study, text, self._clock_ns()),
+        )
+
+    def _end(self, number: int, state: str, figures: Mapping[str, float | None], why: str) -> None:
+        with self._transaction() as file:
+            changed = file.execute(
+                "UPDATE trials SET state = ?, why = ?, figures = ?, sharpe = ?, ended_ns = ?"
+                " WHERE number = ?",
+                (state, why, *self._outcome(figures), number),
+            ).rowcount
+            if not changed:
+                raise ValueError(f"trial {number}: {self.path} has none of that number")
+
+    def _outcome(self, figures: Mapping[str, float | None]) -> tuple[str, float | None, int]:
+        # A figure that is not defined is null: JSON has no NaN, and SQL no comparison with it.
+        known = {k: None if v is None or not np.isfinite(v) else v for k, v in figures.items()}
+        return json.dumps(known, sort_keys=True), known.get("sharpe"), self._clock_ns()
+
+    def _trials(self, where: str, values: tuple[Any, ...]) -> list[Trial]:
+        rows = self._file.execute(
+            "SELECT number, candidate, parameters, state, figures, why FROM trials"
+            f" WHERE {where} ORDER BY number",
+            values,
+        ).fetchall()
+        return [Trial(n, c, json.loads(p), s, json.loads(f), why) for n, c, p, s, f, why in rows]
+
+    def _read(self, sql: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        with self._named():
+            return self._file.execute(sql, values).fetchall()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._named():
+            # At once, not at the first write: two processes would read the same and then collide.
+            self._file.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._file
+            except BaseException:
+                self._file.execute("ROLLBACK")
+                raise
+            self._file.execute("COMMIT")
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise DeskError(f"{self.path}: the trial ledger can't be used: {error}") from error
+
+
+def _window(data: DataSet) -> tuple[str, int, int]:
+    return data.name, data.end_ns, data.start_ns

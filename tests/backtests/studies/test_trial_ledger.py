@@ -1,0 +1,117 @@
+"""Trial ledger: a candidate counts once, kills lose and double nothing, one hold-out."""
+
+import multiprocessing
+import os
+import signal
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from backtests.studies.trial_ledger import DataSet, TrialLedger
+from config.errors import DeskError, GateRefused
+
+YEAR = DataSet("abc", 1_000, 2_000)
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    with TrialLedger(tmp_path / "studies" / "trials.db", clock_ns=lambda: 7 * 10**18) as found:
+        yield found
+
+
+def test_a_trial_begins_ends_and_is_known_when_it_begins_again(ledger):
+    first = ledger.begin("s", YEAR, "a", {"lookback": 3})
+    assert (first.state, first.parameters, first.figures) == ("running", {"lookback": 3}, {})
+    ledger.finish(first.number, {"sharpe": 1.5, "calmar": float("nan")})
+    again = ledger.begin("another", YEAR, "a", {"lookback": 3})
+    assert again == first._replace(state="done", figures={"sharpe": 1.5, "calmar": None})
+    assert [trial.number for trial in ledger.trials("s")] == [first.number]
+    assert ledger.trials("another") == []
+
+
+def test_pruned_failed_and_killed_trials_count_and_the_last_two_are_run_again(ledger):
+    pruned, failed, killed = (ledger.begin("s", YEAR, name, {}) for name in "pfk")
+    ledger.prune(pruned.number, "lookback must be below 9")
+    ledger.fail(failed.number, "no memory")
+    states = [ledger.begin("s", YEAR, name, {})[3:] for name in "pfk"]
+    assert states == [
+        ("pruned", {}, "lookback must be below 9"),
+        ("running", {}, ""),
+        ("running", {}, ""),
+    ]
+    assert killed.number == ledger.begin("s", YEAR, "k", {}).number
+    assert ledger.count(YEAR) == 3
+    assert len(ledger.sharpes(YEAR)) == 0
+
+
+def test_stages_and_overlapping_windows_of_a_candidate_count_once_and_other_data_not_at_all(ledger):
+    ledger.record("s", YEAR, "screen", [(c, {}, {"sharpe": i}) for i, c in enumerate("abc")])
+    ledger.finish(ledger.begin("s", YEAR, "c", {}).number, {"sharpe": 5.0})
+    ledger.begin("s", YEAR._replace(start_ns=1_999, end_ns=3_000), "d", {})
+    ledger.begin("s", YEAR._replace(start_ns=2_000, end_ns=3_000), "after", {})
+    ledger.begin("s", YEAR._replace(name="other"), "elsewhere", {})
+    assert ledger.count(YEAR) == 4
+    assert ledger.sharpes(YEAR).tolist() == [0.0, 1.0, 2.0, 5.0]
+    ledger.record("s", YEAR, "screen", [("a", {}, {"sharpe": None})])
+    assert ledger.count(YEAR) == 4
+
+
+def test_many_trials_are_written_all_or_none(ledger):
+    def broken():
+        yield "a", {}, {"sharpe": 1.0}
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ledger.record("s", YEAR, "screen", broken())
+    assert ledger.count(YEAR) == 0
+
+
+def test_a_hold_out_is_opened_once_and_again_only_for_the_same_candidate(ledger):
+    ledger.open_hold_out("s", YEAR, "best")
+    ledger.open_hold_out("s", YEAR, "best")
+    with pytest.raises(GateRefused, match="study s opened it on 2191-10-27"):
+        ledger.open_hold_out("t", YEAR._replace(start_ns=1_500), "second best")
+    ledger.open_hold_out("t", YEAR._replace(start_ns=2_000, end_ns=3_000), "second best")
+
+
+def trying(path: Path, first: int, killed: bool) -> None:
+    with TrialLedger(path) as ledger:
+        for number in range(first, first + 20):
+            trial = ledger.begin("s", YEAR, str(number), {"lookback": number})
+            if killed and number == first + 10:
+                os.kill(os.getpid(), signal.SIGKILL)
+            ledger.finish(trial.number, {"sharpe": float(number)})
+
+
+def test_processes_write_at_once_and_a_killed_one_loses_only_the_trial_that_it_ran(tmp_path):
+    path = tmp_path / "trials.db"
+    spawn = multiprocessing.get_context("spawn")
+    work = [(0, False), (10, False), (30, True)]
+    processes = [spawn.Process(target=trying, args=(path, *each)) for each in work]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0, 0, -signal.SIGKILL]
+    with TrialLedger(path) as ledger:
+        assert ledger.count(YEAR) == 41
+        assert sorted(ledger.sharpes(YEAR)) == list(range(40))
+        running = [trial.candidate for trial in ledger.trials("s") if trial.state == "running"]
+        assert running == ["40"]
+    trying(path, 30, killed=False)
+    with TrialLedger(path) as ledger:
+        assert sorted(ledger.sharpes(YEAR)) == list(range(50))
+
+
+def test_a_newer_file_one_that_is_none_and_an_unknown_trial_are_refused(ledger, tmp_path):
+    with pytest.raises(ValueError, match="has none of that number"):
+        ledger.finish(9, {})
+    newer = sqlite3.connect(ledger.path)
+    newer.execute("PRAGMA user_version = 2")
+    newer.close()
+    with pytest.raises(DeskError, match="newer perpdesk"):
+        TrialLedger(ledger.path)
+    (tmp_path / "text.db").write_text("no database, but long enough to look like one" * 9)
+    with pytest.raises(DeskError, match="the trial ledger can't be used: file is not a database"):
+        TrialLedger(tmp_path / "text.db")
