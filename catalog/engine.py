@@ -240,6 +240,17 @@ def funding_rates(table: pa.Table) -> list[FundingRateUpdate]:
     ]
 
 
+def predicted_rates(table: pa.Table, instrument: str) -> list[FundingRateUpdate]:
+    """Convert tickers to Nautilus updates: the rate predicted of the next settlement, and when."""
+    columns = (table[name].to_pylist() for name in ("ts", "funding_rate", "next_funding_ts"))
+    owner = InstrumentId.from_str(instrument)
+    return [
+        FundingRateUpdate(owner, Decimal(repr(rate)), ts, ts, next_funding_ns=due)
+        for ts, rate, due in zip(*columns, strict=True)
+        if rate == rate and due
+    ]
+
+
 def to_nautilus(
     info: InstrumentInfo, maker: Decimal, taker: Decimal, stored: InstrumentInfo | None = None
 ) -> CryptoPerpetual | CurrencyPair:

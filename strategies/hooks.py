@@ -42,7 +42,7 @@ class Hooks:
 
         Live, the node requests settlements each hour, and again while some are missing. In a
         backtest ``on_funding_rate`` gets each at its stamp, for a strategy that needs and
-        subscribes to them.
+        subscribes to them; with ``next_funding_ns`` it is a prediction, of a ticker.
         """
         return []
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from backtests.checks import TICKS_SLACK_NS
 from backtests.engine.feed import CatalogFeed, FeedSlice, PriceGrid
-from catalog.engine import book, funding_rates, quotes, trades
+from catalog.engine import book, funding_rates, predicted_rates, quotes, trades
 from catalog.series import AFTER_LOSS, SNAPSHOT
 from catalog.storage.manifest import FileFact
 from config.durations import DAY_NS, HOUR_NS
@@ -115,6 +115,9 @@ class TickFeed(CatalogFeed):
         for interval in self.signal_intervals:
             data += self.catalog.engine_data("bars", interval, self.market.ids, after, end - 1)
         data += funding_rates(self.catalog.funding(self._rates_of, after, end - 1))
+        for name in self._rates_of:
+            told = self.catalog.series("tickers", "", name, after, end - 1)
+            data += predicted_rates(told, name) if told.num_rows else []
         grid = self._seconds(start, end)
         settlements = []
         if self._funding:

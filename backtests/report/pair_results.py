@@ -224,7 +224,7 @@ class _Books:
             self._entered[facts["pair"]] = facts["trade"]
         elif event.kind == "leave" and facts["pair"] in self.open:
             trade = self.open[facts["pair"]]
-            trade.cause, trade.z_exit = facts["cause"], facts["z"]
+            trade.cause, trade.z_exit = facts["cause"], facts.get("z")
         elif event.kind == "ended":
             result = self._result(facts["pair"])
             result.unhedged.append((facts["seconds"], facts["value_seconds"]))

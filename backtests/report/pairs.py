@@ -20,7 +20,14 @@ from config.params import sound_instance
 from strategies.messages import PairEvent
 from strategies.pairs import PairsConfig
 
-CAUSES = {"mean": "Mean", "stop": "Stop", "time": "Time", "guard": "Guard", "halted": "Halted"}
+CAUSES = {
+    "mean": "Mean",
+    "policy": "Policy",
+    "stop": "Stop",
+    "time": "Time",
+    "guard": "Guard",
+    "halted": "Halted",
+}
 """Cause of an exit to its heading."""
 BOOKED = ("fees", "funding", "slippage")
 SHOWN = ("z", "low", "high", "spread")
@@ -106,7 +113,7 @@ def _exits(found: Sequence[PairResult]) -> str:
     """Why pairs were left or cut, and how long they were unhedged while they changed."""
     pairs = [result for result in found if result.name != NO_PAIR]
     left = {one.name: Counter(trade.cause for trade in one.trades) for one in pairs}
-    causes = [key for key in CAUSES if key == "mean" or any(n[key] for n in left.values())]
+    causes = [key for key in CAUSES if any(n[key] for n in left.values())] or ["mean"]
     cuts = sorted({cut for one in pairs for cut, count in one.cuts.items() if count})
     rows = []
     for one in pairs:
@@ -119,8 +126,8 @@ def _exits(found: Sequence[PairResult]) -> str:
     head = ["Pair", *(CAUSES[key] for key in causes), *(f"Cut: {text(cut)}" for cut in cuts)]
     measures = ["Open", "Unhedged s, p50", "p99", "USDT s, p50", "p99"]
     return table([*head, *measures], rows, caption="Exits, and time unhedged") + (
-        '<p class="hint">Mean, stop, time and guard closed a pair; halted: one with which it was '
-        "netted left while entries were halted. A cut unwound an entry, or what "
+        '<p class="hint">Mean, policy, stop, time and guard closed a pair; halted: one that was '
+        "netted with one that left while entries were halted. A cut unwound an entry, or what "
         "was left of a pair, to what both legs had. Unhedged: seconds, and value times seconds, "
         "that one leg stood without the other, of each entry and exit; on candles both legs fill "
         "in one print, and only what another pair gave up is there before.</p>"

@@ -117,9 +117,14 @@ class Funding(NamedTuple):
     next_ns: int = 0
     interval_ns: int = 0
 
+    def due(self, now: int) -> int:
+        """Return when the next settlement is after a moment; ``next_ns`` may have passed."""
+        passed = now - self.next_ns
+        return self.next_ns if passed < 0 else now + self.interval_ns - passed % self.interval_ns
+
     def hours_left(self, now: int) -> float:
         """Return the hours until the next settlement; zero without any."""
-        return max(0, self.next_ns - now) / 3.6e12 if self.interval_ns else 0.0
+        return (self.due(now) - now) / 3.6e12 if self.interval_ns else 0.0
 
     def settlements(self, now: int, until: int) -> int:
         """Return how many settlements a position has that is open from ``now`` to ``until``.
@@ -128,9 +133,7 @@ class Funding(NamedTuple):
         """
         if not self.interval_ns:
             return 0
-        first = self.next_ns
-        if first <= now:
-            first += ((now - first) // self.interval_ns + 1) * self.interval_ns
+        first = self.due(now)
         return 0 if until < first else (until - first) // self.interval_ns + 1
 
     def expected_bps(self, now: int, until: int) -> float:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
+from strategies.account_value import fee_explains
 from strategies.hedged.positions import (
     Holding,
     Move,
@@ -75,6 +76,10 @@ class PairBook(msgspec.Struct, frozen=True):
             for name, quantity in zip(pair.legs, pair.target, strict=True):
                 total[name] = total.get(name, ZERO) + quantity
         return total
+
+    def need(self, instrument: str) -> Decimal:
+        """Return what is missing in an instrument to what decisions want, signed."""
+        return self.goals().get(instrument, ZERO) - self.positions.held().get(instrument, ZERO)
 
     def wanted(self, rules: TwoLegRules) -> dict[str, Want]:
         """Return the position to reach now in each instrument, the hastiest pair deciding how."""
@@ -256,6 +261,63 @@ def foreign_legs(book: PairBook, ids: Iterable[str]) -> tuple[list[str], list[st
     has = book.positions.held().keys() | {leg for pair in book.pairs.values() for leg in pair.legs}
     legs = has - set(ids)
     return sorted(legs), sorted(n for n, pair in book.pairs.items() if legs & set(pair.legs))
+
+
+# Coins: a buy's fee is paid in them, and even exits have a minimum -------------------------------
+
+
+def accept_fees(book: PairBook, terms: Terms, now: int) -> Result:
+    """Return the book with entries whose coins only the fee lacks as bought: it hedges what came.
+
+    Not while orders are under way.
+    """
+    changes, fixed = dict(book.changes), dict(book.fixed)
+    for name, change in book.changes.items():
+        for leg, instrument in enumerate(book.pairs[name].legs):
+            lacking, have = change.goal[leg] - change.held[leg], change.held[leg]
+            lot = terms.steps[instrument]
+            if (
+                change.enters
+                and instrument not in terms.busy
+                and fee_explains(instrument, have, lacking, lot)
+            ):
+                goal, full = (_with(legs, leg, have) for legs in (change.goal, change.full))
+                changes[name] = replace(change, goal=goal, full=full)
+                fixed[name] = Fixed(full, change.prices)
+    if changes == book.changes:
+        return book, []
+    return _settled(replace(book, changes=changes, fixed=fixed), terms, now)
+
+
+def leave_dust(
+    book: PairBook, instruments: Collection[str], terms: Terms, now: int
+) -> tuple[PairBook, list[Ended], dict[str, Decimal]]:
+    """Return the book where rests that no order can sell are no pair's any more, and the rests.
+
+    The next entry has them. Not while orders are under way.
+    """
+    changes, pairs = dict(book.changes), dict(book.pairs)
+    spare, left = dict(book.positions.spare), dict[str, Decimal]()
+    for name, change in book.changes.items():
+        for leg, instrument in enumerate(pairs[name].legs):
+            rest = change.held[leg] - change.goal[leg]
+            if change.enters or not rest or instrument not in instruments:
+                continue
+            if instrument not in terms.busy:
+                held = _with(changes[name].held, leg, change.goal[leg])
+                changes[name] = replace(changes[name], held=held)
+                pairs[name] = replace(pairs[name], held=held)
+                before = spare.get(instrument, Spare())
+                spare[instrument] = replace(before, held=before.held + rest)
+                left[instrument] = rest
+    if not left:
+        return book, [], left
+    book, ended = _settled(PairBook(Positions(pairs, spare), changes, book.fixed), terms, now)
+    return book, ended, left
+
+
+def _with(legs: Legs, leg: int, quantity: Decimal) -> Legs:
+    return (quantity, legs[1]) if leg == 0 else (legs[0], quantity)
 
 
 def _settled(book: PairBook, terms: Terms, now: int) -> Result:

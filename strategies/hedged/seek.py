@@ -16,9 +16,10 @@ from nautilus_trader.model.identifiers import InstrumentId
 
 from config.durations import duration_ns
 from strategies.base import DeskStrategy
+from strategies.market_view import MarketView
 from strategies.tactics.execution import Execution
 from strategies.tactics.maker_first import MAKER_FIRST, MakerFirstState, Result, work_maker_first
-from strategies.tactics.pricing import Terms
+from strategies.tactics.pricing import Terms, smallest
 from strategies.tactics.tactic import Event
 from strategies.tactics.two_leg import Haste, TwoLegRules, Want
 
@@ -37,6 +38,14 @@ def _take(state: MakerFirstState, event: Event, rules: Execution, terms: Terms) 
 
 
 CHASE = replaced(MAKER_FIRST, name="chase", step=_take)
+
+
+def unsellable(market: MarketView, instrument_id: InstrumentId, need: Decimal) -> bool:
+    """Whether no order can sell so few coins: spot has no exits below the exchange's minimum."""
+    price = market.newest_price(instrument_id)
+    if need >= ZERO or price is None or not market.is_spot(instrument_id):
+        return False
+    return -need < smallest(-need, price, market.terms(instrument_id, exits=True))
 
 
 class GoalSeeker:
@@ -100,7 +109,7 @@ class GoalSeeker:
                 return
         need = want.quantity - strategy.holding(instrument_id)
         paused = strategy.clock.timestamp_ns() < self._not_before.get(name, 0)
-        if need == ZERO or paused:
+        if need == ZERO or paused or unsellable(strategy.market, instrument_id, need):
             self._sent.pop(name, None)
             return
         self._sent[name] = want

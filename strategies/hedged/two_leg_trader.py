@@ -320,11 +320,10 @@ class TwoLegTrader(DeskStrategy):
     ) -> None:
         """Save the book, publish a decision where targets have changed, and send orders."""
         memory, words = self.memory if memory is None else memory, list(words)
-        result = self.accepted(result)
         if not words:
             words, reasons = cut_words(self.book, result)
             self._reasons |= reasons
-        book, ended = result
+        book, ended = self.accepted(result)
         netted = self.plan_netted(book, memory)
         if netted.plans:
             self._say(netted)

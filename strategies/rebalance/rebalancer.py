@@ -82,8 +82,9 @@ class Rebalancer(CandleStrategy):
         return [self.ids[i] for i in self._history.lacks_funding(ts_ns)]
 
     def on_funding_rate(self, update: FundingRateUpdate) -> None:
-        """Add a settlement of a backtest."""
-        self._add_funding(update.instrument_id, update.ts_event, float(update.rate))
+        """Add a settlement of a backtest; what is only predicted is none."""
+        if update.next_funding_ns is None:
+            self._add_funding(update.instrument_id, update.ts_event, float(update.rate))
 
     def _add_funding(self, instrument_id: InstrumentId, ts: int, rate: float) -> None:
         self._history.add_funding(self._index[instrument_id], ts, rate)

@@ -64,7 +64,7 @@ def test_each_perpetual_has_its_own_interval() -> None:
     none = Funding()
     found = [one.expected_bps(0, 8 * HOUR) for one in (hourly, eight, none)]
     assert found == pytest.approx([8.0, 1.0, 0.0])
-    assert eight.hours_left(2 * HOUR) == 6.0
+    assert [eight.hours_left(hour * HOUR) for hour in (2, 8, 17)] == [6.0, 8.0, 7.0]
 
 
 def test_funding_that_the_short_pays_lessens_the_edge() -> None:

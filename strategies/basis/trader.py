@@ -1,0 +1,360 @@
+"""Run the basis arbitrage in the engine: books or quotes, funding, looks. Engine-specific.
+
+At a book or quote of either leg, but not more often than ``look``, a pair is looked at: features,
+edge, policy, and `decide` says what is done. `strategies.hedged.two_leg_trader` carries it out.
+Coins: the fee of a spot buy is paid in them, so the perpetual follows what was got, and what no
+order can sell any more stays and is said.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Container, Iterable
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+from nautilus_trader.model.data import FundingRateUpdate, OrderBookDeltas, QuoteTick
+from nautilus_trader.model.identifiers import InstrumentId
+
+from config.durations import DAY_NS, HOUR_NS, duration_ns
+from strategies.basis import decide
+from strategies.basis.decide import BasisMemory, Close
+from strategies.basis.edge import Book, Costs, Edge, Funding, edge_of, gain_bps, prices_of
+from strategies.basis.features import Past, Vector, features, remember, seen_of
+from strategies.basis.policy import Act, Drift, Policy, load
+from strategies.basis_arbitrage import BasisConfig, pair_symbol
+from strategies.hedged.book import Ended, Result, accept_fees, leave_dust
+from strategies.hedged.planned import Planned
+from strategies.hedged.seek import unsellable
+from strategies.hedged.two_leg_trader import TwoLegTrader
+from strategies.messages import Decision
+from strategies.sizing.rounding import Lot
+from strategies.state import StateStore
+from strategies.tactics.two_leg import Legs
+
+ZERO = Decimal(0)
+STATE = "basis"
+USUAL_NS = 8 * HOUR_NS
+"""Interval of a perpetual of which one settlement is known."""
+
+
+class _Rates:
+    """Funding of one perpetual: its last two settlements, and what is predicted of the next."""
+
+    def __init__(self) -> None:
+        self.settled: list[tuple[int, float]] = []
+        self._predicted: tuple[int, float, int] | None = None
+
+    def settle(self, ts: int, rate: float) -> None:
+        """Add a settlement; those known already change nothing."""
+        if not self.settled or ts > self.settled[-1][0]:
+            self.settled = [*self.settled[-1:], (ts, rate)]
+
+    def predict(self, ts: int, rate: float, due: int) -> None:
+        """Take a prediction of the settlement that is due then."""
+        self._predicted = ts, rate, due
+
+    def lacks(self, ts: int) -> bool:
+        """Whether a settlement until this time is due and missing."""
+        settled = self.settled
+        return len(settled) == 2 and 2 * settled[1][0] - settled[0][0] <= ts
+
+    @property
+    def known(self) -> Funding:
+        """What is known of funding; nothing before the first settlement or prediction."""
+        settled, predicted = self.settled, self._predicted
+        interval = settled[1][0] - settled[0][0] if len(settled) == 2 else USUAL_NS
+        last, rate = settled[-1] if settled else (0, 0.0)
+        if predicted is not None and predicted[0] >= last:
+            _, following, due = predicted
+            return Funding(rate if settled else following, following, due, interval)
+        return Funding(rate, rate, last + interval, interval) if settled else Funding()
+
+
+class _Pair:
+    """A pair's memory of the market, and its last look."""
+
+    def __init__(self, legs: tuple[str, str]) -> None:
+        self.legs, self.name = legs, pair_symbol(legs)
+        self.spot, self.perp = map(InstrumentId.from_str, legs)
+        self.past, self.rates, self.drift = Past(), _Rates(), Drift()
+        self.looked = self.data_ts = 0
+        self.score = math.nan
+
+
+class BasisTrader(TwoLegTrader):
+    """Runs `strategies.basis_arbitrage.BasisArbitrage`; `strategies.engine_class` joins the two.
+
+    Raises GateRefused where the policy is missing, altered or of another version.
+    """
+
+    state_name = STATE
+    memory_type = BasisMemory
+
+    def __init__(self, config: BasisConfig) -> None:
+        super().__init__(config)
+        self._pairs = [_Pair(legs) for legs in config.pairs]
+        self._of = {leg: pair for pair in self._pairs for leg in (pair.spot, pair.perp)}
+        chosen = config.policy
+        self._policy = Policy(config.threshold) if chosen is None else load(chosen.path)
+        self._refused: Counter[str] = Counter()
+        self._look_ns, self._max_age_ns = duration_ns(config.look), duration_ns(config.max_age)
+        self._half_life_ns, self._horizon_ns = map(duration_ns, (config.half_life, config.horizon))
+        self.market.last_price = self._last_price
+
+    # What it decides -----------------------------------------------------------------------------
+
+    def plan_flatten(self, instruments: Container[str]) -> Planned[BasisMemory]:
+        """Return plans by which pairs with a leg in the instruments leave, whole and at market."""
+        return decide.flatten(self.book, self.memory, instruments)
+
+    def plan_unlisted(self) -> Planned[BasisMemory]:
+        """Return plans by which pairs leave that are not among those given any more."""
+        return decide.leave_unlisted(self.config, self.book, self.memory)
+
+    def after(self, memory: BasisMemory, end: Ended) -> BasisMemory:
+        """Return what is remembered after a change of a pair has ended."""
+        return decide.after(self.config, memory, end, self.clock.timestamp_ns())
+
+    def forgotten(self, memory: BasisMemory, pairs: Iterable[str]) -> BasisMemory:
+        """Return what is remembered without pairs that are no longer held."""
+        gone = set(pairs)
+        trades = {name: trade for name, trade in memory.trades.items() if name not in gone}
+        return BasisMemory(trades, memory.paused)
+
+    def accepted(self, result: Result) -> Result:
+        """Return the book with coins that only a fee lacks as bought, and without unsold dust."""
+        book, ended = result
+        terms, now = self._terms, self.clock.timestamp_ns()
+        book, more = accept_fees(book, terms, now)
+        dust = [
+            pair.spot.value
+            for pair in self._pairs
+            if (need := book.need(pair.spot.value)) < ZERO
+            and unsellable(self.market, pair.spot, need)
+        ]
+        book, last, left = leave_dust(book, dust, terms, now)
+        for name, quantity in left.items():
+            self.log.warning(f"{name}: {quantity:f} stay, less than the exchange's smallest order")
+        return book, [*ended, *more, *last]
+
+    # Start and stop ------------------------------------------------------------------------------
+
+    def attach_state(self, store: StateStore) -> None:
+        """Save state in the store, and load what it has; nothing is decided before `resume`."""
+        super().attach_state(store)
+        self._is_restarting = True
+
+    def on_start(self) -> None:
+        """Subscribe to books and funding, and set the timers."""
+        self.market.want_levels()
+        super().on_start()
+        if not self.market.sees_top_of_book:
+            raise ValueError(
+                f"strategy {self.config.key}: reads quotes or books of both legs, and this market "
+                "has candles: give a catalog with quotes or books, and venue.market: auto"
+            )
+        for pair in self._pairs:
+            self.subscribe_funding_rates(pair.perp)
+        every = duration_ns(self.config.report_every)
+        self._repeat("report", every, self._on_report)
+
+    # Funding -------------------------------------------------------------------------------------
+
+    def funding_needed(self) -> int:
+        """Return two days: two settlements of any interval."""
+        return 2 * DAY_NS
+
+    def warm_up_funding(self, settlements: pa.Table) -> None:
+        """Add settlements; those known already change nothing."""
+        columns = (settlements[name].to_pylist() for name in ("instrument", "ts", "rate"))
+        for name, ts, rate in zip(*columns, strict=True):
+            pair = self._of.get(InstrumentId.from_str(name))
+            if pair is not None:
+                pair.rates.settle(ts, rate)
+
+    def funding_lacking(self, ts_ns: int) -> list[str]:
+        """Return the ids of which a settlement until this time is due and missing."""
+        return [pair.perp.value for pair in self._pairs if pair.rates.lacks(ts_ns)]
+
+    def on_funding_rate(self, update: FundingRateUpdate) -> None:
+        """Add a prediction of the next settlement or, in a backtest, a settlement."""
+        rates, rate = self._of[update.instrument_id].rates, float(update.rate)
+        if update.next_funding_ns is None:
+            rates.settle(update.ts_event, rate)
+        else:
+            rates.predict(update.ts_event, rate, update.next_funding_ns)
+
+    # Looks ---------------------------------------------------------------------------------------
+
+    def on_quote_tick(self, tick: QuoteTick) -> None:
+        """Look at the pair."""
+        super().on_quote_tick(tick)
+        self._on_prices(tick.instrument_id, tick.ts_event)
+
+    def on_order_book_deltas(self, deltas: OrderBookDeltas) -> None:
+        """Look at the pair."""
+        super().on_order_book_deltas(deltas)
+        self._on_prices(deltas.instrument_id, deltas.ts_event)
+
+    def _on_prices(self, instrument_id: InstrumentId, ts: int) -> None:
+        pair = self._of.get(instrument_id)
+        if pair is None or ts < pair.looked + self._look_ns:
+            return
+        spot, perp = (self._levels(leg) for leg in (pair.spot, pair.perp))
+        if not (spot.is_whole and perp.is_whole):
+            return
+        if any((self.market.event_age_ns(leg) or 0) > self._max_age_ns for leg in self._legs(pair)):
+            # This was no look: the next prices may find the other leg's as new.
+            self._refused["stale"] += 1
+            return
+        pair.looked = pair.data_ts = ts
+        self._look(pair, spot, perp, ts)
+
+    @staticmethod
+    def _legs(pair: _Pair) -> tuple[InstrumentId, InstrumentId]:
+        return pair.spot, pair.perp
+
+    def _levels(self, instrument_id: InstrumentId) -> Book:
+        return Book(*self.market.levels(instrument_id, self.config.levels))
+
+    def _look(self, pair: _Pair, spot: Book, perp: Book, ts: int) -> None:
+        rules, holding = self.config, self.book.pairs.get(pair.name)
+        lots = self.market.lot(pair.spot), self.market.lot(pair.perp)
+        # Sized by the volatility before this look, as the look's prices are for that size.
+        goal = self._goal(pair, spot, perp, lots)
+        if holding is not None:
+            quantity = float(max(map(abs, (*holding.held, *holding.target))))
+        else:
+            quantity = float(-goal[1]) or decide.smallest_size(lots, spot.mid)
+        prices = prices_of(spot, perp, quantity)
+        pair.past = remember(pair.past, ts, prices.basis_bps, spot.mid, self._half_life_ns)
+        trade, funding = self.memory.trades.get(pair.name), pair.rates.known
+        since = None if holding is None else (ts if trade is None else trade.since)
+        gained = 0.0
+        if holding is not None:
+            spot_in, perp_in = (self.market.entry_price(leg) for leg in self._legs(pair))
+            if spot_in is not None and perp_in is not None:
+                gained = gain_bps(float(spot_in), float(perp_in), prices)
+        seen = seen_of(
+            spot, perp, prices, quantity, pair.past, funding, ts, since=since, held_bps=gained
+        )
+        found = features(seen)
+        instruments = [self.instrument(leg) for leg in self._legs(pair)]
+        spot_fee, perp_fee = (float(instrument.taker_fee) for instrument in instruments)
+        planned_exit = self._policy.threshold.close_bps
+        costs = Costs(spot_fee, perp_fee, rules.slippage_bps)
+        edge = edge_of(prices.basis_bps, planned_exit, costs, funding, ts, self._horizon_ns)
+        self._watch(pair, found)
+        act = self._wish(pair, found, int(holding is not None), edge)
+        if self._stopping or self._is_restarting:
+            return
+        if act is Act.OPEN and holding is None:
+            self._open(pair, edge, goal, seen.volatility_bps, (spot, perp), ts)
+        elif act is Act.CLOSE and holding is not None:
+            self._close(pair, prices.exit_bps, gained)
+
+    def _wish(self, pair: _Pair, found: Vector, position: int, edge: Edge) -> Act:
+        """Return what the policy wants."""
+        return self._policy.act(found, position, edge, drifted=pair.drift.drifted)
+
+    def _goal(self, pair: _Pair, spot: Book, perp: Book, lots: tuple[Lot, Lot]) -> Legs:
+        rules, equity = self.config, float(self.equity())
+        values = []
+        for other in self.book.pairs.values():
+            price = self._last_price(InstrumentId.from_str(other.legs[0]))
+            held = max(abs(other.held[0]), abs(other.target[0]))
+            values.append(float(held * (price or ZERO)))
+        verdicts = [self.verdicts.strictest_on(name) for name in pair.legs]
+        return decide.size(
+            rules,
+            equity,
+            spot.mid,
+            pair.past.mid.a_minute_bps,
+            min(spot.displayed, perp.displayed),
+            decide.room(rules, equity, values),
+            min(verdict.multiplier for verdict in verdicts),
+            lots,
+            float(self.instrument(pair.spot).taker_fee),
+        )
+
+    def _watch(self, pair: _Pair, found: Vector) -> None:
+        chosen, before = self.config.policy, pair.drift
+        if chosen is None:
+            return
+        pair.drift = self._policy.watch(before, found, chosen.drift_looks, chosen.drift_most)
+        if pair.drift.drifted != before.drifted:
+            words = f"{pair.name}: the policy decides again"
+            if pair.drift.drifted:
+                words = f"{pair.name}: the threshold decides: {pair.drift.worst()}"
+            self.log.warning(words)
+            self._publish_wait(words)
+
+    def _open(
+        self,
+        pair: _Pair,
+        edge: Edge,
+        goal: Legs,
+        volatility_bps: float,
+        books: tuple[Book, Book],
+        ts: int,
+    ) -> None:
+        now = self.clock.timestamp_ns()
+        first, second = (Decimal(repr(book.mid)) for book in books)
+        refused = decide.held_back(
+            self.config,
+            edge,
+            volatility_bps,
+            goal,
+            [self.verdicts.strictest_on(name) for name in pair.legs],
+            under_way=pair.name in self.book.changes or any(map(self.busy_in, self._legs(pair))),
+            paused=now < self.memory.paused.get(pair.name, 0),
+            carried=decide.carries(self.market.margin(), pair.legs, goal, first),
+        )
+        if refused is not None:
+            self._refused[refused] += 1
+            return
+        lead = None
+        if self.config.two_leg.first == "thin":
+            shown = [book.displayed * book.mid for book in books]
+            lead = int(shown[0] > shown[1])
+        pair.score = edge.net_bps
+        planned = decide.open_pair(
+            self.config, self.memory, pair.legs, goal, (first, second), edge, ts, lead
+        )
+        self._carry_out(planned, planned.words, data_ts=ts)
+
+    def _close(self, pair: _Pair, exit_bps: float, gained: float) -> None:
+        change = self.book.changes.get(pair.name)
+        if change is not None and not change.enters:
+            return
+        pair.score = gained
+        close = Close(pair.name, "policy", exit_bps, gained)
+        planned = decide.close_pair(self.memory, close, pair.legs)
+        self._carry_out(planned, planned.words, data_ts=pair.data_ts)
+
+    # What is said --------------------------------------------------------------------------------
+
+    def _on_report(self, event: Any) -> None:
+        if self._refused and not self._stopping:
+            words = ", ".join(f"{code} {count}" for code, count in self._refused.most_common())
+            self._publish_wait(f"not opened: {words}")
+
+    def _publish_wait(self, note: str) -> None:
+        refused = dict(sorted(self._refused.items()))
+        self._refused.clear()
+        self.publish(super()._decision("wait", note, None, refusals=refused))
+
+    def _decision(self, kind: str, note: str, data_ts: int | None, **more: Any) -> Decision:
+        scores = {p.name: p.score for p in self._pairs if not math.isnan(p.score)}
+        return super()._decision(kind, note, data_ts, scores=scores, **more)
+
+    def data_time(self, now: int) -> int:
+        """Return the time of the newest prices that were looked at."""
+        return max((pair.data_ts for pair in self._pairs), default=0) or now
+
+    def _last_price(self, instrument_id: InstrumentId) -> Decimal | None:
+        top = self.market.top_of_book(instrument_id)
+        return self.market.engine_price(instrument_id) if top is None else top.mid

@@ -1,0 +1,120 @@
+"""Nodes that hold spot bitcoin against its perpetual on practice, when a test says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal as D
+from pathlib import Path
+from typing import Any
+
+from strategies.basis.policy import Act
+from strategies.basis.trader import BasisTrader
+from strategies.basis_arbitrage import BasisConfig
+from strategies.hedged.book import Ended
+from tests.live_nodes.stage import ACCOUNT, NAME, Desk, Stage, desk_node
+
+PAIR = "BTCUSDT-SPOT.BYBIT"
+VALUE = 3000
+"""USDT a leg: 0.060 bitcoin at 50,000."""
+FULL = D("0.060000"), D("-0.060")
+NONE = D(0), D(0)
+
+
+class BasisByHand(BasisTrader):
+    """Basis whose policy is what the test wants at the next looks; at first nothing."""
+
+    Config = BasisConfig
+    wants = Act.HOLD
+
+    def on_start(self) -> None:
+        self.events: list[Any] = []
+        self.ended: list[Ended] = []
+        super().on_start()
+
+    def on_order_event(self, event: Any) -> None:
+        self.events.append(event)
+        super().on_order_event(event)
+
+    def _tell(self, kind: str, facts: dict[str, Any], *args: Any) -> None:
+        if kind == "ended":
+            self.ended.append(Ended(**facts))
+        super()._tell(kind, facts, *args)
+
+    def _wish(self, *args: Any) -> Act:
+        # Once, as a basis that is there for a moment.
+        wanted, self.wants = self.wants, Act.HOLD
+        return wanted
+
+
+class BasisAtOnce(BasisByHand):
+    """Basis that opens as soon as it may."""
+
+    def _wish(self, *args: Any) -> Act:
+        return Act.OPEN
+
+
+class BasisLeaving(BasisByHand):
+    """Basis that closes as soon as it may."""
+
+    def _wish(self, *args: Any) -> Act:
+        return Act.CLOSE
+
+
+def basis_params(legs: tuple[str, str] = (PAIR, NAME), **params: Any) -> dict[str, Any]:
+    return {
+        "pairs": [list(legs)],
+        # Planned to be closed so far below that opening pays.
+        "threshold": {"open_bps": 0, "close_bps": -500},
+        "half_life": "1s",
+        "look": "50ms",
+        "max_position": VALUE,
+        "execution": {"tactic": "taker"},
+    } | params
+
+
+@contextmanager
+def basis_node(st: Stage, folder: Path, *, on_stop: str = "keep", **params: Any) -> Iterator[Desk]:
+    """Run a node of one pair until the block ends."""
+    watch = {"throttle": params.pop("throttle")} if "throttle" in params else {}
+    use = "tests.live_nodes.basis.basis_nodes:BasisByHand"
+    hand = {"hand": {"use": use, "params": basis_params(**params)}}
+    document = {"universe": {"instruments": (PAIR, NAME)}, "strategies": hand, "on_stop": on_stop}
+    with desk_node(st, folder=folder, watch=watch, **document) as desk:
+        past = desk.strategy._pairs[0]
+        desk.until(lambda: past.past.mid.weight > 0.5, "a half-life")
+        yield desk
+
+
+def want(desk: Desk, act: Act) -> None:
+    """Let the policy want something at the next look."""
+    desk.do(lambda: setattr(desk.strategy, "wants", act))
+
+
+def coins(st: Stage) -> D:
+    """Return the bitcoin in the wallet in whole lots."""
+    balance = st.call(lambda: st.exchange._state.account(ACCOUNT).coin("BTC").balance)
+    return balance // D("0.000001") * D("0.000001")
+
+
+def at_venue(st: Stage) -> tuple[D, D]:
+    """Return the coins and the perpetual's position at the exchange."""
+    return coins(st), st.position("BTCUSDT")
+
+
+def ends_at(desk: Desk, st: Stage, *held: tuple[D, D], cut: str | None = "") -> None:
+    """Wait until all is done, with one of these positions at the exchange and in the book."""
+    strategy = desk.strategy
+
+    def done() -> bool:
+        return strategy.ended and not strategy.busy and at_venue(st) in held
+
+    desk.until(done, f"{held} and not {at_venue(st)}, {strategy.book}")
+    # Nothing more comes: two sweeps find the same on both sides.
+    desk.wait(2.2)
+    found, there = strategy.book.positions.held(), at_venue(st)
+    assert there in held, strategy.book
+    assert (found.get(PAIR, D(0)), found.get(NAME, D(0))) == there, strategy.book
+    assert not strategy.book.positions.spare
+    assert not st.open_orders()
+    assert cut in (None, strategy.ended[0].cut), strategy.ended
