@@ -22,6 +22,7 @@ from decimal import Decimal
 from itertools import chain
 from typing import Any, get_args
 
+import msgspec
 from nautilus_trader.model.events import OrderEvent, OrderInitialized, OrderSubmitted
 from nautilus_trader.model.identifiers import ClientOrderId
 
@@ -80,6 +81,9 @@ class RiskDesk:
         Largest gross value per unit of equity.
     market : MarketFacts, optional
         Needed where a guard needs ``markets``; a drill replaces it.
+    at_order : callable, optional
+        Returns an instrument's market while an order of it is checked. Without it, entries are
+        checked with the newest snapshot, as in a backtest, which takes one at each price move.
     heartbeat_ns : int, optional
         Silence of a required guard after which entries stop; None in a backtest.
     decisions : Decisions, optional
@@ -109,6 +113,7 @@ class RiskDesk:
         leverage: Decimal,
         later: Later,
         market: MarketFacts | None = None,
+        at_order: Callable[[str, int], Market] | None = None,
         heartbeat_ns: int | None = None,
         decisions: Decisions = NO_DECISIONS,
         strict: bool = False,
@@ -132,6 +137,7 @@ class RiskDesk:
         self._monotonic_ns = monotonic_ns
         self._flows = flows
         self.market = market
+        self._at_order = at_order
         self.needs: frozenset[Need] = frozenset().union(*(g.guard.needs for g in guards.values()))
         self._observers = {
             kind: [guard for guard in guards.values() if guard.observes(kind)]
@@ -251,8 +257,14 @@ class RiskDesk:
         if facts.operation == "modify" and not self._enlarges(facts):
             return None
         requested = self._order_requested(facts)
+        snapshot = self.snapshot
+        if self._at_order is not None and self._admitting and "markets" in self.needs:
+            # The market of the last snapshot may be half a second old.
+            newest = self._at_order(requested.instrument, requested.ts)
+            markets = {**snapshot.markets, requested.instrument: newest}
+            snapshot = msgspec.structs.replace(snapshot, now=requested.ts, markets=markets)
         for guard in self._admitting:
-            refusal = guard.admits(requested, self.snapshot)
+            refusal = guard.admits(requested, snapshot)
             if refusal is not None:
                 self._publish_later()
                 return refusal

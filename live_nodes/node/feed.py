@@ -40,12 +40,13 @@ _NONE = -sys.maxsize
 class FeedLag:
     """Age of market data when they are handled, by the exchange's stamps and our clock.
 
-    `newest_ns` is the age of the newest message, None before the first. `too_late` takes how long a
-    message waited in this process, if longer than `limit_ns`.
+    `newest_ns` is the age of the newest message, None before the first; `waited_ns` how long it
+    waited in this process. `too_late` takes that of a message, if longer than `limit_ns`.
     """
 
     def __init__(self) -> None:
         self.newest_ns: int | None = None
+        self.waited_ns = 0
         self.limit_ns = sys.maxsize
         self.too_late: Callable[[int], None] = lambda waited: None
         self._worst = _NONE
@@ -59,11 +60,12 @@ class FeedLag:
             if type(data) in stamped:
                 now = clock()
                 age = self.newest_ns = now - data.ts_event
+                waited = self.waited_ns = now - data.ts_init
                 if age > self._worst:
                     self._worst = age
                     # A timer would wait as long.
-                    if now - data.ts_init > self.limit_ns:
-                        self.too_late(now - data.ts_init)
+                    if waited > self.limit_ns:
+                        self.too_late(waited)
             handle(data)
 
         return handled
@@ -140,8 +142,9 @@ class NodeFeed(Actor):
 class MarketReader:
     """Facts of instruments' markets for guards (`actors.desk.risk_desk.MarketFacts`).
 
-    `lag_ns` is the delay of the event loop, `skew_ns` the venue's clock minus ours. `closed` are
-    the instruments in which the venue takes no orders.
+    `lag_ns` is the delay of the event loop when guards last looked, `waited_ns` how long the newest
+    message waited in this process, `skew_ns` the venue's clock minus ours. `closed` are the
+    instruments in which the venue takes no orders.
     """
 
     def __init__(
@@ -152,15 +155,23 @@ class MarketReader:
         self._infos = infos
         self._instruments = tuple(sorted(instruments))
         self.feed: NodeFeed | None = None
+        self.waited_ns: Callable[[], int] = lambda: (
+            0 if self.feed is None else self.feed.lag.waited_ns
+        )
         self.lag_ns = 0
         self.skew_ns = 0
         self.closed: frozenset[str] = frozenset()
 
     def __call__(self, now: int) -> dict[str, Market]:
         """Return the facts of each instrument at `now`, UNIX nanoseconds (UTC)."""
-        return {name: self._market(name, now) for name in self._instruments}
+        late = max(self.lag_ns, self.waited_ns())
+        return {name: self._market(name, now, late) for name in self._instruments}
 
-    def _market(self, name: str, now: int) -> Market:
+    def at_order(self, name: str, now: int) -> Market:
+        """Return the facts of one instrument while an order of it is checked."""
+        return self._market(name, now, max(self.lag_ns, self.waited_ns()))
+
+    def _market(self, name: str, now: int, late: int) -> Market:
         instrument = self._cache.instrument(self._prices.id(name))
         info = self._infos.get(name)
         bid, ask, bid_size, ask_size = self._prices.touch(name)
@@ -175,7 +186,7 @@ class MarketReader:
             ask_size=ask_size,
             tick=Decimal(0) if instrument is None else instrument.price_increment.as_decimal(),
             silent_ns=self._silence(name, now, trades_coins),
-            delay_ns=None if delay is None else max(0, delay + self.skew_ns) + self.lag_ns,
+            delay_ns=None if delay is None else max(0, delay + self.skew_ns) + late,
             next_funding_ns=None if info is None else self._next_funding(name, info, now),
             trading=name not in self.closed,
             maintenance_rate=Decimal(0) if info is None else Decimal(info.maintenance_margin),

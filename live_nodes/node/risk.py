@@ -85,6 +85,7 @@ class NodeRisk:
         self._account = account = CacheAccount(kernel.cache)
         account.pending_cash = self._pending_cash
         self.markets = MarketReader(kernel.cache, context.facts.infos, context.facts.universe)
+        self.markets.waited_ns = tape.asks("waited_ns", self.markets.waited_ns)
         for strategy in context.strategies.values():
             strategy.market.delay_of = lambda stamp: self.markets.skew_ns
         self.desk = RiskDesk(
@@ -95,6 +96,7 @@ class NodeRisk:
             leverage=Decimal(node.limits.leverage),
             later=tape.soon,
             market=self.markets,
+            at_order=self.markets.at_order,
             heartbeat_ns=round(node.risk.heartbeat * SECOND),
             one_commit=partial(one_commit, context.journal),
             monotonic_ns=tape.monotonic_ns,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal as D
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+import yaml
 from nautilus_trader.model.identifiers import InstrumentId
 
 from actors.guards.core.snapshot import DeskEvent, ErrorEvent, FillEvent, Mismatch, Snapshot
@@ -45,6 +47,21 @@ class Stubborn(ByHand):
 
     def _on_verdict(self, verdict: Any) -> None:
         """Do nothing."""
+
+
+class Slow(ByHand):
+    """Takes some time over each book; enters at the book after one that took half a second."""
+
+    Config = ByHandConfig
+    seconds, stalls, late = 0.0, False, None
+
+    def on_order_book_deltas(self, deltas: Any) -> None:
+        """Be busy."""
+        super().on_order_book_deltas(deltas)
+        if self.stalls and self.late is None:
+            self.late = self.market_order(BUY) if self.seconds else None
+            self.seconds = 0.5 if self.late is None else 0.0
+        time.sleep(self.seconds)
 
 
 def limits_of(desk: Desk) -> dict[str, GuardStatus]:
@@ -462,3 +479,28 @@ def test_what_is_realised_while_the_private_link_is_down_stays_in_the_equity(
         st.call(lambda: setattr(st.exchange._state.account("anna").coin("USDT"), "balance", D(1)))
         st.end_faults()
         desk.until(lambda: account.wallet() == 1, "the wallet")
+
+
+def test_a_backlog_in_the_node_closes_the_scalpers_latency_gate_until_it_is_gone(
+    tmp_path: Path,
+) -> None:
+    setup = yaml.safe_load(Path("config/setups/scalper.yaml").read_text(encoding="utf-8"))
+    actors = {"latency": setup["actors"]["latency"]}
+    slow = {"hand": {"use": "tests.live_nodes.node.test_risk_live:Slow"}}
+    settings: dict[str, Any] = {"actors": actors, "risk": RISK, "strategies": slow}
+    with stage() as st, desk_node(st, folder=tmp_path, **settings) as desk:
+        desk.filled(BUY)
+        # A book comes each tenth of a second: more than it can handle.
+        desk.strategy.seconds = 0.15
+        desk.until(lambda: verdicts(desk), "the halt")
+        assert verdicts(desk) == [("latency", "HALT_ENTRIES", f"instrument:{NAME}")]
+        assert "ms late, limit 80ms" in desk.denied()
+        desk.until(lambda: limits_of(desk)["latency"].over, "the reading")
+        desk.strategy.seconds = 0.0
+        desk.until(lambda: not verdicts(desk), "the end of the halt")
+        desk.filled(BUY)
+        # What comes first after a stall has waited, before any guard has looked again.
+        desk.strategy.stalls = True
+        desk.until(lambda: desk.strategy.late is not None, "the book after the stall")
+        desk.until(lambda: desk.strategy.status(desk.strategy.late) in ("DENIED", "FILLED"))
+        assert "ms late, limit 80ms" in str(desk.strategy.reasons(desk.strategy.late))

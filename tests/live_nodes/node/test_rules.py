@@ -542,7 +542,10 @@ def markets(told: int | None, minutes: int = 480) -> MarketReader:
     info = instrument_info(BTC, funding_minutes=minutes)
     made = MarketReader(Cache(), {BTC: info}, [BTC])
     feed: Any = SimpleNamespace(
-        updated_ns={}, delays_ns={}, next_funding_ns={} if told is None else {BTC: told}
+        updated_ns={},
+        delays_ns={},
+        next_funding_ns={} if told is None else {BTC: told},
+        lag=FeedLag(),
     )
     made.feed = feed
     return made
@@ -579,3 +582,18 @@ def test_the_largest_lag_of_a_clock_that_is_behind_is_negative_and_what_waits_is
     lag.end_second()
     assert lag.newest_ns == lag.worst_ns() < -8 * SECOND
     assert waited
+
+
+def test_what_waited_in_the_node_is_in_the_delay_of_the_market() -> None:
+    lag, made = FeedLag(), markets(None)
+    feed: Any = SimpleNamespace(updated_ns={}, delays_ns={BTC: SECOND}, next_funding_ns={}, lag=lag)
+    made.feed, now = feed, time.time_ns()
+    name, price = InstrumentId.from_str(BTC), Price.from_str("1.0")
+    handle = lag.measured(lambda data: None)
+    handle(MarkPriceUpdate(name, price, now - 5 * SECOND, now - 3 * SECOND))
+    delay = made(now)[BTC].delay_ns
+    assert delay is not None
+    assert 4 * SECOND <= delay < 5 * SECOND
+    handle(MarkPriceUpdate(name, price, now - 5 * SECOND, time.time_ns()))
+    made.lag_ns = SECOND // 2  # Nothing has come through since.
+    assert made(now)[BTC].delay_ns == SECOND * 3 // 2
