@@ -177,6 +177,20 @@ def weigh(weights: Floats, declared: Floats, edges: Floats, rules: Floats) -> No
     weights /= weights.sum()
 
 
+@compiled
+def expected_move(calibration: Floats, number: int, value: float, rules: Floats) -> float:
+    """Return the mean move at a horizon, in the direction of scores of this size or smaller."""
+    steps, move, count = calibration.shape[1], 0.0, 0.0
+    step = -1 if math.isnan(value) else min(int(abs(value) * steps), steps - 1)
+    while step >= 0:
+        move += calibration[number, step, 0]
+        count += calibration[number, step, 1]
+        if count >= rules[_LEAST_SAMPLES]:
+            return float(move / (count + rules[_PRIOR]))
+        step -= 1
+    return math.nan
+
+
 class Fusion:
     """The fusion of one instrument's scores; ``state`` goes on where another one ended.
 
@@ -189,6 +203,7 @@ class Fusion:
         self.rules = rules
         self._thresholds = rules.by_symbol.get(symbol, rules.thresholds)
         self._horizons = np.array(rules.horizons_s) * _SECOND
+        self._usual = rules.horizons_s.index(rules.horizon_s)
         self._declared = packed(rules.weights)
         self._learning = np.array(
             [
@@ -278,15 +293,8 @@ class Fusion:
         Where there were too few, the next smaller scores count too; NaN when these do not suffice.
         Without ``horizon_s`` the horizon is that of the parameters.
         """
-        if math.isnan(value):
-            return math.nan
-        number = self.rules.horizons_s.index(horizon_s or self.rules.horizon_s)
-        step = min(int(abs(value) * self.rules.bins), self.rules.bins - 1)
-        sums = np.cumsum(self._calibration[number, step::-1], axis=0)
-        for move, count in sums.tolist():
-            if count >= self.rules.least_samples:
-                return float(move / (count + self.rules.prior))
-        return math.nan
+        number = self._usual if horizon_s is None else self.rules.horizons_s.index(horizon_s)
+        return expected_move(self._calibration, number, value, self._learning)
 
     def thresholds(self, regime: int) -> tuple[float, float]:
         """Return the least |value| of an entry, and that below which a position is left.
