@@ -20,8 +20,9 @@ NAMES = (
     "memory",
     "books",
     "scalper",
+    "scalper_runs",
 )
-LIVE = ("live.journal", "live.startup", "live.wire", "live.load", "live.recovery")
+LIVE = ("live.journal", "live.startup", "live.wire", "live.load", "live.recovery", "live.scalper")
 
 
 def print_table(title: str, names: tuple[str, ...]) -> None:

@@ -54,6 +54,7 @@ from tests.builders_engine import bare_engine
 FOLDER = "PERPDESK_BENCH_BOOKS"
 RECORDING = SHARED_DATA.glob("binance/l2_ticks_spot_perp/binance_linear*wsraw*.gz")
 BTC = "BTCUSDT-LINEAR.BYBIT"
+CONFIG = DeskStrategyConfig(key="bench", instruments=(BTC,))
 ROUNDS = 7
 ARRAY_ROWS = 3_500_000
 
@@ -234,17 +235,10 @@ def feed_of(catalog: Catalog, market: RunMarket) -> TickFeed:
 
 
 def ours(
-    market: RunMarket,
-    parts: list[Any],
-    strategy: type[DeskStrategy] | None,
-    *,
-    guarded: bool = False,
+    market: RunMarket, parts: list[Any], strategy: DeskStrategy | None, *, guarded: bool = False
 ) -> float:
     """Return the CPU seconds of a replay through the desk, with the preset's guards or without."""
-    made = {}
-    if strategy is not None:
-        config = DeskStrategyConfig(key="bench", instruments=(BTC,))
-        made = {"bench": strategy(config)}
+    made = {} if strategy is None else {"bench": strategy}
     document = cast(Any, SimpleNamespace(venue=venue(), risk=RiskSettings()))
     guards = guards_of(load(BOOKS).document) if guarded else {}
     # The quote loses many times in a row: this one would end its orders, and the work with them.
@@ -343,14 +337,24 @@ def peer(catalog: Catalog, messages: int) -> list[Row]:
     ]
 
 
-def run() -> list[Row]:
-    """Measure in turns, and compare the fastest of each, which a busy machine disturbed least."""
+def run(rows_of: Callable[[Catalog], list[Row]] | None = None) -> list[Row]:
+    """Measure in turns, and compare the fastest of each, which a busy machine disturbed least.
+
+    With ``rows_of`` other replays of the recording, and not what its import costs.
+    """
     with TemporaryDirectory() as folder:
         catalog, rows = imported(Path(folder))
         if catalog is None:
             why = f"skipped: no ../shared/data beside the checkout, and {FOLDER} names no catalog"
             return [Row("replay of a real book", why)]
-        return rows + replays(catalog)
+        return rows + replays(catalog) if rows_of is None else rows_of(catalog)
+
+
+def paces(contestants: dict[str, Callable[[], float]], messages: int) -> dict[str, float]:
+    """Let contestants replay in turns; return the most messages a second of each."""
+    with mended():
+        rounds = [{name: work() for name, work in contestants.items()} for _ in range(ROUNDS)]
+    return {name: messages / min(turn[name] for turn in rounds) for name in contestants}
 
 
 def replays(catalog: Catalog) -> list[Row]:
@@ -361,17 +365,14 @@ def replays(catalog: Catalog) -> list[Row]:
     contestants: dict[str, Callable[[], float]] = {
         "bare": lambda: bare(market, parts, None),
         "own": lambda: ours(market, parts, None),
-        "imbalance": lambda: ours(market, parts, Imbalance),
+        "imbalance": lambda: ours(market, parts, Imbalance(CONFIG)),
         "bare imbalance": lambda: bare(market, parts, BareImbalance),
-        "quote": lambda: ours(market, parts, Quoter),
-        "guarded": lambda: ours(market, parts, Quoter, guarded=True),
+        "quote": lambda: ours(market, parts, Quoter(CONFIG)),
+        "guarded": lambda: ours(market, parts, Quoter(CONFIG), guarded=True),
         "bare quote": lambda: bare(market, parts, BareQuoter),
         "bare order": lambda: bare(market, parts, BareOrder),
     }
-    with mended():
-        rounds = [{name: work() for name, work in contestants.items()} for _ in range(ROUNDS)]
-    best = {name: messages / min(turn[name] for turn in rounds) for name in contestants}
-
+    best = paces(contestants, messages)
     reach = best["bare order"] / best["bare"]
 
     def row(what: str, name: str, against: str, least: float) -> Row:

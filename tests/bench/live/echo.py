@@ -1,14 +1,20 @@
-"""A small strategy of the desk: answers each new size at the best bid by a market order of it."""
+"""Strategies of the desk that answer each new size at the best bid by a market order of it.
+
+`Echo` does nothing else; `EchoScalp` is a scalper that answers after it has decided.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from nautilus_trader.model.data import OrderBookDeltas
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.objects import Quantity
 
 from strategies.base import DeskStrategy, DeskStrategyConfig
+from strategies.scalper import ScalperConfig
+from strategies.scalping.trader import ScalpTrader
 from tests.bench.live.meter import Meter
 
 
@@ -22,12 +28,20 @@ class EchoConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_f
     meter: str  # File that takes its readings
 
 
-class Echo(DeskStrategy):
+class EchoScalpConfig(ScalperConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A scalper without a bracket, which does not enter by itself."""
+
+    answered: str
+    traded: str
+    every: int
+    meter: str
+    protection: Any = None
+
+
+class Answering(DeskStrategy):
     """Buys and sells in turn, so that its position stays small."""
 
-    Config = EchoConfig
-
-    def __init__(self, config: EchoConfig) -> None:
+    def __init__(self, config: Any) -> None:
         super().__init__(config)
         self._traded = None if config.traded is None else InstrumentId.from_str(config.traded)
         self._answered = InstrumentId.from_str(config.answered)
@@ -40,21 +54,21 @@ class Echo(DeskStrategy):
     def on_start(self) -> None:
         super().on_start()
         self._meter.start()
-        self.expect_book("book")
-        for name in self.config.signals:
-            self.market.watch(InstrumentId.from_str(name))
 
     def on_stop(self) -> None:
         super().on_stop()
         self._meter.stop()
 
     def on_order_book_deltas(self, deltas: OrderBookDeltas) -> None:
-        """Answer a size that is new."""
+        """Note how old it is."""
         super().on_order_book_deltas(deltas)
         self._meter.heard(deltas.ts_event)
-        if self._traded is None or deltas.instrument_id != self._answered:
+
+    def answer(self, instrument_id: InstrumentId) -> None:
+        """Answer a size that is new."""
+        if self._traded is None or instrument_id != self._answered:
             return
-        size = self.cache.order_book(deltas.instrument_id).best_bid_size()
+        size = self.cache.order_book(instrument_id).best_bid_size()
         if size is None or size == self._seen:
             return
         self._seen = size
@@ -64,3 +78,30 @@ class Echo(DeskStrategy):
         self._sells = not self._sells
         quantity = size.as_decimal()
         self.send_market(self._traded, -quantity if self._sells else quantity, "echo")
+
+
+class Echo(Answering):
+    """Answers."""
+
+    Config = EchoConfig
+
+    def on_start(self) -> None:
+        super().on_start()
+        self.expect_book("book")
+        for name in self.config.signals:
+            self.market.watch(InstrumentId.from_str(name))
+
+    def on_order_book_deltas(self, deltas: OrderBookDeltas) -> None:
+        """Answer each book."""
+        super().on_order_book_deltas(deltas)
+        self.answer(deltas.instrument_id)
+
+
+class EchoScalp(Answering, ScalpTrader):
+    """Shows each book to the signals of its instrument; answers those that it decides on."""
+
+    Config = EchoScalpConfig
+
+    def _look(self, instrument_id: InstrumentId, found: Any, now: int) -> None:
+        super()._look(instrument_id, found, now)
+        self.answer(instrument_id)

@@ -24,6 +24,11 @@ CHANNELS = ("public", "private", "trade")
 ROOT = Path(__file__).resolve().parents[3]
 STOP_S = 20.0
 POLL_S = 0.02
+NEVER = {"entry": 1.0, "exit": -1.0}
+SCALPS: dict[str, Any] = {
+    "candle": "1h",
+    "fusion": {"thresholds": dict.fromkeys(("low", "normal", "high"), NEVER)},
+}
 
 
 class VenueProcess:
@@ -70,7 +75,7 @@ class Party:
 
     `folder` takes its files; a second start goes on in it. When it `trades` it answers its own
     signal by orders, one of `every` so many changes, and listens to no other unless to `all_books`.
-    With `guards` ours has the standard ones.
+    With `guards` ours has the standard ones, and with `scalps` the scalper's signals.
     """
 
     def __init__(
@@ -83,8 +88,9 @@ class Party:
         every: int = 1,
         guards: bool = False,
         all_books: bool = False,
+        scalps: bool = False,
     ) -> None:
-        self.name, self._venue, self._guards = name, venue, guards
+        self.name, self._venue, self._guards, self._scalps = name, venue, guards, scalps
         self._folder = folder / name
         self._folder.mkdir()
         self.meter = self._folder / "meter.jsonl"
@@ -160,13 +166,13 @@ class Party:
         links = f"ws://127.0.0.1:{self._spec.port}/v5"
         traded = self._spec.traded
         signals = list(self._spec.signals)
-        params = {
-            "signals": signals,
-            "answered": self._spec.answered,
-            "traded": traded,
-            "every": self._spec.every,
-        }
-        echo = {"use": "tests.bench.live.echo:Echo", "params": params | {"meter": str(self.meter)}}
+        names = ("answered", "traded", "every", "meter")
+        params: dict[str, Any] = {name: getattr(self._spec, name) for name in names}
+        if self._scalps:
+            use, own = "EchoScalp", SCALPS | {"every": 1}  # It looks twenty times a second at most
+        else:
+            use, own = "Echo", {"signals": signals}
+        echo = {"use": f"tests.bench.live.echo:{use}", "params": params | own}
         document = {
             "kind": "node",
             "name": "bench",

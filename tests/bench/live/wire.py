@@ -49,13 +49,14 @@ def measured(seconds: float = SECONDS) -> dict[str, list[int]]:
     return {name: sorted(values) for name, values in report["latencies"].items()}
 
 
-def flooded(rate: int) -> tuple[dict[str, list[int]], float]:
+def flooded(rate: int, *, scalps: bool = False) -> tuple[dict[str, list[int]], float]:
     """Return both latencies as `measured` does, and how many books a second were sent at least."""
     found, sent = {}, float(rate)
     with VenueProcess(SYMBOLS) as venue:
         for name in PARTIES:
             every = rate // SYMBOLS // ORDERS_PER_SECOND
-            with party(name, venue, trades=True, every=every, guards=True, all_books=True) as one:
+            how = {"every": every, "guards": True, "all_books": True, "scalps": scalps}
+            with party(name, venue, trades=True, **how) as one:
                 venue.tell("pace", rate=rate)
                 one.first_order_ns()
                 time.sleep(SETTLING_S)
