@@ -108,7 +108,7 @@ def held_back(
     """Return why an entry is not made though the score asks for it, None where it is.
 
     ``whole`` says that the bracket is: no order of it is missing, on its way or left over. ``stop``
-    is the distance of the stop, None while volatility is not known.
+    is the distance of the stop, None while volatility is not known; one of zero protects nothing.
     """
     if paused:
         return "pause"
@@ -116,7 +116,7 @@ def held_back(
         return "halted"
     if not whole:
         return "bracket"
-    return "warm_up" if stop is None else None
+    return None if stop else "warm_up"
 
 
 def expected_bps(rules: ScalperConfig, learned: float, value: float) -> float:

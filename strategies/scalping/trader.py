@@ -298,7 +298,7 @@ class ScalpTrader(DeskStrategy):
             whole=self._bracket.is_whole(instrument_id),
             stop=stop,
         )
-        if refused is not None or stop is None:
+        if refused is not None or not stop:
             return refused
         quantity = decide.size(
             self.config,

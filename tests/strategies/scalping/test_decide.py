@@ -82,6 +82,8 @@ def test_what_a_score_asks_for(changes, found):
         (NOTHING_STANDS, {"paused": True}, "pause"),
         (NOTHING_STANDS, {"whole": False}, "bracket"),
         (NOTHING_STANDS, {"stop": None}, "warm_up"),
+        # The mid stood still, and the document has no least distance.
+        (NOTHING_STANDS, {"stop": D(0)}, "warm_up"),
     ],
 )
 def test_nothing_opens_against_a_guard_in_a_pause_or_without_a_whole_bracket(
