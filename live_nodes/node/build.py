@@ -20,6 +20,7 @@ from nautilus_trader.config import (
     CacheConfig,
     ImportableActorConfig,
     InstrumentProviderConfig,
+    LiveDataEngineConfig,
     LiveExecEngineConfig,
     LiveRiskEngineConfig,
     LoggingConfig,
@@ -94,6 +95,8 @@ def node_config(
         ),
         # Strategies keep their own history; the engine's default keeps 10,000 of each.
         cache=CacheConfig(tick_capacity=8, bar_capacity=8),
+        # An error while data are handled would otherwise end the process at once, without a stop.
+        data_engine=LiveDataEngineConfig(graceful_shutdown_on_exception=True),
         # The desk limits its own rate; the engine would drop, not queue, orders beyond a rate.
         risk_engine=LiveRiskEngineConfig(
             max_order_submit_rate="1000000/00:00:01",
