@@ -486,7 +486,10 @@ class Broker(OrderSender):
             if cut and event.client_order_id in self._executions:
                 self._step(instrument_id, protocol.Ended(now, name))
         elif isinstance(event, OrderAccepted):
-            self._step(instrument_id, protocol.Accepted(now, name))
+            # The engine asks for an order whose cancel has no answer, and reports it as accepted.
+            is_lost = self._lost_cancel(event.client_order_id, self._engine.clock.timestamp_ns())
+            report = protocol.CancelRefused if is_lost else protocol.Accepted
+            self._step(instrument_id, report(now, name))
         elif isinstance(event, OrderCancelRejected):
             self._step(instrument_id, protocol.CancelRefused(now, name))
         elif isinstance(event, OrderCanceled | OrderExpired):

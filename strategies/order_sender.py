@@ -332,11 +332,15 @@ class OrderSender:
     def _request_cancel(self, order: Order) -> None:
         name, now = order.client_order_id, self._engine.clock.timestamp_ns()
         # One that never left is not pending; one that is pending is not after a late acceptance.
-        last = self._cancelled.get(name)
-        recent = last is not None and now < last + CANCEL_PAUSE_NS
+        recent = name in self._cancelled and not self._lost_cancel(name, now)
         if not (order.is_closed or order.is_pending_cancel or recent):
             self._cancelled[name] = now
             self._engine.cancel_order(order)
+
+    def _lost_cancel(self, name: ClientOrderId, now: int) -> bool:
+        """Whether an order that is open was to be cancelled, so long ago that it should be gone."""
+        last = self._cancelled.get(name)
+        return last is not None and now >= last + CANCEL_PAUSE_NS
 
     def cancel_all(self, instruments: Container[str] | None = None) -> None:
         """Cancel open orders one by one, all or in some instruments.

@@ -210,8 +210,10 @@ class Protector:
         if isinstance(event, OrderFilled):
             self._on_fill(event)
         elif isinstance(event, OrderAccepted):
+            # Also of one whose cancel was lost: the engine has asked, and it is still open.
+            self._moving.discard(name)
             if is_protective(name.value):
-                self._sync(instrument_id)
+                self.tidy(instrument_id)
         elif isinstance(event, OrderCanceled | OrderExpired):
             # A take-profit that the venue cut is looked at again with the next fill or candle.
             if name in self._moving or self._is_stop(name):

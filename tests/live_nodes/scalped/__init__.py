@@ -1,0 +1,1 @@
+"""Scalpers on the practice exchange: faults of their links, orders and books."""
