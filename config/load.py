@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any
@@ -58,15 +58,38 @@ def examine(
     kind = _kind(tree, str(file), problems)
     if kind is None or not whole:
         return None, problems
+    return _checked(str(file), kind, tree, overrides, problems)
+
+
+def varied(base: Resolved, overrides: Iterable[str]) -> tuple[Resolved | None, list[Problem]]:
+    """Check a document with other values, without reading its files again; as `examine`.
+
+    Components that no override is of are sound as they were, and not checked again.
+    """
+    settings = list(overrides)
+    places = [parse_path(setting.partition("=")[0].strip()) or () for setting in settings]
+    inside = all(len(place) > 2 for place in places)
+    only = {place[:2] for place in places} if inside else None
+    return _checked(base.file, base.kind, base.tree, settings, [], only)
+
+
+def _checked(
+    file: str,
+    kind: str,
+    tree: Tree,
+    overrides: Iterable[str],
+    problems: list[Problem],
+    only: Container[Path] | None = None,
+) -> tuple[Resolved | None, list[Problem]]:
     for setting in overrides:
         tree = override(tree, setting, problems)
     tree = substitute(tree, kind, problems)
     document, found = check_envelope(KINDS[kind], tree)
     # A value already complained about may not be what its author meant; one message is enough.
     known = {(wrong.file, wrong.line, wrong.path) for wrong in problems}
-    found.extend(check_components(tree))
+    found.extend(check_components(tree, only))
     problems.extend(p for p in found if (p.file, p.line, p.path) not in known)
-    resolved = Resolved(str(file), document, tree) if document is not None else None
+    resolved = Resolved(file, document, tree) if document is not None else None
     return resolved, problems
 
 
@@ -97,8 +120,11 @@ def _kind(tree: Tree, file: str, problems: list[Problem]) -> str | None:
     return str(found.value)
 
 
-def check_components(tree: Tree) -> list[Problem]:
-    """Return problems of the components' addresses and parameters, not of their envelopes."""
+def check_components(tree: Tree, only: Container[Path] | None = None) -> list[Problem]:
+    """Return problems of the components' addresses and parameters, not of their envelopes.
+
+    `only` are the places of those to check, such as ``("strategies", "reversal")``; None is all.
+    """
     data = plain(tree)
     allowed = data.get("allow")
     allow = [name for name in allowed if isinstance(name, str)] if isinstance(allowed, list) else []
@@ -109,6 +135,8 @@ def check_components(tree: Tree) -> list[Problem]:
             if not isinstance(component, dict) or not isinstance(component.get("use"), str):
                 continue
             at: Path = (room, key)
+            if only is not None and at not in only:
+                continue
             problems.extend(_check_component(tree, at, component, room, allow))
     return problems
 

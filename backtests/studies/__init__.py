@@ -4,6 +4,7 @@ The mathematics is pure: arrays and times in, figures out, all randomness seeded
 config and `actors.measures`, nothing of the engine; rooms such as ``backtests/policies`` use it.
 
 - ``bootstrap.py`` stationary bootstrap: resampled series and intervals
+- ``search_space.py`` candidates by random draw, Sobol sequence or grid; what a document refuses
 - ``splits.py`` walk-forward, combinatorial purged cross-validation, final hold-out
 - ``selection.py`` probabilistic and deflated Sharpe, minimum track record length
 - ``overfitting.py`` probability of backtest overfitting (PBO, CSCV)

@@ -19,6 +19,7 @@ from config.documents.node import (
     VenueUrls,
 )
 from config.documents.scenario import Scenario
+from config.documents.search_space import Dimension
 from config.documents.setup import Component, Setup, StrategyComponent, Universe
 from config.documents.slippage import (
     BasePlusSizeSlippage,
@@ -27,7 +28,7 @@ from config.documents.slippage import (
     Slippage,
     SlippageModel,
 )
-from config.documents.study import Folds, Search, Study
+from config.documents.study import Folds, Study
 from config.documents.venue import Bursts, Fees, Latency, Market, ProductFees, Venue, WayLatency
 from config.documents.watch import Policies, ThrottleSettings, WatchSettings
 

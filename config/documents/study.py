@@ -2,34 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from config.documents.base import DocumentName, Flag, Part, Whole
-
-
-class Search(Part):
-    """Values that one parameter may take: a range, or choices."""
-
-    low: float | None = None
-    """Least value."""
-    high: float | None = None
-    """Largest value."""
-    step: Annotated[float, Field(gt=0)] | None = None
-    """Distance of neighbouring values; null leaves them continuous."""
-    log: Flag = False
-    """Whether the range is searched by orders of magnitude."""
-    choices: Annotated[tuple[Any, ...], Field(min_length=1)] | None = None
-    """The values themselves, instead of a range."""
-
-    @model_validator(mode="after")
-    def _range_or_choices(self) -> Self:
-        if (self.choices is None) == (self.low is None or self.high is None):
-            raise ValueError("needs either low and high, or choices")
-        if self.low is not None and self.high is not None and self.low >= self.high:
-            raise ValueError("low must be below high")
-        return self
+from config.documents.base import DocumentName, Part, Whole
+from config.documents.search_space import Dimension
 
 
 class Folds(Part):
@@ -49,7 +27,7 @@ class Study(Part):
     description: str = ""
     backtest: Annotated[str, Field(min_length=1)]
     """Path of the backtest, relative to the working directory."""
-    search: Annotated[dict[str, Search], Field(min_length=1)]
+    search: Annotated[dict[str, Dimension], Field(min_length=1)]
     """What to vary, by dotted path in the backtest."""
     folds: Folds = Folds()
     objective: Literal["sharpe", "sortino", "calmar", "return_pct"] = "sharpe"

@@ -7,7 +7,7 @@ import pytest
 from nautilus_trader.model.data import BarType
 from pydantic import ValidationError
 
-from config.documents import BacktestWindow, Ingest, Node, Search
+from config.documents import BacktestWindow, Dimension, Ingest, Node
 from config.durations import INTERVALS, Interval, bar_type, interval_ns, parse, show
 from config.errors import InputError
 from config.load import examine, load
@@ -77,11 +77,26 @@ def test_a_secret_in_a_document_is_refused_and_never_shown(write, monkeypatch, s
     assert "aB3xk29dKe02mQzz" not in str(problems)
 
 
-def test_a_search_is_a_range_or_choices():
-    assert Search(low=1, high=2).choices is None
-    for wrong in ({}, {"low": 1}, {"low": 2, "high": 1}, {"low": 1, "high": 2, "choices": [1]}):
-        with pytest.raises(ValidationError):
-            Search.model_validate(wrong)
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({}, "needs one of int, float and choice"),
+        ({"int": [1, 2], "choice": [1]}, "needs one of int, float and choice"),
+        ({"int": [2, 1]}, "must be below the largest, was 2 and 1"),
+        ({"int": [1, 2.5]}, "valid integer"),
+        ({"float": [1]}, "Field required"),
+        ({"float": [0, 1], "log": True}, "log needs a least value above 0"),
+        ({"float": [0, 1], "step": 2}, "longer than the range"),
+        ({"int": [1, 9], "step": 1.5}, "must be a whole number, was 1.5"),
+        ({"choice": []}, "at least 1 item"),
+        ({"choice": ["a", "b", "a"]}, "names a value twice"),
+        ({"choice": ["a"], "step": 1}, "log and step are of ranges"),
+        ({"int": [1, 2], "low": 1}, "Extra inputs"),
+    ],
+)
+def test_a_dimension_is_one_range_or_choice(wrong, message):
+    with pytest.raises(ValidationError, match=message):
+        Dimension.model_validate(wrong)
 
 
 def test_an_ingest_takes_symbols_or_all():
