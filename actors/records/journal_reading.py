@@ -157,6 +157,11 @@ class JournalReader:
         rows = self._ask("SELECT * FROM equity ORDER BY id DESC LIMIT 1")
         return from_sql(EquityRow, rows[0]) if rows else None
 
+    def equity_since(self, ts: int) -> list[EquityRow]:
+        """Return the account's equity from a time on, the oldest first."""
+        rows = self._ask("SELECT * FROM equity WHERE ts >= ? ORDER BY id", ts)
+        return [from_sql(EquityRow, row) for row in rows]
+
     def decisions(self, limit: int = -1) -> list[Decision]:
         """Return the last decisions, the newest first."""
         rows = self._ask("SELECT payload FROM decisions ORDER BY id DESC LIMIT ?", limit)

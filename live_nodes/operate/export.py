@@ -7,10 +7,12 @@ nothing is known.
 from __future__ import annotations
 
 import csv
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,6 +36,11 @@ TRADES = (
     *("entry_px", "exit_px", "gross", "fees", "funding", "net", "risk", "r", "slippage_in"),
     *("slippage_out", "mae_bps", "mfe_bps", "reason", "decision_id"),
 )
+FILLS = (
+    *("timestamp", "symbol", "side", "quantity", "executed_price", "edge", "slippage", "fee"),
+    *("fee_coin", "strategy", "decision_id"),
+)
+PNL = ("timestamp", "symbol", "realised", "unrealised", "equity")
 """Columns of the files, which an empty one has too."""
 
 
@@ -46,6 +53,7 @@ class Exported:
     orders: Rows
     trades: Rows
     fills: Sequence[FillRow]
+    pnl: Rows
 
 
 def export(
@@ -67,7 +75,10 @@ def export(
     out, reason, and MAE and MFE: how far the price went against and for the position, in basis
     points of its entry. They are of its fills and of the prices while it was held: on books the
     mids of each `venue.valuation`, of a node those of each `risk.every`; empty where the node was
-    not there from its first fill to its last.
+    not there from its first fill to its last. fills.csv has each execution with the edge that its
+    decision expected (the score: basis points of a basis, for its exit what it had gained) and its
+    slippage. pnl.csv has, at each execution and funding payment, what its instrument had realised
+    by then, fees and funding included, what is unrealised at that price, and the account's equity.
 
     Example: perpdesk export results/scalper_demo --csv
     """
@@ -91,12 +102,25 @@ def of_result(folder: Path) -> Exported:
     from backtests.results.result import read
 
     result = read(folder)
+    fills = [from_sql(FillRow, row) for row in result.table("fills").to_pylist()]
+    pnl = _Pnl([(row["ts"], row["equity"]) for row in result.table("equity").to_pylist()])
+    paid = result.table("funding").to_pylist()
+    # A settlement comes before what is traded at its moment.
+    booked: list[tuple[int, Any]] = [*((row["ts"], row) for row in paid)]
+    for ts, row in sorted([*booked, *((fill.ts, fill) for fill in fills)], key=itemgetter(0)):
+        if isinstance(row, FillRow):
+            pnl.books.fill(row)
+            pnl.add(ts, row.instrument, row.price)
+        else:
+            pnl.books.funding(row["strategy"], row["instrument"], Decimal(row["amount"]))
+            pnl.add(ts, row["instrument"], Decimal(row["mark_price"]))
     return Exported(
         decisions_of(result.table("decisions")),
         result.table("orders").column_names,
         result.table("orders").to_pylist(),
         result.table("positions").to_pylist(),
-        [from_sql(FillRow, row) for row in result.table("fills").to_pylist()],
+        fills,
+        pnl.rows,
     )
 
 
@@ -104,7 +128,6 @@ def of_node(folder: Path) -> Exported:
     """Read the journal in a node's state folder, also while the node runs."""
     import msgspec
 
-    from actors.desk.books import StrategyBooks
     from actors.records.coins import WholeLots
     from actors.records.journal_reading import read
     from actors.records.rows import OrderRow, columns, to_sql
@@ -113,7 +136,7 @@ def of_node(folder: Path) -> Exported:
 
     with read(folder) as journal:
         orders, fills = journal.orders_since(0), journal.fills_since(0)
-        decisions = journal.decisions()[::-1]
+        decisions, equity = journal.decisions()[::-1], journal.equity_since(0)
         mids = {
             name: msgspec.json.decode(journal.load_state(OWNER, name) or b"[]", type=list[float])
             for name in journal.state_names(OWNER, "")
@@ -123,9 +146,11 @@ def of_node(folder: Path) -> Exported:
         # Orders are for whole lots, so that what they have in common is one, or some.
         places = Decimal(1).scaleb(int(order.quantity.normalize().as_tuple().exponent))
         finest[order.instrument] = min(places, finest.get(order.instrument, places))
-    trips, lots = _Trips(StrategyBooks()), WholeLots(lambda name: finest.get(name, Decimal(0)))
+    pnl = _Pnl([(row.ts, row.equity) for row in equity])
+    trips, lots = _Trips(pnl.books), WholeLots(lambda name: finest.get(name, Decimal(0)))
     for fill in fills:
         pass_fill(fill, trips, {}, lots)
+        pnl.add(fill.ts, fill.instrument, fill.price)
     named = {"created": "ts_created", "changed": "ts_changed", "price": "limit_price"}
     named["order_type"] = "type"
     names = [named.get(column.name, column.name) for column in columns(OrderRow)]
@@ -134,7 +159,36 @@ def of_node(folder: Path) -> Exported:
         found = mids.get(name_of(row["strategy"], row["instrument"], row["ts_closed"]))
         row["low_px"] = min(row["low_px"], *found) if found else None
         row["high_px"] = max(row["high_px"], *found) if found else None
-    return Exported(decisions, names, rows, trips.closed, trips.fills)
+    return Exported(decisions, names, rows, trips.closed, trips.fills, pnl.rows)
+
+
+class _Pnl:
+    """Profit of each instrument after each booking, beside the account's equity by then."""
+
+    def __init__(self, equity: Sequence[tuple[int, Any]]) -> None:
+        from actors.desk.books import StrategyBooks
+
+        self.books, self.rows = StrategyBooks(), Rows()
+        self._times, self._equity = [ts for ts, _ in equity], [value for _, value in equity]
+
+    def add(self, ts: int, instrument: str, price: Decimal) -> None:
+        """Add a row after a booking at a price."""
+        booked = self.books.booked
+        if instrument not in booked.by_instrument:
+            return
+        held = [key for key in booked.quantities if key[1] == instrument]
+        cost = sum((booked.costs[key] for key in held), Decimal(0))
+        value = sum((booked.quantities[key] for key in held), Decimal(0)) * price
+        known = bisect_right(self._times, ts)
+        self.rows.append(
+            {
+                "timestamp": time_text(ts),
+                "symbol": instrument,
+                "realised": booked.by_instrument[instrument] + cost,
+                "unrealised": value - cost,
+                "equity": self._equity[known - 1] if known else None,
+            }
+        )
 
 
 @dataclass
@@ -166,6 +220,8 @@ def write(found: Exported, folder: Path) -> dict[str, int]:
         "decisions": (list(_decisions(found)), DECISIONS),
         "orders": (found.orders, found.order_columns),
         "trades": (list(_trades(found)), TRADES),
+        "fills": (list(_fills(found)), FILLS),
+        "pnl": (found.pnl, PNL),
     }
     files = {}
     try:
@@ -234,6 +290,28 @@ def _trades(found: Exported) -> Iterator[dict[str, Any]]:
             "mfe_bps": along,
             "reason": "still open" if trip["open"] else story.reason,
             "decision_id": story.decision_id,
+        }
+
+
+def _fills(found: Exported) -> Iterator[dict[str, Any]]:
+    scores = {
+        (decision.id, target.instrument): target.score
+        for decision in found.decisions
+        for target in decision.targets
+    }
+    for fill in found.fills:
+        yield {
+            "timestamp": time_text(fill.ts),
+            "symbol": fill.instrument,
+            "side": fill.side,
+            "quantity": fill.quantity,
+            "executed_price": fill.price,
+            "edge": scores.get((fill.decision_id, fill.instrument)),
+            "slippage": fill.slippage,
+            "fee": fill.fee,
+            "fee_coin": fill.fee_coin,
+            "strategy": fill.strategy,
+            "decision_id": fill.decision_id,
         }
 
 

@@ -36,7 +36,7 @@ DECIDED = Decision(
     refusals={"cost": 3, "pause": 1},
 )
 
-FILES = ("decisions", "orders", "trades")
+FILES = ("decisions", "orders", "trades", "fills", "pnl")
 
 
 def exported(source: Path, *options: str) -> dict[str, list[dict[str, str]]]:
@@ -92,6 +92,12 @@ def test_a_journal_becomes_decisions_orders_and_trades(node: Path) -> None:
     # The mids went from 49,900 to 50,400; it was sold at 50,500.
     assert (float(trade["mae_bps"]), float(trade["mfe_bps"])) == (20.0, 100.0)
     assert (trade["reason"], trade["decision_id"]) == ("stop", "rev@900")
+    bought, _ = found["fills"]
+    assert (bought["symbol"], bought["side"]) == (FILL.instrument, "BUY")
+    assert (bought["edge"], bought["slippage"]) == ("0.5", "0.040")
+    # 0.004 bought at 50,000 with 0.11 of fee; 0.2 of funding; sold 500 higher with 0.11 of fee.
+    pnl = [(float(row["realised"]), float(row["unrealised"])) for row in found["pnl"]]
+    assert pnl == [(-0.11, 0.0), (-0.31, 0.0004), (1.58, 0.0)]
 
 
 def test_a_result_becomes_the_same_files_and_adds_up(tmp_path: Path) -> None:
@@ -112,6 +118,9 @@ def test_a_result_becomes_the_same_files_and_adds_up(tmp_path: Path) -> None:
     assert len(orders) == len(result.table("orders"))
     gained = result.summary["ending_equity"] - result.summary["starting_equity"]
     assert float(sum(D(trade["net"]) for trade in trades)) == pytest.approx(gained)
+    last = {row["symbol"]: D(row["realised"]) + D(row["unrealised"]) for row in found["pnl"]}
+    assert float(sum(last.values())) == pytest.approx(gained)
+    assert len(found["fills"]) == len(result.table("fills"))
     slips = sum(D(t[way] or 0) for t in trades for way in ("slippage_in", "slippage_out"))
     assert slips == sum(D(f["slippage"] or 0) for f in result.table("fills").to_pylist())
     decided: Any = {row["decision_id"] for row in found["decisions"]}
@@ -127,4 +136,4 @@ def test_a_node_that_did_nothing_has_files_with_headings_alone(tmp_path: Path) -
     Journal.open(state_folder(node_document(file)), node="n", clock_ns=lambda: 1).close()
     assert exported(file, "--out", str(tmp_path / "out")) == {name: [] for name in FILES}
     first = [(tmp_path / "out" / f"{name}.csv").read_text().partition(",")[0] for name in FILES]
-    assert first == ["ts", "client_order_id", "strategy"]
+    assert first == ["ts", "client_order_id", "strategy", "timestamp", "timestamp"]
