@@ -73,7 +73,11 @@ def expected_max_sharpe(trials: int, variance: float) -> float:
 
 
 def deflated_sharpe(found: Moments, trials: int, variance: float) -> float:
-    """Return the probability that the best of so many trials has skill (DSR)."""
+    """Return the probability that the best of so many trials has skill (DSR).
+
+    Of trials without skill at most 5 % pass 0.95, however alike they are (of two alike, 5.4 %).
+    Returns that depend on those of the days before pass more easily.
+    """
     return probabilistic_sharpe(found, expected_max_sharpe(trials, variance))
 
 

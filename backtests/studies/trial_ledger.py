@@ -40,6 +40,7 @@ CREATE TABLE IF NOT EXISTS hold_outs (
 );
 """
 RUNNING, DONE, PRUNED, FAILED = "running", "done", "pruned", "failed"
+_KEY = "data = ? AND start_ns = ? AND end_ns = ? AND stage = ? AND candidate = ?"
 _OVERLAPS = "data = ? AND start_ns < ? AND end_ns > ?"
 
 
@@ -99,14 +100,9 @@ class TrialLedger:
         with self._transaction() as file:
             self._enter(study, data, candidate, parameters, stage)
             key = (*data, stage, candidate)
-            file.execute(
-                f"UPDATE trials SET state = '{RUNNING}', why = '' WHERE data = ? AND start_ns = ?"
-                f" AND end_ns = ? AND stage = ? AND candidate = ? AND state = '{FAILED}'",
-                key,
-            )
-            (found,) = self._trials(
-                "data = ? AND start_ns = ? AND end_ns = ? AND stage = ? AND candidate = ?", key
-            )
+            again = f"UPDATE trials SET state = ?, why = '' WHERE state = ? AND {_KEY}"
+            file.execute(again, (RUNNING, FAILED, *key))
+            (found,) = self._trials(_KEY, key)
         return found
 
     def finish(self, number: int, figures: Mapping[str, float | None]) -> None:
@@ -133,10 +129,9 @@ class TrialLedger:
             for candidate, parameters, figures in tried:
                 self._enter(study, data, candidate, parameters, stage)
                 file.execute(
-                    f"UPDATE trials SET state = '{DONE}', figures = ?, sharpe = ?, ended_ns = ?"
-                    " WHERE data = ? AND start_ns = ? AND end_ns = ? AND stage = ?"
-                    " AND candidate = ?",
-                    (*self._outcome(figures), *data, stage, candidate),
+                    "UPDATE trials SET state = ?, figures = ?, sharpe = ?, ended_ns = ?"
+                    f" WHERE {_KEY}",
+                    (DONE, *self._outcome(figures), *data, stage, candidate),
                 )
 
     def count(self, data: DataSet) -> int:
@@ -237,9 +232,9 @@ class TrialLedger:
         text = json.dumps(dict(parameters), sort_keys=True, default=str)
         self._file.execute(
             "INSERT INTO trials (data, start_ns, end_ns, stage, candidate, study, parameters,"
-            f" state, figures, why, began_ns) VALUES (?, ?, ?, ?, ?, ?, ?, '{RUNNING}', '{{}}', '',"
-            " ?) ON CONFLICT (data, start_ns, end_ns, stage, candidate) DO NOTHING",
-            (*data, stage, candidate, study, text, self._clock_ns()),
+            " began_ns, state, figures, why) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '{}', '')"
+            " ON CONFLICT (data, start_ns, end_ns, stage, candidate) DO NOTHING",
+            (*data, stage, candidate, study, text, self._clock_ns(), RUNNING),
         )
 
     def _end(self, number: int, state: str, figures: Mapping[str, float | None], why: str) -> None:
