@@ -1,4 +1,4 @@
-"""`perpdesk backtest`, `screen`, `report` and `compare`."""
+"""`perpdesk backtest`, `screen`, `report`, `compare` and `policy`."""
 
 from __future__ import annotations
 
@@ -21,8 +21,11 @@ Overrides = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add this package's commands."""
+    from backtests.policies import commands as policies
+
     for command in (backtest, screen, report, compare):
         app.command(command.__name__)(command)
+    policies.register(app)
 
 
 def backtest(

@@ -1,0 +1,191 @@
+"""What a learner is measured against: never, above cost, the best threshold, foresight. Pure.
+
+Being in the position is worth D more than being out of it, in basis points of its value. As it
+moves no market and its entry price is sunk, both Q functions reduce to this one number::
+
+    D(x) = E[change + clip(D(x'), 0, c(x'))]
+
+with the change of what closing brings until the next look x', and the cost c of a round trip at
+once: x' is left where D(x') < 0, and entered where D(x') > c(x'). It is optimal switching with
+costs (Brekke and Oksendal 1994, "Optimal switching in an economic activity under uncertainty"), and
+the same recursion gives the learner (expectations by trees), the truth of the demo's process (on a
+grid) and perfect foresight (the change that came).
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from backtests.policies.looks import Looks
+from strategies.basis.features import BASIS, EXIT
+from strategies.basis.threshold import Threshold
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+LEVELS = 24
+"""Levels of each of the two thresholds that are tried."""
+
+
+class Played(NamedTuple):
+    """A policy over looks: the gain from each look to the next, bps of the value, and its entries.
+
+    An entry counts with the whole round trip's cost at once; what is open at the end is closed.
+    """
+
+    gains: Floats
+    trades: int
+    held: float
+    """Share of looks after which it is held."""
+
+
+class Wishes(NamedTuple):
+    """Where a policy would open while flat, and close while in the position; shape (T,) each."""
+
+    opens: Flags
+    closes: Flags
+
+
+def play(looks: Looks, wishes: Wishes) -> Played:
+    """Follow a policy from flat; what its gates refuse is not opened."""
+    opens = wishes.opens & looks.allowed
+    gains, trades, held = _play(opens, wishes.closes, looks.cost, looks.change)
+    return Played(gains, int(trades), held / max(len(gains), 1))
+
+
+@njit(cache=True)
+def _play(opens, closes, cost, change):
+    gains = np.zeros(len(opens))
+    trades = held = position = 0
+    for look in range(len(opens)):
+        if position:
+            if closes[look]:
+                position = 0
+        elif opens[look] and look + 1 < len(opens):
+            position = 1
+            trades += 1
+            gains[look] -= cost[look]
+        if position:
+            held += 1
+            gains[look] += change[look]
+    return gains, trades, held
+
+
+def never(looks: Looks) -> Wishes:
+    """Stay out."""
+    nowhere = np.zeros(len(looks.ts), np.bool_)
+    return Wishes(nowhere, nowhere)
+
+
+def above_cost(looks: Looks) -> Wishes:
+    """Open wherever the basis alone pays a round trip by the time it is zero; close there."""
+    return by_threshold(looks, Threshold(open_bps=float(np.median(looks.cost)), close_bps=0.0))
+
+
+def by_threshold(looks: Looks, threshold: Threshold) -> Wishes:
+    """Open and close at fixed levels, where the edge to the level of closing suffices."""
+    basis, exit_basis = looks.features[:, BASIS], looks.features[:, EXIT]
+    opens = (basis >= threshold.open_bps) & (looks.margin > threshold.close_bps)
+    return Wishes(opens, exit_basis <= threshold.close_bps)
+
+
+def foresight(looks: Looks) -> Wishes:
+    """Trade as if all that comes were known: the most that any policy could have earned."""
+    worth = foreseen(looks)
+    return Wishes(worth > looks.cost, worth < 0.0)
+
+
+def foreseen(looks: Looks) -> Floats:
+    """Return D at each look with the changes that came, by dynamic programming."""
+    return _foreseen(looks.change, looks.cost, looks.allowed)
+
+
+@njit(cache=True)
+def _foreseen(change, cost, allowed):
+    worth = np.zeros(len(change))
+    for look in range(len(change) - 2, -1, -1):
+        after = max(worth[look + 1], 0.0)
+        if allowed[look + 1]:
+            after = min(after, cost[look + 1])
+        worth[look] = change[look] + after
+    return worth
+
+
+def best_threshold(looks: Looks, levels: int = LEVELS) -> Threshold:
+    """Return the pair of levels that earned most on these looks.
+
+    Levels tried are quantiles of the basis at opening and at closing; of equal ones the first that
+    opens latest. Where none earns anything it is one that never opens there.
+    """
+    known = looks.features[looks.allowed]
+    if not len(known):
+        return Threshold()
+    parts = np.linspace(0.0, 1.0, levels + 1)
+    opens, closes = (np.unique(np.quantile(known[:, column], parts)) for column in (BASIS, EXIT))
+    best, found = 0.0, (float(opens[-1]) + 1.0, float(closes[0]))
+    for open_bps, close_bps in product(opens[::-1].tolist(), closes.tolist()):
+        if close_bps < open_bps:
+            tried = Threshold(open_bps=open_bps, close_bps=close_bps)
+            earned = float(play(looks, by_threshold(looks, tried)).gains.sum())
+            if earned > best:
+                best, found = earned, (open_bps, close_bps)
+    return Threshold(open_bps=found[0], close_bps=found[1])
+
+
+class Truth(NamedTuple):
+    """The best policy of a known process: where to open and close its basis, and what it earns."""
+
+    open_bps: float
+    close_bps: float
+    bps_a_step: float
+    grid: Floats
+    worth: Floats
+    """D at each level of the grid."""
+
+
+def ornstein_uhlenbeck(
+    deviation_bps: float,
+    half_life: float,
+    cost_bps: float,
+    step: float = 1.0,
+    income_bps: float = 0.0,
+    points: int = 601,
+) -> Truth:
+    """Return the best policy of an Ornstein-Uhlenbeck basis, by value iteration on a grid.
+
+    ``half_life`` and ``step`` are in one unit of time; ``income_bps`` is what holding receives each
+    step (funding). Levels are of the mid: half of the spreads lie between them and executable ones.
+    The chain on the grid has the process's own transition law, integrated over each cell.
+    """
+    grid = np.linspace(-5.0, 5.0, points) * deviation_bps
+    keep = 2.0 ** (-step / half_life)
+    edges = np.concatenate([[-np.inf], (grid[1:] + grid[:-1]) / 2, [np.inf]])
+    noise = deviation_bps * np.sqrt(1.0 - keep**2)
+    law = np.diff(norm.cdf((edges - keep * grid[:, None]) / noise), axis=1)
+    change = grid * (1.0 - keep) + income_bps
+    worth = np.zeros(points)
+    while True:
+        new = change + law @ np.clip(worth, 0.0, cost_bps)
+        moved = float(np.abs(new - worth).max())
+        worth = new
+        if moved < 1e-9:
+            break
+    opens, closes = worth > cost_bps, worth < 0.0
+    # Shares of time in each level and state, out and in, in the long run.
+    out, inside = np.diff(norm.cdf(edges / deviation_bps)), np.zeros(points)
+    while True:
+        entered, left = out * opens, inside * closes
+        kept_out, kept_in = out - entered + left, inside + entered - left
+        moved = float(np.abs(kept_in @ law - inside).max())
+        out, inside = kept_out @ law, kept_in @ law
+        if moved < 1e-12:
+            break
+    earned = float(kept_in @ change - entered.sum() * cost_bps)
+    return Truth(
+        float(grid[np.argmax(opens)]), float(grid[np.argmax(~closes)]), earned, grid, worth
+    )

@@ -1,0 +1,228 @@
+"""The basis of one pair as a Gymnasium environment, whose money is the backtest's to the cent.
+
+An action is taken at a look: 0 hold, 1 open, 2 close, at once and as a taker on both legs, without
+latency. What the strategy would not do (an edge too small, no size, nothing to close) holds. The
+reward is the change of net equity until the next look, USDT: cash and what closing would leave,
+after all costs. Prices, edges, sizes and features are the strategy's own, fills and funding are
+booked in a backtest's own ledger.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from actors.records.coins import WholeLots, base_coin
+from actors.records.ledger import Ledger
+from actors.records.rows import FillRow
+from backtests.engine.settlement import funding_amount
+from backtests.policies.looks import Pair, Tape
+from config.durations import duration_ns
+from strategies.basis.decide import pays, smallest_size
+from strategies.basis.edge import (
+    Book,
+    Costs,
+    Edge,
+    Funding,
+    Levels,
+    edge_of,
+    gain_bps,
+    prices_of,
+)
+from strategies.basis.features import FEATURES, Past, Vector, features, remember, seen_of
+from strategies.basis.threshold import Act
+from strategies.tactics.two_leg import NONE, Legs
+
+ZERO = Decimal(0)
+OWNER = "basis"
+BOUND = 1e6
+"""Observations are cut to this, either way."""
+Decide = Callable[[Vector, int, Edge], Act]
+"""Acts on features, position and edge, as the policies of `strategies.basis` do."""
+
+
+class BasisEnv(gymnasium.Env[Vector, np.int64]):
+    """One window of looks, from flat; it is truncated at its last look.
+
+    Observations are the strategy's features, with 0 for what is not known yet; ``info`` has them as
+    they are, the ``edge`` of opening, and the ``equity``.
+    """
+
+    def __init__(self, tape: Tape, pair: Pair) -> None:
+        if len(tape.ts) < 2:
+            raise ValueError(f"an episode needs two looks, there are {len(tape.ts)}")
+        self.observation_space = spaces.Box(-BOUND, BOUND, (len(FEATURES),), np.float64)
+        self.action_space = spaces.Discrete(len(Act))
+        self._tape, self._pair = tape, pair
+        self._pause_ns, self._half_life_ns, self._horizon_ns = (
+            duration_ns(span)
+            for span in (pair.rules.pause, pair.rules.half_life, pair.rules.horizon)
+        )
+        self._begin()
+
+    def _begin(self) -> None:
+        tape = self._tape
+        self.ledger = Ledger(self._pair.equity)
+        steps = {leg: lot.step for leg, lot in zip(self._pair.legs, self._pair.lots, strict=True)}
+        self._lots = WholeLots(steps.__getitem__)
+        self._place, self._past = 0, Past()
+        self._since: int | None = None
+        self._paused = self._next = 0
+        self._fundings: Iterator[Funding] = tape.known_funding()
+        self._now = int(tape.ts[0])
+        self._books: tuple[Book, Book] = tape.books(0)
+        while self._next < len(tape.settled) and tape.settled[self._next].ts <= self._now:
+            self._next += 1
+
+    @property
+    def position(self) -> int:
+        """Whether it is in the position: 0 or 1."""
+        return int(bool(self.ledger.quantities.get(self._pair.legs[1])))
+
+    @property
+    def equity(self) -> Decimal:
+        """Return cash and positions at the mids of this look, as a backtest values them."""
+        mids = [Decimal(repr(book.mid)) for book in self._books]
+        return self.ledger.equity(dict(zip(self._pair.legs, mids, strict=True)))
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Vector, dict[str, Any]]:
+        """Begin anew, flat, at the first look with a known volatility: none opens before."""
+        super().reset(seed=seed)
+        self._begin()
+        self._look()
+        while math.isnan(self._past.mid.a_minute_bps) and self._place < len(self._tape.ts) - 2:
+            self._place += 1
+            self._settle(int(self._tape.ts[self._place]))
+            self._look()
+        self._worth = self._net_equity()
+        return self._shown()
+
+    def step(self, action: Any) -> tuple[Vector, float, bool, bool, dict[str, Any]]:
+        """Act at this look, and go on to the next."""
+        spot, perp = self._books
+        if action == Act.OPEN and self._may_open():
+            self._trade(self._goal, spot, perp)
+            self._since = self._now
+        elif action == Act.CLOSE and self.position:
+            held = self.ledger.quantities
+            self._trade(
+                (-held.get(self._pair.legs[0], ZERO), -held[self._pair.legs[1]]), spot, perp
+            )
+            self._since, self._paused = None, self._now + self._pause_ns
+        self._place += 1
+        self._settle(int(self._tape.ts[self._place]))
+        self._look()
+        worth = self._net_equity()
+        reward, self._worth = float(worth - self._worth), worth
+        seen, info = self._shown()
+        return seen, reward, False, self._place == len(self._tape.ts) - 1, info
+
+    def _look(self) -> None:
+        pair, tape = self._pair, self._tape
+        self._now = now = int(tape.ts[self._place])
+        self._books = spot, perp = tape.books(self._place)
+        equity, held = float(self.equity), self.ledger.quantities
+        self._goal: Legs = pair.goal(equity, spot, perp, self._past.mid.a_minute_bps)
+        quantity = float(-self._goal[1]) or smallest_size(pair.lots, spot.mid)
+        if self.position:
+            quantity = float(max(abs(held.get(leg, ZERO)) for leg in pair.legs))
+        prices = prices_of(spot, perp, quantity)
+        self._past = remember(self._past, now, prices.basis_bps, spot.mid, self._half_life_ns)
+        gained = 0.0
+        if self.position:
+            entries = [float(self.ledger.open[OWNER, leg].entry_price) for leg in pair.legs]
+            gained = gain_bps(entries[0], entries[1], prices)
+        funding = next(self._fundings)
+        seen = seen_of(
+            spot,
+            perp,
+            prices,
+            quantity,
+            self._past,
+            funding,
+            now,
+            since=self._since,
+            held_bps=gained,
+        )
+        self._features = features(seen)
+        costs: Costs = pair.costs
+        exit_bps = pair.rules.threshold.close_bps
+        self._edge = edge_of(prices.basis_bps, exit_bps, costs, funding, now, self._horizon_ns)
+
+    def _shown(self) -> tuple[Vector, dict[str, Any]]:
+        info = {"features": self._features, "edge": self._edge, "equity": self._worth}
+        return np.clip(np.nan_to_num(self._features), -BOUND, BOUND), info
+
+    def _may_open(self) -> bool:
+        known = not math.isnan(self._past.mid.a_minute_bps)
+        ready = not self.position and known and self._now >= self._paused
+        return ready and self._goal != NONE and pays(self._pair.rules, self._edge)
+
+    def _trade(self, change: Legs, spot: Book, perp: Book) -> None:
+        for leg, quantity, book, fee in zip(
+            self._pair.legs, change, (spot, perp), self._pair.fees, strict=True
+        ):
+            buys, is_spot = quantity > ZERO, leg == self._pair.legs[0]
+            for price, part in _fills(book.asks if buys else book.bids, abs(quantity)):
+                in_coin = is_spot and buys
+                fill = FillRow(
+                    instrument=leg,
+                    ts=self._now,
+                    strategy=OWNER,
+                    side="BUY" if buys else "SELL",
+                    quantity=part,
+                    price=price,
+                    fee=part * fee * (1 if in_coin else price),
+                    fee_coin=base_coin(leg) if in_coin else "USDT",
+                    liquidity="TAKER",
+                    kind="order",
+                )
+                self.ledger.book(self._lots.book(fill))
+
+    def _settle(self, until: int) -> None:
+        settled, perp = self._tape.settled, self._pair.legs[1]
+        while self._next < len(settled) and settled[self._next].ts <= until:
+            _, rate, mark = settled[self._next]
+            quantity = self.ledger.quantities.get(perp)
+            if quantity:
+                price = Decimal(repr(self._books[1].mid)) if mark is None else mark
+                self.ledger.book_funding(perp, funding_amount(quantity, price, rate))
+            self._next += 1
+
+    def _net_equity(self) -> Decimal:
+        """Return the equity that closing now would leave."""
+        worth = self.ledger.cash
+        for leg, book, fee in zip(self._pair.legs, self._books, self._pair.fees, strict=True):
+            held = self.ledger.quantities.get(leg, ZERO)
+            for price, part in _fills(book.bids if held > ZERO else book.asks, abs(held)):
+                value = part * price
+                worth += (value if held > ZERO else -value) - value * fee
+        return worth
+
+
+def _fills(levels: Levels, quantity: Decimal) -> Iterator[tuple[Decimal, Decimal]]:
+    """Yield price and quantity of each fill; what levels do not display fills at the last."""
+    left = quantity
+    for place, (price, size) in enumerate(levels):
+        part = left if place == len(levels) - 1 else min(left, Decimal(repr(size)))
+        if part:
+            yield Decimal(repr(price)), part
+        left -= part
+
+
+def episode(env: BasisEnv, decide: Decide) -> Ledger:
+    """Play a policy through an episode; return the books after it."""
+    _, info = env.reset()
+    is_over = False
+    while not is_over:
+        act = decide(info["features"], env.position, info["edge"])
+        _, _, _, is_over, info = env.step(act)
+    return env.ledger

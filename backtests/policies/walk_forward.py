@@ -1,0 +1,172 @@
+"""Judge policies out of sample: purged walk-forward, with bootstrapped intervals. Pure.
+
+The window is cut into equal stretches of time. Each but the first is tested once, by what was
+fitted on all before it, less a purge in which a training look would still know how a test begins
+(Lopez de Prado 2018, "Advances in Financial Machine Learning", 7.4). Every policy is flat where a
+test begins, and closed where it ends.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backtests.policies.baselines import (
+    Played,
+    Wishes,
+    above_cost,
+    best_threshold,
+    by_threshold,
+    foresight,
+    never,
+    play,
+)
+from backtests.policies.fitted_q import Learner, Settings, by_trees, joined
+from backtests.policies.looks import Looks
+from backtests.studies.bootstrap import Interval, interval
+from backtests.studies.splits import Span, walk_forward
+from config.durations import DAY_NS, HOUR_NS, MINUTE_NS
+from config.errors import InputError
+from strategies.basis.policy import Trees
+from strategies.basis.threshold import Threshold
+
+Floats = NDArray[np.float64]
+THRESHOLD, LEARNER = "threshold", "learner"
+LEAST_TRADES = 30
+LEAST_PERIODS = 30
+"""An interval is of at least so many periods, if any length of them gives as many."""
+Kept = Callable[[str, Callable[[], Trees]], Trees]
+"""Returns what it made under a name before, or else makes it and keeps it."""
+
+
+class Score(NamedTuple):
+    """A policy out of sample: bps of a position's value a day, and entries a day."""
+
+    name: str
+    bps_a_day: Interval
+    trades: int
+    trades_a_day: float
+    held: float
+    """Share of looks."""
+
+
+class Judged(NamedTuple):
+    """All policies on the same tests, and by how much the learner is better than the threshold."""
+
+    scores: tuple[Score, ...]
+    learner_beats_by: Interval
+    days: float
+    period_ns: int
+    """Length of the periods that the intervals resample."""
+
+    @property
+    def learner_wins(self) -> bool:
+        """Whether the learner is better than the threshold beyond chance.
+
+        The interval of the difference is above zero, and of at least `LEAST_TRADES` entries: of a
+        few, one lucky exit makes an interval.
+        """
+        trades = {one.name: one.trades for one in self.scores}
+        return self.learner_beats_by.low > 0.0 and trades.get(LEARNER, 0) >= LEAST_TRADES
+
+
+def stretches(ts: NDArray[np.int64], folds: int, purge_ns: int) -> Iterator[tuple[int, int, int]]:
+    """Yield, as places among looks, the end of each training and both ends of its test."""
+    window = Span(int(ts[0]), int(ts[-1]) + 1)
+    part = window.length // (folds + 1)
+    for split in walk_forward(
+        window, part - purge_ns, part, anchored=True, purge_ns=purge_ns, min_test_ns=1
+    ):
+        (train,), (test,) = split
+        places = np.searchsorted(ts, [train.end, *test])
+        yield int(places[0]), int(places[1]), int(places[2])
+
+
+class Tally:
+    """Sums up policies over tests that follow each other."""
+
+    def __init__(self) -> None:
+        self._played: dict[str, list[Played]] = {}
+        self._stamps: list[NDArray[np.int64]] = []
+
+    def test(self, looks: Looks, wishes: Mapping[str, Wishes]) -> None:
+        """Play policies over looks, from flat."""
+        self._stamps.append(looks.ts)
+        for name, wished in wishes.items():
+            self._played.setdefault(name, []).append(play(looks, wished))
+
+    def judged(self) -> Judged:
+        """Return the scores; raise InputError where there was too little to test."""
+        stamps = np.concatenate(self._stamps)
+        if len(stamps) < 2:
+            raise InputError("no two looks to test on: give a longer window")
+        span = int(stamps[-1] - stamps[0])
+        period, days = period_of(span), span / DAY_NS
+        number = (stamps - stamps[0]) // period
+        a_day, scores = {}, []
+        for name, parts in self._played.items():
+            gains = np.concatenate([part.gains for part in parts])
+            # A period without looks has gained nothing, and counts.
+            sums = np.bincount(number, gains, minlength=int(number[-1]) + 1)
+            a_day[name] = sums * (DAY_NS / period)
+            trades = sum(part.trades for part in parts)
+            held = sum(part.held * len(part.gains) for part in parts) / len(stamps)
+            scores.append(Score(name, interval(a_day[name]), trades, trades / days, held))
+        better = a_day.get(LEARNER, a_day[THRESHOLD]) - a_day[THRESHOLD]
+        return Judged(tuple(scores), interval(better), days, period)
+
+
+def wishes_of(looks: Looks, threshold: Threshold, trees: Trees | None) -> dict[str, Wishes]:
+    """Return what every policy wishes; the learner is left out without trees."""
+    found = {
+        "never": never(looks),
+        "above cost": above_cost(looks),
+        THRESHOLD: by_threshold(looks, threshold),
+        "foresight": foresight(looks),
+    }
+    return (
+        found if trees is None else found | {LEARNER: by_trees(looks, trees, threshold.close_bps)}
+    )
+
+
+def judge(
+    looks: Looks, learner: Learner, settings: Settings, folds: int, purge_ns: int, kept: Kept
+) -> Judged:
+    """Fit and test all policies fold by fold.
+
+    Raises InputError where a fold has nothing to learn from.
+    """
+    tally = Tally()
+    for number, (until, first, after) in enumerate(stretches(looks.ts, folds, purge_ns), 1):
+        train, test = looks.part(0, until), looks.part(first, after)
+        threshold = best_threshold(train)
+        parts = [
+            kept(f"fold-{number}-seed-{seed}", partial(learner, train, seed, settings))
+            for seed in settings.seeds
+        ]
+        tally.test(test, wishes_of(test, threshold, joined(parts)))
+    return tally.judged()
+
+
+def period_of(span_ns: int) -> int:
+    """Return days, hours or minutes: the longest of which there are enough for an interval."""
+    fits = [p for p in (DAY_NS, HOUR_NS, MINUTE_NS) if span_ns // p >= LEAST_PERIODS]
+    return fits[0] if fits else MINUTE_NS // 60
+
+
+def scores_of(judged: Judged) -> dict[str, Any]:
+    """Return the figures for a manifest or ``--json``; None for what is not known."""
+
+    def plain(found: Interval) -> dict[str, float | None]:
+        return {k: None if math.isnan(v) else v for k, v in found._asdict().items()}
+
+    return {
+        "days": judged.days,
+        "learner_beats_threshold_by": plain(judged.learner_beats_by),
+        "policies": [one._asdict() | {"bps_a_day": plain(one.bps_a_day)} for one in judged.scores],
+    }

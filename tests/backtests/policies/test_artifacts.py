@@ -1,0 +1,83 @@
+"""Folders of policies: whole, numbered, refused when altered; trainings that go on."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from backtests.policies import artifacts
+from backtests.policies.artifacts import Training, folders, newest, told, write
+from config.errors import GateRefused, InputError
+from strategies.basis.features import FEATURES
+from strategies.basis.policy import Trees, load
+from strategies.basis.threshold import Threshold
+from tests.backtests.policies.test_walk_forward import leaf
+
+LEVELS = Threshold(open_bps=30.0, close_bps=-20.0)
+FACTS = {"low": [0.0] * len(FEATURES), "high": [1.0] * len(FEATURES), "seeds": [1]}
+
+
+def test_versions_count_up_and_what_was_written_is_what_is_read(tmp_path: Path):
+    one, two = (write(tmp_path, "demo", LEVELS, trees, FACTS) for trees in (leaf(7.0), None))
+    assert [one.name, two.name] == ["1", "2"]
+    trees = load(one).trees
+    assert trees is not None
+    assert trees.advantages(np.zeros(len(FEATURES))).tolist() == [7.0]
+    assert (load(two).trees, load(two).threshold) == (None, LEVELS)
+    assert newest(tmp_path, "demo") == "2"
+    assert list(folders(tmp_path)) == [one, two]
+
+
+def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def full(path: Path, content: bytes) -> None:
+        path.write_bytes(content[:10])
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(artifacts, "_durable", full)
+    with pytest.raises(OSError, match="no space"):
+        write(tmp_path, "demo", LEVELS, leaf(1.0), FACTS)
+    assert list((tmp_path / "demo").iterdir()) == []
+
+
+def altered(folder: Path, key: str, value: object) -> None:
+    """Change a manifest's value as a person would, with an editor."""
+    path = folder / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("format", 2, "has format 2"),
+        ("features", ["basis_bps"], "other features"),
+        ("threshold", {"open_bps": 1.0, "close_bps": 0.0}, "altered"),
+        ("sha256", "0" * 64, "altered"),
+    ],
+)
+def test_an_altered_newer_or_foreign_policy_is_refused_and_listed_so(
+    tmp_path: Path, key: str, value: object, words: str
+):
+    folder = write(tmp_path, "demo", LEVELS, leaf(1.0), FACTS)
+    altered(folder, key, value)
+    with pytest.raises(GateRefused, match=words) as refused:
+        load(folder)
+    assert refused.value.exit_code == 3
+    assert words in told(folder)["refused"]
+
+
+def test_missing_names_are_told_with_those_there_are(tmp_path: Path):
+    write(tmp_path, "demo", LEVELS, None, FACTS)
+    with pytest.raises(InputError, match="no policy dmeo; there is demo"):
+        newest(tmp_path, "dmeo")
+
+
+def test_a_training_takes_up_what_it_kept_and_forgets_what_another_learned(tmp_path: Path):
+    first = Training(tmp_path, "demo", "key")
+    first.kept("seed-1", Trees, lambda: leaf(3.0))
+    again = Training(tmp_path, "demo", "key").kept("seed-1", Trees, lambda: leaf(4.0))
+    assert (again.value.tolist(), again.deviations) == ([3.0], 1.0)
+    other = Training(tmp_path, "demo", "other key")
+    assert other.kept("seed-1", Trees, lambda: leaf(4.0)).value.tolist() == [4.0]
+    other.over()
+    assert list((tmp_path / "demo").iterdir()) == []

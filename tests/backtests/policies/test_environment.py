@@ -1,0 +1,101 @@
+"""The environment: Gymnasium's own checks, and a backtest's money to the cent."""
+
+import warnings
+from decimal import Decimal
+
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+from backtests.policies.environment import BasisEnv, episode
+from backtests.policies.looks import looks_of, pair_of
+from backtests.run import prepare, run
+from config.errors import InputError
+from strategies.basis.features import FEATURES
+from strategies.basis.threshold import Act
+from tests.backtests.policies.conftest import PAIR, Documents
+
+CENT = Decimal("0.01")
+
+
+def environment(documents: Documents, *overrides: str) -> BasisEnv:
+    pair = pair_of(documents(*overrides))
+    return BasisEnv(pair.tape(), pair)
+
+
+def test_it_passes_gymnasiums_own_checks(document: Documents):
+    env = environment(document, "window.end=2025-03-03 00:30")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_env(env, skip_render_check=True)
+
+
+def test_an_episode_earns_what_the_backtest_earns_funding_included(document: Documents):
+    # Funding is settled at 08:00, in the position; at the end it is flat, so that all is money.
+    window = "window.end=2025-03-03 09:58"
+    pair = pair_of(document(window))
+    env = BasisEnv(pair.tape(), pair)
+    ledger = episode(env, pair.rules.threshold.act)
+    outcome = run(prepare(document(window)))
+    assert ledger.fills == len(outcome.tables["fills"]) >= 20
+    assert ledger.turnover == outcome.turnover
+    assert ledger.funding == outcome.funding != 0
+    # The engine rounds each fee to eight decimals.
+    assert abs(ledger.fees - outcome.fees) < CENT / 1000
+    assert not ledger.quantities
+    assert abs(ledger.cash - outcome.ending_equity) < CENT / 1000
+
+
+def test_rewards_sum_to_the_change_of_net_equity_and_a_round_trip_at_once_costs_it(
+    document: Documents,
+):
+    env = environment(document, "window.end=2025-03-03 01:00")
+    _, info = env.reset()
+    start, rewards = info["equity"], 0.0
+    wished = np.random.default_rng(1)
+    is_over = False
+    while not is_over:
+        action = wished.choice(3, p=[0.98, 0.01, 0.01])
+        _, reward, _, is_over, info = env.step(action)
+        rewards += reward
+    assert env.ledger.fills > 4
+    assert rewards == pytest.approx(float(info["equity"] - start))
+    assert rewards < 0.0
+
+
+def test_what_the_strategy_would_not_do_holds(document: Documents):
+    env = environment(document, "strategies.basis.params.min_edge_bps=100")
+    assert episode(env, lambda *_: Act.OPEN).fills == 0
+    assert episode(env, lambda *_: Act.CLOSE).fills == 0
+
+
+def test_looks_are_the_environments_features_while_flat(document: Documents):
+    pair = pair_of(document("window.end=2025-03-03 00:20"))
+    tape = pair.tape()
+    looks, env = looks_of(tape, pair), BasisEnv(tape, pair)
+    _, info = env.reset()
+    rows, is_over = [info["features"]], False
+    while not is_over:
+        _, _, _, is_over, info = env.step(Act.HOLD)
+        rows.append(info["features"])
+    first = len(tape.ts) - len(rows)
+    assert np.array_equal(np.array(rows), looks.features[first:], equal_nan=True)
+    # Nothing is known before a half-life of ten minutes has passed.
+    assert 590 < first < 610
+    assert not looks.allowed[:first].any()
+
+
+def test_a_round_trips_cost_is_four_fees_and_the_spreads(document: Documents):
+    pair = pair_of(document("window.end=2025-03-03 00:20"))
+    looks = looks_of(pair.tape(), pair)
+    spread = looks.features[:, FEATURES.index("exit_bps")] - looks.features[:, 0]
+    assert looks.cost == pytest.approx(31.0 + spread, abs=0.05)
+
+
+def test_a_document_with_several_pairs_is_refused(document: Documents):
+    one = document()
+    component = one.strategies["basis"]
+    ether = [name.replace("BTC", "ETH") for name in PAIR]
+    both = component.model_copy(update={"params": component.params | {"pairs": [PAIR, ether]}})
+    with pytest.raises(InputError, match="2 pairs, and a policy learns from one"):
+        pair_of(one.model_copy(update={"strategies": {"basis": both}}))

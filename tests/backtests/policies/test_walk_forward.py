@@ -1,0 +1,79 @@
+"""Out of sample: what is trained on never touches its test, and who wins."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from backtests.policies.fitted_q import Settings
+from backtests.policies.looks import Looks
+from backtests.policies.walk_forward import (
+    LEARNER,
+    THRESHOLD,
+    Judged,
+    Score,
+    judge,
+    period_of,
+    scores_of,
+    stretches,
+)
+from backtests.studies.bootstrap import Interval
+from config.durations import DAY_NS, HOUR_NS, MINUTE_NS
+from strategies.basis.policy import Trees
+from tests.backtests.policies.process import ornstein_uhlenbeck_looks
+
+SECOND = 10**9
+
+
+def leaf(value: float) -> Trees:
+    """A tree of one leaf: it wants in at any price, or out."""
+    none = np.zeros(1, np.int32)
+    return Trees(none - 1, np.zeros(1), none, none, np.array([value]), none[None], 1.0)
+
+
+def test_a_training_ends_a_purge_before_its_test_and_tests_follow_each_other():
+    ts = np.arange(100) * SECOND
+    found = list(stretches(ts, 3, 5 * SECOND))
+    assert found == [(20, 25, 50), (45, 50, 75), (70, 75, 100)]
+
+
+def test_each_fold_learns_from_the_past_alone_and_all_policies_are_scored():
+    looks, seen = ornstein_uhlenbeck_looks(8_000, seed=21), []
+
+    def learner(train: Looks, seed: int, settings: Settings) -> Trees:
+        seen.append((int(train.ts[-1]), seed))
+        return leaf(1000.0)
+
+    def kept(name: str, make: Callable[[], Trees]) -> Trees:
+        return make()
+
+    settings = Settings(seeds=(1, 2))
+    judged = judge(looks, learner, settings, 3, 60 * SECOND, kept)
+    ends = [int(looks.ts[first]) for _, first, _ in stretches(looks.ts, 3, 60 * SECOND)]
+    assert [seed for _, seed in seen] == [1, 2] * 3
+    assert all(last < end - 60 * SECOND for (last, _), end in zip(seen[::2], ends, strict=True))
+    by = {one.name: one for one in judged.scores}
+    assert list(by) == ["never", "above cost", THRESHOLD, "foresight", LEARNER]
+    # Always in: one entry a fold, closed where the fold ends.
+    assert by[LEARNER].trades <= 3
+    assert by["never"].bps_a_day == (0.0, 0.0, 0.0)
+    assert by["foresight"].bps_a_day.mean > by[THRESHOLD].bps_a_day.mean
+    assert scores_of(judged)["policies"][0]["bps_a_day"]["mean"] == 0.0
+
+
+def test_the_learner_wins_only_beyond_chance_and_with_enough_trades():
+    def judged(low: float, trades: int) -> Judged:
+        score = Score(LEARNER, Interval(1.0, 0.0, 2.0), trades, 1.0, 0.5)
+        return Judged((score,), Interval(1.0, low, 2.0), 10.0, HOUR_NS)
+
+    assert judged(0.1, 30).learner_wins
+    assert not judged(0.0, 30).learner_wins
+    assert not judged(0.1, 29).learner_wins
+
+
+@pytest.mark.parametrize(
+    ("span", "period"),
+    [(40 * DAY_NS, DAY_NS), (3 * DAY_NS, HOUR_NS), (HOUR_NS, MINUTE_NS), (MINUTE_NS, SECOND)],
+)
+def test_intervals_resample_the_longest_periods_of_which_there_are_enough(span: int, period: int):
+    assert period_of(span) == period
