@@ -57,6 +57,14 @@ class QuickExecution(Execution, frozen=True, kw_only=True, forbid_unknown_fields
         BasisPoints, about("Worst price of that taking, in basis points from …")
     ] = 5.0
 
+    def check(self) -> list[tuple[str, str]]:
+        """Return (field, message) for each parameter that does not go with the others."""
+        usual, problems = Execution(), super().check()
+        for name in ("retry_for", "max_leg_imbalance"):
+            if getattr(self, name) != getattr(usual, name):
+                problems.append((name, "is of rebalances, a scalper has none: leave it out"))
+        return problems
+
 
 class ScalperConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Parameters of the scalper."""

@@ -224,6 +224,7 @@ class BasisTrader(TwoLegTrader):
         rules, holding = self.config, self.book.pairs.get(pair.name)
         lots = self.market.lot(pair.spot), self.market.lot(pair.perp)
         # Sized by the volatility before this look, as the look's prices are for that size.
+        volatility = pair.past.mid.a_minute_bps
         goal = self._goal(pair, spot, perp, lots)
         if holding is not None:
             quantity = float(max(map(abs, (*holding.held, *holding.target))))
@@ -252,7 +253,7 @@ class BasisTrader(TwoLegTrader):
         if self._stopping or self._is_restarting:
             return
         if act is Act.OPEN and holding is None:
-            self._open(pair, edge, goal, seen.volatility_bps, (spot, perp), ts)
+            self._open(pair, edge, goal, volatility, (spot, perp), ts)
         elif act is Act.CLOSE and holding is not None:
             self._close(pair, prices.exit_bps, gained)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal as D
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
@@ -15,7 +18,13 @@ from backtests.session import backtest_document
 from catalog.demo.basis import BasisParams
 from catalog.providers.demo_basis import generate
 from catalog.storage.writer import CatalogWriter
+from config.errors import GateRefused
+from strategies.basis.policy import ARRAYS
+from strategies.basis_arbitrage import BasisConfig
+from strategies.desk_config import DeskStrategyConfig
 from strategies.messages import Decision
+from tests.backtests.test_every_parameter import with_value
+from tests.strategies.basis.test_policy import saved, stump
 
 ROOT = Path(__file__).resolve().parents[2]
 SPOT, PERP = "BTCUSDT-SPOT.BYBIT", "BTCUSDT-LINEAR.BYBIT"
@@ -94,3 +103,107 @@ def test_a_position_over_a_settlement_receives_its_funding(catalog: Path, tmp_pa
     assert D(row["amount"]) == -short * D(str(row["mark_price"])) * D("0.0001")
     waits = [one for one in decisions(found) if one.kind == "wait"]
     assert {code for one in waits for code in (one.refusals or {})} == {"warm_up"}
+
+
+# Every parameter -------------------------------------------------------------------------------
+
+QUICK: dict[str, Any] = {
+    "pairs": [[SPOT, PERP]], "threshold": {"open_bps": 10, "close_bps": -5}, "half_life": "1m",
+    "max_position": 5000.0, "max_weight": 1.0, "max_gross": 1.0, "max_of_book": 1.0,
+}  # fmt: skip
+FUNDED: dict[str, Any] = {"threshold": {"open_bps": 0, "close_bps": -1}, "horizon": "400h"}
+TABLE: dict[str, tuple[Any, dict[str, Any]]] = {
+    "threshold": ({"open_bps": 20, "close_bps": -5}, {}),
+    "threshold.open_bps": (20, {}),
+    "threshold.close_bps": (-15, {}),
+    "look": ("5m", {}),
+    "max_age": ("50ms", {}),
+    "half_life": ("20m", {}),
+    "slippage_bps": (5.0, {}),
+    "horizon": ("24h", {}),
+    "min_edge_bps": (15.0, {}),
+    "funding_alone": (False, FUNDED),
+    "risk": (0.00001, {}),
+    "deviations": (300.0, {}),
+    "max_position": (3000.0, {}),
+    "max_weight": (0.02, {}),
+    "max_gross": (0.02, {}),
+    "max_of_book": (0.01, {}),
+    "pause": ("30m", {}),
+    "report_every": ("10s", {}),
+}
+ELSEWHERE = {
+    "pairs": "which market it is",
+    "levels": "tests.live_nodes.basis.test_leg_faults: quotes have one",
+    "policy": "test_a_policy_decides_until_its_features_drift",
+    "two_leg": "tests.strategies.hedged.test_every_parameter",
+}
+
+
+@cache
+def decided(catalog: Path, raw: str) -> list[Any]:
+    """Return the decisions of the first hour, at a tenth of Bybit's fees and without guards."""
+    document = {
+        "kind": "backtest", "name": "quick", "catalog": str(catalog),
+        "window": {"start": "2025-03-03 00:00", "end": "2025-03-03 01:00"},
+        "universe": {"instruments": [SPOT, PERP], "exclude": []},
+        "venue": {
+            "market": "quotes", "starting_balance": 100_000, "slippage": {"model": "none"},
+            "fees": {kind: {"maker": 0, "taker": 0.0001} for kind in ("linear", "spot")},
+        },
+        "strategies": {
+            "basis": {"use": "strategies.basis_arbitrage:BasisArbitrage", "params": json.loads(raw)}
+        },
+    }  # fmt: skip
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "run.yaml"
+        file.write_text(yaml.safe_dump(document))
+        found = read(backtest_document(file, out=Path(folder) / "result"))
+        return decisions(found)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_a_parameter_moves_a_decision(catalog: Path, name: str) -> None:
+    value, needed = TABLE[name]
+    before = decided(catalog, json.dumps(QUICK | needed))
+    after = decided(catalog, json.dumps(with_value(QUICK | needed, name, value)))
+    assert len(before) >= 2
+    assert before != after, f"{name} does nothing"
+
+
+def test_every_parameter_is_moved() -> None:
+    own = set(BasisConfig.__struct_fields__) - set(DeskStrategyConfig.__struct_fields__)
+    assert own == {name.partition(".")[0] for name in TABLE} | set(ELSEWHERE)
+
+
+# A trained policy ------------------------------------------------------------------------------
+
+
+def test_a_policy_decides_until_its_features_drift(catalog: Path, tmp_path: Path) -> None:
+    """A tree that opens whatever is seen; in ranges that nothing is in, its threshold decides."""
+    wide = saved(tmp_path, stump((99.0, 99.0)), low=[-1e9] * 16, high=[1e9] * 16)
+    chosen = {"folder": str(wide.parents[1]), "name": "demo", "version": "1"}
+    trusted = decided(catalog, json.dumps(QUICK | {"policy": chosen}))
+    (opened,) = [found for found in trusted if found.kind == "rebalance"]
+    assert opened.ts < trusted[0].ts + 11 * 60 * 10**9
+    narrow = saved(tmp_path / "b", stump((99.0, 99.0)), low=[1e9] * 16, high=[2e9] * 16)
+    chosen |= {"folder": str(narrow.parents[1]), "drift_looks": 10}
+    doubted = decided(catalog, json.dumps(QUICK | {"policy": chosen}))
+    assert "the threshold decides: basis_bps out of the range of training" in doubted[0].note
+    levels = {"open_bps": 30, "close_bps": 2}
+    same = decided(catalog, json.dumps(QUICK | {"threshold": levels}))
+    assert [d.note for d in doubted if d.kind != "wait"] == [
+        d.note for d in same if d.kind != "wait"
+    ]
+
+
+def test_a_backtest_refuses_a_policy_that_is_missing_or_altered(
+    catalog: Path, tmp_path: Path
+) -> None:
+    chosen = {"folder": str(tmp_path), "name": "demo", "version": "1"}
+    with pytest.raises(GateRefused, match="policy demo 1: No such file"):
+        decided(catalog, json.dumps(QUICK | {"policy": chosen}))
+    where = saved(tmp_path, stump((0.0, 1.0)))
+    (where / ARRAYS).write_bytes(b"other")
+    with pytest.raises(GateRefused, match="altered"):
+        decided(catalog, json.dumps(QUICK | {"policy": chosen}))

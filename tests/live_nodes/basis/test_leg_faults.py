@@ -36,6 +36,13 @@ def test_both_legs_are_opened_and_closed_with_the_fee_paid_in_coins(tmp_path: Pa
         assert not desk.halted()
 
 
+def test_a_leg_is_no_larger_than_a_part_of_the_levels_read(tmp_path: Path) -> None:
+    """Of two levels of 1.5 a hundredth: 0.030."""
+    with stage() as st, basis_node(st, tmp_path, levels=2, max_of_book=0.01) as desk:
+        want(desk, Act.OPEN)
+        ends_at(desk, st, (D("0.030000"), D("-0.030")))
+
+
 @pytest.mark.parametrize("after", [0, 1])
 def test_a_leg_refused_for_good_closes_the_other(tmp_path: Path, after: int) -> None:
     """The perpetual, then the coins: what was bought of them is sold again."""

@@ -167,6 +167,11 @@ def test_thresholds_of_a_symbol_name_an_instrument_that_must_be_traded():
         ({"calibration": ((0.4, 10.0), (0.2, 15.0))}, ["calibration"]),
         ({"protection": replace(RULES.protection, catastrophic=2.0)}, ["protection.catastrophic"]),
         ({"execution": replace(RULES.execution, least_rest="5s")}, ["execution.least_rest"]),
+        ({"execution": replace(RULES.execution, retry_for="1h")}, ["execution.retry_for"]),
+        (
+            {"execution": replace(RULES.execution, max_leg_imbalance=0.5)},
+            ["execution.max_leg_imbalance"],
+        ),
         ({}, []),
     ],
 )
