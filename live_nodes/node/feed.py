@@ -41,7 +41,8 @@ class FeedLag:
     """Age of market data when they are handled, by the exchange's stamps and our clock.
 
     `newest_ns` is the age of the newest message, None before the first; `waited_ns` how long it
-    waited in this process. `too_late` takes that of a message, if longer than `limit_ns`.
+    waited in this process. `too_late` takes that of a message, if longer than `limit_ns`. `on_book`
+    is shown each message of a book.
     """
 
     def __init__(self) -> None:
@@ -49,6 +50,7 @@ class FeedLag:
         self.waited_ns = 0
         self.limit_ns = sys.maxsize
         self.too_late: Callable[[int], None] = lambda waited: None
+        self.on_book: Callable[[OrderBookDeltas], None] = lambda deltas: None
         self._worst = _NONE
         self._seconds: deque[int] = deque([_NONE], maxlen=_SECONDS)
 
@@ -66,6 +68,8 @@ class FeedLag:
                     # A timer would wait as long.
                     if waited > self.limit_ns:
                         self.too_late(waited)
+                if type(data) is OrderBookDeltas:
+                    self.on_book(data)
             handle(data)
 
         return handled

@@ -22,6 +22,7 @@ from live_nodes.node.turns import HALT
 from live_nodes.node.watch_rules import (
     TOPIC,
     BookCrossings,
+    BookLosses,
     FeedSilences,
     clock_verdict,
     feed_verdicts,
@@ -34,6 +35,7 @@ from live_nodes.node.watch_rules import (
 )
 from live_nodes.reconcile.recorder import JournalRecorder
 from live_nodes.reconcile.sweep import Sweep
+from strategies.market_view import update_id
 from strategies.messages import Action, Verdict
 from strategies.refusals import Refusal, refused_by
 
@@ -67,7 +69,7 @@ class NodeWatch:
         self._sweep, self._audit, self._candles = sweep, audit, candles
         self._ids = {name: InstrumentId.from_str(name) for name in feed.updated_ns}
         self._feeds = FeedSilences(self._ids, self._document.feed_silence, time.time_ns())
-        self._crossings = BookCrossings()
+        self._crossings, self._losses = BookCrossings(), BookLosses()
         self._log = Logger("Watch")
         self._link_states: dict[str, str] = {}
         self._renewing: dict[str, asyncio.Task[None]] = {}
@@ -80,6 +82,9 @@ class NodeWatch:
         data = self._kernel.data_engine
         data._handle_data = feed.lag.measured(data._handle_data)
         feed.lag.limit_ns, feed.lag.too_late = round(self._document.half_open * 1e9), self._shed
+        feed.lag.on_book = lambda deltas: self._losses.see(
+            deltas.instrument_id, update_id(deltas), whole=deltas.is_snapshot
+        )
         context.heartbeat.feed_lag = self._feed_lag
 
     def begin(self) -> None:
@@ -140,6 +145,10 @@ class NodeWatch:
         for name in self._feeds.to_renew(now):
             self._journal.count("feed_renewals")
             self._renew(name, f"silent for {self._document.feed_silence:g} s")
+        for instrument_id in self._losses.due(now):
+            name = instrument_id.value
+            self._journal.count("book_losses")
+            self._renew(public_link(name), f"the book of {name} lost a message")
         for name in self._crossings.lasting(self._crossed(), now):
             self._journal.count("crossed_books")
             self._renew(public_link(name), f"the book of {name} is crossed")

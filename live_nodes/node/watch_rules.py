@@ -7,13 +7,17 @@ does not end the halt of another.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
+from config.durations import HOUR_NS
 from config.errors import some_of
 from live_nodes.reconcile.sweep import SweepFinding
 from strategies.messages import Action, Verdict
 
 TOPIC = "verdicts.node"
 SECOND = 1_000_000_000
+LOST_S = 60
+"""Least time between two fetches of a book that lost messages; it doubles each time."""
 CROSSED_S = 1.0
 """Longest time that a book may be crossed; for milliseconds between two messages is normal."""
 
@@ -172,12 +176,39 @@ class FeedSilences:
         )
 
 
-class BookCrossings:
-    """Track how long each book is crossed, a sign of a lost delta.
+class BookLosses:
+    """Find books that lost a message: Bybit's ids of a book's messages rise by one.
 
-    The adapter does not check the update ids, and gives on only Bybit's ``seq``, which is not
-    consecutive. Nothing else shows the loss.
+    The adapter does not check them, and goes on with a wrong book. A book is fetched again at once,
+    and then ever more seldom, in case an exchange's ids do not rise by one.
     """
+
+    def __init__(self) -> None:
+        self._last: dict[Any, int] = {}
+        self._lost: set[Any] = set()
+        self._again: dict[Any, tuple[int, int]] = {}
+
+    def see(self, instrument: Any, update: int, *, whole: bool) -> None:
+        """Take in a message's id, zero for none; ``whole`` for one with the whole book."""
+        before, self._last[instrument] = self._last.get(instrument, 0), update
+        if whole:
+            self._lost.discard(instrument)
+        elif 0 < before < update - 1:
+            self._lost.add(instrument)
+
+    def due(self, now_ns: int) -> list[Any]:
+        """Return the instruments whose book must be fetched again now."""
+        found = []
+        for instrument in self._lost:
+            pause, since = self._again.get(instrument, (0, 0))
+            if now_ns - since >= pause:
+                self._again[instrument] = min(max(2 * pause, LOST_S * SECOND), HOUR_NS), now_ns
+                found.append(instrument)
+        return found
+
+
+class BookCrossings:
+    """Track how long each book is crossed, a sign of a lost delta that ids did not show."""
 
     def __init__(self) -> None:
         self._since: dict[str, int] = {}

@@ -38,6 +38,7 @@ from live_nodes.node.risk import NodeRisk
 from live_nodes.node.risk_alerts import RiskAlerts
 from live_nodes.node.watch_rules import (
     BookCrossings,
+    BookLosses,
     FeedSilences,
     clock_verdict,
     feed_verdicts,
@@ -202,6 +203,25 @@ def test_a_book_that_stays_crossed_is_fetched_anew_and_again_where_that_did_not_
     assert crossings.lasting([BTC], 12 * SECOND) == [BTC]
     assert crossings.lasting([BTC], 12 * SECOND + SECOND // 4) == []
     assert crossings.lasting([BTC], 13 * SECOND) == [BTC]
+
+
+def test_a_book_that_lost_a_message_is_fetched_at_once_and_then_ever_more_seldom() -> None:
+    losses, now = BookLosses(), 100 * SECOND
+    for update in (7, 8, 9):
+        losses.see(BTC, update, whole=False)
+    assert losses.due(now) == []
+    losses.see(BTC, 11, whole=False)
+    assert losses.due(now) == [BTC]
+    assert losses.due(now + 59 * SECOND) == []
+    losses.see(BTC, 20, whole=True)
+    assert losses.due(now + 60 * SECOND) == []
+    losses.see(BTC, 22, whole=False)
+    assert losses.due(now + 60 * SECOND) == [BTC]
+    # Ids that begin anew, or are none, are no loss; the pause has doubled.
+    for update in (1, 2, 0, 5):
+        losses.see(SPOT, update, whole=False)
+    assert losses.due(now + 179 * SECOND) == []
+    assert losses.due(now + 180 * SECOND) == [BTC]
 
 
 def test_entries_halt_while_a_link_of_the_account_is_down() -> None:
