@@ -126,7 +126,7 @@ def test_every_perpdesk_command_of_the_readme_works(clone: Path, section: str) -
             arguments += [item for value in SHORT for item in ("--set", value)]
         if arguments[:2] == ["catalog", "demo"] and section == OWN:
             arguments += ["--days", "160", "--perps", "8"]
-        elif arguments[:2] == ["catalog", "demo"]:
+        elif arguments[:2] == ["catalog", "demo"] and "--basis" not in arguments:
             arguments[-1] = "catalog/data/another"
         if section == TRADES and "--stop" in arguments:
             assert running_exchange(exchange_of(clone)) is not None, "its node's outlives it"

@@ -162,8 +162,7 @@ class BasisEnv(gymnasium.Env[Vector, np.int64]):
         return np.clip(np.nan_to_num(self._features), -BOUND, BOUND), info
 
     def _may_open(self) -> bool:
-        known = not math.isnan(self._past.mid.a_minute_bps)
-        ready = not self.position and known and self._now >= self._paused
+        ready = not self.position and self._now >= self._paused
         return ready and self._goal != NONE and pays(self._pair.rules, self._edge)
 
     def _trade(self, change: Legs, spot: Book, perp: Book) -> None:

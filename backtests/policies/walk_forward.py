@@ -123,15 +123,11 @@ class Tally:
 
 def wishes_of(looks: Looks, threshold: Threshold, trees: Trees | None) -> dict[str, Wishes]:
     """Return what every policy wishes; the learner is left out without trees."""
-    found = {
-        "never": never(looks),
-        "above cost": above_cost(looks),
-        THRESHOLD: by_threshold(looks, threshold),
-        "foresight": foresight(looks),
-    }
-    return (
-        found if trees is None else found | {LEARNER: by_trees(looks, trees, threshold.close_bps)}
-    )
+    found = {"never": never(looks), "above cost": above_cost(looks)}
+    found[THRESHOLD] = by_threshold(looks, threshold)
+    if trees is not None:
+        found[LEARNER] = by_trees(looks, trees, threshold.close_bps)
+    return found | {"foresight": foresight(looks)}
 
 
 def judge(

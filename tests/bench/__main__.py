@@ -20,6 +20,7 @@ NAMES = (
     "memory",
     "books",
     "scalper",
+    "policy",
     "scalper_runs",
 )
 LIVE = ("live.journal", "live.startup", "live.wire", "live.load", "live.recovery", "live.scalper")

@@ -27,7 +27,7 @@ def test_from_training_to_a_refusal(run_command: RunCommand, file: Path, policie
     assert trained.code == 0, trained.err
     found = json.loads(trained.out)
     names = [one["name"] for one in found["policies"]]
-    assert names == ["never", "above cost", "threshold", "foresight", "learner"]
+    assert names == ["never", "above cost", "threshold", "learner", "foresight"]
     # Ten hours prove nothing: the threshold is kept.
     assert found["kind"] == "threshold"
 

@@ -53,7 +53,7 @@ def test_each_fold_learns_from_the_past_alone_and_all_policies_are_scored():
     assert [seed for _, seed in seen] == [1, 2] * 3
     assert all(last < end - 60 * SECOND for (last, _), end in zip(seen[::2], ends, strict=True))
     by = {one.name: one for one in judged.scores}
-    assert list(by) == ["never", "above cost", THRESHOLD, "foresight", LEARNER]
+    assert list(by) == ["never", "above cost", THRESHOLD, LEARNER, "foresight"]
     # Always in: one entry a fold, closed where the fold ends.
     assert by[LEARNER].trades <= 3
     assert by["never"].bps_a_day == (0.0, 0.0, 0.0)
