@@ -7,6 +7,7 @@ must pass it.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import io
 import json
@@ -18,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from config.errors import GateRefused, InputError
+from config.errors import DeskError, GateRefused, InputError
 from strategies.basis.features import FEATURES
 from strategies.basis.policy import ARRAYS, FORMAT, MANIFEST, Trees, load, manifest_hash
 from strategies.basis.threshold import Threshold
@@ -109,15 +110,26 @@ def told(folder: Path) -> Mapping[str, Any]:
 class Training:
     """What a training under way has learned, so that one begun again goes on.
 
-    ``key`` is a digest of all that the result depends on; parts of another key are removed.
+    ``key`` is a digest of all that the result depends on; parts of another key are removed. Raises
+    DeskError while another training of the name runs.
     """
 
     def __init__(self, root: Path, name: str, key: str) -> None:
         self._above = root / name / UNDER_WAY
         self._folder = self._above / key
-        if self._above.is_dir() and not self._folder.is_dir():
-            shutil.rmtree(self._above)
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._above.mkdir(parents=True, exist_ok=True)
+        self._lock = (self._above / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.close()
+            raise DeskError(
+                f"{root / name}: another training of it is under way: wait, or take another --name"
+            ) from None
+        for other in self._above.iterdir():
+            if other.is_dir() and other != self._folder:
+                shutil.rmtree(other)
+        self._folder.mkdir(exist_ok=True)
 
     def kept[Columns: tuple[Any, ...]](
         self, name: str, kind: type[Columns], make: Callable[[], Columns]
@@ -134,6 +146,11 @@ class Training:
         os.replace(staged, path)
         return made
 
+    def pause(self) -> None:
+        """Let another training of the name begin; what was kept stays."""
+        self._lock.close()
+
     def over(self) -> None:
         """Remove what was kept."""
         shutil.rmtree(self._above, ignore_errors=True)
+        self._lock.close()

@@ -87,7 +87,10 @@ class BasisEnv(gymnasium.Env[Vector, np.int64]):
 
     @property
     def equity(self) -> Decimal:
-        """Return cash and positions at the mids of this look, as a backtest values them."""
+        """Return cash and positions at the mids of this look, by which entries are sized.
+
+        A backtest with tickers values a perpetual at its mark: it differs while one is held.
+        """
         mids = [Decimal(repr(book.mid)) for book in self._books]
         return self.ledger.equity(dict(zip(self._pair.legs, mids, strict=True)))
 

@@ -79,7 +79,8 @@ class Tape(NamedTuple):
         stamps = np.array([one.ts for one in self.settled], np.int64)
         newest = np.searchsorted(stamps, self.ts, side="left") - 1
         told = np.searchsorted(self.predicted_ts, self.ts, side="left") - 1
-        for place, number in zip(newest.tolist(), told.tolist(), strict=True):
+        # Not as lists: a month of looks would take 200 MB.
+        for place, number in zip(newest, told, strict=True):
             since, rate = self.settled[place][:2] if place >= 0 else (0, None)
             if number >= 0 and self.predicted_ts[number] >= since:
                 following, due = self.predicted[number].tolist()
@@ -134,7 +135,8 @@ def tape_of(
                 standing[name] = Levels._make(column[-1:] for column in part)
         picked, last = _pick(parts, look_ns, max_age_ns, last, begin)
         found.append(picked)
-    ts, *sides = (np.concatenate(column) for column in zip(*found, strict=True))
+    ts, *sides = map(np.concatenate, zip(*found, strict=True))
+    del found
     # By id the perpetual comes first.
     perp_bids, perp_asks, spot_bids, spot_asks = sides
     tickers = catalog.series("tickers", "", perp, start - DAY_NS, end)

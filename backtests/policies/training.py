@@ -63,6 +63,20 @@ def train(document: Backtest, plan: Plan, tell: Tell, learner: Learner = fitted_
     key = {**facts, "settings": plan.settings._asdict(), "purge_ns": plan.purge_ns}
     words = json.dumps(key | {"folds": plan.folds}, sort_keys=True)
     under_way = artifacts.Training(plan.root, plan.name, hashlib.sha256(words.encode()).hexdigest())
+    try:
+        return _train(pair, facts, plan, under_way, tell, learner)
+    finally:
+        under_way.pause()
+
+
+def _train(
+    pair: Pair,
+    facts: dict[str, Any],
+    plan: Plan,
+    under_way: artifacts.Training,
+    tell: Tell,
+    learner: Learner,
+) -> Trained:
     looks = under_way.kept("looks", Looks, partial(_look, pair, tell))
     seeds = plan.settings.seeds
     total, done = (plan.folds + 1) * len(seeds), 0

@@ -8,7 +8,7 @@ import pytest
 
 from backtests.policies import artifacts
 from backtests.policies.artifacts import Training, folders, newest, told, write
-from config.errors import GateRefused, InputError
+from config.errors import DeskError, GateRefused, InputError
 from strategies.basis.features import FEATURES
 from strategies.basis.policy import Trees, load
 from strategies.basis.threshold import Threshold
@@ -75,8 +75,13 @@ def test_missing_names_are_told_with_those_there_are(tmp_path: Path):
 def test_a_training_takes_up_what_it_kept_and_forgets_what_another_learned(tmp_path: Path):
     first = Training(tmp_path, "demo", "key")
     first.kept("seed-1", Trees, lambda: leaf(3.0))
-    again = Training(tmp_path, "demo", "key").kept("seed-1", Trees, lambda: leaf(4.0))
+    with pytest.raises(DeskError, match="another training of it is under way"):
+        Training(tmp_path, "demo", "other key")
+    first.pause()
+    second = Training(tmp_path, "demo", "key")
+    again = second.kept("seed-1", Trees, lambda: leaf(4.0))
     assert (again.value.tolist(), again.deviations) == ([3.0], 1.0)
+    second.pause()
     other = Training(tmp_path, "demo", "other key")
     assert other.kept("seed-1", Trees, lambda: leaf(4.0)).value.tolist() == [4.0]
     other.over()

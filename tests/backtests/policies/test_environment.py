@@ -2,6 +2,7 @@
 
 import warnings
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,12 +11,15 @@ from gymnasium.utils.env_checker import check_env
 from backtests.policies.environment import BasisEnv, episode
 from backtests.policies.looks import looks_of, pair_of
 from backtests.run import prepare, run
+from catalog.providers.demo_books import BookParams, generate
+from catalog.storage.writer import CatalogWriter
 from config.errors import InputError
 from strategies.basis.features import FEATURES
 from strategies.basis.threshold import Act
 from tests.backtests.policies.conftest import PAIR, Documents
 
 CENT = Decimal("0.01")
+SIDES = ("maker", "taker")
 
 
 def environment(documents: Documents, *overrides: str) -> BasisEnv:
@@ -44,6 +48,29 @@ def test_an_episode_earns_what_the_backtest_earns_funding_included(document: Doc
     assert abs(ledger.fees - outcome.fees) < CENT / 1000
     assert not ledger.quantities
     assert abs(ledger.cash - outcome.ending_equity) < CENT / 1000
+
+
+def test_books_are_walked_level_by_level_as_the_backtest_does(document: Documents, tmp_path: Path):
+    with CatalogWriter(tmp_path / "books") as writer:
+        for part in generate(BookParams(hours=0.25))[0]:
+            writer.add(part)
+    # The books' basis pays no fees of 31 bps.
+    costs = [f"venue.fees.{leg}.{side}=0.00001" for leg in ("spot", "linear") for side in SIDES]
+    params = {"half_life": "1m", "max_position": 20000, "threshold": "{open_bps: 2, close_bps: -2}"}
+    found = document(
+        f"catalog={tmp_path / 'books'}",
+        "window={start: 2025-03-03 07:02, end: 2025-03-03 07:15}",
+        "venue.market=book",
+        *costs,
+        *(f"strategies.basis.params.{name}={value}" for name, value in params.items()),
+    )
+    pair = pair_of(found)
+    ledger = episode(BasisEnv(pair.tape(), pair), pair.rules.threshold.act)
+    outcome = run(prepare(found))
+    # More fills than legs: an order took several levels.
+    assert ledger.fills == len(outcome.tables["fills"]) > 4
+    assert ledger.turnover == outcome.turnover
+    assert abs(ledger.fees - outcome.fees) < CENT / 1000
 
 
 def test_rewards_sum_to_the_change_of_net_equity_and_a_round_trip_at_once_costs_it(
