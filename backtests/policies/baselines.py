@@ -120,14 +120,16 @@ def best_threshold(looks: Looks, levels: int = LEVELS) -> Threshold:
     """Return the pair of levels that earned most on these looks.
 
     Levels tried are quantiles of the basis at opening and at closing; of equal ones the first that
-    opens latest. Where none earns anything it is one that never opens there.
+    opens latest. Where none earns anything it is one that did not open there, and opens only where
+    the way down to its closing pays a round trip.
     """
     known = looks.features[looks.allowed]
     if not len(known):
         return Threshold()
     parts = np.linspace(0.0, 1.0, levels + 1)
     opens, closes = (np.unique(np.quantile(known[:, column], parts)) for column in (BASIS, EXIT))
-    best, found = 0.0, (float(opens[-1]) + 1.0, float(closes[0]))
+    pays = float(closes[0] + looks.cost.max()) + 1.0
+    best, found = 0.0, (max(float(opens[-1]) + 1.0, pays), float(closes[0]))
     for open_bps, close_bps in product(opens[::-1].tolist(), closes.tolist()):
         if close_bps < open_bps:
             tried = Threshold(open_bps=open_bps, close_bps=close_bps)

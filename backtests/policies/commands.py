@@ -50,7 +50,11 @@ def train(
         int, typer.Option(help="Stretches that are tested, one after the other.", min=1, max=50)
     ] = 4,
     purge: Annotated[
-        str, typer.Option(help="Left out between a training and its test: 1h, 1d.")
+        str,
+        typer.Option(
+            help="Left out between a training and its test: how long a position is held, such as "
+            "1h, 1d. Seeds resample the training in stretches of this mean length."
+        ),
     ] = "1h",
     seeds: Annotated[int, typer.Option(help="How many learn; each decides.", min=1, max=50)] = 5,
     every: Annotated[
@@ -91,7 +95,10 @@ def train(
         except ValueError as error:
             raise InputError(f"{option} {span}: {error}") from error
     settings = Settings(
-        seeds=tuple(range(1, seeds + 1)), every_ns=duration_ns(every), deviations=deviations
+        seeds=tuple(range(1, seeds + 1)),
+        every_ns=duration_ns(every),
+        deviations=deviations,
+        block_ns=duration_ns(purge),
     )
     plan = training.Plan(name, policies, settings, folds, duration_ns(purge), always_trees)
     with _progress() as tell:

@@ -75,7 +75,8 @@ def fit(looks: Looks, seed: int, settings: Settings) -> Trees:
             "give a longer window or a shorter --every"
         )
     rng = np.random.default_rng(seed)
-    length = max(1.0, settings.block_ns / settings.every_ns)
+    apart = float(np.median(np.diff(sample.ts)))
+    length = max(1.0, settings.block_ns / apart)
     weights = np.bincount(resample(rng, count, length), minlength=count).astype(float)
     weights[~usable] = 0.0
     chosen = weights > 0.0

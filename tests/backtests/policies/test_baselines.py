@@ -105,4 +105,7 @@ def test_the_fitted_threshold_earns_nearly_the_truth_on_a_path_it_has_not_seen()
 
 def test_where_no_threshold_earns_the_fitted_one_never_opens():
     tape = ornstein_uhlenbeck_looks(5_000, seed=4, deviation=1.0)
-    assert play(tape, by_threshold(tape, best_threshold(tape))).trades == 0
+    fitted = best_threshold(tape)
+    assert play(tape, by_threshold(tape, fitted)).trades == 0
+    # Nor would it open at a loss elsewhere.
+    assert fitted.open_bps - fitted.close_bps > COST
