@@ -327,12 +327,17 @@ class MarketView:
         Quotes have one a side. Each side may be shorter, or empty.
         """
         if self.source == "quotes":
-            top = self.top_of_book(instrument_id)
-            if top is None:
+            quote = self._engine.cache.quote_tick(instrument_id)
+            if quote is None:
                 return (), ()
-            sides = ((top.bid, top.bid_size), (top.ask, top.ask_size))
-            bid, ask = ((float(price), float(size)) for price, size in sides)
-            return (bid,)[:count], (ask,)[:count]
+            bid, ask, bid_size, ask_size = [
+                # The engine's own division can be one bit off the decimal number.
+                round(part.as_double(), part.precision)
+                for part in (quote.bid_price, quote.ask_price, quote.bid_size, quote.ask_size)
+            ]
+            if not 0.0 < bid < ask:
+                return (), ()
+            return ((bid, bid_size),)[:count], ((ask, ask_size),)[:count]
         cached = self._cached(instrument_id)
         if cached is None:
             return (), ()

@@ -35,7 +35,8 @@ def hold_current(path: Path) -> tuple[int, IO[bytes]]:
         version = current_version(path)
         if version is None:
             raise InputError(
-                f"{path}: no catalog here; `perpdesk catalog demo --catalog {path}` makes one, "
+                f"{path}: no catalog here; `perpdesk catalog demo --catalog {path}` makes one "
+                "(with --books one of order books, with --basis one of spot and perpetual), "
                 "`perpdesk catalog import` fills one from files"
             )
         try:

@@ -82,6 +82,9 @@ def executable(levels: Levels, quantity: float) -> float:
     """
     if not levels:
         return math.nan
+    best, size = levels[0]
+    if quantity <= size:
+        return best
     left, paid = quantity, 0.0
     for price, size in levels:
         taken = min(left, size)
@@ -89,8 +92,6 @@ def executable(levels: Levels, quantity: float) -> float:
         left -= taken
         if left <= 0.0:
             break
-    if quantity <= 0.0:
-        return levels[0][0]
     return (paid + left * levels[-1][0]) / quantity
 
 
@@ -102,6 +103,11 @@ def prices_of(spot: Book, perp: Book, quantity: float) -> Prices:
         executable(perp.asks, quantity),
         executable(perp.bids, quantity),
     )
+
+
+def best_prices(spot: Book, perp: Book) -> Prices:
+    """Return the prices of the smallest quantity: none is bought or sold at better ones."""
+    return Prices(spot.asks[0][0], spot.bids[0][0], perp.asks[0][0], perp.bids[0][0])
 
 
 class Funding(NamedTuple):

@@ -22,7 +22,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from config.errors import GateRefused
-from strategies.basis.edge import Edge
+from strategies.basis.edge import Edge, Prices
 from strategies.basis.features import BASIS, EXIT, FEATURES, Vector
 from strategies.basis.threshold import Act, Threshold
 
@@ -51,20 +51,14 @@ class Trees(NamedTuple):
 
     def advantages(self, features: Vector) -> Vector:
         """Return each seed's estimate, basis points; shape (seeds,)."""
-        arrays = self.feature, self.threshold, self.left, self.right, self.value, self.roots
-        # As scikit-learn compares: features are singles, thresholds doubles.
-        found: Vector = _means(features.astype(np.float32), *arrays)
+        found: Vector = _means(features.astype(np.float32), *self[:6])
         return found
 
     def act(self, features: Vector, position: int, edge: Edge) -> Act:
         """Return what to do; where a feature is not known (NaN), nothing."""
-        if np.isnan(features).any():
-            return Act.HOLD
-        found = self.advantages(features)
-        mean = float(found.mean())
+        mean, spread = _mean_and_spread(features, *self[:6])
         if position:
             return Act.CLOSE if mean < 0.0 else Act.HOLD
-        spread = float(found.std(ddof=1)) if len(found) > 1 else 0.0
         round_trip = features[EXIT] - features[BASIS] + edge.fees_bps + edge.slippage_bps
         return Act.OPEN if mean - self.deviations * spread > round_trip else Act.HOLD
 
@@ -86,13 +80,29 @@ def _means(
     return found
 
 
+@njit(cache=True)
+def _mean_and_spread(
+    features: Any, feature: Any, threshold: Any, left: Any, right: Any, value: Any, roots: Any
+) -> tuple[float, float]:
+    """Return mean and deviation between seeds; NaN, which compares false, where one is."""
+    if np.isnan(features).any():
+        return np.nan, np.nan
+    # As scikit-learn compares: features are singles, thresholds doubles.
+    single = features.astype(np.float32)
+    found = _means(single, feature, threshold, left, right, value, roots)
+    mean, squares = found.mean(), 0.0
+    for each in found:
+        squares += (each - mean) ** 2
+    return mean, np.sqrt(squares / max(len(found) - 1, 1))
+
+
 # Drift -----------------------------------------------------------------------------------------
 
 
 class Drift(NamedTuple):
     """Share of the last looks in which each feature was out of the range of training."""
 
-    shares: tuple[float, ...] = (0.0,) * len(FEATURES)
+    shares: Vector = np.zeros(len(FEATURES))
     drifted: bool = False
 
     def worst(self) -> str:
@@ -128,12 +138,33 @@ class Policy(NamedTuple):
         """
         if self.trees is None:
             return drift
+        shares, worst = _moved(drift.shares, features, self.low, self.high, looks)
+        return Drift(shares, worst > (most / 2 if drift.drifted else most))
+
+    def may_act(self, best: Prices, position: int) -> bool:
+        """Whether anything but to hold is possible at prices that are no better than these.
+
+        Only a threshold knows without the features.
+        """
+        if self.trees is not None:
+            return True
+        if position:
+            return best.exit_bps <= self.threshold.close_bps
+        return best.basis_bps >= self.threshold.open_bps
+
+
+@njit(cache=True)
+def _moved(shares: Any, features: Any, low: Any, high: Any, looks: int) -> tuple[Any, float]:
+    """Return the shares of looks out of the range after another, and the largest."""
+    found, worst = shares.copy(), 0.0
+    for index in range(len(features)):
+        value = features[index]
         # What is not known is neither in the range nor out of it.
-        out = ((features < self.low) | (features > self.high)).astype(float)
-        shares = np.array(drift.shares)
-        shares = np.where(np.isnan(features), shares, shares + (out - shares) / looks)
-        limit = most / 2 if drift.drifted else most
-        return Drift(tuple(shares.tolist()), bool(shares.max() > limit))
+        if not np.isnan(value):
+            out = 1.0 if value < low[index] or value > high[index] else 0.0
+            found[index] += (out - found[index]) / looks
+        worst = max(worst, found[index])
+    return found, worst
 
 
 # Folders ---------------------------------------------------------------------------------------

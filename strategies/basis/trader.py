@@ -21,8 +21,18 @@ from nautilus_trader.model.identifiers import InstrumentId
 from config.durations import DAY_NS, HOUR_NS, duration_ns
 from strategies.basis import decide
 from strategies.basis.decide import BasisMemory, Close
-from strategies.basis.edge import Book, Costs, Edge, Funding, edge_of, gain_bps, prices_of
-from strategies.basis.features import Past, Vector, features, remember, seen_of
+from strategies.basis.edge import (
+    Book,
+    Costs,
+    Edge,
+    Funding,
+    Prices,
+    best_prices,
+    edge_of,
+    gain_bps,
+    prices_of,
+)
+from strategies.basis.features import Past, Vector, features, move, remember, seen_of
 from strategies.basis.policy import Act, Drift, Policy, load
 from strategies.basis_arbitrage import BasisConfig, pair_symbol
 from strategies.hedged.book import Ended, Result, accept_fees, leave_dust
@@ -32,7 +42,7 @@ from strategies.hedged.two_leg_trader import TwoLegTrader
 from strategies.messages import Decision
 from strategies.sizing.rounding import Lot
 from strategies.state import StateStore
-from strategies.tactics.two_leg import Legs
+from strategies.tactics.two_leg import NONE, Legs
 
 ZERO = Decimal(0)
 STATE = "basis"
@@ -221,41 +231,58 @@ class BasisTrader(TwoLegTrader):
         return Book(*self.market.levels(instrument_id, self.config.levels))
 
     def _look(self, pair: _Pair, spot: Book, perp: Book, ts: int) -> None:
-        rules, holding = self.config, self.book.pairs.get(pair.name)
-        lots = self.market.lot(pair.spot), self.market.lot(pair.perp)
+        holding = self.book.pairs.get(pair.name)
         # Sized by the volatility before this look, as the look's prices are for that size.
-        volatility = pair.past.mid.a_minute_bps
-        goal = self._goal(pair, spot, perp, lots)
-        if holding is not None:
-            quantity = float(max(map(abs, (*holding.held, *holding.target))))
-        else:
+        before = pair.past
+        if not self._may_act(best_prices(spot, perp), int(holding is not None)):
+            mid = move(before.mid, ts, spot.mid, self._half_life_ns)
+            pair.past = before._replace(mid=mid)
+            return
+        lots = self.market.lot(pair.spot), self.market.lot(pair.perp)
+        goal, since, gained = NONE, None, 0.0
+        if holding is None:
+            goal = self._goal(pair, spot, perp, lots)
             quantity = float(-goal[1]) or decide.smallest_size(lots, spot.mid)
+        else:
+            quantity = float(max(map(abs, (*holding.held, *holding.target))))
         prices = prices_of(spot, perp, quantity)
-        pair.past = remember(pair.past, ts, prices.basis_bps, spot.mid, self._half_life_ns)
-        trade, funding = self.memory.trades.get(pair.name), pair.rates.known
-        since = None if holding is None else (ts if trade is None else trade.since)
-        gained = 0.0
+        pair.past = remember(before, ts, prices.basis_bps, spot.mid, self._half_life_ns)
         if holding is not None:
+            trade = self.memory.trades.get(pair.name)
+            since = ts if trade is None else trade.since
             spot_in, perp_in = (self.market.entry_price(leg) for leg in self._legs(pair))
             if spot_in is not None and perp_in is not None:
                 gained = gain_bps(float(spot_in), float(perp_in), prices)
-        seen = seen_of(
-            spot, perp, prices, quantity, pair.past, funding, ts, since=since, held_bps=gained
+        funding = pair.rates.known
+        found = features(
+            seen_of(
+                spot, perp, prices, quantity, pair.past, funding, ts, since=since, held_bps=gained
+            )
         )
-        found = features(seen)
-        instruments = [self.instrument(leg) for leg in self._legs(pair)]
-        spot_fee, perp_fee = (float(instrument.taker_fee) for instrument in instruments)
-        planned_exit = self._policy.threshold.close_bps
-        costs = Costs(spot_fee, perp_fee, rules.slippage_bps)
-        edge = edge_of(prices.basis_bps, planned_exit, costs, funding, ts, self._horizon_ns)
+        edge = edge_of(
+            prices.basis_bps,
+            self._policy.threshold.close_bps,
+            self._costs(pair),
+            funding,
+            ts,
+            self._horizon_ns,
+        )
         self._watch(pair, found)
         act = self._wish(pair, found, int(holding is not None), edge)
         if self._stopping or self._is_restarting:
             return
         if act is Act.OPEN and holding is None:
-            self._open(pair, edge, goal, volatility, (spot, perp), ts)
+            self._open(pair, edge, goal, before.mid.a_minute_bps, (spot, perp), ts)
         elif act is Act.CLOSE and holding is not None:
             self._close(pair, prices.exit_bps, gained)
+
+    def _costs(self, pair: _Pair) -> Costs:
+        fees = [float(self.instrument(leg).taker_fee) for leg in self._legs(pair)]
+        return Costs(fees[0], fees[1], self.config.slippage_bps)
+
+    def _may_act(self, best: Prices, position: int) -> bool:
+        """Whether the policy may want anything at prices no better than these."""
+        return self._policy.may_act(best, position)
 
     def _wish(self, pair: _Pair, found: Vector, position: int, edge: Edge) -> Act:
         """Return what the policy wants."""

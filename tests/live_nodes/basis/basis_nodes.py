@@ -41,6 +41,9 @@ class BasisByHand(BasisTrader):
             self.ended.append(Ended(**facts))
         super()._tell(kind, facts, *args)
 
+    def _may_act(self, *args: Any) -> bool:
+        return True
+
     def _wish(self, *args: Any) -> Act:
         # Once, as a basis that is there for a moment.
         wanted, self.wants = self.wants, Act.HOLD
@@ -55,10 +58,10 @@ class BasisAtOnce(BasisByHand):
 
 
 class BasisLeaving(BasisByHand):
-    """Basis that closes as soon as it may."""
+    """Basis that closes once the start is over, as volatility is known again."""
 
-    def _wish(self, *args: Any) -> Act:
-        return Act.CLOSE
+    def _wish(self, pair: Any, *args: Any) -> Act:
+        return Act.CLOSE if pair.past.mid.weight > 0.5 else Act.HOLD
 
 
 def basis_params(legs: tuple[str, str] = (PAIR, NAME), **params: Any) -> dict[str, Any]:

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.ensemble import ExtraTreesRegressor
 
 from config.errors import GateRefused
-from strategies.basis.edge import Costs, Edge, Funding, edge_of
+from strategies.basis.edge import Book, Costs, Edge, Funding, best_prices, edge_of, prices_of
 from strategies.basis.features import BASIS, EXIT, FEATURES
 from strategies.basis.policy import (
     ARRAYS,
@@ -123,6 +125,25 @@ def test_trees_estimate_what_scikit_learn_does() -> None:
     )  # fmt: skip
     found = [trees.advantages(row)[0] for row in x[:50]]
     assert found == pytest.approx(model.predict(x[:50]).tolist())
+
+
+@given(
+    spot=st.floats(99.0, 101.0), perp=st.floats(99.0, 101.0), quantity=st.floats(0.001, 9.0),
+    sizes=st.tuples(*[st.floats(0.01, 3.0)] * 4), position=st.integers(0, 1),
+)  # fmt: skip
+def test_where_the_best_prices_rule_an_act_out_the_threshold_does_nothing(
+    spot: float, perp: float, quantity: float, sizes: Any, position: int
+) -> None:
+    def book(mid: float, bid: float, ask: float) -> Book:
+        return Book([(mid - 0.1, bid), (mid - 0.2, 9.0)], [(mid + 0.1, ask), (mid + 0.3, 9.0)])
+
+    books = book(spot, *sizes[:2]), book(perp, *sizes[2:])
+    prices = prices_of(*books, quantity)
+    policy = Policy(RULE)
+    if not policy.may_act(best_prices(*books), position):
+        seen = at(prices.basis_bps, prices.exit_bps)
+        assert policy.act(seen, position, edge()) is Act.HOLD
+    assert Policy(RULE, stump((0.0, 1.0))).may_act(best_prices(*books), position)
 
 
 def test_a_policy_is_read_as_it_was_saved(tmp_path: Path) -> None:
