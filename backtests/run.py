@@ -121,7 +121,12 @@ def prepare(document: Backtest) -> Prepared:
         CatalogFeed(catalog, market, prints=venue.fills == "next_open", **settings)
         if venue.by_candles
         else TickFeed(
-            catalog, market, kind=venue.market, valuation=duration_ns(venue.valuation), **settings
+            catalog,
+            market,
+            kind=venue.market,
+            valuation=duration_ns(venue.valuation),
+            levels={n: max(s.levels_needed() for s in made if n in s.ids) for n in wanted},
+            **settings,
         )
     )
     return Prepared(document, catalog, market, feed, intervals, start, end, of_auto)

@@ -63,14 +63,32 @@ def fixed_point(values: NDArray[np.float64], precision: int) -> pa.Array:
     Keeps ``precision`` decimals; halves round away from zero, as in Nautilus. Raises ValueError for
     a value that is negative, not finite, or at least 2^63 when times 10^precision.
     """
+    ticks = pa.array(_ticks(values, precision).astype(np.int64)).cast(pa.decimal128(19, 0))
+    factor = pa.scalar(Decimal(10) ** (FIXED_PRECISION - precision), pa.decimal128(17, 0))
+    raw = pc.multiply(ticks, factor)
+    return pa.FixedSizeBinaryArray.from_buffers(_RAW, len(values), [None, raw.buffers()[1]])
+
+
+def _ticks(values: NDArray[np.float64], precision: int) -> NDArray[np.float64]:
     scaled = values * 10.0**precision
     if scaled.size and not (float(scaled.min()) >= 0.0 and float(scaled.max()) < _LARGEST_EXACT):
         raise ValueError(f"a value is negative, not finite or too large for {precision} decimals")
     whole = np.floor(scaled)
-    ticks = pa.array((whole + (scaled - whole >= 0.5)).astype(np.int64)).cast(pa.decimal128(19, 0))
-    factor = pa.scalar(Decimal(10) ** (FIXED_PRECISION - precision), pa.decimal128(17, 0))
-    raw = pc.multiply(ticks, factor)
-    return pa.FixedSizeBinaryArray.from_buffers(_RAW, len(values), [None, raw.buffers()[1]])
+    return whole + (scaled - whole >= 0.5)
+
+
+def engine_rows(rows: pa.Table, info: InstrumentInfo) -> pa.Table:
+    """Return books or trades with prices and sizes as Nautilus says them as floats.
+
+    They are its fixed point divided: the last bit may differ from the nearest float, which is
+    stored.
+    """
+    for name, precision in (("price", info.price_precision), ("size", info.size_precision)):
+        factor = 10.0 ** (FIXED_PRECISION - precision)
+        raw = _ticks(rows.column(name).to_numpy(), precision) * factor
+        floats = pa.array(raw / 10.0**FIXED_PRECISION)
+        rows = rows.set_column(rows.column_names.index(name), name, floats)
+    return rows
 
 
 def bar_table(candles: pa.Table, info: InstrumentInfo, interval: str) -> pa.Table:
@@ -156,7 +174,13 @@ def quotes(table: pa.Table, info: InstrumentInfo, interval: str = "") -> list[Qu
     return made
 
 
-def book(table: pa.Table, info: InstrumentInfo, interval: str = "") -> list[OrderBookDeltas]:
+def book[Message: OrderBookDeltas](
+    table: pa.Table,
+    info: InstrumentInfo,
+    interval: str = "",
+    *,
+    message: type[Message] = OrderBookDeltas,
+) -> list[Message]:
     """Convert stored book rows to one Nautilus message a (ts, seq); a snapshot clears the book.
 
     The last row of a message after lost ones has the flag `RESERVED_1`, which the engine ignores.
@@ -173,7 +197,7 @@ def book(table: pa.Table, info: InstrumentInfo, interval: str = "") -> list[Orde
     deltas = OrderBookDelta.from_pyo3_list(twins)
     owner = InstrumentId.from_str(info.id)
     edges = [0, *ends.tolist()]
-    return [OrderBookDeltas(owner, deltas[start:end]) for start, end in pairwise(edges)]
+    return [message(owner, deltas[start:end]) for start, end in pairwise(edges)]
 
 
 def _delta_table(table: pa.Table, info: InstrumentInfo) -> tuple[pa.Table, NDArray[np.int64]]:

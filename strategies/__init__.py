@@ -9,7 +9,8 @@ candles, `candles.CandleStrategy`; all it needs is on this page.
 subscribe), Nautilus's ``on_bar``, ``on_quote_tick``, … (for quotes and books call super as well);
 after ``market.want_levels()`` and ``market.watch(id)``, ``on_order_book_deltas`` comes with each
 change of the book, live and in a backtest on books, and may send orders at once
-(``market.event_age_ns(id)``: how old it is);
+(``market.event_age_ns(id)``: how old it is; ``market.levels_after(deltas, count)``: its levels,
+fastest in a backtest where ``levels_needed`` returns the count);
 ``history_needed`` and ``warm_up`` (candles from before the start), ``on_order_ended`` (one of its
 orders was filled, cancelled or refused), ``on_executed`` (a tactic ended), ``on_verdict``.
 

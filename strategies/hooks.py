@@ -25,6 +25,13 @@ class Hooks:
     def warm_up(self, panel: Candles, interval: str) -> None:
         """Add candles from before the start, in the same way as later ones."""
 
+    def levels_needed(self) -> int:
+        """Return how many levels a side of each message's book it reads, 0 for none.
+
+        A backtest on books reads them once for `MarketView.levels_after`.
+        """
+        return 0
+
     def funding_needed(self) -> int:
         """Return how far back funding settlements are needed at the start, nanoseconds."""
         return 0

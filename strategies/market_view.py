@@ -6,10 +6,14 @@ until it changes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from itertools import chain
+from struct import pack_into
 from typing import Any, Literal, NamedTuple, Protocol
 
+import numpy as np
 from nautilus_trader.cache.base import CacheFacade
 from nautilus_trader.common.component import Clock
 from nautilus_trader.model.book import OrderBook
@@ -20,6 +24,7 @@ from nautilus_trader.model.instruments import CurrencyPair, Instrument
 from nautilus_trader.model.objects import FIXED_PRECISION, Currency
 from nautilus_trader.model.objects import Price as EnginePrice
 from nautilus_trader.portfolio.base import PortfolioFacade
+from numpy.typing import NDArray
 
 from strategies.account_value import Account, Contract, Margin
 from strategies.sizing.rounding import ZERO, Lot
@@ -32,9 +37,11 @@ BookSource = Literal["none", "quotes", "book"]
 Level = tuple[float, float]
 """A price of an order book, and the size displayed there in base coin."""
 Levels = tuple[Level, ...]
+Floats = NDArray[np.float64]
 Price = Callable[[InstrumentId], Decimal | None]
 _Unread = Literal["unread"]
 BookOf = Callable[[InstrumentId], OrderBook | None]
+_LOST = RecordFlag.RESERVED_1.value
 _MONEY = Decimal("0.00000001")
 
 
@@ -91,6 +98,26 @@ class _CachedBook:
         self.top: TopOfBook | _Unread | None = None
 
 
+class ShownBook(OrderBookDeltas):
+    """A message of a backtest, with the best levels after it, which were read for all at once.
+
+    ``levels`` has shape (2, count, 2): bids and asks, the best first, each with price and size; NaN
+    and 0 where there is none.
+    """
+
+    __slots__ = ("levels",)
+    levels: Floats
+
+
+def level_rows(bids: Levels, asks: Levels, count: int) -> Floats:
+    """Return levels as `ShownBook` has them."""
+    rows, none = np.empty((2, count, 2)), ((math.nan, 0.0),) * count
+    filled = bids + none[len(bids) :] + asks + none[len(asks) :]
+    # Assigning tuples to an array takes several times as long.
+    pack_into(f"{rows.size}d", rows, 0, *chain.from_iterable(filled))
+    return rows
+
+
 def update_id(deltas: OrderBookDeltas) -> int:
     """Return Bybit's id of a book's message, one more than the last one's; 0 where it has none."""
     return int(deltas.deltas[-1].order.order_id)
@@ -98,7 +125,7 @@ def update_id(deltas: OrderBookDeltas) -> int:
 
 def follows_loss(deltas: OrderBookDeltas) -> bool:
     """Whether a recording says that messages before this one are missing (`catalog.engine`)."""
-    return bool(deltas.flags & RecordFlag.RESERVED_1.value)
+    return bool(deltas.flags & _LOST)
 
 
 class MarketView:
@@ -350,6 +377,15 @@ class MarketView:
                 _levels(book, OrderSide.BUY, book.best_ask_price(), count, sizes, spans),
             )
         return found
+
+    def levels_after(self, deltas: OrderBookDeltas, count: int) -> Floats:
+        """Return the best ``count`` levels as they stand after a message, as `ShownBook` has them.
+
+        For handlers of that message. Backtests have them at hand for `Hooks.levels_needed`.
+        """
+        if isinstance(deltas, ShownBook) and deltas.levels.shape[1] >= count:
+            return deltas.levels[:, :count]
+        return level_rows(*self.levels(deltas.instrument_id, count), count)
 
     # Account and positions ---------------------------------------------------------------------
 

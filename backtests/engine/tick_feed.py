@@ -6,21 +6,27 @@ holds about `ROWS` rows, whatever time that takes, so that memory stays flat.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 from nautilus_trader.core.data import Data
+from nautilus_trader.model.data import OrderBookDeltas
 from numpy.typing import NDArray
 
 from backtests.checks import TICKS_SLACK_NS
 from backtests.engine.feed import CatalogFeed, FeedSlice, PriceGrid
-from catalog.engine import book, funding_rates, predicted_rates, quotes, trades
+from catalog.engine import book, engine_rows, funding_rates, predicted_rates, quotes, trades
+from catalog.instruments import InstrumentInfo
 from catalog.series import AFTER_LOSS, SNAPSHOT
 from catalog.storage.manifest import FileFact
 from config.durations import DAY_NS, HOUR_NS
+from strategies.market_view import ShownBook
+
+if TYPE_CHECKING:
+    from catalog.tops import StoredBook
 
 ROWS = 250_000
 """Rows of books, quotes and trades that a slice aims at."""
@@ -31,12 +37,20 @@ OLDEST_MARK_NS = HOUR_NS
 class TickFeed(CatalogFeed):
     """Reads books (``kind`` book) or quotes slice by slice; see `CatalogFeed`.
 
-    ``valuation`` is the time between two rows of the price grid, nanoseconds.
+    ``valuation`` is the time between two rows of the price grid, nanoseconds. ``levels`` are those
+    a side that each message of a book shows, by instrument.
     """
 
     settles_live = True
 
-    def __init__(self, *args: Any, kind: str, valuation: int, **settings: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        kind: str,
+        valuation: int,
+        levels: Mapping[str, int] | None = None,
+        **settings: Any,
+    ) -> None:
         super().__init__(*args, prints=False, **settings)
         self.kind, self.valuation = kind, valuation
         covered = self.catalog.coverage(kind)
@@ -57,10 +71,12 @@ class TickFeed(CatalogFeed):
         self._density = rows / max(longest, 1)
         self._known: set[str] = set()
         self._quotes: dict[str, pa.Table] = {}
+        self._levels = levels or {}
+        self._books: dict[str, StoredBook] = {}
 
     def slices(self) -> Iterator[FeedSlice]:
         """Yield the window's slices in order."""
-        self._known, self._quotes, self.resets = set(), {}, {}
+        self._known, self._quotes, self._books, self.resets = set(), {}, {}, {}
         self.losses, self.silences, self._newest = {}, {}, {}
         density, start = self._density, self.start
         while start < self.end:
@@ -107,7 +123,10 @@ class TickFeed(CatalogFeed):
             executed += trades(traded, info) if traded.num_rows else []
             if self.kind == "book":
                 told = self._begun(name, told, is_first)
-                quoted += book(told, info) if told.num_rows else []
+                messages = self._messages(name, told) if told.num_rows else []
+                quoted += messages
+                # Eight levels a side take about as much memory as a row.
+                rows += len(messages) * self._levels.get(name, 0) // 8
             else:
                 told = self._requoted(name, told, traded, is_first)
                 quoted += quotes(told, info) if told.num_rows else []
@@ -124,6 +143,14 @@ class TickFeed(CatalogFeed):
             marks = self._marks(start, end)
             settlements = self._settlements(grid, self._carried, marks, start, end)
         return FeedSlice(start, end, data, grid, settlements), rows
+
+    def _messages(self, name: str, rows: pa.Table) -> Sequence[OrderBookDeltas]:
+        info, count = self.catalog.instruments[name], self._levels.get(name, 0)
+        if not count:
+            return book(rows, info)
+        from catalog.tops import StoredBook  # Loading numba takes half a second.
+
+        return shown_books(rows, info, self._books.setdefault(name, StoredBook()), count)
 
     def _begun(self, name: str, rows: pa.Table, is_first: bool) -> pa.Table:
         """Return the rows from the first known book on, which begins a window."""
@@ -204,6 +231,21 @@ class TickFeed(CatalogFeed):
         real = np.zeros(close.shape, dtype=np.bool_)
         mids = close.copy()
         return PriceGrid(ts, close, low, high, delisted, real, marks=marks, mids=mids)
+
+
+def shown_books(
+    rows: pa.Table, info: InstrumentInfo, standing: StoredBook, count: int
+) -> list[ShownBook]:
+    """Convert the next rows of a book to messages that show ``count`` levels a side.
+
+    They equal those of the engine's book to the bit.
+    """
+    messages = book(rows, info, message=ShownBook)
+    shown = standing.levels(engine_rows(rows, info), count)
+    both = np.stack([shown.bids, shown.asks], axis=1)
+    for message, levels in zip(messages, both, strict=True):
+        message.levels = levels
+    return messages
 
 
 def _at(rows: pa.Table, place: Any, moments: NDArray[np.int64]) -> pa.Table:

@@ -13,8 +13,6 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
-from itertools import chain
-from struct import Struct
 from typing import Any
 
 import msgspec
@@ -27,7 +25,7 @@ from nautilus_trader.model.identifiers import InstrumentId
 
 from config.durations import duration_ns
 from strategies.base import DeskStrategy
-from strategies.market_view import Levels, follows_loss, update_id
+from strategies.market_view import Floats, follows_loss, level_rows, update_id
 from strategies.messages import Decision, Executed, Learned, Target
 from strategies.on_loop import repeat
 from strategies.protector import Protector
@@ -64,8 +62,6 @@ class _Market:
         self.candles = MidCandles()
         self.book = np.zeros((2, self.levels, 2))
         self.bids, self.asks = self.book
-        self._write = Struct(f"{self.book.size}d").pack_into
-        self._none = ((math.nan, 0.0),) * self.levels
         self.looked = self.paused_until = self.data_ts = self.update = 0
         self.lost = False
         self.mid = math.nan
@@ -80,18 +76,16 @@ class _Market:
             before, self.update = self.update, update_id(deltas)
             self.lost |= 0 < before < self.update - 1 and not deltas.is_snapshot
 
-    def show(self, ts: int, bids: Levels, asks: Levels, *, whole: bool = False) -> None:
-        """Take in a book.
+    def show(self, ts: int, levels: Floats, *, whole: bool = False) -> None:
+        """Take in a book, as `ShownBook` has it.
 
         Signals begin anew after lost messages, and at one that is sent ``whole`` and differs from
         the last: what came between is not known. Some sources send the same one again from time to
         time.
         """
         before = self.book.copy() if whole and self.data_ts else None
-        rows = bids + self._none[len(bids) :] + asks + self._none[len(asks) :]
-        # Assigning tuples to an array takes several times as long.
-        self._write(self.book, 0, *chain.from_iterable(rows))
-        self.mid, self.data_ts = (bids[0][0] + asks[0][0]) / 2, ts
+        self.book[:] = levels
+        self.mid, self.data_ts = (self.bids.item(0) + self.asks.item(0)) / 2, ts
         self.candles.see(self.mid)
         differs = before is not None and not np.array_equal(before, self.book, equal_nan=True)
         if self.lost or differs:
@@ -141,6 +135,11 @@ class ScalpTrader(DeskStrategy):
             self._saved = saved
         elif saved.learned:
             self._dropped = "it learns anew: signals or fusion have other parameters than before"
+
+    def levels_needed(self) -> int:
+        """Return the levels that the signals read."""
+        levels: int = self.config.signals.levels
+        return levels
 
     # Start and stop ----------------------------------------------------------------------------
 
@@ -214,12 +213,13 @@ class ScalpTrader(DeskStrategy):
         instrument_id = deltas.instrument_id
         found = self._markets[instrument_id]
         found.follow(deltas, is_live=isinstance(self.clock, LiveClock))
-        bids, asks = self.market.levels(instrument_id, found.levels)
-        if not (bids and asks):
+        levels = self.market.levels_after(deltas, found.levels)
+        bid, ask = levels[:, 0, 0].tolist()
+        if math.isnan(bid) or math.isnan(ask):
             return
-        found.show(deltas.ts_event, bids, asks, whole=deltas.is_snapshot)
-        now, is_crossed = self.clock.timestamp_ns(), bids[0][0] >= asks[0][0]
-        if now >= found.looked + self._look_ns and not is_crossed:
+        found.show(deltas.ts_event, levels, whole=deltas.is_snapshot)
+        now = self.clock.timestamp_ns()
+        if now >= found.looked + self._look_ns and bid < ask:
             found.looked = now
             self._look(instrument_id, found, now)
 
@@ -419,7 +419,7 @@ def learned_by(rules: ScalperConfig) -> str:
 def _compile(rules: ScalperConfig) -> None:
     """Compile the signals before data come: the first time it takes some seconds."""
     found = _Market(rules, "", 1.0, None)
-    found.show(0, ((1.0, 1.0),), ((2.0, 1.0),))
+    found.show(0, level_rows(((1.0, 1.0),), ((2.0, 1.0),), found.levels))
     found.scores.on_trade(0, 1.0, 1.0, 1)
     fused = found.fusion.update(0, found.mid, found.scores.scores(0), 0.0)
     found.fusion.expected_bps(fused.value)

@@ -32,6 +32,7 @@ from config.errors import DocumentErrors, InputError
 from config.load import load
 from config.validate import checked, validate_with_files
 from strategies.base import DeskStrategy
+from strategies.market_view import level_rows
 from tests.backtests.book_runs import NAMES, document, ticks, write_books
 from tests.backtests.book_tapes import opening, play_book
 from tests.builders_engine import A, at
@@ -342,6 +343,9 @@ class Looker(DeskStrategy):
     def history_needed(self) -> dict[str, int]:
         return {"1h": 1}
 
+    def levels_needed(self) -> int:
+        return 7
+
     def on_start(self) -> None:
         super().on_start()
         self.seen: list[tuple[Any, ...]] = []
@@ -354,6 +358,12 @@ class Looker(DeskStrategy):
     def on_order_book_deltas(self, deltas: OrderBookDeltas) -> None:
         super().on_order_book_deltas(deltas)
         CHANGES.append(deltas.ts_event)
+        for count in (3, 7, 9):
+            levels = level_rows(*self.market.levels(deltas.instrument_id, count), count)
+            shown = self.market.levels_after(deltas, count)
+            # What was read before the run is part of its message.
+            assert (shown.base is None) == (count > self.levels_needed())
+            np.testing.assert_array_equal(shown, levels)
         if len(CHANGES) == 2:
             self.send_market(deltas.instrument_id, Decimal("0.1"), "the second change")
 
@@ -371,8 +381,9 @@ CHANGES: list[int] = []
 
 @pytest.mark.parametrize("market", ["book", "quotes"])
 def test_a_strategy_sees_levels_depth_trades_and_age_as_the_raw_rows_have_them(
-    folder: Path, market: str
+    folder: Path, market: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(tick_feed, "ROWS", 5_000)
     SEEN.clear()
     CHANGES.clear()
     file = document(folder, market=market, latency={"feed": {"base": 7}})

@@ -21,6 +21,7 @@ from config.params import parameter_fields
 from strategies.messages import Decision
 from strategies.scalper import ScalperConfig
 from strategies.scalping.decide import REFUSALS
+from strategies.scalping.trader import ScalpTrader
 from strategies.signals.scalper_parameters import SIGNALS
 from tests.backtests.book_runs import BOOKS_FROM, document, write_books
 
@@ -172,6 +173,14 @@ def test_refusals_are_counted_and_the_same_run_is_the_same_again(
     assert set(counted) <= set(REFUSALS)
     assert counted["warm_up"] > 20
     assert counted["threshold"] > 100
+    assert payloads(played(folder)) == payloads(usual)
+
+
+def test_it_decides_the_same_where_it_reads_the_engines_book(
+    folder: Path, usual: RunOutcome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the levels that were read before the run."""
+    monkeypatch.setattr(ScalpTrader, "levels_needed", lambda self: 0)
     assert payloads(played(folder)) == payloads(usual)
 
 

@@ -216,8 +216,8 @@ def venue() -> Venue:
     return Venue(market="book", slippage=NoSlippage(), latency=delay)
 
 
-def feed_of(catalog: Catalog, market: RunMarket) -> TickFeed:
-    """Return the whole recording as a feed."""
+def feed_of(catalog: Catalog, market: RunMarket, levels: int = 0) -> TickFeed:
+    """Return the whole recording as a feed, whose messages show so many levels a side."""
     span = catalog.coverage("book")[BTC]
     end = span.last // 10**9 * 10**9 + 10**9
     return TickFeed(
@@ -225,6 +225,7 @@ def feed_of(catalog: Catalog, market: RunMarket) -> TickFeed:
         market,
         kind="book",
         valuation=duration_ns("1s"),
+        levels={BTC: levels},
         signal_intervals=(),
         execution_interval="1m",
         start=span.first - 1,

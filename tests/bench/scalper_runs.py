@@ -45,7 +45,8 @@ def scalper(thresholds: tuple[float, float]) -> ScalperConfig:
 def replays(catalog: Catalog) -> list[Row]:
     """Return the rows of the scalper on the recording."""
     market = market_of([catalog.instruments[BTC]], venue(), catalog.instruments)
-    parts = list(feed_of(catalog, market).slices())
+    levels = scalper(SILENT).signals.levels
+    parts = list(feed_of(catalog, market, levels).slices())
     messages = sum(len(part.data) for part in parts)
     best = paces(
         {

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from nautilus_trader.model.data import BookOrder, OrderBookDelta, OrderBookDeltas
 from nautilus_trader.model.enums import BookAction, OrderSide
 
+from strategies.market_view import level_rows
 from strategies.scalper import ScalperConfig
 from strategies.scalping.trader import STATE, Saved, ScalpTrader, _Market, learned_by
 from strategies.signals.fusion import Fusion
@@ -85,7 +86,7 @@ def test_a_gap_in_the_ids_of_a_live_book_warms_its_signals_up_anew(last, is_live
     scores = []
     for ts, deltas in enumerate((message(5, whole=True), message(6), last)):
         found.follow(deltas, is_live=is_live)
-        found.show(ts * 10**9, ((100.0, 1.0),), ((100.1, 1.0),))
+        found.show(ts * 10**9, level_rows(((100.0, 1.0),), ((100.1, 1.0),), found.levels))
         scores.append(found.scores)
     assert scores[0] is scores[1]
     assert (scores[1] is not scores[2]) is anew
