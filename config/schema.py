@@ -126,25 +126,28 @@ def _describe(part: type[Part], schema: dict[str, Any]) -> None:
 
 def _add_parameters(definitions: dict[str, Any]) -> None:
     addresses = list(shipped_addresses())
-    references = {}
-    for use in addresses:
-        config = resolve(use).Config
-        fields = parameter_fields(config)
-        parameters = msgspec.defstruct(
+    configs = [resolve(use).Config for use in addresses]
+    parameters = [
+        msgspec.defstruct(
             f"{config.__name__}Params",
-            [(name, field.type) for name, field in fields.items()],
+            [(name, field.type) for name, field in parameter_fields(config).items()],
             kw_only=True,
             forbid_unknown_fields=True,
+            module=config.__module__,
         )
-        (reference,), found = msgspec.json.schema_components(
-            [parameters], ref_template="#/$defs/{name}", schema_hook=lambda _: {"type": "string"}
-        )
-        definitions.update({name: _as_written(value) for name, value in found.items()})
+        for config in configs
+    ]
+    # All at once: blocks of two components that have one name get different ones.
+    found, blocks = msgspec.json.schema_components(
+        parameters, ref_template="#/$defs/{name}", schema_hook=lambda _: {"type": "string"}
+    )
+    definitions.update({name: _as_written(value) for name, value in blocks.items()})
+    references = dict(zip(addresses, found, strict=True))
+    for config, reference in zip(configs, found, strict=True):
         properties = definitions[reference["$ref"].rpartition("/")[2]]["properties"]
-        for name, field in fields.items():
+        for name, field in parameter_fields(config).items():
             if field.default is not msgspec.NODEFAULT:
                 properties[name]["default"] = msgspec.to_builtins(field.default, enc_hook=str)
-        references[use] = reference
     for name in _COMPONENTS:
         if name in definitions:
             definitions[name]["properties"]["use"]["examples"] = addresses
