@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from backtests.engine.build import strategy_config
+from catalog.engine import engine_rows
 from catalog.series import AFTER_LOSS, SNAPSHOT
 from catalog.storage.store import Catalog
 from catalog.tops import StoredBook
@@ -115,6 +116,7 @@ def tape_of(book: StoredBook, rows: pa.Table, trades: pa.Table, levels: int) -> 
 def tapes(catalog: Catalog, instrument: str, start: int, end: int, levels: int) -> Iterator[Tape]:
     """Yield an instrument's tape from start to end, an hour each."""
     book, opening = StoredBook(), catalog.book_at(instrument, start)
+    info = catalog.instruments[instrument]
     edges = [*range(start, end, HOUR_NS), end]
     for begin, until in pairwise(edges):
         rows, trades = (
@@ -123,6 +125,7 @@ def tapes(catalog: Catalog, instrument: str, start: int, end: int, levels: int) 
         if begin == start and len(opening):
             rows = pa.concat_tables([opening, rows])
         if len(rows):
+            rows, trades = (engine_rows(own, info) for own in (rows, trades))
             yield tape_of(book, rows, trades, levels)
 
 
