@@ -28,7 +28,8 @@ class Hooks:
     def levels_needed(self) -> int:
         """Return how many levels a side of each message's book it reads, 0 for none.
 
-        A backtest on books reads them once for `MarketView.levels_after`.
+        A backtest on books reads them once for `MarketView.levels_after`, with the trades between
+        (`ShownBook`).
         """
         return 0
 

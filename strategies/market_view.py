@@ -102,11 +102,13 @@ class ShownBook(OrderBookDeltas):
     """A message of a backtest, with the best levels after it, which were read for all at once.
 
     ``levels`` has shape (2, count, 2): bids and asks, the best first, each with price and size; NaN
-    and 0 where there is none.
+    and 0 where there is none. ``trades`` has a row for each since the message before: its age then,
+    nanoseconds, price, size and side, 1 where the aggressor bought, else -1.
     """
 
-    __slots__ = ("levels",)
+    __slots__ = ("levels", "trades")
     levels: Floats
+    trades: Floats
 
 
 def level_rows(bids: Levels, asks: Levels, count: int) -> Floats:

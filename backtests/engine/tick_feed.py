@@ -38,7 +38,7 @@ class TickFeed(CatalogFeed):
     """Reads books (``kind`` book) or quotes slice by slice; see `CatalogFeed`.
 
     ``valuation`` is the time between two rows of the price grid, nanoseconds. ``levels`` are those
-    a side that each message of a book shows, by instrument.
+    a side that each message of a book shows, by instrument, with the trades before it.
     """
 
     settles_live = True
@@ -73,11 +73,12 @@ class TickFeed(CatalogFeed):
         self._quotes: dict[str, pa.Table] = {}
         self._levels = levels or {}
         self._books: dict[str, StoredBook] = {}
+        self._late: dict[str, pa.Table] = {}
 
     def slices(self) -> Iterator[FeedSlice]:
         """Yield the window's slices in order."""
         self._known, self._quotes, self._books, self.resets = set(), {}, {}, {}
-        self.losses, self.silences, self._newest = {}, {}, {}
+        self.losses, self.silences, self._newest, self._late = {}, {}, {}, {}
         density, start = self._density, self.start
         while start < self.end:
             step = ROWS / density if density else float(self._step)
@@ -123,7 +124,7 @@ class TickFeed(CatalogFeed):
             executed += trades(traded, info) if traded.num_rows else []
             if self.kind == "book":
                 told = self._begun(name, told, is_first)
-                messages = self._messages(name, told) if told.num_rows else []
+                messages = self._messages(name, told, traded)
                 quoted += messages
                 # Eight levels a side take about as much memory as a row.
                 rows += len(messages) * self._levels.get(name, 0) // 8
@@ -144,13 +145,22 @@ class TickFeed(CatalogFeed):
             settlements = self._settlements(grid, self._carried, marks, start, end)
         return FeedSlice(start, end, data, grid, settlements), rows
 
-    def _messages(self, name: str, rows: pa.Table) -> Sequence[OrderBookDeltas]:
+    def _messages(self, name: str, rows: pa.Table, traded: pa.Table) -> Sequence[OrderBookDeltas]:
         info, count = self.catalog.instruments[name], self._levels.get(name, 0)
         if not count:
-            return book(rows, info)
+            return book(rows, info) if rows.num_rows else []
         from catalog.tops import StoredBook  # Loading numba takes half a second.
 
-        return shown_books(rows, info, self._books.setdefault(name, StoredBook()), count)
+        traded = traded.filter(pa.array(traded.column("side").to_numpy() != 0))
+        if name in self._late:
+            traded = pa.concat_tables([self._late[name], traded])
+        self._late[name] = traded
+        if not rows.num_rows:
+            return []
+        messages = shown_books(rows, info, self._books.setdefault(name, StoredBook()), count)
+        shown = show_trades(messages, engine_rows(traded, info))
+        self._late[name] = traded.slice(shown)
+        return messages
 
     def _begun(self, name: str, rows: pa.Table, is_first: bool) -> pa.Table:
         """Return the rows from the first known book on, which begins a window."""
@@ -246,6 +256,21 @@ def shown_books(
     for message, levels in zip(messages, both, strict=True):
         message.levels = levels
     return messages
+
+
+def show_trades(messages: Sequence[ShownBook], traded: pa.Table) -> int:
+    """Give each message the trades since the one before; return how many of them came by the last.
+
+    At one moment trades come before the book.
+    """
+    ts, *values = (traded.column(name).to_numpy() for name in ("ts", "price", "size", "side"))
+    stamps = np.array([message.ts_event for message in messages])
+    ends = np.searchsorted(ts, stamps, side="right")
+    ages = np.repeat(stamps, np.diff(ends, prepend=0)) - ts[: ends[-1]]
+    rows = np.column_stack([ages, *(column[: ends[-1]] for column in values)]).astype(float)
+    for message, own in zip(messages, np.split(rows, ends[:-1]), strict=True):
+        message.trades = own
+    return int(ends[-1])
 
 
 def _at(rows: pa.Table, place: Any, moments: NDArray[np.int64]) -> pa.Table:

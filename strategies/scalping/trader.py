@@ -25,7 +25,7 @@ from nautilus_trader.model.identifiers import InstrumentId
 
 from config.durations import duration_ns
 from strategies.base import DeskStrategy
-from strategies.market_view import Floats, follows_loss, level_rows, update_id
+from strategies.market_view import Floats, ShownBook, follows_loss, level_rows, update_id
 from strategies.messages import Decision, Executed, Learned, Target
 from strategies.on_loop import repeat
 from strategies.protector import Protector
@@ -63,7 +63,7 @@ class _Market:
         self.book = np.zeros((2, self.levels, 2))
         self.bids, self.asks = self.book
         self.looked = self.paused_until = self.data_ts = self.update = 0
-        self.lost = False
+        self.lost = self.shows_trades = False
         self.mid = math.nan
         self.value = math.nan
         self.cost = 0.0
@@ -213,6 +213,8 @@ class ScalpTrader(DeskStrategy):
         instrument_id = deltas.instrument_id
         found = self._markets[instrument_id]
         found.follow(deltas, is_live=isinstance(self.clock, LiveClock))
+        if isinstance(deltas, ShownBook):
+            self._take_trades(found, deltas)
         levels = self.market.levels_after(deltas, found.levels)
         bid, ask = levels[:, 0, 0].tolist()
         if math.isnan(bid) or math.isnan(ask):
@@ -222,6 +224,14 @@ class ScalpTrader(DeskStrategy):
         if now >= found.looked + self._look_ns and bid < ask:
             found.looked = now
             self._look(instrument_id, found, now)
+
+    def _take_trades(self, found: _Market, deltas: ShownBook) -> None:
+        if not found.shows_trades:
+            # Those until now came one by one, which takes several times as long.
+            found.shows_trades = True
+            self.unsubscribe_trade_ticks(deltas.instrument_id)
+        elif len(deltas.trades):
+            found.scores.on_trades(deltas.ts_event, deltas.trades)
 
     def on_trade_tick(self, tick: TradeTick) -> None:
         """Show a trade to the signals."""
@@ -421,6 +431,7 @@ def _compile(rules: ScalperConfig) -> None:
     found = _Market(rules, "", 1.0, None)
     found.show(0, level_rows(((1.0, 1.0),), ((2.0, 1.0),), found.levels))
     found.scores.on_trade(0, 1.0, 1.0, 1)
+    found.scores.on_trades(0, np.array([[0.0, 1.0, 1.0, 1.0]]))
     fused = found.fusion.update(0, found.mid, found.scores.scores(0), 0.0)
     found.fusion.expected_bps(fused.value)
     found.scores.regime(0)

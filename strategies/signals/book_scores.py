@@ -116,6 +116,13 @@ def step_trade(board: Floats, now: float, price: float, size: float, side: int) 
 
 
 @compiled
+def step_trades(board: Floats, now: float, trades: Floats) -> None:
+    """Show trades with their ages, as `BookScores.on_trades` gets them; now in nanoseconds."""
+    for age, price, size, side in trades:
+        step_trade(board, (now - age) * 1e-9, price, size, int(side))
+
+
+@compiled
 def step_scores(board: Floats, now: float, out: Floats) -> None:
     """Write all scores at a moment into ``out``, in the order of `SIGNALS`."""
     rules, state = _rules(board, _REGIME), _state(board, _REGIME)
@@ -202,6 +209,12 @@ class BookScores:
         """Take in a trade; side 1 where the aggressor bought, -1 where it sold."""
         # Another type of number would be compiled anew, for seconds.
         step_trade(self._board, self._seconds(ts), float(price), float(size), int(side))
+
+    def on_trades(self, now: int, trades: Floats) -> None:
+        """Take in trades, rows of age now (nanoseconds), price, size and side, the oldest first."""
+        if self._origin is None:
+            self._origin = now - int(trades[0, 0])
+        step_trades(self._board, float(now - self._origin), trades)
 
     def scores(self, now: int) -> Floats:
         """Return a score in [-1, 1] for each of `SIGNALS`; NaN while it warms up."""

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 import yaml
 
+from backtests.engine import tick_feed
 from backtests.run import RunOutcome, prepare, run
 from catalog.series import SNAPSHOT
 from config.errors import DeskError
@@ -179,7 +180,9 @@ def test_refusals_are_counted_and_the_same_run_is_the_same_again(
 def test_it_decides_the_same_where_it_reads_the_engines_book(
     folder: Path, usual: RunOutcome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not the levels that were read before the run."""
+    """Not the levels and trades that were read before the run; over several slices."""
+    monkeypatch.setattr(tick_feed, "ROWS", 1_000)
+    assert payloads(played(folder)) == payloads(usual)
     monkeypatch.setattr(ScalpTrader, "levels_needed", lambda self: 0)
     assert payloads(played(folder)) == payloads(usual)
 
