@@ -23,8 +23,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from backtests.policies.looks import Looks
-from strategies.basis.features import BASIS, EXIT
-from strategies.basis.threshold import Threshold
+from strategies.basis.threshold import BASIS, EXIT, Threshold
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]

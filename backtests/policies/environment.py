@@ -24,18 +24,9 @@ from actors.records.rows import FillRow
 from backtests.engine.settlement import funding_amount
 from backtests.policies.looks import Pair, Tape
 from config.durations import duration_ns
-from strategies.basis.decide import pays, smallest_size
-from strategies.basis.edge import (
-    Book,
-    Costs,
-    Edge,
-    Funding,
-    Levels,
-    edge_of,
-    gain_bps,
-    prices_of,
-)
-from strategies.basis.features import FEATURES, Past, Vector, features, remember, seen_of
+from strategies.basis.decide import Look, look, pays, quantity_seen
+from strategies.basis.edge import Book, Edge, Funding, Levels
+from strategies.basis.features import FEATURES, Past, Vector
 from strategies.basis.threshold import Act
 from strategies.tactics.two_leg import NONE, Legs
 
@@ -60,10 +51,7 @@ class BasisEnv(gymnasium.Env[Vector, np.int64]):
         self.observation_space = spaces.Box(-BOUND, BOUND, (len(FEATURES),), np.float64)
         self.action_space = spaces.Discrete(len(Act))
         self._tape, self._pair = tape, pair
-        self._pause_ns, self._half_life_ns, self._horizon_ns = (
-            duration_ns(span)
-            for span in (pair.rules.pause, pair.rules.half_life, pair.rules.horizon)
-        )
+        self._pause_ns = duration_ns(pair.rules.pause)
         self._begin()
 
     def _begin(self) -> None:
@@ -130,43 +118,37 @@ class BasisEnv(gymnasium.Env[Vector, np.int64]):
 
     def _look(self) -> None:
         pair, tape = self._pair, self._tape
-        self._now = now = int(tape.ts[self._place])
-        self._books = spot, perp = tape.books(self._place)
-        equity, held = float(self.equity), self.ledger.quantities
-        self._goal: Legs = pair.goal(equity, spot, perp, self._past.mid.a_minute_bps)
-        quantity = float(-self._goal[1]) or smallest_size(pair.lots, spot.mid)
+        self._now = int(tape.ts[self._place])
+        self._books = tape.books(self._place)
+        held, entry = self.ledger.quantities, None
+        self._goal: Legs = pair.goal(float(self.equity), self._books, self._past)
+        quantity = quantity_seen(self._goal, pair.lots, self._books[0].mid)
         if self.position:
             quantity = float(max(abs(held.get(leg, ZERO)) for leg in pair.legs))
-        prices = prices_of(spot, perp, quantity)
-        self._past = remember(self._past, now, prices.basis_bps, spot.mid, self._half_life_ns)
-        gained = 0.0
-        if self.position:
-            entries = [float(self.ledger.open[OWNER, leg].entry_price) for leg in pair.legs]
-            gained = gain_bps(entries[0], entries[1], prices)
-        funding = next(self._fundings)
-        seen = seen_of(
-            spot,
-            perp,
-            prices,
+            spot_in, perp_in = (self.ledger.open[OWNER, leg].entry_price for leg in pair.legs)
+            entry = float(spot_in), float(perp_in)
+        self._seen: Look = look(
+            pair.rules,
+            pair.costs,
+            self._books,
             quantity,
             self._past,
-            funding,
-            now,
+            next(self._fundings),
+            self._now,
+            pair.rules.threshold.close_bps,
             since=self._since,
-            held_bps=gained,
+            entry=entry,
         )
-        self._features = features(seen)
-        costs: Costs = pair.costs
-        exit_bps = pair.rules.threshold.close_bps
-        self._edge = edge_of(prices.basis_bps, exit_bps, costs, funding, now, self._horizon_ns)
+        self._past = self._seen.past
 
     def _shown(self) -> tuple[Vector, dict[str, Any]]:
-        info = {"features": self._features, "edge": self._edge, "equity": self._worth}
-        return np.clip(np.nan_to_num(self._features), -BOUND, BOUND), info
+        seen = self._seen
+        info = {"features": seen.features, "edge": seen.edge, "equity": self._worth}
+        return np.clip(np.nan_to_num(seen.features), -BOUND, BOUND), info
 
     def _may_open(self) -> bool:
         ready = not self.position and self._now >= self._paused
-        return ready and self._goal != NONE and pays(self._pair.rules, self._edge)
+        return ready and self._goal != NONE and pays(self._pair.rules, self._seen.edge)
 
     def _trade(self, change: Legs, spot: Book, perp: Book) -> None:
         for leg, quantity, book, fee in zip(

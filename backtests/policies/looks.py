@@ -6,9 +6,11 @@ come in the engine's order: by time, then by instrument. Times are UNIX nanoseco
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from itertools import pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,9 +28,9 @@ from config.documents import Backtest
 from config.durations import DAY_NS, HOUR_NS, duration_ns
 from config.errors import InputError
 from config.universe import select
-from strategies.basis.decide import room, size, smallest_size
-from strategies.basis.edge import BPS, Book, Costs, Funding, edge_of, prices_of
-from strategies.basis.features import FEATURES, Past, features, remember, seen_of
+from strategies.basis.decide import look, quantity_seen, room, size
+from strategies.basis.edge import BPS, Book, Costs, Funding, Rates
+from strategies.basis.features import FEATURES, Past
 from strategies.basis_arbitrage import BasisArbitrage, BasisConfig
 from strategies.sizing.rounding import Lot
 from strategies.tactics.two_leg import NONE, Legs
@@ -60,11 +62,8 @@ class Tape(NamedTuple):
     perp_asks: Floats
     settled: tuple[Settled, ...]
     """From two days before the first look on."""
-    predicted: Floats
-    """Tickers with a predicted rate, shape (tickers, 2): the rate, when it is settled."""
-    predicted_ts: Integers
-    funding_ns: int
-    """Between two settlements."""
+    predicted: tuple[tuple[int, float, int], ...]
+    """Tickers with a predicted rate: time, rate, when it is settled."""
 
     def books(self, place: int) -> tuple[Book, Book]:
         """Return the books of the spot pair and of the perpetual at a look."""
@@ -72,24 +71,14 @@ class Tape(NamedTuple):
         return Book(bids, asks), Book(perp_bids, perp_asks)
 
     def known_funding(self) -> Iterator[Funding]:
-        """Yield the funding known at each look: the newest settled rate, and the next as predicted.
-
-        What is settled or predicted at the time of a look comes after it.
-        """
-        stamps = np.array([one.ts for one in self.settled], np.int64)
-        newest = np.searchsorted(stamps, self.ts, side="left") - 1
-        told = np.searchsorted(self.predicted_ts, self.ts, side="left") - 1
-        # Not as lists: a month of looks would take 200 MB.
-        for place, number in zip(newest, told, strict=True):
-            since, rate = self.settled[place][:2] if place >= 0 else (0, None)
-            if number >= 0 and self.predicted_ts[number] >= since:
-                following, due = self.predicted[number].tolist()
-                newest_rate = following if rate is None else float(rate)
-                yield Funding(newest_rate, following, int(due), self.funding_ns)
-            elif rate is not None:
-                yield Funding(float(rate), float(rate), since + self.funding_ns, self.funding_ns)
-            else:
-                yield Funding()
+        """Yield the funding known at each look; what comes at the time of a look comes after it."""
+        settled = [(ts, float(rate), None) for ts, rate, _ in self.settled]
+        told = deque(sorted([*settled, *self.predicted], key=itemgetter(0)))
+        rates = Rates()
+        for now in map(int, self.ts):
+            while told and told[0][0] < now:
+                rates.add(*told.popleft())
+            yield rates.known
 
     def cut(self, start: int, end: int) -> Tape:
         """Return the looks with start <= ts < end."""
@@ -140,8 +129,7 @@ def tape_of(
     # By id the perpetual comes first.
     perp_bids, perp_asks, spot_bids, spot_asks = sides
     tickers = catalog.series("tickers", "", perp, start - DAY_NS, end)
-    rate, due = (tickers.column(n).to_numpy() for n in ("funding_rate", "next_funding_ts"))
-    told = ~np.isnan(rate) & (due > 0)
+    told = (tickers.column(n).to_pylist() for n in ("ts", "funding_rate", "next_funding_ts"))
     return Tape(
         ts,
         spot_bids,
@@ -149,9 +137,7 @@ def tape_of(
         perp_bids,
         perp_asks,
         settled=_settled(catalog, perp, start, end),
-        predicted=np.column_stack([rate, due])[told],
-        predicted_ts=tickers.column("ts").to_numpy()[told],
-        funding_ns=catalog.instruments[perp].funding_minutes * 60 * 10**9,
+        predicted=tuple(one for one in zip(*told, strict=True) if one[1] == one[1] and one[2] > 0),
     )
 
 
@@ -291,13 +277,14 @@ class Pair(NamedTuple):
             depth=rules.levels if self.kind == "book" else 1,
         )
 
-    def goal(self, equity: float, spot: Book, perp: Book, volatility_bps: float) -> Legs:
+    def goal(self, equity: float, books: tuple[Book, Book], past: Past) -> Legs:
         """Return the quantities of an entry."""
+        spot, perp = books
         return size(
             self.rules,
             equity,
             spot.mid,
-            volatility_bps,
+            past.mid.a_minute_bps,
             min(spot.displayed, perp.displayed),
             room(self.rules, equity, ()),
             1.0,
@@ -380,21 +367,17 @@ def looks_of(tape: Tape, pair: Pair, step: Callable[[int], None] = lambda done: 
     ``step`` is called now and then with how many looks are done.
     """
     count, rules = len(tape.ts), pair.rules
-    half_life, horizon = duration_ns(rules.half_life), duration_ns(rules.horizon)
-    seen, prices = np.empty((count, len(FEATURES))), np.empty((count, 4))
+    found, prices = np.empty((count, len(FEATURES))), np.empty((count, 4))
     margin, sized, past = np.empty(count), np.zeros(count, np.bool_), Past()
     for place, funding in enumerate(tape.known_funding()):
-        now, (spot, perp) = int(tape.ts[place]), tape.books(place)
-        goal = pair.goal(float(pair.equity), spot, perp, past.mid.a_minute_bps)
-        quantity = float(-goal[1]) or smallest_size(pair.lots, spot.mid)
-        found = prices_of(spot, perp, quantity)
-        past = remember(past, now, found.basis_bps, spot.mid, half_life)
-        seen[place] = features(seen_of(spot, perp, found, quantity, past, funding, now))
-        prices[place] = found
-        edge = edge_of(found.basis_bps, 0.0, pair.costs, funding, now, horizon)
-        margin[place] = edge.net_bps - rules.min_edge_bps
+        now, books = int(tape.ts[place]), tape.books(place)
+        goal = pair.goal(float(pair.equity), books, past)
+        quantity = quantity_seen(goal, pair.lots, books[0].mid)
+        seen = look(rules, pair.costs, books, quantity, past, funding, now, exit_bps=0.0)
+        past, found[place], prices[place] = seen.past, seen.features, seen.prices
+        margin[place] = seen.edge.net_bps - rules.min_edge_bps
         if not rules.funding_alone:
-            margin[place] = min(margin[place], edge.locked_bps)
+            margin[place] = min(margin[place], seen.edge.locked_bps)
         sized[place] = goal != NONE
         if place % STEP == 0:
             step(place)
@@ -411,5 +394,5 @@ def looks_of(tape: Tape, pair: Pair, step: Callable[[int], None] = lambda done: 
     change = np.zeros(count)
     change[:-1] = (np.diff(closing) + received[:-1]) / buy[:-1] * BPS
     cost = (opening - closing) / buy * BPS + costs.slippage_bps
-    allowed = sized & ~np.isnan(seen).any(axis=1)
-    return Looks(tape.ts, seen, cost, change, margin, allowed)
+    allowed = sized & ~np.isnan(found).any(axis=1)
+    return Looks(tape.ts, found, cost, change, margin, allowed)

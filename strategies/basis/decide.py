@@ -1,4 +1,4 @@
-"""Decide on pairs of spot and perpetual: how much, what is held back and why, what leaves. Pure.
+"""Decide on pairs of spot and perpetual: what is seen, how much is opened, what is held back. Pure.
 
 What keeps a pair from being opened though the policy wants it is a code, which is counted.
 """
@@ -15,7 +15,18 @@ from msgspec.structs import replace
 
 from config.durations import duration_ns
 from strategies.account_value import FEES, Margin
-from strategies.basis.edge import BPS, Edge
+from strategies.basis.edge import (
+    BPS,
+    Book,
+    Costs,
+    Edge,
+    Funding,
+    Prices,
+    edge_of,
+    gain_bps,
+    prices_of,
+)
+from strategies.basis.features import Past, Vector, features, remember
 from strategies.basis_arbitrage import BasisConfig, pair_symbol
 from strategies.hedged.book import Ended, PairBook, Plan
 from strategies.hedged.planned import Planned
@@ -93,6 +104,49 @@ class Close(NamedTuple):
         return f"{self.pair}: close, {why}"
 
 
+# What is seen --------------------------------------------------------------------------------
+
+
+class Look(NamedTuple):
+    """What a policy decides by at a moment."""
+
+    prices: Prices
+    """Of the quantity that is intended or held."""
+    past: Past
+    held_bps: float
+    """What closing now gains on the entry's prices, before fees; zero while flat."""
+    features: Vector
+    edge: Edge
+    """Of opening."""
+
+
+def look(
+    rules: BasisConfig,
+    costs: Costs,
+    books: tuple[Book, Book],
+    quantity: float,
+    past: Past,
+    funding: Funding,
+    now: int,
+    exit_bps: float,
+    *,
+    since: int | None = None,
+    entry: tuple[float, float] | None = None,
+) -> Look:
+    """Return what is seen of both books for a quantity, to be closed at a basis of ``exit_bps``.
+
+    Of what is held, ``since`` is the time of the entry and ``entry`` its prices, where known.
+    """
+    spot, perp = books
+    prices = prices_of(spot, perp, quantity)
+    past = remember(past, now, prices.basis_bps, spot.mid, duration_ns(rules.half_life))
+    gained = 0.0 if entry is None else gain_bps(*entry, prices)
+    seen = features(spot, perp, prices, quantity, past, funding, now, since=since, held_bps=gained)
+    horizon = duration_ns(rules.horizon)
+    edge = edge_of(prices.basis_bps, exit_bps, costs, funding, now, horizon)
+    return Look(prices, past, gained, seen, edge)
+
+
 # How much --------------------------------------------------------------------------------------
 
 
@@ -131,8 +185,10 @@ def size(
     return (grossed / spot.step).to_integral_value(ROUND_UP) * spot.step, -sold
 
 
-def smallest_size(lots: tuple[Lot, Lot], mid: float) -> float:
-    """Return a quantity to look at where nothing may be opened, base coin."""
+def quantity_seen(goal: Legs, lots: tuple[Lot, Lot], mid: float) -> float:
+    """Return the quantity to look at while flat: the goal's, or the smallest where it is none."""
+    if goal != NONE:
+        return float(-goal[1])
     spot, perp = lots
     least = max(spot.min_quantity, perp.min_quantity, spot.step, perp.step)
     return max(float(least), float(max(spot.min_notional, perp.min_notional)) / mid)

@@ -10,9 +10,13 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from config.durations import HOUR_NS
+
 BPS = 1e4
 Levels = Sequence[tuple[float, float]]
 """Prices of a side of a book with the sizes displayed there, the best first."""
+USUAL_NS = 8 * HOUR_NS
+"""Interval of a perpetual of which one settlement is known."""
 
 
 class Book(NamedTuple):
@@ -145,6 +149,41 @@ class Funding(NamedTuple):
     def expected_bps(self, now: int, until: int) -> float:
         """Return what the short is expected to receive until then; negative is paid."""
         return self.settlements(now, until) * self.next_rate * BPS
+
+
+class Rates:
+    """Funding of one perpetual: its last two settlements, and what is predicted of the next."""
+
+    def __init__(self) -> None:
+        self.known = Funding()
+        """Nothing before the first settlement or prediction."""
+        self._settled: list[tuple[int, float]] = []
+        self._predicted: tuple[int, float, int] | None = None
+
+    def add(self, ts: int, rate: float, due: int | None = None) -> None:
+        """Add a settlement, or the prediction of one that is ``due`` then.
+
+        Settlements known already change nothing.
+        """
+        if due is not None:
+            self._predicted = ts, rate, due
+        elif not self._settled or ts > self._settled[-1][0]:
+            self._settled = [*self._settled[-1:], (ts, rate)]
+        self.known = self._funding()
+
+    def lacks(self, ts: int) -> bool:
+        """Whether a settlement until this time is due and missing."""
+        settled = self._settled
+        return len(settled) == 2 and 2 * settled[1][0] - settled[0][0] <= ts
+
+    def _funding(self) -> Funding:
+        settled, predicted = self._settled, self._predicted
+        interval = settled[1][0] - settled[0][0] if len(settled) == 2 else USUAL_NS
+        last, rate = settled[-1] if settled else (0, 0.0)
+        if predicted is not None and predicted[0] >= last:
+            _, following, due = predicted
+            return Funding(rate if settled else following, following, due, interval)
+        return Funding(rate, rate, last + interval, interval) if settled else Funding()
 
 
 class Costs(NamedTuple):

@@ -1,4 +1,4 @@
-"""Features that a policy of the basis sees: the same numbers in training and trading. Pure.
+"""Features that a policy of the basis reads: the same numbers in training and trading. Pure.
 
 The past is remembered as time-decayed statistics, so that a look's place in time counts and not how
 many there were. What is not known yet is NaN.
@@ -13,9 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strategies.basis.edge import BPS, Book, Funding, Prices
-from strategies.basis.threshold import BASIS, EXIT
-
-__all__ = ["BASIS", "EXIT", "FEATURES", "Past", "Seen", "features", "remember", "seen_of"]
 
 FEATURES = (
     "basis_bps",
@@ -126,37 +123,13 @@ class Past(NamedTuple):
 
 
 def remember(past: Past, ts: int, basis_bps: float, mid: float, half_life_ns: int) -> Past:
-    """Return what is remembered after a look; call it before `seen_of` of the same look."""
+    """Return what is remembered after a look; call it before `features` of the same look."""
     return Past(
         step(past.basis, ts, basis_bps, half_life_ns), move(past.mid, ts, mid, half_life_ns)
     )
 
 
-class Seen(NamedTuple):
-    """A look at a spot pair and its perpetual: raw numbers.
-
-    ``prices`` are those of the intended quantity, or of what is held; ``spot_near`` and
-    ``perp_near`` the values displayed near the mid by bids and asks; ``value`` that of the intended
-    quantity. ``hours_held`` and ``held_bps`` are zero while flat.
-    """
-
-    prices: Prices
-    basis_z: float
-    spot_spread_bps: float
-    perp_spread_bps: float
-    spot_near: tuple[float, float]
-    perp_near: tuple[float, float]
-    value: float
-    funding: float
-    funding_next: float
-    hours_to_funding: float
-    volatility_bps: float
-    position: int = 0
-    hours_held: float = 0.0
-    held_bps: float = 0.0
-
-
-def seen_of(
+def features(
     spot: Book,
     perp: Book,
     prices: Prices,
@@ -167,47 +140,31 @@ def seen_of(
     *,
     since: int | None = None,
     held_bps: float = 0.0,
-) -> Seen:
-    """Return a look at both books, for a quantity; ``since`` is when what is held was entered."""
-    is_held = since is not None
-    return Seen(
-        prices=prices,
-        basis_z=past.basis.z,
-        spot_spread_bps=spot.spread_bps,
-        perp_spread_bps=perp.spread_bps,
-        spot_near=spot.near(NEAR_BPS),
-        perp_near=perp.near(NEAR_BPS),
-        value=quantity * spot.mid,
-        funding=funding.rate,
-        funding_next=funding.next_rate,
-        hours_to_funding=funding.hours_left(now),
-        volatility_bps=past.mid.a_minute_bps,
-        position=int(is_held),
-        hours_held=max(0, now - since) / 3.6e12 if since is not None else 0.0,
-        held_bps=held_bps if is_held else 0.0,
-    )
+) -> Vector:
+    """Return the features of both books at a moment, in the order of `FEATURES`.
 
-
-def features(seen: Seen) -> Vector:
-    """Return the features of a look, in the order of `FEATURES`."""
+    ``prices`` are those of the ``quantity`` intended or held. ``since`` is the time of the entry,
+    None while flat.
+    """
+    value, spot_near, perp_near = quantity * spot.mid, spot.near(NEAR_BPS), perp.near(NEAR_BPS)
     return np.array(
         [
-            seen.prices.basis_bps,
-            seen.prices.exit_bps,
-            seen.basis_z,
-            seen.spot_spread_bps,
-            seen.perp_spread_bps,
-            _depth(seen.spot_near, seen.value),
-            _depth(seen.perp_near, seen.value),
-            _imbalance(seen.spot_near),
-            _imbalance(seen.perp_near),
-            seen.funding * BPS,
-            seen.funding_next * BPS,
-            seen.hours_to_funding,
-            seen.volatility_bps,
-            float(seen.position),
-            seen.hours_held,
-            seen.held_bps,
+            prices.basis_bps,
+            prices.exit_bps,
+            past.basis.z,
+            spot.spread_bps,
+            perp.spread_bps,
+            _depth(spot_near, value),
+            _depth(perp_near, value),
+            _imbalance(spot_near),
+            _imbalance(perp_near),
+            funding.rate * BPS,
+            funding.next_rate * BPS,
+            funding.hours_left(now),
+            past.mid.a_minute_bps,
+            float(since is not None),
+            max(0, now - since) / 3.6e12 if since is not None else 0.0,
+            held_bps,
         ]
     )
 

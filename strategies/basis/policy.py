@@ -23,10 +23,8 @@ from numpy.typing import NDArray
 
 from config.errors import GateRefused
 from strategies.basis.edge import Edge, Prices
-from strategies.basis.features import BASIS, EXIT, FEATURES, Vector
-from strategies.basis.threshold import Act, Threshold
-
-__all__ = ["Act", "Drift", "Policy", "Threshold", "Trees", "load", "manifest_hash"]
+from strategies.basis.features import FEATURES, Vector
+from strategies.basis.threshold import BASIS, EXIT, Act, Threshold
 
 FORMAT = 1
 """Newest format of a policy's folder that is read."""

@@ -18,22 +18,13 @@ import pyarrow as pa
 from nautilus_trader.model.data import FundingRateUpdate, OrderBookDeltas, QuoteTick
 from nautilus_trader.model.identifiers import InstrumentId
 
-from config.durations import DAY_NS, HOUR_NS, duration_ns
+from config.durations import DAY_NS, duration_ns
 from strategies.basis import decide
 from strategies.basis.decide import BasisMemory, Close
-from strategies.basis.edge import (
-    Book,
-    Costs,
-    Edge,
-    Funding,
-    Prices,
-    best_prices,
-    edge_of,
-    gain_bps,
-    prices_of,
-)
-from strategies.basis.features import Past, Vector, features, move, remember, seen_of
-from strategies.basis.policy import Act, Drift, Policy, load
+from strategies.basis.edge import Book, Costs, Edge, Prices, Rates, best_prices
+from strategies.basis.features import Past, Vector, move
+from strategies.basis.policy import Drift, Policy, load
+from strategies.basis.threshold import Act
 from strategies.basis_arbitrage import BasisConfig, pair_symbol
 from strategies.hedged.book import Ended, Result, accept_fees, leave_dust
 from strategies.hedged.planned import Planned
@@ -46,41 +37,6 @@ from strategies.tactics.two_leg import NONE, Legs
 
 ZERO = Decimal(0)
 STATE = "basis"
-USUAL_NS = 8 * HOUR_NS
-"""Interval of a perpetual of which one settlement is known."""
-
-
-class _Rates:
-    """Funding of one perpetual: its last two settlements, and what is predicted of the next."""
-
-    def __init__(self) -> None:
-        self.settled: list[tuple[int, float]] = []
-        self._predicted: tuple[int, float, int] | None = None
-
-    def settle(self, ts: int, rate: float) -> None:
-        """Add a settlement; those known already change nothing."""
-        if not self.settled or ts > self.settled[-1][0]:
-            self.settled = [*self.settled[-1:], (ts, rate)]
-
-    def predict(self, ts: int, rate: float, due: int) -> None:
-        """Take a prediction of the settlement that is due then."""
-        self._predicted = ts, rate, due
-
-    def lacks(self, ts: int) -> bool:
-        """Whether a settlement until this time is due and missing."""
-        settled = self.settled
-        return len(settled) == 2 and 2 * settled[1][0] - settled[0][0] <= ts
-
-    @property
-    def known(self) -> Funding:
-        """What is known of funding; nothing before the first settlement or prediction."""
-        settled, predicted = self.settled, self._predicted
-        interval = settled[1][0] - settled[0][0] if len(settled) == 2 else USUAL_NS
-        last, rate = settled[-1] if settled else (0, 0.0)
-        if predicted is not None and predicted[0] >= last:
-            _, following, due = predicted
-            return Funding(rate if settled else following, following, due, interval)
-        return Funding(rate, rate, last + interval, interval) if settled else Funding()
 
 
 class _Pair:
@@ -89,7 +45,7 @@ class _Pair:
     def __init__(self, legs: tuple[str, str]) -> None:
         self.legs, self.name = legs, pair_symbol(legs)
         self.spot, self.perp = map(InstrumentId.from_str, legs)
-        self.past, self.rates, self.drift = Past(), _Rates(), Drift()
+        self.past, self.rates, self.drift = Past(), Rates(), Drift()
         self.looked = self.data_ts = 0
         self.score = math.nan
 
@@ -111,7 +67,7 @@ class BasisTrader(TwoLegTrader):
         self._policy = Policy(config.threshold) if chosen is None else load(chosen.path)
         self._refused: Counter[str] = Counter()
         self._look_ns, self._max_age_ns = duration_ns(config.look), duration_ns(config.max_age)
-        self._half_life_ns, self._horizon_ns = map(duration_ns, (config.half_life, config.horizon))
+        self._half_life_ns = duration_ns(config.half_life)
         self.market.last_price = self._last_price
 
     # What it decides -----------------------------------------------------------------------------
@@ -183,7 +139,7 @@ class BasisTrader(TwoLegTrader):
         for name, ts, rate in zip(*columns, strict=True):
             pair = self._of.get(InstrumentId.from_str(name))
             if pair is not None:
-                pair.rates.settle(ts, rate)
+                pair.rates.add(ts, rate)
 
     def funding_lacking(self, ts_ns: int) -> list[str]:
         """Return the ids of which a settlement until this time is due and missing."""
@@ -191,11 +147,8 @@ class BasisTrader(TwoLegTrader):
 
     def on_funding_rate(self, update: FundingRateUpdate) -> None:
         """Add a prediction of the next settlement or, in a backtest, a settlement."""
-        rates, rate = self._of[update.instrument_id].rates, float(update.rate)
-        if update.next_funding_ns is None:
-            rates.settle(update.ts_event, rate)
-        else:
-            rates.predict(update.ts_event, rate, update.next_funding_ns)
+        rates = self._of[update.instrument_id].rates
+        rates.add(update.ts_event, float(update.rate), update.next_funding_ns)
 
     # Looks ---------------------------------------------------------------------------------------
 
@@ -239,42 +192,38 @@ class BasisTrader(TwoLegTrader):
             pair.past = before._replace(mid=mid)
             return
         lots = self.market.lot(pair.spot), self.market.lot(pair.perp)
-        goal, since, gained = NONE, None, 0.0
+        goal, since, entry = NONE, None, None
         if holding is None:
             goal = self._goal(pair, spot, perp, lots)
-            quantity = float(-goal[1]) or decide.smallest_size(lots, spot.mid)
+            quantity = decide.quantity_seen(goal, lots, spot.mid)
         else:
             quantity = float(max(map(abs, (*holding.held, *holding.target))))
-        prices = prices_of(spot, perp, quantity)
-        pair.past = remember(before, ts, prices.basis_bps, spot.mid, self._half_life_ns)
-        if holding is not None:
             trade = self.memory.trades.get(pair.name)
             since = ts if trade is None else trade.since
             spot_in, perp_in = (self.market.entry_price(leg) for leg in self._legs(pair))
             if spot_in is not None and perp_in is not None:
-                gained = gain_bps(float(spot_in), float(perp_in), prices)
-        funding = pair.rates.known
-        found = features(
-            seen_of(
-                spot, perp, prices, quantity, pair.past, funding, ts, since=since, held_bps=gained
-            )
-        )
-        edge = edge_of(
-            prices.basis_bps,
-            self._policy.threshold.close_bps,
+                entry = float(spot_in), float(perp_in)
+        seen = decide.look(
+            self.config,
             self._costs(pair),
-            funding,
+            (spot, perp),
+            quantity,
+            before,
+            pair.rates.known,
             ts,
-            self._horizon_ns,
+            self._policy.threshold.close_bps,
+            since=since,
+            entry=entry,
         )
-        self._watch(pair, found)
-        act = self._wish(pair, found, int(holding is not None), edge)
+        pair.past = seen.past
+        self._watch(pair, seen.features)
+        act = self._wish(pair, seen.features, int(holding is not None), seen.edge)
         if self._stopping or self._is_restarting:
             return
         if act is Act.OPEN and holding is None:
-            self._open(pair, edge, goal, before.mid.a_minute_bps, (spot, perp), ts)
+            self._open(pair, seen.edge, goal, before.mid.a_minute_bps, (spot, perp), ts)
         elif act is Act.CLOSE and holding is not None:
-            self._close(pair, prices.exit_bps, gained)
+            self._close(pair, seen.prices.exit_bps, seen.held_bps)
 
     def _costs(self, pair: _Pair) -> Costs:
         fees = [float(self.instrument(leg).taker_fee) for leg in self._legs(pair)]

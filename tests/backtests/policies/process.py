@@ -4,7 +4,8 @@ import numpy as np
 
 from backtests.policies.baselines import ornstein_uhlenbeck
 from backtests.policies.looks import Looks
-from strategies.basis.features import BASIS, EXIT, FEATURES
+from strategies.basis.features import FEATURES
+from strategies.basis.threshold import BASIS, EXIT
 
 DEVIATION, HALF_LIFE, COST = 20.0, 30, 32.0
 """Basis points, and looks of ten seconds."""

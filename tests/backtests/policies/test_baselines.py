@@ -15,8 +15,8 @@ from backtests.policies.baselines import (
     play,
 )
 from backtests.policies.looks import Looks
-from strategies.basis.features import BASIS, EXIT, FEATURES
-from strategies.basis.threshold import Threshold
+from strategies.basis.features import FEATURES
+from strategies.basis.threshold import BASIS, EXIT, Threshold
 from tests.backtests.policies.process import (
     COST,
     DEVIATION,

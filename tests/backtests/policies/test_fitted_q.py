@@ -6,8 +6,8 @@ import pytest
 from backtests.policies.baselines import foresight, play
 from backtests.policies.fitted_q import Settings, by_trees, fit, joined, thinned
 from config.errors import InputError
-from strategies.basis.features import BASIS
 from strategies.basis.policy import Trees, _check
+from strategies.basis.threshold import BASIS
 from tests.backtests.policies.process import DEVIATION, TRUTH, ornstein_uhlenbeck_looks
 
 SETTINGS = Settings(seeds=(1, 2, 3), every_ns=3 * 10**10)

@@ -8,7 +8,7 @@ from decimal import Decimal as D
 from pathlib import Path
 from typing import Any
 
-from strategies.basis.policy import Act
+from strategies.basis.threshold import Act
 from strategies.basis.trader import BasisTrader
 from strategies.basis_arbitrage import BasisConfig
 from strategies.hedged.book import Ended

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from config.documents.scenario import LostAck, LostRequest, RefusedOp
-from strategies.basis.policy import Act
+from strategies.basis.threshold import Act
 from tests.live_nodes.basis.basis_nodes import FULL, NONE, at_venue, basis_node, ends_at, want
 from tests.live_nodes.practice.still_market import SPOT
 from tests.live_nodes.stage import ACCOUNT, Stage, stage

@@ -16,7 +16,6 @@ from strategies.basis.features import (
     features,
     move,
     remember,
-    seen_of,
     step,
 )
 
@@ -65,7 +64,7 @@ def test_the_features_of_a_flat_look() -> None:
     past = Past(run([10.0, 20.0, 26.0], SECOND, SECOND))
     funding = Funding(0.0001, 0.0002, 4 * HOUR, 8 * HOUR)
     prices = prices_of(SPOT, PERP, 1.0)
-    found = features(seen_of(SPOT, PERP, prices, 1.0, past, funding, 2 * HOUR))
+    found = features(SPOT, PERP, prices, 1.0, past, funding, 2 * HOUR)
     named = dict(zip(FEATURES, found.tolist(), strict=True))
     assert named["basis_bps"] == pytest.approx((100.4 - 100.05) / 100.05 * 1e4)
     assert named["exit_bps"] == pytest.approx((100.6 - 99.95) / 99.95 * 1e4)
@@ -84,10 +83,10 @@ def test_the_features_of_a_flat_look() -> None:
 
 def test_the_features_of_what_is_held() -> None:
     prices = Prices(100.0, 100.0, 100.0, 100.0)
-    seen = seen_of(
+    found = features(
         SPOT, PERP, prices, 1.0, Past(), Funding(), 5 * HOUR, since=2 * HOUR, held_bps=7.0
     )
-    assert features(seen)[13:].tolist() == [1.0, 3.0, 7.0]
+    assert found[13:].tolist() == [1.0, 3.0, 7.0]
 
 
 def test_a_look_without_a_price_leaves_the_basis_as_it_was() -> None:
@@ -99,6 +98,6 @@ def test_a_look_without_a_price_leaves_the_basis_as_it_was() -> None:
 
 def test_depth_is_unknown_where_nothing_is_displayed_near_the_mid() -> None:
     wide = Book([(90.0, 1.0)], [(110.0, 1.0)])
-    found = features(seen_of(wide, PERP, prices_of(wide, PERP, 1.0), 1.0, Past(), Funding(), 0))
+    found = features(wide, PERP, prices_of(wide, PERP, 1.0), 1.0, Past(), Funding(), 0)
     assert np.isnan(found[FEATURES.index("spot_depth")])
     assert found[FEATURES.index("spot_imbalance")] == 0.0

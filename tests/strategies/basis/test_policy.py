@@ -15,18 +15,9 @@ from sklearn.ensemble import ExtraTreesRegressor
 
 from config.errors import GateRefused
 from strategies.basis.edge import Book, Costs, Edge, Funding, best_prices, edge_of, prices_of
-from strategies.basis.features import BASIS, EXIT, FEATURES
-from strategies.basis.policy import (
-    ARRAYS,
-    MANIFEST,
-    Act,
-    Drift,
-    Policy,
-    Threshold,
-    Trees,
-    load,
-    manifest_hash,
-)
+from strategies.basis.features import FEATURES
+from strategies.basis.policy import ARRAYS, MANIFEST, Drift, Policy, Trees, load, manifest_hash
+from strategies.basis.threshold import BASIS, EXIT, Act, Threshold
 
 RULE = Threshold(open_bps=30.0, close_bps=2.0)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal as D
 
 from strategies.basis import decide
-from strategies.basis.edge import Funding
-from strategies.basis.trader import USUAL_NS, BasisTrader, _Rates
+from strategies.basis.edge import USUAL_NS, Funding, Rates
+from strategies.basis.trader import BasisTrader
 from strategies.basis_arbitrage import BasisConfig
 from strategies.hedged.book import PairBook, Plan, change_pairs
 from strategies.state import MemoryState
@@ -16,27 +16,27 @@ OTHER = "ETHUSDT-SPOT.BYBIT", "ETHUSDT-LINEAR.BYBIT"
 
 
 def test_nothing_is_known_of_funding_before_a_settlement_or_a_prediction() -> None:
-    assert _Rates().known == Funding()
+    assert Rates().known == Funding()
 
 
 def test_a_prediction_counts_until_its_settlement_and_each_interval_is_the_perpetuals_own() -> None:
-    rates = _Rates()
-    rates.settle(8 * HOUR, 0.0001)
+    rates = Rates()
+    rates.add(8 * HOUR, 0.0001)
     assert rates.known == Funding(0.0001, 0.0001, 8 * HOUR + USUAL_NS, USUAL_NS)
-    rates.settle(12 * HOUR, 0.0002)
-    rates.settle(12 * HOUR, 0.0002)
+    rates.add(12 * HOUR, 0.0002)
+    rates.add(12 * HOUR, 0.0002)
     assert rates.known == Funding(0.0002, 0.0002, 16 * HOUR, 4 * HOUR)
-    rates.predict(13 * HOUR, 0.0005, 16 * HOUR)
+    rates.add(13 * HOUR, 0.0005, 16 * HOUR)
     assert rates.known == Funding(0.0002, 0.0005, 16 * HOUR, 4 * HOUR)
-    rates.settle(16 * HOUR, 0.0004)
+    rates.add(16 * HOUR, 0.0004)
     assert rates.known == Funding(0.0004, 0.0004, 20 * HOUR, 4 * HOUR)
 
 
 def test_a_settlement_that_is_due_is_asked_for() -> None:
-    rates = _Rates()
-    rates.settle(8 * HOUR, 0.0001)
+    rates = Rates()
+    rates.add(8 * HOUR, 0.0001)
     assert not rates.lacks(99 * HOUR)
-    rates.settle(12 * HOUR, 0.0001)
+    rates.add(12 * HOUR, 0.0001)
     assert not rates.lacks(16 * HOUR - 1)
     assert rates.lacks(16 * HOUR)
 
