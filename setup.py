@@ -11,7 +11,7 @@ FOLDER = "perpdesk_packages"
 ROOMS = ("config", "catalog", "strategies", "actors", "backtests", "live_nodes")
 FOUND = find_packages(include=[name for room in ROOMS for name in (room, f"{room}.*")])
 DATA = {
-    "backtests": ["runs/*.yaml"],
+    "backtests": ["runs/*.yaml", "studies/*.yaml"],
     "backtests.report": ["*.css", "*.js"],
     "catalog": ["ingests/*.yaml"],
     "config": [

@@ -11,6 +11,7 @@ May import actors, strategies, catalog and config; nothing of live_nodes. The lo
   ``engine_costs.py`` the engine's two square costs, mended
 - ``results/`` what a run leaves behind · ``report/`` its page
 - ``studies/`` what tells luck from skill: splits, selection bias, Monte Carlo, the trial ledger
+- ``optimize/`` a study's search for parameters: `perpdesk optimize`, ``studies/*.yaml``
 - ``policies/`` training and judging of policies of the basis arbitrage, without the engine
 - ``screening/`` the strategies' mathematics over whole panels, without the engine
 

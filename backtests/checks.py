@@ -11,9 +11,11 @@ from catalog.instruments import ACCOUNT_COIN
 from config.components import resolve, resolve_or_none
 from config.documents import Backtest, Market
 from config.durations import HOUR_NS, MINUTE_NS, interval_ns, minute_text
-from config.errors import Problem, some_of
+from config.errors import InputError, Problem, some_of
+from config.load import examine
 from config.params import check_params, complete_params
 from config.resolved import Resolved
+from config.shipped import file_of
 from config.universe import select, sold_short
 from config.validate import register_check, register_remarks
 
@@ -24,6 +26,8 @@ TICKS_SLACK_NS = 5 * MINUTE_NS
 """What books and quotes may lack at either end of a window."""
 TICKS: tuple[Market, ...] = ("book", "quotes")
 """What `venue.market: auto` prefers to candles, the finest first."""
+FIXED = ("kind", "name", "extends", "description", "catalog", "window", "report", "slice_days")
+"""What no study may vary: results would not be of the same data, or are the same."""
 DataProblem = tuple[tuple[str, ...], str]
 """Path in the document, and the error there."""
 Span = tuple[int, int]
@@ -34,6 +38,7 @@ def register() -> None:
     """Add the check and the remark to `config.validate`."""
     register_check("backtest", check)
     register_remarks("backtest", market_taken)
+    register_check("study", check_study)
 
 
 def check(resolved: Resolved) -> list[Problem]:
@@ -41,6 +46,32 @@ def check(resolved: Resolved) -> list[Problem]:
     document, catalog = resolved.document, _catalog(resolved.document)
     found = [] if catalog is None else lacking(document, catalog)
     return [resolved.problem(path, words) for path, words in found]
+
+
+def check_study(resolved: Resolved) -> list[Problem]:
+    """Return what is wrong with a study's backtest, and with the paths that it searches."""
+    from backtests.studies.search_space import check_paths
+
+    study = resolved.document
+    if not file_of(study.backtest).is_file():
+        return [resolved.problem(("backtest",), f"there is no file {study.backtest}")]
+    base, problems = examine(study.backtest)
+    if base is None or problems:
+        return problems
+    if not isinstance(base.document, Backtest):
+        text = f"must be the path of a backtest, {study.backtest} is of kind {base.kind}"
+        return [resolved.problem(("backtest",), text)]
+    found = []
+    for path, dimension in study.search.items():
+        if path.partition(".")[0] in FIXED:
+            text = f"a study varies what a strategy or venue does, none of {', '.join(FIXED)}"
+            found.append(resolved.problem(("search", path), text))
+            continue
+        try:
+            check_paths(base, {path: dimension})
+        except InputError as error:
+            found.append(resolved.problem(("search", path), str(error)))
+    return found
 
 
 def market_taken(resolved: Resolved) -> list[str]:

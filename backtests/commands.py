@@ -1,4 +1,4 @@
-"""`perpdesk backtest`, `screen`, `report`, `compare` and `policy`."""
+"""`perpdesk backtest`, `screen`, `report`, `compare`, `policy` and `optimize`."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ Overrides = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add this package's commands."""
+    from backtests.optimize import commands as optimizing
     from backtests.policies import commands as policies
 
     for command in (backtest, screen, report, compare):
         app.command(command.__name__)(command)
     policies.register(app)
+    optimizing.register(app)
 
 
 def backtest(

@@ -10,10 +10,12 @@ from typing import Any
 
 import msgspec
 
+from backtests.optimize.trials import identity, outcome_of
 from backtests.report.page import render
 from backtests.results.figures import RunBooks
 from backtests.results.result import RunRecord, claim, write
 from backtests.run import Prepared, RunOutcome, engine_version, prepare, run
+from backtests.studies.trial_ledger import DataSet, TrialLedger, ledger_path
 from backtests.variants import (
     Variants,
     ablation_rows,
@@ -48,7 +50,7 @@ def backtest_document(
     `overrides` are such as ``venue.leverage=2``. `out` is by default `default_folder`; an older
     result in it is replaced with `overwrite` only. `stress` runs it again under worse conditions,
     `ablate` without each part of a strategy, `costs` without each guard that acted, `ladder` at
-    several latencies, queues and fees.
+    several latencies, queues and fees. The run counts as a trial in the ledger, its variants don't.
 
     Raises DocumentErrors with all errors of the document, before any engine starts.
     """
@@ -82,7 +84,13 @@ def backtest_document(
 
         return tell
 
-    outcome = run(prepared, progress=watch(document.name))
+    with TrialLedger(ledger_path()) as ledger:
+        window = prepared.start, prepared.end
+        data = DataSet(str(Path(document.catalog).resolve()), *window)
+        name = f"backtest {document.name}"
+        trial = ledger.begin(name, data, identity(resolved), resolved.data).number
+        outcome = run(prepared, progress=watch(document.name))
+        ledger.finish(trial, *outcome_of(outcome, *window))
     runs = 1 + asked.after(document, outcome)
     further = {
         "stress": list(stress_rows(prepared, outcome, watch)) if stress else None,

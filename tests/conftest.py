@@ -48,6 +48,12 @@ SMALL = DemoParams(days=120, perps=12)
 """Four months of twelve perpetuals: large enough to rank, small enough to run in seconds."""
 
 
+@pytest.fixture(scope="session", autouse=True)
+def trials_of_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Count the trials of tests in a ledger of their own."""
+    os.environ["PERPDESK_TRIALS"] = str(tmp_path_factory.mktemp("trials") / "trials.sqlite")
+
+
 @pytest.fixture(scope="session")
 def demo_market() -> Import:
     """Return the small demo market, made once a test session."""

@@ -7,6 +7,7 @@ slippage. Lots, minimum sizes, bands, stops, verdicts, funding and liquidation a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from backtests.screening.path import (
     history_start,
     regular,
 )
-from catalog.panel import panel
+from catalog.panel import Panel, panel
 from catalog.storage.store import Catalog
 from config.documents import Backtest
 from config.durations import interval_ns, minute_text
@@ -63,8 +64,8 @@ class Screened:
 
         None of them is defined without a period, but for the number of decisions.
         """
-        ends, net = self._daily(self.earned.net)
-        _, gross = self._daily(self.earned.gross)
+        ends, net = self.daily(self.earned.net)
+        _, gross = self.daily(self.earned.gross)
         curve = measures.growth(net)
         days = (ends[-1] - ends[0]) / measures.DAY
         periods = measures.periods_a_year(ends)
@@ -99,7 +100,8 @@ class Screened:
         ]
         return pa.table(list(map(list, zip(*rows, strict=True))), names=COLUMNS)
 
-    def _daily(self, returns: NDArray[np.float64]) -> tuple[measures.Integers, measures.Floats]:
+    def daily(self, returns: NDArray[np.float64]) -> tuple[measures.Integers, measures.Floats]:
+        """Return the ends of UTC days, the start before them, and what `returns` make of each."""
         equity = np.cumprod(1.0 + returns)
         ends, closes = measures.daily_closes(
             self.ts[1:], equity, int(self.ts[0]), int(self.ts[-1]), opening=1.0
@@ -107,8 +109,13 @@ class Screened:
         return ends, measures.returns(closes)
 
 
-def screen_document(document: Backtest) -> list[Screened]:
+Read = Callable[[Catalog, str, tuple[str, ...], int, int], Panel]
+
+
+def screen_document(document: Backtest, read: Read = panel) -> list[Screened]:
     """Screen every enabled strategy of a document over its window.
+
+    Studies pass a `read` that keeps what it has read.
 
     Raises InputError when a strategy does not rank a panel, or the catalog lacks its candles.
     """
@@ -121,18 +128,20 @@ def screen_document(document: Backtest) -> list[Screened]:
                 f"strategies.{key}: {type(strategy).__name__} is no PanelRebalancer, "
                 "and screen knows only strategies that rank a panel"
             )
-        found.append(_screen(document, catalog, key, strategy))
+        found.append(_screen(document, catalog, key, strategy, read))
     if not found:
         raise InputError(f"{document.name}: no strategy is enabled")
     return found
 
 
-def _screen(document: Backtest, catalog: Catalog, key: str, strategy: Rebalancer) -> Screened:
+def _screen(
+    document: Backtest, catalog: Catalog, key: str, strategy: Rebalancer, read: Read
+) -> Screened:
     rules, cls, ids = strategy.config, strategy.ranking, strategy.ids
     step_ns = interval_ns(rules.interval)
     start, end = document.window.start_ns, document.window.end_ns
     oldest = history_start(rules, cls, start)
-    candles = panel(catalog, rules.interval, ids, oldest - 1, last_close(end, step_ns))
+    candles = read(catalog, rules.interval, ids, oldest - 1, last_close(end, step_ns))
     if not len(candles.ts) or candles.ts[-1] <= start:
         hint = (
             "" if rules.interval in catalog.intervals() else catalog.resample_hint(rules.interval)

@@ -88,14 +88,18 @@ def deflated_by_trials(
 
     `trials` counts all, also those without a Sharpe; `annual_sharpes` are the known ones, the
     chosen one's too. With fewer than two their variance is that of trials without skill.
+
+    Nor does a larger one count, other than in the paper: without skill the Sharpe of one trial
+    spreads by its own error alone, and that of the best of trials that are alike, or that lose, is
+    lower still. What trials spread further tells good candidates from bad ones: a search over good
+    and bad ones would refuse the good.
     """
     found = moments(period_returns)
     known = np.asarray(annual_sharpes, dtype=np.float64) / math.sqrt(periods)
     known = known[~np.isnan(known)]
+    variance = 1 / (found.length - 1) if found.length > 1 else math.nan
     if len(known) >= 2:
-        variance = float(known.var(ddof=1))
-    else:
-        variance = 1 / (found.length - 1) if found.length > 1 else math.nan
+        variance = min(variance, float(known.var(ddof=1)))
     return deflated_sharpe(found, max(trials, len(known), 1), variance)
 
 

@@ -8,6 +8,7 @@ known. A candidate counts once, however often it is run, by whichever study.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from config.durations import minute_text
 from config.errors import DeskError, GateRefused
+from config.reading import digest
 
 VERSION = 1
 _PATIENCE_S = 60.0
@@ -38,7 +40,9 @@ CREATE TABLE IF NOT EXISTS hold_outs (
     data TEXT NOT NULL, start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL,
     study TEXT NOT NULL, candidate TEXT NOT NULL, opened_ns INTEGER NOT NULL
 );
+CREATE TABLE IF NOT EXISTS daily_returns (number INTEGER PRIMARY KEY, days BLOB NOT NULL);
 """
+_OF_NO_EFFECT = ("name", "description", "window", "report", "slice_days", "catalog")
 RUNNING, DONE, PRUNED, FAILED = "running", "done", "pruned", "failed"
 _KEY = "data = ? AND start_ns = ? AND end_ns = ? AND stage = ? AND candidate = ?"
 _OVERLAPS = "data = ? AND start_ns < ? AND end_ns > ?"
@@ -65,6 +69,21 @@ class Trial(NamedTuple):
     state: str
     figures: dict[str, float | None]
     why: str
+
+
+def ledger_path() -> Path:
+    """Return the one ledger of a working directory, or what PERPDESK_TRIALS names."""
+    return Path(os.environ.get("PERPDESK_TRIALS") or "results/trials.sqlite")
+
+
+def candidate_of(document: Mapping[str, Any], data_hash: str) -> str:
+    """Return the hash of all that a trial's outcome depends on, but for its window.
+
+    `document` is a backtest's, complete; `data_hash` that of the catalog: a trial on older data is
+    run again.
+    """
+    kept = {key: value for key, value in document.items() if key not in _OF_NO_EFFECT}
+    return digest({"document": kept, "data": data_hash})
 
 
 class TrialLedger:
@@ -105,9 +124,22 @@ class TrialLedger:
             (found,) = self._trials(_KEY, key)
         return found
 
-    def finish(self, number: int, figures: Mapping[str, float | None]) -> None:
-        """Write a trial's figures; ``sharpe`` among them is the annual one, None if undefined."""
-        self._end(number, DONE, figures, "")
+    def finish(
+        self,
+        number: int,
+        figures: Mapping[str, float | None],
+        returns: NDArray[np.float64] | None = None,
+    ) -> None:
+        """Write a trial's figures, and the returns of its days for studies that go on later.
+
+        ``sharpe`` among the figures is the annual one, None if undefined.
+        """
+        self._end(number, DONE, figures, "", returns)
+
+    def returns(self, number: int) -> NDArray[np.float64] | None:
+        """Return the daily returns of a trial that is done, None where it wrote none."""
+        rows = self._read("SELECT days FROM daily_returns WHERE number = ?", (number,))
+        return np.frombuffer(rows[0][0], dtype="<f8") if rows else None
 
     def prune(self, number: int, why: str) -> None:
         """Write that a trial was given up, or that its component refuses it; it counts."""
@@ -237,7 +269,14 @@ class TrialLedger:
             (*data, stage, candidate, study, text, self._clock_ns(), RUNNING),
         )
 
-    def _end(self, number: int, state: str, figures: Mapping[str, float | None], why: str) -> None:
+    def _end(
+        self,
+        number: int,
+        state: str,
+        figures: Mapping[str, float | None],
+        why: str,
+        returns: NDArray[np.float64] | None = None,
+    ) -> None:
         with self._transaction() as file:
             changed = file.execute(
                 "UPDATE trials SET state = ?, why = ?, figures = ?, sharpe = ?, ended_ns = ?"
@@ -246,6 +285,9 @@ class TrialLedger:
             ).rowcount
             if not changed:
                 raise ValueError(f"trial {number}: {self.path} has none of that number")
+            if returns is not None:
+                days = returns.astype("<f8").tobytes()
+                file.execute("INSERT OR REPLACE INTO daily_returns VALUES (?, ?)", (number, days))
 
     def _outcome(self, figures: Mapping[str, float | None]) -> tuple[str, float | None, int]:
         # A figure that is not defined is null: JSON has no NaN, and SQL no comparison with it.

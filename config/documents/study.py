@@ -2,21 +2,71 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from config.documents.base import DocumentName, Part, Whole
-from config.documents.search_space import Dimension
+from config.documents.base import DocumentName, Flag, Part, Whole
+from config.documents.search_space import Dimension, Number
+
+Share = Annotated[Number, Field(ge=0, le=1)]
+
+
+class Stages(Part):
+    """How many candidates are drawn, and how many of them are run event by event."""
+
+    candidates: Annotated[Whole, Field(ge=2, le=1_000_000)] = 1000
+    screen: Flag = True
+    """Whether candidates are first screened without the engine; else all are run by it."""
+    top: Annotated[Whole, Field(ge=2, le=100_000)] = 40
+    """Candidates that are run event by event after the screen, at most."""
+    sample: Annotated[Whole, Field(ge=5, le=1000)] = 10
+    """Candidates from the best to the worst that are run to measure how far to trust the screen."""
+    least_fidelity: Annotated[Number, Field(ge=-1, le=1)] = 0.5
+    """Least rank correlation of screen and full run over the sample."""
 
 
 class Folds(Part):
     """How the window is cut into training and test stretches, in days."""
 
+    method: Literal["walk_forward", "combinatorial"] = "walk_forward"
     train_days: Annotated[Whole, Field(ge=1)] = 180
+    """Of walk-forward: the least, when anchored."""
     test_days: Annotated[Whole, Field(ge=1)] = 60
+    """Of walk-forward."""
+    anchored: Flag = True
+    """Of walk-forward: whether all trainings begin with the window."""
+    groups: Annotated[Whole, Field(ge=2, le=20)] = 6
+    """Of combinatorial: equal stretches of the window."""
+    tested: Annotated[Whole, Field(ge=1, le=10)] = 2
+    """Of combinatorial: how many of them are a test together."""
     purge_days: Annotated[Whole, Field(ge=0)] = 1
-    """Days left out between the two, so that nothing overlaps."""
+    """Days left out between training and test, so that nothing overlaps."""
+    embargo_days: Annotated[Whole, Field(ge=0)] = 0
+    """Of combinatorial: days left out after a test besides."""
+    min_test_days: Annotated[Whole, Field(ge=1)] = 60
+    """Least length of a test, and of the hold-out."""
+
+    @model_validator(mode="after")
+    def _something_to_train(self) -> Self:
+        if self.method == "combinatorial" and self.tested >= self.groups:
+            raise ValueError(f"tested {self.tested} of {self.groups} groups: needs fewer")
+        return self
+
+
+class StudyGates(Part):
+    """What the chosen candidate must show; a study that fails one is refused (exit 3)."""
+
+    sharpe: Number = 0.0
+    """Least annual Sharpe ratio out of sample, and on the hold-out."""
+    deflated_sharpe: Share = 0.95
+    """Least probability of skill, given all trials ever run on the data."""
+    overfitting: Share = 0.5
+    """Largest probability of backtest overfitting (PBO)."""
+    max_drawdown: Annotated[Number, Field(gt=0, le=1)] = 0.3
+    """Largest drawdown, a fraction: of the whole run, and out of sample."""
+    trades: Annotated[Whole, Field(ge=0)] = 30
+    """Least number of closed trades."""
 
 
 class Study(Part):
@@ -29,10 +79,14 @@ class Study(Part):
     """Path of the backtest, relative to the working directory."""
     search: Annotated[dict[str, Dimension], Field(min_length=1)]
     """What to vary, by dotted path in the backtest."""
+    method: Literal["random", "sobol", "grid"] = "sobol"
+    stages: Stages = Stages()
     folds: Folds = Folds()
     objective: Literal["sharpe", "sortino", "calmar", "return_pct"] = "sharpe"
-    """Figure of the summary that is maximised."""
-    trials: Annotated[Whole, Field(ge=1)] = 100
-    acceptance: dict[str, float] = Field(default_factory=dict)
-    """Least out-of-sample value by figure of the summary."""
+    """Figure of daily returns that is maximised."""
+    gates: StudyGates = StudyGates()
+    hold_out: Annotated[Number, Field(ge=0, lt=1)] = 0.2
+    """Newest share of the window, opened once, for the candidate that passed the other gates."""
+    window_days: Annotated[Whole, Field(ge=1)] | None = None
+    """Only so many newest days of the backtest's window; null: all."""
     seed: Annotated[Whole, Field(ge=0)] = 0

@@ -67,13 +67,17 @@ def test_what_is_not_defined_is_nan_and_one_trial_is_not_deflated():
         expected_max_sharpe(0, 1.0)
 
 
-def studies(shared, edge, count, trials=50, days=730):
-    """Yield the returns of so many studies' trials; the first trial has an annual Sharpe `edge`."""
+def studies(shared, edge, count, trials=50, days=730, losing=0.0):
+    """Yield the returns of so many studies' trials; the first trial has an annual Sharpe `edge`.
+
+    Every other one loses: its annual Sharpe is minus `losing`.
+    """
     rng = np.random.default_rng(11)
     for _ in range(count):
         luck = math.sqrt(shared) * rng.normal(size=(days, 1))
         found = luck + math.sqrt(1 - shared) * rng.normal(size=(days, trials))
         found[:, 0] += edge / math.sqrt(365)
+        found[:, 1::2] -= losing / math.sqrt(365)
         yield 0.01 * found
 
 
@@ -93,6 +97,11 @@ def test_of_the_best_of_trials_without_skill_at_most_a_twentieth_passes(shared):
 
 def test_a_planted_edge_passes():
     assert passing(studies(0.0, edge=5.0, count=50)) >= 0.95
+
+
+def test_trials_that_lose_neither_refuse_a_planted_edge_nor_let_luck_pass():
+    assert passing(studies(0.0, edge=5.0, count=50, losing=5.0)) >= 0.95
+    assert passing(studies(0.0, edge=0.0, count=200, losing=5.0)) <= 0.05
 
 
 def test_trials_that_were_pruned_deflate_too_and_with_one_known_the_variance_is_of_luck():

@@ -1,0 +1,134 @@
+"""`perpdesk optimize`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from backtests.optimize import study as studies
+
+
+def register(app: typer.Typer) -> None:
+    """Add `perpdesk optimize`."""
+    app.command("optimize")(optimize)
+
+
+def optimize(
+    file: Annotated[Path, typer.Argument(metavar="STUDY", help="A study (kind: study).")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change one value of the study: --set gates.sharpe=1"),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Other draws of candidates.")] = None,
+    candidates: Annotated[
+        int | None, typer.Option(min=2, help="How many candidates are drawn.")
+    ] = None,
+    top: Annotated[
+        int | None, typer.Option(min=2, help="How many are run event by event after the screen.")
+    ] = None,
+    method: Annotated[str | None, typer.Option(help="random, sobol or grid.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the outcome (default results/studies/<name>).")
+    ] = None,
+    no_write: Annotated[
+        bool, typer.Option("--no-write", help="Write nothing but trials into the ledger.")
+    ] = False,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes (default: one a processor).")
+    ] = os.cpu_count() or 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print best.json on stdout.")] = False,
+) -> None:
+    """Search a backtest's parameters, judge them out of sample, and refuse what is likely luck.
+
+    Exit 3 where a gate fails; best.yaml is written only where all pass. After Ctrl-C or a kill the
+    same command goes on: trials that are done are not run again.
+
+    Example: perpdesk optimize backtests/studies/xs_reversal_quick.yaml
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn
+
+    from backtests.optimize import study as studies
+    from backtests.studies.trial_ledger import TrialLedger, ledger_path
+    from config.errors import GateRefused
+    from config.progress import LongWork, Remaining
+
+    console = Console(stderr=True)
+    given = {"seed": seed, "stages.candidates": candidates, "stages.top": top, "method": method}
+    options = [f"{path}={value}" for path, value in given.items() if value is not None]
+    later = [each.partition("=")[0].strip() for each in (*options, *(overrides or ()))]
+    sets = []
+    for name, setting in studies.environment().items():
+        if setting.partition("=")[0] not in later:
+            console.print(f"{name} in the environment: {setting}", highlight=False)
+            sets.append(setting)
+    found = studies.plan(file, [*sets, *(overrides or ()), *options])
+    folder = out or Path("results/studies") / found.study.name
+    if not no_write:
+        # That of an earlier run must not pass for the outcome of this one.
+        (folder / "best.yaml").unlink(missing_ok=True)
+    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%")
+    with LongWork(*columns, Remaining()) as bar, TrialLedger(ledger_path()) as ledger:
+        task, stage, began = bar.add_task("begin", total=1), "", time.monotonic()
+
+        def tell(name: str, done: int, total: int, best: str) -> None:
+            nonlocal stage, began
+            if name != stage:
+                stage, began = name, time.monotonic()
+                bar.reset(task)
+            pace = 60.0 * done / max(time.monotonic() - began, 1e-3)
+            words = f"{name} {done:,} of {total:,}, {pace:,.0f} a minute, {best}"
+            bar.update(task, description=words, completed=done, total=max(total, 1))
+
+        studies.optimize(found, ledger, workers, tell)
+    if not no_write:
+        studies.write(found, folder)
+    if as_json:
+        print(json.dumps(studies.summary(found), sort_keys=True, default=str))
+    else:
+        _print(found, Console())
+    if not found.accepted:
+        failed = ", ".join(gate.name for gate in found.gates if not gate.passed)
+        raise GateRefused(f"{found.study.name}: refused: {failed}; no best.yaml is written")
+    if not no_write:
+        print(f"Best: {folder / 'best.yaml'}", file=sys.stderr)
+
+
+def _print(found: studies.Found, console: Console) -> None:
+    from rich.table import Table
+
+    console.print(
+        f"{found.study.name}: {len(found.screened):,} screened, {len(found.figures):,} run "
+        f"({found.known_before:,} known from before), {len(found.refused):,} refused by the "
+        f"document or its data; {found.trials:,} trials ever on these data",
+        highlight=False,
+    )
+    if found.study.stages.screen:
+        console.print(
+            f"rank correlation of screen and full run: {found.fidelity:.2f} over {found.sampled}",
+            highlight=False,
+        )
+    for path in found.dead:
+        console.print(f"! {path} changes nothing at the best candidate", highlight=False)
+    for path in found.unseen:
+        console.print(f"! {path}: the screen does not see it", highlight=False)
+    for path, value in found.candidates[found.best].items():
+        console.print(f"  {path}: {json.dumps(value)}", highlight=False)
+    table = Table(title="gates")
+    for heading in ("gate", "measured", "wanted", ""):
+        table.add_column(heading)
+    for gate in found.gates:
+        passed = "[green]passed[/]" if gate.passed else "[red]failed[/]"
+        table.add_row(gate.name, f"{gate.measured:,.4g}", gate.wanted, passed)
+    console.print(table)
+    if found.study.hold_out and len(found.gates) == 5:
+        console.print("The hold-out stays closed: an earlier gate failed.")

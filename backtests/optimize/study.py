@@ -1,0 +1,445 @@
+"""Run a study: draw candidates, screen them, run the best, judge out of sample, write what holds.
+
+Each trial stands in the ledger before it runs, so that a killed study goes on where it was: what
+is done is not run again. The screen is, for it takes seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+from numpy.typing import NDArray
+
+from actors import measures
+from backtests.optimize import judge, trials
+from backtests.optimize.trials import Outcome
+from backtests.studies.search_space import Candidate, draw, settings, value_at
+from backtests.studies.splits import Span, Split, combinatorial, hold_out, walk_forward
+from backtests.studies.trial_ledger import DONE, DataSet, TrialLedger
+from config.documents import Backtest
+from config.documents.study import Study
+from config.durations import DAY_NS, minute_text
+from config.errors import GateRefused, InputError
+from config.load import parse_path, varied
+from config.reading import digest
+from config.resolved import Resolved
+from config.validate import checked
+
+Floats = NDArray[np.float64]
+Tell = Callable[[str, int, int, str], None]
+"""Called with the stage, trials done and all of it, and the best so far in words."""
+ENVIRONMENT: dict[str, tuple[str, Callable[[str], str]]] = {
+    "BYBIT_OPT_WINDOW_DAYS": ("window_days", str),
+    "BYBIT_OPT_TRAIN_FRAC": ("hold_out", lambda text: f"{1 - float(text):.6g}"),
+    "BYBIT_OPT_MIN_TEST_DAYS": ("folds.min_test_days", str),
+    "BYBIT_OPT_MIN_SHARPE": ("gates.sharpe", str),
+    "OPT_METHOD": ("method", str),
+    "OPT_CANDIDATES": ("stages.candidates", str),
+    "OPT_STAGE2_TOPK": ("stages.top", str),
+    "START_SEED": ("seed", str),
+}
+"""Environment variables that replace a field of the study, and how its value is made."""
+
+
+@dataclass
+class Found:
+    """What a study found."""
+
+    study: Study
+    base: Resolved
+    window: Span
+    held: Span | None
+    splits: list[Split]
+    candidates: list[Candidate] = field(default_factory=list)
+    refused: dict[int, str] = field(default_factory=dict)
+    """Candidates that the document or the data refuse, or that broke, and why."""
+    screened: dict[int, Floats] = field(default_factory=dict)
+    full: dict[int, Floats] = field(default_factory=dict)
+    figures: dict[int, dict[str, Any]] = field(default_factory=dict)
+    known_before: int = 0
+    fidelity: float = math.nan
+    sampled: int = 0
+    dead: list[str] = field(default_factory=list)
+    unseen: list[str] = field(default_factory=list)
+    """Knobs that the screen does not see, and those without any effect (`dead`)."""
+    out_of_sample: judge.OutOfSample | None = None
+    best: int = -1
+    gates: list[judge.Gate] = field(default_factory=list)
+    trials: int = 0
+
+    @property
+    def accepted(self) -> bool:
+        """Whether every gate passed."""
+        return bool(self.gates) and all(gate.passed for gate in self.gates)
+
+    def objective(self, returns: Floats) -> float:
+        """Return the study's objective of daily returns."""
+        return judge.objective(self.study.objective, returns)
+
+
+def environment(given: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return, by variable that is set, the ``path=value`` of the study that it stands for."""
+    found = {}
+    for name, (path, value) in ENVIRONMENT.items():
+        if text := given.get(name):
+            try:
+                found[name] = f"{path}={value(text)}"
+            except ValueError:
+                raise InputError(f"{name}: expected a number, was {text!r}") from None
+    return found
+
+
+def plan(file: Path, overrides: Sequence[str] = ()) -> Found:
+    """Check a study and its backtest, and cut the window; nothing is run.
+
+    Raises DocumentErrors or InputError with file and field of what is wrong.
+    """
+    resolved = checked(file, overrides)
+    study = resolved.document
+    if not isinstance(study, Study):
+        raise InputError(f"{file}: kind is {study.kind}, but optimize runs kind: study")
+    document = checked(study.backtest).document
+    assert isinstance(document, Backtest)  # the check of studies has seen it
+    start, end = document.window.start_ns, document.window.end_ns
+    if study.window_days is not None:
+        start = max(start, end - study.window_days * DAY_NS)
+    if start % DAY_NS:
+        raise InputError(
+            f"{study.backtest}: window.start: a study judges whole UTC days: begin at 00:00"
+        )
+    window, held = Span(start, end), None
+    folds = study.folds
+    purge, test = folds.purge_days * DAY_NS, folds.min_test_days * DAY_NS
+    try:
+        if study.hold_out:
+            window, held = hold_out(window, study.hold_out, purge_ns=purge, min_test_ns=test)
+        splits = _splits(study, window, purge, test)
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from None
+    return Found(study, _within(study.backtest, window), window, held, splits)
+
+
+def _splits(study: Study, window: Span, purge: int, test: int) -> list[Split]:
+    folds = study.folds
+    if folds.method == "walk_forward":
+        lengths = folds.train_days * DAY_NS, folds.test_days * DAY_NS
+        anchored = folds.anchored
+        return walk_forward(window, *lengths, anchored=anchored, purge_ns=purge, min_test_ns=test)
+    return combinatorial(
+        window,
+        folds.groups,
+        folds.tested,
+        purge_ns=purge,
+        embargo_ns=folds.embargo_days * DAY_NS,
+        min_test_ns=test,
+    )
+
+
+def _within(backtest: str, window: Span) -> Resolved:
+    start, end = map(minute_text, window)
+    return checked(backtest, [f"window.start={start}", f"window.end={end}"])
+
+
+def optimize(found: Found, ledger: TrialLedger, workers: int, tell: Tell) -> Found:
+    """Run a planned study to its gates; whether they pass is `Found.accepted`.
+
+    Raises GateRefused where the screen does not rank as full runs do, or the hold-out was opened
+    for another candidate.
+    """
+    study = found.study
+    found.candidates = draw(study.search, study.method, study.stages.candidates, study.seed)
+    with trials.workers(found.base, workers) as pool:
+        run = _Runs(found, ledger, pool, tell)
+        everything = range(len(found.candidates))
+        if study.stages.screen:
+            run.screen(everything)
+            _measure_fidelity(found, run)
+            nominated = _nominated(found, found.screened)
+            run.full({i for names in nominated for i in names})
+        else:
+            run.full(everything)
+            nominated = _nominated(found, found.full, every=True)
+        if not found.full:
+            raise InputError(f"{study.name}: no candidate ran: {_first(found.refused)}")
+        # What the sample ran counts as a trial, but its candidates were not nominated.
+        in_race = sorted({i for names in nominated for i in names} & found.full.keys())
+        found.best = max(in_race, key=lambda i: found.objective(found.full[i]))
+        _name_dead_knobs(found, run)
+        found.out_of_sample = judge.out_of_sample(
+            study.objective, found.full, nominated, found.window, found.splits, study.folds
+        )
+        data = run.data
+        found.trials = ledger.count(data)
+        race = found.screened if study.stages.screen else found.full
+        found.gates = judge.gates(
+            study.gates,
+            found.out_of_sample,
+            found.full[found.best],
+            found.figures[found.best],
+            np.array(list(race.values())),
+            found.trials,
+            ledger.sharpes(data),
+        )
+    if found.accepted and found.held is not None:
+        _open_hold_out(found, ledger, workers, tell)
+    return found
+
+
+def _nominated(found: Found, returns: dict[int, Floats], every: bool = False) -> list[list[int]]:
+    numbers = list(returns)
+    if not numbers:
+        raise InputError(f"{found.study.name}: no candidate is sound: {_first(found.refused)}")
+    top = len(numbers) if every else found.study.stages.top
+    lists = judge.nominate(
+        found.study.objective, np.array(list(returns.values())), found.window, found.splits, top
+    )
+    return [[numbers[i] for i in names] for names in lists]
+
+
+def _first(refused: Mapping[int, str]) -> str:
+    return next(iter(refused.values()), "the search is empty")
+
+
+def _measure_fidelity(found: Found, run: _Runs) -> None:
+    stages = found.study.stages
+    ranked = sorted(found.screened, key=lambda i: found.objective(found.screened[i]))
+    places = np.linspace(0, len(ranked) - 1, min(stages.sample, len(ranked))).round().astype(int)
+    sample = [ranked[i] for i in dict.fromkeys(places.tolist())] if ranked else []
+    run.full(sample, "sample of the screen")
+    both = [i for i in sample if i in found.full]
+    found.sampled = len(both)
+    found.fidelity = judge.rank_correlation(
+        np.array([found.objective(found.screened[i]) for i in both]),
+        np.array([found.objective(found.full[i]) for i in both]),
+    )
+    if not found.fidelity >= stages.least_fidelity:
+        raise GateRefused(
+            f"{found.study.name}: the rank correlation of screen and full run over "
+            f"{found.sampled} candidates is {found.fidelity:.2f}, at least "
+            f"{stages.least_fidelity:g} is needed: the screen would choose by chance; set "
+            "stages.screen: false with fewer candidates"
+        )
+
+
+def _name_dead_knobs(found: Found, run: _Runs) -> None:
+    """Find the knobs that change nothing around the best candidate: in the screen, and at all."""
+    best = found.candidates[found.best]
+    for path, dimension in found.study.search.items():
+        ends = dimension.choice or (value_at(dimension, 0.0), value_at(dimension, 1.0))
+        others = [best | {path: value} for value in ends if value != best[path]]
+        first = len(found.candidates)
+        found.candidates += others
+        numbers = range(first, first + len(others))
+        if found.study.stages.screen:
+            run.screen(numbers, "knobs without effect")
+        if not _moves(numbers, found.best, found.screened):
+            run.full(numbers, "knobs without effect")
+            if _moves(numbers, found.best, found.full):
+                found.unseen += [path] * found.study.stages.screen
+            elif any(i in found.full for i in numbers):
+                found.dead.append(path)
+        # Looked at for their effect alone: chosen now, they would be a second search.
+        for number in numbers:
+            for kept in (found.screened, found.full, found.refused):
+                kept.pop(number, None)
+
+
+def _moves(numbers: Iterable[int], best: int, returns: dict[int, Floats]) -> bool:
+    return any(i in returns and not np.array_equal(returns[i], returns[best]) for i in numbers)
+
+
+def _open_hold_out(found: Found, ledger: TrialLedger, workers: int, tell: Tell) -> None:
+    assert found.held is not None
+    base = _within(found.study.backtest, found.held)
+    last = Found(found.study, base, found.held, None, [], [found.candidates[found.best]])
+    with trials.workers(base, 1) as pool:
+        run = _Runs(last, ledger, pool, tell)
+        resolved, _ = varied(base, settings(last.candidates[0]))
+        assert resolved is not None
+        ledger.open_hold_out(found.study.name, run.data, trials.identity(resolved))
+        run.full([0], "hold-out")
+    sharpe = measures.sharpe(last.full[0], judge.YEAR) if last.full else math.nan
+    found.gates.append(judge.at_least("Sharpe on the hold-out", sharpe, found.study.gates.sharpe))
+
+
+class _Runs:
+    """Sends candidates to workers and keeps what comes back, in the ledger too."""
+
+    def __init__(
+        self, found: Found, ledger: TrialLedger, pool: ProcessPoolExecutor, tell: Tell
+    ) -> None:
+        self._found, self._ledger, self._pool, self._tell = found, ledger, pool, tell
+        self._ended, self._highest = set[int](), -math.inf
+        catalog = Path(found.base.document.catalog).resolve()
+        self.data = DataSet(str(catalog), found.window.start, found.window.end)
+
+    def screen(self, numbers: Sequence[int], stage: str = "screen") -> None:
+        """Screen candidates, all of them again."""
+        found, done = self._found, []
+        chunk = max(1, min(50, len(numbers) // 20))
+        results = self._pool.map(
+            trials.screen, [found.candidates[i] for i in numbers], chunksize=chunk
+        )
+        for count, (number, outcome) in enumerate(zip(numbers, results, strict=True), 1):
+            candidate = found.candidates[number]
+            if outcome.returns is None:
+                self._refuse(number, outcome.why)
+            else:
+                found.screened[number] = outcome.returns
+                done.append((self._identity(candidate), candidate, _sharpe(outcome.returns)))
+            self._tell(stage, count, len(numbers), self._best(found.screened))
+        self._ledger.record(found.study.name, self.data, "screen", done)
+
+    def full(self, numbers: Iterable[int], stage: str = "full") -> None:
+        """Run candidates event by event, but for those whose outcome is known."""
+        found = self._found
+        wanted = [i for i in sorted(numbers) if i not in found.full and i not in found.refused]
+        waiting = {}
+        for number in wanted:
+            candidate = found.candidates[number]
+            try:
+                name = self._identity(candidate)
+            except InputError as error:
+                self._refuse(number, str(error))
+                continue
+            trial = self._ledger.begin(found.study.name, self.data, name, candidate)
+            known = self._ledger.returns(trial.number) if trial.state == DONE else None
+            if known is not None:
+                found.full[number], found.figures[number] = known, trial.figures
+                found.known_before += trial.number not in self._ended
+            else:
+                waiting[self._pool.submit(trials.full, candidate)] = number, trial.number
+        total, pending = len(waiting), set(waiting)
+        self._tell(stage, 0, total, self._best(found.full))
+        while pending:
+            ended, pending = wait(pending, return_when=FIRST_COMPLETED)
+            for future in ended:
+                self._end(*waiting[future], future.result())
+            self._tell(stage, total - len(pending), total, self._best(found.full))
+
+    def _end(self, number: int, trial: int, outcome: Outcome) -> None:
+        if outcome.returns is None:
+            self._found.refused[number] = outcome.why
+            self._ledger.fail(trial, outcome.why)
+            return
+        self._ledger.finish(trial, outcome.figures, outcome.returns)
+        self._ended.add(trial)
+        self._found.full[number], self._found.figures[number] = outcome.returns, outcome.figures
+
+    def _refuse(self, number: int, why: str) -> None:
+        self._found.refused[number] = why
+        candidate = self._found.candidates[number]
+        name = digest({"refused": candidate})
+        trial = self._ledger.begin(self._found.study.name, self.data, name, candidate, "screen")
+        self._ledger.prune(trial.number, why)
+
+    def _identity(self, candidate: Candidate) -> str:
+        resolved, problems = varied(self._found.base, settings(candidate))
+        if resolved is None or problems:
+            raise InputError("; ".join(str(problem) for problem in problems))
+        return trials.identity(resolved)
+
+    def _best(self, returns: dict[int, Floats]) -> str:
+        if not returns:
+            return ""
+        newest = returns[next(reversed(returns))]
+        self._highest = max(self._highest, self._found.objective(newest))
+        return f"best {self._found.study.objective} {self._highest:.2f}"
+
+
+def _sharpe(returns: Floats) -> dict[str, float | None]:
+    return {"sharpe": measures.sharpe(returns, judge.YEAR)}
+
+
+# -- what is left behind ---------------------------------------------------------------------------
+
+
+def summary(found: Found) -> dict[str, Any]:
+    """Return the study's outcome as plain values, as best.json has it."""
+    outside = found.out_of_sample
+    start, end = map(minute_text, found.window)
+    return {
+        "study": found.study.name,
+        "accepted": found.accepted,
+        "window": [start, end],
+        "hold_out": None if found.held is None else list(map(minute_text, found.held)),
+        "objective": found.study.objective,
+        "parameters": found.candidates[found.best],
+        "figures": found.figures[found.best],
+        "out_of_sample": None
+        if outside is None
+        else {
+            "days": int(outside.days.sum()),
+            "sharpe": _finite(outside.sharpe()),
+            "max_drawdown": _finite(outside.max_drawdown()),
+            "chosen": [found.candidates[i] if i >= 0 else None for i in outside.chosen],
+        },
+        "gates": [gate._asdict() | {"measured": _finite(gate.measured)} for gate in found.gates],
+        "screen_rank_correlation": _finite(found.fidelity),
+        "screen_sample": found.sampled,
+        "without_effect": found.dead,
+        "not_seen_by_the_screen": found.unseen,
+        "screened": len(found.screened),
+        "run": len(found.figures),
+        "known_before": found.known_before,
+        "refused": len(found.refused),
+        "trials_on_the_data": found.trials,
+        "seed": found.study.seed,
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def write(found: Found, folder: Path) -> None:
+    """Write best.json, trials.parquet and, where every gate passed, best.yaml."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(summary(found), indent=2, sort_keys=True, default=str)
+    (folder / "best.json").write_text(f"{text}\n", encoding="utf-8")
+    pq.write_table(_table(found), folder / "trials.parquet", compression="zstd")
+    if found.accepted:
+        (folder / "best.yaml").write_text(overlay(found, folder), encoding="utf-8")
+
+
+def overlay(found: Found, folder: Path) -> str:
+    """Return the best candidate as a document that extends the study's backtest."""
+    parent = os.path.relpath(found.study.backtest, folder)
+    document: dict[str, Any] = {"extends": parent, "kind": "backtest", "name": found.study.name}
+    for path, value in found.candidates[found.best].items():
+        part = document
+        steps = parse_path(path) or (path,)
+        for step in steps[:-1]:
+            part = part.setdefault(step, {})
+        part[steps[-1]] = value
+    head = f"# Found by the study {found.study.name}, {time.strftime('%Y-%m-%d', time.gmtime())}."
+    return f"{head}\n{yaml.safe_dump(document, sort_keys=False)}"
+
+
+def _table(found: Found) -> pa.Table:
+    rows = []
+    for number, candidate in enumerate(found.candidates):
+        figures = found.figures.get(number, {})
+        screened, full = found.screened.get(number), found.full.get(number)
+        rows.append(
+            {
+                **{path: json.dumps(value) for path, value in candidate.items()},
+                "screened": None if screened is None else _finite(found.objective(screened)),
+                "full": None if full is None else _finite(found.objective(full)),
+                "refused": found.refused.get(number, ""),
+                **{k: figures.get(k) for k in ("sharpe", "return_pct", "max_drawdown", "trades")},
+            }
+        )
+    return pa.Table.from_pylist(rows)

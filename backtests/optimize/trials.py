@@ -1,0 +1,204 @@
+"""Trials of a study: one candidate screened, or run event by event, in a worker process.
+
+A worker reads data once and keeps it. Workers are spawned: a forked engine deadlocks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actors.measures import DAY
+from backtests.engine.feed import FeedSlice
+from backtests.results.figures import RunBooks, curves, figures
+from backtests.run import Prepared, engine_version, prepare, run
+from backtests.screening.screen import screen_document
+from backtests.studies.search_space import settings
+from backtests.studies.splits import Span
+from backtests.studies.trial_ledger import candidate_of
+from catalog.panel import Panel, panel
+from catalog.storage.store import Catalog
+from config.components import resolve
+from config.errors import DeskError, DocumentErrors
+from config.load import varied
+from config.resolved import Resolved
+
+Floats = NDArray[np.float64]
+
+
+class Outcome(NamedTuple):
+    """What became of a trial: daily returns over the window and figures, or why there are none."""
+
+    returns: Floats | None = None
+    figures: dict[str, Any] = {}  # noqa: RUF012 (never changed)
+    why: str = ""
+
+
+def identity(resolved: Resolved) -> str:
+    """Return the hash under which the ledger knows a backtest: values, data, code, engine."""
+    document = resolved.document
+    sources = [_source(resolve(s.use, document.allow)) for s in document.strategies.values()]
+    data = _data_hash(str(Path(document.catalog).resolve()))
+    return candidate_of(resolved.complete, " ".join([data, engine_version(), *sources]))
+
+
+@cache
+def _data_hash(catalog: str) -> str:
+    return Catalog(Path(catalog)).data_hash()
+
+
+def _source(cls: type) -> str:
+    """Return the hash of a strategy's own code and that of its bases; not of the engine's."""
+    found = hashlib.sha256()
+    for base in cls.__mro__:
+        file = None if base.__module__.startswith(("builtins", "nautilus")) else _file(base)
+        if file is not None:
+            found.update(file.read_bytes())
+    return found.hexdigest()
+
+
+def _file(cls: type) -> Path | None:
+    try:
+        return Path(inspect.getfile(cls))
+    except (TypeError, OSError):
+        return None
+
+
+def by_day(ends: NDArray[np.int64], returns: Floats, window: Span) -> Floats:
+    """Lay returns on the window's UTC days, zero where a curve has none; `ends` has one more."""
+    first = window.start // DAY
+    days = np.zeros((window.end - 1) // DAY - first + 1)
+    days[(ends[1:] - 1) // DAY - first] = returns
+    return days
+
+
+def outcome_of(books: RunBooks, start: int, end: int) -> tuple[dict[str, Any], Floats]:
+    """Return a run's figures, numbers alone, and its returns by UTC day, for the ledger."""
+    lines = curves(books.tables["equity"], float(books.starting_equity), start, end)
+    returns = by_day(lines.day_ends, lines.day_returns, Span(start, end))
+    return figures(books, start, end), returns
+
+
+class Trials:
+    """Runs a base document's candidates; keeps the data that it has read."""
+
+    def __init__(self, base: Resolved) -> None:
+        self._base, self._panels = base, dict[Any, tuple[int, Panel]]()
+        self._key: Any = None
+        self._kept: tuple[Prepared, list[FeedSlice]] | None = None
+
+    def screen(self, candidate: Mapping[str, Any]) -> Outcome:
+        """Screen a candidate by the strategies' own functions."""
+        return self._guarded(candidate, self._screened)
+
+    def full(self, candidate: Mapping[str, Any]) -> Outcome:
+        """Run a candidate event by event; the figures are those of `perpdesk backtest`."""
+        return self._guarded(candidate, self._run)
+
+    def _guarded(self, candidate: Mapping[str, Any], work: Any) -> Outcome:
+        resolved, problems = varied(self._base, settings(candidate))
+        if resolved is None or problems:
+            return Outcome(why=str(DocumentErrors(problems)))
+        try:
+            outcome: Outcome = work(resolved)
+        except DeskError as error:
+            return Outcome(why=str(error))
+        return outcome
+
+    def _screened(self, resolved: Resolved) -> Outcome:
+        window = _window(resolved)
+        total = np.zeros(0)
+        for found in screen_document(resolved.document, self._read):
+            ends, returns = found.daily(found.earned.net)
+            days = by_day(ends, returns, window)
+            total = days if not len(total) else total + days
+        return Outcome(total)
+
+    def _read(
+        self, catalog: Catalog, interval: str, ids: tuple[str, ...], start: int, end: int
+    ) -> Panel:
+        key = (str(catalog.path), interval, ids, end)
+        known = self._panels.get(key)
+        if known is None or known[0] > start:
+            known = self._panels[key] = (start, panel(catalog, interval, ids, start, end))
+        return known[1]
+
+    def _run(self, resolved: Resolved) -> Outcome:
+        prepared = prepare(resolved.document)
+        # All that the data depend on: documents that differ elsewhere run on the same.
+        feed = {k: v for k, v in resolved.complete.items() if k not in ("strategies", "actors")}
+        params = [s["params"] for s in resolved.complete["strategies"].values()]
+        asks = [{k: v for k, v in p.items() if "funding" in k or "levels" in k} for p in params]
+        key = repr((feed, sorted(prepared.intervals), prepared.market.ids, asks))
+        if self._kept is None or key != self._key:
+            self._kept = None  # first: two do not fit into memory
+            self._kept, self._key = (prepared, list(prepared.feed.slices())), key
+        first, slices = self._kept
+        prepared = replace(prepared, feed=first.feed, market=first.market)
+        found, returns = outcome_of(run(prepared, slices=iter(slices)), *_window(resolved))
+        return Outcome(returns, found)
+
+
+def _window(resolved: Resolved) -> Span:
+    return Span(resolved.document.window.start_ns, resolved.document.window.end_ns)
+
+
+_trials: Trials
+
+
+def _begin(base: Resolved) -> None:
+    global _trials
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C, and ends workers
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def end_with_parent() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    _trials = Trials(base)
+
+
+def screen(candidate: Mapping[str, Any]) -> Outcome:
+    """Screen a candidate, in a worker."""
+    return _trials.screen(candidate)
+
+
+def full(candidate: Mapping[str, Any]) -> Outcome:
+    """Run a candidate event by event, in a worker."""
+    return _trials.full(candidate)
+
+
+@contextmanager
+def workers(base: Resolved, count: int) -> Iterator[ProcessPoolExecutor]:
+    """Spawn workers for trials of a document; they end with the block, or with this process."""
+    pool = ProcessPoolExecutor(
+        count,
+        multiprocessing.get_context("spawn"),
+        initializer=_begin,
+        initargs=(base,),
+    )
+    try:
+        yield pool
+    except BaseException:
+        ours = list((pool._processes or {}).values())
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in ours:
+            process.kill()
+        raise
+    pool.shutdown()

@@ -1,0 +1,132 @@
+"""A study from its document to its folder: gates, resuming, and what its document may say."""
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+import typer
+import yaml
+from typer.testing import CliRunner
+
+from backtests import checks, commands
+from backtests.optimize.trials import Trials
+from backtests.session import backtest_document
+from backtests.studies.trial_ledger import TrialLedger
+from config.errors import DocumentErrors, GateRefused, InputError
+from config.load import load
+
+LOOKBACK = "strategies.reversal.params.lookback"
+EASY = {"sharpe": -99.0, "deflated_sharpe": 0.0, "overfitting": 1.0, "max_drawdown": 1.0}
+SMALL = {
+    "kind": "study",
+    "name": "small_study",
+    "search": {LOOKBACK: {"int": [1, 3]}, "strategies.reversal.params.depth_bps": {"int": [5, 6]}},
+    "stages": {"top": 3, "sample": 5, "least_fidelity": -1},
+    "folds": {"train_days": 14, "test_days": 14, "min_test_days": 10},
+    "gates": EASY | {"trades": 0},
+    "seed": 3,
+}
+
+
+@pytest.fixture
+def optimize(tmp_path, write_run, monkeypatch):
+    """Return a function that writes a study and runs the command on it."""
+    monkeypatch.setenv("PERPDESK_TRIALS", str(tmp_path / "trials.sqlite"))
+    checks.register()
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    commands.register(app)
+
+    def run(*words, **changes):
+        file = tmp_path / "study.yaml"
+        study = SMALL | {"backtest": str(write_run())} | changes
+        file.write_text(yaml.safe_dump(study, sort_keys=False), encoding="utf-8")
+        line = ["optimize", str(file), "--out", str(tmp_path / "out"), "--workers", "2", *words]
+        return CliRunner().invoke(app, line, catch_exceptions=False)
+
+    return run
+
+
+def test_a_study_that_passes_leaves_the_best_as_a_document_and_is_not_run_again(optimize, tmp_path):
+    said = json.loads(optimize("--json").stdout)
+    assert said["accepted"]
+    assert [gate["name"] for gate in said["gates"]][-1] == "Sharpe on the hold-out"
+    assert (said["screened"], said["refused"], said["known_before"]) == (6, 0, 0)
+    assert said["without_effect"] == ["strategies.reversal.params.depth_bps"]
+    best = load(tmp_path / "out" / "best.yaml")
+    found = best.complete["strategies"]["reversal"]["params"]["lookback"]
+    assert found == said["parameters"][LOOKBACK]
+    rows = pq.read_table(tmp_path / "out" / "trials.parquet").to_pylist()
+    assert {row[LOOKBACK] for row in rows} == {"1", "2", "3"}
+    # Again: all is known from the ledger, also the hold-out, of the same candidate.
+    again = json.loads(optimize("--json").stdout)
+    assert again["known_before"] == again["run"]
+    assert {**again, "known_before": 0} == said
+
+
+def test_a_refused_study_says_which_gate_and_leaves_no_best(optimize, tmp_path):
+    optimize("--json")
+    with pytest.raises(GateRefused, match="refused: closed trades; no best") as refused:
+        optimize(gates=EASY | {"trades": 100_000})
+    assert refused.value.exit_code == 3
+    assert not (tmp_path / "out" / "best.yaml").exists()
+    assert not json.loads((tmp_path / "out" / "best.json").read_text())["accepted"]
+
+
+def test_a_screen_that_ranks_otherwise_than_full_runs_is_not_relied_on(optimize):
+    with pytest.raises(GateRefused, match="rank correlation of screen and full run over 5"):
+        optimize(stages={"sample": 5, "least_fidelity": 1.0}, search={LOOKBACK: {"int": [1, 9]}})
+
+
+def test_without_screen_all_run_and_refused_combinations_are_counted(optimize):
+    search = {LOOKBACK: {"choice": [0, 1, 2]}}
+    said = json.loads(optimize("--json", stages={"screen": False}, search=search).stdout)
+    assert (said["screened"], said["refused"], said["trials_on_the_data"]) == (0, 1, 3)
+
+
+def test_a_trial_is_the_backtest_to_the_cent_also_after_another_in_the_same_worker(
+    write_run, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("PERPDESK_TRIALS", str(tmp_path / "trials.sqlite"))
+    file = write_run()
+    trials = Trials(load(file))
+    for lookback in (2, 1, 2):
+        got = trials.full({LOOKBACK: lookback})
+    alone = backtest_document(file, (f"{LOOKBACK}=2",), out=tmp_path / "alone")
+    summary = json.loads((alone / "summary.json").read_text())
+    same = ("ending_equity", "sharpe", "trades", "max_drawdown", "fees")
+    assert {key: got.figures[key] for key in same} == pytest.approx({k: summary[k] for k in same})
+    with TrialLedger(tmp_path / "trials.sqlite") as ledger:
+        (counted,) = ledger.trials("backtest small")
+        assert counted.state == "done"
+        assert ledger.returns(counted.number).tolist() == got.returns.tolist()
+
+
+def test_the_environment_wins_over_the_document_and_options_over_it(optimize, monkeypatch):
+    monkeypatch.setenv("START_SEED", "9")
+    monkeypatch.setenv("OPT_STAGE2_TOPK", "2")
+    got = optimize("--json", "--top", "3")
+    assert "START_SEED in the environment: seed=9" in got.stderr
+    assert "OPT_STAGE2_TOPK" not in got.stderr
+    assert json.loads(got.stdout)["seed"] == 9
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"search": {"strategies.reversal.params.lokback": {"int": [1, 3]}}}, "lookback"),
+        ({"search": {"window.end": {"choice": ["2023-03-01"]}}}, "a study varies"),
+        ({"backtest": "nowhere.yaml"}, "there is no file nowhere.yaml"),
+        ({"gates": {"deflated_sharpe": 1.5}}, "gates.deflated_sharpe"),
+        ({"folds": {"method": "combinatorial", "groups": 3, "tested": 3}}, "tested 3 of 3 groups"),
+    ],
+)
+def test_a_wrong_study_is_named_by_file_line_and_field(optimize, changes, words):
+    with pytest.raises(DocumentErrors, match=words) as wrong:
+        optimize(**changes)
+    assert "study.yaml:" in str(wrong.value)
+
+
+def test_a_window_too_short_for_its_tests_is_refused_before_anything_runs(optimize):
+    with pytest.raises(InputError, match=r"study.yaml: hold-out: 60 days of a window of 59 days"):
+        optimize(folds={})
