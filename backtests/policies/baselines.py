@@ -101,16 +101,24 @@ def foresight(looks: Looks) -> Wishes:
 
 def foreseen(looks: Looks) -> Floats:
     """Return D at each look with the changes that came, by dynamic programming."""
-    return _foreseen(looks.change, looks.cost, looks.allowed)
+    worth = np.zeros(len(looks.ts))
+    return _followed(worth, worth, looks.change, looks.cost, looks.allowed)
+
+
+def followed(looks: Looks, estimate: Floats) -> Floats:
+    """Return what being in was worth from each look on, with the decisions of an estimate of D."""
+    worth = np.zeros(len(looks.ts))
+    return _followed(worth, estimate, looks.change, looks.cost, looks.allowed)
 
 
 @njit(cache=True)
-def _foreseen(change, cost, allowed):
-    worth = np.zeros(len(change))
-    for look in range(len(change) - 2, -1, -1):
-        after = max(worth[look + 1], 0.0)
-        if allowed[look + 1]:
-            after = min(after, cost[look + 1])
+def _followed(worth, estimate, change, cost, allowed):
+    for look in range(len(worth) - 2, -1, -1):
+        after = worth[look + 1]
+        if estimate[look + 1] < 0.0:
+            after = 0.0
+        elif allowed[look + 1] and estimate[look + 1] > cost[look + 1]:
+            after = cost[look + 1]
         worth[look] = change[look] + after
     return worth
 

@@ -20,16 +20,16 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 from sklearn.ensemble import ExtraTreesRegressor
 
-from backtests.policies.baselines import Wishes, foreseen
+from backtests.policies.baselines import Wishes, followed, foreseen
 from backtests.policies.looks import Looks
 from backtests.studies.bootstrap import resample
 from config.errors import InputError
 from strategies.basis.features import FEATURES
-from strategies.basis.policy import Trees, _means
+from strategies.basis.policy import Trees
 
 Floats = NDArray[np.float64]
 MARKET = FEATURES.index("position")
@@ -66,9 +66,7 @@ def fit(looks: Looks, seed: int, settings: Settings) -> Trees:
     sample = thinned(looks, settings.every_ns)
     count = len(sample.ts)
     # The last look has no next one.
-    usable = sample.allowed.copy()
-    usable[:-1] &= sample.allowed[1:]
-    usable[-1:] = False
+    usable = sample.allowed & np.append(sample.allowed[1:], False)[:count]
     if usable.sum() < LEAST_LOOKS:
         raise InputError(
             f"{usable.sum()} looks with all features are known, and learning takes {LEAST_LOOKS}: "
@@ -87,44 +85,57 @@ def fit(looks: Looks, seed: int, settings: Settings) -> Trees:
             settings.trees, min_samples_leaf=settings.least_leaf, random_state=seed
         )
         forest.fit(market[chosen], guess[chosen], weights[chosen])
-        grown = [tree.tree_ for tree in forest.estimators_]
-        offsets = np.cumsum([0, *(tree.node_count for tree in grown)])
-        leaves = forest.apply(market) + offsets[:-1]
-        places = leaves.astype(np.int64)
-        values, worth = _iterated(
-            places, int(offsets[-1]), weights, sample.change, sample.cost, sample.allowed
-        )
-        guess = _followed(worth, sample.change, sample.cost, sample.allowed)
-    inner = np.concatenate([tree.feature for tree in grown]) >= 0
-    children = []
-    for side in ("children_left", "children_right"):
-        moved = [getattr(t, side) + o for t, o in zip(grown, offsets[:-1], strict=True)]
-        children.append(np.where(inner, np.concatenate(moved), 0).astype(np.int32))
-    left, right = children
-    return Trees(
-        np.where(inner, np.concatenate([t.feature for t in grown]), -1).astype(np.int32),
-        np.concatenate([tree.threshold for tree in grown]),
-        left,
-        right,
-        values,
-        offsets[None, :-1].astype(np.int32),
-        settings.deviations,
+        grown = joined([_one_tree(one.tree_, settings) for one in forest.estimators_])
+        roots = grown.roots.T
+        values, worth = _iterated(forest.apply(market) + roots, len(grown.value), weights, sample)
+        guess = followed(sample, worth)
+    return grown._replace(value=values, roots=roots)
+
+
+def _one_tree(tree: Any, settings: Settings) -> Trees:
+    feature, root = np.maximum(tree.feature, -1), np.zeros((1, 1), np.int32)
+    sides = tree.children_left, tree.children_right
+    return Trees(feature, tree.threshold, *sides, tree.value.ravel(), root, settings.deviations)
+
+
+def _iterated(
+    leaves: NDArray[np.int64], nodes: int, weights: Floats, looks: Looks
+) -> tuple[Floats, Floats]:
+    """Return values of nodes, and D at each look, when iterating no longer moves them."""
+    count, trees = leaves.shape
+    ends = np.arange(0, leaves.size + 1, trees, dtype=np.int32)
+    is_in = csr_array(
+        (np.ones(leaves.size), leaves.ravel().astype(np.int32), ends), shape=(count, nodes)
     )
+    mass, worth = is_in.T @ weights, np.zeros(count)
+    most = np.where(looks.allowed, looks.cost, np.inf)
+    for _ in range(MOST_ITERATIONS):
+        after = np.append(np.clip(worth, 0.0, most)[1:], 0.0)
+        sums = is_in.T @ ((looks.change + after) * weights)
+        values = np.divide(sums, mass, out=np.zeros(nodes), where=mass > 0.0)
+        before, worth = worth, is_in @ values / trees
+        if np.abs(worth - before).max() < CONVERGED_BPS:
+            break
+    return values, worth
 
 
 def joined(parts: list[Trees]) -> Trees:
-    """Return the trees of several seeds together."""
-    offsets = np.cumsum([0, *(len(part.feature) for part in parts)]).astype(np.int32)
+    """Return several trees, or those of several seeds, together."""
+    offsets = np.cumsum([0, *(len(part.feature) for part in parts[:-1])])
 
-    def all_of(name: str, moved: bool = False) -> NDArray[Any]:
-        columns = [getattr(part, name) for part in parts]
-        if moved:
-            columns = [c + offset for c, offset in zip(columns, offsets[:-1], strict=True)]
-        return np.concatenate(columns)
+    def column(name: str, moved: bool = False) -> NDArray[Any]:
+        by = offsets if moved else np.zeros_like(offsets)
+        return np.concatenate([getattr(p, name) + o for p, o in zip(parts, by, strict=True)])
 
-    plain = [all_of(name) for name in ("feature", "threshold", "value")]
-    left, right, roots = (all_of(name, moved=True) for name in ("left", "right", "roots"))
-    return Trees(plain[0], plain[1], left, right, plain[2], roots, parts[0].deviations)
+    return Trees(
+        column("feature").astype(np.int32),
+        column("threshold"),
+        column("left", moved=True).astype(np.int32),
+        column("right", moved=True).astype(np.int32),
+        column("value"),
+        column("roots", moved=True).astype(np.int32),
+        parts[0].deviations,
+    )
 
 
 def by_trees(looks: Looks, trees: Trees, close_bps: float) -> Wishes:
@@ -133,12 +144,9 @@ def by_trees(looks: Looks, trees: Trees, close_bps: float) -> Wishes:
     An entry needs the edge to the level of closing that stands beside the trees, as in
     `strategies.basis.policy`.
     """
-    found = _all_means(looks.features.astype(np.float32), *trees[:6])
-    mean = found.mean(axis=1)
-    spread = found.std(axis=1, ddof=1) if found.shape[1] > 1 else np.zeros(len(mean))
+    mean, spread = trees.estimate(looks.features)
     lower = mean - trees.deviations * spread
-    known = looks.allowed
-    return Wishes((lower > looks.cost) & (looks.margin > close_bps) & known, (mean < 0.0) & known)
+    return Wishes((lower > looks.cost) & (looks.margin > close_bps), mean < 0.0)
 
 
 def thinned(looks: Looks, every_ns: int) -> Looks:
@@ -148,59 +156,3 @@ def thinned(looks: Looks, every_ns: int) -> Looks:
     change[-1:] = 0.0
     picked = Looks._make(column[first] for column in looks)
     return picked._replace(change=change)
-
-
-@njit(cache=True)
-def _all_means(features, feature, threshold, left, right, value, roots):
-    found = np.empty((len(features), roots.shape[0]))
-    for look in range(len(features)):
-        found[look] = _means(features[look], feature, threshold, left, right, value, roots)
-    return found
-
-
-@njit(cache=True)
-def _iterated(leaves, nodes, weights, change, cost, allowed):
-    """Return values of nodes, and D at each look, when iterating no longer moves them."""
-    count, trees = leaves.shape
-    mass, values = np.zeros(nodes), np.zeros(nodes)
-    for look in range(count):
-        for tree in range(trees):
-            mass[leaves[look, tree]] += weights[look]
-    worth = np.zeros(count)
-    for _ in range(MOST_ITERATIONS):
-        sums = np.zeros(nodes)
-        for look in range(count - 1):
-            if weights[look] > 0.0:
-                after = max(worth[look + 1], 0.0)
-                if allowed[look + 1]:
-                    after = min(after, cost[look + 1])
-                target = (change[look] + after) * weights[look]
-                for tree in range(trees):
-                    sums[leaves[look, tree]] += target
-        for node in range(nodes):
-            if mass[node] > 0.0:
-                values[node] = sums[node] / mass[node]
-        moved = 0.0
-        for look in range(count):
-            total = 0.0
-            for tree in range(trees):
-                total += values[leaves[look, tree]]
-            moved = max(moved, abs(total / trees - worth[look]))
-            worth[look] = total / trees
-        if moved < CONVERGED_BPS:
-            break
-    return values, worth
-
-
-@njit(cache=True)
-def _followed(worth, change, cost, allowed):
-    """Return what being in was worth from each look on, with the decisions of an estimate of D."""
-    found = np.zeros(len(worth))
-    for look in range(len(worth) - 2, -1, -1):
-        after = found[look + 1]
-        if worth[look + 1] < 0.0:
-            after = 0.0
-        elif allowed[look + 1] and worth[look + 1] > cost[look + 1]:
-            after = cost[look + 1]
-        found[look] = change[look] + after
-    return found

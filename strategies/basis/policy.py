@@ -47,14 +47,17 @@ class Trees(NamedTuple):
     roots: NDArray[np.int32]
     deviations: float
 
-    def advantages(self, features: Vector) -> Vector:
-        """Return each seed's estimate, basis points; shape (seeds,)."""
-        found: Vector = _means(features.astype(np.float32), *self[:6])
-        return found
+    def estimate(self, features: NDArray[np.float64]) -> tuple[Vector, Vector]:
+        """Return the mean of all seeds and the deviation between them, at each of T looks.
+
+        ``features`` has shape (T, 16); where one is not known (NaN), neither is the estimate.
+        """
+        mean, spread = _estimate(features, *self[:6])
+        return mean, spread
 
     def act(self, features: Vector, position: int, edge: Edge) -> Act:
-        """Return what to do; where a feature is not known (NaN), nothing."""
-        mean, spread = _mean_and_spread(features, *self[:6])
+        """Return what to do; where a feature is not known, nothing."""
+        (mean,), (spread,) = self.estimate(features[None])
         if position:
             return Act.CLOSE if mean < 0.0 else Act.HOLD
         round_trip = features[EXIT] - features[BASIS] + edge.fees_bps + edge.slippage_bps
@@ -62,36 +65,28 @@ class Trees(NamedTuple):
 
 
 @njit(cache=True)
-def _means(
+def _estimate(
     features: Any, feature: Any, threshold: Any, left: Any, right: Any, value: Any, roots: Any
-) -> Any:
-    found = np.zeros(roots.shape[0])
-    for seed in range(roots.shape[0]):
-        total = 0.0
-        for tree in range(roots.shape[1]):
-            node = roots[seed, tree]
-            while feature[node] >= 0:
-                goes_left = features[feature[node]] <= threshold[node]
-                node = left[node] if goes_left else right[node]
-            total += value[node]
-        found[seed] = total / roots.shape[1]
-    return found
-
-
-@njit(cache=True)
-def _mean_and_spread(
-    features: Any, feature: Any, threshold: Any, left: Any, right: Any, value: Any, roots: Any
-) -> tuple[float, float]:
-    """Return mean and deviation between seeds; NaN, which compares false, where one is."""
-    if np.isnan(features).any():
-        return np.nan, np.nan
-    # As scikit-learn compares: features are singles, thresholds doubles.
-    single = features.astype(np.float32)
-    found = _means(single, feature, threshold, left, right, value, roots)
-    mean, squares = found.mean(), 0.0
-    for each in found:
-        squares += (each - mean) ** 2
-    return mean, np.sqrt(squares / max(len(found) - 1, 1))
+) -> tuple[Any, Any]:
+    seeds, trees = roots.shape
+    mean, spread = np.full(len(features), np.nan), np.full(len(features), np.nan)
+    found = np.empty(seeds)
+    for look in range(len(features)):
+        # As scikit-learn compares: features are singles, thresholds doubles.
+        seen = features[look].astype(np.float32)
+        if np.isnan(seen).any():
+            continue
+        for seed in range(seeds):
+            total = 0.0
+            for node in roots[seed]:
+                while feature[node] >= 0:
+                    goes_left = seen[feature[node]] <= threshold[node]
+                    node = left[node] if goes_left else right[node]
+                total += value[node]
+            found[seed] = total / trees
+        mean[look] = found.mean()
+        spread[look] = np.sqrt(((found - mean[look]) ** 2).sum() / max(seeds - 1, 1))
+    return mean, spread
 
 
 # Drift -----------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from backtests.policies import artifacts
@@ -23,7 +22,7 @@ def test_versions_count_up_and_what_was_written_is_what_is_read(tmp_path: Path):
     assert [one.name, two.name] == ["1", "2"]
     trees = load(one).trees
     assert trees is not None
-    assert trees.advantages(np.zeros(len(FEATURES))).tolist() == [7.0]
+    assert trees.value.tolist() == [7.0]
     assert (load(two).trees, load(two).threshold) == (None, LEVELS)
     assert newest(tmp_path, "demo") == "2"
     assert list(folders(tmp_path)) == [one, two]

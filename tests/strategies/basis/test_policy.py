@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def test_the_threshold_reads_the_basis_where_the_features_have_it() -> None:
 def test_trees_open_where_all_that_seeds_differ_by_still_beats_a_round_trip() -> None:
     """A round trip costs the spreads, 4, and four fees, 30; seeds estimate 36 and 40 above z 1."""
     trees = stump((0.0, 36.0), (0.0, 40.0))
-    assert trees.advantages(at(basis_z=2.0)).tolist() == [36.0, 40.0]
+    assert trees.estimate(at(basis_z=2.0)[None]) == (38.0, math.sqrt(8))
     assert trees.act(at(basis_z=2.0), 0, edge()) is Act.OPEN  # 38 - 2.83 > 34
     assert trees._replace(deviations=2.0).act(at(basis_z=2.0), 0, edge()) is Act.HOLD
     assert trees.act(at(basis_z=1.0), 0, edge()) is Act.HOLD
@@ -114,8 +115,8 @@ def test_trees_estimate_what_scikit_learn_does() -> None:
         np.concatenate([part.value[:, 0, 0] for part in parts]),
         first.astype(np.int32).reshape(1, -1), 1.0,
     )  # fmt: skip
-    found = [trees.advantages(row)[0] for row in x[:50]]
-    assert found == pytest.approx(model.predict(x[:50]).tolist())
+    found, _ = trees.estimate(x[:50])
+    assert found.tolist() == pytest.approx(model.predict(x[:50]).tolist())
 
 
 @given(
