@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actors.measures import DAY
+from backtests.engine.build import strategies_of
 from backtests.engine.feed import FeedSlice
 from backtests.results.figures import RunBooks, curves, figures
 from backtests.run import Prepared, engine_version, prepare, run
@@ -141,8 +142,10 @@ class Trials:
         prepared = prepare(resolved.document)
         # All that the data depend on: documents that differ elsewhere run on the same.
         feed = {k: v for k, v in resolved.complete.items() if k not in ("strategies", "actors")}
-        params = [s["params"] for s in resolved.complete["strategies"].values()]
-        asks = [{k: v for k, v in p.items() if "funding" in k or "levels" in k} for p in params]
+        asks = [
+            (made.ids, made.config.instruments, made.funding_needed(), made.levels_needed())
+            for made in strategies_of(resolved.document, list(prepared.market.ids)).values()
+        ]
         key = repr((feed, sorted(prepared.intervals), prepared.market.ids, asks))
         if self._kept is None or key != self._key:
             self._kept = None  # first: two do not fit into memory

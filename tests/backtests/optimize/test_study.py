@@ -1,7 +1,11 @@
 """A study from its document to its folder: gates, resuming, and what its document may say."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
+import psutil
 import pyarrow.parquet as pq
 import pytest
 import typer
@@ -14,6 +18,9 @@ from backtests.session import backtest_document
 from backtests.studies.trial_ledger import TrialLedger
 from config.errors import DocumentErrors, GateRefused, InputError
 from config.load import load
+from tests.waiting import eventually
+
+ROOT = Path(__file__).resolve().parents[3]
 
 LOOKBACK = "strategies.reversal.params.lookback"
 EASY = {"sharpe": -99.0, "deflated_sharpe": 0.0, "overfitting": 1.0, "max_drawdown": 1.0}
@@ -82,6 +89,29 @@ def test_without_screen_all_run_and_refused_combinations_are_counted(optimize):
     search = {LOOKBACK: {"choice": [0, 1, 2]}}
     said = json.loads(optimize("--json", stages={"screen": False}, search=search).stdout)
     assert (said["screened"], said["refused"], said["trials_on_the_data"]) == (0, 1, 3)
+
+
+@pytest.mark.slow
+def test_a_killed_study_leaves_no_worker_and_goes_on_where_it_was(optimize, write_run, tmp_path):
+    study, changes = tmp_path / "study.yaml", {"stages": {"screen": False}}
+    study.write_text(yaml.safe_dump(SMALL | {"backtest": str(write_run())} | changes))
+    line = [sys.executable, "perpdesk.py", "optimize", str(study), "--no-write", "--workers", "1"]
+    trials = tmp_path / "trials.sqlite"
+    with subprocess.Popen(line, cwd=ROOT) as process, TrialLedger(trials) as ledger:
+
+        def done():
+            return sum(trial.state == "done" for trial in ledger.trials("small_study"))
+
+        eventually(lambda: done() >= 2, "two trials", 120)
+        workers = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+        assert workers
+        assert not psutil.wait_procs(workers, timeout=30)[1]
+        before = done()
+        assert before < 6
+    said = json.loads(optimize("--json", **changes).stdout)
+    assert said["known_before"] >= before
+    assert said["trials_on_the_data"] == 6
 
 
 def test_a_trial_is_the_backtest_to_the_cent_also_after_another_in_the_same_worker(
