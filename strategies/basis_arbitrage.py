@@ -28,14 +28,14 @@ from strategies.desk_config import DeskStrategyConfig
 from strategies.tactics.two_leg import TwoLegRules
 
 SPOT, PERP = "-SPOT.BYBIT", "-LINEAR.BYBIT"
-_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+POLICY_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 
 
 class TrainedPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A policy that `perpdesk policy train` made, and when it is not believed."""
 
-    name: Annotated[str, Meta(pattern=_NAME), about("Its name.")]
-    version: Annotated[str, Meta(pattern=_NAME), about("Its version, such as 1.")]
+    name: Annotated[str, Meta(pattern=POLICY_NAME), about("Its name.")]
+    version: Annotated[str, Meta(pattern=POLICY_NAME), about("Its version, such as 1.")]
     folder: Annotated[str, about("Folder of all policies.")] = "policies"
     drift_looks: Annotated[
         int,

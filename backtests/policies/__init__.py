@@ -2,8 +2,7 @@
 
 - ``looks.py`` what the strategy would see of a catalog, look by look, without the engine
 - ``environment.py`` the same as a Gymnasium environment, whose money is the backtest's to the cent
-- ``baselines.py`` never, always above cost, the best threshold, perfect foresight; the truth of the
-  demo's process
+- ``baselines.py`` never, always above cost, the best threshold, perfect foresight
 - ``fitted_q.py`` the learner: fitted Q-iteration with extremely randomised trees
 - ``walk_forward.py`` all of them out of sample, with bootstrapped intervals
 - ``artifacts.py`` folders ``policies/<name>/<version>`` · ``training.py`` from document to folder

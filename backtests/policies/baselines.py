@@ -8,8 +8,8 @@ moves no market and its entry price is sunk, both Q functions reduce to this one
 with the change of what closing brings until the next look x', and the cost c of a round trip at
 once: x' is left where D(x') < 0, and entered where D(x') > c(x'). It is optimal switching with
 costs (Brekke and Oksendal 1994, "Optimal switching in an economic activity under uncertainty"), and
-the same recursion gives the learner (expectations by trees), the truth of the demo's process (on a
-grid) and perfect foresight (the change that came).
+the same recursion gives the learner (expectations by trees) and perfect foresight (the change that
+came).
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from backtests.policies.looks import Looks
 from strategies.basis.threshold import BASIS, EXIT, Threshold
@@ -144,57 +143,3 @@ def best_threshold(looks: Looks, levels: int = LEVELS) -> Threshold:
             if earned > best:
                 best, found = earned, (open_bps, close_bps)
     return Threshold(open_bps=found[0], close_bps=found[1])
-
-
-class Truth(NamedTuple):
-    """The best policy of a known process: where to open and close its basis, and what it earns."""
-
-    open_bps: float
-    close_bps: float
-    bps_a_step: float
-    grid: Floats
-    worth: Floats
-    """D at each level of the grid."""
-
-
-def ornstein_uhlenbeck(
-    deviation_bps: float,
-    half_life: float,
-    cost_bps: float,
-    step: float = 1.0,
-    income_bps: float = 0.0,
-    points: int = 601,
-) -> Truth:
-    """Return the best policy of an Ornstein-Uhlenbeck basis, by value iteration on a grid.
-
-    ``half_life`` and ``step`` are in one unit of time; ``income_bps`` is what holding receives each
-    step (funding). Levels are of the mid: half of the spreads lie between them and executable ones.
-    The chain on the grid has the process's own transition law, integrated over each cell.
-    """
-    grid = np.linspace(-5.0, 5.0, points) * deviation_bps
-    keep = 2.0 ** (-step / half_life)
-    edges = np.concatenate([[-np.inf], (grid[1:] + grid[:-1]) / 2, [np.inf]])
-    noise = deviation_bps * np.sqrt(1.0 - keep**2)
-    law = np.diff(norm.cdf((edges - keep * grid[:, None]) / noise), axis=1)
-    change = grid * (1.0 - keep) + income_bps
-    worth = np.zeros(points)
-    while True:
-        new = change + law @ np.clip(worth, 0.0, cost_bps)
-        moved = float(np.abs(new - worth).max())
-        worth = new
-        if moved < 1e-9:
-            break
-    opens, closes = worth > cost_bps, worth < 0.0
-    # Shares of time in each level and state, out and in, in the long run.
-    out, inside = np.diff(norm.cdf(edges / deviation_bps)), np.zeros(points)
-    while True:
-        entered, left = out * opens, inside * closes
-        kept_out, kept_in = out - entered + left, inside + entered - left
-        moved = float(np.abs(kept_in @ law - inside).max())
-        out, inside = kept_out @ law, kept_in @ law
-        if moved < 1e-12:
-            break
-    earned = float(kept_in @ change - entered.sum() * cost_bps)
-    return Truth(
-        float(grid[np.argmax(opens)]), float(grid[np.argmax(~closes)]), earned, grid, worth
-    )

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from backtests.policies.walk_forward import Judged
     from config.documents import Backtest
 
@@ -23,7 +21,6 @@ Overrides = Annotated[
 Root = Annotated[Path, typer.Option("--policies", help="Folder of all policies.")]
 Name = Annotated[str, typer.Option(help="The policy's name.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
-NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 
 
 def register(app: typer.Typer) -> None:
@@ -32,13 +29,10 @@ def register(app: typer.Typer) -> None:
         help="Policies of the basis arbitrage: train, judge out of sample, keep.",
         no_args_is_help=True,
     )
-    for name, command in (
-        ("train", train),
-        ("evaluate", evaluate),
-        ("list", list_),
-        ("show", show),
-    ):
-        group.command(name)(command)
+    group.command("train")(train)
+    group.command("evaluate")(evaluate)
+    group.command("list")(list_)
+    group.command("show")(show)
     app.add_typer(group, name="policy")
 
 
@@ -85,11 +79,11 @@ def train(
     from backtests.policies.walk_forward import scores_of
     from config.durations import duration_ns
     from config.errors import InputError
+    from strategies.basis_arbitrage import POLICY_NAME
 
-    if not re.fullmatch(NAME, name):
+    if not re.fullmatch(POLICY_NAME, name):
         raise InputError(f"--name {name}: letters, digits and _ . - only, at most 64")
-    spans = {"--purge": purge, "--every": every}
-    for option, span in spans.items():
+    for option, span in (("--purge", purge), ("--every", every)):
         try:
             duration_ns(span)
         except ValueError as error:
@@ -98,11 +92,12 @@ def train(
         seeds=tuple(range(1, seeds + 1)),
         every_ns=duration_ns(every),
         deviations=deviations,
-        block_ns=duration_ns(purge),
+        folds=folds,
+        purge_ns=duration_ns(purge),
     )
-    plan = training.Plan(name, policies, settings, folds, duration_ns(purge), always_trees)
     with _progress() as tell:
-        done = training.train(_document(file, overrides), plan, tell)
+        document = _document(file, overrides)
+        done = training.train(document, policies, name, settings, tell, always_trees=always_trees)
     if as_json:
         found = {"folder": str(done.folder), "kind": "trees" if done.by_trees else "threshold"}
         print(json.dumps(found | scores_of(done.judged)))
@@ -152,9 +147,9 @@ def list_(policies: Root = Path("policies"), as_json: Json = False) -> None:
 
     Example: perpdesk policy list
     """
-    from backtests.policies.artifacts import folders, told
+    from backtests.policies.artifacts import folders, summary
 
-    found = [dict(told(folder)) for folder in folders(policies)]
+    found = [dict(summary(folder)) for folder in folders(policies)]
     if as_json:
         print(json.dumps(found))
         return
@@ -193,8 +188,7 @@ def show(
     for row in zip(manifest["features"], manifest["low"], manifest["high"], strict=True):
         table.add_row(row[0], *(f"{v:.4g}" if abs(v) < 1e300 else "any" for v in row[1:]))
     Console().print(table)
-    rest = ("document", "window", "data", "params", "fees", "seeds", "settings", "code")
-    for key in rest:
+    for key in ("document", "window", "data", "params", "fees", "settings", "code"):
         print(f"{key}: {json.dumps(manifest[key])}")
 
 
@@ -224,13 +218,12 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
     from config.progress import LongWork, Remaining
 
     with LongWork(TextColumn("{task.description}"), BarColumn(), Remaining()) as bar:
-        task, stage = bar.add_task("reading the catalog", total=None), ""
+        task = bar.add_task("reading the catalog", total=None)
 
         def tell(words: str, done: int, total: int) -> None:
-            nonlocal stage
-            if words.partition(",")[0] != stage:
-                stage = words.partition(",")[0]
-                bar.reset(task, total=total or None)
+            if total != bar.tasks[0].total:
+                # The time that another kind of work took is no measure of this one's.
+                bar.reset(task, total=total)
             bar.update(task, description=words, completed=done)
 
         yield tell
@@ -238,12 +231,6 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
 
 def _print(judged: Judged, title: str) -> None:
     from rich.console import Console
-
-    Console().print(scores_table(judged, title))
-
-
-def scores_table(judged: Judged, title: str) -> Table:
-    """Return the table of policies beside each other."""
     from rich.table import Table
 
     table = Table(
@@ -255,12 +242,6 @@ def scores_table(judged: Judged, title: str) -> Table:
     for one in judged.scores:
         mean, low, high = one.bps_a_day
         span = f"{low:+.1f} to {high:+.1f}" if low == low else "–"
-        cells = (
-            f"{mean:+.1f}",
-            span,
-            f"{one.trades:,}",
-            f"{one.trades_a_day:.2f}",
-            f"{one.held:.0%}",
-        )
-        table.add_row(one.name, *cells)
-    return table
+        trades, a_day = f"{one.trades:,}", f"{one.trades_a_day:.2f}"
+        table.add_row(one.name, f"{mean:+.1f}", span, trades, a_day, f"{one.held:.0%}")
+    Console().print(table)

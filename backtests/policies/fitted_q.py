@@ -27,6 +27,7 @@ from sklearn.ensemble import ExtraTreesRegressor
 from backtests.policies.baselines import Wishes, followed, foreseen
 from backtests.policies.looks import Looks
 from backtests.studies.bootstrap import resample
+from config.durations import HOUR_NS, SECOND_NS
 from config.errors import InputError
 from strategies.basis.features import FEATURES
 from strategies.basis.policy import Trees
@@ -41,17 +42,19 @@ LEAST_LOOKS = 100
 
 
 class Settings(NamedTuple):
-    """How to learn."""
+    """How to learn and to judge."""
 
     seeds: tuple[int, ...] = (1, 2, 3, 4, 5)
-    every_ns: int = 30 * 10**9
+    every_ns: int = 30 * SECOND_NS
     """Time between two looks that are learned from; decisions are taken at all of them."""
     trees: int = 25
     least_leaf: int = 20
     """Looks in a leaf at least."""
     deviations: float = 1.0
-    block_ns: int = 3600 * 10**9
-    """Mean length of the stretches that a seed's bootstrap is made of."""
+    folds: int = 4
+    """Stretches that are tested, one after the other."""
+    purge_ns: int = HOUR_NS
+    """Left out between a training and its test; mean length of a seed's bootstrapped stretches."""
 
 
 Learner = Callable[[Looks, int, Settings], Trees]
@@ -74,7 +77,7 @@ def fit(looks: Looks, seed: int, settings: Settings) -> Trees:
         )
     rng = np.random.default_rng(seed)
     apart = float(np.median(np.diff(sample.ts)))
-    length = max(1.0, settings.block_ns / apart)
+    length = max(1.0, settings.purge_ns / apart)
     weights = np.bincount(resample(rng, count, length), minlength=count).astype(float)
     weights[~usable] = 0.0
     chosen = weights > 0.0

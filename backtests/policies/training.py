@@ -31,18 +31,6 @@ Tell = Callable[[str, int, int], None]
 """Called with what is done now, how much of it is, and how much there is."""
 
 
-class Plan(NamedTuple):
-    """How a training is judged, and where it is kept."""
-
-    name: str
-    root: Path
-    settings: Settings = Settings()
-    folds: int = 4
-    purge_ns: int = 3600 * 10**9
-    always_trees: bool = False
-    """Keep the trees also where they do not beat the threshold."""
-
-
 class Trained(NamedTuple):
     """A policy's folder, how all policies did out of sample, and whether trees decide."""
 
@@ -51,63 +39,50 @@ class Trained(NamedTuple):
     by_trees: bool
 
 
-def train(document: Backtest, plan: Plan, tell: Tell, learner: Learner = fitted_q.fit) -> Trained:
+def train(
+    document: Backtest,
+    root: Path,
+    name: str,
+    settings: Settings,
+    tell: Tell,
+    *,
+    learner: Learner = fitted_q.fit,
+    always_trees: bool = False,
+) -> Trained:
     """Judge the learner fold by fold, fit it to the whole window, and write the next version.
 
-    Where it does not beat the best threshold beyond chance, the threshold is what is written. What
-    was learned before an interruption is taken up again. Raises InputError as `pair_of` does, and
-    where there is too little to learn from.
+    Where it does not beat the best threshold beyond chance, the threshold is written, unless
+    ``always_trees``. What was learned before an interruption is taken up again. Raises InputError
+    as `pair_of` does, and where there is too little to learn from.
     """
     pair = pair_of(document)
-    facts = _facts(document, pair)
-    key = {**facts, "settings": plan.settings._asdict(), "purge_ns": plan.purge_ns}
-    words = json.dumps(key | {"folds": plan.folds}, sort_keys=True)
-    under_way = artifacts.Training(plan.root, plan.name, hashlib.sha256(words.encode()).hexdigest())
-    try:
-        return _train(pair, facts, plan, under_way, tell, learner)
-    finally:
-        under_way.pause()
+    facts = _facts(document, pair) | {"settings": settings._asdict()}
+    key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    total, done = (settings.folds + 1) * len(settings.seeds), 0
+    with artifacts.under_way(root, name, key) as folder:
 
+        def kept(what: str, make: Callable[[], Trees]) -> Trees:
+            nonlocal done
+            tell(f"learning, {what}", done, total)
+            done += 1
+            return artifacts.kept(folder, what, Trees, make)
 
-def _train(
-    pair: Pair,
-    facts: dict[str, Any],
-    plan: Plan,
-    under_way: artifacts.Training,
-    tell: Tell,
-    learner: Learner,
-) -> Trained:
-    looks = under_way.kept("looks", Looks, partial(_look, pair, tell))
-    seeds = plan.settings.seeds
-    total, done = (plan.folds + 1) * len(seeds), 0
-
-    def kept(name: str, make: Callable[[], Trees]) -> Trees:
-        nonlocal done
-        tell(f"learning, {name}", done, total)
-        found = under_way.kept(name, Trees, make)
-        done += 1
-        return found
-
-    judged = judge(looks, learner, plan.settings, plan.folds, plan.purge_ns, kept)
-    trees = None
-    if judged.learner_wins or plan.always_trees:
-        parts = [
-            kept(f"whole-seed-{seed}", partial(learner, looks, seed, plan.settings))
-            for seed in seeds
-        ]
-        trees = joined(parts)
-    known = looks.features[looks.allowed][:, :MARKET]
-    beside = np.full(len(FEATURES) - MARKET, ANYTHING)
-    low, high = np.quantile(known, [0.005, 0.995], axis=0)
-    ranges = {
-        "low": np.concatenate([low, -beside]).tolist(),
-        "high": np.concatenate([high, beside]).tolist(),
-    }
-    facts |= {"seeds": list(seeds), "settings": plan.settings._asdict(), **ranges}
-    facts["out_of_sample"] = scores_of(judged) | {"folds": plan.folds, "purge_ns": plan.purge_ns}
-    folder = artifacts.write(plan.root, plan.name, best_threshold(looks), trees, facts)
-    under_way.over()
-    return Trained(folder, judged, trees is not None)
+        looks = artifacts.kept(folder, "looks", Looks, partial(_look, pair, tell))
+        judged = judge(looks, learner, settings, kept)
+        trees = None
+        if judged.learner_wins or always_trees:
+            parts = [
+                kept(f"whole-seed-{seed}", partial(learner, looks, seed, settings))
+                for seed in settings.seeds
+            ]
+            trees = joined(parts)
+        known = looks.features[looks.allowed][:, :MARKET]
+        beside = [ANYTHING] * (len(FEATURES) - MARKET)
+        low, high = np.quantile(known, [0.005, 0.995], axis=0).tolist()
+        facts |= {"low": low + [-one for one in beside], "high": high + beside}
+        facts["out_of_sample"] = scores_of(judged)
+        made = artifacts.write(root, name, best_threshold(looks), trees, facts)
+    return Trained(made, judged, trees is not None)
 
 
 def evaluate(document: Backtest, folder: Path, tell: Tell) -> tuple[Judged, str]:
@@ -130,7 +105,6 @@ def evaluate(document: Backtest, folder: Path, tell: Tell) -> tuple[Judged, str]
 
 
 def _look(pair: Pair, tell: Tell) -> Looks:
-    tell("reading the catalog", 0, 0)
     tape = pair.tape()
     return looks_of(tape, pair, lambda done: tell("looking", done, len(tape.ts)))
 
@@ -146,12 +120,12 @@ def _facts(document: Backtest, pair: Pair) -> dict[str, Any]:
         "params": {name: value for name, value in rules.items() if name not in left_out},
         "fees": [str(fee) for fee in pair.fees],
         "equity": str(pair.equity),
-        "code": code(),
+        "code": _code(),
     }
 
 
-def code() -> dict[str, str]:
-    """Return a digest of the source that a policy comes of, and scikit-learn's version."""
+def _code() -> dict[str, str]:
+    """Return a digest of the source that a policy comes from, and scikit-learn's version."""
     digest = hashlib.sha256()
     for package in (strategies.basis, backtests.policies):
         for path in sorted(Path(package.__path__[0]).glob("*.py")):

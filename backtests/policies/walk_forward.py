@@ -130,15 +130,14 @@ def wishes_of(looks: Looks, threshold: Threshold, trees: Trees | None) -> dict[s
     return found | {"foresight": foresight(looks)}
 
 
-def judge(
-    looks: Looks, learner: Learner, settings: Settings, folds: int, purge_ns: int, kept: Kept
-) -> Judged:
+def judge(looks: Looks, learner: Learner, settings: Settings, kept: Kept) -> Judged:
     """Fit and test all policies fold by fold.
 
     Raises InputError where a fold has nothing to learn from.
     """
     tally = Tally()
-    for number, (until, first, after) in enumerate(stretches(looks.ts, folds, purge_ns), 1):
+    tests = stretches(looks.ts, settings.folds, settings.purge_ns)
+    for number, (until, first, after) in enumerate(tests, 1):
         train, test = looks.part(0, until), looks.part(first, after)
         threshold = best_threshold(train)
         parts = [

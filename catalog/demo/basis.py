@@ -8,9 +8,9 @@ Each second, with V the spot pair's mid and b the basis in basis points::
 
 which is an Ornstein-Uhlenbeck process seen each second, exact at any step (Uhlenbeck and Ornstein
 1930): mean zero, stationary standard deviation ``deviation``. Spreads, fees and funding are the
-same throughout, so nothing but b tells what comes, and the best times to enter and leave can be
-computed (`backtests.policies.baselines.ornstein_uhlenbeck`). The books of `catalog.demo.order_flow`
-have the same half-life and half of the deviation, which Bybit's fees leave little of.
+same throughout, so nothing but b tells what comes, and the best levels to enter and leave at can be
+computed by value iteration. The books of `catalog.demo.order_flow` have the same half-life and half
+of the deviation, which leaves little after Bybit's fees.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """Folders of policies: whole, numbered, refused when altered; trainings that go on."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from backtests.policies import artifacts
-from backtests.policies.artifacts import Training, folders, newest, told, write
+from backtests.policies.artifacts import folders, kept, newest, summary, under_way, write
 from config.errors import DeskError, GateRefused, InputError
 from strategies.basis.features import FEATURES
 from strategies.basis.policy import Trees, load
@@ -29,11 +29,10 @@ def test_versions_count_up_and_what_was_written_is_what_is_read(tmp_path: Path):
 
 
 def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def full(path: Path, content: bytes) -> None:
-        path.write_bytes(content[:10])
+    def full(path: Path, *words: str, **how: str) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(artifacts, "_durable", full)
+    monkeypatch.setattr(Path, "write_text", full)
     with pytest.raises(OSError, match="no space"):
         write(tmp_path, "demo", LEVELS, leaf(1.0), FACTS)
     assert list((tmp_path / "demo").iterdir()) == []
@@ -62,7 +61,7 @@ def test_an_altered_newer_or_foreign_policy_is_refused_and_listed_so(
     with pytest.raises(GateRefused, match=words) as refused:
         load(folder)
     assert refused.value.exit_code == 3
-    assert words in told(folder)["refused"]
+    assert words in summary(folder)["refused"]
 
 
 def test_missing_names_are_told_with_those_there_are(tmp_path: Path):
@@ -71,17 +70,23 @@ def test_missing_names_are_told_with_those_there_are(tmp_path: Path):
         newest(tmp_path, "dmeo")
 
 
+def learned(root: Path, key: str, value: float, *, interrupted: bool = False) -> float:
+    """Return what one seed of a training has learned."""
+    with suppress(KeyboardInterrupt), under_way(root, "demo", key) as folder:
+        found = kept(folder, "seed-1", Trees, lambda: leaf(value))
+        if interrupted:
+            raise KeyboardInterrupt
+    return float(found.value[0])
+
+
 def test_a_training_takes_up_what_it_kept_and_forgets_what_another_learned(tmp_path: Path):
-    first = Training(tmp_path, "demo", "key")
-    first.kept("seed-1", Trees, lambda: leaf(3.0))
-    with pytest.raises(DeskError, match="another training of it is under way"):
-        Training(tmp_path, "demo", "other key")
-    first.pause()
-    second = Training(tmp_path, "demo", "key")
-    again = second.kept("seed-1", Trees, lambda: leaf(4.0))
-    assert (again.value.tolist(), again.deviations) == ([3.0], 1.0)
-    second.pause()
-    other = Training(tmp_path, "demo", "other key")
-    assert other.kept("seed-1", Trees, lambda: leaf(4.0)).value.tolist() == [4.0]
-    other.over()
+    assert learned(tmp_path, "key", 3.0, interrupted=True) == 3.0
+    assert learned(tmp_path, "key", 4.0, interrupted=True) == 3.0
+    assert learned(tmp_path, "other key", 5.0) == 5.0
     assert list((tmp_path / "demo").iterdir()) == []
+
+
+def test_one_training_of_a_name_runs_at_a_time(tmp_path: Path):
+    words = pytest.raises(DeskError, match="another training of it is under way")
+    with under_way(tmp_path, "demo", "key"), words, under_way(tmp_path, "demo", "other key"):
+        pass

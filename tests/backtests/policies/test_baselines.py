@@ -11,7 +11,6 @@ from backtests.policies.baselines import (
     foreseen,
     foresight,
     never,
-    ornstein_uhlenbeck,
     play,
 )
 from backtests.policies.looks import Looks
@@ -23,6 +22,7 @@ from tests.backtests.policies.process import (
     HALF_LIFE,
     SPREAD,
     TRUTH,
+    ornstein_uhlenbeck,
     ornstein_uhlenbeck_looks,
 )
 

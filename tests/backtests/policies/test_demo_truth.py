@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from backtests.policies.baselines import best_threshold, by_threshold, ornstein_uhlenbeck, play
+from backtests.policies.baselines import best_threshold, by_threshold, play
 from backtests.policies.fitted_q import Settings, by_trees, fit, joined
 from backtests.policies.looks import looks_of, pair_of
 from catalog.demo.basis import (
@@ -20,6 +20,7 @@ from catalog.storage.writer import CatalogWriter
 from config.documents import Backtest
 from config.validate import checked
 from strategies.basis.threshold import Threshold
+from tests.backtests.policies.process import ornstein_uhlenbeck
 
 SHIPPED = Path("backtests/runs/basis_demo.yaml")
 SPREADS = SPOT_SPREAD_BPS + PERP_SPREAD_BPS

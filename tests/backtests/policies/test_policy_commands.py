@@ -1,6 +1,7 @@
 """`perpdesk policy` as a user meets it: train, go on after Ctrl-C, evaluate, list, show, refuse."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -48,14 +49,15 @@ def test_from_training_to_a_refusal(run_command: RunCommand, file: Path, policie
     assert judged.code == 0, judged.err
     assert "overlaps" in judged.err
 
-    altered(policies / "demo" / "2", "seeds", [9])
+    altered(policies / "demo" / "2", "fees", ["0", "0"])
     refused = run_command("policy", "show", "demo", *where)
     assert refused.code == 3
     assert "altered since the training" in refused.err
 
 
 def test_a_training_that_was_interrupted_goes_on(document: Documents, policies: Path):
-    plan = training.Plan("demo", policies, Settings(seeds=(1, 2), every_ns=60 * 10**9), folds=2)
+    settings = Settings(seeds=(1, 2), every_ns=60 * 10**9, folds=2)
+    train = partial(training.train, document(), policies, "demo", settings, lambda *_: None)
     learned: list[int] = []
 
     def learner(looks: Looks, seed: int, settings: Settings) -> Trees:
@@ -66,13 +68,13 @@ def test_a_training_that_was_interrupted_goes_on(document: Documents, policies: 
         return fitted_q.fit(looks, seed, settings)
 
     with pytest.raises(KeyboardInterrupt):
-        training.train(document(), plan, lambda *_: None, learner)
+        train(learner=learner)
     assert not (policies / "demo" / "1").exists()
-    done = training.train(document(), plan, lambda *_: None, learner)
+    done = train(learner=learner)
     # Two folds of two seeds: three were kept, the fourth was learned anew.
     assert learned == [1, 2, 1, -1, 2]
     assert [one.name for one in (policies / "demo").iterdir()] == ["1"]
-    undisturbed = training.train(document(), plan, lambda *_: None)
+    undisturbed = train()
     assert done.judged == undisturbed.judged
 
 

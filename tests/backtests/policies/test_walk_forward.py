@@ -47,8 +47,8 @@ def test_each_fold_learns_from_the_past_alone_and_all_policies_are_scored():
     def kept(name: str, make: Callable[[], Trees]) -> Trees:
         return make()
 
-    settings = Settings(seeds=(1, 2))
-    judged = judge(looks, learner, settings, 3, 60 * SECOND, kept)
+    settings = Settings(seeds=(1, 2), folds=3, purge_ns=60 * SECOND)
+    judged = judge(looks, learner, settings, kept)
     ends = [int(looks.ts[first]) for _, first, _ in stretches(looks.ts, 3, 60 * SECOND)]
     assert [seed for _, seed in seen] == [1, 2] * 3
     assert all(last < end - 60 * SECOND for (last, _), end in zip(seen[::2], ends, strict=True))
