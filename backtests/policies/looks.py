@@ -6,13 +6,14 @@ come in the engine's order: by time, then by instrument. Times are UNIX nanoseco
 
 from __future__ import annotations
 
-from collections import deque
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from heapq import merge
 from itertools import pairwise
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -38,6 +39,7 @@ from strategies.tactics.two_leg import NONE, Legs
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 STEP = 5_000
+"""Looks between two signs of progress."""
 
 
 class Settled(NamedTuple):
@@ -50,108 +52,66 @@ class Settled(NamedTuple):
 
 
 class Tape(NamedTuple):
-    """Both books at each of T looks: levels of shape (T, depth, 2), price and size, the best first.
-
-    Levels that are not there have a price of NaN.
-    """
+    """Both books at each of T looks, and the funding of the perpetual."""
 
     ts: Integers
-    spot_bids: Floats
-    spot_asks: Floats
-    perp_bids: Floats
-    perp_asks: Floats
+    levels: Floats
+    """Of shape (T, 4, depth, 2): bids and asks of the spot pair, then of the perpetual, each the
+    best first, with price and size. Levels that are not there have a price of NaN."""
     settled: tuple[Settled, ...]
     """From two days before the first look on."""
-    predicted: tuple[tuple[int, float, int], ...]
-    """Tickers with a predicted rate: time, rate, when it is settled."""
+    predicted: tuple[Integers, Floats, Integers]
+    """Times of predictions, rates, and when they are settled."""
 
     def books(self, place: int) -> tuple[Book, Book]:
         """Return the books of the spot pair and of the perpetual at a look."""
-        bids, asks, perp_bids, perp_asks = (_shown(side[place]) for side in self[1:5])
-        return Book(bids, asks), Book(perp_bids, perp_asks)
+        sides = [[(p, s) for p, s in side if p == p] for side in self.levels[place].tolist()]
+        return Book(*sides[:2]), Book(*sides[2:])
 
     def known_funding(self) -> Iterator[Funding]:
         """Yield the funding known at each look; what comes at the time of a look comes after it."""
         settled = [(ts, float(rate), None) for ts, rate, _ in self.settled]
-        told = deque(sorted([*settled, *self.predicted], key=itemgetter(0)))
-        rates = Rates()
+        # Not as lists: there may be ten predictions a second.
+        predicted = (
+            (int(t), float(r), int(due)) for t, r, due in zip(*self.predicted, strict=True)
+        )
+        events = merge(settled, predicted, key=itemgetter(0))
+        rates, event = Rates(), next(events, None)
         for now in map(int, self.ts):
-            while told and told[0][0] < now:
-                rates.add(*told.popleft())
+            while event is not None and event[0] < now:
+                rates.add(*event)
+                event = next(events, None)
             yield rates.known
 
-    def cut(self, start: int, end: int) -> Tape:
-        """Return the looks with start <= ts < end."""
-        chosen = slice(*np.searchsorted(self.ts, [start, end]))
-        return self._replace(**{n: getattr(self, n)[chosen] for n in Tape._fields[:5]})
 
+def tape_of(pair: Pair) -> Tape:
+    """Read the looks of a pair's window.
 
-def _shown(levels: Floats) -> tuple[tuple[float, float], ...]:
-    return tuple((price, size) for price, size in levels.tolist() if price == price)
-
-
-def tape_of(
-    catalog: Catalog,
-    spot: str,
-    perp: str,
-    start: int,
-    end: int,
-    *,
-    look_ns: int,
-    max_age_ns: int,
-    kind: str = "quotes",
-    depth: int = 1,
-) -> Tape:
-    """Read the looks of a window; ``kind`` is quotes or book, ``depth`` counts levels of books.
-
-    Where a book's last message is older than ``max_age_ns`` nothing is seen.
+    Where a book's last message is older than ``max_age`` nothing is seen.
     """
-    reader = _quotes if kind == "quotes" else _Books(catalog, depth).read
-    found: list[list[NDArray[Any]]] = []
-    standing: dict[str, Levels] = {}
-    last = start - look_ns
-    step = HOUR_NS if kind == "book" else 7 * DAY_NS
-    edges = [*range(start, end, step), end]
-    for begin, until in pairwise(edges):
-        parts = []
-        # The engine sorts by time, and at one time takes instruments in the order of their ids.
-        for name in sorted((spot, perp)):
-            part = reader(catalog, name, begin, until, begin == start)
-            if name in standing:
-                part = _after(standing[name], part)
-            parts.append(part)
-            if len(part.ts):
-                standing[name] = Levels._make(column[-1:] for column in part)
-        picked, last = _pick(parts, look_ns, max_age_ns, last, begin)
-        found.append(picked)
-    ts, *sides = map(np.concatenate, zip(*found, strict=True))
-    del found
-    # By id the perpetual comes first.
-    perp_bids, perp_asks, spot_bids, spot_asks = sides
-    tickers = catalog.series("tickers", "", perp, start - DAY_NS, end)
-    told = (tickers.column(n).to_pylist() for n in ("ts", "funding_rate", "next_funding_ts"))
-    return Tape(
-        ts,
-        spot_bids,
-        spot_asks,
-        perp_bids,
-        perp_asks,
-        settled=_settled(catalog, perp, start, end),
-        predicted=tuple(one for one in zip(*told, strict=True) if one[1] == one[1] and one[2] > 0),
-    )
+    look_ns, max_age_ns = duration_ns(pair.rules.look), duration_ns(pair.rules.max_age)
+    last, found = pair.start - look_ns, []
+    edges = [*range(pair.start, pair.end, HOUR_NS if pair.kind == "book" else 7 * DAY_NS), pair.end]
+    # The engine sorts by time, and at one time takes instruments in the order of their ids.
+    legs = sorted(pair.legs)
+    for begin, *parts in zip(edges, *(_messages(pair, leg, edges) for leg in legs), strict=False):
+        ts, levels = _looks(parts, look_ns, max_age_ns, last, begin)
+        last = int(ts[-1]) if len(ts) else last
+        found.append((ts, levels))
+    perp = pair.legs[1]
+    tickers = pair.catalog.series("tickers", "", perp, pair.start - DAY_NS, pair.end)
+    columns = ("ts", "funding_rate", "next_funding_ts")
+    told, rate, due = (tickers.column(name).to_numpy() for name in columns)
+    is_known = ~np.isnan(rate) & (due > 0)
+    predicted = told[is_known], rate[is_known], due[is_known]
+    ts, levels = map(np.concatenate, zip(*found, strict=True))
+    return Tape(ts, levels, _settled(pair), predicted)
 
 
-def _after(last: Levels, part: Levels) -> Levels:
-    """Return a part with the last row before it."""
-    ts = np.concatenate([last.ts, part.ts])
-    sides = [np.concatenate(pair) for pair in ((last.bids, part.bids), (last.asks, part.asks))]
-    return Levels(ts, sides[0], sides[1])
-
-
-def _pick(
+def _looks(
     parts: list[Levels], look_ns: int, max_age_ns: int, last: int, begin: int
-) -> tuple[list[NDArray[Any]], int]:
-    """Return time, and bids and asks of both instruments, at each look; and the last one's time."""
+) -> tuple[Integers, Floats]:
+    """Return times and levels of looks from ``begin`` on; the perpetual's part comes first."""
     ts = np.concatenate([part.ts for part in parts])
     order = np.argsort(ts, kind="stable")
     ts, owner = ts[order], np.repeat([0, 1], [len(part.ts) for part in parts])[order]
@@ -162,11 +122,9 @@ def _pick(
             bid, ask = part.bids[:, 0, 0], part.asks[:, 0, 0]
             known &= ((bid > 0.0) & (bid < ask))[row] & (ts - part.ts[row] <= max_age_ns)
     looks = _throttled(ts, known, look_ns, last)
-    last = int(ts[looks[-1]]) if len(looks) else last
-    columns: list[NDArray[Any]] = [ts[looks]]
-    for part, row in zip(parts, rows, strict=True):
-        columns += [part.bids[row[looks]], part.asks[row[looks]]]
-    return columns, last
+    perp, spot = ((part, row[looks]) for part, row in zip(parts, rows, strict=True))
+    sides = [side[row] for part, row in (spot, perp) for side in (part.bids, part.asks)]
+    return ts[looks], np.stack(sides, axis=1)
 
 
 @njit(cache=True)
@@ -181,64 +139,65 @@ def _throttled(ts, known, look_ns, last):
     return found[:count]
 
 
-def _quotes(catalog: Catalog, name: str, begin: int, until: int, is_first: bool) -> Levels:
-    """Return quotes with begin <= ts < until; of the first stretch also the standing one.
+def _messages(pair: Pair, leg: str, edges: list[int]) -> Iterator[Levels]:
+    """Yield a leg's book after each message, by stretches; the newest of before comes first."""
+    book, catalog, depth = StoredBook(), pair.catalog, pair.depth
+    part = Levels(np.empty(0, np.int64), *np.empty((2, 0, depth, 2)))
+    for begin, until in pairwise(edges):
+        newest = Levels._make(column[-1:] for column in part)
+        if begin > pair.start:
+            rows = catalog.series(pair.kind, "", leg, begin - 1, until - 1)
+        else:
+            rows = catalog.series(pair.kind, "", leg, begin, until - 1)
+            rows = pa.concat_tables([_standing(pair, leg), rows]).combine_chunks()
+        part = newest
+        if rows.num_rows:
+            read = book.levels(rows, depth) if pair.kind == "book" else _quoted(rows, begin)
+            part = Levels._make(map(np.concatenate, zip(newest, read, strict=True)))
+        if pair.kind == "quotes":
+            part = _after_trades(part, catalog.series("trades", "", leg, begin - 1, until - 1))
+        yield part
 
-    As in `backtests.engine.tick_feed`, a trade shows the standing quote once more.
-    """
-    rows = catalog.series("quotes", "", name, begin if is_first else begin - 1, until - 1)
-    if is_first:
-        before = catalog.series("quotes", "", name, begin - DAY_NS, begin)
-        if before.num_rows:
-            standing = before.slice(before.num_rows - 1)
-            place = standing.column_names.index("ts")
-            rows = pa.concat_tables([standing.set_column(place, "ts", pa.array([begin])), rows])
+
+def _standing(pair: Pair, leg: str) -> pa.Table:
+    """Return the rows of what stands at the window's start."""
+    if pair.kind == "book":
+        return pair.catalog.book_at(leg, pair.start)
+    quotes = pair.catalog.series("quotes", "", leg, pair.start - DAY_NS, pair.start)
+    return quotes.slice(max(quotes.num_rows - 1, 0))
+
+
+def _quoted(rows: pa.Table, begin: int) -> Levels:
     ts, *columns = (rows.column(n).to_numpy() for n in ("ts", "bid", "bid_size", "ask", "ask_size"))
-    traded = np.unique(catalog.series("trades", "", name, begin - 1, until - 1).column("ts"))
-    places = np.searchsorted(ts, traded, side="left") - 1
-    times = np.concatenate([traded[places >= 0], ts])
+    sides = np.stack(columns, axis=1).reshape(-1, 2, 1, 2)
+    return Levels(np.maximum(ts, begin), sides[:, 0], sides[:, 1])
+
+
+def _after_trades(quotes: Levels, trades: pa.Table) -> Levels:
+    """Return the quotes, and after each trade the standing one once more.
+
+    As in `backtests.engine.tick_feed`, which shows them so to the engine.
+    """
+    traded = np.unique(trades.column("ts"))
+    places = np.searchsorted(quotes.ts, traded, side="left") - 1
+    times = np.concatenate([traded[places >= 0], quotes.ts])
     order = np.argsort(times, kind="stable")
-    again = np.concatenate([places[places >= 0], np.arange(len(ts))])[order]
-    bid, bid_size, ask, ask_size = (column[again] for column in columns)
-    sides = [np.stack(pair, axis=1)[:, None] for pair in ((bid, bid_size), (ask, ask_size))]
-    return Levels(times[order], sides[0], sides[1])
+    rows = np.concatenate([places[places >= 0], np.arange(len(quotes.ts))])[order]
+    return Levels(times[order], quotes.bids[rows], quotes.asks[rows])
 
 
-class _Books:
-    """Replays both books, stretch by stretch."""
-
-    def __init__(self, catalog: Catalog, depth: int) -> None:
-        self._depth = depth
-        self._books: dict[str, StoredBook] = {}
-
-    def read(self, catalog: Catalog, name: str, begin: int, until: int, is_first: bool) -> Levels:
-        book = self._books.setdefault(name, StoredBook())
-        rows = catalog.series("book", "", name, begin if is_first else begin - 1, until - 1)
-        if is_first:
-            rows = pa.concat_tables([catalog.book_at(name, begin), rows]).combine_chunks()
-        if not rows.num_rows:
-            nothing = np.empty((0, self._depth, 2))
-            return Levels(np.empty(0, np.int64), nothing, nothing)
-        return book.levels(rows, self._depth)
-
-
-def _settled(catalog: Catalog, perp: str, start: int, end: int) -> tuple[Settled, ...]:
+def _settled(pair: Pair) -> tuple[Settled, ...]:
     """Return settlements with the mark prices at which a backtest on ticks settles them."""
-    table = catalog.series("funding", "", perp, start - 2 * DAY_NS, end)
-    intervals = catalog.intervals("mark")
-    marks = (
-        catalog.series("mark", intervals[0], perp, start - 3 * DAY_NS, end) if intervals else None
-    )
+    catalog, perp, start = pair.catalog, pair.legs[1], pair.start
+    table = catalog.series("funding", "", perp, start - 2 * DAY_NS, pair.end)
+    interval = next(iter(catalog.intervals("mark")), "")
+    marks = catalog.series("mark", interval, perp, start - 3 * DAY_NS, pair.end)
+    stamps, closes = (marks.column(name).to_pylist() for name in ("ts", "close"))
     found = []
-    for ts, rate in zip(
-        table.column("ts").to_pylist(), table.column("rate").to_pylist(), strict=True
-    ):
-        mark = None
-        if marks is not None and marks.num_rows:
-            closes = marks.column("ts").to_numpy()
-            row = int(np.searchsorted(closes, ts, side="right")) - 1
-            if row >= 0 and closes[row] >= ts - DAY_NS:
-                mark = Decimal(repr(marks.column("close")[row].as_py()))
+    for ts, rate in zip(*(table.column(name).to_pylist() for name in ("ts", "rate")), strict=True):
+        row = bisect_right(stamps, ts) - 1
+        is_marked = row >= 0 and stamps[row] >= ts - DAY_NS
+        mark = Decimal(repr(closes[row])) if is_marked else None
         found.append(Settled(ts, Decimal(repr(rate)), mark))
     return tuple(found)
 
@@ -258,24 +217,15 @@ class Pair(NamedTuple):
     kind: str
 
     @property
+    def depth(self) -> int:
+        """Levels a side that are read."""
+        return self.rules.levels if self.kind == "book" else 1
+
+    @property
     def costs(self) -> Costs:
         """Expected costs of a round trip."""
         spot, perp = map(float, self.fees)
         return Costs(spot, perp, self.rules.slippage_bps)
-
-    def tape(self) -> Tape:
-        """Read the looks of the window."""
-        rules = self.rules
-        return tape_of(
-            self.catalog,
-            *self.legs,
-            self.start,
-            self.end,
-            look_ns=duration_ns(rules.look),
-            max_age_ns=duration_ns(rules.max_age),
-            kind=self.kind,
-            depth=rules.levels if self.kind == "book" else 1,
-        )
 
     def goal(self, equity: float, books: tuple[Book, Book], past: Past) -> Legs:
         """Return the quantities of an entry."""

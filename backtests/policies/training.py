@@ -18,7 +18,7 @@ import strategies.basis
 from backtests.policies import artifacts, fitted_q
 from backtests.policies.baselines import best_threshold
 from backtests.policies.fitted_q import MARKET, Learner, Settings, joined
-from backtests.policies.looks import Looks, Pair, looks_of, pair_of
+from backtests.policies.looks import Looks, Pair, looks_of, pair_of, tape_of
 from backtests.policies.walk_forward import Judged, Tally, judge, scores_of, wishes_of
 from config.documents import Backtest
 from config.durations import minute_text
@@ -105,7 +105,7 @@ def evaluate(document: Backtest, folder: Path, tell: Tell) -> tuple[Judged, str]
 
 
 def _look(pair: Pair, tell: Tell) -> Looks:
-    tape = pair.tape()
+    tape = tape_of(pair)
     return looks_of(tape, pair, lambda done: tell("looking", done, len(tape.ts)))
 
 

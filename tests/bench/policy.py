@@ -11,7 +11,7 @@ import numpy as np
 
 from backtests.policies.artifacts import write
 from backtests.policies.fitted_q import Settings, fit, joined
-from backtests.policies.looks import looks_of, pair_of
+from backtests.policies.looks import looks_of, pair_of, tape_of
 from backtests.run import Prepared, prepare
 from backtests.run import run as run_backtest
 from catalog.demo.basis import BasisParams
@@ -54,7 +54,7 @@ def month(folder: Path) -> dict[str, float]:
     """Look at a month of quotes and learn with one seed; return seconds, MB and looks."""
     pair = pair_of(document(folder, MONTH_H))
     began = time.process_time()
-    looks = looks_of(pair.tape(), pair)
+    looks = looks_of(tape_of(pair), pair)
     looked = time.process_time()
     fit(looks, 1, Settings())
     learned = time.process_time()
@@ -69,13 +69,13 @@ def month(folder: Path) -> dict[str, float]:
 def decisions(folder: Path) -> tuple[list[Row], Path]:
     """Time single decisions of trained trees; return also the policy's folder."""
     pair = pair_of(document(folder / "catalog", HOURS))
-    looks = looks_of(pair.tape(), pair)
+    looks = looks_of(tape_of(pair), pair)
     settings = Settings()
     trees = joined([fit(looks, seed, settings) for seed in settings.seeds])
     levels = Threshold(open_bps=28.0, close_bps=-28.0)
     facts = {"low": [-SIDE] * 16, "high": [SIDE] * 16}
     policy = load(write(folder / "policies", "bench", levels, trees, facts))
-    edge = edge_of(30.0, -28.0, pair.costs, next(pair.tape().known_funding()), 0, 1)
+    edge = edge_of(30.0, -28.0, pair.costs, next(tape_of(pair).known_funding()), 0, 1)
     rows = looks.features[looks.allowed][:20_000]
     spent = np.empty(len(rows))
     for place, row in enumerate(rows):

@@ -6,7 +6,7 @@ import pytest
 
 from backtests.policies.baselines import best_threshold, by_threshold, play
 from backtests.policies.fitted_q import Settings, by_trees, fit, joined
-from backtests.policies.looks import looks_of, pair_of
+from backtests.policies.looks import looks_of, pair_of, tape_of
 from catalog.demo.basis import (
     DEVIATION_BPS,
     FUNDING_RATE,
@@ -34,7 +34,7 @@ def test_levels_and_trees_of_the_past_earn_near_the_truth_on_the_demo(tmp_path: 
     document = checked(SHIPPED, [f"catalog={tmp_path}"]).document
     assert isinstance(document, Backtest)
     pair = pair_of(document)
-    looks = looks_of(pair.tape(), pair)
+    looks = looks_of(tape_of(pair), pair)
     income = FUNDING_RATE * 1e4 * STEP_S / 28_800
     # Quotes are rounded to ticks, outwards: 0.1 of 16,500 is 0.06 bps.
     truth = ornstein_uhlenbeck(

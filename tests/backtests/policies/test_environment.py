@@ -9,7 +9,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from backtests.policies.environment import BasisEnv, episode
-from backtests.policies.looks import looks_of, pair_of
+from backtests.policies.looks import looks_of, pair_of, tape_of
 from backtests.run import prepare, run
 from catalog.providers.demo_books import BookParams, generate
 from catalog.storage.writer import CatalogWriter
@@ -24,7 +24,7 @@ SIDES = ("maker", "taker")
 
 def environment(documents: Documents, *overrides: str) -> BasisEnv:
     pair = pair_of(documents(*overrides))
-    return BasisEnv(pair.tape(), pair)
+    return BasisEnv(tape_of(pair), pair)
 
 
 def test_it_passes_gymnasiums_own_checks(document: Documents):
@@ -38,7 +38,7 @@ def test_an_episode_earns_what_the_backtest_earns_funding_included(document: Doc
     # Funding is settled at 08:00, in the position; at the end it is flat, so that all is money.
     window = "window.end=2025-03-03 09:58"
     pair = pair_of(document(window))
-    env = BasisEnv(pair.tape(), pair)
+    env = BasisEnv(tape_of(pair), pair)
     ledger = episode(env, pair.rules.threshold.act)
     outcome = run(prepare(document(window)))
     assert ledger.fills == len(outcome.tables["fills"]) >= 20
@@ -65,7 +65,7 @@ def test_books_are_walked_level_by_level_as_the_backtest_does(document: Document
         *(f"strategies.basis.params.{name}={value}" for name, value in params.items()),
     )
     pair = pair_of(found)
-    ledger = episode(BasisEnv(pair.tape(), pair), pair.rules.threshold.act)
+    ledger = episode(BasisEnv(tape_of(pair), pair), pair.rules.threshold.act)
     outcome = run(prepare(found))
     # More fills than legs: an order took several levels.
     assert ledger.fills == len(outcome.tables["fills"]) > 4
@@ -98,7 +98,7 @@ def test_what_the_strategy_would_not_do_holds(document: Documents):
 
 def test_looks_are_the_environments_features_while_flat(document: Documents):
     pair = pair_of(document("window.end=2025-03-03 00:20"))
-    tape = pair.tape()
+    tape = tape_of(pair)
     looks, env = looks_of(tape, pair), BasisEnv(tape, pair)
     _, info = env.reset()
     rows, is_over = [info["features"]], False
@@ -114,7 +114,7 @@ def test_looks_are_the_environments_features_while_flat(document: Documents):
 
 def test_a_round_trips_cost_is_four_fees_and_the_spreads(document: Documents):
     pair = pair_of(document("window.end=2025-03-03 00:20"))
-    looks = looks_of(pair.tape(), pair)
+    looks = looks_of(tape_of(pair), pair)
     spread = looks.features[:, FEATURES.index("exit_bps")] - looks.features[:, 0]
     assert looks.cost == pytest.approx(31.0 + spread, abs=0.05)
 
