@@ -10,6 +10,7 @@ booked in a backtest's own ledger.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
@@ -25,7 +26,7 @@ from backtests.engine.settlement import funding_amount
 from backtests.policies.looks import Pair, Tape
 from config.durations import duration_ns
 from strategies.basis.decide import Look, look, pays, quantity_seen
-from strategies.basis.edge import Book, Edge, Funding, Levels
+from strategies.basis.edge import Edge, Levels
 from strategies.basis.features import FEATURES, Past, Vector
 from strategies.basis.threshold import Act
 from strategies.tactics.two_leg import NONE, Legs
@@ -51,22 +52,6 @@ class BasisEnv(gymnasium.Env[Vector, np.int64]):
         self.observation_space = spaces.Box(-BOUND, BOUND, (len(FEATURES),), np.float64)
         self.action_space = spaces.Discrete(len(Act))
         self._tape, self._pair = tape, pair
-        self._pause_ns = duration_ns(pair.rules.pause)
-        self._begin()
-
-    def _begin(self) -> None:
-        tape = self._tape
-        self.ledger = Ledger(self._pair.equity)
-        steps = {leg: lot.step for leg, lot in zip(self._pair.legs, self._pair.lots, strict=True)}
-        self._lots = WholeLots(steps.__getitem__)
-        self._place, self._past = 0, Past()
-        self._since: int | None = None
-        self._paused = self._next = 0
-        self._fundings: Iterator[Funding] = tape.known_funding()
-        self._now = int(tape.ts[0])
-        self._books: tuple[Book, Book] = tape.books(0)
-        while self._next < len(tape.settled) and tape.settled[self._next].ts <= self._now:
-            self._next += 1
 
     @property
     def position(self) -> int:
@@ -87,38 +72,43 @@ class BasisEnv(gymnasium.Env[Vector, np.int64]):
     ) -> tuple[Vector, dict[str, Any]]:
         """Begin anew, flat, at the first look with a known volatility: none opens before."""
         super().reset(seed=seed)
-        self._begin()
-        self._look()
-        while math.isnan(self._past.mid.a_minute_bps) and self._place < len(self._tape.ts) - 2:
-            self._place += 1
-            self._settle(int(self._tape.ts[self._place]))
-            self._look()
+        tape, pair = self._tape, self._pair
+        self.ledger = Ledger(pair.equity)
+        steps = {leg: lot.step for leg, lot in zip(pair.legs, pair.lots, strict=True)}
+        self._lots = WholeLots(steps.__getitem__)
+        self._place, self._past = -1, Past()
+        self._since: int | None = None
+        self._paused_until = 0
+        self._fundings = tape.known_funding()
+        self._due = deque(one for one in tape.settled if one.ts > tape.ts[0])
+        self._go_on()
+        while math.isnan(self._past.mid.a_minute_bps) and self._place < len(tape.ts) - 2:
+            self._go_on()
         self._worth = self._net_equity()
         return self._shown()
 
     def step(self, action: Any) -> tuple[Vector, float, bool, bool, dict[str, Any]]:
         """Act at this look, and go on to the next."""
-        spot, perp = self._books
         if action == Act.OPEN and self._may_open():
-            self._trade(self._goal, spot, perp)
+            self._trade(self._goal)
             self._since = self._now
         elif action == Act.CLOSE and self.position:
-            held = self.ledger.quantities
-            self._trade(
-                (-held.get(self._pair.legs[0], ZERO), -held[self._pair.legs[1]]), spot, perp
-            )
-            self._since, self._paused = None, self._now + self._pause_ns
-        self._place += 1
-        self._settle(int(self._tape.ts[self._place]))
-        self._look()
+            spot, perp = (self.ledger.quantities.get(leg, ZERO) for leg in self._pair.legs)
+            self._trade((-spot, -perp))
+            self._since = None
+            self._paused_until = self._now + duration_ns(self._pair.rules.pause)
+        self._go_on()
         worth = self._net_equity()
         reward, self._worth = float(worth - self._worth), worth
         seen, info = self._shown()
         return seen, reward, False, self._place == len(self._tape.ts) - 1, info
 
-    def _look(self) -> None:
+    def _go_on(self) -> None:
+        """Settle the funding that is due, and look."""
         pair, tape = self._pair, self._tape
+        self._place += 1
         self._now = int(tape.ts[self._place])
+        self._settle()
         self._books = tape.books(self._place)
         held, entry = self.ledger.quantities, None
         self._goal: Legs = pair.goal(float(self.equity), self._books, self._past)
@@ -147,16 +137,16 @@ class BasisEnv(gymnasium.Env[Vector, np.int64]):
         return np.clip(np.nan_to_num(seen.features), -BOUND, BOUND), info
 
     def _may_open(self) -> bool:
-        ready = not self.position and self._now >= self._paused
+        ready = not self.position and self._now >= self._paused_until
         return ready and self._goal != NONE and pays(self._pair.rules, self._seen.edge)
 
-    def _trade(self, change: Legs, spot: Book, perp: Book) -> None:
+    def _trade(self, change: Legs) -> None:
         for leg, quantity, book, fee in zip(
-            self._pair.legs, change, (spot, perp), self._pair.fees, strict=True
+            self._pair.legs, change, self._books, self._pair.fees, strict=True
         ):
-            buys, is_spot = quantity > ZERO, leg == self._pair.legs[0]
+            buys = quantity > ZERO
+            in_coin = buys and leg == self._pair.legs[0]
             for price, part in _fills(book.asks if buys else book.bids, abs(quantity)):
-                in_coin = is_spot and buys
                 fill = FillRow(
                     instrument=leg,
                     ts=self._now,
@@ -171,15 +161,14 @@ class BasisEnv(gymnasium.Env[Vector, np.int64]):
                 )
                 self.ledger.book(self._lots.book(fill))
 
-    def _settle(self, until: int) -> None:
-        settled, perp = self._tape.settled, self._pair.legs[1]
-        while self._next < len(settled) and settled[self._next].ts <= until:
-            _, rate, mark = settled[self._next]
+    def _settle(self) -> None:
+        perp = self._pair.legs[1]
+        while self._due and self._due[0].ts <= self._now:
+            _, rate, mark = self._due.popleft()
             quantity = self.ledger.quantities.get(perp)
             if quantity:
                 price = Decimal(repr(self._books[1].mid)) if mark is None else mark
                 self.ledger.book_funding(perp, funding_amount(quantity, price, rate))
-            self._next += 1
 
     def _net_equity(self) -> Decimal:
         """Return the equity that closing now would leave."""

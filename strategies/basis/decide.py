@@ -267,20 +267,14 @@ def open_pair(
     return found
 
 
-def close_pair(memory: BasisMemory, close: Close, legs: tuple[str, str]) -> Planned[BasisMemory]:
-    """Return the plan of an exit; what is not the policy's goes at market."""
-    found = Planned(memory)
-    found.add(close, Plan(close.pair, legs, forced=close.cause != "policy"))
-    return found
-
-
-def close_those(
-    book: PairBook, memory: BasisMemory, names: Iterable[str], cause: Cause
+def close_pairs(
+    book: PairBook, memory: BasisMemory, closes: Iterable[Close]
 ) -> Planned[BasisMemory]:
-    """Return the plans of several exits, whole and at market."""
+    """Return the plans of exits; what is not the policy's goes at market."""
     found = Planned(memory)
-    for name in names:
-        found.add(Close(name, cause), Plan(name, book.pairs[name].legs, forced=True))
+    for close in closes:
+        legs = book.pairs[close.pair].legs
+        found.add(close, Plan(close.pair, legs, forced=close.cause != "policy"))
     return found
 
 
@@ -288,8 +282,9 @@ def flatten(
     book: PairBook, memory: BasisMemory, instruments: Container[str]
 ) -> Planned[BasisMemory]:
     """Return plans by which pairs with a leg in the instruments leave, whole and at market."""
-    names = [n for n, pair in book.pairs.items() if any(leg in instruments for leg in pair.legs)]
-    found = close_those(book, memory, names, "guard")
+    held = book.pairs.items()
+    names = [name for name, pair in held if any(leg in instruments for leg in pair.legs)]
+    found = close_pairs(book, memory, [Close(name, "guard") for name in names])
     found.reasons = dict.fromkeys(found.reasons, "flatten")
     return found
 
@@ -297,7 +292,7 @@ def flatten(
 def leave_unlisted(rules: BasisConfig, book: PairBook, memory: BasisMemory) -> Planned[BasisMemory]:
     """Return plans by which pairs leave that are not among those given any more."""
     names = [name for name, pair in book.pairs.items() if pair.legs not in rules.pairs]
-    return close_those(book, memory, names, "unlisted")
+    return close_pairs(book, memory, [Close(name, "unlisted") for name in names])
 
 
 def after(rules: BasisConfig, memory: BasisMemory, end: Ended, now: int) -> BasisMemory:

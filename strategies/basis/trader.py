@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Container, Iterable
+from collections.abc import Container
 from decimal import Decimal
 from typing import Any
 
@@ -44,9 +44,10 @@ class _Pair:
 
     def __init__(self, legs: tuple[str, str]) -> None:
         self.legs, self.name = legs, pair_symbol(legs)
-        self.spot, self.perp = map(InstrumentId.from_str, legs)
+        self.ids = self.spot, self.perp = tuple(map(InstrumentId.from_str, legs))
         self.past, self.rates, self.drift = Past(), Rates(), Drift()
-        self.looked = self.data_ts = 0
+        self.looked = 0
+        """Time of the prices at the last look, UNIX nanoseconds (UTC)."""
         self.score = math.nan
 
 
@@ -62,7 +63,7 @@ class BasisTrader(TwoLegTrader):
     def __init__(self, config: BasisConfig) -> None:
         super().__init__(config)
         self._pairs = [_Pair(legs) for legs in config.pairs]
-        self._of = {leg: pair for pair in self._pairs for leg in (pair.spot, pair.perp)}
+        self._of = {leg: pair for pair in self._pairs for leg in pair.ids}
         chosen = config.policy
         self._policy = Policy(config.threshold) if chosen is None else load(chosen.path)
         self._refused: Counter[str] = Counter()
@@ -83,12 +84,6 @@ class BasisTrader(TwoLegTrader):
     def after(self, memory: BasisMemory, end: Ended) -> BasisMemory:
         """Return what is remembered after a change of a pair has ended."""
         return decide.after(self.config, memory, end, self.clock.timestamp_ns())
-
-    def forgotten(self, memory: BasisMemory, pairs: Iterable[str]) -> BasisMemory:
-        """Return what is remembered without pairs that are no longer held."""
-        gone = set(pairs)
-        trades = {name: trade for name, trade in memory.trades.items() if name not in gone}
-        return BasisMemory(trades, memory.paused)
 
     def accepted(self, result: Result) -> Result:
         """Return the book with coins that only a fee lacks as bought, and without unsold dust."""
@@ -166,22 +161,15 @@ class BasisTrader(TwoLegTrader):
         pair = self._of.get(instrument_id)
         if pair is None or ts < pair.looked + self._look_ns:
             return
-        spot, perp = (self._levels(leg) for leg in (pair.spot, pair.perp))
+        spot, perp = (Book(*self.market.levels(leg, self.config.levels)) for leg in pair.ids)
         if not (spot.is_whole and perp.is_whole):
             return
-        if any((self.market.event_age_ns(leg) or 0) > self._max_age_ns for leg in self._legs(pair)):
+        if any((self.market.event_age_ns(leg) or 0) > self._max_age_ns for leg in pair.ids):
             # This was no look: the next prices may find the other leg's as new.
             self._refused["stale"] += 1
             return
-        pair.looked = pair.data_ts = ts
+        pair.looked = ts
         self._look(pair, spot, perp, ts)
-
-    @staticmethod
-    def _legs(pair: _Pair) -> tuple[InstrumentId, InstrumentId]:
-        return pair.spot, pair.perp
-
-    def _levels(self, instrument_id: InstrumentId) -> Book:
-        return Book(*self.market.levels(instrument_id, self.config.levels))
 
     def _look(self, pair: _Pair, spot: Book, perp: Book, ts: int) -> None:
         holding = self.book.pairs.get(pair.name)
@@ -200,7 +188,7 @@ class BasisTrader(TwoLegTrader):
             quantity = float(max(map(abs, (*holding.held, *holding.target))))
             trade = self.memory.trades.get(pair.name)
             since = ts if trade is None else trade.since
-            spot_in, perp_in = (self.market.entry_price(leg) for leg in self._legs(pair))
+            spot_in, perp_in = (self.market.entry_price(leg) for leg in pair.ids)
             if spot_in is not None and perp_in is not None:
                 entry = float(spot_in), float(perp_in)
         seen = decide.look(
@@ -226,7 +214,7 @@ class BasisTrader(TwoLegTrader):
             self._close(pair, seen.prices.exit_bps, seen.held_bps)
 
     def _costs(self, pair: _Pair) -> Costs:
-        fees = [float(self.instrument(leg).taker_fee) for leg in self._legs(pair)]
+        fees = [float(self.instrument(leg).taker_fee) for leg in pair.ids]
         return Costs(fees[0], fees[1], self.config.slippage_bps)
 
     def _may_act(self, best: Prices, position: int) -> bool:
@@ -286,7 +274,7 @@ class BasisTrader(TwoLegTrader):
             volatility_bps,
             goal,
             [self.verdicts.strictest_on(name) for name in pair.legs],
-            under_way=pair.name in self.book.changes or any(map(self.busy_in, self._legs(pair))),
+            under_way=pair.name in self.book.changes or any(map(self.busy_in, pair.ids)),
             paused=now < self.memory.paused.get(pair.name, 0),
             carried=decide.carries(self.market.margin(), pair.legs, goal, first),
         )
@@ -309,8 +297,8 @@ class BasisTrader(TwoLegTrader):
             return
         pair.score = gained
         close = Close(pair.name, "policy", exit_bps, gained)
-        planned = decide.close_pair(self.memory, close, pair.legs)
-        self._carry_out(planned, planned.words, data_ts=pair.data_ts)
+        planned = decide.close_pairs(self.book, self.memory, [close])
+        self._carry_out(planned, planned.words, data_ts=pair.looked)
 
     # What is said --------------------------------------------------------------------------------
 
@@ -330,7 +318,7 @@ class BasisTrader(TwoLegTrader):
 
     def data_time(self, now: int) -> int:
         """Return the time of the newest prices that were looked at."""
-        return max((pair.data_ts for pair in self._pairs), default=0) or now
+        return max((pair.looked for pair in self._pairs), default=0) or now
 
     def _last_price(self, instrument_id: InstrumentId) -> Decimal | None:
         top = self.market.top_of_book(instrument_id)

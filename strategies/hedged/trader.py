@@ -72,12 +72,6 @@ class HedgedTrader(TwoLegTrader, CandleStrategy):
         """Return what is remembered after a change of a pair has ended."""
         return decide.after(self.config, memory, end)
 
-    def forgotten(self, memory: PairsMemory, pairs: Iterable[str]) -> PairsMemory:
-        """Return what is remembered without pairs that are no longer held."""
-        gone = set(pairs)
-        trades = {name: trade for name, trade in memory.trades.items() if name not in gone}
-        return replace(memory, trades=trades)
-
     def catch_up(self) -> bool:
         """Decide on the newest candle after a restart."""
         return self.decided is not None and self.run_now()

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 import msgspec
+from msgspec.structs import replace
 from nautilus_trader.model.enums import OrderSide
 from nautilus_trader.model.events import OrderDenied, OrderEvent, OrderFilled, OrderRejected
 from nautilus_trader.model.identifiers import InstrumentId
@@ -57,7 +58,7 @@ class TwoLegTrader(DeskStrategy):
     """Trades pairs as decisions of a derived class plan them.
 
     ``state_name`` is the key of the saved state, ``memory_type`` the class of what decisions
-    remember. The config has ``two_leg``.
+    remember, among it open ``trades`` by pair. The config has ``two_leg``.
     """
 
     state_name: ClassVar[str]
@@ -80,7 +81,7 @@ class TwoLegTrader(DeskStrategy):
 
     def plan_unlisted(self) -> Planned[Any]:
         """Return plans by which, after a restart, pairs leave that are not traded any more."""
-        return Planned(self.memory)
+        raise NotImplementedError
 
     def plan_netted(self, book: PairBook, memory: Any) -> Planned[Any]:
         """Return plans by which pairs leave that share an instrument with one that leaves."""
@@ -88,10 +89,6 @@ class TwoLegTrader(DeskStrategy):
 
     def after(self, memory: Any, end: Ended) -> Any:
         """Return what is remembered after a change of a pair has ended."""
-        raise NotImplementedError
-
-    def forgotten(self, memory: Any, pairs: Iterable[str]) -> Any:
-        """Return what is remembered without pairs that are no longer held."""
         raise NotImplementedError
 
     def accepted(self, result: Result) -> Result:
@@ -104,11 +101,7 @@ class TwoLegTrader(DeskStrategy):
 
     def data_time(self, now: int) -> int:
         """Return the time of the newest data that a decision uses, UNIX nanoseconds (UTC)."""
-        return now
-
-    def price_of(self, instrument_id: InstrumentId) -> Decimal | None:
-        """Return the price at which decisions value a position."""
-        return self.market.last_price(instrument_id)
+        raise NotImplementedError
 
     # State ---------------------------------------------------------------------------------------
 
@@ -150,7 +143,8 @@ class TwoLegTrader(DeskStrategy):
             )
         if legs:
             self._forgotten = f"{what}universe or held: forgotten, the other leg is closed"
-            self._save(without(self.book, legs), self.forgotten(self.memory, names))
+            trades = {n: trade for n, trade in self.memory.trades.items() if n not in names}
+            self._save(without(self.book, legs), replace(self.memory, trades=trades))
 
     def _save(self, book: PairBook, memory: Any) -> None:
         if (book, memory) == (self.book, self.memory):
@@ -362,7 +356,7 @@ class TwoLegTrader(DeskStrategy):
         return decision_of(
             self.book,
             self.holdings(),
-            lambda name: self.price_of(InstrumentId.from_str(name)),
+            lambda name: self.market.last_price(InstrumentId.from_str(name)),
             self.equity(),
             self._reasons,
             strategy=self.config.key,
