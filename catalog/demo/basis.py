@@ -17,14 +17,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from catalog.demo.parameters import TickParams
 from catalog.demo.universe import Purpose, stream
-from config.durations import nanoseconds
-from config.errors import InputError
 
 Floats = NDArray[np.float64]
 HALF_LIFE_S = 300.0
@@ -38,27 +37,13 @@ _SIZE = 8.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class BasisParams:
-    """Choices of the demo's basis; the defaults make the one that shipped documents use."""
+class BasisParams(TickParams):
+    """Choices of the demo's basis."""
 
-    seed: int = 12
+    name: ClassVar[str] = "basis"
+    longest_h: ClassVar[int] = 960
     hours: float = 120.0
     start: datetime = datetime(2025, 3, 3, tzinfo=UTC)
-
-    def __post_init__(self) -> None:
-        """Raise InputError for a length that is no whole number of minutes up to forty days."""
-        if not (0 < self.hours <= 960 and (self.hours * 60).is_integer()):
-            raise InputError(f"demo basis: hours must be whole minutes up to 960 h: {self.hours:g}")
-
-    @property
-    def start_ns(self) -> int:
-        """Beginning of the quotes, UNIX nanoseconds (UTC)."""
-        return nanoseconds(self.start)
-
-    @property
-    def seconds(self) -> int:
-        """Length of the quotes."""
-        return round(self.hours * 3600)
 
 
 class BasisPath(NamedTuple):

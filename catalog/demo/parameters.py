@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
+from typing import ClassVar
 
-from config.durations import nanoseconds, parse
+from catalog.instruments import InstrumentInfo, instrument_info
+from config.durations import DAY_NS, HOUR_NS, MINUTE_NS, nanoseconds, parse
 from config.errors import InputError
 
 STEPS_PER_HOUR = 12
 STEPS_PER_DAY = 24 * STEPS_PER_HOUR
+FUNDING_NS = 8 * HOUR_NS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,3 +90,46 @@ class DemoParams:
     def delistings(self) -> int:
         """Perps delisted within the window."""
         return int(self.delisted_share * self.perps)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TickParams:
+    """Choices of a demo of books or quotes; the defaults make what shipped documents use."""
+
+    name: ClassVar[str]
+    longest_h: ClassVar[int]
+    seed: int = 12
+    hours: float
+    start: datetime
+
+    def __post_init__(self) -> None:
+        """Raise InputError for a length that is no whole number of minutes, or too long."""
+        if not (0 < self.hours <= self.longest_h and (self.hours * 60).is_integer()):
+            raise InputError(
+                f"demo {self.name}: hours must be whole minutes up to {self.longest_h} h: "
+                f"{self.hours:g}"
+            )
+
+    @property
+    def start_ns(self) -> int:
+        """Beginning, UNIX nanoseconds (UTC)."""
+        return nanoseconds(self.start)
+
+    @property
+    def seconds(self) -> int:
+        """Length in seconds."""
+        return round(self.hours * 3600)
+
+    def instrument(self, symbol: str, product: str, tick: str, lot: str) -> InstrumentInfo:
+        """Return an invented instrument's facts."""
+        return instrument_info(
+            symbol,
+            product,
+            tick=tick,
+            lot=lot,
+            max_leverage="50",
+            maintenance_margin="0.01",
+            funding_minutes=FUNDING_NS // MINUTE_NS,
+            listed_ns=self.start_ns - 400 * DAY_NS,
+            source=f"demo {self.name}",
+        )

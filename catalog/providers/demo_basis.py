@@ -13,13 +13,13 @@ from catalog.demo.basis import (
     draw,
 )
 from catalog.demo.candles import off_grid
-from catalog.instruments import instrument_id, instrument_info
+from catalog.demo.parameters import FUNDING_NS
+from catalog.instruments import instrument_id
 from catalog.providers.base import Import
 from catalog.providers.ticks import tick_table
 from catalog.series import FUNDING, MARKS
-from config.durations import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS
+from config.durations import DAY_NS, SECOND_NS
 
-FUNDING_NS = 8 * HOUR_NS
 PERP_LATER_NS = 100_000_000
 """Quotes of the perpetual come after the pair's: who looks then sees both as they are."""
 _TICK, _LOT = 1, 3
@@ -58,20 +58,8 @@ def generate(params: BasisParams) -> Import:
     following = (at // FUNDING_NS + 1) * FUNDING_NS
     numbers = np.arange(len(at))
     tables["tickers", "", perp] = tick_table("tickers", [at, numbers, at, *known, following])
-    instruments = [
-        instrument_info(
-            "BTCUSDT",
-            product,
-            tick="0.1",
-            lot="0.001",
-            max_leverage="50",
-            maintenance_margin="0.01",
-            funding_minutes=FUNDING_NS // MINUTE_NS,
-            listed_ns=params.start_ns - 400 * DAY_NS,
-            source="demo basis",
-        )
-        for product in ("LINEAR", "SPOT")
-    ]
+    products = ("LINEAR", "SPOT")
+    instruments = [params.instrument("BTCUSDT", one, "0.1", "0.001") for one in products]
     return Import(
         source=f"demo basis seed {params.seed}",
         source_venue="simulated",

@@ -6,23 +6,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fractions import Fraction
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from catalog.demo.order_flow import COINS, GRID, USUAL_FUNDING, CoinSpec, Planted, simulate
+from catalog.demo.parameters import FUNDING_NS, TickParams
 from catalog.demo.universe import Purpose, stream
-from catalog.instruments import InstrumentInfo, instrument_id, instrument_info
+from catalog.instruments import InstrumentInfo, instrument_id
 from catalog.providers.base import Import
 from catalog.providers.ticks import tick_table
 from catalog.resampling import tick_candles
 from catalog.series import BARS, FUNDING, MARKS
-from config.durations import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS, nanoseconds
-from config.errors import InputError
+from config.durations import DAY_NS, MINUTE_NS, SECOND_NS
 
-FUNDING_NS = 8 * HOUR_NS
 _INNER_STEPS = 10
 """Prices within a minute of the candles before the books."""
 
@@ -31,28 +30,13 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class BookParams:
-    """Choices of the demo's books; the defaults make the ones that shipped documents use."""
+class BookParams(TickParams):
+    """Choices of the demo's books; candles of a minute begin a day before."""
 
-    seed: int = 12
+    name: ClassVar[str] = "books"
+    longest_h: ClassVar[int] = 48
     hours: float = 2.0
-    """Length of the books; candles of a minute begin a day before."""
     start: datetime = datetime(2025, 3, 3, 7, tzinfo=UTC)
-
-    def __post_init__(self) -> None:
-        """Raise InputError for a length that is no whole number of minutes up to two days."""
-        if not (0 < self.hours <= 48 and (self.hours * 60).is_integer()):
-            raise InputError(f"demo books: hours must be whole minutes up to 48 h: {self.hours:g}")
-
-    @property
-    def start_ns(self) -> int:
-        """Beginning of the books, UNIX nanoseconds (UTC)."""
-        return nanoseconds(self.start)
-
-    @property
-    def seconds(self) -> int:
-        """Length of the books."""
-        return round(self.hours * 3600)
 
 
 @dataclass
@@ -74,6 +58,10 @@ class _Market:
     def size(self, lots: Integers) -> Floats:
         return _decimal(lots, self.spec.lot)
 
+    def info(self, params: BookParams) -> InstrumentInfo:
+        symbol, product = f"{self.spec.name}USDT", "SPOT" if self.book else "LINEAR"
+        return params.instrument(symbol, product, self.spec.tick, self.spec.lot)
+
 
 def generate(params: BookParams) -> tuple[Iterator[Import], list[dict[str, Any]]]:
     """Make the demo's books part by part; the list of planted events fills meanwhile.
@@ -88,7 +76,7 @@ def generate(params: BookParams) -> tuple[Iterator[Import], list[dict[str, Any]]
 def _parts(params: BookParams, labels: list[dict[str, Any]]) -> Iterator[Import]:
     for index, spec in enumerate(COINS):
         markets = [_Market(spec, book) for book in range(1 + spec.spot)]
-        yield _part(params, {}, [_info(market, params) for market in markets])
+        yield _part(params, {}, [market.info(params) for market in markets])
         seconds = []
         chunks, planted = simulate(spec, params.seed, index, params.seconds)
         for chunk in chunks:
@@ -207,18 +195,3 @@ def _label(event: Planted, markets: list[_Market], params: BookParams) -> dict[s
     if event.price:
         found["price"] = float(market.price(np.array([event.price]))[0])
     return found
-
-
-def _info(market: _Market, params: BookParams) -> InstrumentInfo:
-    spec = market.spec
-    return instrument_info(
-        f"{spec.name}USDT",
-        "SPOT" if market.book else "LINEAR",
-        tick=spec.tick,
-        lot=spec.lot,
-        max_leverage="50",
-        maintenance_margin="0.01",
-        funding_minutes=FUNDING_NS // MINUTE_NS,
-        listed_ns=params.start_ns - 400 * DAY_NS,
-        source="demo books",
-    )
