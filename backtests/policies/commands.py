@@ -103,13 +103,10 @@ def train(
         print(json.dumps(found | scores_of(done.judged)))
         return
     _print(done.judged, f"{name}: {folds} folds, out of sample")
-    beats, who = (
-        done.judged.learner_beats_by,
-        "trees decide" if done.by_trees else "threshold decides",
-    )
+    mean, low, high = done.judged.learner_beats_by
     print(
-        f"The learner earns {beats.mean:+.1f} bps a day more than the threshold "
-        f"({beats.low:+.1f} to {beats.high:+.1f}): the {who} in {done.folder}"
+        f"Learner less threshold: {mean:+.1f} bps a day ({low:+.1f} to {high:+.1f}): the "
+        f"{'trees decide' if done.by_trees else 'threshold decides'} in {done.folder}"
     )
 
 

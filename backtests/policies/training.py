@@ -19,7 +19,7 @@ from backtests.policies import artifacts, fitted_q
 from backtests.policies.baselines import best_threshold
 from backtests.policies.fitted_q import MARKET, Learner, Settings, joined
 from backtests.policies.looks import Looks, Pair, looks_of, pair_of, tape_of
-from backtests.policies.walk_forward import Judged, Tally, judge, scores_of, wishes_of
+from backtests.policies.walk_forward import Judged, judge, scored, scores_of, wishes_of
 from config.documents import Backtest
 from config.durations import minute_text
 from strategies.basis.features import FEATURES
@@ -61,21 +61,19 @@ def train(
     total, done = (settings.folds + 1) * len(settings.seeds), 0
     with artifacts.under_way(root, name, key) as folder:
 
-        def kept(what: str, make: Callable[[], Trees]) -> Trees:
+        def learn(what: str, part: Looks) -> Trees:
             nonlocal done
-            tell(f"learning, {what}", done, total)
-            done += 1
-            return artifacts.kept(folder, what, Trees, make)
+            trees = []
+            for seed in settings.seeds:
+                tell(f"learning, {what}, seed {seed}", done, total)
+                make = partial(learner, part, seed, settings)
+                trees.append(artifacts.kept(folder, f"{what}-seed-{seed}", Trees, make))
+                done += 1
+            return joined(trees)
 
         looks = artifacts.kept(folder, "looks", Looks, partial(_look, pair, tell))
-        judged = judge(looks, learner, settings, kept)
-        trees = None
-        if judged.learner_wins or always_trees:
-            parts = [
-                kept(f"whole-seed-{seed}", partial(learner, looks, seed, settings))
-                for seed in settings.seeds
-            ]
-            trees = joined(parts)
+        judged = judge(looks, learn, settings.folds, settings.purge_ns)
+        trees = learn("whole", looks) if judged.learner_wins or always_trees else None
         known = looks.features[looks.allowed][:, :MARKET]
         beside = [ANYTHING] * (len(FEATURES) - MARKET)
         low, high = np.quantile(known, [0.005, 0.995], axis=0).tolist()
@@ -92,11 +90,10 @@ def evaluate(document: Backtest, folder: Path, tell: Tell) -> tuple[Judged, str]
     """
     policy, pair = load(folder), pair_of(document)
     looks = _look(pair, tell)
-    tally = Tally()
-    tally.test(looks, wishes_of(looks, policy.threshold, policy.trees))
+    judged = scored([(looks, wishes_of(looks, policy.threshold, policy.trees))])
     trained = policy.manifest["window"]
     overlaps = pair.start < trained["end_ns"] and trained["start_ns"] < pair.end
-    return tally.judged(), (
+    return judged, (
         f"it was trained on {minute_text(trained['start_ns'])} to "
         f"{minute_text(trained['end_ns'])}, which this window overlaps: that is no test"
         if overlaps

@@ -9,15 +9,13 @@ test begins, and closed where it ends.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backtests.policies.baselines import (
-    Played,
     Wishes,
     above_cost,
     best_threshold,
@@ -26,7 +24,7 @@ from backtests.policies.baselines import (
     never,
     play,
 )
-from backtests.policies.fitted_q import Learner, Settings, by_trees, joined
+from backtests.policies.fitted_q import by_trees
 from backtests.policies.looks import Looks
 from backtests.studies.bootstrap import Interval, interval
 from backtests.studies.splits import Span, walk_forward
@@ -38,10 +36,11 @@ from strategies.basis.threshold import Threshold
 Floats = NDArray[np.float64]
 THRESHOLD, LEARNER = "threshold", "learner"
 LEAST_TRADES = 30
+"""Entries from which on a learner may win."""
 LEAST_PERIODS = 30
 """An interval is of at least so many periods, if any length of them gives as many."""
-Kept = Callable[[str, Callable[[], Trees]], Trees]
-"""Returns what it made under a name before, or else makes it and keeps it."""
+Learn = Callable[[str, Looks], Trees]
+"""Learns from looks with all seeds; the name is of what is learned."""
 
 
 class Score(NamedTuple):
@@ -61,8 +60,6 @@ class Judged(NamedTuple):
     scores: tuple[Score, ...]
     learner_beats_by: Interval
     days: float
-    period_ns: int
-    """Length of the periods that the intervals resample."""
 
     @property
     def learner_wins(self) -> bool:
@@ -71,54 +68,44 @@ class Judged(NamedTuple):
         The interval of the difference is above zero, and of at least `LEAST_TRADES` entries: of a
         few, one lucky exit makes an interval.
         """
-        trades = {one.name: one.trades for one in self.scores}
-        return self.learner_beats_by.low > 0.0 and trades.get(LEARNER, 0) >= LEAST_TRADES
+        trades = sum(one.trades for one in self.scores if one.name == LEARNER)
+        return self.learner_beats_by.low > 0.0 and trades >= LEAST_TRADES
 
 
 def stretches(ts: NDArray[np.int64], folds: int, purge_ns: int) -> Iterator[tuple[int, int, int]]:
     """Yield, as places among looks, the end of each training and both ends of its test."""
     window = Span(int(ts[0]), int(ts[-1]) + 1)
     part = window.length // (folds + 1)
-    for split in walk_forward(
+    for (train,), (test,) in walk_forward(
         window, part - purge_ns, part, anchored=True, purge_ns=purge_ns, min_test_ns=1
     ):
-        (train,), (test,) = split
-        places = np.searchsorted(ts, [train.end, *test])
-        yield int(places[0]), int(places[1]), int(places[2])
+        until, first, after = np.searchsorted(ts, [train.end, *test]).tolist()
+        yield until, first, after
 
 
-class Tally:
-    """Sums up policies over tests that follow each other."""
+def scored(tests: Sequence[tuple[Looks, Mapping[str, Wishes]]]) -> Judged:
+    """Play policies over tests that follow each other, each from flat, and score them.
 
-    def __init__(self) -> None:
-        self._played: dict[str, list[Played]] = {}
-        self._stamps: list[NDArray[np.int64]] = []
-
-    def test(self, looks: Looks, wishes: Mapping[str, Wishes]) -> None:
-        """Play policies over looks, from flat."""
-        self._stamps.append(looks.ts)
-        for name, wished in wishes.items():
-            self._played.setdefault(name, []).append(play(looks, wished))
-
-    def judged(self) -> Judged:
-        """Return the scores; raise InputError where there was too little to test."""
-        stamps = np.concatenate(self._stamps)
-        if len(stamps) < 2:
-            raise InputError("no two looks to test on: give a longer window")
-        span = int(stamps[-1] - stamps[0])
-        period, days = period_of(span), span / DAY_NS
-        number = (stamps - stamps[0]) // period
-        a_day, scores = {}, []
-        for name, parts in self._played.items():
-            gains = np.concatenate([part.gains for part in parts])
-            # A period without looks has gained nothing, and counts.
-            sums = np.bincount(number, gains, minlength=int(number[-1]) + 1)
-            a_day[name] = sums * (DAY_NS / period)
-            trades = sum(part.trades for part in parts)
-            held = sum(part.held * len(part.gains) for part in parts) / len(stamps)
-            scores.append(Score(name, interval(a_day[name]), trades, trades / days, held))
-        better = a_day.get(LEARNER, a_day[THRESHOLD]) - a_day[THRESHOLD]
-        return Judged(tuple(scores), interval(better), days, period)
+    Raises InputError where there is too little to test.
+    """
+    stamps = np.concatenate([looks.ts for looks, _ in tests])
+    if len(stamps) < 2:
+        raise InputError("no two looks to test on: give a longer window")
+    span = int(stamps[-1] - stamps[0])
+    period, days = period_of(span), span / DAY_NS
+    number = (stamps - stamps[0]) // period
+    a_day, scores = {}, []
+    for name in tests[0][1]:
+        parts = [play(looks, wishes[name]) for looks, wishes in tests]
+        gains = np.concatenate([part.gains for part in parts])
+        # A period without looks has gained nothing, and counts.
+        sums = np.bincount(number, gains, minlength=int(number[-1]) + 1)
+        a_day[name] = sums * (DAY_NS / period)
+        trades = sum(part.trades for part in parts)
+        held = sum(part.held * len(part.gains) for part in parts) / len(stamps)
+        scores.append(Score(name, interval(a_day[name]), trades, trades / days, held))
+    better = a_day.get(LEARNER, a_day[THRESHOLD]) - a_day[THRESHOLD]
+    return Judged(tuple(scores), interval(better), days)
 
 
 def wishes_of(looks: Looks, threshold: Threshold, trees: Trees | None) -> dict[str, Wishes]:
@@ -130,22 +117,17 @@ def wishes_of(looks: Looks, threshold: Threshold, trees: Trees | None) -> dict[s
     return found | {"foresight": foresight(looks)}
 
 
-def judge(looks: Looks, learner: Learner, settings: Settings, kept: Kept) -> Judged:
+def judge(looks: Looks, learn: Learn, folds: int, purge_ns: int) -> Judged:
     """Fit and test all policies fold by fold.
 
     Raises InputError where a fold has nothing to learn from.
     """
-    tally = Tally()
-    tests = stretches(looks.ts, settings.folds, settings.purge_ns)
-    for number, (until, first, after) in enumerate(tests, 1):
+    tests = []
+    for number, (until, first, after) in enumerate(stretches(looks.ts, folds, purge_ns), 1):
         train, test = looks.part(0, until), looks.part(first, after)
-        threshold = best_threshold(train)
-        parts = [
-            kept(f"fold-{number}-seed-{seed}", partial(learner, train, seed, settings))
-            for seed in settings.seeds
-        ]
-        tally.test(test, wishes_of(test, threshold, joined(parts)))
-    return tally.judged()
+        trees = learn(f"fold-{number}", train)
+        tests.append((test, wishes_of(test, best_threshold(train), trees)))
+    return scored(tests)
 
 
 def period_of(span_ns: int) -> int:

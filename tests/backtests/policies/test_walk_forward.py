@@ -1,11 +1,8 @@
 """Out of sample: what is trained on never touches its test, and who wins."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 
-from backtests.policies.fitted_q import Settings
 from backtests.policies.looks import Looks
 from backtests.policies.walk_forward import (
     LEARNER,
@@ -40,18 +37,14 @@ def test_a_training_ends_a_purge_before_its_test_and_tests_follow_each_other():
 def test_each_fold_learns_from_the_past_alone_and_all_policies_are_scored():
     looks, seen = ornstein_uhlenbeck_looks(8_000, seed=21), []
 
-    def learner(train: Looks, seed: int, settings: Settings) -> Trees:
-        seen.append((int(train.ts[-1]), seed))
+    def learn(name: str, train: Looks) -> Trees:
+        seen.append((name, int(train.ts[-1])))
         return leaf(1000.0)
 
-    def kept(name: str, make: Callable[[], Trees]) -> Trees:
-        return make()
-
-    settings = Settings(seeds=(1, 2), folds=3, purge_ns=60 * SECOND)
-    judged = judge(looks, learner, settings, kept)
-    ends = [int(looks.ts[first]) for _, first, _ in stretches(looks.ts, 3, 60 * SECOND)]
-    assert [seed for _, seed in seen] == [1, 2] * 3
-    assert all(last < end - 60 * SECOND for (last, _), end in zip(seen[::2], ends, strict=True))
+    judged = judge(looks, learn, 3, 60 * SECOND)
+    begins = [int(looks.ts[first]) for _, first, _ in stretches(looks.ts, 3, 60 * SECOND)]
+    assert [name for name, _ in seen] == ["fold-1", "fold-2", "fold-3"]
+    assert all(end < test - 60 * SECOND for (_, end), test in zip(seen, begins, strict=True))
     by = {one.name: one for one in judged.scores}
     assert list(by) == ["never", "above cost", THRESHOLD, LEARNER, "foresight"]
     # Always in: one entry a fold, closed where the fold ends.
@@ -64,7 +57,7 @@ def test_each_fold_learns_from_the_past_alone_and_all_policies_are_scored():
 def test_the_learner_wins_only_beyond_chance_and_with_enough_trades():
     def judged(low: float, trades: int) -> Judged:
         score = Score(LEARNER, Interval(1.0, 0.0, 2.0), trades, 1.0, 0.5)
-        return Judged((score,), Interval(1.0, low, 2.0), 10.0, HOUR_NS)
+        return Judged((score,), Interval(1.0, low, 2.0), 10.0)
 
     assert judged(0.1, 30).learner_wins
     assert not judged(0.0, 30).learner_wins
