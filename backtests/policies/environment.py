@@ -82,7 +82,7 @@ class BasisEnv(gymnasium.Env[Vector, np.int64]):
         self._fundings = tape.known_funding()
         self._due = deque(one for one in tape.settled if one.ts > tape.ts[0])
         self._go_on()
-        while math.isnan(self._past.mid.a_minute_bps) and self._place < len(tape.ts) - 2:
+        while math.isnan(self._past.volatility.a_minute_bps) and self._place < len(tape.ts) - 2:
             self._go_on()
         self._worth = self._net_equity()
         return self._shown()

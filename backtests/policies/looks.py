@@ -234,7 +234,7 @@ class Pair(NamedTuple):
             self.rules,
             equity,
             spot.mid,
-            past.mid.a_minute_bps,
+            past.volatility.a_minute_bps,
             min(spot.displayed, perp.displayed),
             room(self.rules, equity, ()),
             1.0,

@@ -42,7 +42,7 @@ KNOWN = 0.5
 MINUTE_NS = 60 * 10**9
 
 
-class Decayed(NamedTuple):
+class DecayedMean(NamedTuple):
     """Time-decayed mean and mean square of a value that stands until the next one.
 
     ``weight`` rises from 0 toward 1 with the time covered. ``ts`` is UNIX nanoseconds (UTC).
@@ -69,7 +69,7 @@ class Decayed(NamedTuple):
         return (self.value - self.mean) / spread if spread > 1e-9 else math.nan
 
 
-def step(state: Decayed, ts: int, value: float, half_life_ns: int) -> Decayed:
+def add_value(state: DecayedMean, ts: int, value: float, half_life_ns: int) -> DecayedMean:
     """Return the statistics after a value at a time; the one before stood until then."""
     if math.isnan(value):
         return state
@@ -80,11 +80,11 @@ def step(state: Decayed, ts: int, value: float, half_life_ns: int) -> Decayed:
     part = (1.0 - keep) / weight if weight else 0.0
     mean = state.mean + part * (state.value - state.mean)
     square = state.square + part * (state.value * state.value - state.square)
-    return Decayed(max(ts, state.ts), value, mean, square, weight)
+    return DecayedMean(max(ts, state.ts), value, mean, square, weight)
 
 
-class Moves(NamedTuple):
-    """Time-decayed sum of squared logarithmic moves of a price, and of the time they took."""
+class Volatility(NamedTuple):
+    """Volatility of a price: time-decayed sums of squared logarithmic moves, and of their time."""
 
     ts: int = 0
     price: float = math.nan
@@ -100,13 +100,13 @@ class Moves(NamedTuple):
         return math.sqrt(self.squares / self.ns * MINUTE_NS) * BPS
 
 
-def move(state: Moves, ts: int, price: float, half_life_ns: int) -> Moves:
-    """Return the moves after a price at a time."""
+def add_price(state: Volatility, ts: int, price: float, half_life_ns: int) -> Volatility:
+    """Return the volatility after a price at a time."""
     if math.isnan(state.price):
         return state._replace(ts=ts, price=price)
     took = max(0, ts - state.ts)
     keep, moved = 0.5 ** (took / half_life_ns), math.log(price / state.price)
-    return Moves(
+    return Volatility(
         max(ts, state.ts),
         price,
         keep * state.squares + moved * moved,
@@ -118,14 +118,15 @@ def move(state: Moves, ts: int, price: float, half_life_ns: int) -> Moves:
 class Past(NamedTuple):
     """What is remembered of a spot pair and its perpetual."""
 
-    basis: Decayed = Decayed()
-    mid: Moves = Moves()
+    basis: DecayedMean = DecayedMean()
+    volatility: Volatility = Volatility()
 
 
 def remember(past: Past, ts: int, basis_bps: float, mid: float, half_life_ns: int) -> Past:
     """Return what is remembered after a look; call it before `features` of the same look."""
     return Past(
-        step(past.basis, ts, basis_bps, half_life_ns), move(past.mid, ts, mid, half_life_ns)
+        add_value(past.basis, ts, basis_bps, half_life_ns),
+        add_price(past.volatility, ts, mid, half_life_ns),
     )
 
 
@@ -161,7 +162,7 @@ def features(
             funding.rate * BPS,
             funding.next_rate * BPS,
             funding.hours_left(now),
-            past.mid.a_minute_bps,
+            past.volatility.a_minute_bps,
             float(since is not None),
             max(0, now - since) / 3.6e12 if since is not None else 0.0,
             held_bps,

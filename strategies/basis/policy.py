@@ -131,8 +131,11 @@ class Policy(NamedTuple):
         """
         if self.trees is None:
             return drift
-        shares, worst = _moved(drift.shares, features, self.low, self.high, looks)
-        return Drift(shares, worst > (most / 2 if drift.drifted else most))
+        # What is not known is neither in the range nor out of it.
+        out = (features < self.low) | (features > self.high)
+        moved = drift.shares + (out - drift.shares) / looks
+        shares = np.where(np.isnan(features), drift.shares, moved)
+        return Drift(shares, shares.max() > (most / 2 if drift.drifted else most))
 
     def may_act(self, best: Prices, position: int) -> bool:
         """Whether anything but to hold is possible at prices that are no better than these.
@@ -144,20 +147,6 @@ class Policy(NamedTuple):
         if position:
             return best.exit_bps <= self.threshold.close_bps
         return best.basis_bps >= self.threshold.open_bps
-
-
-@njit(cache=True)
-def _moved(shares: Any, features: Any, low: Any, high: Any, looks: int) -> tuple[Any, float]:
-    """Return the shares of looks out of the range after another, and the largest."""
-    found, worst = shares.copy(), 0.0
-    for index in range(len(features)):
-        value = features[index]
-        # What is not known is neither in the range nor out of it.
-        if not np.isnan(value):
-            out = 1.0 if value < low[index] or value > high[index] else 0.0
-            found[index] += (out - found[index]) / looks
-        worst = max(worst, found[index])
-    return found, worst
 
 
 # Folders ---------------------------------------------------------------------------------------

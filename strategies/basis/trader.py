@@ -22,7 +22,7 @@ from config.durations import DAY_NS, duration_ns
 from strategies.basis import decide
 from strategies.basis.decide import BasisMemory, Close
 from strategies.basis.edge import Book, Costs, Edge, Prices, Rates, best_prices
-from strategies.basis.features import Past, Vector, move
+from strategies.basis.features import Past, Vector, add_price
 from strategies.basis.policy import Drift, Policy, load
 from strategies.basis.threshold import Act
 from strategies.basis_arbitrage import BasisConfig, pair_symbol
@@ -176,8 +176,8 @@ class BasisTrader(TwoLegTrader):
         # Sized by the volatility before this look, as the look's prices are for that size.
         before = pair.past
         if not self._may_act(best_prices(spot, perp), int(holding is not None)):
-            mid = move(before.mid, ts, spot.mid, self._half_life_ns)
-            pair.past = before._replace(mid=mid)
+            volatility = add_price(before.volatility, ts, spot.mid, self._half_life_ns)
+            pair.past = before._replace(volatility=volatility)
             return
         lots = self.market.lot(pair.spot), self.market.lot(pair.perp)
         goal, since, entry = NONE, None, None
@@ -209,7 +209,7 @@ class BasisTrader(TwoLegTrader):
         if self._stopping or self._is_restarting:
             return
         if act is Act.OPEN and holding is None:
-            self._open(pair, seen.edge, goal, before.mid.a_minute_bps, (spot, perp), ts)
+            self._open(pair, seen.edge, goal, before.volatility.a_minute_bps, (spot, perp), ts)
         elif act is Act.CLOSE and holding is not None:
             self._close(pair, seen.prices.exit_bps, seen.held_bps)
 
@@ -237,7 +237,7 @@ class BasisTrader(TwoLegTrader):
             rules,
             equity,
             spot.mid,
-            pair.past.mid.a_minute_bps,
+            pair.past.volatility.a_minute_bps,
             min(spot.displayed, perp.displayed),
             decide.room(rules, equity, values),
             min(verdict.multiplier for verdict in verdicts),

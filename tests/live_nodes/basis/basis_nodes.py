@@ -61,7 +61,7 @@ class BasisLeaving(BasisByHand):
     """Basis that closes once the start is over, as volatility is known again."""
 
     def _wish(self, pair: Any, *args: Any) -> Act:
-        return Act.CLOSE if pair.past.mid.weight > 0.5 else Act.HOLD
+        return Act.CLOSE if pair.past.volatility.weight > 0.5 else Act.HOLD
 
 
 def basis_params(legs: tuple[str, str] = (PAIR, NAME), **params: Any) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def basis_node(st: Stage, folder: Path, *, on_stop: str = "keep", **params: Any)
     document = {"universe": {"instruments": (PAIR, NAME)}, "strategies": hand, "on_stop": on_stop}
     with desk_node(st, folder=folder, watch=watch, **document) as desk:
         past = desk.strategy._pairs[0]
-        desk.until(lambda: past.past.mid.weight > 0.5, "a half-life")
+        desk.until(lambda: past.past.volatility.weight > 0.5, "a half-life")
         yield desk
 
 

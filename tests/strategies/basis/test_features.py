@@ -10,13 +10,13 @@ import pytest
 from strategies.basis.edge import Book, Funding, Prices, prices_of
 from strategies.basis.features import (
     FEATURES,
-    Decayed,
-    Moves,
+    DecayedMean,
     Past,
+    Volatility,
+    add_price,
+    add_value,
     features,
-    move,
     remember,
-    step,
 )
 
 SECOND, HOUR = 10**9, 3600 * 10**9
@@ -24,10 +24,10 @@ SPOT = Book([(99.95, 3.0), (99.0, 9.0)], [(100.05, 1.0)])
 PERP = Book([(100.4, 2.0)], [(100.6, 2.0)])
 
 
-def run(values: list[float], every: int, half_life: int) -> Decayed:
-    state = Decayed()
+def run(values: list[float], every: int, half_life: int) -> DecayedMean:
+    state = DecayedMean()
     for index, value in enumerate(values):
-        state = step(state, index * every, value, half_life)
+        state = add_value(state, index * every, value, half_life)
     return state
 
 
@@ -53,10 +53,10 @@ def test_nothing_is_known_before_a_half_life_nor_of_what_never_moved() -> None:
 
 def test_volatility_is_that_of_a_minute_whatever_the_looks_are_apart() -> None:
     for every in (1, 10):
-        state = Moves()
+        state = Volatility()
         for index in range(2001):
             price = 100.0 * math.exp(1e-4 * math.sqrt(every) * (index % 2))
-            state = move(state, index * every * SECOND, price, 600 * SECOND)
+            state = add_price(state, index * every * SECOND, price, 600 * SECOND)
         assert state.a_minute_bps == pytest.approx(math.sqrt(60), rel=0.01)
 
 
@@ -93,7 +93,7 @@ def test_a_look_without_a_price_leaves_the_basis_as_it_was() -> None:
     past = remember(Past(), SECOND, 5.0, 100.0, SECOND)
     later = remember(past, 2 * SECOND, math.nan, 100.0, SECOND)
     assert later.basis == past.basis
-    assert later.mid.ns == SECOND
+    assert later.volatility.ns == SECOND
 
 
 def test_depth_is_unknown_where_nothing_is_displayed_near_the_mid() -> None:
