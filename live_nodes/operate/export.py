@@ -7,7 +7,7 @@ nothing is known.
 from __future__ import annotations
 
 import csv
-from bisect import bisect_right
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -78,7 +78,8 @@ def export(
     not there from its first fill to its last. fills.csv has each execution with the edge that its
     decision expected (the score: basis points of a basis, for its exit what it had gained) and its
     slippage. pnl.csv has, at each execution and funding payment, what its instrument had realised
-    by then, fees and funding included, what is unrealised at that price, and the account's equity.
+    by then, fees and funding included, what is unrealised at that price, and the account's equity
+    at the next valuation (empty where a node has none yet).
 
     Example: perpdesk export results/scalper_demo --csv
     """
@@ -179,14 +180,15 @@ class _Pnl:
         held = [key for key in booked.quantities if key[1] == instrument]
         cost = sum((booked.costs[key] for key in held), Decimal(0))
         value = sum((booked.quantities[key] for key in held), Decimal(0)) * price
-        known = bisect_right(self._times, ts)
+        # The next valuation: the one before it does not have this booking.
+        known = bisect_left(self._times, ts)
         self.rows.append(
             {
                 "timestamp": time_text(ts),
                 "symbol": instrument,
                 "realised": booked.by_instrument[instrument] + cost,
                 "unrealised": value - cost,
-                "equity": self._equity[known - 1] if known else None,
+                "equity": self._equity[known] if known < len(self._equity) else None,
             }
         )
 

@@ -166,17 +166,19 @@ def load(folder: Path) -> Policy:
     try:
         manifest = json.loads(raw)
         known = manifest["format"], manifest["features"], manifest["sha256"], manifest["hash"]
-    except (ValueError, KeyError, TypeError) as error:
+        # Of a NaN there is no digest.
+        digests = hashlib.sha256(arrays).hexdigest(), manifest_hash(manifest)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise _refused(folder, f"{MANIFEST} can't be read ({error!r})", "train it anew") from error
     if known[0] != FORMAT:
         raise _refused(folder, f"it has format {known[0]}, this version reads {FORMAT}", "update")
-    if tuple(known[1]) != FEATURES:
+    if known[1] != list(FEATURES):
         raise _refused(folder, "it was trained on other features than these", "train it anew")
-    if known[2] != hashlib.sha256(arrays).hexdigest() or known[3] != manifest_hash(manifest):
+    if known[2:] != digests:
         raise _refused(folder, "its files were altered since the training", "restore or train anew")
     try:
         return _read(folder, manifest)
-    except (ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except (ValueError, LookupError, TypeError, zipfile.BadZipFile) as error:
         raise _refused(folder, f"{ARRAYS} can't be read ({error!r})", "train it anew") from error
 
 
@@ -192,8 +194,12 @@ def _read(folder: Path, manifest: dict[str, Any]) -> Policy:
     if low.shape != (len(FEATURES),) or high.shape != low.shape:
         raise ValueError("low and high have one number a feature")
     threshold = msgspec.convert(manifest["threshold"], Threshold)
+    for _, words in threshold.check():
+        raise ValueError(f"close_bps {words}")
     if manifest["kind"] == "threshold":
         return Policy(threshold, None, low, high, manifest)
+    if manifest["kind"] != "trees":
+        raise ValueError(f"kind is {manifest['kind']}")
     with np.load(folder / ARRAYS, allow_pickle=False) as found:
         trees = Trees(
             found["feature"].astype(np.int32),
@@ -226,6 +232,8 @@ def _check(trees: Trees) -> None:
         or (trees.roots < 0).any()
         or (trees.roots >= len(nodes)).any()
         or not np.isfinite(trees.value).all()
+        or not np.isfinite(trees.threshold).all()
+        or not 0.0 <= trees.deviations < math.inf
     ):
         raise ValueError("these arrays are no trees")
 

@@ -19,6 +19,7 @@ from actors.records.journal import Journal
 from backtests.results.result import read
 from live_nodes.local.folder import node_document, state_folder
 from live_nodes.node.excursions import OWNER, name_of
+from live_nodes.operate.export import time_text
 from perpdesk import build_app
 from strategies.messages import Decision, Target
 from tests.actors.test_journal import FILL, ORDER
@@ -120,6 +121,11 @@ def test_a_result_becomes_the_same_files_and_adds_up(tmp_path: Path) -> None:
     assert float(sum(D(trade["net"]) for trade in trades)) == pytest.approx(gained)
     last = {row["symbol"]: D(row["realised"]) + D(row["unrealised"]) for row in found["pnl"]}
     assert float(sum(last.values())) == pytest.approx(gained)
+    # Equity has the row's own booking: the first valuation from it on.
+    curve = [(time_text(e["ts"]), e["equity"]) for e in result.table("equity").to_pylist()]
+    for row in found["pnl"]:
+        worth = next(value for ts, value in curve if ts >= row["timestamp"])
+        assert float(row["equity"]) == pytest.approx(worth)
     assert len(found["fills"]) == len(result.table("fills"))
     slips = sum(D(t[way] or 0) for t in trades for way in ("slippage_in", "slippage_out"))
     assert slips == sum(D(f["slippage"] or 0) for f in result.table("fills").to_pylist())

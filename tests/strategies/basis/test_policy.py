@@ -170,6 +170,16 @@ def test_policies_that_are_missing_altered_newer_or_of_other_features_are_refuse
     refused(where, "can't be read")
     endless = stump((0.0, 1.0))._replace(left=np.zeros(3, np.int32))
     refused(saved(tmp_path / "d", endless), "no trees")
+    bold = stump((0.0, 1.0), deviations=-5.0)
+    refused(saved(tmp_path / "e", bold), "no trees")
+    for number, about in enumerate(
+        ({"features": None}, {"kind": "magic"}, {"threshold": {"open_bps": 1.0, "close_bps": 2.0}})
+    ):
+        refused(saved(tmp_path / str(number), stump((0.0, 1.0)), **about), "other|kind|close_bps")
+    manifest.write_text(whole.replace('"open_bps": 30.0', '"open_bps": NaN'))
+    refused(where, "can't be read")
+    manifest.write_text("[" * 100_000)
+    refused(where, "can't be read")
 
 
 def test_a_feature_out_of_its_range_too_often_has_drifted_until_it_is_back() -> None:
