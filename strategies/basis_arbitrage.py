@@ -32,7 +32,7 @@ POLICY_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 
 
 class TrainedPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A policy that `perpdesk policy train` made, and when it is not believed."""
+    """A policy that `perpdesk policy train` made, and when its trees are not followed."""
 
     name: Annotated[str, Meta(pattern=POLICY_NAME), about("Its name.")]
     version: Annotated[str, Meta(pattern=POLICY_NAME), about("Its version, such as 1.")]
@@ -45,8 +45,8 @@ class TrainedPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     drift_most: Annotated[
         PositiveFraction,
         about(
-            "Where one is out of its range in more of them, the threshold that the policy was "
-            "compared with decides, with an alert, until none is in half as many."
+            "Where a feature is out of its range in more of them, the policy's threshold decides, "
+            "with an alert, until none is in half as many."
         ),
     ] = 0.2
 
@@ -78,8 +78,8 @@ class BasisConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_
     half_life: Annotated[
         TimeSpan,
         about(
-            "Half-life of what is remembered: volatility, and the mean of the basis. Nothing is "
-            "opened before one has passed since the start."
+            "Half-life of volatility and of the mean of the basis. Nothing is opened until one has "
+            "passed since the start."
         ),
     ] = "10m"
     levels: Annotated[
@@ -95,22 +95,24 @@ class BasisConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_
     min_edge_bps: Annotated[
         BasisPoints,
         about(
-            "Opened only above this edge: basis less that at the exit, four fees and slippage, "
-            "with the funding expected; basis points of the spot leg."
+            "Opened only above this edge: basis less the basis at the exit, four fees and "
+            "slippage, plus expected funding; basis points of the spot leg."
         ),
     ] = 0.0
     funding_alone: Annotated[
         bool,
         about(
-            "Whether funding may be the reason: opened although basis and costs alone lock in a "
-            "loss, where expected funding makes up for it. The order then says so."
+            "Whether a pair is also opened where basis and costs lock in a loss that expected "
+            "funding makes up for. The decision then says so."
         ),
     ] = True
     risk: Annotated[
         PositiveFraction,
-        about("Most of equity that one leg loses alone in a minute by a move of …"),
+        about("Most of equity that one leg may lose in a minute, at a move of `deviations`."),
     ] = 0.005
-    deviations: Annotated[Positive, about("… so many deviations of a minute's moves.")] = 3.0
+    deviations: Annotated[
+        Positive, about("Move that risk is counted at, in deviations of a minute's moves.")
+    ] = 3.0
     max_position: Annotated[Positive, about("Most value of a leg, settlement currency.")] = 1000.0
     max_weight: Annotated[PositiveFraction, about("Most value of a leg, of equity.")] = 0.25
     max_gross: Annotated[
@@ -118,13 +120,13 @@ class BasisConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_
         about("Most value of all spot legs together, a fraction of equity; coins cost cash."),
     ] = 0.5
     max_of_book: Annotated[
-        Multiple, about("Most of a leg, a part of what the levels read display on a side.")
+        Multiple, about("Most of a leg, as a part of what the thinner side of its book displays.")
     ] = 0.25
     pause: Annotated[
-        FineTimeSpan, about("After a pair has closed, or an entry was cut: none in it so long.")
+        FineTimeSpan, about("Time without entries in a pair after it closed or an entry was cut.")
     ] = "500ms"
     report_every: Annotated[
-        TimeSpan, about("How often what was not opened is published, counted by reason.")
+        TimeSpan, about("How often entries that were refused are published, counted by reason.")
     ] = "1m"
     two_leg: Annotated[TwoLegRules, about("How both legs reach the market.")] = TwoLegRules()
 

@@ -33,7 +33,7 @@ LEVELS = 24
 class Played(NamedTuple):
     """A policy over looks: the gain from each look to the next, bps of the value, and its entries.
 
-    An entry counts with the whole round trip's cost at once; what is open at the end is closed.
+    The cost of the whole round trip counts at the entry; what is open at the end is closed.
     """
 
     gains: Floats
@@ -42,17 +42,17 @@ class Played(NamedTuple):
     """Share of looks after which it is held."""
 
 
-class Wishes(NamedTuple):
+class Signals(NamedTuple):
     """Where a policy would open while flat, and close while in the position; shape (T,) each."""
 
     opens: Flags
     closes: Flags
 
 
-def play(looks: Looks, wishes: Wishes) -> Played:
+def play(looks: Looks, signals: Signals) -> Played:
     """Follow a policy from flat; what its gates refuse is not opened."""
-    opens = wishes.opens & looks.allowed
-    gains, trades, held = _play(opens, wishes.closes, looks.cost, looks.change)
+    opens = signals.opens & looks.allowed
+    gains, trades, held = _play(opens, signals.closes, looks.cost, looks.change)
     return Played(gains, int(trades), held / max(len(gains), 1))
 
 
@@ -74,28 +74,28 @@ def _play(opens, closes, cost, change):
     return gains, trades, held
 
 
-def never(looks: Looks) -> Wishes:
+def never(looks: Looks) -> Signals:
     """Stay out."""
     nowhere = np.zeros(len(looks.ts), np.bool_)
-    return Wishes(nowhere, nowhere)
+    return Signals(nowhere, nowhere)
 
 
-def above_cost(looks: Looks) -> Wishes:
+def above_cost(looks: Looks) -> Signals:
     """Open wherever the basis alone pays a round trip by the time it is zero; close there."""
     return by_threshold(looks, Threshold(open_bps=float(np.median(looks.cost)), close_bps=0.0))
 
 
-def by_threshold(looks: Looks, threshold: Threshold) -> Wishes:
+def by_threshold(looks: Looks, threshold: Threshold) -> Signals:
     """Open and close at fixed levels, where the edge to the level of closing suffices."""
     basis, exit_basis = looks.features[:, BASIS], looks.features[:, EXIT]
     opens = (basis >= threshold.open_bps) & (looks.margin > threshold.close_bps)
-    return Wishes(opens, exit_basis <= threshold.close_bps)
+    return Signals(opens, exit_basis <= threshold.close_bps)
 
 
-def foresight(looks: Looks) -> Wishes:
+def foresight(looks: Looks) -> Signals:
     """Trade as if all that comes were known: the most that any policy could have earned."""
     worth = foreseen(looks)
-    return Wishes(worth > looks.cost, worth < 0.0)
+    return Signals(worth > looks.cost, worth < 0.0)
 
 
 def foreseen(looks: Looks) -> Floats:
@@ -125,9 +125,9 @@ def _followed(worth, estimate, change, cost, allowed):
 def best_threshold(looks: Looks, levels: int = LEVELS) -> Threshold:
     """Return the pair of levels that earned most on these looks.
 
-    Levels tried are quantiles of the basis at opening and at closing; of equal ones the first that
-    opens latest. Where none earns anything it is one that did not open there, and opens only where
-    the way down to its closing pays a round trip.
+    Levels tried are quantiles of the basis at opening and at closing; of pairs that earned the same
+    the one with the highest opening is taken. Where none earned anything, the levels are such that
+    it would not have opened, and opens elsewhere only where the fall to its closing pays its costs.
     """
     known = looks.features[looks.allowed]
     if not len(known):

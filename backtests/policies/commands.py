@@ -95,9 +95,11 @@ def train(
         folds=folds,
         purge_ns=duration_ns(purge),
     )
-    with _progress() as tell:
+    with _progress() as progress:
         document = _document(file, overrides)
-        done = training.train(document, policies, name, settings, tell, always_trees=always_trees)
+        done = training.train(
+            document, policies, name, settings, progress, always_trees=always_trees
+        )
     if as_json:
         found = {"folder": str(done.folder), "kind": "trees" if done.by_trees else "threshold"}
         print(json.dumps(found | scores_of(done.judged)))
@@ -129,8 +131,8 @@ def evaluate(
     from backtests.policies.walk_forward import scores_of
 
     folder = policies / name / (version or newest(policies, name))
-    with _progress() as tell:
-        judged, warning = training.evaluate(_document(file, overrides), folder, tell)
+    with _progress() as progress:
+        judged, warning = training.evaluate(_document(file, overrides), folder, progress)
     if as_json:
         print(json.dumps(scores_of(judged) | {"warning": warning}))
     else:
@@ -217,13 +219,13 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
     with LongWork(TextColumn("{task.description}"), BarColumn(), Remaining()) as bar:
         task = bar.add_task("reading the catalog", total=None)
 
-        def tell(words: str, done: int, total: int) -> None:
+        def progress(words: str, done: int, total: int) -> None:
             if total != bar.tasks[0].total:
                 # The time that another kind of work took is no measure of this one's.
                 bar.reset(task, total=total)
             bar.update(task, description=words, completed=done)
 
-        yield tell
+        yield progress
 
 
 def _print(judged: Judged, title: str) -> None:

@@ -1,10 +1,10 @@
 """The basis of one pair as a Gymnasium environment, whose money is the backtest's to the cent.
 
 An action is taken at a look: 0 hold, 1 open, 2 close, at once and as a taker on both legs, without
-latency. What the strategy would not do (an edge too small, no size, nothing to close) holds. The
-reward is the change of net equity until the next look, USDT: cash and what closing would leave,
-after all costs. Prices, edges, sizes and features are the strategy's own, fills and funding are
-booked in a backtest's own ledger.
+latency. What the strategy would refuse (an edge too small, no size, nothing to close) counts as a
+hold. The reward is the change of net equity until the next look, USDT: cash and what closing at
+once would leave, after all costs. Prices, edges, sizes and features are computed by the strategy's
+functions; fills and funding are booked in a backtest's ledger.
 """
 
 from __future__ import annotations

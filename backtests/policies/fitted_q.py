@@ -5,13 +5,13 @@ extremely randomised trees; with the trees' structure frozen, the iteration is a
 converges. Here Q is the one number D (`backtests.policies.baselines` reduces both Q functions), all
 four transitions of each look are known, as the position moves no market, and a round is:
 
-1. grow trees on a first guess of D: what came (round 1), then what the policy so far would have
-   earned from each look on, which knows nothing of the future that its decisions do not;
+1. grow trees on a first guess of D: in round 1 what foresight would have earned from each look on,
+   then what the policy of the round before would have;
 2. iterate D = E[change + clip(D', 0, c')] over these trees until no estimate moves.
 
-Each seed learns from a stationary bootstrap of the looks, so that seeds differ by what chance there
-is in the data, and not by the trees' own alone. An entry must pay for seeds that doubt it
-(`Trees.deviations`).
+Each seed learns from a stationary bootstrap of the looks, so that seeds differ by the chance in the
+data too, not by that of the trees alone. An entry must be worth its cost and so many `deviations`
+between the seeds.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from sklearn.ensemble import ExtraTreesRegressor
 
-from backtests.policies.baselines import Wishes, followed, foreseen
+from backtests.policies.baselines import Signals, followed, foreseen
 from backtests.policies.looks import Looks
 from backtests.studies.bootstrap import resample
 from config.durations import HOUR_NS, SECOND_NS
@@ -141,7 +141,7 @@ def joined(parts: list[Trees]) -> Trees:
     )
 
 
-def by_trees(looks: Looks, trees: Trees, close_bps: float) -> Wishes:
+def by_trees(looks: Looks, trees: Trees, close_bps: float) -> Signals:
     """Open where the lower bound of D exceeds a round trip's cost, close where D is below zero.
 
     An entry needs the edge to the level of closing that stands beside the trees, as in
@@ -149,7 +149,7 @@ def by_trees(looks: Looks, trees: Trees, close_bps: float) -> Wishes:
     """
     mean, spread = trees.estimate(looks.features)
     lower = mean - trees.deviations * spread
-    return Wishes((lower > looks.cost) & (looks.margin > close_bps), mean < 0.0)
+    return Signals((lower > looks.cost) & (looks.margin > close_bps), mean < 0.0)
 
 
 def thinned(looks: Looks, every_ns: int) -> Looks:

@@ -290,7 +290,7 @@ def pair_of(document: Backtest) -> Pair:
 
 
 class Looks(NamedTuple):
-    """What T looks tell a policy while flat, and what being in the position is then worth.
+    """What a policy sees at T looks while flat, and what a position gains from each.
 
     In basis points of what the spot leg costs: ``cost`` of a round trip at once, ``change`` of what
     closing brings until the next look, with the funding of the time between; the last has none.

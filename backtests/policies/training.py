@@ -19,7 +19,7 @@ from backtests.policies import artifacts, fitted_q
 from backtests.policies.baselines import best_threshold
 from backtests.policies.fitted_q import MARKET, Learner, Settings, joined
 from backtests.policies.looks import Looks, Pair, looks_of, pair_of, tape_of
-from backtests.policies.walk_forward import Judged, judge, scored, scores_of, wishes_of
+from backtests.policies.walk_forward import Judged, judge, scored, scores_of, signals_of
 from config.documents import Backtest
 from config.durations import minute_text
 from strategies.basis.features import FEATURES
@@ -27,7 +27,7 @@ from strategies.basis.policy import Trees, load
 
 ANYTHING = 1e300
 """Range of features of the position: the trees do not read them."""
-Tell = Callable[[str, int, int], None]
+Progress = Callable[[str, int, int], None]
 """Called with what is done now, how much of it is, and how much there is."""
 
 
@@ -44,7 +44,7 @@ def train(
     root: Path,
     name: str,
     settings: Settings,
-    tell: Tell,
+    progress: Progress,
     *,
     learner: Learner = fitted_q.fit,
     always_trees: bool = False,
@@ -65,13 +65,13 @@ def train(
             nonlocal done
             trees = []
             for seed in settings.seeds:
-                tell(f"learning, {what}, seed {seed}", done, total)
+                progress(f"learning, {what}, seed {seed}", done, total)
                 make = partial(learner, part, seed, settings)
                 trees.append(artifacts.kept(folder, f"{what}-seed-{seed}", Trees, make))
                 done += 1
             return joined(trees)
 
-        looks = artifacts.kept(folder, "looks", Looks, partial(_look, pair, tell))
+        looks = artifacts.kept(folder, "looks", Looks, partial(_look, pair, progress))
         judged = judge(looks, learn, settings.folds, settings.purge_ns)
         trees = learn("whole", looks) if judged.learner_wins or always_trees else None
         known = looks.features[looks.allowed][:, :MARKET]
@@ -83,14 +83,14 @@ def train(
     return Trained(made, judged, trees is not None)
 
 
-def evaluate(document: Backtest, folder: Path, tell: Tell) -> tuple[Judged, str]:
+def evaluate(document: Backtest, folder: Path, progress: Progress) -> tuple[Judged, str]:
     """Judge a policy that is kept on a document's window; also what of it is not out of sample.
 
     Raises GateRefused for a policy that a node would refuse.
     """
     policy, pair = load(folder), pair_of(document)
-    looks = _look(pair, tell)
-    judged = scored([(looks, wishes_of(looks, policy.threshold, policy.trees))])
+    looks = _look(pair, progress)
+    judged = scored([(looks, signals_of(looks, policy.threshold, policy.trees))])
     trained = policy.manifest["window"]
     overlaps = pair.start < trained["end_ns"] and trained["start_ns"] < pair.end
     return judged, (
@@ -101,9 +101,9 @@ def evaluate(document: Backtest, folder: Path, tell: Tell) -> tuple[Judged, str]
     )
 
 
-def _look(pair: Pair, tell: Tell) -> Looks:
+def _look(pair: Pair, progress: Progress) -> Looks:
     tape = tape_of(pair)
-    return looks_of(tape, pair, lambda done: tell("looking", done, len(tape.ts)))
+    return looks_of(tape, pair, lambda done: progress("looking", done, len(tape.ts)))
 
 
 def _facts(document: Backtest, pair: Pair) -> dict[str, Any]:

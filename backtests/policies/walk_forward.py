@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backtests.policies.baselines import (
-    Wishes,
+    Signals,
     above_cost,
     best_threshold,
     by_threshold,
@@ -83,7 +83,7 @@ def stretches(ts: NDArray[np.int64], folds: int, purge_ns: int) -> Iterator[tupl
         yield until, first, after
 
 
-def scored(tests: Sequence[tuple[Looks, Mapping[str, Wishes]]]) -> Judged:
+def scored(tests: Sequence[tuple[Looks, Mapping[str, Signals]]]) -> Judged:
     """Play policies over tests that follow each other, each from flat, and score them.
 
     Raises InputError where there is too little to test.
@@ -96,7 +96,7 @@ def scored(tests: Sequence[tuple[Looks, Mapping[str, Wishes]]]) -> Judged:
     number = (stamps - stamps[0]) // period
     a_day, scores = {}, []
     for name in tests[0][1]:
-        parts = [play(looks, wishes[name]) for looks, wishes in tests]
+        parts = [play(looks, signals[name]) for looks, signals in tests]
         gains = np.concatenate([part.gains for part in parts])
         # A period without looks has gained nothing, and counts.
         sums = np.bincount(number, gains, minlength=int(number[-1]) + 1)
@@ -108,8 +108,8 @@ def scored(tests: Sequence[tuple[Looks, Mapping[str, Wishes]]]) -> Judged:
     return Judged(tuple(scores), interval(better), days)
 
 
-def wishes_of(looks: Looks, threshold: Threshold, trees: Trees | None) -> dict[str, Wishes]:
-    """Return what every policy wishes; the learner is left out without trees."""
+def signals_of(looks: Looks, threshold: Threshold, trees: Trees | None) -> dict[str, Signals]:
+    """Return what every policy signals; the learner is left out without trees."""
     found = {"never": never(looks), "above cost": above_cost(looks)}
     found[THRESHOLD] = by_threshold(looks, threshold)
     if trees is not None:
@@ -126,7 +126,7 @@ def judge(looks: Looks, learn: Learn, folds: int, purge_ns: int) -> Judged:
     for number, (until, first, after) in enumerate(stretches(looks.ts, folds, purge_ns), 1):
         train, test = looks.part(0, until), looks.part(first, after)
         trees = learn(f"fold-{number}", train)
-        tests.append((test, wishes_of(test, best_threshold(train), trees)))
+        tests.append((test, signals_of(test, best_threshold(train), trees)))
     return scored(tests)
 
 

@@ -1,6 +1,6 @@
 """Decide on pairs of spot and perpetual: what is seen, how much is opened, what is held back. Pure.
 
-What keeps a pair from being opened though the policy wants it is a code, which is counted.
+Why a pair is not opened although the policy wants it is a code (`Refused`), which is counted.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ too small; a change is under way; a pause after the last; a guard's halt; a size
 minimums, or no room in a limit; no margin or cash for both legs."""
 Cause = Literal["policy", "guard", "unlisted"]
 COARSEST = Decimal("0.01")
-"""Largest lot of coins as a part of a leg: a fee takes a lot or two out of what is bought."""
+"""Largest lot of coins, as a part of a leg: fees leave up to two lots of coins unhedged."""
 
 
 class Trade(msgspec.Struct, frozen=True):
@@ -181,8 +181,8 @@ def size(
     value = sold * Decimal(repr(mid))
     if sold < least or value < 2 * max(spot.min_notional, perp.min_notional):
         return NONE
-    grossed = sold / (1 - Decimal(repr(spot_fee)))
-    return (grossed / spot.step).to_integral_value(ROUND_UP) * spot.step, -sold
+    bought = sold / (1 - Decimal(repr(spot_fee)))
+    return (bought / spot.step).to_integral_value(ROUND_UP) * spot.step, -sold
 
 
 def quantity_seen(goal: Legs, lots: tuple[Lot, Lot], mid: float) -> float:

@@ -1,7 +1,7 @@
 """Features that a policy of the basis reads: the same numbers in training and trading. Pure.
 
-The past is remembered as time-decayed statistics, so that a look's place in time counts and not how
-many there were. What is not known yet is NaN.
+The past is remembered as time-decayed statistics, so that the time between looks counts and not
+their number. What is not known yet is NaN.
 """
 
 from __future__ import annotations

@@ -35,8 +35,8 @@ class Trees(NamedTuple):
     """Trees that estimate, in basis points, how much more it is worth to be in than to be out.
 
     Arrays are by node: the ``feature`` compared (-1 in a leaf), and where to go, ``left`` when it
-    is not above the ``threshold``; ``value`` is a leaf's. ``roots`` has shape (seeds, trees).
-    ``deviations`` is how many of them between seeds the estimate must beat what a round trip costs.
+    is not above the ``threshold``; ``value`` is a leaf's. ``roots`` has shape (seeds, trees). At an
+    entry, the estimate less so many ``deviations`` between seeds exceeds a round trip's cost.
     """
 
     feature: NDArray[np.int32]
@@ -138,9 +138,9 @@ class Policy(NamedTuple):
         return Drift(shares, shares.max() > (most / 2 if drift.drifted else most))
 
     def may_act(self, best: Prices, position: int) -> bool:
-        """Whether anything but to hold is possible at prices that are no better than these.
+        """Whether it may open or close where executable prices are no better than these.
 
-        Only a threshold knows without the features.
+        A threshold knows without the features; trees don't, and may always.
         """
         if self.trees is not None:
             return True

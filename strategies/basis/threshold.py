@@ -33,13 +33,13 @@ class Threshold(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     open_bps: Annotated[
         Basis,
-        about("Opened from this basis on: perp's bid above spot's ask, basis points of spot."),
+        about("Opened at this basis or above: perp's bid over spot's ask, basis points of spot."),
     ] = 35.0
     close_bps: Annotated[
         Basis,
         about(
-            "Closed from this basis down: perp's ask above spot's bid. The edge counts on it as "
-            "the basis at the exit, whatever policy decides."
+            "Closed at this basis or below: perp's ask over spot's bid. The edge takes it for the "
+            "basis at the exit, also where a trained policy decides."
         ),
     ] = 2.0
 

@@ -1,9 +1,9 @@
-"""Run the basis arbitrage in the engine: books or quotes, funding, looks. Engine-specific.
+"""Run the basis arbitrage in the engine: books or quotes, funding, decisions. Engine-specific.
 
-At a book or quote of either leg, but not more often than ``look``, a pair is looked at: features,
-edge, policy, and `decide` says what is done. `strategies.hedged.two_leg_trader` carries it out.
-Coins: the fee of a spot buy is paid in them, so the perpetual follows what was got, and what no
-order can sell any more stays and is said.
+At a message of either leg's book, but not more often than ``look``, the policy decides on a pair by
+features and edge. `decide` plans it, `strategies.hedged.two_leg_trader` carries it out. The fee of
+a spot buy is paid in coins: the perpetual is sold for those that are left. Coins too few for any
+order to sell stay, with a warning.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ class BasisTrader(TwoLegTrader):
 
     def _look(self, pair: _Pair, spot: Book, perp: Book, ts: int) -> None:
         holding = self.book.pairs.get(pair.name)
-        # Sized by the volatility before this look, as the look's prices are for that size.
+        # The size is by the volatility before this look: this look's basis is that of the size.
         before = pair.past
         if not self._may_act(best_prices(spot, perp), int(holding is not None)):
             volatility = add_price(before.volatility, ts, spot.mid, self._half_life_ns)
@@ -300,7 +300,7 @@ class BasisTrader(TwoLegTrader):
         planned = decide.close_pairs(self.book, self.memory, [close])
         self._carry_out(planned, planned.words, data_ts=pair.looked)
 
-    # What is said --------------------------------------------------------------------------------
+    # Messages ------------------------------------------------------------------------------------
 
     def _on_report(self, event: Any) -> None:
         if self._refused and not self._stopping:

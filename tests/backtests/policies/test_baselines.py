@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from backtests.policies.baselines import (
-    Wishes,
+    Signals,
     above_cost,
     best_threshold,
     by_threshold,
@@ -48,9 +48,9 @@ def test_a_round_trip_earns_the_fall_of_the_basis_less_its_cost():
 
 def test_what_is_open_at_the_end_is_closed_and_nothing_is_opened_there():
     tape = looks([50.0, 45.0, 60.0], cost=31.0)
-    always = Wishes(np.ones(3, bool), np.zeros(3, bool))
+    always = Signals(np.ones(3, bool), np.zeros(3, bool))
     assert play(tape, always).gains.sum() == -31.0 - 10.0
-    only_last = Wishes(np.array([False, False, True]), np.zeros(3, bool))
+    only_last = Signals(np.array([False, False, True]), np.zeros(3, bool))
     assert play(tape, only_last).trades == 0
 
 
