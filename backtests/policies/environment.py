@@ -25,9 +25,9 @@ from actors.records.rows import FillRow
 from backtests.engine.settlement import funding_amount
 from backtests.policies.looks import Pair, Tape
 from config.durations import duration_ns
-from strategies.basis.decide import Look, look, pays, quantity_seen
+from strategies.basis.decide import pays, quantity_seen
 from strategies.basis.edge import Edge, Levels
-from strategies.basis.features import FEATURES, Past, Vector
+from strategies.basis.features import FEATURES, Look, Past, Vector, look
 from strategies.basis.threshold import Act
 from strategies.tactics.two_leg import NONE, Legs
 

@@ -29,9 +29,9 @@ from config.documents import Backtest
 from config.durations import DAY_NS, HOUR_NS, duration_ns
 from config.errors import InputError
 from config.universe import select
-from strategies.basis.decide import look, quantity_seen, room, size
+from strategies.basis.decide import quantity_seen, room, size
 from strategies.basis.edge import BPS, Book, Costs, Funding, Rates
-from strategies.basis.features import FEATURES, Past
+from strategies.basis.features import FEATURES, Past, look
 from strategies.basis_arbitrage import BasisArbitrage, BasisConfig
 from strategies.sizing.rounding import Lot
 from strategies.tactics.two_leg import NONE, Legs

@@ -1,4 +1,4 @@
-"""Decide on pairs of spot and perpetual: what is seen, how much is opened, what is held back. Pure.
+"""Decide on pairs of spot and perpetual: how much is opened, what is held back, what leaves. Pure.
 
 Why a pair is not opened although the policy wants it is a code (`Refused`), which is counted.
 """
@@ -15,18 +15,7 @@ from msgspec.structs import replace
 
 from config.durations import duration_ns
 from strategies.account_value import FEES, Margin
-from strategies.basis.edge import (
-    BPS,
-    Book,
-    Costs,
-    Edge,
-    Funding,
-    Prices,
-    edge_of,
-    gain_bps,
-    prices_of,
-)
-from strategies.basis.features import Past, Vector, features, remember
+from strategies.basis.edge import BPS, Edge
 from strategies.basis_arbitrage import BasisConfig, pair_symbol
 from strategies.hedged.book import Ended, PairBook, Plan
 from strategies.hedged.planned import Planned
@@ -102,49 +91,6 @@ class Close(NamedTuple):
             )
         why = {"guard": "guard", "unlisted": "no longer among pairs"}[self.cause]
         return f"{self.pair}: close, {why}"
-
-
-# What is seen --------------------------------------------------------------------------------
-
-
-class Look(NamedTuple):
-    """What a policy decides by at a moment."""
-
-    prices: Prices
-    """Of the quantity that is intended or held."""
-    past: Past
-    held_bps: float
-    """What closing now gains on the entry's prices, before fees; zero while flat."""
-    features: Vector
-    edge: Edge
-    """Of opening."""
-
-
-def look(
-    rules: BasisConfig,
-    costs: Costs,
-    books: tuple[Book, Book],
-    quantity: float,
-    past: Past,
-    funding: Funding,
-    now: int,
-    exit_bps: float,
-    *,
-    since: int | None = None,
-    entry: tuple[float, float] | None = None,
-) -> Look:
-    """Return what is seen of both books for a quantity, to be closed at a basis of ``exit_bps``.
-
-    Of what is held, ``since`` is the time of the entry and ``entry`` its prices, where known.
-    """
-    spot, perp = books
-    prices = prices_of(spot, perp, quantity)
-    past = remember(past, now, prices.basis_bps, spot.mid, duration_ns(rules.half_life))
-    gained = 0.0 if entry is None else gain_bps(*entry, prices)
-    seen = features(spot, perp, prices, quantity, past, funding, now, since=since, held_bps=gained)
-    horizon = duration_ns(rules.horizon)
-    edge = edge_of(prices.basis_bps, exit_bps, costs, funding, now, horizon)
-    return Look(prices, past, gained, seen, edge)
 
 
 # How much --------------------------------------------------------------------------------------

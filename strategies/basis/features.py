@@ -12,7 +12,19 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from strategies.basis.edge import BPS, Book, Funding, Prices
+from config.durations import duration_ns
+from strategies.basis.edge import (
+    BPS,
+    Book,
+    Costs,
+    Edge,
+    Funding,
+    Prices,
+    edge_of,
+    gain_bps,
+    prices_of,
+)
+from strategies.basis_arbitrage import BasisConfig
 
 FEATURES = (
     "basis_bps",
@@ -122,52 +134,67 @@ class Past(NamedTuple):
     volatility: Volatility = Volatility()
 
 
-def remember(past: Past, ts: int, basis_bps: float, mid: float, half_life_ns: int) -> Past:
-    """Return what is remembered after a look; call it before `features` of the same look."""
-    return Past(
-        add_value(past.basis, ts, basis_bps, half_life_ns),
-        add_price(past.volatility, ts, mid, half_life_ns),
-    )
+class Look(NamedTuple):
+    """What a policy decides by at a moment."""
+
+    prices: Prices
+    """Of the quantity that is intended or held."""
+    past: Past
+    """With this look."""
+    held_bps: float
+    """What closing now gains on the entry's prices, before fees; zero while flat."""
+    features: Vector
+    """In the order of `FEATURES`."""
+    edge: Edge
+    """Of opening."""
 
 
-def features(
-    spot: Book,
-    perp: Book,
-    prices: Prices,
+def look(
+    rules: BasisConfig,
+    costs: Costs,
+    books: tuple[Book, Book],
     quantity: float,
     past: Past,
     funding: Funding,
     now: int,
+    exit_bps: float,
     *,
     since: int | None = None,
-    held_bps: float = 0.0,
-) -> Vector:
-    """Return the features of both books at a moment, in the order of `FEATURES`.
+    entry: tuple[float, float] | None = None,
+) -> Look:
+    """Look at the books of the spot pair and of the perpetual for a quantity, intended or held.
 
-    ``prices`` are those of the ``quantity`` intended or held. ``since`` is the time of the entry,
-    None while flat.
+    It is planned to be closed at a basis of ``exit_bps``. Of what is held, ``since`` is the time of
+    the entry and ``entry`` its prices, where they are known.
     """
-    value, spot_near, perp_near = quantity * spot.mid, spot.near(NEAR_BPS), perp.near(NEAR_BPS)
-    return np.array(
-        [
-            prices.basis_bps,
-            prices.exit_bps,
-            past.basis.z,
-            spot.spread_bps,
-            perp.spread_bps,
-            _depth(spot_near, value),
-            _depth(perp_near, value),
-            _imbalance(spot_near),
-            _imbalance(perp_near),
-            funding.rate * BPS,
-            funding.next_rate * BPS,
-            funding.hours_left(now),
-            past.volatility.a_minute_bps,
-            float(since is not None),
-            max(0, now - since) / 3.6e12 if since is not None else 0.0,
-            held_bps,
-        ]
+    spot, perp = books
+    prices, half_life = prices_of(spot, perp, quantity), duration_ns(rules.half_life)
+    past = Past(
+        add_value(past.basis, now, prices.basis_bps, half_life),
+        add_price(past.volatility, now, spot.mid, half_life),
     )
+    held_bps = 0.0 if entry is None else gain_bps(*entry, prices)
+    value, spot_near, perp_near = quantity * spot.mid, spot.near(NEAR_BPS), perp.near(NEAR_BPS)
+    features = [
+        prices.basis_bps,
+        prices.exit_bps,
+        past.basis.z,
+        spot.spread_bps,
+        perp.spread_bps,
+        _depth(spot_near, value),
+        _depth(perp_near, value),
+        _imbalance(spot_near),
+        _imbalance(perp_near),
+        funding.rate * BPS,
+        funding.next_rate * BPS,
+        funding.hours_left(now),
+        past.volatility.a_minute_bps,
+        float(since is not None),
+        max(0, now - since) / 3.6e12 if since is not None else 0.0,
+        held_bps,
+    ]
+    edge = edge_of(prices.basis_bps, exit_bps, costs, funding, now, duration_ns(rules.horizon))
+    return Look(prices, past, held_bps, np.array(features), edge)
 
 
 def _depth(near: tuple[float, float], value: float) -> float:

@@ -22,7 +22,7 @@ from config.durations import DAY_NS, duration_ns
 from strategies.basis import decide
 from strategies.basis.decide import BasisMemory, Close
 from strategies.basis.edge import Book, Costs, Edge, Prices, Rates, best_prices
-from strategies.basis.features import Past, Vector, add_price
+from strategies.basis.features import Past, Vector, add_price, look
 from strategies.basis.policy import Drift, Policy, load
 from strategies.basis.threshold import Act
 from strategies.basis_arbitrage import BasisConfig, pair_symbol
@@ -191,7 +191,7 @@ class BasisTrader(TwoLegTrader):
             spot_in, perp_in = (self.market.entry_price(leg) for leg in pair.ids)
             if spot_in is not None and perp_in is not None:
                 entry = float(spot_in), float(perp_in)
-        seen = decide.look(
+        seen = look(
             self.config,
             self._costs(pair),
             (spot, perp),

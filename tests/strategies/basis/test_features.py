@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 
-from strategies.basis.edge import Book, Funding, Prices, prices_of
+from strategies.basis.edge import Book, Costs, Funding
 from strategies.basis.features import (
     FEATURES,
     DecayedMean,
+    Look,
     Past,
     Volatility,
     add_price,
     add_value,
-    features,
-    remember,
+    look,
 )
+from tests.strategies.basis.test_decide import rules
 
 SECOND, HOUR = 10**9, 3600 * 10**9
 SPOT = Book([(99.95, 3.0), (99.0, 9.0)], [(100.05, 1.0)])
@@ -60,15 +62,29 @@ def test_volatility_is_that_of_a_minute_whatever_the_looks_are_apart() -> None:
         assert state.a_minute_bps == pytest.approx(math.sqrt(60), rel=0.01)
 
 
+def seen(books: tuple[Book, Book], past: Past = Past(), now: int = 0, **more: Any) -> Look:
+    """Look at books for one coin, to be closed at a basis of 10."""
+    found = {"funding": Funding(0.0001, 0.0002, 4 * HOUR, 8 * HOUR)} | more
+    return look(
+        rules(half_life="1h"),
+        Costs(0.001, 0.00055),
+        books,
+        1.0,
+        past,
+        now=now,
+        exit_bps=10.0,
+        **found,
+    )
+
+
 def test_the_features_of_a_flat_look() -> None:
-    past = Past(run([10.0, 20.0, 26.0], SECOND, SECOND))
-    funding = Funding(0.0001, 0.0002, 4 * HOUR, 8 * HOUR)
-    prices = prices_of(SPOT, PERP, 1.0)
-    found = features(SPOT, PERP, prices, 1.0, past, funding, 2 * HOUR)
-    named = dict(zip(FEATURES, found.tolist(), strict=True))
+    past = Past(run([10.0, 20.0, 26.0], HOUR, HOUR))
+    found = seen((SPOT, PERP), past, 2 * HOUR)
+    named = dict(zip(FEATURES, found.features.tolist(), strict=True))
     assert named["basis_bps"] == pytest.approx((100.4 - 100.05) / 100.05 * 1e4)
     assert named["exit_bps"] == pytest.approx((100.6 - 99.95) / 99.95 * 1e4)
-    assert named["basis_z"] == pytest.approx(past.basis.z)
+    judged = (named["basis_bps"] - past.basis.mean) / past.basis.deviation
+    assert named["basis_z"] == pytest.approx(judged)
     assert named["spot_spread_bps"] == pytest.approx(10.0)
     assert named["perp_spread_bps"] == pytest.approx(0.2 / 100.5 * 1e4)
     assert named["spot_depth"] == pytest.approx(math.log(100.05 / 100.0))
@@ -79,25 +95,18 @@ def test_the_features_of_a_flat_look() -> None:
     assert [named[name] for name in FEATURES[9:12]] == pytest.approx([1.0, 2.0, 2.0])
     assert math.isnan(named["volatility_bps"])
     assert [named[name] for name in FEATURES[13:]] == [0.0, 0.0, 0.0]
+    assert found.edge.locked_bps == pytest.approx(named["basis_bps"] - 10.0 - 31.0)
 
 
 def test_the_features_of_what_is_held() -> None:
-    prices = Prices(100.0, 100.0, 100.0, 100.0)
-    found = features(
-        SPOT, PERP, prices, 1.0, Past(), Funding(), 5 * HOUR, since=2 * HOUR, held_bps=7.0
-    )
-    assert found[13:].tolist() == [1.0, 3.0, 7.0]
-
-
-def test_a_look_without_a_price_leaves_the_basis_as_it_was() -> None:
-    past = remember(Past(), SECOND, 5.0, 100.0, SECOND)
-    later = remember(past, 2 * SECOND, math.nan, 100.0, SECOND)
-    assert later.basis == past.basis
-    assert later.volatility.ns == SECOND
+    found = seen((SPOT, PERP), now=5 * HOUR, since=2 * HOUR, entry=(100.0, 101.0))
+    # Closing sells spot at 99.95 and buys the perpetual back at 100.6.
+    assert found.features[13:] == pytest.approx([1.0, 3.0, (-0.05 + 0.4) / 100.0 * 1e4])
+    unknown = seen((SPOT, PERP), now=5 * HOUR, since=2 * HOUR)
+    assert unknown.features[13:].tolist() == [1.0, 3.0, 0.0]
 
 
 def test_depth_is_unknown_where_nothing_is_displayed_near_the_mid() -> None:
-    wide = Book([(90.0, 1.0)], [(110.0, 1.0)])
-    found = features(wide, PERP, prices_of(wide, PERP, 1.0), 1.0, Past(), Funding(), 0)
+    found = seen((Book([(90.0, 1.0)], [(110.0, 1.0)]), PERP)).features
     assert np.isnan(found[FEATURES.index("spot_depth")])
     assert found[FEATURES.index("spot_imbalance")] == 0.0
