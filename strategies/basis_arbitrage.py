@@ -103,9 +103,10 @@ class BasisConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_
         bool,
         about(
             "Whether a pair is also opened where basis and costs lock in a loss that expected "
-            "funding makes up for. The decision then says so."
+            "funding makes up for. The decision then says so. Levels "
+            "near each other close it before that funding comes: set close_bps well below."
         ),
-    ] = True
+    ] = False
     risk: Annotated[
         PositiveFraction,
         about("Most of equity that one leg may lose in a minute, at a move of `deviations`."),

@@ -26,7 +26,9 @@ from strategies.tactics.two_leg import Haste, TwoLegRules, Want
 ZERO = Decimal(0)
 NOTHING = Want(ZERO, Haste.TACTIC)
 PAUSE_NS = 5 * 10**9
-"""Pause before another order in an instrument whose last one was refused."""
+"""Pause before another order in an instrument whose last one was refused …"""
+HASTY_PAUSE_NS = 10**9
+"""… and where the other leg has gone and the budget of what is unhedged is used up."""
 
 
 def _take(state: MakerFirstState, event: Event, rules: Execution, terms: Terms) -> Result:
@@ -55,7 +57,7 @@ class GoalSeeker:
         self._strategy, self._broker = strategy, strategy.broker
         self._sent: dict[str, Want] = {}
         self._clearing: set[str] = set()
-        self._not_before: dict[str, int] = {}
+        self._refused: dict[str, int] = {}
         self._is_sending = self._again = False
         chase = Execution(
             tactic="maker_first", reprice_every="1s", least_rest="1s", deadline="1s",
@@ -71,7 +73,7 @@ class GoalSeeker:
 
     def pause(self, instrument: str) -> None:
         """Send nothing more in an instrument for a moment: an order was refused for now."""
-        self._not_before[instrument] = self._strategy.clock.timestamp_ns() + PAUSE_NS
+        self._refused[instrument] = self._strategy.clock.timestamp_ns()
 
     def seek(self, wanted: Callable[[], Mapping[str, Want]], reasons: Mapping[str, str]) -> None:
         """Send what is missing to the positions wanted, exits first.
@@ -108,7 +110,9 @@ class GoalSeeker:
                 self._clearing.add(name)
                 return
         need = want.quantity - strategy.holding(instrument_id)
-        paused = strategy.clock.timestamp_ns() < self._not_before.get(name, 0)
+        pause = HASTY_PAUSE_NS if want.haste is Haste.MARKET else PAUSE_NS
+        refused = self._refused.get(name)
+        paused = refused is not None and strategy.clock.timestamp_ns() < refused + pause
         if need == ZERO or paused or unsellable(strategy.market, instrument_id, need):
             self._sent.pop(name, None)
             return

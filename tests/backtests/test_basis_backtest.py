@@ -122,7 +122,7 @@ TABLE: dict[str, tuple[Any, dict[str, Any]]] = {
     "slippage_bps": (5.0, {}),
     "horizon": ("24h", {}),
     "min_edge_bps": (15.0, {}),
-    "funding_alone": (False, FUNDED),
+    "funding_alone": (True, FUNDED),
     "risk": (0.00001, {}),
     "deviations": (300.0, {}),
     "max_position": (3000.0, {}),

@@ -10,7 +10,7 @@ from nautilus_trader.model.enums import TimeInForce
 from strategies.hedged.book import Plan, change_pairs
 from strategies.state import MemoryState
 from strategies.tactics.execution import Execution
-from strategies.tactics.two_leg import TwoLegRules
+from strategies.tactics.two_leg import NONE, TwoLegRules
 from tests.builders_engine import A, B, bare_engine, perpetual
 from tests.strategies.hedged.test_trader import pairs
 from tests.strategies.test_executor import RULES, level, quotes, s
@@ -79,6 +79,19 @@ def test_beyond_twice_the_budget_the_filled_leg_is_sold_again():
     (end,) = strategy.ended
     assert (end.cut, end.held) == ("budget", ("0", "0"))
     assert end.value_seconds == pytest.approx(40_000, rel=0.06)
+
+
+def test_a_leg_refused_while_the_other_leaves_at_market_is_sent_again_after_a_second():
+    def leave(strategy):
+        now = strategy.clock.timestamp_ns()
+        strategy._seeker.pause(B)
+        forced = plan(NONE)._replace(forced=True)
+        strategy._keep(change_pairs(strategy.book, [forced], strategy._terms, now), ["test"])
+
+    data = [*STILL, *quotes(*level(range(20)), (20, 99.8, 99.9), *level(range(21, 200)))]
+    strategy = play(desk({1: wanting(FULL), 60: leave}), data)
+    assert strategy.holdings() == {}
+    assert strategy.ended[-1].seconds == pytest.approx(1, abs=0.5)
 
 
 def test_after_a_crash_between_the_legs_it_goes_on():
