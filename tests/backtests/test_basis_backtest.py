@@ -15,9 +15,6 @@ import yaml
 
 from backtests.results.result import Result, read
 from backtests.session import backtest_document
-from catalog.demo.basis import BasisParams
-from catalog.providers.demo_basis import generate
-from catalog.storage.writer import CatalogWriter
 from config.errors import GateRefused
 from strategies.basis.policy import ARRAYS
 from strategies.basis_arbitrage import BasisConfig
@@ -28,15 +25,6 @@ from tests.strategies.basis.test_policy import saved, stump
 
 ROOT = Path(__file__).resolve().parents[2]
 SPOT, PERP = "BTCUSDT-SPOT.BYBIT", "BTCUSDT-LINEAR.BYBIT"
-
-
-@pytest.fixture(scope="module")
-def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Quotes from 2025-03-03 00:00 for nine hours: a settlement at eight."""
-    folder = tmp_path_factory.mktemp("basis") / "catalog"
-    with CatalogWriter(folder) as writer:
-        writer.add(generate(BasisParams(hours=9)))
-    return folder
 
 
 def played(catalog: Path, folder: Path, **params: Any) -> Result:
@@ -51,8 +39,8 @@ def played(catalog: Path, folder: Path, **params: Any) -> Result:
 
 
 @pytest.fixture(scope="module")
-def result(catalog: Path, tmp_path_factory: pytest.TempPathFactory) -> Result:
-    return played(catalog, tmp_path_factory.mktemp("run"))
+def result(basis: Path, tmp_path_factory: pytest.TempPathFactory) -> Result:
+    return played(basis, tmp_path_factory.mktemp("run"))
 
 
 def decisions(result: Result) -> list[Decision]:
@@ -88,10 +76,10 @@ def test_it_opens_and_closes_at_the_thresholds_and_says_the_edge(result: Result)
     assert all(": close, " in found.note for found in made if found not in opened)
 
 
-def test_a_position_over_a_settlement_receives_its_funding(catalog: Path, tmp_path: Path) -> None:
+def test_a_position_over_a_settlement_receives_its_funding(basis: Path, tmp_path: Path) -> None:
     """Opened once volatility is known, held beyond the eighth hour: 0.01 % of the short."""
     found = played(
-        catalog, tmp_path, threshold={"open_bps": 10, "close_bps": -500}, max_position=3000
+        basis, tmp_path, threshold={"open_bps": 10, "close_bps": -500}, max_position=3000
     )
     (row,) = found.table("funding").to_pylist()
     short = sum(
@@ -163,10 +151,10 @@ def decided(catalog: Path, raw: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_a_parameter_moves_a_decision(catalog: Path, name: str) -> None:
+def test_a_parameter_moves_a_decision(basis: Path, name: str) -> None:
     value, needed = TABLE[name]
-    before = decided(catalog, json.dumps(QUICK | needed))
-    after = decided(catalog, json.dumps(with_value(QUICK | needed, name, value)))
+    before = decided(basis, json.dumps(QUICK | needed))
+    after = decided(basis, json.dumps(with_value(QUICK | needed, name, value)))
     assert len(before) >= 2
     assert before != after, f"{name} does nothing"
 
@@ -179,31 +167,31 @@ def test_every_parameter_is_moved() -> None:
 # A trained policy ------------------------------------------------------------------------------
 
 
-def test_a_policy_decides_until_its_features_drift(catalog: Path, tmp_path: Path) -> None:
+def test_a_policy_decides_until_its_features_drift(basis: Path, tmp_path: Path) -> None:
     """A tree that opens whatever is seen; in ranges that nothing is in, its threshold decides."""
     wide = saved(tmp_path, stump((99.0, 99.0)), low=[-1e9] * 16, high=[1e9] * 16)
     chosen = {"folder": str(wide.parents[1]), "name": "demo", "version": "1"}
-    trusted = decided(catalog, json.dumps(QUICK | {"policy": chosen}))
+    trusted = decided(basis, json.dumps(QUICK | {"policy": chosen}))
     (opened,) = [found for found in trusted if found.kind == "rebalance"]
     assert opened.ts < trusted[0].ts + 11 * 60 * 10**9
     narrow = saved(tmp_path / "b", stump((99.0, 99.0)), low=[1e9] * 16, high=[2e9] * 16)
     chosen |= {"folder": str(narrow.parents[1]), "drift_looks": 10}
-    doubted = decided(catalog, json.dumps(QUICK | {"policy": chosen}))
+    doubted = decided(basis, json.dumps(QUICK | {"policy": chosen}))
     assert "the threshold decides: basis_bps out of the range of training" in doubted[0].note
     levels = {"open_bps": 30, "close_bps": 2}
-    same = decided(catalog, json.dumps(QUICK | {"threshold": levels}))
+    same = decided(basis, json.dumps(QUICK | {"threshold": levels}))
     assert [d.note for d in doubted if d.kind != "wait"] == [
         d.note for d in same if d.kind != "wait"
     ]
 
 
 def test_a_backtest_refuses_a_policy_that_is_missing_or_altered(
-    catalog: Path, tmp_path: Path
+    basis: Path, tmp_path: Path
 ) -> None:
     chosen = {"folder": str(tmp_path), "name": "demo", "version": "1"}
     with pytest.raises(GateRefused, match="policy demo 1: No such file"):
-        decided(catalog, json.dumps(QUICK | {"policy": chosen}))
+        decided(basis, json.dumps(QUICK | {"policy": chosen}))
     where = saved(tmp_path, stump((0.0, 1.0)))
     (where / ARRAYS).write_bytes(b"other")
     with pytest.raises(GateRefused, match="altered"):
-        decided(catalog, json.dumps(QUICK | {"policy": chosen}))
+        decided(basis, json.dumps(QUICK | {"policy": chosen}))

@@ -1,4 +1,4 @@
-"""Ten hours of the demo's basis, and a document that trades them."""
+"""A document that trades ten hours of the demo's basis."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,22 +7,11 @@ from typing import Any
 import pytest
 import yaml
 
-from catalog.demo.basis import BasisParams
-from catalog.providers.demo_basis import generate
-from catalog.storage.writer import CatalogWriter
 from config.documents import Backtest
 from config.validate import checked
 
 Documents = Callable[..., Backtest]
 PAIR = ["BTCUSDT-SPOT.BYBIT", "BTCUSDT-LINEAR.BYBIT"]
-
-
-@pytest.fixture(scope="session")
-def basis(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("basis") / "catalog"
-    with CatalogWriter(folder) as writer:
-        writer.add(generate(BasisParams(hours=10)))
-    return folder
 
 
 @pytest.fixture

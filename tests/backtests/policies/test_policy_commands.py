@@ -92,11 +92,3 @@ def test_wrong_input_is_named(
     done = run_command("policy", "train", str(file), "--policies", str(policies), *words)
     assert done.code == 2
     assert told in done.err
-
-
-def test_a_policy_that_is_not_there_is_named_with_those_there_are(
-    run_command: RunCommand, policies: Path
-):
-    done = run_command("policy", "show", "demo", "--policies", str(policies))
-    assert done.code == 2
-    assert "no policy demo; there is none" in done.err
