@@ -11,8 +11,8 @@ from typing import Any
 from strategies.basis.threshold import Act
 from strategies.basis.trader import BasisTrader
 from strategies.basis_arbitrage import BasisConfig
-from strategies.hedged.book import Ended
 from tests.live_nodes.stage import ACCOUNT, NAME, Desk, Stage, desk_node
+from tests.live_nodes.two_leg_nodes import Recorded, both_end_at
 
 PAIR = "BTCUSDT-SPOT.BYBIT"
 VALUE = 3000
@@ -21,25 +21,11 @@ FULL = D("0.060000"), D("-0.060")
 NONE = D(0), D(0)
 
 
-class BasisByHand(BasisTrader):
+class BasisByHand(Recorded, BasisTrader):
     """Basis whose policy is what the test wants at the next looks; at first nothing."""
 
     Config = BasisConfig
     wants = Act.HOLD
-
-    def on_start(self) -> None:
-        self.events: list[Any] = []
-        self.ended: list[Ended] = []
-        super().on_start()
-
-    def on_order_event(self, event: Any) -> None:
-        self.events.append(event)
-        super().on_order_event(event)
-
-    def _tell(self, kind: str, facts: dict[str, Any], *args: Any) -> None:
-        if kind == "ended":
-            self.ended.append(Ended(**facts))
-        super()._tell(kind, facts, *args)
 
     def _may_act(self, *args: Any) -> bool:
         return True
@@ -107,17 +93,4 @@ def at_venue(st: Stage) -> tuple[D, D]:
 
 def ends_at(desk: Desk, st: Stage, *held: tuple[D, D], cut: str | None = "") -> None:
     """Wait until all is done, with one of these positions at the exchange and in the book."""
-    strategy = desk.strategy
-
-    def done() -> bool:
-        return strategy.ended and not strategy.busy and at_venue(st) in held
-
-    desk.until(done, f"{held} and not {at_venue(st)}, {strategy.book}")
-    # Nothing more comes: two sweeps find the same on both sides.
-    desk.wait(2.2)
-    found, there = strategy.book.positions.held(), at_venue(st)
-    assert there in held, strategy.book
-    assert (found.get(PAIR, D(0)), found.get(NAME, D(0))) == there, strategy.book
-    assert not strategy.book.positions.spare
-    assert not st.open_orders()
-    assert cut in (None, strategy.ended[0].cut), strategy.ended
+    both_end_at(desk, st, (PAIR, NAME), at_venue, held, cut)

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from strategies.hedged.book import Ended
 from strategies.hedged.trader import HedgedTrader
 from strategies.hedged.views import Views
 from strategies.pairs import PairsConfig
 from tests.live_nodes.documents import BTC, ETH
 from tests.live_nodes.stage import ACCOUNT, Desk, Stage, desk_node
+from tests.live_nodes.two_leg_nodes import Recorded, both_end_at
 
 PAIR = "BTCUSDT/ETHUSDT"
 VALUE = 3000
@@ -24,25 +24,11 @@ FULL = D("0.060"), D("-1.00")
 NONE = D(0), D(0)
 
 
-class PairsByHand(HedgedTrader):
+class PairsByHand(Recorded, HedgedTrader):
     """Pairs whose z-score the test sets; nothing is decided before it does."""
 
     Config = PairsConfig
     z = float("nan")
-
-    def on_start(self) -> None:
-        self.events: list[Any] = []
-        self.ended: list[Ended] = []
-        super().on_start()
-
-    def on_order_event(self, event: Any) -> None:
-        self.events.append(event)
-        super().on_order_event(event)
-
-    def _tell(self, kind: str, facts: dict[str, Any], *args: Any) -> None:
-        if kind == "ended":
-            self.ended.append(Ended(**facts))
-        super()._tell(kind, facts, *args)
 
     def decide(self, z: float) -> None:
         """Decide now, as on a candle after which the pair has this z-score; negative buys."""
@@ -99,22 +85,9 @@ def at_venue(st: Stage) -> tuple[D, D]:
 
 def ends_at(desk: Desk, st: Stage, *held: tuple[D, D], cut: str | None = "") -> None:
     """Wait until all is done, with one of these positions at the exchange and in the book."""
-    strategy = desk.strategy
-
-    def done() -> bool:
-        return strategy.ended and not strategy.busy and at_venue(st) in held
-
-    desk.until(done, f"{held} and not {at_venue(st)}, {strategy.book}")
-    # Nothing more comes: two sweeps find the same on both sides.
-    desk.wait(2.2)
-    found, there = strategy.book.positions.held(), at_venue(st)
-    assert there in held, strategy.book
-    assert (found.get(BTC, D(0)), found.get(ETH, D(0))) == there, strategy.book
-    pairs = [pair.held for pair in strategy.book.pairs.values()] or [NONE]
-    assert pairs == [there]
-    assert not strategy.book.positions.spare
-    assert not st.open_orders()
-    assert cut in (None, strategy.ended[0].cut), strategy.ended
+    both_end_at(desk, st, (BTC, ETH), at_venue, held, cut)
+    pairs = [pair.held for pair in desk.strategy.book.pairs.values()] or [NONE]
+    assert pairs == [at_venue(st)]
 
 
 def unhedged(st: Stage) -> tuple[float, float]:
