@@ -92,7 +92,7 @@ class TwoLegTrader(DeskStrategy):
         raise NotImplementedError
 
     def accepted(self, result: Result) -> Result:
-        """Return the book with what of a change counts as traded though something lacks."""
+        """Return the book after it takes changes as done that lack only what can't be traded."""
         return result
 
     def catch_up(self) -> bool:
@@ -219,8 +219,8 @@ class TwoLegTrader(DeskStrategy):
     def busy(self) -> bool:
         """Whether changes or orders are under way.
 
-        What has been tried for ``execution.retry_for`` is left for the next start, though it is
-        tried on.
+        Changes older than ``execution.retry_for`` go on, but no stop waits for them: they are left
+        for the next start.
         """
         return (bool(self.book.changes) and not self._overdue) or self.broker.trading
 
