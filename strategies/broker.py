@@ -431,6 +431,9 @@ class Broker(OrderSender):
             )
         if execution.exits and self.protector is not None:
             self.protector.tidy(instrument_id)
+            if self._live.get(instrument_id) is not execution:
+                # It leaves the position at market, as after a time stop, and has stopped this one.
+                return
         self._step(instrument_id, first)
         self._show_book(instrument_id, first.now)
 

@@ -291,6 +291,19 @@ def test_a_position_leaves_even_if_the_order_that_closes_it_is_cancelled():
     assert strategy.holding(ident(A)) == 0
 
 
+def test_an_exit_of_the_strategy_that_begins_where_the_position_leaves_anyway_gives_way():
+    """The order of the time stop was cancelled, and comes again a second later."""
+
+    def leave(strategy):
+        strategy.cancel_waiting()
+        strategy.broker.start(ident(A), D(-4), "exit")
+
+    rows = [*[CALM] * 3, *[(100,) * 4] * 2]
+    strategy, found = played({"time_stop": "2h"}, rows, plan={at(5, 0): leave})
+    assert [quantity for _, quantity, _ in found] == [-4]
+    assert not strategy.broker.live
+
+
 def test_a_stop_that_is_withdrawn_before_it_left_comes_again_and_closes_nothing(monkeypatch):
     early, arrive = [], OrderGate._arrive
 
