@@ -132,6 +132,7 @@ class Protector:
         self._guarded: dict[InstrumentId, Protected] = {}
         self._moving: set[ClientOrderId] = set()
         self._leaving: dict[InstrumentId, list[ClientOrderId]] = {}
+        self._in_parts: set[InstrumentId] = set()
 
     # Candles -----------------------------------------------------------------------------------
 
@@ -250,16 +251,18 @@ class Protector:
                 self._stopped_out(instrument_id)
 
     def _follow_parts(self, name: ClientOrderId, instrument_id: InstrumentId) -> None:
-        order, fills = self._broker.order(name), self._fills_in_parts(instrument_id)
-        clock, timer = self._clock(), _parts(instrument_id)
+        order = self._broker.order(name)
         if order is None or order.is_closed:
-            if fills:
-                clock.cancel_timer(timer)
-        elif not fills:
-            wake_in(clock, _PARTS_NS, timer, lambda _: self.tidy(instrument_id))
+            self._in_parts.discard(instrument_id)
+        elif instrument_id not in self._in_parts:
+            self._in_parts.add(instrument_id)
+            timer = f"parts.{instrument_id}"
+            wake_in(self._clock(), _PARTS_NS, timer, lambda _: self._end_parts(instrument_id))
 
-    def _fills_in_parts(self, instrument_id: InstrumentId) -> bool:
-        return _parts(instrument_id) in self._clock().timer_names
+    def _end_parts(self, instrument_id: InstrumentId) -> None:
+        # The clock can't be asked: a live one may still list the timer that has just fired.
+        self._in_parts.discard(instrument_id)
+        self.tidy(instrument_id)
 
     def _see(self, instrument_id: InstrumentId) -> None:
         market = self._market
@@ -401,7 +404,7 @@ class Protector:
         # The answer to a stop under way comes first.
         if any(not order.is_open for order in resting):
             return
-        fits = _covers if self._fills_in_parts(instrument_id) else _is
+        fits = _covers if instrument_id in self._in_parts else _is
         good = [order for order in resting if fits(order, stop) and not order.is_pending_cancel]
         if not good:
             self._broker.place_stop(instrument_id, stop.price, stop.reason, quantity=stop.quantity)
@@ -416,7 +419,7 @@ class Protector:
         if any(not order.is_open or order.client_order_id in self._moving for order in resting):
             return
         room, offered = sum(take.quantity for take in takes), sum(map(_left, resting), ZERO)
-        if offered <= room and self._fills_in_parts(instrument_id):
+        if offered <= room and instrument_id in self._in_parts:
             return
         missing, wrong = list(takes), []
         for order in resting:
@@ -481,10 +484,6 @@ class Protector:
 
 def _name(instrument_id: InstrumentId) -> str:
     return f"protective.{instrument_id.value}"
-
-
-def _parts(instrument_id: InstrumentId) -> str:
-    return f"parts.{instrument_id}"
 
 
 def _covers(order: Order, stop: Wanted) -> bool:

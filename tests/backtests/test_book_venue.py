@@ -20,7 +20,9 @@ from nautilus_trader.model.objects import Price, Quantity
 from backtests.engine.feed import Settlement
 from backtests.engine.latency import command_delay_ns, feed_delay_ns, is_burst
 from config.documents import Bursts, Fees, Latency, ProductFees, WayLatency
+from strategies import protector
 from strategies.desk_config import DeskStrategyConfig
+from strategies.on_loop import wake_in
 from strategies.order_ids import is_protective
 from strategies.tactics.protective import Protection, Target
 from tests.backtests.book_tapes import (
@@ -172,6 +174,26 @@ def test_an_entry_that_fills_in_many_parts_takes_few_requests_and_its_stop_cover
     takes = [o for o in made if not o.has_trigger_price]
     assert (len(made) - len(takes), len(takes)) == (10, 2)
     assert strategy.short == []
+
+
+def test_take_profits_grow_with_an_entry_of_which_a_part_still_rests(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A live clock may still list a timer while its callback runs."""
+
+    def still_listed(clock: Any, pause_ns: int, name: str, then: Any) -> None:
+        def fire(event: Any) -> None:
+            clock.set_time_alert_ns(name, clock.timestamp_ns() + 1, lambda _: None)
+            then(event)
+
+        wake_in(clock, pause_ns, name, fire)
+
+    monkeypatch.setattr(protector, "wake_in", still_listed)
+    strategy, parts = Bracketed(), [Trade(2 + 0.1 * n, 100.0, 0.1, -1) for n in range(3)]
+    document = book_venue(queue="optimistic")
+    play_book([opening(), *parts, END], cast(Any, strategy), document=document)
+    resting = {o.has_trigger_price: float(o.quantity) for o in strategy.broker.protective_orders()}
+    assert resting == pytest.approx({True: 0.3, False: 0.3})
 
 
 QUEUE: list[Row] = [
