@@ -271,7 +271,10 @@ class Sweep:
         venue = replace(venue, fills=fills, unknown=await self._unknown(books))
         findings = compare(books, venue, self._recovery.is_own, self._is_coming)
         settle_ns = round(self._watch.sweep_settle * 1e9)
-        self._ripening, fresh, ripe = self._ripening.seen(findings, time.time_ns(), settle_ns)
+        before = self._ripening.acted
+        ripening, fresh, ripe = self._ripening.seen(findings, time.time_ns(), settle_ns)
+        # Where the venue falls silent meanwhile, the next sweep acts on all that is still there.
+        self._ripening = replace(ripening, acted=ripening.acted & before)
         self._journal.count("sweeps")
         self._acted = bool(fresh)
         policies = self._watch.policies
@@ -281,6 +284,7 @@ class Sweep:
             self._journal.count(finding.kind)
             self._journal.note(finding.kind, finding.detail)
             await self._act(finding)
+        self._ripening = ripening
         return fresh
 
     def _is_coming(self, execution: str) -> bool:

@@ -163,6 +163,25 @@ async def test_an_error_is_never_an_empty_account(scene: Scene) -> None:
     assert repaired == []
 
 
+@at_the_exchange
+async def test_what_the_venue_did_not_answer_about_is_repaired_and_told_by_the_next_sweep(
+    scene: Scene,
+) -> None:
+    sweep, repaired = sweep_of(scene, OPEN)
+    mend = sweep._repair
+
+    async def silent(finding: SweepFinding) -> bool:
+        sweep._repair = mend
+        raise VenueError("positions can't be fetched")
+
+    sweep._repair = silent
+    with pytest.raises(VenueError):
+        await ripened(sweep)
+    assert await sweep.look() == repaired
+    assert [finding.key for finding in repaired] == [FIRST]
+    assert await sweep.look() == []
+
+
 def is_own(link_id: str) -> bool:
     return link_id.startswith("n1-")
 
