@@ -245,7 +245,8 @@ class Sweep:
         """Findings that halt entries in their instruments."""
         found = [(finding.kind, finding.key) for finding in self.halts]
         self._ripening = Ripening(dict.fromkeys(found, 0), frozenset(found))
-        self._began = time.time_ns()
+        # The venue stamps whole milliseconds: a fill of this one came after the start.
+        self._began = time.time_ns() // 10**6 * 10**6
         self._acted = False
         self._known: set[str] = set()
 
