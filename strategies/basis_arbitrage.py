@@ -103,8 +103,8 @@ class BasisConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_
         bool,
         about(
             "Whether a pair is also opened where basis and costs lock in a loss that expected "
-            "funding makes up for. The decision then says so. Levels "
-            "near each other close it before that funding comes: set close_bps well below."
+            "funding makes up for. The decision then says so. The policy does not close it while "
+            "funding is still expected within `horizon` of its entry; guards do."
         ),
     ] = False
     risk: Annotated[

@@ -43,29 +43,36 @@ class Played(NamedTuple):
 
 
 class Signals(NamedTuple):
-    """Where a policy would open while flat, and close while in the position; shape (T,) each."""
+    """Where a policy would open while flat, and close while in the position; shape (T,) each.
+
+    ``for_funding`` says where an entry is for funding, which is then waited for.
+    """
 
     opens: Flags
     closes: Flags
+    for_funding: Flags
 
 
 def play(looks: Looks, signals: Signals) -> Played:
     """Follow a policy from flat; what its gates refuse is not opened."""
     opens = signals.opens & looks.allowed
-    gains, trades, held = _play(opens, signals.closes, looks.cost, looks.change)
+    since = np.where(signals.for_funding, looks.ts, -1)
+    gains, trades, held = _play(
+        opens, signals.closes, since, looks.awaited_since, looks.cost, looks.change
+    )
     return Played(gains, int(trades), held / max(len(gains), 1))
 
 
 @njit(cache=True)
-def _play(opens, closes, cost, change):
+def _play(opens, closes, since, awaited_since, cost, change):
     gains = np.zeros(len(opens))
-    trades = held = position = 0
+    trades = held = position = entered = 0
     for look in range(len(opens)):
         if position:
-            if closes[look]:
+            if closes[look] and entered < awaited_since[look]:
                 position = 0
         elif opens[look] and look + 1 < len(opens):
-            position = 1
+            position, entered = 1, since[look]
             trades += 1
             gains[look] -= cost[look]
         if position:
@@ -77,7 +84,7 @@ def _play(opens, closes, cost, change):
 def never(looks: Looks) -> Signals:
     """Stay out."""
     nowhere = np.zeros(len(looks.ts), np.bool_)
-    return Signals(nowhere, nowhere)
+    return Signals(nowhere, nowhere, nowhere)
 
 
 def above_cost(looks: Looks) -> Signals:
@@ -89,13 +96,15 @@ def by_threshold(looks: Looks, threshold: Threshold) -> Signals:
     """Open and close at fixed levels, where the edge to the level of closing suffices."""
     basis, exit_basis = looks.features[:, BASIS], looks.features[:, EXIT]
     opens = (basis >= threshold.open_bps) & (looks.margin > threshold.close_bps)
-    return Signals(opens, exit_basis <= threshold.close_bps)
+    closes = exit_basis <= threshold.close_bps
+    return Signals(opens, closes, looks.locked <= threshold.close_bps)
 
 
 def foresight(looks: Looks) -> Signals:
     """Trade as if all that comes were known: the most that any policy could have earned."""
     worth = foreseen(looks)
-    return Signals(worth > looks.cost, worth < 0.0)
+    # It knows what funding comes, and waits for none.
+    return Signals(worth > looks.cost, worth < 0.0, np.zeros(len(worth), np.bool_))
 
 
 def foreseen(looks: Looks) -> Floats:

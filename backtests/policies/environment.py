@@ -1,10 +1,11 @@
 """The basis of one pair as a Gymnasium environment, whose money is the backtest's to the cent.
 
 An action is taken at a look: 0 hold, 1 open, 2 close, at once and as a taker on both legs, without
-latency. What the strategy would refuse (an edge too small, no size, nothing to close) counts as a
-hold. The reward is the change of net equity until the next look, USDT: cash and what closing at
-once would leave, after all costs. Prices, edges, sizes and features are computed by the strategy's
-functions; fills and funding are booked in a backtest's ledger.
+latency. What the strategy would refuse (an edge too small, no size, nothing to close, a close
+before the funding it was opened for) counts as a hold. The reward is the change of net equity until
+the next look, USDT: cash and what closing at once would leave, after all costs. Prices, edges,
+sizes and features are computed by the strategy's functions; fills and funding are booked in a
+backtest's ledger.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from actors.records.rows import FillRow
 from backtests.engine.settlement import funding_amount
 from backtests.policies.looks import Pair, Tape
 from config.durations import duration_ns
-from strategies.basis.decide import pays, quantity_seen
+from strategies.basis.decide import Trade, awaits_funding, pays, quantity_seen, trade_of
 from strategies.basis.edge import Edge, Levels
 from strategies.basis.features import FEATURES, Look, Past, Vector, look
 from strategies.basis.threshold import Act
@@ -77,7 +78,7 @@ class BasisEnv(gymnasium.Env[Vector, np.int64]):
         steps = {leg: lot.step for leg, lot in zip(pair.legs, pair.lots, strict=True)}
         self._lots = WholeLots(steps.__getitem__)
         self._place, self._past = -1, Past()
-        self._since: int | None = None
+        self._entry: Trade | None = None
         self._paused_until = 0
         self._fundings = tape.known_funding()
         self._due = deque(one for one in tape.settled if one.ts > tape.ts[0])
@@ -91,11 +92,11 @@ class BasisEnv(gymnasium.Env[Vector, np.int64]):
         """Act at this look, and go on to the next."""
         if action == Act.OPEN and self._may_open():
             self._trade(self._goal)
-            self._since = self._now
-        elif action == Act.CLOSE and self.position:
+            self._entry = trade_of(self._seen.edge, self._now)
+        elif action == Act.CLOSE and self._may_close():
             spot, perp = (self.ledger.quantities.get(leg, ZERO) for leg in self._pair.legs)
             self._trade((-spot, -perp))
-            self._since = None
+            self._entry = None
             self._paused_until = self._now + duration_ns(self._pair.rules.pause)
         self._go_on()
         worth = self._net_equity()
@@ -112,6 +113,7 @@ class BasisEnv(gymnasium.Env[Vector, np.int64]):
         self._books = tape.books(self._place)
         held, entry = self.ledger.quantities, None
         self._goal: Legs = pair.goal(float(self.equity), self._books, self._past)
+        self._funding = next(self._fundings)
         quantity = quantity_seen(self._goal, pair.lots, self._books[0].mid)
         if self.position:
             quantity = float(max(abs(held.get(leg, ZERO)) for leg in pair.legs))
@@ -123,10 +125,10 @@ class BasisEnv(gymnasium.Env[Vector, np.int64]):
             self._books,
             quantity,
             self._past,
-            next(self._fundings),
+            self._funding,
             self._now,
             pair.rules.threshold.close_bps,
-            since=self._since,
+            since=None if self._entry is None else self._entry.since,
             entry=entry,
         )
         self._past = self._seen.past
@@ -139,6 +141,10 @@ class BasisEnv(gymnasium.Env[Vector, np.int64]):
     def _may_open(self) -> bool:
         ready = not self.position and self._now >= self._paused_until
         return ready and self._goal != NONE and pays(self._pair.rules, self._seen.edge)
+
+    def _may_close(self) -> bool:
+        waits = awaits_funding(self._pair.rules, self._entry, self._funding, self._now)
+        return bool(self.position) and not waits
 
     def _trade(self, change: Legs) -> None:
         for leg, quantity, book, fee in zip(

@@ -11,7 +11,8 @@ four transitions of each look are known, as the position moves no market, and a 
 
 Each seed learns from a stationary bootstrap of the looks, so that seeds differ by the chance in the
 data too, not by that of the trees alone. An entry must be worth its cost and so many `deviations`
-between the seeds.
+between the seeds. D takes every position to be free to leave; that one opened for funding waits for
+it (`decide.awaits_funding`) counts in the scores alone.
 """
 
 from __future__ import annotations
@@ -149,7 +150,8 @@ def by_trees(looks: Looks, trees: Trees, close_bps: float) -> Signals:
     """
     mean, spread = trees.estimate(looks.features)
     lower = mean - trees.deviations * spread
-    return Signals((lower > looks.cost) & (looks.margin > close_bps), mean < 0.0)
+    opens = (lower > looks.cost) & (looks.margin > close_bps)
+    return Signals(opens, mean < 0.0, looks.locked <= close_bps)
 
 
 def thinned(looks: Looks, every_ns: int) -> Looks:

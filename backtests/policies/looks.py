@@ -301,10 +301,14 @@ class Looks(NamedTuple):
     """Of shape (T, 16), in the order of `FEATURES`."""
     cost: Floats
     change: Floats
+    locked: Floats
+    """Edge of an entry without funding, if the basis at its exit were zero."""
     margin: Floats
     """By how much an entry's edge would exceed the least one if the basis at its exit were zero."""
     allowed: NDArray[np.bool_]
     """Whether an entry has a size and all features are known."""
+    awaited_since: Integers
+    """Entries for funding from this time on are not closed yet (`decide.awaits_funding`)."""
 
     def part(self, first: int, after: int) -> Looks:
         """Return the looks from one place to before another."""
@@ -318,19 +322,21 @@ def looks_of(tape: Tape, pair: Pair, step: Callable[[int], None] = lambda done: 
     """
     count, rules = len(tape.ts), pair.rules
     found, prices = np.empty((count, len(FEATURES))), np.empty((count, 4))
-    margin, sized, past = np.empty(count), np.zeros(count, np.bool_), Past()
+    locked, margin, sized = np.empty(count), np.empty(count), np.zeros(count, np.bool_)
+    awaited, horizon, past = np.empty(count, np.int64), duration_ns(rules.horizon), Past()
     for place, funding in enumerate(tape.known_funding()):
         now, books = int(tape.ts[place]), tape.books(place)
         goal = pair.goal(float(pair.equity), books, past)
         quantity = quantity_seen(goal, pair.lots, books[0].mid)
         seen = look(rules, pair.costs, books, quantity, past, funding, now, exit_bps=0.0)
         past, found[place], prices[place] = seen.past, seen.features, seen.prices
-        margin[place] = seen.edge.net_bps - rules.min_edge_bps
-        if not rules.funding_alone:
-            margin[place] = min(margin[place], seen.edge.locked_bps)
+        locked[place], margin[place] = seen.edge.locked_bps, seen.edge.net_bps - rules.min_edge_bps
+        awaited[place] = funding.awaited_since(now, horizon)
         sized[place] = goal != NONE
         if place % STEP == 0:
             step(place)
+    if not rules.funding_alone:
+        margin = np.minimum(margin, locked)
     buy, sell, cover, short = prices.T
     costs = pair.costs
     closing = sell * (1 - costs.spot_fee) - cover * (1 + costs.perp_fee)
@@ -345,4 +351,4 @@ def looks_of(tape: Tape, pair: Pair, step: Callable[[int], None] = lambda done: 
     change[:-1] = (np.diff(closing) + received[:-1]) / buy[:-1] * BPS
     cost = (opening - closing) / buy * BPS + costs.slippage_bps
     allowed = sized & ~np.isnan(found).any(axis=1)
-    return Looks(tape.ts, found, cost, change, margin, allowed)
+    return Looks(tape.ts, found, cost, change, locked, margin, allowed, awaited)

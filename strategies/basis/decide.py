@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from config.durations import duration_ns
 from strategies.account_value import FEES, Margin
-from strategies.basis.edge import BPS, Edge
+from strategies.basis.edge import BPS, Edge, Funding
 from strategies.basis_arbitrage import BasisConfig, pair_symbol
 from strategies.hedged.book import Ended, PairBook, Plan
 from strategies.hedged.planned import Planned
@@ -44,6 +44,11 @@ class Trade(msgspec.Struct, frozen=True):
     edge_bps: float
     funding_bps: float
     for_funding: bool = False
+
+
+def trade_of(edge: Edge, now: int) -> Trade:
+    """Return the facts of an entry with an edge, now."""
+    return Trade(now, edge.basis_bps, edge.net_bps, edge.funding_bps, edge.for_funding)
 
 
 class BasisMemory(msgspec.Struct, frozen=True):
@@ -150,7 +155,7 @@ def room(rules: BasisConfig, equity: float, values: Iterable[float]) -> float:
 
 def pays(rules: BasisConfig, edge: Edge) -> bool:
     """Whether the edge is large enough: never at a loss locked in, unless funding is the reason."""
-    return edge.net_bps > rules.min_edge_bps and (rules.funding_alone or edge.locked_bps > 0.0)
+    return edge.net_bps > rules.min_edge_bps and (rules.funding_alone or not edge.for_funding)
 
 
 def held_back(
@@ -183,6 +188,16 @@ def held_back(
     return None if carried else "margin"
 
 
+def awaits_funding(rules: BasisConfig, trade: Trade | None, funding: Funding, now: int) -> bool:
+    """Whether the policy may not close yet: opened for funding of which some is still expected.
+
+    Expected is what is settled within ``horizon`` of the entry, at the rate predicted now.
+    """
+    if trade is None or not trade.for_funding:
+        return False
+    return trade.since >= funding.awaited_since(now, duration_ns(rules.horizon))
+
+
 def carries(margin: Margin | None, legs: tuple[str, str], goal: Legs, price: Decimal) -> bool:
     """Whether free margin carries the perpetual beside the coins, which cost cash in full."""
     if margin is None:
@@ -206,8 +221,7 @@ def open_pair(
 ) -> Planned[BasisMemory]:
     """Return the plan of an entry."""
     name = pair_symbol(legs)
-    for_funding = edge.locked_bps <= 0.0
-    trade = Trade(now, edge.basis_bps, edge.net_bps, edge.funding_bps, for_funding)
+    trade = trade_of(edge, now)
     found = Planned(replace(memory, trades={**memory.trades, name: trade}))
     found.add(Open(name, trade), Plan(name, legs, goal, prices, lead))
     return found

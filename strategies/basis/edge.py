@@ -15,6 +15,7 @@ from config.durations import HOUR_NS
 BPS = 1e4
 Levels = Sequence[tuple[float, float]]
 """Prices of a side of a book with the sizes displayed there, the best first."""
+NEVER = 2**63 - 1
 USUAL_NS = 8 * HOUR_NS
 """Interval of a perpetual of which one settlement is known."""
 
@@ -150,6 +151,13 @@ class Funding(NamedTuple):
         """Return what the short is expected to receive until then; negative is paid."""
         return self.settlements(now, until) * self.next_rate * BPS
 
+    def awaited_since(self, now: int, horizon_ns: int) -> int:
+        """Return since when a short must be held to expect funding within the horizon of its entry.
+
+        `NEVER` where none is expected or it is paid.
+        """
+        return self.due(now) - horizon_ns if self.interval_ns and self.next_rate > 0.0 else NEVER
+
 
 class Rates:
     """Funding of one perpetual: its last two settlements, and what is predicted of the next."""
@@ -222,6 +230,11 @@ class Edge(NamedTuple):
     def net_bps(self) -> float:
         """The edge, all in."""
         return self.locked_bps + self.funding_bps
+
+    @property
+    def for_funding(self) -> bool:
+        """Whether basis and costs alone would lose, so that funding is the reason to open."""
+        return self.locked_bps <= 0.0
 
 
 def edge_of(

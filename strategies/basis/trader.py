@@ -180,7 +180,7 @@ class BasisTrader(TwoLegTrader):
             pair.past = before._replace(volatility=volatility)
             return
         lots = self.market.lot(pair.spot), self.market.lot(pair.perp)
-        goal, since, entry = NONE, None, None
+        goal, since, entry, trade = NONE, None, None, None
         if holding is None:
             goal = self._goal(pair, spot, perp, lots)
             quantity = decide.quantity_seen(goal, lots, spot.mid)
@@ -210,7 +210,11 @@ class BasisTrader(TwoLegTrader):
             return
         if act is Act.OPEN and holding is None:
             self._open(pair, seen.edge, goal, before.volatility.a_minute_bps, (spot, perp), ts)
-        elif act is Act.CLOSE and holding is not None:
+        elif (
+            act is Act.CLOSE
+            and holding is not None
+            and not decide.awaits_funding(self.config, trade, pair.rates.known, ts)
+        ):
             self._close(pair, seen.prices.exit_bps, seen.held_bps)
 
     def _costs(self, pair: _Pair) -> Costs:

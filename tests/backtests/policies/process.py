@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from backtests.policies.looks import Looks
+from strategies.basis.edge import NEVER
 from strategies.basis.features import FEATURES
 from strategies.basis.threshold import BASIS, EXIT
 
@@ -90,5 +91,6 @@ def ornstein_uhlenbeck_looks(count: int, seed: int, deviation: float = DEVIATION
         seen[:, column] = rng.standard_normal(count)
     change = np.append(-np.diff(basis), 0.0)
     ts = np.arange(count, dtype=np.int64) * 10**10
-    margin = seen[:, BASIS] - (COST - SPREAD)
-    return Looks(ts, seen, np.full(count, COST), change, margin, np.ones(count, np.bool_))
+    locked, allowed = seen[:, BASIS] - (COST - SPREAD), np.ones(count, np.bool_)
+    no_funding = np.full(count, NEVER)
+    return Looks(ts, seen, np.full(count, COST), change, locked, locked, allowed, no_funding)

@@ -14,6 +14,7 @@ from backtests.policies.baselines import (
     play,
 )
 from backtests.policies.looks import Looks
+from strategies.basis.edge import NEVER
 from strategies.basis.features import FEATURES
 from strategies.basis.threshold import BASIS, EXIT, Threshold
 from tests.backtests.policies.process import (
@@ -35,7 +36,9 @@ def looks(basis: list[float], cost: float, spread: float = 0.0) -> Looks:
     change = np.append(-np.diff(basis), 0.0)
     ts = np.arange(len(basis)) * 10**9
     ones = np.ones(len(basis))
-    return Looks(ts, seen, ones * cost, change, seen[:, BASIS] - cost, ones.astype(bool))
+    locked = seen[:, BASIS] - cost
+    allowed, no_funding = ones.astype(bool), np.full(len(basis), NEVER)
+    return Looks(ts, seen, ones * cost, change, locked, locked, allowed, no_funding)
 
 
 def test_a_round_trip_earns_the_fall_of_the_basis_less_its_cost():
@@ -48,9 +51,9 @@ def test_a_round_trip_earns_the_fall_of_the_basis_less_its_cost():
 
 def test_what_is_open_at_the_end_is_closed_and_nothing_is_opened_there():
     tape = looks([50.0, 45.0, 60.0], cost=31.0)
-    always = Signals(np.ones(3, bool), np.zeros(3, bool))
+    always = Signals(np.ones(3, bool), *np.zeros((2, 3), bool))
     assert play(tape, always).gains.sum() == -31.0 - 10.0
-    only_last = Signals(np.array([False, False, True]), np.zeros(3, bool))
+    only_last = Signals(np.array([False, False, True]), *np.zeros((2, 3), bool))
     assert play(tape, only_last).trades == 0
 
 
@@ -61,6 +64,18 @@ def test_never_earns_nothing_and_a_loss_locked_in_is_not_opened():
     assert play(tape, by_threshold(tape, Threshold(open_bps=25.0, close_bps=0.0))).trades == 0
     dear = looks([32.0, 20.0, 0.0, 0.0], cost=31.0)
     assert play(dear, above_cost(dear)).gains.sum() == pytest.approx(1.0)
+
+
+def test_an_entry_for_funding_is_not_closed_while_some_is_awaited():
+    tape = looks([20.0, 0.0, 0.0, 0.0], cost=31.0)
+    # Funding of 40 is settled before the third look, and within the horizon of what is open then.
+    tape.change[1] += 40.0
+    awaited = tape._replace(margin=tape.margin + 40.0, awaited_since=np.array([0, 0, NEVER, NEVER]))
+    levels = Threshold(open_bps=15.0, close_bps=5.0)
+    assert play(awaited, by_threshold(awaited, levels)).gains.tolist() == [-11.0, 40.0, 0.0, 0.0]
+    cheap = awaited._replace(locked=awaited.locked + 31.0)
+    # For the basis: at its level.
+    assert play(cheap, by_threshold(cheap, levels)).gains.tolist() == [-11.0, 0.0, 0.0, 0.0]
 
 
 def test_foresight_takes_each_fall_that_pays_and_stays_through_those_that_cost_more():

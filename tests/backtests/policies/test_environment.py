@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
+from backtests.policies.baselines import by_threshold, play
 from backtests.policies.environment import BasisEnv, episode
 from backtests.policies.looks import looks_of, pair_of, tape_of
 from backtests.run import prepare, run
@@ -48,6 +49,27 @@ def test_an_episode_earns_what_the_backtest_earns_funding_included(document: Doc
     assert abs(ledger.fees - outcome.fees) < CENT / 1000
     assert not ledger.quantities
     assert abs(ledger.cash - outcome.ending_equity) < CENT / 1000
+
+
+def test_what_is_opened_for_funding_is_held_for_it_by_strategy_environment_and_baselines(
+    document: Documents,
+):
+    """Levels close at once what a basis of -3.9 to -3.2 opens: costs are 0.8, funding pays 1."""
+    costs = [f"venue.fees.{leg}.{side}=0.00002" for leg in ("spot", "linear") for side in SIDES]
+    params = {"threshold": "{open_bps: -3.9, close_bps: -4}", "horizon": "510m"}
+    own = [f"strategies.basis.params.{name}={value}" for name, value in params.items()]
+    window = "window.end=2025-03-03 09:58"
+    alone = document(*costs, *own, window, "strategies.basis.params.funding_alone=true")
+    pair = pair_of(alone)
+    tape, levels = tape_of(pair), pair.rules.threshold
+    env = BasisEnv(tape, pair)
+    ledger, outcome = episode(env, levels.act), run(prepare(alone))
+    assert ledger.fills == len(outcome.tables["fills"])
+    assert ledger.funding == outcome.funding > 0
+    looks = looks_of(tape, pair)
+    trades = play(looks, by_threshold(looks, levels)).trades
+    assert trades == (ledger.fills / 2 + env.position) / 2
+    assert trades < 20
 
 
 def test_books_are_walked_level_by_level_as_the_backtest_does(document: Documents, tmp_path: Path):

@@ -156,6 +156,38 @@ def test_a_pair_pauses_after_it_closed_or_was_cut() -> None:
     assert set(cut.trades) == set(cut.paused) == {"BTCUSDT"}
 
 
+def test_what_was_opened_for_funding_waits_while_some_is_expected_within_its_horizon() -> None:
+    """Settled at 4 h, then each 8 h; entered at 1 h with a horizon of 12 h: 4 h and 12 h count."""
+
+    def waits(at: int, rate: float = 0.0001, **facts: Any) -> bool:
+        trade = decide.Trade(HOUR, -5.0, 4.0, 40.0, **({"for_funding": True} | facts))
+        funding = Funding(rate, rate, 4 * HOUR, 8 * HOUR)
+        return decide.awaits_funding(rules(horizon="12h"), trade, funding, at)
+
+    assert waits(2 * HOUR)
+    assert waits(4 * HOUR)
+    assert waits(12 * HOUR - 1)
+    # One at this moment is over.
+    assert not waits(12 * HOUR)
+    assert not waits(2 * HOUR, rate=-0.0001)
+    assert not waits(2 * HOUR, for_funding=False)
+    assert not decide.awaits_funding(rules(), None, Funding(), 0)
+
+
+@given(
+    since=st.integers(0, 50), held=st.integers(0, 50), hours=st.integers(1, 50),
+    interval=st.sampled_from([0, 1, 4, 8]), rate=st.sampled_from([-1e-4, 0.0, 1e-4]),
+)  # fmt: skip
+def test_it_waits_where_the_rest_of_its_horizon_is_expected_to_pay(
+    since: int, held: int, hours: int, interval: int, rate: float
+) -> None:
+    funding = Funding(rate, rate, 20 * HOUR, interval * HOUR)
+    trade, now = decide.Trade(since * HOUR, -5.0, 4.0, 40.0, True), (since + held) * HOUR
+    expected = funding.expected_bps(now, (since + hours) * HOUR)
+    found = decide.awaits_funding(rules(horizon=f"{hours}h"), trade, funding, now)
+    assert found is (expected > 0.0)
+
+
 @pytest.mark.parametrize(
     ("params", "field"),
     [
