@@ -125,6 +125,11 @@ def update_id(deltas: OrderBookDeltas) -> int:
     return int(deltas.deltas[-1].order.order_id)
 
 
+def skips(before: int, update: int) -> bool:
+    """Whether messages are missing between those of two ids of a book (`update_id`)."""
+    return 0 < before < update - 1
+
+
 def follows_loss(deltas: OrderBookDeltas) -> bool:
     """Whether a recording says that messages before this one are missing (`catalog.engine`)."""
     return bool(deltas.flags & _LOST)

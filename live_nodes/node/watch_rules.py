@@ -12,6 +12,7 @@ from typing import Any
 from config.durations import HOUR_NS
 from config.errors import some_of
 from live_nodes.reconcile.sweep import SweepFinding
+from strategies.market_view import skips
 from strategies.messages import Action, Verdict
 
 TOPIC = "verdicts.node"
@@ -193,7 +194,7 @@ class BookLosses:
         before, self._last[instrument] = self._last.get(instrument, 0), update
         if whole:
             self._lost.discard(instrument)
-        elif 0 < before < update - 1:
+        elif skips(before, update):
             self._lost.add(instrument)
 
     def due(self, now_ns: int) -> list[Any]:

@@ -25,7 +25,14 @@ from nautilus_trader.model.identifiers import InstrumentId
 
 from config.durations import duration_ns
 from strategies.base import DeskStrategy
-from strategies.market_view import Floats, ShownBook, follows_loss, level_rows, update_id
+from strategies.market_view import (
+    Floats,
+    ShownBook,
+    follows_loss,
+    level_rows,
+    skips,
+    update_id,
+)
 from strategies.messages import Decision, Executed, Learned, Target
 from strategies.on_loop import repeat
 from strategies.protector import Protector
@@ -74,7 +81,7 @@ class _Market:
         self.lost |= follows_loss(deltas)
         if is_live:
             before, self.update = self.update, update_id(deltas)
-            self.lost |= 0 < before < self.update - 1 and not deltas.is_snapshot
+            self.lost |= skips(before, self.update) and not deltas.is_snapshot
 
     def show(self, ts: int, levels: Floats, *, whole: bool = False) -> None:
         """Take in a book, as `ShownBook` has it.
