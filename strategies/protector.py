@@ -335,7 +335,7 @@ class Protector:
             self._broker.withdraw_protection(instrument_id)
 
     def crowds(self, instrument_id: InstrumentId) -> bool:
-        """Whether take-profits still rest that an exit under way needs the room of.
+        """Whether take-profits that still rest leave an exit under way too little room.
 
         Bybit cuts a reduce-only order that rests to what others leave, and refuses it at nothing.
         """

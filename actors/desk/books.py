@@ -157,7 +157,7 @@ class ArrivalPrices:
             return None, None
         side = 1 if fill.signed > 0 else -1
         order, decision = (float(side * (fill.price - price) / price) for price in prices)
-        # Maker fills have no slippage but what their order was late.
+        # A maker's fill has its order's own price; only its decision may have been at a better one.
         return None if fill.liquidity == "MAKER" else order, decision
 
 

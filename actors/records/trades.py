@@ -18,7 +18,7 @@ from config.durations import SECOND_NS
 
 Row = Mapping[str, Any]
 Key = tuple[str, str]
-_CLOCKS_NS = SECOND_NS
+_CLOCK_SLACK_NS = SECOND_NS
 """How far our clock, which stamps orders, may be behind the venue's, which stamps fills."""
 
 
@@ -105,7 +105,7 @@ def _risk(trip: Row, stops: deque[Row]) -> Decimal | None:
     """Return what the trip would lose at its first stop; take its stops off the list."""
     risk, closed = None, trip["ts_closed"]
     # Those from before were others': of a trip that had just closed, or of what a hand had bought.
-    while stops and stops[0]["ts_created"] < trip["ts_opened"] - _CLOCKS_NS:
+    while stops and stops[0]["ts_created"] < trip["ts_opened"] - _CLOCK_SLACK_NS:
         stops.popleft()
     while stops and (closed is None or stops[0]["ts_created"] <= closed):
         trigger = Decimal(stops.popleft()["trigger_price"])

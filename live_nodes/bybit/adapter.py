@@ -9,7 +9,7 @@ A test asserts the private names used here. Changes:
 * An order ends only after all its fills, which come by messages of their own.
 * An order that it would keep forever or send as another one (a trailing stop, GTD) is denied.
 * The start reports open orders and exact positions, without the past.
-* Positions that the venue does not tell are an error, not none.
+* A failed request for positions is an error, not an empty account.
 * The wallet can be fetched, as the venue pushes each change once.
 * Spot has whole lots, own coins as positions, and conditional orders (`live_nodes.bybit.spot`).
 * Keys are passed when the clients are made, so that no configuration object holds them.
@@ -348,8 +348,8 @@ class DeskExecutionClient(BybitExecutionClient):
 
     def _log_report_error(self, e: BaseException, report_type: str) -> None:
         super()._log_report_error(e, report_type)
-        # The adapter would return none, which the engine takes for flat: it would book others'
-        # sale of all that is held.
+        # The adapter would return none, which the engine takes for an empty account: it would book
+        # a sale by others of all that is held.
         if report_type == "PositionStatusReports":
             if isinstance(e, asyncio.CancelledError):
                 raise e
@@ -486,7 +486,7 @@ class DeskExecutionClient(BybitExecutionClient):
             self.generate_order_status_reports(
                 GenerateOrderStatusReports(open_only=True, command_id=UUID4(), **every)
             ),
-            self._positions_if_told(GeneratePositionStatusReports(command_id=UUID4(), **every)),
+            self._positions_if_answered(GeneratePositionStatusReports(command_id=UUID4(), **every)),
         )
         status.add_order_reports(reports=orders)
         for report in positions:
@@ -494,7 +494,7 @@ class DeskExecutionClient(BybitExecutionClient):
             status.add_position_reports(reports=[report] if part is None else [part, report])
         return status
 
-    async def _positions_if_told(
+    async def _positions_if_answered(
         self, command: GeneratePositionStatusReports
     ) -> list[PositionStatusReport]:
         # The start compares by its own requests, and asks again; an error would end it.

@@ -222,6 +222,9 @@ def test_a_book_that_lost_a_message_is_fetched_at_once_and_then_ever_more_seldom
         losses.see(SPOT, update, whole=False)
     assert losses.due(now + 179 * SECOND) == []
     assert losses.due(now + 180 * SECOND) == [BTC]
+    # It doubles up to an hour.
+    later = [now + hours * 3600 * SECOND for hours in range(1, 9)]
+    assert [losses.due(moment) for moment in later] == [[BTC]] * 8
 
 
 def test_entries_halt_while_a_link_of_the_account_is_down() -> None:
