@@ -77,9 +77,9 @@ def export(
     mids of each `venue.valuation`, of a node those of each `risk.every`; empty where the node was
     not there from its first fill to its last. fills.csv has each execution with the edge that its
     decision expected (the score: basis points of a basis, for its exit what it had gained) and its
-    slippage. pnl.csv has, at each execution and funding payment, what its instrument had realised
-    by then, fees and funding included, what is unrealised at that price, and the account's equity
-    at the next valuation (empty where a node has none yet).
+    slippage in money. pnl.csv has, at each execution and funding payment, what its instrument had
+    realised by then, fees and funding included, what is unrealised at that price, and the account's
+    equity at the next valuation (empty where a node has none yet).
 
     Example: perpdesk export results/scalper_demo --csv
     """
