@@ -51,6 +51,8 @@ def check(resolved: Resolved) -> list[Problem]:
 def check_study(resolved: Resolved) -> list[Problem]:
     """Return what is wrong with a study's backtest, and with the paths that it searches."""
     from backtests.studies.search_space import check_paths
+    from strategies.engine_class import engine_class
+    from strategies.rebalance.rebalancer import Rebalancer
 
     study = resolved.document
     if not file_of(study.backtest).is_file():
@@ -62,6 +64,14 @@ def check_study(resolved: Resolved) -> list[Problem]:
         text = f"must be the path of a backtest, {study.backtest} is of kind {base.kind}"
         return [resolved.problem(("backtest",), text)]
     found = []
+    for key, component in base.document.strategies.items() if study.stages.screen else ():
+        cls = engine_class(resolve(component.use, base.document.allow))
+        if component.enabled and not issubclass(cls, Rebalancer):
+            text = (
+                f"strategies.{key} of {study.backtest} does not rank a panel, and a screen knows "
+                "nothing else: set stages.screen: false"
+            )
+            found.append(resolved.problem(("backtest",), text))
     for path, dimension in study.search.items():
         if path.partition(".")[0] in FIXED:
             text = f"a study varies what a strategy or venue does, none of {', '.join(FIXED)}"

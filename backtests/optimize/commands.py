@@ -74,8 +74,9 @@ def optimize(
     found = studies.plan(file, [*sets, *(overrides or ()), *options])
     folder = out or Path("results/studies") / found.study.name
     if not no_write:
-        # That of an earlier run must not pass for the outcome of this one.
-        (folder / "best.yaml").unlink(missing_ok=True)
+        # Those of an earlier run must not pass for the outcome of this one.
+        for name in studies.WRITTEN:
+            (folder / name).unlink(missing_ok=True)
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%")
     with LongWork(*columns, Remaining()) as bar, TrialLedger(ledger_path()) as ledger:
         task, stage, began = bar.add_task("begin", total=1), "", time.monotonic()
@@ -130,5 +131,11 @@ def _print(found: studies.Found, console: Console) -> None:
         passed = "[green]passed[/]" if gate.passed else "[red]failed[/]"
         table.add_row(gate.name, f"{gate.measured:,.4g}", gate.wanted, passed)
     console.print(table)
+    if found.held_seen:
+        console.print(
+            f"! the hold-out is not fresh: {found.held_seen:,} other candidates were run on its "
+            "days before",
+            highlight=False,
+        )
     if found.study.hold_out and len(found.gates) == 5:
         console.print("The hold-out stays closed: an earlier gate failed.")

@@ -35,6 +35,7 @@ from config.errors import GateRefused, InputError
 from config.load import parse_path, varied
 from config.reading import digest
 from config.resolved import Resolved
+from config.shipped import PREFIX
 from config.validate import checked
 
 Floats = NDArray[np.float64]
@@ -51,6 +52,8 @@ ENVIRONMENT: dict[str, tuple[str, Callable[[str], str]]] = {
     "START_SEED": ("seed", str),
 }
 """Environment variables that replace a field of the study, and how its value is made."""
+WRITTEN = ("best.json", "best.yaml", "trials.parquet")
+"""Files of a study's folder."""
 
 
 @dataclass
@@ -78,6 +81,8 @@ class Found:
     best: int = -1
     gates: list[judge.Gate] = field(default_factory=list)
     trials: int = 0
+    held_seen: int = 0
+    """Other candidates that were run on days of the hold-out before it was opened."""
 
     @property
     def accepted(self) -> bool:
@@ -115,9 +120,10 @@ def plan(file: Path, overrides: Sequence[str] = ()) -> Found:
     start, end = document.window.start_ns, document.window.end_ns
     if study.window_days is not None:
         start = max(start, end - study.window_days * DAY_NS)
-    if start % DAY_NS:
+    if start % DAY_NS or (end % DAY_NS and not study.hold_out):
+        place = "start" if start % DAY_NS else "end"
         raise InputError(
-            f"{study.backtest}: window.start: a study judges whole UTC days: begin at 00:00"
+            f"{study.backtest}: window.{place}: a study judges whole UTC days: must be at 00:00"
         )
     window, held = Span(start, end), None
     folds = study.folds
@@ -165,11 +171,13 @@ def optimize(found: Found, ledger: TrialLedger, workers: int, tell: Tell) -> Fou
         everything = range(len(found.candidates))
         if study.stages.screen:
             run.screen(everything)
+            _some_sound(found, found.screened)
             _measure_fidelity(found, run)
             nominated = _nominated(found, found.screened)
             run.full({i for names in nominated for i in names})
         else:
             run.full(everything)
+            _some_sound(found, found.full)
             nominated = _nominated(found, found.full, every=True)
         if not found.full:
             raise InputError(f"{study.name}: no candidate ran: {_first(found.refused)}")
@@ -188,7 +196,7 @@ def optimize(found: Found, ledger: TrialLedger, workers: int, tell: Tell) -> Fou
             found.out_of_sample,
             found.full[found.best],
             found.figures[found.best],
-            np.array(list(race.values())),
+            np.array([race[i] for i in sorted(race)]),
             found.trials,
             ledger.sharpes(data),
         )
@@ -198,14 +206,16 @@ def optimize(found: Found, ledger: TrialLedger, workers: int, tell: Tell) -> Fou
 
 
 def _nominated(found: Found, returns: dict[int, Floats], every: bool = False) -> list[list[int]]:
-    numbers = list(returns)
-    if not numbers:
-        raise InputError(f"{found.study.name}: no candidate is sound: {_first(found.refused)}")
+    numbers = sorted(returns)  # not as they ended: of equals the first is taken
     top = len(numbers) if every else found.study.stages.top
-    lists = judge.nominate(
-        found.study.objective, np.array(list(returns.values())), found.window, found.splits, top
-    )
+    rows = np.array([returns[i] for i in numbers])
+    lists = judge.nominate(found.study.objective, rows, found.window, found.splits, top)
     return [[numbers[i] for i in names] for names in lists]
+
+
+def _some_sound(found: Found, returns: Mapping[int, Floats]) -> None:
+    if not returns:
+        raise InputError(f"{found.study.name}: no candidate is sound: {_first(found.refused)}")
 
 
 def _first(refused: Mapping[int, str]) -> str:
@@ -216,7 +226,7 @@ def _measure_fidelity(found: Found, run: _Runs) -> None:
     stages = found.study.stages
     ranked = sorted(found.screened, key=lambda i: found.objective(found.screened[i]))
     places = np.linspace(0, len(ranked) - 1, min(stages.sample, len(ranked))).round().astype(int)
-    sample = [ranked[i] for i in dict.fromkeys(places.tolist())] if ranked else []
+    sample = [ranked[i] for i in dict.fromkeys(places.tolist())]
     run.full(sample, "sample of the screen")
     both = [i for i in sample if i in found.full]
     found.sampled = len(both)
@@ -268,7 +278,9 @@ def _open_hold_out(found: Found, ledger: TrialLedger, workers: int, tell: Tell) 
         run = _Runs(last, ledger, pool, tell)
         resolved, _ = varied(base, settings(last.candidates[0]))
         assert resolved is not None
-        ledger.open_hold_out(found.study.name, run.data, trials.identity(resolved))
+        name = trials.identity(resolved)
+        found.held_seen = ledger.count(run.data, but=name)
+        ledger.open_hold_out(found.study.name, run.data, name)
         run.full([0], "hold-out")
     sharpe = measures.sharpe(last.full[0], judge.YEAR) if last.full else math.nan
     found.gates.append(judge.at_least("Sharpe on the hold-out", sharpe, found.study.gates.sharpe))
@@ -375,6 +387,7 @@ def summary(found: Found) -> dict[str, Any]:
         "accepted": found.accepted,
         "window": [start, end],
         "hold_out": None if found.held is None else list(map(minute_text, found.held)),
+        "hold_out_seen_by": found.held_seen,
         "objective": found.study.objective,
         "parameters": found.candidates[found.best],
         "figures": found.figures[found.best],
@@ -416,7 +429,8 @@ def write(found: Found, folder: Path) -> None:
 
 def overlay(found: Found, folder: Path) -> str:
     """Return the best candidate as a document that extends the study's backtest."""
-    parent = os.path.relpath(found.study.backtest, folder)
+    shipped = found.study.backtest.startswith(PREFIX)
+    parent = found.study.backtest if shipped else os.path.relpath(found.study.backtest, folder)
     document: dict[str, Any] = {"extends": parent, "kind": "backtest", "name": found.study.name}
     for path, value in found.candidates[found.best].items():
         part = document

@@ -13,6 +13,7 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -118,6 +119,9 @@ class Trials:
             outcome: Outcome = work(resolved)
         except DeskError as error:
             return Outcome(why=str(error))
+        except Exception as error:
+            error.add_note(f"candidate: {', '.join(settings(candidate))}")
+            raise
         return outcome
 
     def _screened(self, resolved: Resolved) -> Outcome:
@@ -198,10 +202,15 @@ def workers(base: Resolved, count: int) -> Iterator[ProcessPoolExecutor]:
     )
     try:
         yield pool
-    except BaseException:
+    except BaseException as error:
         ours = list((pool._processes or {}).values())
         pool.shutdown(wait=False, cancel_futures=True)
         for process in ours:
             process.kill()
+        if isinstance(error, BrokenProcessPool):
+            raise DeskError(
+                "a worker process was ended from outside, often for lack of memory: the same "
+                "command goes on with what is left; give it fewer --workers"
+            ) from error
         raise
     pool.shutdown()

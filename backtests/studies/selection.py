@@ -11,7 +11,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from actors import measures
@@ -67,16 +67,15 @@ def expected_max_sharpe(trials: int, variance: float) -> float:
         raise ValueError(f"trials: expected at least 1, was {trials}")
     if trials == 1:
         return 0.0
-    likely, further = stats.norm.ppf([1 - 1 / trials, 1 - 1 / (trials * math.e)])
-    mixed = (1 - np.euler_gamma) * likely + np.euler_gamma * further
-    return math.sqrt(variance) * float(mixed)
+    return math.sqrt(variance) * float(_best_of(np.array(trials, dtype=np.float64)))
 
 
 def deflated_sharpe(found: Moments, trials: int, variance: float) -> float:
     """Return the probability that the best of so many trials has skill (DSR).
 
     Of trials without skill at most 5 % pass 0.95, however alike they are (of two alike, 5.4 %).
-    Returns that depend on those of the days before pass more easily.
+    It does not hold for returns that depend on the day before by 0.3 or more (8 to 20 % pass), nor
+    for small gains that are paid for by a rare crash: a series without its crash looks like skill.
     """
     return probabilistic_sharpe(found, expected_max_sharpe(trials, variance))
 
@@ -92,15 +91,32 @@ def deflated_by_trials(
     Nor does a larger one count, other than in the paper: without skill the Sharpe of one trial
     spreads by its own error alone, and that of the best of trials that are alike, or that lose, is
     lower still. What trials spread further tells good candidates from bad ones: a search over good
-    and bad ones would refuse the good.
+    and bad ones would refuse the good. The price: where each trial has rare crashes of its own (0.1
+    deviations earned a day, 20 days of it lost in one of 200), 14 to 28 % pass instead of 3 to 5.
+
+    Sharpes come in the order of the trials. What the first of them were expected to reach by luck,
+    later ones can't take back: many that refine the best are alike, and would shrink the variance.
     """
     found = moments(period_returns)
     known = np.asarray(annual_sharpes, dtype=np.float64) / math.sqrt(periods)
     known = known[~np.isnan(known)]
     variance = 1 / (found.length - 1) if found.length > 1 else math.nan
-    if len(known) >= 2:
-        variance = min(variance, float(known.var(ddof=1)))
-    return deflated_sharpe(found, max(trials, len(known), 1), variance)
+    trials = max(trials, len(known), 1)
+    if len(known) < 2:
+        return deflated_sharpe(found, trials, variance)
+    count = np.arange(2.0, len(known) + 1)
+    moved = known - known[0]
+    spread = (np.cumsum(moved**2)[1:] - np.cumsum(moved)[1:] ** 2 / count) / (count - 1)
+    count[-1] = trials  # also those without a Sharpe
+    lucky = np.sqrt(np.clip(spread, 0.0, variance)) * _best_of(count)
+    return probabilistic_sharpe(found, float(lucky.max()))
+
+
+def _best_of(trials: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the expected best of so many normal draws, at least two, in standard deviations."""
+    likely, further = stats.norm.ppf([1 - 1 / trials, 1 - 1 / (trials * math.e)])
+    mixed: NDArray[np.float64] = (1 - np.euler_gamma) * likely + np.euler_gamma * further
+    return mixed
 
 
 def _spread(found: Moments) -> float:

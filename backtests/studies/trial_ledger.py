@@ -166,17 +166,26 @@ class TrialLedger:
                     (DONE, *self._outcome(figures), *data, stage, candidate),
                 )
 
-    def count(self, data: DataSet) -> int:
+    def count(self, data: DataSet, but: str = "") -> int:
         """Return how many candidates were tried on the data, by all studies, whatever came of them.
 
-        What ran in several stages, or on several windows that overlap this one, counts once.
+        What ran in several stages, or on several windows that overlap this one, counts once; the
+        candidate `but` does not.
         """
-        sql = f"SELECT count(DISTINCT candidate) FROM trials WHERE {_OVERLAPS}"
-        return int(self._read(sql, _window(data))[0][0])
+        sql = f"SELECT count(DISTINCT candidate) FROM trials WHERE {_OVERLAPS} AND candidate != ?"
+        return int(self._read(sql, (*_window(data), but))[0][0])
 
     def sharpes(self, data: DataSet) -> NDArray[np.float64]:
-        """Return all known annual Sharpe ratios of trials on the data, in the order of begin."""
-        sql = f"SELECT sharpe FROM trials WHERE {_OVERLAPS} AND sharpe IS NOT NULL ORDER BY number"
+        """Return the annual Sharpe ratio of each candidate tried on the data that has one.
+
+        The newest of several trials counts; candidates come in the order of their first.
+        """
+        sql = (
+            "SELECT sharpe FROM (SELECT sharpe, number, max(number) OVER each AS newest,"
+            " min(number) OVER each AS oldest FROM trials"
+            f" WHERE {_OVERLAPS} AND sharpe IS NOT NULL WINDOW each AS (PARTITION BY candidate))"
+            " WHERE number = newest ORDER BY oldest"
+        )
         return np.array([row[0] for row in self._read(sql, _window(data))], dtype=np.float64)
 
     def trials(self, study: str) -> list[Trial]:

@@ -13,10 +13,13 @@ import yaml
 from typer.testing import CliRunner
 
 from backtests import checks, commands
-from backtests.optimize.trials import Trials
+from backtests.optimize.study import Found, overlay
+from backtests.optimize.trials import Trials, workers
 from backtests.session import backtest_document
+from backtests.studies.splits import Span
 from backtests.studies.trial_ledger import TrialLedger
-from config.errors import DocumentErrors, GateRefused, InputError
+from config.documents.study import Study
+from config.errors import DeskError, DocumentErrors, GateRefused, InputError
 from config.load import load
 from tests.waiting import eventually
 
@@ -78,6 +81,21 @@ def test_a_refused_study_says_which_gate_and_leaves_no_best(optimize, tmp_path):
     assert refused.value.exit_code == 3
     assert not (tmp_path / "out" / "best.yaml").exists()
     assert not json.loads((tmp_path / "out" / "best.json").read_text())["accepted"]
+
+
+def test_a_study_that_stops_leaves_no_outcome_of_an_earlier_one(optimize, tmp_path):
+    assert json.loads(optimize("--json").stdout)["accepted"]
+    with pytest.raises(GateRefused, match="rank correlation"):
+        optimize(stages={"sample": 5, "least_fidelity": 1.0}, search={LOOKBACK: {"int": [1, 9]}})
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_hold_out_whose_days_were_searched_before_is_not_called_fresh(optimize):
+    assert json.loads(optimize("--json", hold_out=0.0).stdout)["hold_out_seen_by"] == 0
+    found = optimize()
+    assert "the hold-out is not fresh: 5 other candidates were run on its days before" in " ".join(
+        found.stdout.split()
+    )
 
 
 def test_a_screen_that_ranks_otherwise_than_full_runs_is_not_relied_on(optimize):
@@ -147,6 +165,13 @@ def test_the_environment_wins_over_the_document_and_options_over_it(optimize, mo
         ({"search": {"strategies.reversal.params.lokback": {"int": [1, 3]}}}, "lookback"),
         ({"search": {"window.end": {"choice": ["2023-03-01"]}}}, "a study varies"),
         ({"backtest": "nowhere.yaml"}, "there is no file nowhere.yaml"),
+        (
+            {
+                "backtest": "perpdesk:runs/pairs_demo",
+                "search": {"strategies.pairs.enabled": {"choice": [True, False]}},
+            },
+            "strategies.pairs of perpdesk:runs/pairs_demo does not rank.*stages.screen: false",
+        ),
         ({"gates": {"deflated_sharpe": 1.5}}, "gates.deflated_sharpe"),
         ({"folds": {"method": "combinatorial", "groups": 3, "tested": 3}}, "tested 3 of 3 groups"),
     ],
@@ -155,6 +180,35 @@ def test_a_wrong_study_is_named_by_file_line_and_field(optimize, changes, words)
     with pytest.raises(DocumentErrors, match=words) as wrong:
         optimize(**changes)
     assert "study.yaml:" in str(wrong.value)
+
+
+def test_a_window_that_ends_within_a_day_would_test_what_it_trained_on(optimize, write_run):
+    halved = write_run("halved", window={"start": "2023-02-01", "end": "2023-03-31 12:00"})
+    with pytest.raises(InputError, match=r"window\.end: a study judges whole UTC days"):
+        optimize(backtest=str(halved), hold_out=0.0)
+
+
+def test_a_search_of_which_nothing_is_sound_says_why(optimize):
+    with pytest.raises(InputError, match=r"no candidate is sound.*lookback"):
+        optimize(search={LOOKBACK: {"choice": [0, -1]}})
+
+
+def test_a_shipped_backtest_is_extended_by_its_name(tmp_path):
+    reversal = "perpdesk:runs/xs_reversal_demo"
+    study = Study(name="x", backtest=reversal, search={LOOKBACK: {"int": [1, 3]}})
+    found = Found(study, None, Span(0, 1), None, [], [{LOOKBACK: 2}], best=0)
+    assert yaml.safe_load(overlay(found, tmp_path))["extends"] == reversal
+
+
+def test_workers_that_are_killed_end_a_study_in_words(write_run):
+    def kill_one():
+        with workers(load(write_run()), 1) as pool:
+            pool.submit(abs, 1).result()
+            psutil.Process(next(iter(pool._processes))).kill()
+            pool.submit(abs, 1).result()
+
+    with pytest.raises(DeskError, match="for lack of memory"):
+        kill_one()
 
 
 def test_a_window_too_short_for_its_tests_is_refused_before_anything_runs(optimize):

@@ -104,6 +104,18 @@ def test_trials_that_lose_neither_refuse_a_planted_edge_nor_let_luck_pass():
     assert passing(studies(0.0, edge=0.0, count=200, losing=5.0)) <= 0.05
 
 
+def test_many_trials_that_refine_a_lucky_one_do_not_let_it_pass():
+    rng, passed = np.random.default_rng(5), 0
+    for _ in range(20):
+        wide = rng.normal(size=(50, 400))
+        best = wide[(wide.mean(axis=1) / wide.std(axis=1)).argmax()]
+        near = 0.9 * best + 0.44 * rng.normal(size=(3000, 400))
+        found = np.concatenate([wide, near])
+        sharpes = found.mean(axis=1) / found.std(axis=1, ddof=1) * math.sqrt(365)
+        passed += deflated_by_trials(found[sharpes.argmax()], 3050, sharpes, 365) >= 0.95
+    assert passed <= 1
+
+
 def test_trials_that_were_pruned_deflate_too_and_with_one_known_the_variance_is_of_luck():
     returns = 0.02 * np.random.default_rng(3).normal(0.1, 1, 400)
     known = [1.5, 2.0, 1.0]

@@ -47,12 +47,12 @@ def test_pruned_failed_and_killed_trials_count_and_the_last_two_are_run_again(le
 
 def test_stages_and_overlapping_windows_of_a_candidate_count_once_and_other_data_not_at_all(ledger):
     ledger.record("s", YEAR, "screen", [(c, {}, {"sharpe": i}) for i, c in enumerate("abc")])
-    ledger.finish(ledger.begin("s", YEAR, "c", {}).number, {"sharpe": 5.0})
+    ledger.finish(ledger.begin("s", YEAR, "b", {}).number, {"sharpe": 5.0})
     ledger.begin("s", YEAR._replace(start_ns=1_999, end_ns=3_000), "d", {})
     ledger.begin("s", YEAR._replace(start_ns=2_000, end_ns=3_000), "after", {})
     ledger.begin("s", YEAR._replace(name="other"), "elsewhere", {})
     assert ledger.count(YEAR) == 4
-    assert ledger.sharpes(YEAR).tolist() == [0.0, 1.0, 2.0, 5.0]
+    assert ledger.sharpes(YEAR).tolist() == [0.0, 5.0, 2.0]
     ledger.record("s", YEAR, "screen", [("a", {}, {"sharpe": None})])
     assert ledger.count(YEAR) == 4
 
