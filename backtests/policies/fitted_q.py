@@ -32,6 +32,7 @@ from config.durations import HOUR_NS, SECOND_NS
 from config.errors import InputError
 from strategies.basis.features import FEATURES
 from strategies.basis.policy import Trees
+from strategies.basis.threshold import EXIT
 
 Floats = NDArray[np.float64]
 MARKET = FEATURES.index("position")
@@ -145,13 +146,15 @@ def joined(parts: list[Trees]) -> Trees:
 def by_trees(looks: Looks, trees: Trees, close_bps: float) -> Signals:
     """Open where the lower bound of D exceeds a round trip's cost, close where D is below zero.
 
-    An entry needs the edge to the level of closing that stands beside the trees, as in
-    `strategies.basis.policy`.
+    An entry needs the edge to the level of closing that stands beside the trees, and that level
+    closes where a feature is not known, as in `strategies.basis.policy`.
     """
     mean, spread = trees.estimate(looks.features)
     lower = mean - trees.deviations * spread
     opens = (lower > looks.cost) & (looks.margin > close_bps)
-    return Signals(opens, mean < 0.0, looks.locked <= close_bps)
+    at_level = looks.features[:, EXIT] <= close_bps
+    closes = np.where(np.isnan(looks.features).any(axis=1), at_level, mean < 0.0)
+    return Signals(opens, closes, looks.locked <= close_bps)
 
 
 def thinned(looks: Looks, every_ns: int) -> Looks:

@@ -118,8 +118,12 @@ class Policy(NamedTuple):
     manifest: Mapping[str, Any] = MappingProxyType({})
 
     def act(self, features: Vector, position: int, edge: Edge, *, drifted: bool = False) -> Act:
-        """Return what to do; by the threshold alone where features have drifted."""
-        if self.trees is None or drifted:
+        """Return what to do; by the threshold alone where features have drifted.
+
+        What is held where a feature is not known, as after a restart, is closed by the threshold.
+        """
+        unknown = bool(position) and bool(np.isnan(features).any())
+        if self.trees is None or drifted or unknown:
             return self.threshold.act(features, position, edge)
         return self.trees.act(features, position, edge)
 

@@ -6,9 +6,11 @@ import pytest
 from backtests.policies.baselines import play
 from backtests.policies.fitted_q import Settings, by_trees, fit, joined, thinned
 from config.errors import InputError
+from strategies.basis.features import FEATURES
 from strategies.basis.policy import Trees, _check
-from strategies.basis.threshold import BASIS
+from strategies.basis.threshold import BASIS, EXIT
 from tests.backtests.policies.process import DEVIATION, TRUTH, ornstein_uhlenbeck_looks
+from tests.backtests.policies.test_walk_forward import leaf
 
 SETTINGS = Settings(seeds=(1, 2, 3), every_ns=3 * 10**10)
 ANY = -1000.0
@@ -56,6 +58,15 @@ def test_thinned_looks_keep_all_that_changes_between_them():
     assert len(few.ts) == 15
     basis = few.features[:, BASIS]
     assert few.change[:-1] == pytest.approx(-np.diff(basis))
+
+
+def test_what_is_not_known_is_closed_at_the_level_beside_the_trees_and_not_opened():
+    tape = ornstein_uhlenbeck_looks(3, seed=19)
+    tape.features[:, EXIT] = -30.0, -10.0, -30.0
+    tape.features[:2, FEATURES.index("basis_z")] = np.nan
+    found = by_trees(tape, leaf(1000.0), -20.0)
+    assert found.closes.tolist() == [True, False, False]
+    assert not found.opens[:2].any()
 
 
 def test_too_few_looks_are_refused_with_the_remedy():

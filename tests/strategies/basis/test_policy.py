@@ -97,6 +97,17 @@ def test_trees_close_where_out_is_worth_more_than_in_and_hold_what_they_do_not_k
     assert trees.act(at(basis_z=0.0, volatility_bps=np.nan), 1, edge()) is Act.HOLD
 
 
+def test_what_trees_do_not_know_the_threshold_beside_them_closes_but_does_not_open() -> None:
+    policy = Policy(RULE, stump((99.0, 99.0)))
+    for name in ("volatility_bps", "basis_z"):
+        unknown = {name: np.nan}
+        assert policy.act(at(-9.0, 2.0, **unknown), 1, edge()) is Act.CLOSE
+        assert policy.act(at(-9.0, 2.1, **unknown), 1, edge()) is Act.HOLD
+        assert policy.act(at(90.0, 94.0, **unknown), 0, edge()) is Act.HOLD
+    # What trees know, they decide.
+    assert policy.act(at(-9.0, 2.0), 1, edge()) is Act.HOLD
+
+
 def test_trees_estimate_what_scikit_learn_does() -> None:
     rng = np.random.default_rng(1)
     x = rng.normal(size=(400, len(FEATURES)))
