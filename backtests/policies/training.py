@@ -23,7 +23,7 @@ from backtests.policies.walk_forward import Judged, judge, scored, scores_of, si
 from config.documents import Backtest
 from config.durations import minute_text
 from strategies.basis.features import FEATURES
-from strategies.basis.policy import Trees, load
+from strategies.basis.policy import Trees, check_training, load
 
 ANYTHING = 1e300
 """Range of features of the position: the trees do not read them."""
@@ -84,21 +84,21 @@ def train(
 
 
 def evaluate(document: Backtest, folder: Path, progress: Progress) -> tuple[Judged, str]:
-    """Judge a policy that is kept on a document's window; also what of it is not out of sample.
+    """Judge a policy that is kept on a document's window; also what makes that doubtful.
 
     Raises GateRefused for a policy that a node would refuse.
     """
     policy, pair = load(folder), pair_of(document)
+    doubts = check_training(folder, policy, pair.rules, pair.fees)
     looks = _look(pair, progress)
     judged = scored([(looks, signals_of(looks, policy.threshold, policy.trees))])
     trained = policy.manifest["window"]
     overlaps = pair.start < trained["end_ns"] and trained["start_ns"] < pair.end
-    return judged, (
+    no_test = (
         f"it was trained on {minute_text(trained['start_ns'])} to "
         f"{minute_text(trained['end_ns'])}, which this window overlaps: that is no test"
-        if overlaps
-        else ""
     )
+    return judged, "; ".join(filter(None, [doubts, no_test if overlaps else ""]))
 
 
 def _look(pair: Pair, progress: Progress) -> Looks:

@@ -1,8 +1,9 @@
 """Policies of the basis: open and close at thresholds, or by trained trees. Pure; no engine.
 
 A trained policy is a folder of plain arrays and a manifest, read by `load`, which refuses what is
-missing, altered, of a newer format or of other features. `watch` compares what it sees with the
-ranges of its training, and lets the threshold decide where they differ too often.
+missing, altered, of a newer format or of other features; `check_training` refuses it for another
+coin and the like. `watch` compares what it sees with the ranges of its training, and lets the
+threshold decide where they differ too often.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from config.errors import GateRefused
 from strategies.basis.edge import Edge, Prices
 from strategies.basis.features import FEATURES, Vector
 from strategies.basis.threshold import BASIS, EXIT, Act, Threshold
+from strategies.basis.training import Fees, Training
+from strategies.basis_arbitrage import BasisConfig
 
 FORMAT = 1
 """Newest format of a policy's folder that is read."""
@@ -116,6 +119,7 @@ class Policy(NamedTuple):
     low: Vector = np.full(len(FEATURES), -math.inf)
     high: Vector = np.full(len(FEATURES), math.inf)
     manifest: Mapping[str, Any] = MappingProxyType({})
+    training: Training | None = None
 
     def act(self, features: Vector, position: int, edge: Edge, *, drifted: bool = False) -> Act:
         """Return what to do; by the threshold alone where features have drifted.
@@ -151,6 +155,32 @@ class Policy(NamedTuple):
         if position:
             return best.exit_bps <= self.threshold.close_bps
         return best.basis_bps >= self.threshold.open_bps
+
+
+def policy_of(rules: BasisConfig) -> Policy:
+    """Return the policy that parameters name, or that of their threshold.
+
+    Raises GateRefused as `load` and `check_training` do.
+    """
+    if rules.policy is None:
+        return Policy(rules.threshold)
+    found = load(rules.policy.path)
+    check_training(rules.policy.path, found, rules)
+    return found
+
+
+def check_training(
+    folder: Path, policy: Policy, rules: BasisConfig, fees: Fees | None = None
+) -> str:
+    """Return in words in what a policy's training differs from what is traded, where in doubt.
+
+    Raises GateRefused where coin, look or half-life are others, or fees are higher.
+    """
+    if policy.training is None:
+        return ""
+    if refusals := policy.training.refusals(rules, fees):
+        raise _refused(folder, "; ".join(refusals), "train one for what you trade")
+    return "; ".join(policy.training.doubts(rules, fees))
 
 
 # Folders ---------------------------------------------------------------------------------------
@@ -200,8 +230,9 @@ def _read(folder: Path, manifest: dict[str, Any]) -> Policy:
     threshold = msgspec.convert(manifest["threshold"], Threshold)
     for _, words in threshold.check():
         raise ValueError(f"close_bps {words}")
+    training = msgspec.convert(manifest["params"] | {"fees": manifest["fees"]}, Training)
     if manifest["kind"] == "threshold":
-        return Policy(threshold, None, low, high, manifest)
+        return Policy(threshold, None, low, high, manifest, training)
     if manifest["kind"] != "trees":
         raise ValueError(f"kind is {manifest['kind']}")
     with np.load(folder / ARRAYS, allow_pickle=False) as found:
@@ -215,7 +246,7 @@ def _read(folder: Path, manifest: dict[str, Any]) -> Policy:
             float(found["deviations"][0]),
         )
     _check(trees)
-    return Policy(threshold, trees, low, high, manifest)
+    return Policy(threshold, trees, low, high, manifest, training)
 
 
 def _check(trees: Trees) -> None:

@@ -23,7 +23,7 @@ from strategies.basis import decide
 from strategies.basis.decide import BasisMemory, Close
 from strategies.basis.edge import Book, Costs, Edge, Prices, Rates, best_prices
 from strategies.basis.features import Past, Vector, add_price, look
-from strategies.basis.policy import Drift, Policy, load
+from strategies.basis.policy import Drift, check_training, policy_of
 from strategies.basis.threshold import Act
 from strategies.basis_arbitrage import BasisConfig, pair_symbol
 from strategies.hedged.book import Ended, Result, accept_fees, leave_dust
@@ -54,7 +54,7 @@ class _Pair:
 class BasisTrader(TwoLegTrader):
     """Runs `strategies.basis_arbitrage.BasisArbitrage`; `strategies.engine_class` joins the two.
 
-    Raises GateRefused where the policy is missing, altered or of another version.
+    Raises GateRefused where the policy is missing or altered, or was trained for another market.
     """
 
     state_name = STATE
@@ -64,8 +64,7 @@ class BasisTrader(TwoLegTrader):
         super().__init__(config)
         self._pairs = [_Pair(legs) for legs in config.pairs]
         self._of = {leg: pair for pair in self._pairs for leg in pair.ids}
-        chosen = config.policy
-        self._policy = Policy(config.threshold) if chosen is None else load(chosen.path)
+        self._policy = policy_of(config)
         self._refused: Counter[str] = Counter()
         self._look_ns, self._max_age_ns = duration_ns(config.look), duration_ns(config.max_age)
         self._half_life_ns = duration_ns(config.half_life)
@@ -117,10 +116,22 @@ class BasisTrader(TwoLegTrader):
                 f"strategy {self.config.key}: reads quotes or books of both legs, and this market "
                 "has candles: give a catalog with quotes or books, and venue.market: auto"
             )
+        self._check_fees()
         for pair in self._pairs:
             self.subscribe_funding_rates(pair.perp)
         every = duration_ns(self.config.report_every)
         self._repeat("report", every, self._on_report)
+
+    def _check_fees(self) -> None:
+        chosen = self.config.policy
+        if chosen is None:
+            return
+        spot, perp = (self.instrument(leg).taker_fee for leg in self._pairs[0].ids)
+        doubts = check_training(chosen.path, self._policy, self.config, (spot, perp))
+        if doubts:
+            words = f"policy {chosen.name} {chosen.version}: {doubts}"
+            self.log.warning(words)
+            self.start_note = "; ".join(filter(None, [self.start_note, words]))
 
     # Funding -------------------------------------------------------------------------------------
 

@@ -185,12 +185,18 @@ def test_a_policy_decides_until_its_features_drift(basis: Path, tmp_path: Path) 
     ]
 
 
-def test_a_backtest_refuses_a_policy_that_is_missing_or_altered(
+def test_a_backtest_refuses_a_policy_that_is_missing_altered_or_of_another_market(
     basis: Path, tmp_path: Path
 ) -> None:
     chosen = {"folder": str(tmp_path), "name": "demo", "version": "1"}
     with pytest.raises(GateRefused, match="policy demo 1: No such file"):
         decided(basis, json.dumps(QUICK | {"policy": chosen}))
+    cheap = saved(tmp_path / "cheap", stump((0.0, 1.0)), fees=["0.00005", "0.0001"])
+    other = chosen | {"folder": str(cheap.parents[1])}
+    with pytest.raises(GateRefused, match="fees of 3 bps a round trip, not 4"):
+        decided(basis, json.dumps(QUICK | {"policy": other}))
+    with pytest.raises(GateRefused, match="look 1s, not 5m"):
+        decided(basis, json.dumps(QUICK | {"policy": other, "look": "5m"}))
     where = saved(tmp_path, stump((0.0, 1.0)))
     (where / ARRAYS).write_bytes(b"other")
     with pytest.raises(GateRefused, match="altered"):

@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from backtests.policies.artifacts import write
@@ -73,7 +74,8 @@ def decisions(folder: Path) -> tuple[list[Row], Path]:
     settings = Settings()
     trees = joined([fit(looks, seed, settings) for seed in settings.seeds])
     levels = Threshold(open_bps=28.0, close_bps=-28.0)
-    facts = {"low": [-SIDE] * 16, "high": [SIDE] * 16}
+    facts = {"low": [-SIDE] * 16, "high": [SIDE] * 16, "fees": [str(fee) for fee in pair.fees]}
+    facts["params"] = msgspec.to_builtins(pair.rules)
     policy = load(write(folder / "policies", "bench", levels, trees, facts))
     edge = edge_of(30.0, -28.0, pair.costs, next(tape_of(pair).known_funding()), 0, 1)
     rows = looks.features[looks.allowed][:20_000]

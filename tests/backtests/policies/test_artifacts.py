@@ -12,9 +12,11 @@ from strategies.basis.features import FEATURES
 from strategies.basis.policy import Trees, load
 from strategies.basis.threshold import Threshold
 from tests.backtests.policies.test_walk_forward import leaf
+from tests.strategies.basis.test_policy import TRAINED
 
 LEVELS = Threshold(open_bps=30.0, close_bps=-20.0)
 FACTS = {"low": [0.0] * len(FEATURES), "high": [1.0] * len(FEATURES), "seeds": [1]}
+FACTS |= {"params": TRAINED, "fees": ["0.001", "0.00055"]}
 
 
 def test_versions_count_up_and_what_was_written_is_what_is_read(tmp_path: Path):

@@ -6,13 +6,17 @@ from decimal import Decimal as D
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from config.documents.scenario import LostAck, LostRequest, RefusedOp
+from config.errors import GateRefused
 from strategies.basis.threshold import Act
 from tests.live_nodes.basis.basis_nodes import FULL, NONE, at_venue, basis_node, ends_at, want
 from tests.live_nodes.practice.still_market import SPOT
 from tests.live_nodes.stage import ACCOUNT, Stage, stage
+from tests.strategies.basis.test_decide import rules
+from tests.strategies.basis.test_policy import saved, stump
 
 TWO_LEG: dict[str, Any] = {"budget": 1500, "deadline": "20s"}
 """Half a second of one leg alone, then it is chased, a second, then it is cut.
@@ -94,6 +98,19 @@ def offer(st: Stage, quantity: str) -> None:
         st.market.changed.add(SPOT)
 
     st.call(thin)
+
+
+def test_a_policy_trained_for_lower_fees_keeps_the_node_from_trading(tmp_path: Path) -> None:
+    trained = msgspec.to_builtins(rules(look="50ms", half_life="1s"))
+    where = saved(tmp_path / "policies", stump((0.0, 99.0)), params=trained)
+    chosen = {"folder": str(where.parents[1]), "name": "demo", "version": "1"}
+    with stage() as st:
+        with (
+            pytest.raises(GateRefused, match="fees of 4 bps a round trip, not 31"),
+            basis_node(st, tmp_path, policy=chosen),
+        ):
+            pass
+        assert not st.orders()
 
 
 def test_one_leg_at_a_stop_is_completed_by_the_next_start(tmp_path: Path) -> None:

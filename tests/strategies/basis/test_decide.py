@@ -37,7 +37,7 @@ FREE = Verdict(action=Action.NONE)
 
 def rules(**params: Any) -> BasisConfig:
     known = {"max_position": 1e9, "max_weight": 1.0, "max_gross": 1.0, "max_of_book": 1.0}
-    return BasisConfig(key="b", instruments=LEGS, pairs=(LEGS,), **(known | params))
+    return BasisConfig(key="b", instruments=LEGS, **({"pairs": (LEGS,)} | known | params))
 
 
 def sized(fee: float = 0.001, **changes: Any) -> tuple[D, D]:

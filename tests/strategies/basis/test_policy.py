@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -17,9 +19,21 @@ from sklearn.ensemble import ExtraTreesRegressor
 from config.errors import GateRefused
 from strategies.basis.edge import Book, Costs, Edge, Funding, best_prices, edge_of, prices_of
 from strategies.basis.features import FEATURES
-from strategies.basis.policy import ARRAYS, MANIFEST, Drift, Policy, Trees, load, manifest_hash
+from strategies.basis.policy import (
+    ARRAYS,
+    MANIFEST,
+    Drift,
+    Policy,
+    Trees,
+    check_training,
+    load,
+    manifest_hash,
+)
 from strategies.basis.threshold import BASIS, EXIT, Act, Threshold
+from tests.strategies.basis.test_decide import LEGS, rules
 
+ETHER = "ETHUSDT-SPOT.BYBIT", "ETHUSDT-LINEAR.BYBIT"
+TRAINED = msgspec.to_builtins(rules(half_life="1m", look="1s"))
 RULE = Threshold(open_bps=30.0, close_bps=2.0)
 
 
@@ -58,6 +72,7 @@ def saved(folder: Path, trees: Trees, **about: Any) -> Path:
     made: dict[str, Any] = {
         "format": 1, "kind": "trees", "features": list(FEATURES), **bounds,
         "threshold": {"open_bps": 30.0, "close_bps": 2.0},
+        "params": TRAINED, "fees": ["0.0001", "0.0001"],
         "sha256": hashlib.sha256((where / ARRAYS).read_bytes()).hexdigest(),
     } | about  # fmt: skip
     (where / MANIFEST).write_text(json.dumps(made | {"hash": manifest_hash(made)}))
@@ -191,6 +206,36 @@ def test_policies_that_are_missing_altered_newer_or_of_other_features_are_refuse
     refused(where, "can't be read")
     manifest.write_text("[" * 100_000)
     refused(where, "can't be read")
+
+
+@pytest.mark.parametrize(
+    ("params", "fee", "words"),
+    [
+        ({"pairs": (ETHER,)}, None, "trained on BTCUSDT, not ETHUSDT"),
+        ({"pairs": (LEGS, ETHER)}, None, "trained on BTCUSDT, not ETHUSDT"),
+        ({"look": "5s"}, None, "trained with look 1s, not 5s"),
+        ({"half_life": "10m"}, None, "trained with half_life 1m, not 10m"),
+        ({}, "0.0002", "trained with fees of 4 bps a round trip, not 6"),
+    ],
+)
+def test_a_policy_that_was_trained_for_another_market_is_refused(
+    tmp_path: Path, params: Any, fee: str | None, words: str
+) -> None:
+    where = saved(tmp_path, stump((0.0, 1.0)))
+    traded = rules(**({"half_life": "60s"} | params))
+    with pytest.raises(GateRefused, match=f"policy demo 1: it was {words}: train one"):
+        check_training(where, load(where), traded, fee and (Decimal(fee), Decimal("0.0001")))
+
+
+def test_what_differs_little_from_the_training_is_said(tmp_path: Path) -> None:
+    where = saved(tmp_path, stump((0.0, 1.0)))
+    policy, same, low = load(where), rules(half_life="60s"), Decimal("0.00005")
+    assert check_training(where, policy, same, (Decimal("0.0001"),) * 2) == ""
+    assert check_training(where, policy, rules(half_life="1m", horizon="1d"), (low, low)) == (
+        "it was trained with horizon 8h, not 1d; "
+        "it was trained with fees of 4 bps a round trip, not 2"
+    )
+    assert check_training(where, Policy(RULE), rules(look="9s")) == ""
 
 
 def test_a_feature_out_of_its_range_too_often_has_drifted_until_it_is_back() -> None:
