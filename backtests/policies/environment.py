@@ -29,6 +29,7 @@ from config.durations import duration_ns
 from strategies.basis.decide import Trade, awaits_funding, pays, quantity_seen, trade_of
 from strategies.basis.edge import Edge, Levels
 from strategies.basis.features import FEATURES, Look, Past, Vector, look
+from strategies.basis.policy import policy_of
 from strategies.basis.threshold import Act
 from strategies.tactics.two_leg import NONE, Legs
 
@@ -44,7 +45,8 @@ class BasisEnv(gymnasium.Env[Vector, np.int64]):
     """One window of looks, from flat; it is truncated at its last look.
 
     Observations are the strategy's features, with 0 for what is not known yet; ``info`` has them as
-    they are, the ``edge`` of opening, and the ``equity``.
+    they are, the ``edge`` of opening, and the ``equity``. The exit is planned at the level of the
+    document's policy, or else of its threshold. Raises GateRefused as `policy_of` does.
     """
 
     def __init__(self, tape: Tape, pair: Pair) -> None:
@@ -53,6 +55,7 @@ class BasisEnv(gymnasium.Env[Vector, np.int64]):
         self.observation_space = spaces.Box(-BOUND, BOUND, (len(FEATURES),), np.float64)
         self.action_space = spaces.Discrete(len(Act))
         self._tape, self._pair = tape, pair
+        self._exit_bps = policy_of(pair.rules).threshold.close_bps
 
     @property
     def position(self) -> int:
@@ -127,7 +130,7 @@ class BasisEnv(gymnasium.Env[Vector, np.int64]):
             self._past,
             self._funding,
             self._now,
-            pair.rules.threshold.close_bps,
+            self._exit_bps,
             since=None if self._entry is None else self._entry.since,
             entry=entry,
         )

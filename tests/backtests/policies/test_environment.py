@@ -4,10 +4,12 @@ import warnings
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
+from backtests.policies.artifacts import write
 from backtests.policies.baselines import by_threshold, play
 from backtests.policies.environment import BasisEnv, episode
 from backtests.policies.looks import looks_of, pair_of, tape_of
@@ -16,8 +18,10 @@ from catalog.providers.demo_books import BookParams, generate
 from catalog.storage.writer import CatalogWriter
 from config.errors import InputError
 from strategies.basis.features import FEATURES
-from strategies.basis.threshold import Act
+from strategies.basis.policy import policy_of
+from strategies.basis.threshold import Act, Threshold
 from tests.backtests.policies.conftest import PAIR, Documents
+from tests.backtests.policies.test_walk_forward import leaf
 
 CENT = Decimal("0.01")
 SIDES = ("maker", "taker")
@@ -70,6 +74,24 @@ def test_what_is_opened_for_funding_is_held_for_it_by_strategy_environment_and_b
     trades = play(looks, by_threshold(looks, levels)).trades
     assert trades == (ledger.fills / 2 + env.position) / 2
     assert trades < 20
+
+
+def test_a_trained_policy_of_other_levels_earns_in_an_episode_what_it_earns_in_the_backtest(
+    document: Documents, tmp_path: Path
+):
+    """Planned to be closed at 0, entries pay from 30 on; at the document's -25 from 5 on."""
+    window = "window.end=2025-03-03 03:00"
+    trained = pair_of(document(window))
+    facts = {"params": msgspec.to_builtins(trained.rules), "fees": [str(f) for f in trained.fees]}
+    facts |= {"low": [-1e9] * len(FEATURES), "high": [1e9] * len(FEATURES)}
+    write(tmp_path, "other", Threshold(open_bps=40.0, close_bps=0.0), leaf(99.0), facts)
+    chosen = f"{{folder: {tmp_path}, name: other, version: '1'}}"
+    found = document(window, f"strategies.basis.params.policy={chosen}")
+    pair = pair_of(found)
+    env = BasisEnv(tape_of(pair), pair)
+    ledger, outcome = episode(env, policy_of(pair.rules).act), run(prepare(found))
+    assert ledger.turnover == outcome.turnover > 0
+    assert ledger.fills == len(outcome.tables["fills"])
 
 
 def test_books_are_walked_level_by_level_as_the_backtest_does(document: Documents, tmp_path: Path):
