@@ -147,7 +147,7 @@ def gates(
     `chosen` are the returns of the best candidate over the whole window, `candidates` those of all
     that it was chosen from, `trials` and `sharpes` (annual) those of all ever run on the data.
     """
-    deflated = deflated_by_trials(chosen, trials, sharpes, YEAR)
+    deflated = deflated_by_trials(chosen, trials, sharpes, YEAR, candidates)
     lucky = overfitting(np.ascontiguousarray(candidates.T), PBO_BLOCKS).probability
     deepest = max(found.max_drawdown(), float(figures["max_drawdown"]))
     return [

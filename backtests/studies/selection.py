@@ -75,13 +75,17 @@ def deflated_sharpe(found: Moments, trials: int, variance: float) -> float:
 
     Of trials without skill at most 5 % pass 0.95, however alike they are (of two alike, 5.4 %).
     It does not hold for returns that depend on the day before by 0.3 or more (8 to 20 % pass), nor
-    for small gains that are paid for by a rare crash: a series without its crash looks like skill.
+    for small gains that are paid for by a crash which no trial has seen yet.
     """
     return probabilistic_sharpe(found, expected_max_sharpe(trials, variance))
 
 
 def deflated_by_trials(
-    period_returns: ArrayLike, trials: int, annual_sharpes: ArrayLike, periods: float
+    period_returns: ArrayLike,
+    trials: int,
+    annual_sharpes: ArrayLike,
+    periods: float,
+    others: ArrayLike = (),
 ) -> float:
     """Return the deflated Sharpe of the chosen trial's returns, as a study's gate asks for it.
 
@@ -91,13 +95,17 @@ def deflated_by_trials(
     Nor does a larger one count, other than in the paper: without skill the Sharpe of one trial
     spreads by its own error alone, and that of the best of trials that are alike, or that lose, is
     lower still. What trials spread further tells good candidates from bad ones: a search over good
-    and bad ones would refuse the good. The price: where each trial has rare crashes of its own (0.1
-    deviations earned a day, 20 days of it lost in one of 200), 14 to 28 % pass instead of 3 to 5.
+    and bad ones would refuse the good.
+
+    `others` are returns of what it was chosen from, a row each. What happened to them may happen to
+    it: skew and kurtosis are the worse of its own and the mean of theirs. Without them a trial that
+    was spared the rare crash of the others passes: of noise that earns 0.1 deviations a day and
+    loses 20 in one of 200, 13 to 27 %; with them at most 1 %.
 
     Sharpes come in the order of the trials. What the first of them were expected to reach by luck,
     later ones can't take back: many that refine the best are alike, and would shrink the variance.
     """
-    found = moments(period_returns)
+    found = _as_others(moments(period_returns), np.atleast_2d(np.asarray(others, dtype=np.float64)))
     known = np.asarray(annual_sharpes, dtype=np.float64) / math.sqrt(periods)
     known = known[~np.isnan(known)]
     variance = 1 / (found.length - 1) if found.length > 1 else math.nan
@@ -110,6 +118,15 @@ def deflated_by_trials(
     count[-1] = trials  # also those without a Sharpe
     lucky = np.sqrt(np.clip(spread, 0.0, variance)) * _best_of(count)
     return probabilistic_sharpe(found, float(lucky.max()))
+
+
+def _as_others(found: Moments, others: NDArray[np.float64]) -> Moments:
+    varied = others[np.ptp(others, axis=1) > 0] if others.size else others
+    if not varied.size:
+        return found
+    skew = float(stats.skew(varied, axis=1).mean())
+    kurtosis = float(stats.kurtosis(varied, axis=1, fisher=False).mean())
+    return found._replace(skew=min(found.skew, skew), kurtosis=max(found.kurtosis, kurtosis))
 
 
 def _best_of(trials: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -116,6 +116,21 @@ def test_many_trials_that_refine_a_lucky_one_do_not_let_it_pass():
     assert passed <= 1
 
 
+def test_a_trial_without_the_crash_that_others_had_is_not_skilled():
+    rng, passed = np.random.default_rng(6), []
+    for _ in range(20):
+        # 0.15 deviations a day are paid for by a crash in one of 200 days.
+        found = rng.normal(size=(100, 400)) + 0.15 - 30 * (rng.random((100, 400)) < 1 / 200)
+        sharpes = found.mean(axis=1) / found.std(axis=1, ddof=1) * math.sqrt(365)
+        best = found[sharpes.argmax()]
+        passed.append(deflated_by_trials(best, 100, sharpes, 365, found) >= 0.95)
+    assert sum(passed) <= 1
+    # What never traded has no moments, and says nothing.
+    idle = np.vstack([found, np.zeros(400)])
+    both = [deflated_by_trials(best, 100, sharpes, 365, each) for each in (found, idle)]
+    assert both[0] == both[1]
+
+
 def test_trials_that_were_pruned_deflate_too_and_with_one_known_the_variance_is_of_luck():
     returns = 0.02 * np.random.default_rng(3).normal(0.1, 1, 400)
     known = [1.5, 2.0, 1.0]
