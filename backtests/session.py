@@ -15,7 +15,7 @@ from backtests.report.page import render
 from backtests.results.figures import RunBooks
 from backtests.results.result import RunRecord, claim, write
 from backtests.run import Prepared, RunOutcome, engine_version, prepare, run
-from backtests.studies.trial_ledger import DataSet, TrialLedger, ledger_path
+from backtests.studies.trial_ledger import TrialLedger, ledger_path
 from backtests.variants import (
     Variants,
     ablation_rows,
@@ -86,7 +86,7 @@ def backtest_document(
 
     with TrialLedger(ledger_path()) as ledger:
         window = prepared.start, prepared.end
-        data = DataSet(str(Path(document.catalog).resolve()), *window)
+        data = ledger.data_set(Path(document.catalog), *window)
         name = f"backtest {document.name}"
         trial = ledger.begin(name, data, identity(resolved), resolved.data).number
         outcome = run(prepared, progress=watch(document.name))

@@ -59,7 +59,7 @@ def optimize(
 
     from backtests.optimize import study as studies
     from backtests.studies.trial_ledger import TrialLedger, ledger_path
-    from config.errors import GateRefused
+    from config.errors import DeskError, GateRefused
     from config.progress import LongWork, Remaining
 
     console = Console(stderr=True)
@@ -75,8 +75,12 @@ def optimize(
     folder = out or Path("results/studies") / found.study.name
     if not no_write:
         # Those of an earlier run must not pass for the outcome of this one.
-        for name in studies.WRITTEN:
-            (folder / name).unlink(missing_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for name in studies.WRITTEN:
+                (folder / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise DeskError(f"{folder}: the outcome can't be written: {error}") from None
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%")
     with LongWork(*columns, Remaining()) as bar, TrialLedger(ledger_path()) as ledger:
         task, stage, began = bar.add_task("begin", total=1), "", time.monotonic()
@@ -137,5 +141,7 @@ def _print(found: studies.Found, console: Console) -> None:
             "days before",
             highlight=False,
         )
+    if found.held_refused:
+        console.print(f"! {found.held_refused}", highlight=False)
     if found.study.hold_out and len(found.gates) == 5:
         console.print("The hold-out stays closed: an earlier gate failed.")

@@ -27,7 +27,7 @@ from backtests.optimize import judge, trials
 from backtests.optimize.trials import Outcome
 from backtests.studies.search_space import Candidate, draw, settings, value_at
 from backtests.studies.splits import Span, Split, combinatorial, hold_out, walk_forward
-from backtests.studies.trial_ledger import DONE, DataSet, TrialLedger
+from backtests.studies.trial_ledger import DONE, TrialLedger
 from config.documents import Backtest
 from config.documents.study import Study
 from config.durations import DAY_NS, minute_text
@@ -83,6 +83,7 @@ class Found:
     trials: int = 0
     held_seen: int = 0
     """Other candidates that were run on days of the hold-out before it was opened."""
+    held_refused: str = ""
 
     @property
     def accepted(self) -> bool:
@@ -161,8 +162,7 @@ def _within(backtest: str, window: Span) -> Resolved:
 def optimize(found: Found, ledger: TrialLedger, workers: int, tell: Tell) -> Found:
     """Run a planned study to its gates; whether they pass is `Found.accepted`.
 
-    Raises GateRefused where the screen does not rank as full runs do, or the hold-out was opened
-    for another candidate.
+    Raises GateRefused where the screen does not rank as full runs do.
     """
     study = found.study
     found.candidates = draw(study.search, study.method, study.stages.candidates, study.seed)
@@ -280,7 +280,13 @@ def _open_hold_out(found: Found, ledger: TrialLedger, workers: int, tell: Tell) 
         assert resolved is not None
         name = trials.identity(resolved)
         found.held_seen = ledger.count(run.data, but=name)
-        ledger.open_hold_out(found.study.name, run.data, name)
+        try:
+            ledger.open_hold_out(found.study.name, run.data, name)
+        except GateRefused as refused:
+            found.held_refused = str(refused)
+            gate = judge.Gate("hold-out not opened before", math.nan, "for others", passed=False)
+            found.gates.append(gate)
+            return
         run.full([0], "hold-out")
     sharpe = measures.sharpe(last.full[0], judge.YEAR) if last.full else math.nan
     found.gates.append(judge.at_least("Sharpe on the hold-out", sharpe, found.study.gates.sharpe))
@@ -294,8 +300,7 @@ class _Runs:
     ) -> None:
         self._found, self._ledger, self._pool, self._tell = found, ledger, pool, tell
         self._ended, self._highest = set[int](), -math.inf
-        catalog = Path(found.base.document.catalog).resolve()
-        self.data = DataSet(str(catalog), found.window.start, found.window.end)
+        self.data = ledger.data_set(Path(found.base.document.catalog), *found.window)
 
     def screen(self, numbers: Sequence[int], stage: str = "screen") -> None:
         """Screen candidates, all of them again."""
@@ -388,6 +393,7 @@ def summary(found: Found) -> dict[str, Any]:
         "window": [start, end],
         "hold_out": None if found.held is None else list(map(minute_text, found.held)),
         "hold_out_seen_by": found.held_seen,
+        "hold_out_refused": found.held_refused,
         "objective": found.study.objective,
         "parameters": found.candidates[found.best],
         "figures": found.figures[found.best],

@@ -103,6 +103,11 @@ class TrialLedger:
                 self._file.close()
                 raise
 
+    def data_set(self, catalog: Path, start_ns: int, end_ns: int) -> DataSet:
+        """Return the data of a catalog, by its place beside the ledger: both may move together."""
+        name = os.path.relpath(catalog.resolve(), self.path.resolve().parent)
+        return DataSet(name, start_ns, end_ns)
+
     def begin(
         self,
         study: str,

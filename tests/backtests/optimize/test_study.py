@@ -83,6 +83,21 @@ def test_a_refused_study_says_which_gate_and_leaves_no_best(optimize, tmp_path):
     assert not json.loads((tmp_path / "out" / "best.json").read_text())["accepted"]
 
 
+def test_a_second_look_at_the_hold_out_is_refused_with_what_was_measured(optimize, tmp_path):
+    every = {"screen": False}
+    optimize(stages=every, search={LOOKBACK: {"choice": [1, 2]}})
+    with pytest.raises(GateRefused, match="small_study: refused: hold-out not opened before"):
+        optimize(stages=every, search={LOOKBACK: {"choice": [3, 4]}})
+    said = json.loads((tmp_path / "out" / "best.json").read_text())
+    assert "small_study opened it" in said["hold_out_refused"]
+    assert [gate["passed"] for gate in said["gates"]] == [True] * 5 + [False]
+
+
+def test_a_folder_that_cannot_be_written_is_named_before_anything_runs(optimize, tmp_path):
+    with pytest.raises(DeskError, match=r"study\.yaml: the outcome can't be written"):
+        optimize("--out", str(tmp_path / "study.yaml"))
+
+
 def test_a_study_that_stops_leaves_no_outcome_of_an_earlier_one(optimize, tmp_path):
     assert json.loads(optimize("--json").stdout)["accepted"]
     with pytest.raises(GateRefused, match="rank correlation"):

@@ -57,6 +57,17 @@ def test_stages_and_overlapping_windows_of_a_candidate_count_once_and_other_data
     assert ledger.count(YEAR) == 4
 
 
+def test_a_project_that_moves_keeps_its_trials(tmp_path):
+    for home in ("one", "two"):
+        with TrialLedger(tmp_path / home / "results" / "trials.db") as ledger:
+            data = ledger.data_set(tmp_path / home / "catalog", 1_000, 2_000)
+            ledger.begin("s", data, home, {})
+            seen = ledger.count(data)
+        if home == "one":
+            (tmp_path / "one").rename(tmp_path / "two")
+    assert seen == 2
+
+
 def test_many_trials_are_written_all_or_none(ledger):
     def broken():
         yield "a", {}, {"sharpe": 1.0}
