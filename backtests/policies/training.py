@@ -89,7 +89,8 @@ def evaluate(document: Backtest, folder: Path, progress: Progress) -> tuple[Judg
     Raises GateRefused for a policy that a node would refuse.
     """
     policy, pair = load(folder), pair_of(document)
-    doubts = check_training(folder, policy, pair.rules, pair.fees)
+    check_training(folder, policy, pair.rules)
+    doubts = "" if policy.training is None else policy.training.doubts(pair.rules, pair.fees)
     looks = _look(pair, progress)
     judged = scored([(looks, signals_of(looks, policy.threshold, policy.trees))])
     trained = policy.manifest["window"]

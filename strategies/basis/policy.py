@@ -171,16 +171,10 @@ def policy_of(rules: BasisConfig) -> Policy:
 
 def check_training(
     folder: Path, policy: Policy, rules: BasisConfig, fees: Fees | None = None
-) -> str:
-    """Return in words in what a policy's training differs from what is traded, where in doubt.
-
-    Raises GateRefused where coin, look or half-life are others, or fees are higher.
-    """
-    if policy.training is None:
-        return ""
-    if refusals := policy.training.refusals(rules, fees):
-        raise _refused(folder, "; ".join(refusals), "train one for what you trade")
-    return "; ".join(policy.training.doubts(rules, fees))
+) -> None:
+    """Raise GateRefused if it was trained for another coin, look or half-life, or lower fees."""
+    if policy.training is not None and (why := policy.training.refusals(rules, fees)):
+        raise _refused(folder, "; ".join(why), "train one for what you trade")
 
 
 # Folders ---------------------------------------------------------------------------------------

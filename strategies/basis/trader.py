@@ -31,6 +31,7 @@ from strategies.hedged.planned import Planned
 from strategies.hedged.seek import unsellable
 from strategies.hedged.two_leg_trader import TwoLegTrader
 from strategies.messages import Decision
+from strategies.order_ids import BACKTEST_TAG
 from strategies.sizing.rounding import Lot
 from strategies.state import StateStore
 from strategies.tactics.two_leg import NONE, Legs
@@ -116,21 +117,23 @@ class BasisTrader(TwoLegTrader):
                 f"strategy {self.config.key}: reads quotes or books of both legs, and this market "
                 "has candles: give a catalog with quotes or books, and venue.market: auto"
             )
-        self._check_fees()
+        self._compare_training()
         for pair in self._pairs:
             self.subscribe_funding_rates(pair.perp)
         every = duration_ns(self.config.report_every)
         self._repeat("report", every, self._on_report)
 
-    def _check_fees(self) -> None:
-        chosen = self.config.policy
-        if chosen is None:
+    def _compare_training(self) -> None:
+        chosen, training = self.config.policy, self._policy.training
+        if chosen is None or training is None:
             return
         spot, perp = (self.instrument(leg).taker_fee for leg in self._pairs[0].ids)
-        doubts = check_training(chosen.path, self._policy, self.config, (spot, perp))
-        if doubts:
+        if self.config.node != BACKTEST_TAG:
+            # A backtest shows what higher fees do: its stressed runs have them.
+            check_training(chosen.path, self._policy, self.config, (spot, perp))
+        if doubts := training.doubts(self.config, (spot, perp)):
             words = f"policy {chosen.name} {chosen.version}: {doubts}"
-            self.log.warning(words)
+            self._publish_wait(words)
             self.start_note = "; ".join(filter(None, [self.start_note, words]))
 
     # Funding -------------------------------------------------------------------------------------

@@ -32,16 +32,17 @@ class Training(msgspec.Struct, frozen=True):
     fees: Fees
 
     def refusals(self, rules: BasisConfig, fees: Fees | None = None) -> list[str]:
-        """Return in words why it is not to be traded so; fees where they are known."""
+        """Return in words why it is not to be traded so, at fees where they are given."""
         known = {pair_symbol(pair) for pair in self.pairs}
         others = [name for name in map(pair_symbol, rules.pairs) if name not in known]
         found = [f"it was trained on {', '.join(sorted(known))}, not {one}" for one in others]
         found += self._differing(rules, SAME)
-        return [*found, *self._fees(fees, higher=True)]
+        higher = fees is not None and sum(fees) > sum(self.fees)
+        return [*found, *self._fees(fees)] if higher else found
 
-    def doubts(self, rules: BasisConfig, fees: Fees | None = None) -> list[str]:
+    def doubts(self, rules: BasisConfig, fees: Fees) -> str:
         """Return in words what else differs, which may matter."""
-        return self._differing(rules, ALIKE) + self._fees(fees, higher=False)
+        return "; ".join(self._differing(rules, ALIKE) + self._fees(fees))
 
     def _differing(self, rules: BasisConfig, names: Iterable[str]) -> list[str]:
         values = ((name, getattr(self, name), getattr(rules, name)) for name in names)
@@ -51,8 +52,8 @@ class Training(msgspec.Struct, frozen=True):
             if then != now and not (isinstance(now, str) and duration_ns(then) == duration_ns(now))
         ]
 
-    def _fees(self, fees: Fees | None, *, higher: bool) -> list[str]:
-        if fees is None or sum(fees) == sum(self.fees) or (sum(fees) > sum(self.fees)) != higher:
+    def _fees(self, fees: Fees | None) -> list[str]:
+        if fees is None or sum(fees) == sum(self.fees):
             return []
         then, now = (f"{2 * float(sum(one)) * BPS:g}" for one in (self.fees, fees))
         return [f"it was trained with fees of {then} bps a round trip, not {now}"]

@@ -177,12 +177,20 @@ def test_a_policy_decides_until_its_features_drift(basis: Path, tmp_path: Path) 
     narrow = saved(tmp_path / "b", stump((99.0, 99.0)), low=[1e9] * 16, high=[2e9] * 16)
     chosen |= {"folder": str(narrow.parents[1]), "drift_looks": 10}
     doubted = decided(basis, json.dumps(QUICK | {"policy": chosen}))
-    assert "the threshold decides: basis_bps out of the range of training" in doubted[0].note
+    assert "the threshold decides: basis_bps out of the range of training" in doubted[1].note
     levels = {"open_bps": 30, "close_bps": 2}
     same = decided(basis, json.dumps(QUICK | {"threshold": levels}))
     assert [d.note for d in doubted if d.kind != "wait"] == [
         d.note for d in same if d.kind != "wait"
     ]
+
+
+def test_a_backtest_says_at_which_fees_its_policy_was_trained(basis: Path, tmp_path: Path) -> None:
+    """It refuses none: stressed runs have higher ones."""
+    cheap = saved(tmp_path, stump((0.0, 1.0)), fees=["0.00005", "0.0001"])
+    chosen = {"folder": str(cheap.parents[1]), "name": "demo", "version": "1"}
+    first = decided(basis, json.dumps(QUICK | {"policy": chosen}))[0]
+    assert "trained with fees of 3 bps a round trip, not 4" in first.note
 
 
 def test_a_backtest_refuses_a_policy_that_is_missing_altered_or_of_another_market(
@@ -191,13 +199,9 @@ def test_a_backtest_refuses_a_policy_that_is_missing_altered_or_of_another_marke
     chosen = {"folder": str(tmp_path), "name": "demo", "version": "1"}
     with pytest.raises(GateRefused, match="policy demo 1: No such file"):
         decided(basis, json.dumps(QUICK | {"policy": chosen}))
-    cheap = saved(tmp_path / "cheap", stump((0.0, 1.0)), fees=["0.00005", "0.0001"])
-    other = chosen | {"folder": str(cheap.parents[1])}
-    with pytest.raises(GateRefused, match="fees of 3 bps a round trip, not 4"):
-        decided(basis, json.dumps(QUICK | {"policy": other}))
-    with pytest.raises(GateRefused, match="look 1s, not 5m"):
-        decided(basis, json.dumps(QUICK | {"policy": other, "look": "5m"}))
     where = saved(tmp_path, stump((0.0, 1.0)))
+    with pytest.raises(GateRefused, match="look 1s, not 5m"):
+        decided(basis, json.dumps(QUICK | {"policy": chosen, "look": "5m"}))
     (where / ARRAYS).write_bytes(b"other")
     with pytest.raises(GateRefused, match="altered"):
         decided(basis, json.dumps(QUICK | {"policy": chosen}))

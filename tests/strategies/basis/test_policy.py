@@ -229,13 +229,13 @@ def test_a_policy_that_was_trained_for_another_market_is_refused(
 
 def test_what_differs_little_from_the_training_is_said(tmp_path: Path) -> None:
     where = saved(tmp_path, stump((0.0, 1.0)))
-    policy, same, low = load(where), rules(half_life="60s"), Decimal("0.00005")
-    assert check_training(where, policy, same, (Decimal("0.0001"),) * 2) == ""
-    assert check_training(where, policy, rules(half_life="1m", horizon="1d"), (low, low)) == (
+    training, low = load(where).training, Decimal("0.00005")
+    assert training is not None
+    assert training.doubts(rules(half_life="60s"), (Decimal("0.0001"),) * 2) == ""
+    assert training.doubts(rules(half_life="1m", horizon="1d"), (low, low)) == (
         "it was trained with horizon 8h, not 1d; "
         "it was trained with fees of 4 bps a round trip, not 2"
     )
-    assert check_training(where, Policy(RULE), rules(look="9s")) == ""
 
 
 def test_a_feature_out_of_its_range_too_often_has_drifted_until_it_is_back() -> None:
