@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from backtests.optimize.trials import identity, outcome_of
+from backtests.optimize.trials import code, identity, outcome_of
 from backtests.report.page import render
 from backtests.results.figures import RunBooks
 from backtests.results.result import RunRecord, claim, write
@@ -90,7 +90,7 @@ def backtest_document(
         name = f"backtest {document.name}"
         trial = ledger.begin(name, data, identity(resolved), resolved.data).number
         outcome = run(prepared, progress=watch(document.name))
-        ledger.finish(trial, *outcome_of(outcome, *window))
+        ledger.finish(trial, *outcome_of(outcome, *window), code())
     runs = 1 + asked.after(document, outcome)
     further = {
         "stress": list(stress_rows(prepared, outcome, watch)) if stress else None,

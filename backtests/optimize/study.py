@@ -332,7 +332,9 @@ class _Runs:
                 self._refuse(number, str(error))
                 continue
             trial = self._ledger.begin(found.study.name, self.data, name, candidate)
-            known = self._ledger.returns(trial.number) if trial.state == DONE else None
+            known = (
+                self._ledger.returns(trial.number, trials.code()) if trial.state == DONE else None
+            )
             if known is not None:
                 found.full[number], found.figures[number] = known, trial.figures
                 found.known_before += trial.number not in self._ended
@@ -351,7 +353,7 @@ class _Runs:
             self._found.refused[number] = outcome.why
             self._ledger.fail(trial, outcome.why)
             return
-        self._ledger.finish(trial, outcome.figures, outcome.returns)
+        self._ledger.finish(trial, outcome.figures, outcome.returns, trials.code())
         self._ended.add(trial)
         self._found.full[number], self._found.figures[number] = outcome.returns, outcome.figures
 

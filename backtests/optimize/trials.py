@@ -38,6 +38,7 @@ from config.components import resolve
 from config.errors import DeskError, DocumentErrors
 from config.load import varied
 from config.resolved import Resolved
+from config.shipped import ROOT
 
 Floats = NDArray[np.float64]
 
@@ -61,6 +62,19 @@ def identity(resolved: Resolved) -> str:
 @cache
 def _data_hash(catalog: str) -> str:
     return Catalog(Path(catalog)).data_hash()
+
+
+@cache
+def code() -> str:
+    """Return the hash of all code that a backtest may run, but a strategy's own and the engine's.
+
+    It is not part of the identity: what mended code runs again is no new candidate.
+    """
+    found = hashlib.sha256()
+    for room in ("actors", "backtests", "catalog", "config", "strategies"):
+        for file in sorted((ROOT / room).rglob("*.py")):
+            found.update(file.read_bytes())
+    return found.hexdigest()
 
 
 def _source(cls: type) -> str:

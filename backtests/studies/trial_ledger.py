@@ -41,6 +41,7 @@ CREATE TABLE IF NOT EXISTS hold_outs (
     study TEXT NOT NULL, candidate TEXT NOT NULL, opened_ns INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS daily_returns (number INTEGER PRIMARY KEY, days BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS codes (number INTEGER PRIMARY KEY, code TEXT NOT NULL);
 """
 _OF_NO_EFFECT = ("name", "description", "window", "report", "slice_days", "catalog")
 RUNNING, DONE, PRUNED, FAILED = "running", "done", "pruned", "failed"
@@ -134,16 +135,23 @@ class TrialLedger:
         number: int,
         figures: Mapping[str, float | None],
         returns: NDArray[np.float64] | None = None,
+        code: str = "",
     ) -> None:
         """Write a trial's figures, and the returns of its days for studies that go on later.
 
+        `code` is a hash of the code that ran it.
+
         ``sharpe`` among the figures is the annual one, None if undefined.
         """
-        self._end(number, DONE, figures, "", returns)
+        self._end(number, DONE, figures, "", returns, code)
 
-    def returns(self, number: int) -> NDArray[np.float64] | None:
-        """Return the daily returns of a trial that is done, None where it wrote none."""
-        rows = self._read("SELECT days FROM daily_returns WHERE number = ?", (number,))
+    def returns(self, number: int, code: str | None = None) -> NDArray[np.float64] | None:
+        """Return the daily returns of a trial that is done, None where it wrote none.
+
+        None too where other code than `code` ran it.
+        """
+        sql = "SELECT days, code FROM daily_returns LEFT JOIN codes USING (number) WHERE number = ?"
+        rows = [row for row in self._read(sql, (number,)) if code in (None, row[1])]
         return np.frombuffer(rows[0][0], dtype="<f8") if rows else None
 
     def prune(self, number: int, why: str) -> None:
@@ -290,6 +298,7 @@ class TrialLedger:
         figures: Mapping[str, float | None],
         why: str,
         returns: NDArray[np.float64] | None = None,
+        code: str = "",
     ) -> None:
         with self._transaction() as file:
             changed = file.execute(
@@ -302,6 +311,7 @@ class TrialLedger:
             if returns is not None:
                 days = returns.astype("<f8").tobytes()
                 file.execute("INSERT OR REPLACE INTO daily_returns VALUES (?, ?)", (number, days))
+                file.execute("INSERT OR REPLACE INTO codes VALUES (?, ?)", (number, code))
 
     def _outcome(self, figures: Mapping[str, float | None]) -> tuple[str, float | None, int]:
         # A figure that is not defined is null: JSON has no NaN, and SQL no comparison with it.

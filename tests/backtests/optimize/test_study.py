@@ -83,6 +83,14 @@ def test_a_refused_study_says_which_gate_and_leaves_no_best(optimize, tmp_path):
     assert not json.loads((tmp_path / "out" / "best.json").read_text())["accepted"]
 
 
+def test_what_other_code_ran_is_run_again_and_counts_once(optimize, monkeypatch):
+    first = json.loads(optimize("--json").stdout)
+    monkeypatch.setattr("backtests.optimize.study.trials.code", lambda: "mended")
+    again, third = (json.loads(optimize("--json").stdout) for _ in range(2))
+    assert (again["known_before"], third["known_before"]) == (0, first["run"])
+    assert again == first
+
+
 def test_a_second_look_at_the_hold_out_is_refused_with_what_was_measured(optimize, tmp_path):
     every = {"screen": False}
     optimize(stages=every, search={LOOKBACK: {"choice": [1, 2]}})
