@@ -1,6 +1,8 @@
 """Optimize: search a backtest's parameters, and refuse what is likely luck.
 
-- ``study.py`` the stages: draw, screen, run, judge, write; each trial in the ledger
+- ``plan.py`` check the study, cut its window; all that a study knows
+- ``study.py`` the stages: draw, screen, run, judge; each trial in the ledger
+- ``outcome.py`` what is left: best.json, trials.parquet, best.yaml
 - ``trials.py`` one trial, screened or event by event, in a worker process
 - ``judge.py`` the mathematics: nominate, choose out of sample, gates
 - ``commands.py`` `perpdesk optimize`

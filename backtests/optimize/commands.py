@@ -14,7 +14,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from backtests.optimize import study as studies
+    from backtests.optimize.plan import Found
 
 
 def register(app: typer.Typer) -> None:
@@ -57,7 +57,7 @@ def optimize(
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn
 
-    from backtests.optimize import study as studies
+    from backtests.optimize import outcome, plan, study
     from backtests.studies.trial_ledger import TrialLedger, ledger_path
     from config.errors import DeskError, GateRefused
     from config.progress import LongWork, Remaining
@@ -67,17 +67,17 @@ def optimize(
     options = [f"{path}={value}" for path, value in given.items() if value is not None]
     later = [each.partition("=")[0].strip() for each in (*options, *(overrides or ()))]
     sets = []
-    for name, setting in studies.environment().items():
+    for name, setting in plan.environment().items():
         if setting.partition("=")[0] not in later:
             console.print(f"{name} in the environment: {setting}", highlight=False)
             sets.append(setting)
-    found = studies.plan(file, [*sets, *(overrides or ()), *options])
+    found = plan.plan(file, [*sets, *(overrides or ()), *options])
     folder = out or Path("results/studies") / found.study.name
     if not no_write:
         # Those of an earlier run must not pass for the outcome of this one.
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            for name in studies.WRITTEN:
+            for name in outcome.WRITTEN:
                 (folder / name).unlink(missing_ok=True)
         except OSError as error:
             raise DeskError(f"{folder}: the outcome can't be written: {error}") from None
@@ -94,11 +94,11 @@ def optimize(
             words = f"{name} {done:,} of {total:,}, {pace:,.0f} a minute, {best}"
             bar.update(task, description=words, completed=done, total=max(total, 1))
 
-        studies.optimize(found, ledger, workers, tell)
+        study.optimize(found, ledger, workers, tell)
     if not no_write:
-        studies.write(found, folder)
+        outcome.write(found, folder)
     if as_json:
-        print(json.dumps(studies.summary(found), sort_keys=True, default=str))
+        print(json.dumps(outcome.summary(found), sort_keys=True, default=str))
     else:
         _print(found, Console())
     if not found.accepted:
@@ -108,7 +108,7 @@ def optimize(
         print(f"Best: {folder / 'best.yaml'}", file=sys.stderr)
 
 
-def _print(found: studies.Found, console: Console) -> None:
+def _print(found: Found, console: Console) -> None:
     from rich.table import Table
 
     console.print(
@@ -143,5 +143,5 @@ def _print(found: studies.Found, console: Console) -> None:
         )
     if found.held_refused:
         console.print(f"! {found.held_refused}", highlight=False)
-    if found.study.hold_out and len(found.gates) == 5:
+    if found.held is not None and not found.held_looked_at:
         console.print("The hold-out stays closed: an earlier gate failed.")

@@ -1,4 +1,4 @@
-"""Run a study: draw candidates, screen them, run the best, judge out of sample, write what holds.
+"""Run a study: draw candidates, screen them, run the best, judge out of sample.
 
 Each trial stands in the ledger before it runs, so that a killed study goes on where it was: what
 is done is not run again. The screen is, for it takes seconds.
@@ -6,157 +6,25 @@ is done is not run again. The screen is, for it takes seconds.
 
 from __future__ import annotations
 
-import json
 import math
-import os
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-import yaml
-from numpy.typing import NDArray
 
 from actors import measures
 from backtests.optimize import judge, trials
+from backtests.optimize.plan import Floats, Found, within
 from backtests.optimize.trials import Outcome
 from backtests.studies.search_space import Candidate, draw, settings, value_at
-from backtests.studies.splits import Span, Split, combinatorial, hold_out, walk_forward
 from backtests.studies.trial_ledger import DONE, TrialLedger
-from config.documents import Backtest
-from config.documents.study import Study
-from config.durations import DAY_NS, minute_text
 from config.errors import GateRefused, InputError
-from config.load import parse_path, varied
+from config.load import varied
 from config.reading import digest
-from config.resolved import Resolved
-from config.shipped import PREFIX
-from config.validate import checked
 
-Floats = NDArray[np.float64]
 Tell = Callable[[str, int, int, str], None]
 """Called with the stage, trials done and all of it, and the best so far in words."""
-ENVIRONMENT: dict[str, tuple[str, Callable[[str], str]]] = {
-    "BYBIT_OPT_WINDOW_DAYS": ("window_days", str),
-    "BYBIT_OPT_TRAIN_FRAC": ("hold_out", lambda text: f"{1 - float(text):.6g}"),
-    "BYBIT_OPT_MIN_TEST_DAYS": ("folds.min_test_days", str),
-    "BYBIT_OPT_MIN_SHARPE": ("gates.sharpe", str),
-    "OPT_METHOD": ("method", str),
-    "OPT_CANDIDATES": ("stages.candidates", str),
-    "OPT_STAGE2_TOPK": ("stages.top", str),
-    "START_SEED": ("seed", str),
-}
-"""Environment variables that replace a field of the study, and how its value is made."""
-WRITTEN = ("best.json", "best.yaml", "trials.parquet")
-"""Files of a study's folder."""
-
-
-@dataclass
-class Found:
-    """What a study found."""
-
-    study: Study
-    base: Resolved
-    window: Span
-    held: Span | None
-    splits: list[Split]
-    candidates: list[Candidate] = field(default_factory=list)
-    refused: dict[int, str] = field(default_factory=dict)
-    """Candidates that the document or the data refuse, or that broke, and why."""
-    screened: dict[int, Floats] = field(default_factory=dict)
-    full: dict[int, Floats] = field(default_factory=dict)
-    figures: dict[int, dict[str, Any]] = field(default_factory=dict)
-    known_before: int = 0
-    fidelity: float = math.nan
-    sampled: int = 0
-    dead: list[str] = field(default_factory=list)
-    unseen: list[str] = field(default_factory=list)
-    """Knobs that the screen does not see, and those without any effect (`dead`)."""
-    out_of_sample: judge.OutOfSample | None = None
-    best: int = -1
-    gates: list[judge.Gate] = field(default_factory=list)
-    trials: int = 0
-    held_seen: int = 0
-    """Other candidates that were run on days of the hold-out before it was opened."""
-    held_refused: str = ""
-
-    @property
-    def accepted(self) -> bool:
-        """Whether every gate passed."""
-        return bool(self.gates) and all(gate.passed for gate in self.gates)
-
-    def objective(self, returns: Floats) -> float:
-        """Return the study's objective of daily returns."""
-        return judge.objective(self.study.objective, returns)
-
-
-def environment(given: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return, by variable that is set, the ``path=value`` of the study that it stands for."""
-    found = {}
-    for name, (path, value) in ENVIRONMENT.items():
-        if text := given.get(name):
-            try:
-                found[name] = f"{path}={value(text)}"
-            except ValueError:
-                raise InputError(f"{name}: expected a number, was {text!r}") from None
-    return found
-
-
-def plan(file: Path, overrides: Sequence[str] = ()) -> Found:
-    """Check a study and its backtest, and cut the window; nothing is run.
-
-    Raises DocumentErrors or InputError with file and field of what is wrong.
-    """
-    resolved = checked(file, overrides)
-    study = resolved.document
-    if not isinstance(study, Study):
-        raise InputError(f"{file}: kind is {study.kind}, but optimize runs kind: study")
-    document = checked(study.backtest).document
-    assert isinstance(document, Backtest)  # the check of studies has seen it
-    start, end = document.window.start_ns, document.window.end_ns
-    if study.window_days is not None:
-        start = max(start, end - study.window_days * DAY_NS)
-    if start % DAY_NS or (end % DAY_NS and not study.hold_out):
-        place = "start" if start % DAY_NS else "end"
-        raise InputError(
-            f"{study.backtest}: window.{place}: a study judges whole UTC days: must be at 00:00"
-        )
-    window, held = Span(start, end), None
-    folds = study.folds
-    purge, test = folds.purge_days * DAY_NS, folds.min_test_days * DAY_NS
-    try:
-        if study.hold_out:
-            window, held = hold_out(window, study.hold_out, purge_ns=purge, min_test_ns=test)
-        splits = _splits(study, window, purge, test)
-    except InputError as error:
-        raise InputError(f"{file}: {error}") from None
-    return Found(study, _within(study.backtest, window), window, held, splits)
-
-
-def _splits(study: Study, window: Span, purge: int, test: int) -> list[Split]:
-    folds = study.folds
-    if folds.method == "walk_forward":
-        lengths = folds.train_days * DAY_NS, folds.test_days * DAY_NS
-        anchored = folds.anchored
-        return walk_forward(window, *lengths, anchored=anchored, purge_ns=purge, min_test_ns=test)
-    return combinatorial(
-        window,
-        folds.groups,
-        folds.tested,
-        purge_ns=purge,
-        embargo_ns=folds.embargo_days * DAY_NS,
-        min_test_ns=test,
-    )
-
-
-def _within(backtest: str, window: Span) -> Resolved:
-    start, end = map(minute_text, window)
-    return checked(backtest, [f"window.start={start}", f"window.end={end}"])
 
 
 def optimize(found: Found, ledger: TrialLedger, workers: int, tell: Tell) -> Found:
@@ -272,7 +140,8 @@ def _moves(numbers: Iterable[int], best: int, returns: dict[int, Floats]) -> boo
 
 def _open_hold_out(found: Found, ledger: TrialLedger, workers: int, tell: Tell) -> None:
     assert found.held is not None
-    base = _within(found.study.backtest, found.held)
+    found.held_looked_at = True
+    base = within(found.study.backtest, found.held)
     last = Found(found.study, base, found.held, None, [], [found.candidates[found.best]])
     with trials.workers(base, 1) as pool:
         run = _Runs(last, ledger, pool, tell)
@@ -380,88 +249,3 @@ class _Runs:
 
 def _sharpe(returns: Floats) -> dict[str, float | None]:
     return {"sharpe": measures.sharpe(returns, judge.YEAR)}
-
-
-# -- what is left behind ---------------------------------------------------------------------------
-
-
-def summary(found: Found) -> dict[str, Any]:
-    """Return the study's outcome as plain values, as best.json has it."""
-    outside = found.out_of_sample
-    start, end = map(minute_text, found.window)
-    return {
-        "study": found.study.name,
-        "accepted": found.accepted,
-        "window": [start, end],
-        "hold_out": None if found.held is None else list(map(minute_text, found.held)),
-        "hold_out_seen_by": found.held_seen,
-        "hold_out_refused": found.held_refused,
-        "objective": found.study.objective,
-        "parameters": found.candidates[found.best],
-        "figures": found.figures[found.best],
-        "out_of_sample": None
-        if outside is None
-        else {
-            "days": int(outside.days.sum()),
-            "sharpe": _finite(outside.sharpe()),
-            "max_drawdown": _finite(outside.max_drawdown()),
-            "chosen": [found.candidates[i] if i >= 0 else None for i in outside.chosen],
-        },
-        "gates": [gate._asdict() | {"measured": _finite(gate.measured)} for gate in found.gates],
-        "screen_rank_correlation": _finite(found.fidelity),
-        "screen_sample": found.sampled,
-        "without_effect": found.dead,
-        "not_seen_by_the_screen": found.unseen,
-        "screened": len(found.screened),
-        "run": len(found.figures),
-        "known_before": found.known_before,
-        "refused": len(found.refused),
-        "trials_on_the_data": found.trials,
-        "seed": found.study.seed,
-    }
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def write(found: Found, folder: Path) -> None:
-    """Write best.json, trials.parquet and, where every gate passed, best.yaml."""
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(summary(found), indent=2, sort_keys=True, default=str)
-    (folder / "best.json").write_text(f"{text}\n", encoding="utf-8")
-    pq.write_table(_table(found), folder / "trials.parquet", compression="zstd")
-    if found.accepted:
-        (folder / "best.yaml").write_text(overlay(found, folder), encoding="utf-8")
-
-
-def overlay(found: Found, folder: Path) -> str:
-    """Return the best candidate as a document that extends the study's backtest."""
-    shipped = found.study.backtest.startswith(PREFIX)
-    parent = found.study.backtest if shipped else os.path.relpath(found.study.backtest, folder)
-    document: dict[str, Any] = {"extends": parent, "kind": "backtest", "name": found.study.name}
-    for path, value in found.candidates[found.best].items():
-        part = document
-        steps = parse_path(path) or (path,)
-        for step in steps[:-1]:
-            part = part.setdefault(step, {})
-        part[steps[-1]] = value
-    head = f"# Found by the study {found.study.name}, {time.strftime('%Y-%m-%d', time.gmtime())}."
-    return f"{head}\n{yaml.safe_dump(document, sort_keys=False)}"
-
-
-def _table(found: Found) -> pa.Table:
-    rows = []
-    for number, candidate in enumerate(found.candidates):
-        figures = found.figures.get(number, {})
-        screened, full = found.screened.get(number), found.full.get(number)
-        rows.append(
-            {
-                **{path: json.dumps(value) for path, value in candidate.items()},
-                "screened": None if screened is None else _finite(found.objective(screened)),
-                "full": None if full is None else _finite(found.objective(full)),
-                "refused": found.refused.get(number, ""),
-                **{k: figures.get(k) for k in ("sharpe", "return_pct", "max_drawdown", "trades")},
-            }
-        )
-    return pa.Table.from_pylist(rows)

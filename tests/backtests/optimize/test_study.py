@@ -13,7 +13,8 @@ import yaml
 from typer.testing import CliRunner
 
 from backtests import checks, commands
-from backtests.optimize.study import Found, overlay
+from backtests.optimize.outcome import overlay
+from backtests.optimize.plan import Found
 from backtests.optimize.trials import Trials, workers
 from backtests.session import backtest_document
 from backtests.studies.splits import Span

@@ -1,0 +1,104 @@
+"""What a study leaves: best.json, all trials in Parquet, and best.yaml where every gate passed."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+from backtests.optimize.plan import Found
+from config.durations import minute_text
+from config.load import parse_path
+from config.shipped import PREFIX
+
+WRITTEN = ("best.json", "best.yaml", "trials.parquet")
+"""Files of a study's folder."""
+
+
+def summary(found: Found) -> dict[str, Any]:
+    """Return the study's outcome as plain values, as best.json has it."""
+    outside = found.out_of_sample
+    start, end = map(minute_text, found.window)
+    return {
+        "study": found.study.name,
+        "accepted": found.accepted,
+        "window": [start, end],
+        "hold_out": None if found.held is None else list(map(minute_text, found.held)),
+        "hold_out_seen_by": found.held_seen,
+        "hold_out_refused": found.held_refused,
+        "objective": found.study.objective,
+        "parameters": found.candidates[found.best],
+        "figures": found.figures[found.best],
+        "out_of_sample": None
+        if outside is None
+        else {
+            "days": int(outside.days.sum()),
+            "sharpe": _finite(outside.sharpe()),
+            "max_drawdown": _finite(outside.max_drawdown()),
+            "chosen": [found.candidates[i] if i >= 0 else None for i in outside.chosen],
+        },
+        "gates": [gate._asdict() | {"measured": _finite(gate.measured)} for gate in found.gates],
+        "screen_rank_correlation": _finite(found.fidelity),
+        "screen_sample": found.sampled,
+        "without_effect": found.dead,
+        "not_seen_by_the_screen": found.unseen,
+        "screened": len(found.screened),
+        "run": len(found.figures),
+        "known_before": found.known_before,
+        "refused": len(found.refused),
+        "trials_on_the_data": found.trials,
+        "seed": found.study.seed,
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def write(found: Found, folder: Path) -> None:
+    """Write best.json, trials.parquet and, where every gate passed, best.yaml."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(summary(found), indent=2, sort_keys=True, default=str)
+    (folder / "best.json").write_text(f"{text}\n", encoding="utf-8")
+    pq.write_table(_table(found), folder / "trials.parquet", compression="zstd")
+    if found.accepted:
+        (folder / "best.yaml").write_text(overlay(found, folder), encoding="utf-8")
+
+
+def overlay(found: Found, folder: Path) -> str:
+    """Return the best candidate as a document that extends the study's backtest."""
+    shipped = found.study.backtest.startswith(PREFIX)
+    parent = found.study.backtest if shipped else os.path.relpath(found.study.backtest, folder)
+    document: dict[str, Any] = {"extends": parent, "kind": "backtest", "name": found.study.name}
+    for path, value in found.candidates[found.best].items():
+        part = document
+        steps = parse_path(path) or (path,)
+        for step in steps[:-1]:
+            part = part.setdefault(step, {})
+        part[steps[-1]] = value
+    head = f"# Found by the study {found.study.name}, {time.strftime('%Y-%m-%d', time.gmtime())}."
+    return f"{head}\n{yaml.safe_dump(document, sort_keys=False)}"
+
+
+def _table(found: Found) -> pa.Table:
+    rows = []
+    for number, candidate in enumerate(found.candidates):
+        figures = found.figures.get(number, {})
+        screened, full = found.screened.get(number), found.full.get(number)
+        rows.append(
+            {
+                **{path: json.dumps(value) for path, value in candidate.items()},
+                "screened": None if screened is None else _finite(found.objective(screened)),
+                "full": None if full is None else _finite(found.objective(full)),
+                "refused": found.refused.get(number, ""),
+                **{k: figures.get(k) for k in ("sharpe", "return_pct", "max_drawdown", "trades")},
+            }
+        )
+    return pa.Table.from_pylist(rows)

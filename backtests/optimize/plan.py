@@ -1,0 +1,145 @@
+"""Plan a study: check it and its backtest, cut the window into folds and a hold-out.
+
+`Found` is all that a study knows, from the plan to its gates.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backtests.optimize import judge
+from backtests.studies.search_space import Candidate
+from backtests.studies.splits import Span, Split, combinatorial, hold_out, walk_forward
+from config.documents import Backtest
+from config.documents.study import Study
+from config.durations import DAY_NS, minute_text
+from config.errors import InputError
+from config.resolved import Resolved
+from config.validate import checked
+
+Floats = NDArray[np.float64]
+ENVIRONMENT: dict[str, tuple[str, Callable[[str], str]]] = {
+    "BYBIT_OPT_WINDOW_DAYS": ("window_days", str),
+    "BYBIT_OPT_TRAIN_FRAC": ("hold_out", lambda text: f"{1 - float(text):.6g}"),
+    "BYBIT_OPT_MIN_TEST_DAYS": ("folds.min_test_days", str),
+    "BYBIT_OPT_MIN_SHARPE": ("gates.sharpe", str),
+    "OPT_METHOD": ("method", str),
+    "OPT_CANDIDATES": ("stages.candidates", str),
+    "OPT_STAGE2_TOPK": ("stages.top", str),
+    "START_SEED": ("seed", str),
+}
+"""Environment variables that replace a field of the study, and how its value is made."""
+
+
+@dataclass
+class Found:
+    """What a study found."""
+
+    study: Study
+    base: Resolved
+    window: Span
+    held: Span | None
+    splits: list[Split]
+    candidates: list[Candidate] = field(default_factory=list)
+    refused: dict[int, str] = field(default_factory=dict)
+    """Candidates that the document or the data refuse, or that broke, and why."""
+    screened: dict[int, Floats] = field(default_factory=dict)
+    full: dict[int, Floats] = field(default_factory=dict)
+    figures: dict[int, dict[str, Any]] = field(default_factory=dict)
+    known_before: int = 0
+    fidelity: float = math.nan
+    sampled: int = 0
+    dead: list[str] = field(default_factory=list)
+    unseen: list[str] = field(default_factory=list)
+    """Knobs that the screen does not see, and those without any effect (`dead`)."""
+    out_of_sample: judge.OutOfSample | None = None
+    best: int = -1
+    gates: list[judge.Gate] = field(default_factory=list)
+    trials: int = 0
+    held_seen: int = 0
+    """Other candidates that were run on days of the hold-out before it was opened."""
+    held_looked_at: bool = False
+    """Whether the gates before passed, so that the hold-out was to be opened."""
+    held_refused: str = ""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether every gate passed."""
+        return bool(self.gates) and all(gate.passed for gate in self.gates)
+
+    def objective(self, returns: Floats) -> float:
+        """Return the study's objective of daily returns."""
+        return judge.objective(self.study.objective, returns)
+
+
+def environment(given: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return, by variable that is set, the ``path=value`` of the study that it stands for."""
+    found = {}
+    for name, (path, value) in ENVIRONMENT.items():
+        if text := given.get(name):
+            try:
+                found[name] = f"{path}={value(text)}"
+            except ValueError:
+                raise InputError(f"{name}: expected a number, was {text!r}") from None
+    return found
+
+
+def plan(file: Path, overrides: Sequence[str] = ()) -> Found:
+    """Check a study and its backtest, and cut the window; nothing is run.
+
+    Raises DocumentErrors or InputError with file and field of what is wrong.
+    """
+    resolved = checked(file, overrides)
+    study = resolved.document
+    if not isinstance(study, Study):
+        raise InputError(f"{file}: kind is {study.kind}, but optimize runs kind: study")
+    document = checked(study.backtest).document
+    assert isinstance(document, Backtest)  # the check of studies has seen it
+    start, end = document.window.start_ns, document.window.end_ns
+    if study.window_days is not None:
+        start = max(start, end - study.window_days * DAY_NS)
+    if start % DAY_NS or (end % DAY_NS and not study.hold_out):
+        place = "start" if start % DAY_NS else "end"
+        raise InputError(
+            f"{study.backtest}: window.{place}: a study judges whole UTC days: must be at 00:00"
+        )
+    window, held = Span(start, end), None
+    folds = study.folds
+    purge, test = folds.purge_days * DAY_NS, folds.min_test_days * DAY_NS
+    try:
+        if study.hold_out:
+            window, held = hold_out(window, study.hold_out, purge_ns=purge, min_test_ns=test)
+        splits = _splits(study, window, purge, test)
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from None
+    return Found(study, within(study.backtest, window), window, held, splits)
+
+
+def _splits(study: Study, window: Span, purge: int, test: int) -> list[Split]:
+    folds = study.folds
+    if folds.method == "walk_forward":
+        lengths = folds.train_days * DAY_NS, folds.test_days * DAY_NS
+        anchored = folds.anchored
+        return walk_forward(window, *lengths, anchored=anchored, purge_ns=purge, min_test_ns=test)
+    return combinatorial(
+        window,
+        folds.groups,
+        folds.tested,
+        purge_ns=purge,
+        embargo_ns=folds.embargo_days * DAY_NS,
+        min_test_ns=test,
+    )
+
+
+def within(backtest: str, window: Span) -> Resolved:
+    """Return the study's backtest, run over another window."""
+    start, end = map(minute_text, window)
+    return checked(backtest, [f"window.start={start}", f"window.end={end}"])
