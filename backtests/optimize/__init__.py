@@ -5,6 +5,7 @@
 - ``outcome.py`` what is left: best.json, trials.parquet, best.yaml
 - ``trials.py`` one trial, screened or event by event, in a worker process
 - ``judge.py`` the mathematics: nominate, choose out of sample, gates
+- ``robustness.py`` what else could have come of the best candidate
 - ``commands.py`` `perpdesk optimize`
 
 To add a gate, add a field to ``config/documents/study.py`` and a row to `judge.gates`.

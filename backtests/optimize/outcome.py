@@ -45,6 +45,7 @@ def summary(found: Found) -> dict[str, Any]:
             "chosen": [found.candidates[i] if i >= 0 else None for i in outside.chosen],
         },
         "gates": [gate._asdict() | {"measured": _finite(gate.measured)} for gate in found.gates],
+        "monte_carlo": found.monte_carlo,
         "screen_rank_correlation": _finite(found.fidelity),
         "screen_sample": found.sampled,
         "without_effect": found.dead,

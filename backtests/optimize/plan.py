@@ -64,6 +64,8 @@ class Found:
     best: int = -1
     gates: list[judge.Gate] = field(default_factory=list)
     trials: int = 0
+    monte_carlo: dict[str, Any] = field(default_factory=dict)
+    """Of the best candidate: see `robustness.monte_carlo_block`."""
     held_seen: int = 0
     """Other candidates that were run on days of the hold-out before it was opened."""
     held_looked_at: bool = False

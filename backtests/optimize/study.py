@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from actors import measures
-from backtests.optimize import judge, trials
+from backtests.optimize import judge, robustness, trials
 from backtests.optimize.plan import Floats, Found, within
 from backtests.optimize.trials import Outcome
 from backtests.studies.search_space import Candidate, draw, settings, value_at
@@ -68,6 +68,8 @@ def optimize(found: Found, ledger: TrialLedger, workers: int, tell: Tell) -> Fou
             found.trials,
             ledger.sharpes(data),
         )
+    tiers = robustness.drawdown_tiers(found.base.complete)
+    found.monte_carlo = robustness.monte_carlo_block(found.full[found.best], tiers, study.seed)
     if found.accepted and found.held is not None:
         _open_hold_out(found, ledger, workers, tell)
     return found

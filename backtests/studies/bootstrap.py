@@ -24,13 +24,19 @@ class Interval(NamedTuple):
     high: float
 
 
-def resample(rng: np.random.Generator, count: int, mean_length: float) -> NDArray[np.int64]:
-    """Return places of one resampled series of so many values; the mean length is at least 1."""
-    begins = rng.random(count) < 1.0 / mean_length
+def resample(
+    rng: np.random.Generator, count: int, mean_length: float, size: int | None = None
+) -> NDArray[np.int64]:
+    """Return places of one resampled series of so many values; the mean length is at least 1.
+
+    `size` is the length of the resampled series, by default that of the series.
+    """
+    size = count if size is None else size
+    begins = rng.random(size) < 1.0 / mean_length
     begins[:1] = True
-    starts = rng.integers(0, count, count)
-    newest = np.maximum.accumulate(np.where(begins, np.arange(count), 0))
-    return (starts[newest] + np.arange(count) - newest) % count
+    starts = rng.integers(0, count, size)
+    newest = np.maximum.accumulate(np.where(begins, np.arange(size), 0))
+    return (starts[newest] + np.arange(size) - newest) % count
 
 
 def mean_length(count: int) -> float:

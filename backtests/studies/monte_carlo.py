@@ -65,15 +65,16 @@ def monte_carlo(
     slippage: float = 0.0,
     draws: int = 1_000,
     mean_length: float | None = None,
+    periods: int | None = None,
     seed: int = 0,
 ) -> Outcomes:
     """Return what comes of resampled returns, also under stress of costs.
 
     `turnover` is what was traded for each return, a fraction of equity. Each unit of it costs
     `extra_cost` more, and slippage drawn from an exponential distribution of mean `slippage`, never
-    in favour. `mean_length` of stretches is by default the cube root of the count. Fewer than two
-    returns have no outcomes. Raises ValueError for a return that is not finite, or stress without
-    turnover.
+    in favour. `mean_length` of stretches is by default the cube root of the count, and `periods`,
+    the length of a path, the count. Fewer than two returns have no outcomes. Raises ValueError for
+    a return that is not finite, or stress without turnover.
     """
     values = np.asarray(period_returns, dtype=np.float64)
     if not np.isfinite(values).all():
@@ -81,15 +82,16 @@ def monte_carlo(
     if turnover is None and (extra_cost or slippage):
         raise ValueError("turnover: extra costs need what was traded for each return")
     count = len(values)
-    places = np.unique(np.linspace(0, count, _PLACES + 1).astype(np.int64))
+    periods = count if periods is None else periods
+    places = np.unique(np.linspace(0, periods, _PLACES + 1).astype(np.int64))
     if count < 2:
         return Outcomes(np.empty(0), np.empty(0), np.full((len(FAN), len(places)), np.nan), places)
     traded = np.zeros(count) if turnover is None else np.asarray(turnover, dtype=np.float64)
     rng, length = np.random.default_rng(seed), mean_length or usual_length(count)
     final, deepest, seen = np.empty(draws), np.empty(draws), np.empty((draws, len(places)))
     for draw in range(draws):
-        chosen = resample(rng, count, length)
-        paid = traded[chosen] * (extra_cost + rng.exponential(slippage, count))
+        chosen = resample(rng, count, length, periods)
+        paid = traded[chosen] * (extra_cost + rng.exponential(slippage, periods))
         # Nobody loses more than everything, and nothing grows again from zero.
         curve = measures.growth(np.maximum(values[chosen] - paid, -1.0))
         final[draw], deepest[draw] = curve[-1], measures.max_drawdown(curve)

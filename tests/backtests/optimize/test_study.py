@@ -64,6 +64,7 @@ def test_a_study_that_passes_leaves_the_best_as_a_document_and_is_not_run_again(
     assert [gate["name"] for gate in said["gates"]][-1] == "Sharpe on the hold-out"
     assert (said["screened"], said["refused"], said["known_before"]) == (6, 0, 0)
     assert said["without_effect"] == ["strategies.reversal.params.depth_bps"]
+    assert said["monte_carlo"]["days"] == 46
     best = load(tmp_path / "out" / "best.yaml")
     found = best.complete["strategies"]["reversal"]["params"]["lookback"]
     assert found == said["parameters"][LOOKBACK]

@@ -32,6 +32,9 @@ def test_the_bad_tail_is_worse_than_the_middle_and_than_what_happened_on_average
 def test_equal_returns_have_one_outcome_and_costs_are_what_was_traded_times_the_rate():
     same = np.full(10, 0.01)
     assert monte_carlo(same, draws=5).final == pytest.approx([1.01**10] * 5)
+    longer = monte_carlo(same, draws=5, periods=90)
+    assert longer.fan[0] == pytest.approx(1.01**longer.places)
+    assert longer.places.tolist() == list(range(91))
     stressed = monte_carlo(same, turnover=np.full(10, 2.0), extra_cost=0.001, draws=5)
     assert stressed.final == pytest.approx([1.008**10] * 5)
     assert stressed.drawdown == pytest.approx([0.0] * 5)
