@@ -1,15 +1,15 @@
 """Trial ledger: every backtest and trial ever run on a data set counts against the next best one.
 
-One SQLite file for all studies. Each trial is written when it begins and when it ends, each in a
-transaction of its own, so that a killed study goes on where it was: `begin` returns what is already
-known. A candidate counts once, however often it is run, by whichever study.
+One SQLite file for all studies, or a PostgreSQL database for many machines. Each trial is written
+when it begins and when it ends, each in a transaction of its own, so that a killed study goes on
+where it was: `begin` returns what is already known. A candidate counts once, however often it is
+run, by whichever study.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,32 +20,38 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from backtests.studies.ledger_database import URLS, PostgresServer, SqliteFile
 from config.durations import minute_text
-from config.errors import DeskError, GateRefused
+from config.errors import DeskError, GateRefused, InputError
 from config.reading import digest
 
 VERSION = 1
-_PATIENCE_S = 60.0
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS trials (
-    number INTEGER PRIMARY KEY,
-    data TEXT NOT NULL, start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL,
+    number {number},
+    data TEXT NOT NULL, start_ns BIGINT NOT NULL, end_ns BIGINT NOT NULL,
     stage TEXT NOT NULL, candidate TEXT NOT NULL,
     study TEXT NOT NULL, parameters TEXT NOT NULL,
-    state TEXT NOT NULL, sharpe REAL, figures TEXT NOT NULL, why TEXT NOT NULL,
-    began_ns INTEGER NOT NULL, ended_ns INTEGER,
+    state TEXT NOT NULL, sharpe DOUBLE PRECISION, figures TEXT NOT NULL, why TEXT NOT NULL,
+    began_ns BIGINT NOT NULL, ended_ns BIGINT,
     UNIQUE (data, start_ns, end_ns, stage, candidate)
 );
 CREATE TABLE IF NOT EXISTS hold_outs (
-    data TEXT NOT NULL, start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL,
-    study TEXT NOT NULL, candidate TEXT NOT NULL, opened_ns INTEGER NOT NULL
+    data TEXT NOT NULL, start_ns BIGINT NOT NULL, end_ns BIGINT NOT NULL,
+    study TEXT NOT NULL, candidate TEXT NOT NULL, opened_ns BIGINT NOT NULL
 );
-CREATE TABLE IF NOT EXISTS daily_returns (number INTEGER PRIMARY KEY, days BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS codes (number INTEGER PRIMARY KEY, code TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS daily_returns (number BIGINT PRIMARY KEY, days {bytes} NOT NULL);
+CREATE TABLE IF NOT EXISTS codes (number BIGINT PRIMARY KEY, code TEXT NOT NULL);
 """
 _OF_NO_EFFECT = ("name", "description", "window", "report", "slice_days", "catalog")
 RUNNING, DONE, PRUNED, FAILED = "running", "done", "pruned", "failed"
 _KEY = "data = ? AND start_ns = ? AND end_ns = ? AND stage = ? AND candidate = ?"
+_INSERT = (
+    "INSERT INTO trials (data, start_ns, end_ns, stage, candidate, study, parameters, began_ns,"
+    " state, figures, sharpe, ended_ns, why) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '')"
+    " ON CONFLICT (data, start_ns, end_ns, stage, candidate)"
+)
+_REPLACE = "INSERT INTO {0} VALUES (?, ?) ON CONFLICT (number) DO UPDATE SET {1} = excluded.{1}"
 _OVERLAPS = "data = ? AND start_ns < ? AND end_ns > ?"
 
 
@@ -72,9 +78,15 @@ class Trial(NamedTuple):
     why: str
 
 
-def ledger_path() -> Path:
-    """Return the one ledger of a working directory, or what PERPDESK_TRIALS names."""
-    return Path(os.environ.get("PERPDESK_TRIALS") or "results/trials.sqlite")
+def ledger_path() -> Path | str:
+    """Return the one ledger of a working directory, or what PERPDESK_TRIALS names: file or URL."""
+    named = os.environ.get("PERPDESK_TRIALS") or "results/trials.sqlite"
+    if named.startswith(URLS):
+        return named
+    if "://" in named:
+        # Not repeated: it may hold a password.
+        raise InputError("PERPDESK_TRIALS: a file, or a URL that begins with postgresql://")
+    return Path(named)
 
 
 def candidate_of(document: Mapping[str, Any], data_hash: str) -> str:
@@ -88,25 +100,34 @@ def candidate_of(document: Mapping[str, Any], data_hash: str) -> str:
 
 
 class TrialLedger:
-    """The file of trials; safe for many processes at once, each with its own object.
+    """The trials in a file, or in PostgreSQL; safe for many processes, each with its own object.
 
-    Raises DeskError where the file can't be read or written, or is of a newer perpdesk.
+    Raises DeskError where it can't be read or written, or is of a newer perpdesk.
     """
 
-    def __init__(self, path: Path, clock_ns: Callable[[], int] = time.time_ns) -> None:
-        self.path, self._clock_ns = path, clock_ns
+    def __init__(self, place: Path | str, clock_ns: Callable[[], int] = time.time_ns) -> None:
+        self._place, self._clock_ns = place, clock_ns
+        self._base = PostgresServer(place) if isinstance(place, str) else SqliteFile(place)
         with self._named():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = sqlite3.connect(path, isolation_level=None, timeout=_PATIENCE_S)
-            try:
-                self._prepare()
-            except BaseException:
-                self._file.close()
-                raise
+            version = self._base.open(_SCHEMA, VERSION)
+        if version > VERSION:
+            self.close()
+            raise DeskError(
+                f"{self._base.name}: written by a newer perpdesk (ledger version {version}, this "
+                f"one knows {VERSION}); use that one"
+            )
 
     def data_set(self, catalog: Path, start_ns: int, end_ns: int) -> DataSet:
-        """Return the data of a catalog, by its place beside the ledger: both may move together."""
-        name = os.path.relpath(catalog.resolve(), self.path.resolve().parent)
+        """Return the data of a catalog, by its place beside the ledger: both may move together.
+
+        PostgreSQL lies beside nothing: there it is the place in the working directory, which is the
+        same on machines that have the same project, or the whole path of a catalog elsewhere.
+        """
+        place, at_home = catalog.resolve(), Path.cwd()
+        if isinstance(self._place, Path):
+            name = os.path.relpath(place, self._place.resolve().parent)
+        else:
+            name = str(place.relative_to(at_home) if place.is_relative_to(at_home) else place)
         return DataSet(name, start_ns, end_ns)
 
     def begin(
@@ -122,11 +143,12 @@ class TrialLedger:
         `candidate` is a hash of all that makes it differ from others: parameters, seed, universe,
         costs; not of the window, which `data` has. One that was killed or failed is run again.
         """
-        with self._transaction() as file:
-            self._enter(study, data, candidate, parameters, stage)
+        with self._transaction():
+            begun = self._begun(study, data, candidate, parameters, stage)
+            self._base.execute(f"{_INSERT} DO NOTHING", (*begun, RUNNING, "{}", None, None))
             key = (*data, stage, candidate)
             again = f"UPDATE trials SET state = ?, why = '' WHERE state = ? AND {_KEY}"
-            file.execute(again, (RUNNING, FAILED, *key))
+            self._base.execute(again, (RUNNING, FAILED, *key))
             (found,) = self._trials(_KEY, key)
         return found
 
@@ -170,14 +192,16 @@ class TrialLedger:
         tried: Iterable[tuple[str, Mapping[str, Any], Mapping[str, float | None]]],
     ) -> None:
         """Write many trials that are done, in one transaction: candidate, parameters, figures."""
-        with self._transaction() as file:
-            for candidate, parameters, figures in tried:
-                self._enter(study, data, candidate, parameters, stage)
-                file.execute(
-                    "UPDATE trials SET state = ?, figures = ?, sharpe = ?, ended_ns = ?"
-                    f" WHERE {_KEY}",
-                    (DONE, *self._outcome(figures), *data, stage, candidate),
-                )
+        rows = [
+            (*self._begun(study, data, candidate, parameters, stage), DONE, *self._outcome(figures))
+            for candidate, parameters, figures in tried
+        ]
+        with self._transaction():
+            self._base.execute_many(
+                f"{_INSERT} DO UPDATE SET state = excluded.state, figures = excluded.figures,"
+                " sharpe = excluded.sharpe, ended_ns = excluded.ended_ns",
+                rows,
+            )
 
     def count(self, data: DataSet, but: str = "") -> int:
         """Return how many candidates were tried on the data, by all studies, whatever came of them.
@@ -197,7 +221,7 @@ class TrialLedger:
             "SELECT sharpe FROM (SELECT sharpe, number, max(number) OVER each AS newest,"
             " min(number) OVER each AS oldest FROM trials"
             f" WHERE {_OVERLAPS} AND sharpe IS NOT NULL WINDOW each AS (PARTITION BY candidate))"
-            " WHERE number = newest ORDER BY oldest"
+            " AS tried WHERE number = newest ORDER BY oldest"
         )
         return np.array([row[0] for row in self._read(sql, _window(data))], dtype=np.float64)
 
@@ -216,8 +240,8 @@ class TrialLedger:
         GateRefused
             When another was judged on overlapping data before.
         """
-        with self._transaction() as file:
-            opened = file.execute(
+        with self._transaction():
+            opened = self._base.execute(
                 f"SELECT study, candidate, opened_ns FROM hold_outs WHERE {_OVERLAPS}",
                 _window(data),
             ).fetchall()
@@ -230,11 +254,11 @@ class TrialLedger:
                     )
             if not opened:
                 values = (*data, study, candidate, self._clock_ns())
-                file.execute("INSERT INTO hold_outs VALUES (?, ?, ?, ?, ?, ?)", values)
+                self._base.execute("INSERT INTO hold_outs VALUES (?, ?, ?, ?, ?, ?)", values)
 
     def close(self) -> None:
-        """Close the file; safe to call twice."""
-        self._file.close()
+        """Close the file or connection; safe to call twice."""
+        self._base.close()
 
     def __enter__(self) -> Self:
         return self
@@ -247,49 +271,16 @@ class TrialLedger:
     ) -> None:
         self.close()
 
-    def _prepare(self) -> None:
-        self._use_wal()
-        # No wait for the disk at each trial: a kill loses nothing; of a loss of power the newest
-        # trials are run again, and counted then.
-        self._file.execute("PRAGMA synchronous = NORMAL")
-        version = int(self._file.execute("PRAGMA user_version").fetchone()[0])
-        if version > VERSION:
-            raise DeskError(
-                f"{self.path}: written by a newer perpdesk (ledger version {version}, this one "
-                f"knows {VERSION}); use that one"
-            )
-        self._file.executescript(
-            f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"
-        )
-
-    def _use_wal(self) -> None:
-        # SQLite's own patience is not for this: two processes that make a new file would collide.
-        until = time.monotonic() + _PATIENCE_S
-        while True:
-            try:
-                self._file.execute("PRAGMA journal_mode = WAL")
-                return
-            except sqlite3.OperationalError as error:
-                busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-                if not busy or time.monotonic() > until:
-                    raise
-                time.sleep(0.01)
-
-    def _enter(
+    def _begun(
         self,
         study: str,
         data: DataSet,
         candidate: str,
         parameters: Mapping[str, Any],
         stage: str,
-    ) -> None:
+    ) -> tuple[Any, ...]:
         text = json.dumps(dict(parameters), sort_keys=True, default=str)
-        self._file.execute(
-            "INSERT INTO trials (data, start_ns, end_ns, stage, candidate, study, parameters,"
-            " began_ns, state, figures, why) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '{}', '')"
-            " ON CONFLICT (data, start_ns, end_ns, stage, candidate) DO NOTHING",
-            (*data, stage, candidate, study, text, self._clock_ns(), RUNNING),
-        )
+        return (*data, stage, candidate, study, text, self._clock_ns())
 
     def _end(
         self,
@@ -300,18 +291,18 @@ class TrialLedger:
         returns: NDArray[np.float64] | None = None,
         code: str = "",
     ) -> None:
-        with self._transaction() as file:
-            changed = file.execute(
+        with self._transaction():
+            changed = self._base.execute(
                 "UPDATE trials SET state = ?, why = ?, figures = ?, sharpe = ?, ended_ns = ?"
                 " WHERE number = ?",
                 (state, why, *self._outcome(figures), number),
             ).rowcount
             if not changed:
-                raise ValueError(f"trial {number}: {self.path} has none of that number")
+                raise ValueError(f"trial {number}: {self._base.name} has none of that number")
             if returns is not None:
                 days = returns.astype("<f8").tobytes()
-                file.execute("INSERT OR REPLACE INTO daily_returns VALUES (?, ?)", (number, days))
-                file.execute("INSERT OR REPLACE INTO codes VALUES (?, ?)", (number, code))
+                self._base.execute(_REPLACE.format("daily_returns", "days"), (number, days))
+                self._base.execute(_REPLACE.format("codes", "code"), (number, code))
 
     def _outcome(self, figures: Mapping[str, float | None]) -> tuple[str, float | None, int]:
         # A figure that is not defined is null: JSON has no NaN, and SQL no comparison with it.
@@ -319,7 +310,7 @@ class TrialLedger:
         return json.dumps(known, sort_keys=True), known.get("sharpe"), self._clock_ns()
 
     def _trials(self, where: str, values: tuple[Any, ...]) -> list[Trial]:
-        rows = self._file.execute(
+        rows = self._base.execute(
             "SELECT number, candidate, parameters, state, figures, why FROM trials"
             f" WHERE {where} ORDER BY number",
             values,
@@ -328,26 +319,26 @@ class TrialLedger:
 
     def _read(self, sql: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         with self._named():
-            return self._file.execute(sql, values).fetchall()
+            return self._base.execute(sql, values).fetchall()
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self) -> Iterator[None]:
         with self._named():
-            # At once, not at the first write: two processes would read the same and then collide.
-            self._file.execute("BEGIN IMMEDIATE")
+            self._base.begin()
             try:
-                yield self._file
+                yield
             except BaseException:
-                self._file.execute("ROLLBACK")
+                self._base.execute("ROLLBACK")
                 raise
-            self._file.execute("COMMIT")
+            self._base.execute("COMMIT")
 
     @contextmanager
     def _named(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
-            raise DeskError(f"{self.path}: the trial ledger can't be used: {error}") from error
+        except self._base.failures as error:
+            why = self._base.said(error)
+            raise DeskError(f"{self._base.name}: the trial ledger can't be used: {why}") from error
 
 
 def _window(data: DataSet) -> tuple[str, int, int]:

@@ -6,17 +6,33 @@ import signal
 import sqlite3
 from pathlib import Path
 
+import psycopg
 import pytest
 
-from backtests.studies.trial_ledger import DataSet, TrialLedger
-from config.errors import DeskError, GateRefused
+from backtests.studies.trial_ledger import DataSet, TrialLedger, ledger_path
+from config.errors import DeskError, GateRefused, InputError
+from tests.postgres import ENCODED, PASSWORD, new_database, postgres_server
 
 YEAR = DataSet("abc", 1_000, 2_000)
 
 
+@pytest.fixture(scope="module")
+def server():
+    with postgres_server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request, tmp_path):
+    """Where a ledger is kept: a file, and an empty database of a real PostgreSQL."""
+    if request.param == "sqlite":
+        return tmp_path / "studies" / "trials.db"
+    return new_database(request.getfixturevalue("server"))
+
+
 @pytest.fixture
-def ledger(tmp_path):
-    with TrialLedger(tmp_path / "studies" / "trials.db", clock_ns=lambda: 7 * 10**18) as found:
+def ledger(place):
+    with TrialLedger(place, clock_ns=lambda: 7 * 10**18) as found:
         yield found
 
 
@@ -86,8 +102,8 @@ def test_a_hold_out_is_opened_once_and_again_only_for_the_same_candidate(ledger)
     ledger.open_hold_out("t", YEAR._replace(start_ns=2_000, end_ns=3_000), "second best")
 
 
-def trying(path: Path, first: int, killed: bool) -> None:
-    with TrialLedger(path) as ledger:
+def trying(place: Path | str, first: int, killed: bool) -> None:
+    with TrialLedger(place) as ledger:
         for number in range(first, first + 20):
             trial = ledger.begin("s", YEAR, str(number), {"lookback": number})
             if killed and number == first + 10:
@@ -95,34 +111,70 @@ def trying(path: Path, first: int, killed: bool) -> None:
             ledger.finish(trial.number, {"sharpe": float(number)})
 
 
-def test_processes_write_at_once_and_a_killed_one_loses_only_the_trial_that_it_ran(tmp_path):
-    path = tmp_path / "trials.db"
+def test_processes_write_at_once_and_a_killed_one_loses_only_the_trial_that_it_ran(place):
     spawn = multiprocessing.get_context("spawn")
     work = [(0, False), (10, False), (30, True)]
-    processes = [spawn.Process(target=trying, args=(path, *each)) for each in work]
+    processes = [spawn.Process(target=trying, args=(place, *each)) for each in work]
     for process in processes:
         process.start()
     for process in processes:
         process.join(120)
     assert [process.exitcode for process in processes] == [0, 0, -signal.SIGKILL]
-    with TrialLedger(path) as ledger:
+    with TrialLedger(place) as ledger:
         assert ledger.count(YEAR) == 41
         assert sorted(ledger.sharpes(YEAR)) == list(range(40))
         running = [trial.candidate for trial in ledger.trials("s") if trial.state == "running"]
         assert running == ["40"]
-    trying(path, 30, killed=False)
-    with TrialLedger(path) as ledger:
+    trying(place, 30, killed=False)
+    with TrialLedger(place) as ledger:
         assert sorted(ledger.sharpes(YEAR)) == list(range(50))
 
 
-def test_a_newer_file_one_that_is_none_and_an_unknown_trial_are_refused(ledger, tmp_path):
+def test_a_newer_ledger_one_that_is_none_and_an_unknown_trial_are_refused(ledger, place, tmp_path):
     with pytest.raises(ValueError, match="has none of that number"):
         ledger.finish(9, {})
-    newer = sqlite3.connect(ledger.path)
-    newer.execute("PRAGMA user_version = 2")
+    if isinstance(place, Path):
+        with sqlite3.connect(place) as newer:
+            newer.execute("PRAGMA user_version = 2")
+    else:
+        with psycopg.connect(place) as newer:
+            newer.execute("INSERT INTO ledger_version VALUES (2)")
     newer.close()
     with pytest.raises(DeskError, match="newer perpdesk"):
-        TrialLedger(ledger.path)
+        TrialLedger(place)
     (tmp_path / "text.db").write_text("no database, but long enough to look like one" * 9)
     with pytest.raises(DeskError, match="the trial ledger can't be used: file is not a database"):
         TrialLedger(tmp_path / "text.db")
+
+
+@pytest.mark.parametrize(
+    ("password", "kind", "words"),
+    [
+        ("wrong", DeskError, "password authentication failed"),
+        *((PASSWORD[:end], InputError, "PERPDESK_TRIALS: not a URL") for end in (8, 9, 10, 11, 12)),
+        ("s3cret@home", InputError, "in a password write @ as %40"),
+        ("a%zz", InputError, "not a URL"),
+    ],
+)
+def test_a_password_is_in_no_error(server, monkeypatch, password, kind, words):
+    monkeypatch.setenv("PERPDESK_TRIALS", f"{server.replace(ENCODED, password)}trials")
+    with pytest.raises(kind, match=words) as refused:
+        TrialLedger(ledger_path())
+    assert not any(part in str(refused.value) for part in (password, "s3cret", "home"))
+
+
+def test_a_ledger_of_another_kind_is_refused_without_its_password(monkeypatch):
+    monkeypatch.setenv("PERPDESK_TRIALS", "mysql://me:s3cret@db/trials")
+    with pytest.raises(InputError, match=r"begins with postgresql://$"):
+        ledger_path()
+
+
+def test_machines_with_the_same_project_name_its_catalogs_alike(server, tmp_path, monkeypatch):
+    with TrialLedger(new_database(server)) as ledger:
+        for home in ("one", "two"):
+            (tmp_path / home).mkdir()
+            monkeypatch.chdir(tmp_path / home)
+            ledger.begin("s", ledger.data_set(Path("catalog/data"), 1_000, 2_000), home, {})
+            shared = ledger.data_set(tmp_path / "shared", 1_000, 2_000)
+        assert ledger.count(DataSet("catalog/data", 1_000, 2_000)) == 2
+    assert shared.name == str(tmp_path / "shared")
