@@ -29,12 +29,13 @@ PBO_BLOCKS = 16
 
 
 class Gate(NamedTuple):
-    """One condition with its measured value; undefined is not passed."""
+    """One condition with its measured value; undefined is not passed. `key` is its setting."""
 
     name: str
     measured: float
     wanted: str
     passed: bool
+    key: str = ""
 
 
 class OutOfSample(NamedTuple):
@@ -151,19 +152,24 @@ def gates(
     lucky = overfitting(np.ascontiguousarray(candidates.T), PBO_BLOCKS).probability
     deepest = max(found.max_drawdown(), float(figures["max_drawdown"]))
     return [
-        at_least("Sharpe out of sample", found.sharpe(), wanted.sharpe),
-        at_least(f"deflated Sharpe of {trials:,} trials", deflated, wanted.deflated_sharpe),
-        at_most("probability of overfitting", lucky, wanted.overfitting),
-        at_most("drawdown", deepest, wanted.max_drawdown),
-        at_least("closed trades", float(figures["trades"]), wanted.trades),
+        at_least("Sharpe out of sample", found.sharpe(), wanted.sharpe, "sharpe"),
+        at_least(
+            f"deflated Sharpe of {trials:,} trials",
+            deflated,
+            wanted.deflated_sharpe,
+            "deflated_sharpe",
+        ),
+        at_most("probability of overfitting", lucky, wanted.overfitting, "overfitting"),
+        at_most("drawdown", deepest, wanted.max_drawdown, "max_drawdown"),
+        at_least("closed trades", float(figures["trades"]), wanted.trades, "trades"),
     ]
 
 
-def at_least(name: str, measured: float, least: float) -> Gate:
+def at_least(name: str, measured: float, least: float, key: str = "") -> Gate:
     """Return a gate that NaN does not pass."""
-    return Gate(name, measured, f"at least {least:g}", measured >= least)
+    return Gate(name, measured, f"at least {least:g}", measured >= least, key)
 
 
-def at_most(name: str, measured: float, most: float) -> Gate:
+def at_most(name: str, measured: float, most: float, key: str = "") -> Gate:
     """Return a gate that NaN does not pass."""
-    return Gate(name, measured, f"at most {most:g}", measured <= most)
+    return Gate(name, measured, f"at most {most:g}", measured <= most, key)

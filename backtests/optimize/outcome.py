@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from backtests.optimize import trials
 from backtests.optimize.plan import Found
 from config.durations import minute_text
 from config.load import parse_path
@@ -56,6 +57,7 @@ def summary(found: Found) -> dict[str, Any]:
         "refused": len(found.refused),
         "trials_on_the_data": found.trials,
         "seed": found.study.seed,
+        "provenance": trials.provenance(found.base),
     }
 
 

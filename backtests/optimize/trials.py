@@ -37,6 +37,7 @@ from catalog.storage.store import Catalog
 from config.components import resolve
 from config.errors import DeskError, DocumentErrors
 from config.load import varied
+from config.reading import digest
 from config.resolved import Resolved
 from config.shipped import ROOT
 
@@ -75,6 +76,17 @@ def code() -> str:
         for file in sorted((ROOT / room).rglob("*.py")):
             found.update(file.read_bytes())
     return found.hexdigest()
+
+
+def provenance(resolved: Resolved) -> dict[str, str]:
+    """Return hashes of the data and of all code that a backtest runs on, the engine's version."""
+    document = resolved.document
+    sources = [_source(resolve(s.use, document.allow)) for s in document.strategies.values()]
+    return {
+        "data": _data_hash(str(Path(document.catalog).resolve())),
+        "code": digest({"perpdesk": code(), "strategies": sources}),
+        "engine": engine_version(),
+    }
 
 
 def _source(cls: type) -> str:

@@ -62,6 +62,9 @@ def test_a_study_that_passes_leaves_the_best_as_a_document_and_is_not_run_again(
     said = json.loads(optimize("--json").stdout)
     assert said["accepted"]
     assert [gate["name"] for gate in said["gates"]][-1] == "Sharpe on the hold-out"
+    keys = ["sharpe", "deflated_sharpe", "overfitting", "max_drawdown", "trades"]
+    assert [gate["key"] for gate in said["gates"]][:5] == keys
+    assert [len(said["provenance"][kind]) for kind in ("data", "code")] == [64, 64]
     assert (said["screened"], said["refused"], said["known_before"]) == (6, 0, 0)
     assert said["without_effect"] == ["strategies.reversal.params.depth_bps"]
     assert said["monte_carlo"]["days"] == 46
@@ -90,6 +93,7 @@ def test_what_other_code_ran_is_run_again_and_counts_once(optimize, monkeypatch)
     monkeypatch.setattr("backtests.optimize.study.trials.code", lambda: "mended")
     again, third = (json.loads(optimize("--json").stdout) for _ in range(2))
     assert (again["known_before"], third["known_before"]) == (0, first["run"])
+    assert again.pop("provenance")["code"] != first.pop("provenance")["code"]
     assert again == first
 
 
