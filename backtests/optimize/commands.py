@@ -95,6 +95,13 @@ def optimize(
             bar.update(task, description=words, completed=done, total=max(total, 1))
 
         study.optimize(found, ledger, workers, tell)
+    if found.replaced:
+        mb = found.study.stages.worker_mb
+        console.print(
+            f"! {found.replaced:,} workers were replaced: they took more than {mb:,} MB "
+            "(stages.worker_mb)",
+            highlight=False,
+        )
     if not no_write:
         outcome.write(found, folder)
     if as_json:

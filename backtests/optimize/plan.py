@@ -55,6 +55,8 @@ class Found:
     full: dict[int, Floats] = field(default_factory=dict)
     figures: dict[int, dict[str, Any]] = field(default_factory=dict)
     known_before: int = 0
+    replaced: int = 0
+    """Workers that had taken more than their memory."""
     fidelity: float = math.nan
     sampled: int = 0
     dead: list[str] = field(default_factory=list)

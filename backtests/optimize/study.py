@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, wait
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +34,7 @@ def optimize(found: Found, ledger: TrialLedger, workers: int, tell: Tell) -> Fou
     """
     study = found.study
     found.candidates = draw(study.search, study.method, study.stages.candidates, study.seed)
-    with trials.workers(found.base, workers) as pool:
+    with trials.workers(found.base, workers, study.stages.worker_mb) as pool:
         run = _Runs(found, ledger, pool, tell)
         everything = range(len(found.candidates))
         if study.stages.screen:
@@ -68,6 +68,7 @@ def optimize(found: Found, ledger: TrialLedger, workers: int, tell: Tell) -> Fou
             found.trials,
             ledger.sharpes(data),
         )
+        found.replaced = pool.replaced
     tiers = robustness.drawdown_tiers(found.base.complete)
     found.monte_carlo = robustness.monte_carlo_block(found.full[found.best], tiers, study.seed)
     if found.accepted and found.held is not None:
@@ -145,7 +146,7 @@ def _open_hold_out(found: Found, ledger: TrialLedger, workers: int, tell: Tell) 
     found.held_looked_at = True
     base = within(found.study.backtest, found.held)
     last = Found(found.study, base, found.held, None, [], [found.candidates[found.best]])
-    with trials.workers(base, 1) as pool:
+    with trials.workers(base, 1, found.study.stages.worker_mb) as pool:
         run = _Runs(last, ledger, pool, tell)
         resolved, _ = varied(base, settings(last.candidates[0]))
         assert resolved is not None
@@ -166,9 +167,7 @@ def _open_hold_out(found: Found, ledger: TrialLedger, workers: int, tell: Tell) 
 class _Runs:
     """Sends candidates to workers and keeps what comes back, in the ledger too."""
 
-    def __init__(
-        self, found: Found, ledger: TrialLedger, pool: ProcessPoolExecutor, tell: Tell
-    ) -> None:
+    def __init__(self, found: Found, ledger: TrialLedger, pool: Executor, tell: Tell) -> None:
         self._found, self._ledger, self._pool, self._tell = found, ledger, pool, tell
         self._ended, self._highest = set[int](), -math.inf
         self.data = ledger.data_set(Path(found.base.document.catalog), *found.window)

@@ -11,12 +11,13 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
+from itertools import batched, chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -217,22 +218,90 @@ def full(candidate: Mapping[str, Any]) -> Outcome:
     return _trials.full(candidate)
 
 
+def _measured[T](work: Callable[..., T], *arguments: Any) -> tuple[T, int]:
+    """Return what the work returns, and the bytes of memory that this worker then takes."""
+    import psutil
+
+    return work(*arguments), psutil.Process().memory_info().rss
+
+
+def _each[T](work: Callable[[Any], T], items: tuple[Any, ...]) -> list[T]:
+    return [work(item) for item in items]
+
+
+class Workers(Executor):
+    """Processes that run trials; one that takes more than so many MB is replaced after its trial.
+
+    A pool of processes can't end one of them by its memory: each has a pool of its own here, and a
+    thread that feeds it.
+    """
+
+    def __init__(self, base: Resolved, count: int, most_mb: int) -> None:
+        self._base, self._most = base, most_mb * 2**20
+        self._threads = ThreadPoolExecutor(count)
+        self._own, self._lock = threading.local(), threading.Lock()
+        self._pools, self._over = set[ProcessPoolExecutor](), False
+        self.replaced = 0
+
+    def submit[T](self, work: Callable[..., T], /, *arguments: Any) -> Future[T]:  # type: ignore[override]
+        """Let the next free worker do something."""
+        return self._threads.submit(self._run, work, *arguments)
+
+    def map[T](  # type: ignore[override]
+        self, work: Callable[[Any], T], items: Iterable[Any], chunksize: int = 1
+    ) -> Iterator[T]:
+        """Yield what becomes of each item, in their order."""
+        chunks = [self.submit(_each, work, chunk) for chunk in batched(items, chunksize)]
+        return chain.from_iterable(chunk.result() for chunk in chunks)
+
+    def pids(self) -> list[int]:
+        """Return the ids of the processes."""
+        return [pid for pool in self._pools for pid in pool._processes or ()]
+
+    def kill(self) -> None:
+        """End all at once, whatever they do."""
+        with self._lock:
+            self._over = True
+            processes = [p for pool in self._pools for p in (pool._processes or {}).values()]
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.kill()
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End all once their work is done."""
+        self._threads.shutdown(wait, cancel_futures=cancel_futures)
+        for pool in self._pools:
+            pool.shutdown(wait)
+
+    def _run[T](self, work: Callable[..., T], *arguments: Any) -> T:
+        with self._lock:
+            if self._over:
+                raise BrokenProcessPool
+            pool: ProcessPoolExecutor | None = getattr(self._own, "pool", None)
+            if pool is None:
+                spawn = multiprocessing.get_context("spawn")
+                pool = ProcessPoolExecutor(1, spawn, initializer=_begin, initargs=(self._base,))
+                self._own.pool = pool
+                self._pools.add(pool)
+            asked = pool.submit(_measured, work, *arguments)
+        done, size = asked.result()
+        if size > self._most:
+            pool.shutdown()
+            with self._lock:
+                self._pools.discard(pool)
+                self._own.pool = None
+                self.replaced += 1
+        return done
+
+
 @contextmanager
-def workers(base: Resolved, count: int) -> Iterator[ProcessPoolExecutor]:
+def workers(base: Resolved, count: int, most_mb: int) -> Iterator[Workers]:
     """Spawn workers for trials of a document; they end with the block, or with this process."""
-    pool = ProcessPoolExecutor(
-        count,
-        multiprocessing.get_context("spawn"),
-        initializer=_begin,
-        initargs=(base,),
-    )
+    pool = Workers(base, count, most_mb)
     try:
         yield pool
     except BaseException as error:
-        ours = list((pool._processes or {}).values())
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in ours:
-            process.kill()
+        pool.kill()
         if isinstance(error, BrokenProcessPool):
             raise DeskError(
                 "a worker process was ended from outside, often for lack of memory: the same "

@@ -24,6 +24,8 @@ class Stages(Part):
     """Candidates from the best to the worst that are run to measure how far to trust the screen."""
     least_fidelity: Annotated[Number, Field(ge=-1, le=1)] = 0.5
     """Least rank correlation of screen and full run over the sample."""
+    worker_mb: Annotated[Whole, Field(ge=1)] = 4096
+    """Memory in MB at which a worker process is replaced by a new one, after its trial."""
 
 
 class Folds(Part):

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from backtests import checks, commands
 from backtests.optimize.outcome import overlay
 from backtests.optimize.plan import Found
-from backtests.optimize.trials import Trials, workers
+from backtests.optimize.trials import Trials, full, workers
 from backtests.session import backtest_document
 from backtests.studies.splits import Span
 from backtests.studies.trial_ledger import TrialLedger
@@ -179,6 +179,16 @@ def test_a_trial_is_the_backtest_to_the_cent_also_after_another_in_the_same_work
         assert ledger.returns(counted.number).tolist() == got.returns.tolist()
 
 
+def test_a_worker_that_takes_more_than_its_memory_is_replaced_and_nothing_else_changes(write_run):
+    base = load(write_run())
+    with workers(base, 1, most_mb=1) as pool:
+        got = [pool.submit(full, {LOOKBACK: 2}).result() for _ in range(2)]
+        assert pool.replaced == 2
+    alone = Trials(base).full({LOOKBACK: 2})
+    assert [one.figures for one in got] == [alone.figures] * 2
+    assert [one.returns.tolist() for one in got] == [alone.returns.tolist()] * 2
+
+
 def test_the_environment_wins_over_the_document_and_options_over_it(optimize, monkeypatch):
     monkeypatch.setenv("START_SEED", "9")
     monkeypatch.setenv("OPT_STAGE2_TOPK", "2")
@@ -231,9 +241,9 @@ def test_a_shipped_backtest_is_extended_by_its_name(tmp_path):
 
 def test_workers_that_are_killed_end_a_study_in_words(write_run):
     def kill_one():
-        with workers(load(write_run()), 1) as pool:
+        with workers(load(write_run()), 1, 4096) as pool:
             pool.submit(abs, 1).result()
-            psutil.Process(next(iter(pool._processes))).kill()
+            psutil.Process(pool.pids()[0]).kill()
             pool.submit(abs, 1).result()
 
     with pytest.raises(DeskError, match="for lack of memory"):
