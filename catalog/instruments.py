@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 
 VENUE = "BYBIT"
+TESTNET = "bybit testnet"
+"""Whose prices those are that were recorded there (`source_venue`)."""
 PRODUCTS = ("LINEAR", "SPOT")
 QUOTES = ("USDT", "USDC", "USD", "EUR", "BTC", "ETH")
 ACCOUNT_COIN = "USDT"

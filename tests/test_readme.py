@@ -21,6 +21,7 @@ from pathlib import Path
 
 import pytest
 
+from backtests.optimize import running
 from catalog.providers.demo import DemoParams, generate
 from catalog.providers.demo_books import BookParams
 from catalog.providers.demo_books import generate as generate_books
@@ -80,6 +81,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with CatalogWriter(root / "catalog" / "data" / "demo") as writer:
         writer.add(generate(DemoParams(days=150, perps=12)))
     yield root
+    for study in (root / "results" / "studies").glob("*"):
+        running.stop(study)
     for exchange in (root / "live_nodes" / "state").glob("*/practice/exchange"):
         stop_exchange(exchange)
 
@@ -132,11 +135,22 @@ def test_every_perpdesk_command_of_the_readme_works(clone: Path, section: str) -
             assert running_exchange(exchange_of(clone)) is not None, "its node's outlives it"
         if arguments[0] == "record":
             arguments[-1] = "5s"
+        if arguments[0] == "optimize":
+            arguments += ["--set", f"backtest={short(clone)}", "--set", "folds.train_days=30"]
+            arguments += ["--set", "folds.test_days=30", "--set", "folds.min_test_days=20"]
         below = "my_desk" if section == OWN and arguments[0] != "init" else "."
         done = perpdesk(clone, *arguments, below=below)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     if section == TRADES:
         what_its_node_did_is_there(clone)
+
+
+def short(clone: Path) -> str:
+    """Return a backtest of four months of the demo, for studies."""
+    file = clone / "backtests" / "runs" / "short.yaml"
+    text = "extends: xs_reversal_demo.yaml\nkind: backtest\nname: short\n"
+    file.write_text(f"{text}window: {{start: 2023-01-15, end: 2023-05-15}}\n", encoding="utf-8")
+    return "backtests/runs/short.yaml"
 
 
 def recorded_before(clone: Path) -> None:

@@ -6,7 +6,8 @@
 - ``trials.py`` one trial, screened or event by event, in a worker process
 - ``judge.py`` the mathematics: nominate, choose out of sample, gates
 - ``robustness.py`` what else could have come of the best candidate
-- ``commands.py`` `perpdesk optimize`
+- ``running.py`` studies in the background: their lock and progress
+- ``commands.py`` `perpdesk optimize`, `perpdesk studies`
 
 To add a gate, add a field to ``config/documents/study.py`` and a row to `judge.gates`.
 """

@@ -1,13 +1,15 @@
-"""`perpdesk optimize`."""
+"""`perpdesk optimize` and `perpdesk studies`."""
 
 from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,14 +17,21 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from backtests.optimize.plan import Found
+    from backtests.optimize.running import Progress
 
 
 def register(app: typer.Typer) -> None:
-    """Add `perpdesk optimize`."""
+    """Add `perpdesk optimize` and `perpdesk studies`."""
     app.command("optimize")(optimize)
+    studies = typer.Typer(help="List studies, follow and stop those that run.")
+    studies.callback(invoke_without_command=True)(listed)
+    studies.command("follow")(follow)
+    studies.command("stop")(stop)
+    app.add_typer(studies, name="studies")
 
 
 def optimize(
+    context: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="STUDY", help="A study (kind: study).")],
     overrides: Annotated[
         list[str] | None,
@@ -36,6 +45,20 @@ def optimize(
         int | None, typer.Option(min=2, help="How many are run event by event after the screen.")
     ] = None,
     method: Annotated[str | None, typer.Option(help="random, sobol or grid.")] = None,
+    level: Annotated[
+        str | None, typer.Option(help="How thorough: quick, standard or deep; other options win.")
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(help='Try further seeds until a gate measures this: --until "sharpe>=0.5".'),
+    ] = None,
+    max_seeds: Annotated[
+        int | None, typer.Option(min=1, help="Most seeds of --until; each one's trials count.")
+    ] = None,
+    detach: Annotated[
+        bool,
+        typer.Option("--detach", help="Run on without this terminal; see `perpdesk studies`."),
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the outcome (default results/studies/<name>).")
     ] = None,
@@ -55,64 +78,186 @@ def optimize(
     Example: perpdesk optimize backtests/studies/xs_reversal_quick.yaml
     """
     from rich.console import Console
-    from rich.progress import BarColumn, TextColumn
 
-    from backtests.optimize import outcome, plan, study
-    from backtests.studies.trial_ledger import TrialLedger, ledger_path
-    from config.errors import DeskError, GateRefused
-    from config.progress import LongWork, Remaining
+    from backtests.optimize import outcome, plan, running
+    from config.errors import DeskError, GateRefused, InputError
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, highlight=False)
     given = {"seed": seed, "stages.candidates": candidates, "stages.top": top, "method": method}
+    given |= {"until": until, "max_seeds": max_seeds}
     options = [f"{path}={value}" for path, value in given.items() if value is not None]
     later = [each.partition("=")[0].strip() for each in (*options, *(overrides or ()))]
-    sets = []
+    if level is not None and level not in plan.LEVELS:
+        raise InputError(f"--level: {level!r} is none of {', '.join(plan.LEVELS)}")
+    sets = [*plan.LEVELS[level]] if level else []
     for name, setting in plan.environment().items():
         if setting.partition("=")[0] not in later:
-            console.print(f"{name} in the environment: {setting}", highlight=False)
+            console.print(f"{name} in the environment: {setting}")
             sets.append(setting)
-    found = plan.plan(file, [*sets, *(overrides or ()), *options])
-    folder = out or Path("results/studies") / found.study.name
+    sets += [*(overrides or ()), *options]
+    found = plan.plan(file, sets)
+    folder = out or running.STUDIES / found.study.name
+    if detach and no_write:
+        raise InputError("--detach: its log is in the study's folder: not with --no-write")
+    words = _words(context)
+    with ExitStack() as stack:
+        progress = None
+        if not no_write:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                if detach:
+                    process = running.detach(words, folder)
+                    console.print(f"Runs on as process {process}: {folder / running.LOG}")
+                    return
+                progress = stack.enter_context(running.held(folder, words))
+                # Those of an earlier run must not pass for the outcome of this one.
+                for name in outcome.WRITTEN:
+                    (folder / name).unlink(missing_ok=True)
+            except OSError as error:
+                raise DeskError(f"{folder}: the outcome can't be written: {error}") from None
+        found = _try_seeds(file, sets, found, workers, progress)
+        if not no_write:
+            outcome.write(found, folder)
+        if as_json:
+            print(json.dumps(outcome.summary(found), sort_keys=True, default=str))
+        else:
+            _print(found, Console())
+        if not found.accepted:
+            failed = ", ".join(gate.name for gate in found.gates if not gate.passed)
+            raise GateRefused(f"{found.study.name}: refused: {failed}; no best.yaml is written")
     if not no_write:
-        # Those of an earlier run must not pass for the outcome of this one.
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            for name in outcome.WRITTEN:
-                (folder / name).unlink(missing_ok=True)
-        except OSError as error:
-            raise DeskError(f"{folder}: the outcome can't be written: {error}") from None
+        print(f"Best: {folder / 'best.yaml'}", file=sys.stderr)
+
+
+def _try_seeds(
+    file: Path, sets: list[str], found: Found, workers: int, progress: Progress | None
+) -> Found:
+    """Run a study; with `until` again with the next seed, until one reaches it."""
+    from rich.progress import BarColumn, TextColumn
+
+    from backtests.optimize import plan, study
+    from backtests.studies.trial_ledger import TrialLedger, ledger_path
+    from config.progress import LongWork, Remaining
+
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%")
     with LongWork(*columns, Remaining()) as bar, TrialLedger(ledger_path()) as ledger:
         task, stage, began = bar.add_task("begin", total=1), "", time.monotonic()
 
         def tell(name: str, done: int, total: int, best: str) -> None:
             nonlocal stage, began
+            if found.study.until:
+                name = f"seed {found.study.seed}: {name}"
             if name != stage:
                 stage, began = name, time.monotonic()
                 bar.reset(task)
             pace = 60.0 * done / max(time.monotonic() - began, 1e-3)
             words = f"{name} {done:,} of {total:,}, {pace:,.0f} a minute, {best}"
             bar.update(task, description=words, completed=done, total=max(total, 1))
+            if progress is not None:
+                progress.tell(name, done, total, best)
 
-        study.optimize(found, ledger, workers, tell)
-    if found.replaced:
-        mb = found.study.stages.worker_mb
-        console.print(
-            f"! {found.replaced:,} workers were replaced: they took more than {mb:,} MB "
-            "(stages.worker_mb)",
-            highlight=False,
-        )
-    if not no_write:
-        outcome.write(found, folder)
+        def say(words: str) -> None:
+            bar.console.print(words, highlight=False)
+
+        while True:
+            study.optimize(found, ledger, workers, tell)
+            if found.replaced:
+                say(
+                    f"! {found.replaced:,} workers were replaced: they took more than "
+                    f"{found.study.stages.worker_mb:,} MB (stages.worker_mb)"
+                )
+            wanted = next((gate for gate in found.gates if gate.name.startswith("until ")), None)
+            if wanted is None or wanted.passed:
+                return found
+            tried = [*found.seeds, (found.study.seed, wanted.measured)]
+            say(
+                f"seed {found.study.seed}, {len(tried)} of at most {found.study.max_seeds}: "
+                f"{found.study.until} was {wanted.measured:.4g}; its trials count: the deflated "
+                f"Sharpe of what comes is of more than {found.trials:,}"
+            )
+            if len(tried) >= found.study.max_seeds:
+                return found
+            found = plan.plan(file, [*sets, f"seed={found.study.seed + 1}"])
+            found.seeds = tried
+
+
+def _words(context: typer.Context) -> list[str]:
+    """Return the command line as it was given, but without --detach."""
+    words = [str(context.command.name)]
+    for parameter in context.command.params:
+        value = context.params.get(str(parameter.name))
+        if value is None or value is False or parameter.name == "detach":
+            continue
+        name = parameter.opts[:1] if parameter.param_type_name == "option" else []
+        for each in value if isinstance(value, list | tuple) else [value]:
+            words += name if each is True else [*name, str(each)]
+    return words
+
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A study's name, or its folder.")]
+
+
+def listed(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON on stdout.")] = False,
+) -> None:
+    """List studies: state, progress, the best so far, and gates; follow and stop those that run.
+
+    Example: perpdesk studies
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    from backtests.optimize import running
+
+    studies = running.listed()
     if as_json:
-        print(json.dumps(outcome.summary(found), sort_keys=True, default=str))
-    else:
-        _print(found, Console())
-    if not found.accepted:
-        failed = ", ".join(gate.name for gate in found.gates if not gate.passed)
-        raise GateRefused(f"{found.study.name}: refused: {failed}; no best.yaml is written")
-    if not no_write:
-        print(f"Best: {folder / 'best.yaml'}", file=sys.stderr)
+        print(json.dumps(studies, sort_keys=True))
+        return
+    table = Table()
+    for heading in ("study", "state", "progress", "best", "gates passed"):
+        table.add_column(heading)
+    for one in studies:
+        gates = one["gates"].values()
+        passed = f"{sum(gates)} of {len(gates)}" if gates else ""
+        table.add_row(one["name"], one["state"], _progress(one), one["best"], passed)
+    Console().print(table)
+
+
+def follow(name: Name) -> None:
+    """Show a study's progress until it ends: exit 3 where a gate fails, as `optimize` does.
+
+    Example: perpdesk studies follow xs_reversal_quick
+    """
+    from backtests.optimize import running
+    from config.errors import DeskError, GateRefused
+
+    folder = running.folder_of(name)
+    last = running.follow(folder, lambda news: print(_progress(news), news["best"], flush=True))
+    if last["state"] in ("refused", "failed"):
+        raise (GateRefused if last["state"] == "refused" else DeskError)(last["why"])
+    print(f"{last['name']}: {last['state']}")
+
+
+def stop(name: Name) -> None:
+    """Stop a study that runs; the same command goes on with it, trials that are done are kept.
+
+    Example: perpdesk studies stop xs_reversal_quick
+    """
+    from backtests.optimize import running
+
+    folder = running.folder_of(name)
+    if not running.stop(folder):
+        print(f"{name} does not run.")
+        return
+    words = shlex.join(running.described(folder)["words"])
+    print(f"{name} is stopped. It goes on with: perpdesk {words} --detach")
+
+
+def _progress(one: dict[str, Any]) -> str:
+    return f"{one['stage']} {one['done']:,} of {one['total']:,}"
 
 
 def _print(found: Found, console: Console) -> None:

@@ -165,6 +165,14 @@ def gates(
     ]
 
 
+def until(wanted: str, gates: Sequence[Gate]) -> Gate:
+    """Return the gate of a study's `until`, such as ``sharpe>=0.5``, by what was measured."""
+    key, sign, limit = wanted.replace(">=", " >= ").replace("<=", " <= ").split()
+    measured = next(gate.measured for gate in gates if gate.key == key)
+    limited = at_least if sign == ">=" else at_most
+    return limited(f"until {key}", measured, float(limit))
+
+
 def at_least(name: str, measured: float, least: float, key: str = "") -> Gate:
     """Return a gate that NaN does not pass."""
     return Gate(name, measured, f"at least {least:g}", measured >= least, key)

@@ -57,6 +57,7 @@ def summary(found: Found) -> dict[str, Any]:
         "refused": len(found.refused),
         "trials_on_the_data": found.trials,
         "seed": found.study.seed,
+        "seeds_before": [[seed, _finite(measured)] for seed, measured in found.seeds],
         "provenance": trials.provenance(found.base),
     }
 

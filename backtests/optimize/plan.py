@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from backtests.optimize import judge
 from backtests.studies.search_space import Candidate
 from backtests.studies.splits import Span, Split, combinatorial, hold_out, walk_forward
+from catalog.instruments import TESTNET
+from catalog.storage.index import CatalogIndex
 from config.documents import Backtest
 from config.documents.study import Study
 from config.durations import DAY_NS, minute_text
@@ -34,9 +36,17 @@ ENVIRONMENT: dict[str, tuple[str, Callable[[str], str]]] = {
     "OPT_METHOD": ("method", str),
     "OPT_CANDIDATES": ("stages.candidates", str),
     "OPT_STAGE2_TOPK": ("stages.top", str),
+    "BYBIT_OPT_TESTNET": ("testnet", str.lower),
     "START_SEED": ("seed", str),
+    "MAX_SEEDS": ("max_seeds", str),
 }
 """Environment variables that replace a field of the study, and how its value is made."""
+LEVELS = {
+    "quick": ("stages.candidates=200", "stages.top=12", "stages.sample=6", "folds.groups=4"),
+    "standard": ("stages.candidates=1000", "stages.top=40", "stages.sample=10", "folds.groups=6"),
+    "deep": ("stages.candidates=10000", "stages.top=400", "stages.sample=30", "folds.groups=8"),
+}
+"""How thorough a study is, in a word: what it sets."""
 
 
 @dataclass
@@ -54,6 +64,8 @@ class Found:
     screened: dict[int, Floats] = field(default_factory=dict)
     full: dict[int, Floats] = field(default_factory=dict)
     figures: dict[int, dict[str, Any]] = field(default_factory=dict)
+    seeds: list[tuple[int, float]] = field(default_factory=list)
+    """Those that were tried before, and what each measured for `until`."""
     known_before: int = 0
     replaced: int = 0
     """Workers that had taken more than their memory."""
@@ -114,6 +126,13 @@ def plan(file: Path, overrides: Sequence[str] = ()) -> Found:
         place = "start" if start % DAY_NS else "end"
         raise InputError(
             f"{study.backtest}: window.{place}: a study judges whole UTC days: must be at 00:00"
+        )
+    recorded = {one.source_venue for one in CatalogIndex(Path(document.catalog)).provenance}
+    if (TESTNET in recorded) != study.testnet:
+        there = "is recorded" if TESTNET in recorded else "is not recorded"
+        raise InputError(
+            f"{file}: testnet: {str(study.testnet).lower()}, but {document.catalog} {there} on "
+            "Bybit's testnet"
         )
     window, held = Span(start, end), None
     folds = study.folds

@@ -68,6 +68,8 @@ def optimize(found: Found, ledger: TrialLedger, workers: int, tell: Tell) -> Fou
             found.trials,
             ledger.sharpes(data),
         )
+        if study.until is not None:
+            found.gates.append(judge.until(study.until, found.gates))
         found.replaced = pool.replaced
     tiers = robustness.drawdown_tiers(found.base.complete)
     found.monte_carlo = robustness.monte_carlo_block(found.full[found.best], tiers, study.seed)

@@ -71,6 +71,9 @@ class StudyGates(Part):
     """Least number of closed trades."""
 
 
+UNTIL = rf"^({'|'.join(StudyGates.model_fields)})\s*(>=|<=)\s*-?\d+(\.\d+)?$"
+
+
 class Study(Part):
     """A search for parameters that hold out of sample."""
 
@@ -92,3 +95,9 @@ class Study(Part):
     window_days: Annotated[Whole, Field(ge=1)] | None = None
     """Only so many newest days of the backtest's window; null: all."""
     seed: Annotated[Whole, Field(ge=0)] = 0
+    until: Annotated[str, Field(pattern=UNTIL)] | None = None
+    """A measured gate, such as ``sharpe>=0.5``: further seeds are tried until one reaches it."""
+    max_seeds: Annotated[Whole, Field(ge=1, le=1000)] = 10
+    """Most seeds that are tried for `until`; the trials of each count."""
+    testnet: Flag = False
+    """Whether the data were recorded on Bybit's testnet; data of the other kind are refused."""

@@ -25,7 +25,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from catalog.instruments import PRODUCTS, InstrumentInfo, instrument_id
+from catalog.instruments import PRODUCTS, TESTNET, InstrumentInfo, instrument_id
 from catalog.recordings import AUDIT, COLUMNS, NOTHING_YET
 from catalog.storage.index import CatalogIndex
 from catalog.storage.versions import current_version
@@ -148,7 +148,8 @@ class _Recorder:
         say: Say,
     ) -> None:
         self._node, self._options, self._spool, self._say = node, options, spool, say
-        self._venue = "simulated" if node.environment == "practice" else "bybit"
+        venues = {"practice": "simulated", "testnet": TESTNET}
+        self._venue = venues.get(node.environment, "bybit")
         self._topics: dict[str, dict[str, StreamTopic]] = {}
         names = list(instruments)
         since = dict.fromkeys(names, (NOTHING_YET, time.time_ns()))

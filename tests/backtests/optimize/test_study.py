@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -14,14 +15,18 @@ from typer.testing import CliRunner
 
 from backtests import checks, commands
 from backtests.optimize.outcome import overlay
-from backtests.optimize.plan import Found
+from backtests.optimize.plan import LEVELS, Found, environment, plan
 from backtests.optimize.trials import Trials, full, workers
 from backtests.session import backtest_document
 from backtests.studies.splits import Span
 from backtests.studies.trial_ledger import TrialLedger
+from catalog.instruments import TESTNET
+from catalog.providers.demo import DemoParams, generate
+from catalog.storage.writer import CatalogWriter
 from config.documents.study import Study
 from config.errors import DeskError, DocumentErrors, GateRefused, InputError
 from config.load import load
+from config.validate import checked
 from tests.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -116,7 +121,7 @@ def test_a_study_that_stops_leaves_no_outcome_of_an_earlier_one(optimize, tmp_pa
     assert json.loads(optimize("--json").stdout)["accepted"]
     with pytest.raises(GateRefused, match="rank correlation"):
         optimize(stages={"sample": 5, "least_fidelity": 1.0}, search={LOOKBACK: {"int": [1, 9]}})
-    assert list((tmp_path / "out").iterdir()) == []
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [".lock", "state.json"]
 
 
 def test_a_hold_out_whose_days_were_searched_before_is_not_called_fresh(optimize):
@@ -192,10 +197,49 @@ def test_a_worker_that_takes_more_than_its_memory_is_replaced_and_nothing_else_c
 def test_the_environment_wins_over_the_document_and_options_over_it(optimize, monkeypatch):
     monkeypatch.setenv("START_SEED", "9")
     monkeypatch.setenv("OPT_STAGE2_TOPK", "2")
-    got = optimize("--json", "--top", "3")
+    monkeypatch.setenv("OPT_CANDIDATES", "4")
+    got = optimize("--json", "--top", "3", "--level", "deep")
     assert "START_SEED in the environment: seed=9" in got.stderr
     assert "OPT_STAGE2_TOPK" not in got.stderr
-    assert json.loads(got.stdout)["seed"] == 9
+    assert (json.loads(got.stdout)["seed"], json.loads(got.stdout)["screened"]) == (9, 4)
+
+
+def test_seeds_are_tried_until_one_reaches_what_is_wanted_and_the_hold_out_waits(
+    optimize, tmp_path
+):
+    few = ("--candidates", "4", "--until", "sharpe>=99", "--max-seeds", "2", "--json")
+    search = {LOOKBACK: {"int": [1, 9]}}
+    with pytest.raises(GateRefused, match="refused: until sharpe; no best"):
+        optimize(*few, search=search)
+    said = json.loads((tmp_path / "out" / "best.json").read_text())
+    assert (said["seed"], [seed for seed, _ in said["seeds_before"]]) == (4, [3])
+    assert said["gates"][-1]["name"] == "until sharpe"  # the hold-out stayed closed
+    assert said["trials_on_the_data"] > 4
+    reached = optimize("--until", "sharpe>=-98", *few[:2], "--json", search=search)
+    assert json.loads(reached.stdout)["seed"] == 3
+
+
+@pytest.mark.parametrize("venue", ["bybit", TESTNET])
+def test_data_of_the_testnet_are_searched_only_where_the_study_says_so(
+    write_run, tmp_path, venue, monkeypatch
+):
+    with CatalogWriter(tmp_path / "recorded") as writer:
+        writer.add(replace(generate(DemoParams(days=95, perps=8)), source_venue=venue))
+    study = SMALL | {"backtest": str(write_run(catalog=str(tmp_path / "recorded")))}
+    file = tmp_path / "study.yaml"
+    file.write_text(yaml.safe_dump(study))
+    on_testnet = venue == TESTNET
+    monkeypatch.setenv("BYBIT_OPT_TESTNET", str(on_testnet))
+    assert plan(file, environment().values()).study.testnet == on_testnet
+    monkeypatch.setenv("BYBIT_OPT_TESTNET", str(not on_testnet))
+    with pytest.raises(InputError, match=r"study\.yaml: testnet: .* recorded on Bybit's testnet"):
+        plan(file, environment().values())
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_level_is_a_sound_study(level):
+    resolved = checked("backtests/studies/xs_reversal_quick.yaml", LEVELS[level])
+    assert resolved.document.stages.top < resolved.document.stages.candidates
 
 
 @pytest.mark.parametrize(
@@ -212,6 +256,7 @@ def test_the_environment_wins_over_the_document_and_options_over_it(optimize, mo
             "strategies.pairs of perpdesk:runs/pairs_demo does not rank.*stages.screen: false",
         ),
         ({"gates": {"deflated_sharpe": 1.5}}, "gates.deflated_sharpe"),
+        ({"until": "sharp>=1"}, "until"),
         ({"folds": {"method": "combinatorial", "groups": 3, "tested": 3}}, "tested 3 of 3 groups"),
     ],
 )
