@@ -287,6 +287,7 @@ def _print(found: Found, console: Console) -> None:
         passed = "[green]passed[/]" if gate.passed else "[red]failed[/]"
         table.add_row(gate.name, f"{gate.measured:,.4g}", gate.wanted, passed)
     console.print(table)
+    _print_robustness(found, console)
     if found.held_seen:
         console.print(
             f"! the hold-out is not fresh: {found.held_seen:,} other candidates were run on its "
@@ -297,3 +298,32 @@ def _print(found: Found, console: Console) -> None:
         console.print(f"! {found.held_refused}", highlight=False)
     if found.held is not None and not found.held_looked_at:
         console.print("The hold-out stays closed: an earlier gate failed.")
+
+
+def _print_robustness(found: Found, console: Console) -> None:
+    from rich.table import Table
+
+    from backtests.report.formats import hundredths, number, percent
+
+    if found.stress_refused:
+        console.print(f"! stress: {found.stress_refused}", highlight=False)
+    table = Table(title="the best candidate under stress, and resampled")
+    for heading in ("", "Sharpe", "return", "max drawdown", "trades"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    for row in found.stress:
+        earned, fell = hundredths(row["return_pct"]), percent(row["max_drawdown"])
+        table.add_row(row["name"], number(row["sharpe"]), earned, fell, f"{row['trades']:,}")
+    for name, of in (("days", found.monte_carlo), ("trades", found.monte_carlo["trades"])):
+        earned = hundredths(of["total_return_pct"]["worst_5"])
+        fell = percent(of["max_drawdown"]["worst_5"])
+        table.add_row(f"worst 5 % of resampled {name}", "", earned, fell, "")
+    console.print(table)
+    shape, kept = found.sensitivity["shape"], found.sensitivity["plateau"]
+    if shape:
+        console.print(
+            f"{shape}: neighbours keep {percent(kept, 0)} of the best's {found.study.objective} "
+            f"(median), the worst {percent(found.sensitivity['worst'], 0)}",
+            highlight=False,
+        )
+    for path in found.sensitivity["at_an_end"]:
+        console.print(f"! {path} is at an end of its range: search further", highlight=False)

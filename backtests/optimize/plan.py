@@ -79,7 +79,11 @@ class Found:
     gates: list[judge.Gate] = field(default_factory=list)
     trials: int = 0
     monte_carlo: dict[str, Any] = field(default_factory=dict)
-    """Of the best candidate: see `robustness.monte_carlo_block`."""
+    stress: list[dict[str, Any]] = field(default_factory=list)
+    stress_refused: str = ""
+    sensitivity: dict[str, Any] = field(default_factory=dict)
+    stability: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Of the best candidate: see ``robustness.py``, and `Trials.stressed`."""
     held_seen: int = 0
     """Other candidates that were run on days of the hold-out before it was opened."""
     held_looked_at: bool = False

@@ -1,6 +1,6 @@
-"""How robust the best candidate is: what else could have come of its days, and how deep it falls.
+"""How robust the best candidate is: what else could have come of it, plateau or spike, stability.
 
-Monte Carlo resamples its daily returns over the study's window, those that it was chosen by: live
+Monte Carlo resamples its returns over the study's window, those that it was chosen by: live
 trading is to expect less. Nothing here chooses: it is for the report and for deployment.
 """
 
@@ -14,15 +14,25 @@ from numpy.typing import NDArray
 
 from actors.guards.drawdown_tiers import DrawdownTiersParams
 from backtests.studies.monte_carlo import BAD_EQUITY, Outcomes, monte_carlo
+from backtests.studies.search_space import Candidate, Space, place_of
+from config.documents.search_space import Dimension
 
 Floats = NDArray[np.float64]
 
+PLATEAU = 0.5
+"""Neighbours of a plateau keep at least so much of the objective, in the median."""
+ALIKE = 0.1 + 1e-9
+DRAWS = 200
 BAND_DAYS = 90
 """Days of live trading that the band of a deployment covers."""
 
 
-def monte_carlo_block(returns: Floats, tiers: Sequence[float], seed: int) -> dict[str, Any]:
+def monte_carlo_block(
+    returns: Floats, trades: Floats, tiers: Sequence[float], seed: int
+) -> dict[str, Any]:
     """Return ``monte_carlo`` of best.json: 1,000 paths of resampled days, as long as the window.
+
+    ``trades`` has the same of resampled trades, one after another.
 
     ``worst_5`` is what 5 % of the paths reach or worse, ``best_5`` what 5 % reach or better.
     ``ruin`` is the probability of a drawdown of at least each tier, a fraction. ``band`` has, for
@@ -35,6 +45,7 @@ def monte_carlo_block(returns: Floats, tiers: Sequence[float], seed: int) -> dic
         "days": len(returns),
         **tails(found),
         "ruin": {f"{tier:g}": known(share) for tier, share in found.ruin(tiers).items()},
+        "trades": {"count": len(trades), **tails(monte_carlo(trades, seed=seed))},
         "band": {
             "lower_pct": [known(value) for value in first[0, 1:]],
             "upper_pct": [known(value) for value in first[-1, 1:]],
@@ -73,3 +84,68 @@ def drawdown_tiers(document: Mapping[str, Any]) -> list[float]:
     guards = [guard for guard in document["actors"].values() if guard["enabled"]]
     own = {tier["at"] for guard in guards for tier in guard["params"].get("tiers", ())}
     return sorted(own or {tier.at for tier in DrawdownTiersParams().tiers})
+
+
+def sensitivity(
+    space: Space, best: Candidate, reached: float, near: Sequence[tuple[Candidate, float]]
+) -> dict[str, Any]:
+    """Return how much of the best candidate's objective its neighbours keep: plateau or spike.
+
+    `near` are the neighbours with their objectives; one that never traded keeps nothing.
+    ``plateau`` is the median of theirs over the best's, undefined where that is not positive.
+    """
+    values = np.array([value if np.isfinite(value) else 0.0 for _, value in near])
+    kept = values / reached if reached > 0 else np.full(len(values), np.nan)
+    middle, worst = (float(np.median(kept)), float(kept.min())) if len(kept) else (np.nan, np.nan)
+    shape = "plateau" if middle >= PLATEAU else "spike"
+    return {
+        "plateau": known(middle),
+        "shape": shape if np.isfinite(middle) else None,
+        "worst": known(worst),
+        "neighbours": [
+            {
+                "parameters": {k: v for k, v in one.items() if v != best[k]},
+                "objective": known(value),
+            }
+            for one, value in near
+        ],
+        "at_an_end": [
+            path
+            for path, dimension in space.items()
+            if dimension.choice is None and not 1e-9 < place_of(dimension, best[path]) < 1 - 1e-9
+        ],
+    }
+
+
+def stability(
+    space: Space,
+    best: Candidate,
+    windows: Sequence[Candidate],
+    race: Sequence[Candidate],
+    objectives: Floats,
+    seed: int,
+) -> dict[str, dict[str, Any]]:
+    """Return by parameter how often other windows and other draws choose as the best candidate.
+
+    `windows` are the candidates that trainings chose. A draw is half of the `race`, with their
+    `objectives`, as another seed might have had them. As the best is what lies within a tenth of
+    the range, or is the same choice.
+    """
+    rng = np.random.default_rng(seed)
+    halves = [rng.permutation(len(race))[: (len(race) + 1) // 2] for _ in range(DRAWS)]
+    drawn = [race[half[int(np.argmax(objectives[half]))]] for half in halves]
+
+    def share(path: str, chosen: Sequence[Candidate]) -> float | None:
+        alike = [_alike(space[path], one[path], best[path]) for one in chosen]
+        return float(np.mean(alike)) if alike else None
+
+    return {
+        path: {"best": best[path], "windows": share(path, windows), "draws": share(path, drawn)}
+        for path in space
+    }
+
+
+def _alike(dimension: Dimension, one: Any, other: Any) -> bool:
+    if dimension.choice is not None:
+        return bool(one == other)
+    return abs(place_of(dimension, one) - place_of(dimension, other)) <= ALIKE

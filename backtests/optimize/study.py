@@ -6,6 +6,7 @@ is done is not run again. The screen is, for it takes seconds.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, wait
@@ -17,8 +18,9 @@ from actors import measures
 from backtests.optimize import judge, robustness, trials
 from backtests.optimize.plan import Floats, Found, within
 from backtests.optimize.trials import Outcome
-from backtests.studies.search_space import Candidate, draw, settings, value_at
+from backtests.studies.search_space import Candidate, draw, neighbours, settings, value_at
 from backtests.studies.trial_ledger import DONE, TrialLedger
+from config.documents.search_space import Dimension
 from config.errors import GateRefused, InputError
 from config.load import varied
 from config.reading import digest
@@ -53,6 +55,7 @@ def optimize(found: Found, ledger: TrialLedger, workers: int, tell: Tell) -> Fou
         in_race = sorted({i for names in nominated for i in names} & found.full.keys())
         found.best = max(in_race, key=lambda i: found.objective(found.full[i]))
         _name_dead_knobs(found, run)
+        _look_around(found, run)
         found.out_of_sample = judge.out_of_sample(
             study.objective, found.full, nominated, found.window, found.splits, study.folds
         )
@@ -70,9 +73,8 @@ def optimize(found: Found, ledger: TrialLedger, workers: int, tell: Tell) -> Fou
         )
         if study.until is not None:
             found.gates.append(judge.until(study.until, found.gates))
+        _resample_and_stress(found, run)
         found.replaced = pool.replaced
-    tiers = robustness.drawdown_tiers(found.base.complete)
-    found.monte_carlo = robustness.monte_carlo_block(found.full[found.best], tiers, study.seed)
     if found.accepted and found.held is not None:
         _open_hold_out(found, ledger, workers, tell)
     return found
@@ -133,10 +135,62 @@ def _name_dead_knobs(found: Found, run: _Runs) -> None:
                 found.unseen += [path] * found.study.stages.screen
             elif any(i in found.full for i in numbers):
                 found.dead.append(path)
-        # Looked at for their effect alone: chosen now, they would be a second search.
-        for number in numbers:
-            for kept in (found.screened, found.full, found.refused):
-                kept.pop(number, None)
+        _forget(found, numbers)
+
+
+def _forget(found: Found, numbers: Iterable[int]) -> None:
+    # Looked at for their effect alone: chosen now, they would be a second search.
+    for number in numbers:
+        for kept in (found.screened, found.full, found.refused):
+            kept.pop(number, None)
+
+
+def _moving(found: Found) -> dict[str, Dimension]:
+    return {p: d for p, d in found.study.search.items() if p not in found.dead}
+
+
+def _look_around(found: Found, run: _Runs) -> None:
+    """Run the best candidate's neighbours: before the gates, for each is a look that counts."""
+    best, space = found.candidates[found.best], _moving(found)
+    ran = {json.dumps(found.candidates[i]): i for i in found.full}
+    near = neighbours(space, best)
+    first = len(found.candidates)
+    new = [one for one in near if json.dumps(one) not in ran]
+    found.candidates += new
+    numbers = range(first, len(found.candidates))
+    run.full(numbers, "neighbours of the best")
+    ran |= {json.dumps(found.candidates[i]): i for i in numbers if i in found.full}
+    around = [(one, ran[json.dumps(one)]) for one in near if json.dumps(one) in ran]
+    found.sensitivity = robustness.sensitivity(
+        space,
+        best,
+        found.objective(found.full[found.best]),
+        [(one, found.objective(found.full[number])) for one, number in around],
+    )
+    _forget(found, numbers)
+
+
+def _resample_and_stress(found: Found, run: _Runs) -> None:
+    """Resample and stress the best candidate: what is chosen already is no new candidate."""
+    outcome, study = run.stressed(), found.study
+    found.stress, found.stress_refused = outcome.figures.get("stress", []), outcome.why
+    found.monte_carlo = robustness.monte_carlo_block(
+        found.full[found.best],
+        np.zeros(0) if outcome.returns is None else outcome.returns,
+        robustness.drawdown_tiers(found.base.complete),
+        study.seed,
+    )
+    assert found.out_of_sample is not None
+    race = found.screened if study.stages.screen else found.full
+    numbers = sorted(race)
+    found.stability = robustness.stability(
+        _moving(found),
+        found.candidates[found.best],
+        [found.candidates[i] for i in found.out_of_sample.chosen if i >= 0],
+        [found.candidates[i] for i in numbers],
+        np.array([found.objective(race[i]) for i in numbers]),
+        study.seed,
+    )
 
 
 def _moves(numbers: Iterable[int], best: int, returns: dict[int, Floats]) -> bool:
@@ -219,6 +273,12 @@ class _Runs:
             for future in ended:
                 self._end(*waiting[future], future.result())
             self._tell(stage, total - len(pending), total, self._best(found.full))
+
+    def stressed(self) -> Outcome:
+        """Run the best candidate under worse conditions."""
+        self._tell("stress of the best", 0, 1, "")
+        candidate = self._found.candidates[self._found.best]
+        return self._pool.submit(trials.stressed, candidate).result()
 
     def _end(self, number: int, trial: int, outcome: Outcome) -> None:
         if outcome.returns is None:

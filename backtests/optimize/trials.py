@@ -22,17 +22,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from actors.measures import DAY
 from backtests.engine.build import strategies_of
 from backtests.engine.feed import FeedSlice
-from backtests.results.figures import RunBooks, curves, figures
+from backtests.results.figures import RunBooks, column, curves, figures, money
 from backtests.run import Prepared, engine_version, prepare, run
 from backtests.screening.screen import screen_document
 from backtests.studies.search_space import settings
 from backtests.studies.splits import Span
 from backtests.studies.trial_ledger import candidate_of
+from backtests.variants import stress_rows
 from catalog.panel import Panel, panel
 from catalog.storage.store import Catalog
 from config.components import resolve
@@ -43,6 +45,8 @@ from config.resolved import Resolved
 from config.shipped import ROOT
 
 Floats = NDArray[np.float64]
+STRESS = ("name", "sharpe", "return_pct", "max_drawdown", "trades")
+"""What is kept of each stressed run."""
 
 
 class Outcome(NamedTuple):
@@ -138,6 +142,13 @@ class Trials:
         """Run a candidate event by event; the figures are those of `perpdesk backtest`."""
         return self._guarded(candidate, self._run)
 
+    def stressed(self, candidate: Mapping[str, Any]) -> Outcome:
+        """Run a candidate again under worse conditions: ``stress`` in the figures, a row each.
+
+        The returns are those of its closed trades as specified.
+        """
+        return self._guarded(candidate, self._stressed)
+
     def _guarded(self, candidate: Mapping[str, Any], work: Any) -> Outcome:
         resolved, problems = varied(self._base, settings(candidate))
         if resolved is None or problems:
@@ -186,6 +197,23 @@ class Trials:
         found, returns = outcome_of(run(prepared, slices=iter(slices)), *_window(resolved))
         return Outcome(returns, found)
 
+    def _stressed(self, resolved: Resolved) -> Outcome:
+        prepared = prepare(resolved.document)
+        base = run(prepared)
+        rows = [{key: row[key] for key in STRESS} for row in stress_rows(prepared, base)]
+        trips, curve = base.tables["positions"], base.tables["equity"]
+        returns = trade_returns(trips, curve, float(base.starting_equity))
+        return Outcome(returns, {"stress": rows})
+
+
+def trade_returns(trips: pa.Table, curve: pa.Table, opening: float) -> Floats:
+    """Return the net profit of each closed trade over the equity that it was opened with."""
+    equity = np.concatenate(([opening], column(curve, "equity")))
+    before = np.searchsorted(column(curve, "ts"), column(trips, "ts_opened"), side="left")
+    closed = ~column(trips, "open").astype(bool)
+    earned: Floats = (money(trips, "net") / equity[before])[closed]
+    return earned
+
 
 def _window(resolved: Resolved) -> Span:
     return Span(resolved.document.window.start_ns, resolved.document.window.end_ns)
@@ -216,6 +244,11 @@ def screen(candidate: Mapping[str, Any]) -> Outcome:
 def full(candidate: Mapping[str, Any]) -> Outcome:
     """Run a candidate event by event, in a worker."""
     return _trials.full(candidate)
+
+
+def stressed(candidate: Mapping[str, Any]) -> Outcome:
+    """Run a candidate under worse conditions, in a worker."""
+    return _trials.stressed(candidate)
 
 
 def _measured[T](work: Callable[..., T], *arguments: Any) -> tuple[T, int]:

@@ -23,6 +23,8 @@ from config.resolved import Resolved
 
 Space = Mapping[str, Dimension]
 Candidate = dict[str, Any]
+SHORTEST_STEP = 0.05
+"""Part of a range by which neighbours differ at least."""
 _PATIENCE = 50
 """Draws for each wanted candidate, at most: in a small space they begin to repeat."""
 
@@ -62,6 +64,48 @@ def value_at(dimension: Dimension, place: float) -> Any:
         value = least + (largest - least) * place
     # Six digits say as much, and can be read; rounding must not leave the range.
     return min(max(_digits(value, 6), least), largest)
+
+
+def place_of(dimension: Dimension, value: Any) -> float:
+    """Return the place of a value from 0 (the least) to 1 (the largest, or last choice)."""
+    if dimension.choice is not None:
+        return dimension.choice.index(value) / max(1, len(dimension.choice) - 1)
+    ends = dimension.int or dimension.float
+    assert ends is not None
+    least, largest = map(float, ends)
+    if dimension.log:
+        return math.log(value / least) / math.log(largest / least)
+    if dimension.step is not None:
+        largest = least + (_size(dimension) - 1) * dimension.step  # the last on the grid
+    return (float(value) - least) / (largest - least)
+
+
+def neighbours(space: Space, candidate: Candidate) -> list[Candidate]:
+    """Return the candidates that are one step away in one dimension, down and up.
+
+    A step is the dimension's own, or a twentieth of its range where that is longer; of a choice it
+    leads to the value beside it. There is none beyond the ends.
+    """
+    return [
+        candidate | {path: value}
+        for path, dimension in space.items()
+        for value in _beside(dimension, candidate[path])
+    ]
+
+
+def _beside(dimension: Dimension, value: Any) -> list[Any]:
+    if dimension.choice is not None:
+        at = dimension.choice.index(value)
+        return [*dimension.choice[max(0, at - 1) : at], *dimension.choice[at + 1 : at + 2]]
+    step, found = max(1 / max(1.0, _size(dimension) - 1), SHORTEST_STEP), []
+    for sign in (-1, 1):
+        place = min(max(place_of(dimension, value) + sign * step, 0.0), 1.0)
+        other = value_at(dimension, place)
+        if other == value and dimension.int is not None:
+            # Small numbers of a logarithmic range are further apart.
+            other = min(max(value + sign, dimension.int[0]), dimension.int[1])
+        found += [other] * (other != value)
+    return found
 
 
 def settings(candidate: Mapping[str, Any]) -> list[str]:

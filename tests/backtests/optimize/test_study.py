@@ -73,6 +73,18 @@ def test_a_study_that_passes_leaves_the_best_as_a_document_and_is_not_run_again(
     assert (said["screened"], said["refused"], said["known_before"]) == (6, 0, 0)
     assert said["without_effect"] == ["strategies.reversal.params.depth_bps"]
     assert said["monte_carlo"]["days"] == 46
+    assert said["monte_carlo"]["trades"]["count"] == said["figures"]["trades"]
+    assert said["stress"][0]["sharpe"] == said["figures"]["sharpe"]
+    costly, late = said["stress"][1], said["stress"][3]
+    assert (costly["name"], late["name"]) == ("fees x2", "entry one bar later")
+    assert costly["return_pct"] < said["figures"]["return_pct"]
+    # Its neighbours are trials already; the knob without effect has none.
+    assert [one["parameters"] for one in said["sensitivity"]["neighbours"]] in (
+        [{LOOKBACK: 2}],
+        [{LOOKBACK: 1}, {LOOKBACK: 3}],
+    )
+    assert said["trials_on_the_data"] == 6
+    assert said["stability"].keys() == {LOOKBACK}
     best = load(tmp_path / "out" / "best.yaml")
     found = best.complete["strategies"]["reversal"]["params"]["lookback"]
     assert found == said["parameters"][LOOKBACK]

@@ -8,7 +8,15 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backtests.studies.search_space import check_paths, draw, refusal, settings, value_at
+from backtests.studies.search_space import (
+    check_paths,
+    draw,
+    neighbours,
+    place_of,
+    refusal,
+    settings,
+    value_at,
+)
 from config.documents import Dimension
 from config.errors import InputError
 from config.load import load, varied
@@ -44,6 +52,31 @@ MIXED = space(
 def test_the_values_of_a_dimension_in_three_equal_parts(dimension, values):
     found = Dimension.model_validate(dimension)
     assert [value_at(found, place) for place in (1 / 6, 0.5, 5 / 6)] == values
+
+
+@pytest.mark.parametrize(
+    ("dimension", "value", "place", "beside"),
+    [
+        ({"int": [1, 20]}, 1, 0.0, [2]),
+        ({"int": [1, 20]}, 20, 1.0, [19]),
+        ({"int": [1, 20]}, 5, 4 / 19, [4, 6]),
+        ({"int": [0, 1000]}, 100, 0.1, [50, 150]),
+        ({"int": [1, 8], "step": 3}, 4, 0.5, [1, 7]),
+        ({"int": [1, 100], "log": True}, 2, 0.150515, [1, 3]),
+        ({"float": [0.1, 0.54], "step": 0.1}, 0.5, 1.0, [0.4]),
+        ({"float": [2.0, 4.0]}, 3.95, 0.975, [3.85, 4.0]),
+        ({"float": [1.0, 1e4], "log": True}, 100.0, 0.5, [63.0957, 158.489]),
+        ({"choice": ["1d", "2d", "4d"]}, "2d", 0.5, ["1d", "4d"]),
+        ({"choice": [None]}, None, 0.0, []),
+    ],
+)
+def test_neighbours_are_one_step_away_at_least_a_twentieth_of_the_range(
+    dimension, value, place, beside
+):
+    dimension = Dimension.model_validate(dimension)
+    assert place_of(dimension, value) == pytest.approx(place, abs=1e-6)
+    found = neighbours({"a": dimension, "b": Dimension(choice=(7,))}, {"a": value, "b": 7})
+    assert found == [{"a": each, "b": 7} for each in beside]
 
 
 @given(place=st.floats(0, 1))
