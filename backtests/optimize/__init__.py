@@ -4,6 +4,7 @@
 - ``study.py`` the stages: draw, screen, run, judge; each trial in the ledger
 - ``outcome.py`` what is left: best.json, trials.parquet, best.yaml
 - ``trials.py`` one trial, screened or event by event, in a worker process
+- ``cluster.py`` the same on the workers of a Dask cluster
 - ``judge.py`` the mathematics: nominate, choose out of sample, gates
 - ``robustness.py`` what else could have come of the best candidate
 - ``running.py`` studies in the background: their lock and progress

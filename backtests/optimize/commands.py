@@ -68,6 +68,10 @@ def optimize(
     workers: Annotated[
         int, typer.Option(min=1, help="Processes (default: one a processor).")
     ] = os.cpu_count() or 1,
+    cluster: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Dask scheduler whose workers run the trials."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print best.json on stdout.")] = False,
 ) -> None:
     """Search a backtest's parameters, judge them out of sample, and refuse what is likely luck.
@@ -115,7 +119,7 @@ def optimize(
                     (folder / name).unlink(missing_ok=True)
             except OSError as error:
                 raise DeskError(f"{folder}: the outcome can't be written: {error}") from None
-        found = _try_seeds(file, sets, found, workers, progress)
+        found = _try_seeds(file, sets, found, cluster or workers, progress)
         if not no_write:
             outcome.write(found, folder)
         if as_json:
@@ -130,7 +134,7 @@ def optimize(
 
 
 def _try_seeds(
-    file: Path, sets: list[str], found: Found, workers: int, progress: Progress | None
+    file: Path, sets: list[str], found: Found, workers: int | str, progress: Progress | None
 ) -> Found:
     """Run a study; with `until` again with the next seed, until one reaches it."""
     from rich.progress import BarColumn, TextColumn

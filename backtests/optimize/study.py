@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, wait
+from concurrent.futures import FIRST_COMPLETED, wait
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,7 @@ Tell = Callable[[str, int, int, str], None]
 """Called with the stage, trials done and all of it, and the best so far in words."""
 
 
-def optimize(found: Found, ledger: TrialLedger, workers: int, tell: Tell) -> Found:
+def optimize(found: Found, ledger: TrialLedger, workers: int | str, tell: Tell) -> Found:
     """Run a planned study to its gates; whether they pass is `Found.accepted`.
 
     Raises GateRefused where the screen does not rank as full runs do.
@@ -197,12 +197,12 @@ def _moves(numbers: Iterable[int], best: int, returns: dict[int, Floats]) -> boo
     return any(i in returns and not np.array_equal(returns[i], returns[best]) for i in numbers)
 
 
-def _open_hold_out(found: Found, ledger: TrialLedger, workers: int, tell: Tell) -> None:
+def _open_hold_out(found: Found, ledger: TrialLedger, workers: int | str, tell: Tell) -> None:
     assert found.held is not None
     found.held_looked_at = True
     base = within(found.study.backtest, found.held)
     last = Found(found.study, base, found.held, None, [], [found.candidates[found.best]])
-    with trials.workers(base, 1, found.study.stages.worker_mb) as pool:
+    with trials.workers(base, workers, found.study.stages.worker_mb) as pool:
         run = _Runs(last, ledger, pool, tell)
         resolved, _ = varied(base, settings(last.candidates[0]))
         assert resolved is not None
@@ -223,7 +223,7 @@ def _open_hold_out(found: Found, ledger: TrialLedger, workers: int, tell: Tell) 
 class _Runs:
     """Sends candidates to workers and keeps what comes back, in the ledger too."""
 
-    def __init__(self, found: Found, ledger: TrialLedger, pool: Executor, tell: Tell) -> None:
+    def __init__(self, found: Found, ledger: TrialLedger, pool: trials.Pool, tell: Tell) -> None:
         self._found, self._ledger, self._pool, self._tell = found, ledger, pool, tell
         self._ended, self._highest = set[int](), -math.inf
         self.data = ledger.data_set(Path(found.base.document.catalog), *found.window)

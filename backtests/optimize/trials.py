@@ -9,6 +9,7 @@ import hashlib
 import inspect
 import multiprocessing
 import os
+import platform
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,6 +18,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
+from importlib.metadata import version
 from itertools import batched, chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,7 +40,7 @@ from backtests.variants import stress_rows
 from catalog.panel import Panel, panel
 from catalog.storage.store import Catalog
 from config.components import resolve
-from config.errors import DeskError, DocumentErrors
+from config.errors import DeskError, DocumentErrors, InputError
 from config.load import varied
 from config.reading import digest
 from config.resolved import Resolved
@@ -92,6 +94,12 @@ def provenance(resolved: Resolved) -> dict[str, str]:
         "code": digest({"perpdesk": code(), "strategies": sources}),
         "engine": engine_version(),
     }
+
+
+def made_of(base: Resolved) -> dict[str, str]:
+    """Return all that a trial's outcome depends on but for its values, by name."""
+    found = {name: version(name) for name in ("numpy", "numba", "pyarrow", "scipy")}
+    return provenance(base) | found | {"Python": platform.python_version()}
 
 
 def _source(cls: type) -> str:
@@ -262,15 +270,28 @@ def _each[T](work: Callable[[Any], T], items: tuple[Any, ...]) -> list[T]:
     return [work(item) for item in items]
 
 
-class Workers(Executor):
+class Pool(Executor):
+    """Runs functions of a module on a study's data, in other processes."""
+
+    replaced = 0
+
+    def map[T](  # type: ignore[override]
+        self, work: Callable[[Any], T], items: Iterable[Any], chunksize: int = 1
+    ) -> Iterator[T]:
+        """Yield what becomes of each item, in their order."""
+        chunks = [self.submit(_each, work, chunk) for chunk in batched(items, chunksize)]
+        return chain.from_iterable(chunk.result() for chunk in chunks)
+
+
+class Workers(Pool):
     """Processes that run trials; one that takes more than so many MB is replaced after its trial.
 
     A pool of processes can't end one of them by its memory: each has a pool of its own here, and a
-    thread that feeds it.
+    thread that feeds it. `wanted` is what each must be made of, as `made_of` has it.
     """
 
-    def __init__(self, base: Resolved, count: int, most_mb: int) -> None:
-        self._base, self._most = base, most_mb * 2**20
+    def __init__(self, base: Resolved, count: int, most_mb: int, wanted: dict[str, str]) -> None:
+        self._base, self._most, self._wanted = base, most_mb * 2**20, wanted
         self._threads = ThreadPoolExecutor(count)
         self._own, self._lock = threading.local(), threading.Lock()
         self._pools, self._over = set[ProcessPoolExecutor](), False
@@ -279,13 +300,6 @@ class Workers(Executor):
     def submit[T](self, work: Callable[..., T], /, *arguments: Any) -> Future[T]:  # type: ignore[override]
         """Let the next free worker do something."""
         return self._threads.submit(self._run, work, *arguments)
-
-    def map[T](  # type: ignore[override]
-        self, work: Callable[[Any], T], items: Iterable[Any], chunksize: int = 1
-    ) -> Iterator[T]:
-        """Yield what becomes of each item, in their order."""
-        chunks = [self.submit(_each, work, chunk) for chunk in batched(items, chunksize)]
-        return chain.from_iterable(chunk.result() for chunk in chunks)
 
     def pids(self) -> list[int]:
         """Return the ids of the processes."""
@@ -310,13 +324,17 @@ class Workers(Executor):
         with self._lock:
             if self._over:
                 raise BrokenProcessPool
+            begun = None
             pool: ProcessPoolExecutor | None = getattr(self._own, "pool", None)
             if pool is None:
                 spawn = multiprocessing.get_context("spawn")
                 pool = ProcessPoolExecutor(1, spawn, initializer=_begin, initargs=(self._base,))
                 self._own.pool = pool
                 self._pools.add(pool)
+                begun = pool.submit(made_of, self._base)
             asked = pool.submit(_measured, work, *arguments)
+        if begun is not None:
+            self._refuse_other(begun.result())
         done, size = asked.result()
         if size > self._most:
             pool.shutdown()
@@ -326,11 +344,33 @@ class Workers(Executor):
                 self.replaced += 1
         return done
 
+    def _refuse_other(self, found: dict[str, str]) -> None:
+        other = [name for name, value in self._wanted.items() if found.get(name) != value]
+        if other:
+            raise InputError(
+                f"a worker process has another {', another '.join(other)} than the study began "
+                "with: its trials would not be those of the others; the same command goes on once "
+                "all have the same"
+            )
+
 
 @contextmanager
-def workers(base: Resolved, count: int, most_mb: int) -> Iterator[Workers]:
-    """Spawn workers for trials of a document; they end with the block, or with this process."""
-    pool = Workers(base, count, most_mb)
+def workers(
+    base: Resolved, count: int | str, most_mb: int, wanted: dict[str, str] | None = None
+) -> Iterator[Pool]:
+    """Spawn workers for trials of a document; they end with the block, or with this process.
+
+    `count` is how many, or the address of a Dask scheduler whose workers spawn them. They are
+    refused where they are not made of what is `wanted`, by default what this process is made of.
+    """
+    wanted = wanted or made_of(base)
+    if isinstance(count, str):
+        from backtests.optimize.cluster import cluster
+
+        with cluster(base, count, most_mb, wanted) as theirs:
+            yield theirs
+        return
+    pool = Workers(base, count, most_mb, wanted)
     try:
         yield pool
     except BaseException as error:
