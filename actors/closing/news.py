@@ -108,6 +108,8 @@ def _dust(
         if policy.covers(state.flatten, key)
         and key.instrument in facts.terms
         and not facts.closable(key)
+        # What an order sells may have left the wallet before its fill is known.
+        and not any(one.key == key and one.left * facts.positions[key] < 0 for one in facts.orders)
     )
     words = "is too little to be closed; it stays, and counts as flat"
     news = [

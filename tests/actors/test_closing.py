@@ -320,6 +320,15 @@ def test_spot_sells_what_is_there_and_reports_dust_once(held, there, closed):
         assert sent[0] == CloseAct(key, -D(closed))
 
 
+def test_coins_that_an_order_is_selling_are_no_dust() -> None:
+    """The wallet has them no more before the fill is known."""
+    terms = {SPOT: msgspec.structs.replace(TERMS[SPOT], in_wallet=D(0))}
+    closing, held = Closing(), {PositionKey("one", SPOT): D(3)}
+    selling = order("exit", "-3", instrument=SPOT, takes=True)
+    closing.at(0, positions=held, orders=(selling,), terms=terms)
+    assert closing.news == []
+
+
 # -- reports ---------------------------------------------------------------------------------------
 
 
