@@ -163,6 +163,8 @@ class MarketView:
         self.leverages: dict[str, Decimal] = {}
         """Of each perpetual at the venue; empty in a backtest and on paper."""
         self.last_price: Price = self.engine_price
+        self.wallet: Callable[[], Decimal | None] = self._reported_cash
+        """Returns the account's cash, in a node with what executions moved beside its wallet."""
 
     def read_venue(
         self, book_of: BookOf, delay_of: Callable[[int], int], source: BookSource
@@ -402,9 +404,13 @@ class MarketView:
         Valued at `last_price`, so that it fits the decision's data, or at the prices given. A
         position without any price counts as even.
         """
-        price_of = price_of or self.last_price
-        account = self._engine.portfolio.account(self._venue)
-        total = account.balance_total(Currency.from_str(self._settlement))
+        return self._account(price_of or self.last_price).equity.quantize(_MONEY)
+
+    def free_cash(self) -> Decimal:
+        """Return the cash that coins may be bought for: losses of perpetuals are not there."""
+        return self._account(self.last_price).free_cash
+
+    def _account(self, price_of: Price) -> Account:
         contracts = [
             Contract(
                 position.instrument_id.value,
@@ -414,8 +420,14 @@ class MarketView:
             )
             for position in self._engine.cache.positions_open()
         ]
-        cash = {} if total is None else {self._settlement: total.as_decimal()}
-        return Account(cash, contracts, coin=self._settlement).equity.quantize(_MONEY)
+        cash = self.wallet()
+        found = {} if cash is None else {self._settlement: cash}
+        return Account(found, contracts, coin=self._settlement)
+
+    def _reported_cash(self) -> Decimal | None:
+        account = self._engine.portfolio.account(self._venue)
+        total = account.balance_total(Currency.from_str(self._settlement))
+        return None if total is None else total.as_decimal()
 
     def margin(self) -> Margin | None:
         """Return the account's free margin, None where the leverages are unknown, as in backtests.

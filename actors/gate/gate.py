@@ -77,7 +77,7 @@ class OrderGate:
     def __init__(self, kernel: Any, account: AccountView, max_leverage: float) -> None:
         self._kernel = kernel
         self._bus = kernel.msgbus
-        self._account = account
+        self.account = account
         self._max_leverage = max_leverage
         self._board = board_of(kernel.msgbus)
         self._pending = PendingOrders(kernel, account)
@@ -180,7 +180,7 @@ class OrderGate:
         for order in orders:
             quantity = order.quantity.as_decimal()
             price = order.price if order.has_price else None
-            arrival = self._account.price(order.instrument_id.value)
+            arrival = self.account.price(order.instrument_id.value)
             refusal, is_exit = self._check(order, quantity, price, arrival)
             facts, refusal = self._request(
                 order, "submit", quantity, price, is_exit, refusal, arrival
@@ -217,7 +217,7 @@ class OrderGate:
         if not order.is_closed:
             # None of an order from before the start: from its change on it is under way here.
             before = self._pending.drop(order)
-            market = self._account.price(order.instrument_id.value)
+            market = self.account.price(order.instrument_id.value)
             refusal, is_exit = self._check(order, left, price, market)
             self._pending.put(order, signed(order.side, left))
         requests, refusal = self._request(order, "modify", left, price, is_exit, refusal)
@@ -332,7 +332,7 @@ class OrderGate:
             reduce_only=order.is_reduce_only,
             protects=protects(order),
         )
-        position = self._account.position(name)
+        position = self.account.position(name)
         buys, sells = self._pending.both_sides(order, position)
         account = AccountFacts(
             equity=0.0,
@@ -346,7 +346,7 @@ class OrderGate:
         standing = NOTHING_STANDS
         if not is_exit:
             # An exit is held to no limit of the account.
-            equity, gross = self._account.value()
+            equity, gross = self.account.value()
             account = replace(
                 account,
                 equity=equity,
@@ -356,7 +356,7 @@ class OrderGate:
             standing = self._board.strictest(_scopes(name, order.strategy_id.get_tag()))
             if instrument.is_spot and intent.quantity > 0:
                 bound, raises = self._pending.spot_cash(order)
-                cash = self._account.free_cash() - bound
+                cash = self.account.free_cash() - bound
                 account = replace(account, cash=cash, raises_cash=raises)
         return judge(intent, instrument, account, standing), is_exit
 

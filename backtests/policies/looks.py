@@ -236,7 +236,7 @@ class Pair(NamedTuple):
             spot.mid,
             past.volatility.a_minute_bps,
             min(spot.displayed, perp.displayed),
-            room(self.rules, equity, ()),
+            room(self.rules, equity, equity, ()),
             1.0,
             self.lots,
             float(self.fees[0]),

@@ -49,7 +49,7 @@ class PendingCash:
         self._realised: dict[str, Decimal] = {}
         self._moved: list[_Moved] = []
         self._wallet: tuple[int, Decimal] | None = None
-        self._unexplained = ZERO
+        self._unexplained = self._newest = ZERO
 
     def begin(self) -> None:
         """Treat all realised profit as shown, since the account was just fetched."""
@@ -67,17 +67,27 @@ class PendingCash:
             return
         moved = paid(position.last_event) if position.is_spot_currency else now - before
         self._moved.append((event.ts_event, self._monotonic_ns(), moved))
+        self._newest += moved
 
     def follow(self, ts: int, moved: Decimal) -> None:
         """Add the cash that an execution moved which is in no books."""
         now = self._monotonic_ns()
         self._moved.append((ts, now, moved))
+        self._newest += moved
         if self._doubted is not None:
             # Others trade on: what they did last may be found next.
             self._doubted = now, self._doubted[1]
 
+    def known(self, drawn_up: int, balance: Decimal) -> Decimal:
+        """Return the newest amount if it is that of this wallet, without a trace in a recording."""
+        return self._newest if self._wallet == (drawn_up, balance) else ZERO
+
     def amount(self, drawn_up: int, balance: Decimal) -> Decimal:
         """Return the cash missing in a wallet of `drawn_up` (venue time, UNIX nanoseconds, UTC)."""
+        self._newest = self._amount(drawn_up, balance)
+        return self._newest
+
+    def _amount(self, drawn_up: int, balance: Decimal) -> Decimal:
         if self._wallet != (drawn_up, balance):
             at, before = self._wallet or (0, balance)
             # A wallet of the same millisecond may come before the executions of the one before.

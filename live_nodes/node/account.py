@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +13,6 @@ from actors.guards.core.snapshot import Holding
 from actors.records.owners import owner_of
 from actors.records.prices import CachePrices
 from catalog.instruments import VENUE
-from live_nodes.bybit.pending_cash import PendingCash
 from strategies.account_value import Account
 
 ZERO = Decimal(0)
@@ -25,7 +25,7 @@ class CacheAccount:
         self._cache = cache
         self._venue = Venue(VENUE)
         self._currency = Currency.from_str("USDT")
-        self.pending_cash: PendingCash | None = None
+        self.pending_cash: Callable[[int, Decimal], Decimal] | None = None
         """Amounts that the wallet does not show yet, if known."""
         self.prices = CachePrices(cache)
 
@@ -42,7 +42,7 @@ class CacheAccount:
             return None
         balance: Decimal = total.as_decimal()
         if self.pending_cash is not None:
-            balance += self.pending_cash.amount(account.last_event.ts_event, balance)
+            balance += self.pending_cash(account.last_event.ts_event, balance)
         return balance
 
     def value(self) -> tuple[float, float]:

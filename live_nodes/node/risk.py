@@ -73,7 +73,7 @@ class NodeRisk:
         self.guards: dict[str, GuardActor] = {**guards, OPERATOR: self.operator}
         owners = {name: key for key, one in context.strategies.items() for name in one.ids}
         tape = context.tape
-        self._pending_cash = PendingCash(
+        self.pending_cash = PendingCash(
             kernel.cache,
             tape.monotonic_ns,
             lambda: context.links.fetch_wallet(),
@@ -82,12 +82,15 @@ class NodeRisk:
             else None,
         )
         self._asking: asyncio.Task[None] | None = None
-        self._account = account = CacheAccount(kernel.cache)
-        account.pending_cash = self._pending_cash
+        account = context.gate.account
+        assert isinstance(account, CacheAccount)
+        self._account = account
+        account.pending_cash = self.pending_cash.amount
         self.markets = MarketReader(kernel.cache, context.facts.infos, context.facts.universe)
         self.markets.waited_ns = tape.asks("waited_ns", self.markets.waited_ns)
         for strategy in context.strategies.values():
             strategy.market.delay_of = lambda stamp: self.markets.skew_ns
+            strategy.market.wallet = account.wallet
         self.desk = RiskDesk(
             kernel,
             account,
@@ -187,12 +190,12 @@ class NodeRisk:
     def start_guards(self) -> None:
         """Start the guards and let them evaluate; then start the closer."""
         context, trader = self._context, self._context.trading_node.trader
-        self._pending_cash.begin()
-        self._kernel.msgbus.subscribe("events.position.*", self._pending_cash.on_position_event)
+        self.pending_cash.begin()
+        self._kernel.msgbus.subscribe("events.position.*", self.pending_cash.on_position_event)
         flows, account = self._fills.flows, self._account
         explained, lot_of = context.journal.explained(), context.facts.lot_of
         flows.begin(self.desk.now(), explained, account.positions(), account.price, lot_of)
-        flows.pending = self._pending_cash.follow
+        flows.pending = self.pending_cash.follow
         self._kernel.msgbus.subscribe("events.position.*", self._on_position_event)
         decisions = decisions_of(context.strategies, self.desk.now())
         for guard in self.guards.values():

@@ -85,6 +85,7 @@ class Supervisor:
                 watch,
                 urgent=lambda: risk.closing,
             )
+        self._account.pending_cash = risk.pending_cash.known
         watching = NodeWatch(
             context,
             self._recorder,

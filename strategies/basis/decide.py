@@ -145,9 +145,12 @@ def quantity_seen(goal: Legs, lots: tuple[Lot, Lot], mid: float) -> float:
     return max(float(least), float(max(spot.min_notional, perp.min_notional)) / mid)
 
 
-def room(rules: BasisConfig, equity: float, values: Iterable[float]) -> float:
-    """Return what the limit of all pairs leaves beside the values of their spot legs."""
-    return rules.max_gross * equity - sum(values)
+def room(rules: BasisConfig, equity: float, cash: float, values: Iterable[float]) -> float:
+    """Return what the limit of all pairs leaves beside the values of their spot legs.
+
+    At most what ``cash`` buys: a spot leg that can't be paid would leave the perpetual alone.
+    """
+    return min(rules.max_gross * equity - sum(values), cash / (1.0 + float(FEES)))
 
 
 # What is held back -----------------------------------------------------------------------------

@@ -244,12 +244,13 @@ class BasisTrader(TwoLegTrader):
         return self._policy.act(found, position, edge, drifted=pair.drift.drifted)
 
     def _goal(self, pair: _Pair, spot: Book, perp: Book, lots: tuple[Lot, Lot]) -> Legs:
-        rules, equity = self.config, float(self.equity())
+        rules, equity, cash = self.config, float(self.equity()), float(self.market.free_cash())
         values = []
         for other in self.book.pairs.values():
-            price = self._last_price(InstrumentId.from_str(other.legs[0]))
-            held = max(abs(other.held[0]), abs(other.target[0]))
-            values.append(float(held * (price or ZERO)))
+            price = self._last_price(InstrumentId.from_str(other.legs[0])) or ZERO
+            (held, _), (target, _) = other.held, other.target
+            values.append(float(max(held, target) * price))
+            cash -= float(max(target - held, ZERO) * price)
         verdicts = [self.verdicts.strictest_on(name) for name in pair.legs]
         return decide.size(
             rules,
@@ -257,7 +258,7 @@ class BasisTrader(TwoLegTrader):
             spot.mid,
             pair.past.volatility.a_minute_bps,
             min(spot.displayed, perp.displayed),
-            decide.room(rules, equity, values),
+            decide.room(rules, equity, cash, values),
             min(verdict.multiplier for verdict in verdicts),
             lots,
             float(self.instrument(pair.spot).taker_fee),

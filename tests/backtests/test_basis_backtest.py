@@ -93,6 +93,15 @@ def test_a_position_over_a_settlement_receives_its_funding(basis: Path, tmp_path
     assert {code for one in waits for code in (one.refusals or {})} == {"warm_up"}
 
 
+def test_a_pair_that_may_take_all_equity_leaves_cash_for_its_fees(basis: Path) -> None:
+    """Coins that can't be paid were refused once the perpetual was sold, again and again."""
+    whole = {"max_position": 1e6, "max_of_book": 10.0, "risk": 1.0}
+    made = [one for one in decided(basis, json.dumps(QUICK | whole)) if one.kind == "rebalance"]
+    assert made[0].targets[1].weight == pytest.approx(0.998, abs=0.001)
+    # Its perpetual is liquidated later, as coins are no collateral there.
+    assert not [one.note for one in made if "refused" in one.note]
+
+
 # Every parameter -------------------------------------------------------------------------------
 
 QUICK: dict[str, Any] = {

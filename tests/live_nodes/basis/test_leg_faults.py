@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from config.documents.scenario import LostAck, LostRequest, RefusedOp
+from config.documents.scenario import LatePush, LostAck, LostRequest, RefusedOp
 from config.errors import GateRefused
 from strategies.basis.threshold import Act
 from tests.live_nodes.basis.basis_nodes import FULL, NONE, at_venue, basis_node, ends_at, want
@@ -38,6 +38,20 @@ def test_both_legs_are_opened_and_closed_with_the_fee_paid_in_coins(tmp_path: Pa
         ends_at(desk, st, NONE)
         assert len(st.orders()) == 4
         assert not desk.halted()
+
+
+def test_coins_whose_cost_the_wallet_does_not_show_yet_are_no_equity(tmp_path: Path) -> None:
+    """Another pair's share of the budget would grow by them."""
+    with stage() as st, basis_node(st, tmp_path, two_leg=TWO_LEG) as desk:
+        add(st, LatePush(topic="wallet", by=D(3), times=100))
+        want(desk, Act.OPEN)
+        desk.until(lambda: desk.strategy.ended, "both legs")
+        gate, market = desk.live.risk._context.gate, desk.strategy.market
+        assert D(99_990) < desk.do(desk.strategy.equity) < D(100_000)
+        assert D(96_990) < desk.do(market.free_cash) < D(97_000)
+        assert D(96_990) < desk.do(gate.account.free_cash) < D(97_000)
+        desk.wait(1.0)
+        assert max(row.equity for row in desk.journal.equity_since(0)) < D(100_001)
 
 
 def test_a_leg_is_no_larger_than_a_part_of_the_levels_read(tmp_path: Path) -> None:

@@ -474,7 +474,7 @@ def test_what_is_realised_while_the_private_link_is_down_stays_in_the_equity(
         desk.until(lambda: not desk.live.links.ready("private"), "the cut")
         desk.filled(SELL, "0.100", reduce_only=True)
         there = st.call(lambda: st.exchange.wallet("anna").equity)
-        desk.until(lambda: account.worth() == there and not account.pending_cash._moved)
+        desk.until(lambda: account.worth() == there and not desk.live.risk.pending_cash._moved)
         # What others paid in while the link was down, no execution tells of.
         st.call(lambda: setattr(st.exchange._state.account("anna").coin("USDT"), "balance", D(1)))
         st.end_faults()

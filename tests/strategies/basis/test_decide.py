@@ -134,7 +134,11 @@ def test_what_is_held_back_has_a_code(changes: Any, code: str | None) -> None:
 
 
 def test_all_pairs_share_one_budget_of_spot_legs() -> None:
-    assert decide.room(rules(max_gross=0.5), 10_000.0, [1_500.0, 2_000.0]) == 1_500.0
+    assert decide.room(rules(max_gross=0.5), 10_000.0, 6_500.0, [1_500.0, 2_000.0]) == 1_500.0
+
+
+def test_no_more_coins_are_bought_than_the_cash_pays_with_fees() -> None:
+    assert decide.room(rules(max_gross=1.0), 10_000.0, 3_507.0, [1_500.0]) == pytest.approx(3_500)
 
 
 def test_margin_and_cash_must_carry_both_legs() -> None:
