@@ -6,7 +6,6 @@ A backtest computes it from its ledger; a node and its strategies from wallet an
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple, Protocol
 
@@ -68,8 +67,7 @@ class Contract(NamedTuple):
     price: Decimal | None
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(NamedTuple):
     """Cash, coins and open positions of an account at one moment.
 
     ``cash`` is the wallet by coin, with realised profit, fees and funding. ``contracts`` are all
@@ -106,8 +104,8 @@ class Account:
         return self._cost(coins=False) if self.open_cost is None else self.open_cost
 
     def _cost(self, *, coins: bool) -> Decimal:
-        held = (one for one in self.contracts if is_spot(one.instrument) == coins)
-        return sum((one.quantity * one.entry for one in held), ZERO)
+        held = [one for one in self.contracts if is_spot(one.instrument) == coins]
+        return sum([one.quantity * one.entry for one in held], ZERO)
 
     @property
     def gross(self) -> Decimal:

@@ -23,6 +23,7 @@ from nautilus_trader.model.events import (
     OrderEvent,
     OrderExpired,
     OrderFilled,
+    OrderInitialized,
     OrderRejected,
 )
 from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId
@@ -155,6 +156,8 @@ class Broker(OrderSender):
 
     def on_order_event(self, event: OrderEvent) -> None:
         """Update orders and executions from an order event."""
+        if isinstance(event, OrderInitialized):
+            return  # It has yet to leave, and must not wait.
         is_own = event.client_order_id in self._own
         ended = self._track(event)
         if self.protector is not None:

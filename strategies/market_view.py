@@ -454,7 +454,7 @@ class MarketView:
         positions = self._engine.cache.positions_open(
             instrument_id=instrument_id, strategy_id=self._engine.id
         )
-        return sum((position.signed_decimal_qty() for position in positions), ZERO)
+        return sum([position.signed_decimal_qty() for position in positions], ZERO)
 
     def entry_price(self, instrument_id: InstrumentId) -> Decimal | None:
         """Return the average entry price of this strategy's position, None without one."""

@@ -40,13 +40,15 @@ def order_tags(reason: str, decision_id: str = "", role: Role | None = None) -> 
 
 def reason_of(tags: Iterable[str] | None) -> str:
     """Return the reason in an order's tags."""
-    return ", ".join(tag for tag in tags or () if not tag.startswith((_DECISION, _ROLE)))
+    return ", ".join([tag for tag in tags or () if not tag.startswith((_DECISION, _ROLE))])
 
 
 def decision_of(tags: Iterable[str] | None) -> str:
     """Return the decision's id in an order's tags, empty without one."""
-    found = (tag.removeprefix(_DECISION) for tag in tags or () if tag.startswith(_DECISION))
-    return next(found, "")
+    for tag in tags or ():
+        if tag.startswith(_DECISION):
+            return tag.removeprefix(_DECISION)
+    return ""
 
 
 def only_shrinks(client_order_id: str, instrument: str, *, sells: bool, reduce_only: bool) -> bool:

@@ -98,7 +98,8 @@ class GuardActor(Actor):
         """Why the guard stopped; empty while it works."""
         self._desk: GuardHost | None = None
         self._store: StateStore | None = None
-        self._published: Latches = ()
+        self.published: Latches = ()
+        """Its halts at the newest publishing."""
         self._why = ""
         self._unkept = False
         self.shown_at: int | None = None
@@ -184,7 +185,7 @@ class GuardActor(Actor):
     @property
     def has_changed(self) -> bool:
         """Whether its halts are others than at the newest publishing."""
-        return self.latches is not self._published
+        return self.latches is not self.published
 
     @property
     def has_news(self) -> bool:
@@ -339,7 +340,7 @@ class GuardActor(Actor):
                 )
             if said is None or _word(new) != _word(said):
                 return new
-        self._published = self.latches
+        self.published = self.latches
         return None
 
     def _breaches(self, latches: Latches) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import msgspec
@@ -42,7 +43,7 @@ class Heartbeats:
     def __init__(self, names: Iterable[str], limit_ns: int) -> None:
         self.limit_ns = limit_ns
         self._names = tuple(names)
-        self._last: dict[str, int] = {}
+        self._last: dict[str, float] = dict.fromkeys(self._names, -math.inf)
 
     def beat(self, name: str, now: int) -> None:
         """Record a heartbeat."""
@@ -50,10 +51,13 @@ class Heartbeats:
 
     def since(self, name: str, now: int) -> int | None:
         """Return the nanoseconds since the last heartbeat, or None when there was none."""
-        last = self._last.get(name)
-        return None if last is None else now - last
+        last = self._last.get(name, -math.inf)
+        return None if last == -math.inf else int(now - last)
 
     def silent(self, now: int) -> list[str]:
         """Return the names without a heartbeat for longer than the limit, in the order given."""
         last, oldest = self._last, now - self.limit_ns
-        return [name for name in self._names if name not in last or last[name] < oldest]
+        # Each order asks.
+        if min(last.values(), default=now) >= oldest:
+            return []
+        return [name for name in self._names if last[name] < oldest]

@@ -19,10 +19,10 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from decimal import Decimal
+from functools import partial
 from itertools import chain
 from typing import Any, get_args
 
-import msgspec
 from nautilus_trader.model.events import OrderEvent, OrderInitialized, OrderSubmitted
 from nautilus_trader.model.identifiers import ClientOrderId
 
@@ -36,7 +36,7 @@ from actors.gate.pending import AccountView
 from actors.guards.core.decisions import NO_DECISIONS, Decisions
 from actors.guards.core.guard import Guard
 from actors.guards.core.halts import Latches
-from actors.guards.core.lazy import Lazy, Results
+from actors.guards.core.lazy import Lazy, Results, with_market
 from actors.guards.core.snapshot import (
     NO_RANGES,
     DeskEvent,
@@ -258,11 +258,10 @@ class RiskDesk:
             return None
         requested = self._order_requested(facts)
         snapshot = self.snapshot
-        if self._at_order is not None and self._admitting and "markets" in self.needs:
+        if self._at_order is not None and "markets" in self.needs:
             # The market of the last snapshot may be half a second old.
-            newest = self._at_order(requested.instrument, requested.ts)
-            markets = {**snapshot.markets, requested.instrument: newest}
-            snapshot = msgspec.structs.replace(snapshot, now=requested.ts, markets=markets)
+            name, now = requested.instrument, requested.ts
+            snapshot = with_market(snapshot, now, name, partial(self._at_order, name, now))
         for guard in self._admitting:
             refusal = guard.admits(requested, snapshot)
             if refusal is not None:
@@ -446,7 +445,8 @@ class RiskDesk:
         return order is None or facts.quantity > order.leaves_qty.as_decimal()
 
     def _unpublished(self, facts: OrderFacts) -> Refusal | None:
-        for guard in self.guards.values():
+        # Each order asks: no call of each guard.
+        for guard in [g for g in self.guards.values() if g.latches is not g.published]:
             for verdict in guard.news() if guard.has_news else ():
                 scopes = ("desk", f"strategy:{facts.strategy}", f"instrument:{facts.instrument}")
                 if verdict.scope in scopes and verdict.action >= Action.HALT_ENTRIES:

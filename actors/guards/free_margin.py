@@ -17,8 +17,10 @@ from actors.guards.core.limits import exact, limit_reading
 from actors.guards.core.margin import (
     ABOVE,
     ONE,
+    TopRates,
     bounds_of_market,
     initial_margin,
+    rates_of,
     stake,
     stakes,
     top_rates,
@@ -74,7 +76,7 @@ class FreeMargin(Guard[FreeMarginParams, Nothing]):
 
     def calm(self, state: Nothing, snapshot: Snapshot) -> Calm:
         """Return the gross value that leaves the margin free if all of it had the highest rate."""
-        most = _most(snapshot, _leverage(self.params, snapshot))
+        most = _most(top_rates(snapshot), _leverage(self.params, snapshot))
         least = exact(self.params.least) * (ONE + exact(self.params.hysteresis))
         return bounds_of_market(snapshot, (ONE - least) / most)
 
@@ -87,7 +89,8 @@ class FreeMargin(Guard[FreeMarginParams, Nothing]):
         least = exact(self.params.least) * equity
         # Fast check, which mostly passes: no position uses more margin than its worst value at the
         # highest rate.
-        most, markets = _most(snapshot, leverage), unpriced_markets(snapshot)
+        markets = unpriced_markets(snapshot)
+        most = _most(rates_of(markets), leverage)
         if equity - way.gross * most > least and way.before.keys() <= markets.keys():
             return None
         used, rates = ZERO, _rates(snapshot, leverage)
@@ -124,10 +127,9 @@ class _Rates(dict[str, tuple[Decimal, Decimal]]):
         return long, short
 
 
-@once
-def _most(snapshot: Snapshot, leverage: Decimal) -> Decimal:
+def _most(rates: TopRates, leverage: Decimal) -> Decimal:
     """Return a margin rate that no market's exceeds."""
-    rates, part = top_rates(snapshot), ONE / leverage
+    part = ONE / leverage
     most = (part + (ONE + part) * max(rates.fee, ZERO)) * ABOVE
     return max(most, ONE) if rates.spot else most
 

@@ -214,26 +214,30 @@ class DeskExecutionClient(BybitExecutionClient):
 
     def submit_order(self, command: SubmitOrder) -> None:
         """Send an order at once: the adapter waits for a turn of the loop and formats it twice."""
-        self._begin(self._submit_order(command), f"Submit {command.order.client_order_id!r}")
+        self._begin(self._submit_order(command), "Submit", command.order.client_order_id)
 
     def modify_order(self, command: ModifyOrder) -> None:
         """Send a change at once."""
-        self._begin(self._modify_order(command), f"Modify {command.client_order_id!r}")
+        self._begin(self._modify_order(command), "Modify", command.client_order_id)
 
     def cancel_order(self, command: CancelOrder) -> None:
         """Send a cancel at once."""
-        self._begin(self._cancel_order(command), f"Cancel {command.client_order_id!r}")
+        self._begin(self._cancel_order(command), "Cancel", command.client_order_id)
 
     def _check_order_validity(self, order: Order, product_type: Any) -> str | None:
         return not_sent(order) or super()._check_order_validity(order, product_type)
 
-    def _begin(self, sending: Coroutine[Any, Any, None], name: str) -> None:
+    def _begin(
+        self, sending: Coroutine[Any, Any, None], verb: str, order_id: ClientOrderId
+    ) -> None:
         # The order leaves before the engine's queue gets the event that it was submitted.
         self._later = events = list[OrderEvent]()
-        task = asyncio.Task(sending, loop=self._loop, name=name, eager_start=True)
+        task = asyncio.Task(sending, loop=self._loop, eager_start=True)
         self._later = None
         for event in events:
             self._send_order_event(event)
+        name = f"{verb} {order_id!r}"
+        task.set_name(name)
         task.add_done_callback(partial(self._on_task_completed, None, None, LogColor.NORMAL))
         self._tasks.add(task)
         self._log.info(name)

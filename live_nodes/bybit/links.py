@@ -86,7 +86,7 @@ class VenueLink:
     @property
     def ready(self) -> bool:
         """Whether the link is reliable."""
-        return self.connected and self.proven
+        return self.proven and bool(self._client.is_active())
 
     @property
     def word(self) -> str:

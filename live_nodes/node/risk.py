@@ -314,8 +314,11 @@ class NodeRisk:
             await recovery.catch_up()
 
     def _on_notice(self, maintenance: str, closed: frozenset[str]) -> None:
-        self.desk.maintenance = maintenance
-        self.markets.closed = closed
+        before = self.desk.maintenance, self.markets.closed
+        self.desk.maintenance, self.markets.closed = maintenance, closed
+        if before != (maintenance, closed):
+            # Orders are checked with the rules of the last snapshot.
+            self.desk.evaluate()
 
     def _beats(self) -> dict[str, int | None]:
         heartbeats = self.desk.heartbeats

@@ -30,7 +30,7 @@ from nautilus_trader.model.events import OrderEvent
 
 from config.errors import InputError
 
-FORMAT = 2
+FORMAT = 3
 STREAM, JOURNAL = "stream", "journal.db"
 BEGIN, END = "begin", "end"
 """Names of the first turn, and of the last one after an orderly stop."""

@@ -4,21 +4,27 @@ import asyncio
 import threading
 import time
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from nautilus_trader.common.component import LiveClock
 
+from actors.desk.guard import GuardActor
+from actors.guards.core.guard import Guard
 from actors.guards.core.limits import Reading
 from actors.guards.core.snapshot import (
     ErrorEvent,
     FillEvent,
     Holding,
+    Market,
     Mismatch,
     OrderRequested,
     Refused,
     RoundTripEvent,
     Snapshot,
 )
+from actors.guards.maintenance import Maintenance, MaintenanceParams
+from actors.guards.spread import SpreadGate, SpreadGateParams
 from actors.records.rows import FillRow
 from strategies.messages import Action, Verdict
 from strategies.refusals import Refusal
@@ -92,6 +98,26 @@ def test_an_entry_before_the_first_snapshot_makes_one():
     table = Table(Loss())
     assert table.desk.hold(table.entry()) is None
     assert kinds(table) == ["Snapshot"]
+
+
+def at_the_order(guard: Guard[Any, Any]) -> tuple[Refusal | None, list[str]]:
+    """Return what refuses an entry after the market has changed, and of what it was read again."""
+    read: list[str] = []
+
+    def newest(name: str, now: int) -> Market:
+        read.append(name)
+        return Market(bid=Decimal(90), ask=Decimal(100), trading=False)
+
+    before = {A: Market(bid=Decimal("99.9"), ask=Decimal(100))}
+    table = Table(GuardActor("one", guard), market=lambda now: before, at_order=newest)
+    return table.desk.hold(table.entry()), read
+
+
+def test_an_entry_waits_for_the_newest_market_only_where_a_guard_reads_it_not_its_rules():
+    refusal, read = at_the_order(SpreadGate(SpreadGateParams(max_bps=50.0)))
+    assert "spread" in str(refusal)
+    assert read == [A]
+    assert at_the_order(Maintenance(MaintenanceParams())) == (None, [])
 
 
 # -- what happened ---------------------------------------------------------------------------------

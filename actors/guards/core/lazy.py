@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import cached_property, partial
 from itertools import repeat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -42,12 +42,7 @@ class Lazy[V](Mapping[str, V]):
 
 
 class UnpricedMarkets(dict[str, Market]):
-    """Markets without their prices, and what follows from them."""
-
-    @cached_property
-    def derived(self) -> dict[Any, Any]:
-        """Cached results, by function and arguments."""
-        return {}
+    """Markets without their prices, and what follows from them (`once`)."""
 
 
 class Markets(Lazy[Market]):
@@ -77,11 +72,26 @@ class Markets(Lazy[Market]):
         self.unpriced, self.floats = unpriced, floats
 
 
+class _Renewed(Lazy[Market]):
+    """Markets of which one is newer when it is read; their rules are those of before."""
+
+    def __init__(self, before: Snapshot, name: str, newest: Callable[[], Market]) -> None:
+        super().__init__(lambda: {**before.markets, name: newest()})
+        self.unpriced = unpriced_markets(before)
+
+
 @once
 def unpriced_markets(snapshot: Snapshot) -> UnpricedMarkets:
-    """Return the markets, perhaps without prices; the guard must need ``markets``."""
+    """Return the markets, perhaps without prices, or with older ones; it must need ``markets``."""
     markets = snapshot.markets
-    return markets.unpriced if isinstance(markets, Markets) else UnpricedMarkets(markets)
+    # An abstract class is slow to check.
+    known = markets.__class__ in (Markets, _Renewed)
+    return markets.unpriced if known else UnpricedMarkets(markets)  # type: ignore[attr-defined]
+
+
+def with_market(snapshot: Snapshot, now: int, name: str, newest: Callable[[], Market]) -> Snapshot:
+    """Return a snapshot for an order: a guard that reads markets sees the newest one of its own."""
+    return replace(snapshot, now=now, markets=_Renewed(snapshot, name, newest))
 
 
 def float_prices(snapshot: Snapshot) -> dict[str, float]:

@@ -83,7 +83,7 @@ def top_rates(snapshot: Snapshot) -> TopRates:
     """Return bounds of the rates; the guard must need ``markets``."""
     markets, held = unpriced_markets(snapshot), snapshot.holdings
     names = held.positions.names if isinstance(held, Holdings) else net_values(snapshot)
-    found = _top_rates(markets)
+    found = rates_of(markets)
     if all(map(markets.__contains__, names)):
         return found
     return TopRates(max(found.maintenance, UNKNOWN_RATE * ABOVE), found.fee, spot=True)
@@ -97,7 +97,8 @@ def bounds_of_market(snapshot: Snapshot, share: Decimal) -> Bounds:
 
 
 @once
-def _top_rates(markets: UnpricedMarkets) -> TopRates:
+def rates_of(markets: UnpricedMarkets) -> TopRates:
+    """Return bounds of the rates of these markets alone."""
     fee = max([market.taker_fee for market in markets.values()], default=ZERO)
     rate = max([market.maintenance_rate for market in markets.values()], default=ZERO) + fee
     spot = any(market.spot for market in markets.values())

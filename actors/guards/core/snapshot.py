@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
-from functools import cached_property
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -52,28 +51,14 @@ class Market(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     spot: bool = False
 
 
-class Derivable(msgspec.Struct, frozen=True, kw_only=True, dict=True):
-    """An input that caches values derived from it: see `once`."""
+def once[T, *Rest, R](function: Callable[[T, *Rest], R]) -> Callable[[T, *Rest], R]:
+    """Cache a pure function of a snapshot or an order; do not change the shared result.
 
-    @cached_property
-    def derived(self) -> dict[Any, Any]:
-        """Cached results, by function and arguments."""
-        return {}
-
-
-class Deriving(Protocol):
-    """What caches values derived from it."""
-
-    @property
-    def derived(self) -> dict[Any, Any]:
-        """Cached results, by function and arguments."""
-
-
-def once[T: Deriving, *Rest, R](function: Callable[[T, *Rest], R]) -> Callable[[T, *Rest], R]:
-    """Cache a pure function of a snapshot or an order; do not change the shared result."""
+    The first argument keeps it: an object with a ``__dict__``, as of a Struct with ``dict=True``.
+    """
 
     def shared(source: T, *rest: *Rest) -> R:
-        known: dict[Any, R] = source.derived
+        known: dict[Any, R] = vars(source).setdefault("derived", {})
         key = (function, rest)
         if key not in known:
             known[key] = function(source, *rest)
@@ -82,7 +67,7 @@ def once[T: Deriving, *Rest, R](function: Callable[[T, *Rest], R]) -> Callable[[
     return shared
 
 
-class Snapshot(Derivable, frozen=True, kw_only=True, dict=True):
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """The desk at one moment.
 
     A backtest takes one after each price move, a live node some a second. Both also take one when a
@@ -169,7 +154,7 @@ def ranges_of(rows: Iterable[OpenExposure]) -> Ranges:
     return Ranges(ranges, sum((found.worst for found in ranges.values()), ZERO))
 
 
-class OrderRequested(Derivable, frozen=True, kw_only=True, tag=True, dict=True):
+class OrderRequested(msgspec.Struct, frozen=True, kw_only=True, tag=True, dict=True):
     """An order at the order gate that passed all other checks; ``price`` None is a market order.
 
     Exits are included, and never refused. ``open_exposure`` has one row for each owner and
