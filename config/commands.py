@@ -97,7 +97,7 @@ def explain_command(
     Example: perpdesk explain backtests/runs/xs_reversal_demo.yaml venue.fees
     """
     from config.load import load
-    from config.resolved import explain
+    from config.resolved import explain, value_text
 
     lines = explain(load(file, settings or ()), path)
     if as_json:
@@ -105,7 +105,7 @@ def explain_command(
             [{"path": line.path, "value": line.value, **asdict(line.origin)} for line in lines]
         )
         return
-    texts = [f"{line.path}: {_text(line.value)}" for line in lines]
+    texts = [f"{line.path}: {value_text(line.value)}" for line in lines]
     width = min(max(map(len, texts)), 72)
     for text, line in zip(texts, lines, strict=True):
         print(f"{text:<{width}}  # {line.origin}")
@@ -140,7 +140,7 @@ def diff_command(
         )
         return
     for row in rows:
-        print(f"{row.path}: {_text(row.left)} -> {_text(row.right)}")
+        print(row)
     if not rows:
         print("No difference.")
 
@@ -224,12 +224,6 @@ def describe_command(
         print(f"\n{parameter.name}: {parameter.allowed}; {default}")
         if parameter.text:
             print(fill(parameter.text, 100, initial_indent="    ", subsequent_indent="    "))
-
-
-def _text(value: Any) -> str:
-    from config.resolved import Missing
-
-    return repr(value) if isinstance(value, Missing) else json.dumps(value, ensure_ascii=False)
 
 
 def _print_json(value: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -116,6 +117,9 @@ class ValueDifference:
     left: Any
     right: Any
 
+    def __str__(self) -> str:
+        return f"{self.path}: {value_text(self.left)} -> {value_text(self.right)}"
+
 
 class Missing:
     """Placeholder for a value that one of the documents doesn't have."""
@@ -125,6 +129,11 @@ class Missing:
 
 
 MISSING = Missing()
+
+
+def value_text(value: Any) -> str:
+    """Return a value as a document has it, in one line."""
+    return repr(value) if isinstance(value, Missing) else json.dumps(value, ensure_ascii=False)
 
 
 def difference(left: Resolved, right: Resolved) -> list[ValueDifference]:

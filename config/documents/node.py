@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from config.documents.base import DocumentName, Part
+from config.documents.deploy import Deploy
 from config.documents.setup import Setup
 from config.documents.venue import Fees
 from config.documents.watch import WatchSettings
@@ -162,6 +163,8 @@ class Node(Setup):
     """What happens to positions when the node stops."""
     stop_deadline: Annotated[float, Field(ge=5, le=600)] = 30.0
     """Seconds within which a stop must be over."""
+    deploy: Deploy = Deploy()
+    """How releases get to this node, with ``perpdesk deploy``."""
 
     @field_validator("venue_urls")
     @classmethod

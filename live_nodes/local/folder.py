@@ -1,4 +1,4 @@
-"""Find a node's state folder, and read its document."""
+"""Find a node's state folder, and read the document that it runs: its release's, else its file."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from config.documents import Node
-from config.errors import DocumentErrors, InputError
+from config.errors import DeskError, DocumentErrors, InputError
 from config.load import examine, load
 from config.universe import unknown_instruments
 from config.validate import checked
 from live_nodes.local.endpoints import overridden
 from live_nodes.local.keys import variables_of
+from live_nodes.local.releases import Move, Releases
 
 
 def state_folder(node: Node) -> Path:
@@ -22,14 +23,35 @@ def state_folder(node: Node) -> Path:
     return Path(node.state) / node.name / node.environment
 
 
+def releases_of(file: Path, settings: Iterable[str] = ()) -> Releases:
+    """Return the releases of the node that a document describes, though strategies be wrong in it.
+
+    Raises DocumentErrors if its envelope is wrong. Raises InputError if it is no node.
+    """
+    resolved, problems = examine(file, settings)
+    if resolved is None:
+        raise DocumentErrors(problems)
+    if not isinstance(resolved.document, Node):
+        raise InputError(f"{file}: expected a document of kind node, was kind {resolved.kind}")
+    return Releases(state_folder(overridden(resolved.document, variables_of())[0]))
+
+
+def what_runs(file: Path, settings: Iterable[str] = ()) -> tuple[Path, Move | None]:
+    """Return the document that a node runs: of its release, else the file itself."""
+    releases = releases_of(file, settings)
+    move = releases.current()
+    return (file, None) if move is None else (releases.document(move.number), move)
+
+
 def node_document(file: Path, settings: Iterable[str] = (), *, trades: bool = True) -> Node:
-    """Return a node's checked document with its final environment.
+    """Return the checked document that a node runs, with its final environment.
 
     Without `trades`, its strategies and guards need not fit its universe, nor that its catalog.
 
     Raises DocumentErrors if something in it is wrong. Raises InputError if it is valid but not a
     node.
     """
+    file, _ = what_runs(file, settings)
     resolved = checked(file, settings) if trades else load(file, settings)
     document = resolved.document
     if not isinstance(document, Node):
@@ -46,11 +68,15 @@ def node_to_stop(file: Path, settings: Iterable[str], say: Callable[[str], None]
     Raises DocumentErrors if its envelope is wrong: the account could be wrong as well. Raises
     InputError if it is valid but not a node.
     """
+    releases = releases_of(file, settings)
+    try:
+        move = releases.current()
+        file = file if move is None else releases.document(move.number)
+    except DeskError as error:
+        say(f"{error}; it is stopped by {file}")
     resolved, problems = examine(file, settings)
     if resolved is None:
         raise DocumentErrors(problems)
-    if not isinstance(resolved.document, Node):
-        raise InputError(f"{file}: expected a document of kind node, was {resolved.kind}")
     for problem in problems:
         say(f"{problem} (nothing that matters here)")
     return overridden(resolved.document, variables_of())[0]

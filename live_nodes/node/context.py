@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nautilus_trader.live.node import TradingNode
 
@@ -22,6 +22,9 @@ from live_nodes.node.report import RunOptions, Say
 from live_nodes.node.tape import Tape
 from strategies.base import DeskStrategy
 
+if TYPE_CHECKING:
+    from live_nodes.node.take_up import RunningRelease
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunContext:
@@ -37,6 +40,7 @@ class RunContext:
     alerts: Alerts
     heartbeat: Heartbeat
     tape: Tape = field(default_factory=Tape)
+    release: RunningRelease | None = None
 
     @property
     def paper(self) -> bool:

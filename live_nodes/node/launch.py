@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from actors.records.journal import Journal
 from config.documents import Node
-from config.errors import InputError
 from config.guard_warnings import guard_warnings
+from config.resolved import Resolved
 from config.validate import checked
 from live_nodes.bybit.adapter import forget_clients
 from live_nodes.local.alerts import Alerts, alert_urls_of
 from live_nodes.local.endpoints import Endpoints, overridden, refuse_unconfirmed, venue_endpoints
-from live_nodes.local.folder import state_folder
+from live_nodes.local.folder import releases_of, state_folder
 from live_nodes.local.heartbeat import Heartbeat
 from live_nodes.local.keys import KeyPair, Secret, keys_of, variables_of
 from live_nodes.local.practice_process import EXCHANGE, UNMET, unmet_faults
@@ -25,6 +27,7 @@ from live_nodes.node.recording import tape_of
 from live_nodes.node.report import RunOptions, RunReport, Say
 from live_nodes.node.risk import count_alerts
 from live_nodes.node.stop import storage_failure
+from live_nodes.node.take_up import RunningRelease, give_way, say_release
 
 
 def launch(
@@ -36,6 +39,7 @@ def launch(
     options: RunOptions,
     say: Say,
     alert_urls: Sequence[Secret] = (),
+    release: RunningRelease | None = None,
 ) -> RunReport:
     """Run a node until it stops or has done what `options` request.
 
@@ -57,6 +61,7 @@ def launch(
             alerts=Alerts(node.name, folder, () if options.dry_run else alert_urls),
             heartbeat=Heartbeat(folder, say),
             tape=tape_of(node, options, say),
+            release=release,
         )
         _report_killed_run(context)
         journal.begin_run(environment=node.environment, document=document, dry_run=options.dry_run)
@@ -117,15 +122,43 @@ def _in_loop(run: NodeRun) -> RunReport:
 def live_document(
     file: Path, overrides: tuple[str, ...], options: RunOptions, say: Say
 ) -> RunReport:
-    """Check a document, find its venue and keys, and run it.
+    """Run what a node runs, its release or the document, until it stops; go on with new releases.
 
     Raises DocumentErrors with every error of the document, before anything starts. Raises
     GateRefused when something keeps the node from starting.
     """
-    resolved = checked(file, overrides)
+    releases = releases_of(file, overrides)
+    until = None if options.seconds is None else time.monotonic() + options.seconds
+    restarted, news = False, ""
+    while True:
+        move, release = releases.current(), None
+        try:
+            runs = file if move is None else releases.document(move.number)
+            resolved = checked(runs, overrides)
+            release = RunningRelease(releases, move, resolved, overrides, news)
+            if move is not None:
+                say_release(releases.release(move.number), file, overrides, say)
+            report = _run(file, resolved, options, say, release)
+        except Exception as error:
+            # What ran until now goes on; a start of its own that fails is a failure.
+            starts = restarted and (release is None or not release.started)
+            news = give_way(releases, move, f"it does not start: {error}") if starts else ""
+            if not news:
+                raise
+            say(news)
+            restarted = False
+            continue
+        if not report.takes_up:
+            return report
+        restarted, news = True, ""
+        if until is not None:
+            options = replace(options, seconds=max(0.0, until - time.monotonic()))
+
+
+def _run(
+    file: Path, resolved: Resolved, options: RunOptions, say: Say, release: RunningRelease
+) -> RunReport:
     node = resolved.document
-    if not isinstance(node, Node):
-        raise InputError(f"{file}: kind is {node.kind}, but live runs kind: node")
     for warning in guard_warnings(node):
         say(f"warning: {warning}")
     variables = variables_of()
@@ -142,7 +175,9 @@ def live_document(
         say(f"it keeps running after the node ends: `perpdesk exchange {file} --stop` stops it")
     unmet: list[str] = []
     try:
-        report = launch(node, endpoints, keys, folder, resolved.config_hash, options, say, urls)
+        report = launch(
+            node, endpoints, keys, folder, resolved.config_hash, options, say, urls, release
+        )
     finally:
         if own_exchange:
             unmet = unmet_faults(folder / EXCHANGE)

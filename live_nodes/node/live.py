@@ -13,6 +13,7 @@ import math
 import os
 import time
 from collections.abc import Awaitable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -152,6 +153,7 @@ class NodeRun:
                 await self._stop(stop)
             if stop.error is not None:
                 raise stop.error
+            self.report.takes_up = stop.takes_up
             return self.report
         finally:
             beating.cancel()
@@ -251,6 +253,8 @@ class NodeRun:
             # The strategies trade already: they wait for the candle, and the watch fetches it.
             context.say(f"candles of the start can't be fetched yet: {error}")
         self.resumed = {key for key, strategy in built.strategies.items() if strategy.resume()}
+        if context.release is not None:
+            context.release.started = True
         context.journal.phase("running")
         context.heartbeat.beat("running")
         context.say(f"{node.name} runs (pid {os.getpid()})")
@@ -371,9 +375,21 @@ class NodeRun:
             until = math.inf if options.seconds is None else time.monotonic() + options.seconds
             while time.monotonic() < until:
                 self._say_delays()
+                self._look_for_release(stop)
                 await asyncio.sleep(min(_POLL, max(until - time.monotonic(), 0.0)))
             stop.request(f"{options.seconds:g} s are over")
         await stop.wait()
+
+    def _look_for_release(self, stop: StopSignal) -> None:
+        release, built = self._context.release, self.built
+        if release is None or stop.asked:
+            return
+        assert built is not None
+        assert self.supervisor is not None
+        assert self.risk is not None
+        if why := release.look(built, self.supervisor, self.risk):
+            stop.request(why)
+            stop.takes_up = True
 
     async def _once(self, resumed: set[str]) -> str:
         force, supervisor = self._context.options.force, self.supervisor
@@ -437,6 +453,9 @@ class NodeRun:
             self._context.alerts(text, "warning", "node")
 
     async def _stop(self, stop: StopSignal) -> None:
+        closes = self._context.node.on_stop == "flatten"
+        if stop.takes_up and closes:
+            self._keep_positions()
         context, seconds = self._context, self._context.node.stop_deadline
         context.tape.end(stop.reason)
         deadline = time.monotonic() + seconds
@@ -484,8 +503,17 @@ class NodeRun:
                 for line in self.report.left if stop.error is not None else ():
                     context.say(f"after the stop: {line}")
                 await self._take_last_fills(deadline)
+            if closes and context.node.on_stop == "keep" and not stop.takes_up:
+                # Asked to stop while it stopped for a release.
+                names = some_of([*self.report.positions])
+                self.report.left += [f"{names} still held"] * bool(names)
         self.report.refusals = built.gate.refusals
         await self._disconnect()
+
+    def _keep_positions(self) -> None:
+        node = self._context.node.model_copy(update={"on_stop": "keep"})
+        self._context = replace(self._context, node=node)
+        self.built = None if self.built is None else replace(self.built, node=node)
 
     async def _take_last_fills(self, deadline: float) -> None:
         # Fills while connecting come by no push, and no sweep may follow.

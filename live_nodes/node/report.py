@@ -120,6 +120,7 @@ class RunReport:
     made), or ``interrupted`` (stopped before one run was done). `intended` are orders that a dry
     run did not send. `positions` are signed base coin. `left` is what is wrong at the venue after
     the stop; `unmet_faults` are faults of the practice exchange's scenario without effect so far.
+    `takes_up` says that it stopped for another release.
     """
 
     outcome: str = "stopped"
@@ -131,6 +132,7 @@ class RunReport:
     missed: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     unmet_faults: list[str] = field(default_factory=list)
+    takes_up: bool = False
 
     def as_plain(self) -> dict[str, Any]:
         """Return a JSON-ready dict; amounts are decimal text."""

@@ -66,6 +66,7 @@ class StopSignal:
     """Handles signals; the first stops in order, a second (`quick`) leaves positions and orders.
 
     `reason` is empty until a stop is requested. `error` is raised again after the stop.
+    `takes_up` is a stop for another release, until someone else requests one.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -73,6 +74,7 @@ class StopSignal:
         self._asked = asyncio.Event()
         self.reason = ""
         self.quick = False
+        self.takes_up = False
         self.error: BaseException | None = None
 
     def listen(self) -> None:
@@ -88,6 +90,8 @@ class StopSignal:
 
     def request(self, reason: str) -> None:
         """Request a stop."""
+        if self.takes_up:
+            self.takes_up, self.reason = False, ""
         if self.reason:
             self.quick = True
         self.reason = self.reason or reason
@@ -97,6 +101,7 @@ class StopSignal:
         """Request a stop because of an error."""
         error = storage_failure(error) or error
         self.error = self.error or error
+        self.takes_up = False
         words = "" if isinstance(error, DeskError) else f"{type(error).__name__}: "
         self.reason = self.reason or f"{words}{error}"
         self._asked.set()

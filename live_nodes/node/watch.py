@@ -225,6 +225,8 @@ class NodeWatch:
             if policies.sweep_failed == "halt"
             else None,
         ]
+        release = self._context.release
+        wanted.append(None if release is None else release.verdict)
         found = [verdict for verdict in wanted if verdict is not None]
         if self._sweep is not None:
             found += position_verdicts(self._sweep.halts)
@@ -233,7 +235,7 @@ class NodeWatch:
         changes = list(verdict_changes(self._risk.desk.verdicts.standing(), found))
         for verdict in changes:
             self._halt(verdict)
-            if verdict.action != Action.NONE:
+            if verdict.action >= Action.HALT_ENTRIES:
                 self._journal.count(f"halts_{verdict.guard}")
         for line in halt_lines(changes):
             self._say("halt", line)

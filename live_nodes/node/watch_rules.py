@@ -82,6 +82,8 @@ def halt_lines(changes: Iterable[Verdict]) -> list[str]:
         words = f"no entries: {change.reason}"
         if change.action == Action.NONE:
             words = f"{change.guard} no longer halts entries"
+        elif change.action == Action.SHRINK:
+            words = f"size x {change.multiplier:g}: {change.reason}"
         scopes.setdefault(words, []).append(change.scope)
     return [f"{some_of(names, 3)}: {words}" for words, names in scopes.items()]
 

@@ -1,0 +1,11 @@
+"""Deploy what a study found to a node, and undo it.
+
+- ``gates.py`` what the study must have shown, and where it must have lived before mainnet
+- ``deploy.py`` write a release, let it run, roll back
+- ``canary.py`` the first days of a release, small and against the study's Monte Carlo band
+- ``commands.py`` `perpdesk deploy`, `rollback`, `releases`
+
+The files are in `live_nodes.local.releases`; a running node takes a release up in
+`live_nodes.node.take_up`. To add a gate, add a field to ``config/documents/deploy.py`` and a row to
+`gates.deploy_gates`.
+"""

@@ -1,0 +1,71 @@
+"""Read what a deployment needs of a study's best.json."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from config.errors import InputError
+from live_nodes.local.releases import STUDY, Release, Releases
+
+BEST = "best.json"
+
+
+class Band(msgspec.Struct, frozen=True):
+    """Returns, percent, that 5 % of paths are below, or above, at the end of each day."""
+
+    lower_pct: list[float | None] = []
+    upper_pct: list[float | None] = []
+
+
+class MonteCarlo(msgspec.Struct, frozen=True):
+    """What a study resampled."""
+
+    band: Band = Band()
+
+
+class StudyGate(msgspec.Struct, frozen=True):
+    """A gate of the study; undefined is None."""
+
+    name: str
+    measured: float | None
+    passed: bool
+    key: str = ""
+
+
+class StudyOutcome(msgspec.Struct, frozen=True):
+    """What is needed of a study's best.json."""
+
+    study: str
+    accepted: bool
+    parameters: dict[str, Any]
+    gates: list[StudyGate]
+    provenance: dict[str, str]
+    monte_carlo: MonteCarlo = MonteCarlo()
+
+    def measured(self, key: str) -> float:
+        """Return what the study's gate of this setting measured, NaN where it is undefined."""
+        found = (gate.measured for gate in self.gates if gate.key == key)
+        value = next(found, None)
+        return math.nan if value is None else value
+
+
+def outcome_of(text: bytes, file: Path) -> StudyOutcome:
+    """Return a study's outcome from best.json; raise InputError where it is none."""
+    try:
+        return msgspec.json.decode(text, type=StudyOutcome)
+    except msgspec.DecodeError as error:
+        raise InputError(
+            f"{file}: is no outcome of a study ({error}); run it again with perpdesk optimize"
+        ) from None
+
+
+def study_of(releases: Releases, release: Release) -> StudyOutcome | None:
+    """Return the outcome of the study that a release came from, None where it came from none."""
+    if not release.study:
+        return None
+    file = releases.of(release.number) / STUDY
+    return outcome_of(file.read_bytes(), file)

@@ -1,0 +1,118 @@
+"""A running node takes a release up between two rebalances, keeps its positions."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+
+from actors.records.journal import Journal
+from actors.records.journal_reading import read
+from config.durations import DAY_NS
+from live_nodes.deploy import deploy as work
+from live_nodes.deploy.canary import OWNER, STATE, CanaryState
+from live_nodes.local.folder import releases_of
+from live_nodes.local.releases import Releases
+from tests.live_nodes.deploy.studies import study_folder
+from tests.live_nodes.killing import Ground, KilledNode
+from tests.waiting import eventually
+
+CANARY = {"canary": {"environments": ["practice"], "size": 0.5, "days": 2}}
+
+
+@pytest.fixture
+def node(ground: Ground) -> Iterator[KilledNode]:
+    """Return a node that holds what a leverage of 0.1 wants."""
+    made = ground.node()
+    assert made.run("--run-once").code == 0, made.said()
+    yield made
+    if not made.dead:
+        made.process.kill()
+
+
+def released(node: KilledNode, folder: Path, **study: Any) -> Releases:
+    work.deploy(work.plan(node.file, study_folder(folder, **study)), folder.name)
+    return releases_of(node.file)
+
+
+def said(node: KilledNode, words: str, times: int = 1) -> None:
+    eventually(lambda: node.said().count(words) >= times, lambda: f"{words}:\n{node.said()}")
+
+
+def stop(node: KilledNode) -> None:
+    os.kill(node.pid, signal.SIGTERM)
+    assert node.ended().code == 0, node.said()
+
+
+def test_a_release_is_taken_up_in_place_and_undone_and_the_positions_stay(
+    node: KilledNode, tmp_path: Path
+) -> None:
+    held = node.positions()
+    node.begin()
+    said(node, " runs (pid ")
+    pid = node.pid
+    released(node, tmp_path / "first", leverage=0.2)
+    said(node, "release 1 is taken up: first")
+    said(node, " runs (pid ", 2)
+    assert "release 1 of the study first" in node.said()
+    assert (node.pid, node.dead, node.positions()) == (pid, False, held)
+    work.rollback(node.file, None, "no better")
+    said(node, "release 0 is taken up: no better")
+    said(node, " runs (pid ", 3)
+    stop(node)
+    assert node.positions() == held
+    with read(node.folder) as journal:
+        documents = [run.document for run in journal.runs(3)]
+    found = releases_of(node.file)
+    # The newest first: release 0 is the document that ran before, value by value.
+    assert documents == [found.release(n).config for n in (0, 1, 0)]
+    # The next rebalance after a take-up is by its parameters.
+    work.rollback(node.file, 1, "after all")
+    assert node.run("--run-once", "--force").code == 0
+    assert round(node.decisions()[0].gross, 3) == 0.2
+
+
+def test_a_canary_is_small_and_reverts_by_itself_outside_the_band(
+    node: KilledNode, tmp_path: Path
+) -> None:
+    text = yaml.safe_load(node.file.read_text()) | {"deploy": CANARY}
+    node.file.write_text(yaml.safe_dump(text))
+    node.begin()
+    said(node, " runs (pid ")
+    # Nothing that this node may earn in a second is within the band: 2 % at least on the first day.
+    releases = released(node, tmp_path / "dear", leverage=0.2, band=(2.0, 3.0))
+    said(node, "desk: size x 0.5: release 1 is a canary for 2 days")
+    said(node, " runs (pid ", 2)
+    with read(node.folder) as journal:
+        assert [v.guard for _, v in journal.standing()] == ["node.release"]
+    stop(node)
+    assert node.run("--run-once", "--force").code == 0
+    decision = node.decisions()[0]
+    assert (decision.multiplier, round(decision.gross, 3)) == (0.5, 0.2)
+    values = [abs(float(t.target) * (t.price or 0)) for t in decision.targets]
+    assert sum(values) / float(decision.equity) == pytest.approx(0.1, rel=0.02), "half of 0.2"
+    begun = {"move": releases.moves()[-1].ts, "equity": Decimal(100_000), "result": Decimal(0)}
+    with Journal.open(node.folder, node=node.account) as journal:
+        day_old = CanaryState(**begun, lived=DAY_NS)
+        journal.state(OWNER).save(STATE, msgspec.json.encode(day_old))
+    node.begin()
+    said(node, "release 1 is reverted, 0 runs: outside: ")
+    said(node, "release 0 is taken up: outside")
+    said(node, " runs (pid ", 2)
+    alerts = [json.loads(line) for line in (node.folder / "alerts.jsonl").read_text().splitlines()]
+    assert [a["level"] for a in alerts if "is reverted" in a["text"]] == ["critical"]
+    with read(node.folder) as journal:
+        assert journal.standing() == []
+    stop(node)
+    assert (releases.moves()[-1].by, releases.stages()) == (
+        "the node",
+        {0: "current", 1: "reverted"},
+    )
