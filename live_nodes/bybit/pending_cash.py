@@ -19,6 +19,8 @@ ZERO = Decimal(0)
 PATIENCE_NS = 5_000_000_000
 """After this time the wallet is asked for: a link that was down gets no old push again."""
 ASK_EVERY_NS = 1_000_000_000
+LATE_NS = 1_000_000_000
+"""A wallet older than the newest by more is a push that came late, not a difference of clocks."""
 LEAST = Decimal(1)
 """Change of a wallet, USDT, of which the cause is looked for."""
 
@@ -80,12 +82,25 @@ class PendingCash:
 
     def known(self, drawn_up: int, balance: Decimal) -> Decimal:
         """Return the newest amount if it is that of this wallet, without a trace in a recording."""
-        return self._newest if self._wallet == (drawn_up, balance) else ZERO
+        if self._wallet is None or not (
+            self._wallet == (drawn_up, balance) or self._is_late(drawn_up)
+        ):
+            return ZERO
+        return self._newest + self._wallet[1] - balance
 
     def amount(self, drawn_up: int, balance: Decimal) -> Decimal:
-        """Return the cash missing in a wallet of `drawn_up` (venue time, UNIX nanoseconds, UTC)."""
-        self._newest = self._amount(drawn_up, balance)
-        return self._newest
+        """Return the cash missing in a wallet of `drawn_up` (venue time, UNIX nanoseconds, UTC).
+
+        One that comes late lacks what the newest has more.
+        """
+        newest = balance
+        if self._wallet is not None and self._is_late(drawn_up):
+            drawn_up, newest = self._wallet
+        self._newest = self._amount(drawn_up, newest)
+        return self._newest + newest - balance
+
+    def _is_late(self, drawn_up: int) -> bool:
+        return self._wallet is not None and drawn_up < self._wallet[0] - LATE_NS
 
     def _amount(self, drawn_up: int, balance: Decimal) -> Decimal:
         if self._wallet != (drawn_up, balance):

@@ -70,6 +70,20 @@ def test_a_wallet_that_comes_before_its_executions_has_them_all() -> None:
     assert book.pending(5, "998") == 0
 
 
+def test_a_wallet_that_comes_after_a_newer_one_changes_nothing() -> None:
+    """As pushes that a slow link held back, after the wallet was asked for: a false fall of 400."""
+    book = Position()
+    assert book.pending(SECOND, "1000") == 0
+    book.realises("-400", 2 * SECOND)
+    book.realises("390", 3 * SECOND)
+    assert book.pending(9 * SECOND, "990") == 0
+    assert book.pending(2 * SECOND, "600") == D(390)
+    assert book.cash.known(2 * SECOND, D(600)) == D(390)
+    book.realises("7", 10 * SECOND)
+    assert book.pending(3 * SECOND, "990") == D(7)
+    assert book.pending(10 * SECOND, "997") == 0
+
+
 def test_two_wallets_of_a_millisecond_that_come_before_their_executions_have_them_both() -> None:
     book = Position()
     assert book.pending(1, "1000") == 0
