@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catalog.instruments import ACCOUNT_COIN
+from config.catalogs import url_of
 from config.components import resolve, resolve_or_none
 from config.documents import Backtest, Market
 from config.durations import HOUR_NS, MINUTE_NS, interval_ns, minute_text
@@ -97,8 +98,8 @@ def _catalog(document: Backtest) -> CatalogIndex | None:
     from catalog.storage.index import CatalogIndex
     from catalog.storage.versions import current_version
 
-    path = Path(document.catalog)
-    return None if current_version(path) is None else CatalogIndex(path)
+    missing = not url_of(document.catalog) and current_version(Path(document.catalog)) is None
+    return None if missing else CatalogIndex(document.catalog)
 
 
 def lacking(document: Backtest, catalog: CatalogIndex) -> Iterator[DataProblem]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from config.catalogs import url_of
 from config.errors import Problem
 from config.resolved import Resolved
 from config.universe import unknown_instruments
@@ -26,9 +27,9 @@ def known_instruments(resolved: Resolved) -> Sequence[str] | None:
     from catalog.storage.versions import current_version
 
     path = getattr(resolved.document, "catalog", None)
-    if path is None or current_version(Path(path)) is None:
+    if path is None or (not url_of(path) and current_version(Path(path)) is None):
         return None
-    return tuple(CatalogIndex(Path(path)).instruments)
+    return tuple(CatalogIndex(path).instruments)
 
 
 def unknown(resolved: Resolved) -> list[Problem]:

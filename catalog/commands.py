@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from catalog.demo.parameters import DemoParams
+from config.catalogs import folder_only
 from config.commands import LISTS
 from config.durations import STORED
 
@@ -22,7 +23,13 @@ DEMO_BASIS = Path("catalog/data/demo_basis")
 PLANTED = "planted.json"
 DEMO = DemoParams()
 
-Folder = Annotated[Path, typer.Option("--catalog", help="The catalog's folder.")]
+
+def _folder(catalog: Path) -> Path:
+    folder_only(catalog)
+    return catalog
+
+
+Folder = Annotated[Path, typer.Option("--catalog", help="The catalog's folder.", callback=_folder)]
 Symbols = Annotated[
     str | None,
     typer.Option(metavar="A,B,…", help="Only these: BTCUSDT, BTCUSDT-SPOT.BYBIT, or *USDT."),

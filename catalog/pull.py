@@ -20,6 +20,7 @@ from catalog.storage.manifest import SeriesKey
 from catalog.storage.store import Catalog
 from catalog.storage.versions import current_version
 from catalog.storage.writer import CatalogWriter
+from config.catalogs import folder_only
 from config.documents import Ingest
 from config.durations import INTERVALS
 from config.errors import DeskError
@@ -47,6 +48,7 @@ def pull(
 
     Raises InputError for an unknown instrument, DeskError when Bybit cannot be reached or refuses.
     """
+    folder_only(ingest.catalog)
     catalog = Path(ingest.catalog)
     spool = Spool(catalog, f"{ingest.source.base_url or BYBIT}_{ingest.product}")
     infos, pieces = asyncio.run(_fetch(ingest, spool, progress, pause))

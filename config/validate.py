@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from config.catalogs import url_of
 from config.documents import KINDS, Backtest, ExchangeDocument, Node, Setup
 from config.errors import DocumentErrors, Problem, in_order
 from config.guard_warnings import guard_warnings
@@ -73,7 +74,7 @@ def validate_with_files(
         problems.append(resolved.problem(("environment",), text))
     for key, folder in _named_catalogs(document):
         # The file that every catalog has.
-        if not Path(folder, "CURRENT").is_file():
+        if not url_of(folder) and not Path(folder, "CURRENT").is_file():
             text = (
                 f"there is no catalog in {folder}, so instruments and times are not checked; "
                 f"`perpdesk catalog demo --catalog {folder}` makes one, `perpdesk catalog import` "

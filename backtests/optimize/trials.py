@@ -39,6 +39,7 @@ from backtests.studies.trial_ledger import candidate_of
 from backtests.variants import stress_rows
 from catalog.panel import Panel, panel
 from catalog.storage.store import Catalog
+from config.catalogs import place_of
 from config.components import resolve
 from config.errors import DeskError, DocumentErrors, InputError
 from config.load import varied
@@ -63,13 +64,13 @@ def identity(resolved: Resolved) -> str:
     """Return the hash under which the ledger knows a backtest: values, data, code, engine."""
     document = resolved.document
     sources = [_source(resolve(s.use, document.allow)) for s in document.strategies.values()]
-    data = _data_hash(str(Path(document.catalog).resolve()))
+    data = _data_hash(place_of(document.catalog))
     return candidate_of(resolved.complete, " ".join([data, engine_version(), *sources]))
 
 
 @cache
 def _data_hash(catalog: str) -> str:
-    return Catalog(Path(catalog)).data_hash()
+    return Catalog(catalog).data_hash()
 
 
 @cache
@@ -90,7 +91,7 @@ def provenance(resolved: Resolved) -> dict[str, str]:
     document = resolved.document
     sources = [_source(resolve(s.use, document.allow)) for s in document.strategies.values()]
     return {
-        "data": _data_hash(str(Path(document.catalog).resolve())),
+        "data": _data_hash(place_of(document.catalog)),
         "code": digest({"perpdesk": code(), "strategies": sources}),
         "engine": engine_version(),
     }

@@ -20,6 +20,7 @@ from backtests.report.report_data import LIMIT, downsample
 from backtests.results.result import Result
 from catalog.storage.store import Catalog
 from catalog.tops import StoredBook, Tops
+from config.catalogs import url_of
 from config.durations import HOUR_NS, duration_ns, nanoseconds, parse, second_text
 from config.errors import InputError
 
@@ -87,7 +88,7 @@ def read_picture(result: Result, at: int, window: int, wanted: str = "") -> Pict
         raise InputError("--window: at most 1h")
     begin, end = max(at - window // 2, first), min(at + window // 2, last)
     folder = Path(yaml.safe_load(result.config_yaml)["catalog"])
-    if not folder.is_dir():
+    if not url_of(folder) and not folder.is_dir():
         raise InputError(
             f"{folder}: the catalog that {result.path} was run on is not here; run this in the "
             "folder where the backtest ran, or put it there"

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backtests.studies.ledger_database import URLS, PostgresServer, SqliteFile
+from config.catalogs import url_of
 from config.durations import minute_text
 from config.errors import DeskError, GateRefused, InputError
 from config.reading import digest
@@ -117,14 +118,16 @@ class TrialLedger:
                 f"one knows {VERSION}); use that one"
             )
 
-    def data_set(self, catalog: Path, start_ns: int, end_ns: int) -> DataSet:
+    def data_set(self, catalog: Path | str, start_ns: int, end_ns: int) -> DataSet:
         """Return the data of a catalog, by its place beside the ledger: both may move together.
 
         PostgreSQL lies beside nothing: there it is the place in the working directory, which is the
         same on machines that have the same project, or the whole path of a catalog elsewhere.
         """
-        place, at_home = catalog.resolve(), Path.cwd()
-        if isinstance(self._place, Path):
+        place, at_home = Path(catalog).resolve(), Path.cwd()
+        if url := url_of(catalog):
+            name = url
+        elif isinstance(self._place, Path):
             name = os.path.relpath(place, self._place.resolve().parent)
         else:
             name = str(place.relative_to(at_home) if place.is_relative_to(at_home) else place)

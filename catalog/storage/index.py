@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ import msgspec
 from catalog.instruments import InstrumentInfo
 from catalog.storage.manifest import Manifest, Provenance, SeriesKey, read_manifest
 from catalog.storage.versions import INDEX, VERSIONS, hold_current
+from config.catalogs import url_of
 from config.durations import STORED
 
 
@@ -27,16 +28,26 @@ class Coverage(NamedTuple):
 class CatalogIndex:
     """Index of one version of a catalog: its instruments and series, without their rows.
 
-    A shared lock keeps writers from removing the version `folder` while the object exists. Raises
-    InputError without a catalog, DeskError when it is damaged.
+    A shared lock keeps writers from removing the version `folder` while the object exists. A
+    catalog at ``s3://bucket/path`` has no `folder`. Raises InputError without a catalog, DeskError
+    when it is damaged.
     """
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        self.version, lock = hold_current(self.path)
-        self.folder = self.path / VERSIONS / str(self.version)
-        self._release = weakref.finalize(self, lock.close)
-        self._manifest: Manifest = read_manifest(self.folder / INDEX)
+        self.file: Callable[[str], Path]
+        """Returns the place of a raw file, and fetches it first from a remote catalog."""
+        if url := url_of(path):
+            from catalog.storage.remote import RemoteCatalog
+
+            remote = RemoteCatalog(url)
+            self.version, self._manifest, self.file = remote.version, remote.manifest, remote.file
+        else:
+            self.version, lock = hold_current(self.path)
+            self.folder = self.path / VERSIONS / str(self.version)
+            self._release = weakref.finalize(self, lock.close)
+            self._manifest = read_manifest(self.folder / INDEX)
+            self.file = (self.folder / "raw").joinpath
         self._days: dict[tuple[str, str], list[str]] = {}
         for path in sorted(self._manifest.files):
             key = SeriesKey.of_path(path)

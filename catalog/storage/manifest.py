@@ -102,11 +102,19 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 def read_manifest(path: Path) -> Manifest:
     """Read `catalog.json`; raise DeskError when it is damaged or of another format."""
     try:
-        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
-    except (msgspec.DecodeError, OSError) as error:
+        return manifest_of(path.read_bytes(), str(path))
+    except OSError as error:
         raise DeskError(f"{path}: the catalog's index cannot be read: {error}") from error
+
+
+def manifest_of(text: bytes, place: str) -> Manifest:
+    """Return what a `catalog.json` says; errors as of `read_manifest`, with its place."""
+    try:
+        manifest = msgspec.json.decode(text, type=Manifest)
+    except msgspec.DecodeError as error:
+        raise DeskError(f"{place}: the catalog's index cannot be read: {error}") from error
     if manifest.format != FORMAT:
-        raise DeskError(f"{path}: format {manifest.format}, but this perpdesk reads {FORMAT}")
+        raise DeskError(f"{place}: format {manifest.format}, but this perpdesk reads {FORMAT}")
     return manifest
 
 

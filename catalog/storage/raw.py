@@ -86,10 +86,10 @@ class Footer(NamedTuple):
 
 
 class RawFiles:
-    """Reader of the raw files of one catalog version, which never change."""
+    """Reader of the raw files of one catalog version, which never change; `place` tells where."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, place: Callable[[str], Path]) -> None:
+        self._place = place
         self._footers: dict[str, Footer] = {}
         self._groups: OrderedDict[tuple[str, int], pa.Table] = OrderedDict()
         self._kept_bytes = 0
@@ -123,7 +123,7 @@ class RawFiles:
 
     def _footer(self, path: str) -> Footer:
         if path not in self._footers:
-            metadata = self._read(path, lambda: pq.read_metadata(self._folder / path))
+            metadata = self._read(path, lambda: pq.read_metadata(self._place(path)))
             column = metadata.schema.to_arrow_schema().get_field_index("ts")
             groups = (metadata.row_group(i) for i in range(metadata.num_row_groups))
             ends = [group.column(column).statistics for group in groups]
@@ -149,7 +149,7 @@ class RawFiles:
 
     def _read_group(self, path: str, index: int) -> pa.Table:
         metadata = self._footers[path].metadata
-        with pq.ParquetFile(self._folder / path, metadata=metadata) as file:
+        with pq.ParquetFile(self._place(path), metadata=metadata) as file:
             return file.read_row_group(index, use_threads=False)
 
     def _read[Made](self, path: str, read: Callable[[], Made]) -> Made:
@@ -158,7 +158,7 @@ class RawFiles:
         except (OSError, pa.ArrowException) as error:
             gone = isinstance(error, FileNotFoundError)
             raise DeskError(
-                f"{self._folder / path}: {'is missing' if gone else f'cannot be read: {error}'}; "
+                f"{self._place(path)}: {'is missing' if gone else f'cannot be read: {error}'}; "
                 "was the catalog changed by hand? `perpdesk catalog check` lists what is wrong, "
                 "importing the data again mends it"
             ) from error

@@ -22,7 +22,7 @@ class Catalog(CatalogIndex):
 
     def __init__(self, path: Path | str) -> None:
         super().__init__(path)
-        self._raw = RawFiles(self.folder / "raw")
+        self._raw = RawFiles(self.file)
 
     def series(
         self, kind: str, interval: str, instrument: str, start_ns: int, end_ns: int

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import IO
 
+from config.catalogs import folder_only
 from config.errors import DeskError, InputError
 
 CURRENT = "CURRENT"
@@ -18,11 +19,16 @@ INDEX = "catalog.json"
 def current_version(path: Path) -> int | None:
     """Return the version in `CURRENT`; None without a catalog."""
     try:
-        text = (path / CURRENT).read_text().strip()
+        text = (path / CURRENT).read_text()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    if not text.isdigit():
-        raise DeskError(f"{path / CURRENT} should hold a version number, holds {text!r}")
+    return version_in(text, str(path / CURRENT))
+
+
+def version_in(text: str, place: str) -> int:
+    """Return the version that a `CURRENT` holds; its place is for the error."""
+    if not text.strip().isdigit():
+        raise DeskError(f"{place} should hold a version number, holds {text.strip()!r}")
     return int(text)
 
 
@@ -62,6 +68,7 @@ class StagedVersion:
     """
 
     def __init__(self, path: Path) -> None:
+        folder_only(path)
         self.path = path
         (path / VERSIONS).mkdir(parents=True, exist_ok=True)
         self._lock: IO[str] = (path / LOCK).open("w")

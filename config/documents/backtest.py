@@ -44,7 +44,7 @@ class Backtest(Setup):
 
     kind: Literal["backtest"] = "backtest"  # type: ignore[assignment]
     catalog: Annotated[str, Field(min_length=1)]
-    """Folder of the catalog, relative to the working directory."""
+    """Folder of the catalog, relative to the working directory; or ``s3://bucket/path``."""
     window: BacktestWindow
     venue: Venue = Venue()
     report: ReportSettings = ReportSettings()

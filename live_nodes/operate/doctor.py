@@ -28,6 +28,7 @@ from rich.text import Text
 from actors.records.coins import base_coin
 from actors.records.journal_files import NAME, damage, holder
 from actors.records.journal_reading import read
+from config.catalogs import url_of
 from config.documents import Node
 from config.errors import DeskError, GateRefused, InputError, some_of
 from live_nodes.bybit.own_coins import OwnCoins, foreign_words
@@ -224,6 +225,8 @@ def catalog(node: Node) -> DoctorCheck:
     """Check the document's catalog, if it names one."""
     if node.catalog is None:
         return DoctorCheck("catalog", "ok", "none named: instruments come from the venue")
+    if url_of(node.catalog):
+        return DoctorCheck("catalog", "ok", f"{node.catalog}: read when the node is checked")
     if (Path(node.catalog) / "CURRENT").exists():
         return DoctorCheck("catalog", "ok", node.catalog)
     remedy = "make it (`perpdesk catalog demo`, `perpdesk catalog pull`) or leave `catalog` out"

@@ -29,6 +29,7 @@ from catalog.instruments import PRODUCTS, TESTNET, InstrumentInfo, instrument_id
 from catalog.recordings import AUDIT, COLUMNS, NOTHING_YET
 from catalog.storage.index import CatalogIndex
 from catalog.storage.versions import current_version
+from config.catalogs import folder_only
 from config.documents import Node
 from config.errors import DeskError, InputError
 from config.universe import select
@@ -118,6 +119,7 @@ async def record(
     Raises InputError when nothing of the universe trades. Raises DeskError when the venue does not
     answer, the disk takes no more, or an import fails; what was recorded stays in the spool.
     """
+    folder_only(options.catalog)
     infos: dict[str, InstrumentInfo] = {}
     async with VenueRest(endpoints.http, None, timeout=node.gates.request_timeout) as rest:
         for product in PRODUCTS:

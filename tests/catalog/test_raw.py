@@ -75,14 +75,14 @@ def test_a_missing_column_is_named():
 def test_a_range_is_open_at_its_start_and_closed_at_its_end(tmp_path, first, last):
     table = KINDS["bars"].normalize(candles(20_000), "x")
     raw.write(table, tmp_path / "a.parquet")
-    read = RawFiles(tmp_path).range("a.parquet", START + first * HOUR, START + last * HOUR)
+    read = RawFiles(tmp_path.joinpath).range("a.parquet", START + first * HOUR, START + last * HOUR)
     assert read.equals(table.slice(first, last - first))
 
 
 def test_slice_after_slice_gives_every_row_once(tmp_path):
     table = KINDS["bars"].normalize(candles(9000), "x")
     raw.write(table, tmp_path / "a.parquet")
-    files = RawFiles(tmp_path)
+    files = RawFiles(tmp_path.joinpath)
     slices = [
         files.range("a.parquet", START + hour * HOUR, START + (hour + 700) * HOUR)
         for hour in range(0, 9100, 700)

@@ -12,6 +12,7 @@ import numpy as np
 
 from catalog.instruments import InstrumentInfo
 from catalog.storage.store import Catalog
+from config.catalogs import folder_only
 from config.documents.exchange import SPEEDS, BooksMarket, ReplayMarket
 from config.durations import interval_ns, nanoseconds
 from config.errors import InputError
@@ -51,6 +52,7 @@ class Anchor:
 
 def open_catalog(document: ReplayMarket | BooksMarket) -> Catalog:
     """Open the document's catalog. The InputError says how to make one."""
+    folder_only(document.catalog)
     if not Path(document.catalog).exists():
         books = " --books" * isinstance(document, BooksMarket)
         raise InputError(
