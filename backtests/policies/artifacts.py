@@ -36,6 +36,22 @@ def write(
     ``facts`` are the manifest's ``low`` and ``high`` and all else that is to be known.
     """
     folder = root / name
+    with writing(folder):
+        return _write(folder, name, threshold, trees, facts)
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Raise InputError in place of an OSError: where a folder can't be written, or is full."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written: {error.strerror or error}") from error
+
+
+def _write(
+    folder: Path, name: str, threshold: Threshold, trees: Trees | None, facts: dict[str, Any]
+) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     version = str(max((int(one.name) for one in _versions(folder)), default=0) + 1)
     with TemporaryDirectory(dir=folder, prefix=".") as staged:
@@ -99,8 +115,10 @@ def under_way(root: Path, name: str, key: str) -> Iterator[Path]:
     """
     above = root / name / UNDER_WAY
     folder = above / key
-    above.mkdir(parents=True, exist_ok=True)
-    with (above / "lock").open("w") as lock:
+    with writing(root / name):
+        above.mkdir(parents=True, exist_ok=True)
+        lock = (above / "lock").open("w")
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -125,7 +143,8 @@ def kept[Columns: tuple[Any, ...]](
             return kind(*(v if v.ndim else v.item() for v in found.values()))
     made = make()
     staged = path.with_suffix(".staged")
-    with staged.open("wb") as file:
-        np.savez(file, *made)
-    os.replace(staged, path)
+    with writing(folder):
+        with staged.open("wb") as file:
+            np.savez(file, *made)
+        os.replace(staged, path)
     return made

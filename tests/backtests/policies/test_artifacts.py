@@ -35,7 +35,7 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
         raise OSError("no space left on device")
 
     monkeypatch.setattr(Path, "write_text", full)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(InputError, match="cannot be written: no space left"):
         write(tmp_path, "demo", LEVELS, leaf(1.0), FACTS)
     assert list((tmp_path / "demo").iterdir()) == []
 
@@ -72,6 +72,15 @@ def test_a_training_takes_up_what_it_kept_and_forgets_what_another_learned(tmp_p
     assert learned(tmp_path, "key", 4.0, interrupted=True) == 3.0
     assert learned(tmp_path, "other key", 5.0) == 5.0
     assert list((tmp_path / "demo").iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_named_before_anything_is_learned(tmp_path: Path):
+    (tmp_path / "policies").write_text("")
+    with (
+        pytest.raises(InputError, match=r"policies/demo: cannot be written: Not a directory"),
+        under_way(tmp_path / "policies", "demo", "key"),
+    ):
+        pass
 
 
 def test_one_training_of_a_name_runs_at_a_time(tmp_path: Path):
