@@ -65,7 +65,7 @@ def check_study(resolved: Resolved) -> list[Problem]:
         text = f"must be the path of a backtest, {study.backtest} is of kind {base.kind}"
         return [resolved.problem(("backtest",), text)]
     found = []
-    for key, component in base.document.strategies.items() if study.stages.screen else ():
+    for key, component in base.document.strategies.items() if study.screens else ():
         cls = engine_class(resolve(component.use, base.document.allow))
         if component.enabled and not issubclass(cls, Rebalancer):
             text = (

@@ -22,7 +22,7 @@ from backtests.engine.engine_costs import mended
 from backtests.engine.feed import CatalogFeed, FeedSlice
 from backtests.engine.market import RunMarket, market_of
 from backtests.engine.tick_feed import TickFeed
-from backtests.results.curves import Benchmarks
+from backtests.results.curves import Benchmarks, EquityCurve
 from backtests.results.figures import RunBooks
 from backtests.results.interruptions import interruptions
 from backtests.results.recorder import RunRecorder
@@ -138,11 +138,13 @@ def run(
     progress: Progress | None = None,
     prints_to_wait: int = 1,
     slices: Iterator[FeedSlice] | None = None,
+    watch: Callable[[EquityCurve], None] | None = None,
 ) -> RunOutcome:
     """Run a prepared backtest from the first slice to the closed books.
 
     Orders fill at print number `prints_to_wait` after their decision. Studies and benchmarks pass
-    `slices` that they have read before.
+    `slices` that they have read before, and `watch`, which gets the curve after each slice, of all
+    but that one, and may raise.
 
     Raises DeskError when the books don't agree with the engine's balance to the cent.
     """
@@ -183,6 +185,8 @@ def run(
                 _step(desk, part)
                 recorder.end_slice(part)
                 forget_snapshots()
+                if watch is not None:
+                    watch(recorder.curve)
             desk.engine.end()
             recorder.end_run()
             outcome = _close(prepared, desk, recorder, benchmarks, time.perf_counter() - began)

@@ -44,7 +44,7 @@ def optimize(
     top: Annotated[
         int | None, typer.Option(min=2, help="How many are run event by event after the screen.")
     ] = None,
-    method: Annotated[str | None, typer.Option(help="random, sobol or grid.")] = None,
+    method: Annotated[str | None, typer.Option(help="random, sobol, grid, tpe or nsga2.")] = None,
     level: Annotated[
         str | None, typer.Option(help="How thorough: quick, standard or deep; other options win.")
     ] = None,
@@ -140,6 +140,7 @@ def _try_seeds(
     from rich.progress import BarColumn, TextColumn
 
     from backtests.optimize import plan, study
+    from backtests.optimize.dashboard import Board
     from backtests.studies.trial_ledger import TrialLedger, ledger_path
     from config.progress import LongWork, Remaining
 
@@ -157,13 +158,15 @@ def _try_seeds(
             pace = 60.0 * done / max(time.monotonic() - began, 1e-3)
             words = f"{name} {done:,} of {total:,}, {pace:,.0f} a minute, {best}"
             bar.update(task, description=words, completed=done, total=max(total, 1))
-            if progress is not None:
+            if progress is not None and board is not None:
                 progress.tell(name, done, total, best)
+                board.show()
 
         def say(words: str) -> None:
             bar.console.print(words, highlight=False)
 
         while True:
+            board = None if progress is None else Board(progress.folder, found)
             study.optimize(found, ledger, workers, tell)
             if found.replaced:
                 say(
@@ -269,11 +272,12 @@ def _print(found: Found, console: Console) -> None:
 
     console.print(
         f"{found.study.name}: {len(found.screened):,} screened, {len(found.figures):,} run "
-        f"({found.known_before:,} known from before), {len(found.refused):,} refused by the "
-        f"document or its data; {found.trials:,} trials ever on these data",
+        f"({found.known_before:,} known from before), {len(found.stopped):,} stopped, "
+        f"{len(found.refused):,} refused by the document or its data; {found.trials:,} trials ever "
+        "on these data",
         highlight=False,
     )
-    if found.study.stages.screen:
+    if found.study.screens:
         console.print(
             f"rank correlation of screen and full run: {found.fidelity:.2f} over {found.sampled}",
             highlight=False,

@@ -20,12 +20,14 @@ from actors.measures import DAY
 from backtests.studies.overfitting import overfitting
 from backtests.studies.selection import deflated_by_trials
 from backtests.studies.splits import Span, Split, paths
-from config.documents.study import Folds, StudyGates
+from config.documents.study import MINIMISED, Folds, StudyGates
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 YEAR = float(measures.YEAR_DAYS)
 PBO_BLOCKS = 16
+FEWEST, FEWEST_DAYS = 4, 30
+"""Candidates and days from which on a running candidate is compared with others."""
 
 
 class Gate(NamedTuple):
@@ -59,12 +61,59 @@ def objective(name: str, returns: Floats) -> float:
     """Return a study's objective of daily returns; minus infinity where it is not defined."""
     if name == "return_pct":
         value = 100.0 * measures.total_return(returns)
+    elif name == "max_drawdown":
+        value = measures.max_drawdown(measures.growth(returns))
     elif name == "calmar":
         deepest = measures.max_drawdown(measures.growth(returns))
         value = measures.calmar(measures.cagr(returns, YEAR), deepest)
     else:
         value = {"sharpe": measures.sharpe, "sortino": measures.sortino}[name](returns, YEAR)
     return value if math.isfinite(value) else -math.inf
+
+
+def worth(name: str, returns: Floats) -> float:
+    """Return an objective so that more is better; minus infinity where it is not defined."""
+    value = objective(name, returns)
+    return -abs(value) if name in MINIMISED else value
+
+
+class Bar(NamedTuple):
+    """What a candidate must reach by a day of the window, in one figure at least."""
+
+    day: int
+    days: Flags
+    """Which days up to then count."""
+    least: dict[str, float]
+    """By figure, the worst quarter of the candidates before; as they are maximised."""
+
+
+def stopped_at(returns: Floats, bars: Sequence[Bar]) -> int | None:
+    """Return the day by which a candidate is in the worst quarter in every figure, or None.
+
+    Bars beyond the end of the returns are left out.
+    """
+    for bar in bars:
+        if bar.day <= len(returns):
+            days = returns[: bar.day][bar.days]
+            if all(worth(name, days) < least for name, least in bar.least.items()):
+                return bar.day
+    return None
+
+
+def bars_of(
+    names: Sequence[str], known: Sequence[Floats], days: Flags, checks: Sequence[int]
+) -> list[Bar]:
+    """Return the bars at some days of the window, by candidates that were run until then."""
+    found = []
+    for day in checks:
+        counted, there = days[:day], [one[:day] for one in known if len(one) >= day]
+        if len(there) >= FEWEST and counted.sum() >= FEWEST_DAYS:
+            least = {
+                name: float(np.quantile([worth(name, one[counted]) for one in there], 0.25))
+                for name in names
+            }
+            found.append(Bar(day, counted, least))
+    return found
 
 
 def days_of(window: Span, spans: Sequence[Span]) -> Flags:

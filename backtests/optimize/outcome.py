@@ -6,6 +6,7 @@ import json
 import math
 import os
 import time
+from operator import ge
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from backtests.optimize import trials
+from backtests.optimize import judge, trials
+from backtests.optimize.dashboard import JOURNAL
 from backtests.optimize.plan import Found
 from config.durations import minute_text
 from config.load import parse_path
 from config.shipped import PREFIX
 
-WRITTEN = ("best.json", "best.yaml", "trials.parquet")
+WRITTEN = ("best.json", "best.yaml", "trials.parquet", JOURNAL, f"{JOURNAL}.lock")
 """Files of a study's folder."""
 
 
@@ -59,11 +61,31 @@ def summary(found: Found) -> dict[str, Any]:
         "run": len(found.figures),
         "known_before": found.known_before,
         "refused": len(found.refused),
+        "stopped": len(found.stopped),
+        "front": front(found),
         "trials_on_the_data": found.trials,
         "seed": found.study.seed,
         "seeds_before": [[seed, _finite(measured)] for seed, measured in found.seeds],
         "provenance": trials.provenance(found.base),
     }
+
+
+def front(found: Found) -> list[dict[str, Any]]:
+    """Return the candidates that no other beats in every objective, of a study with several."""
+    names = found.study.objectives
+    if len(names) < 2:
+        return []
+    worth = {i: [judge.worth(name, one) for name in names] for i, one in found.full.items()}
+
+    def beaten(mine: list[float]) -> bool:
+        return any(other != mine and all(map(ge, other, mine)) for other in worth.values())
+
+    return [
+        {"parameters": found.candidates[i]}
+        | {name: _finite(judge.objective(name, found.full[i])) for name in names}
+        for i in sorted(worth)
+        if not beaten(worth[i])
+    ]
 
 
 def _finite(value: float) -> float | None:
@@ -106,6 +128,7 @@ def _table(found: Found) -> pa.Table:
                 "screened": None if screened is None else _finite(found.objective(screened)),
                 "full": None if full is None else _finite(found.objective(full)),
                 "refused": found.refused.get(number, ""),
+                "stopped": len(found.stopped[number]) if number in found.stopped else None,
                 **{k: figures.get(k) for k in ("sharpe", "return_pct", "max_drawdown", "trades")},
             }
         )

@@ -61,6 +61,8 @@ class Found:
     candidates: list[Candidate] = field(default_factory=list)
     refused: dict[int, str] = field(default_factory=dict)
     """Candidates that the document or the data refuse, or that broke, and why."""
+    stopped: dict[int, Floats] = field(default_factory=dict)
+    """Candidates that were in the worst quarter as a fold began, and their returns until then."""
     screened: dict[int, Floats] = field(default_factory=dict)
     full: dict[int, Floats] = field(default_factory=dict)
     figures: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -147,6 +149,13 @@ def plan(file: Path, overrides: Sequence[str] = ()) -> Found:
         splits = _splits(study, window, purge, test)
     except InputError as error:
         raise InputError(f"{file}: {error}") from None
+    searches = len(splits) + 1
+    least = searches if folds.method == "walk_forward" else searches * study.stages.batch
+    if study.learns and study.stages.top < least:
+        raise InputError(
+            f"{file}: stages.top: {study.method} searches each of {len(splits)} trainings and the "
+            f"whole window by itself: needs at least {least}, was {study.stages.top}"
+        )
     return Found(study, within(study.backtest, window), window, held, splits)
 
 

@@ -30,7 +30,7 @@ class Progress:
     """Writes how far a study is, for others to read."""
 
     def __init__(self, folder: Path, words: Sequence[str]) -> None:
-        self._file, self._next = folder / STATE, 0.0
+        self.folder, self._file, self._next = folder, folder / STATE, 0.0
         self._said: dict[str, Any] = {"words": list(words), "ended": "", "why": ""}
         self.tell("begin", 0, 0, "")
 

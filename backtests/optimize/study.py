@@ -11,15 +11,24 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from actors import measures
-from backtests.optimize import judge, robustness, trials
+from backtests.optimize import adaptive, judge, robustness, trials
+from backtests.optimize.judge import Bar, stopped_at
 from backtests.optimize.plan import Floats, Found, within
 from backtests.optimize.trials import Outcome
-from backtests.studies.search_space import Candidate, draw, neighbours, settings, value_at
-from backtests.studies.trial_ledger import DONE, TrialLedger
+from backtests.studies.search_space import (
+    Candidate,
+    draw,
+    neighbours,
+    settings,
+    space_size,
+    value_at,
+)
+from backtests.studies.trial_ledger import DONE, PRUNED, Trial, TrialLedger
 from config.documents.search_space import Dimension
 from config.errors import GateRefused, InputError
 from config.load import varied
@@ -35,16 +44,23 @@ def optimize(found: Found, ledger: TrialLedger, workers: int | str, tell: Tell) 
     Raises GateRefused where the screen does not rank as full runs do.
     """
     study = found.study
-    found.candidates = draw(study.search, study.method, study.stages.candidates, study.seed)
+    learns = study.learns and space_size(study.search) > study.stages.top
+    if not study.learns:
+        found.candidates = draw(study.search, study.method, study.stages.candidates, study.seed)
+    elif not learns:  # all there are
+        found.candidates = draw(study.search, "grid", study.stages.top, study.seed)
     with trials.workers(found.base, workers, study.stages.worker_mb) as pool:
         run = _Runs(found, ledger, pool, tell)
         everything = range(len(found.candidates))
-        if study.stages.screen:
+        if study.screens:
             run.screen(everything)
             _some_sound(found, found.screened)
             _measure_fidelity(found, run)
             nominated = _nominated(found, found.screened)
             run.full({i for names in nominated for i in names})
+        elif learns:
+            nominated = adaptive.search(found, run.full)
+            _some_sound(found, found.full)
         else:
             run.full(everything)
             _some_sound(found, found.full)
@@ -61,7 +77,7 @@ def optimize(found: Found, ledger: TrialLedger, workers: int | str, tell: Tell) 
         )
         data = run.data
         found.trials = ledger.count(data)
-        race = found.screened if study.stages.screen else found.full
+        race = found.screened if study.screens else found.full
         found.gates = judge.gates(
             study.gates,
             found.out_of_sample,
@@ -127,12 +143,12 @@ def _name_dead_knobs(found: Found, run: _Runs) -> None:
         first = len(found.candidates)
         found.candidates += others
         numbers = range(first, first + len(others))
-        if found.study.stages.screen:
+        if found.study.screens:
             run.screen(numbers, "knobs without effect")
         if not _moves(numbers, found.best, found.screened):
             run.full(numbers, "knobs without effect")
             if _moves(numbers, found.best, found.full):
-                found.unseen += [path] * found.study.stages.screen
+                found.unseen += [path] * found.study.screens
             elif any(i in found.full for i in numbers):
                 found.dead.append(path)
         _forget(found, numbers)
@@ -181,7 +197,7 @@ def _resample_and_stress(found: Found, run: _Runs) -> None:
         study.seed,
     )
     assert found.out_of_sample is not None
-    race = found.screened if study.stages.screen else found.full
+    race = found.screened if study.screens else found.full
     numbers = sorted(race)
     found.stability = robustness.stability(
         _moving(found),
@@ -227,6 +243,7 @@ class _Runs:
         self._found, self._ledger, self._pool, self._tell = found, ledger, pool, tell
         self._ended, self._highest = set[int](), -math.inf
         self.data = ledger.data_set(Path(found.base.document.catalog), *found.window)
+        self._days = len(judge.days_of(found.window, ()))
 
     def screen(self, numbers: Sequence[int], stage: str = "screen") -> None:
         """Screen candidates, all of them again."""
@@ -245,12 +262,22 @@ class _Runs:
             self._tell(stage, count, len(numbers), self._best(found.screened))
         self._ledger.record(found.study.name, self.data, "screen", done)
 
-    def full(self, numbers: Iterable[int], stage: str = "full") -> None:
-        """Run candidates event by event, but for those whose outcome is known."""
+    def full(
+        self,
+        numbers: Iterable[int],
+        stage: str = "full",
+        bars: Sequence[Bar] = (),
+        before: int = 0,
+        of: int | None = None,
+    ) -> None:
+        """Run candidates event by event, but for those whose outcome is known.
+
+        They are stopped by the bars. `before` of the stage, which has `of`, are done already.
+        """
         found = self._found
-        wanted = [i for i in sorted(numbers) if i not in found.full and i not in found.refused]
+        wanted = set(numbers) - found.full.keys() - found.refused.keys()
         waiting = {}
-        for number in wanted:
+        for number in sorted(wanted - found.stopped.keys() if bars else wanted):
             candidate = found.candidates[number]
             try:
                 name = self._identity(candidate)
@@ -258,21 +285,18 @@ class _Runs:
                 self._refuse(number, str(error))
                 continue
             trial = self._ledger.begin(found.study.name, self.data, name, candidate)
-            known = (
-                self._ledger.returns(trial.number, trials.code()) if trial.state == DONE else None
-            )
-            if known is not None:
-                found.full[number], found.figures[number] = known, trial.figures
+            if self._known(number, trial, bars):
                 found.known_before += trial.number not in self._ended
             else:
-                waiting[self._pool.submit(trials.full, candidate)] = number, trial.number
-        total, pending = len(waiting), set(waiting)
-        self._tell(stage, 0, total, self._best(found.full))
+                waiting[self._pool.submit(trials.full, candidate, bars)] = number, trial.number
+        total, pending = of or len(waiting), set(waiting)
+        self._tell(stage, before, total, self._best(found.full))
         while pending:
             ended, pending = wait(pending, return_when=FIRST_COMPLETED)
             for future in ended:
-                self._end(*waiting[future], future.result())
-            self._tell(stage, total - len(pending), total, self._best(found.full))
+                self._end(*waiting[future], future.result(), bars)
+            done = before + len(waiting) - len(pending)
+            self._tell(stage, done, total, self._best(found.full))
 
     def stressed(self) -> Outcome:
         """Run the best candidate under worse conditions."""
@@ -280,14 +304,42 @@ class _Runs:
         candidate = self._found.candidates[self._found.best]
         return self._pool.submit(trials.stressed, candidate).result()
 
-    def _end(self, number: int, trial: int, outcome: Outcome) -> None:
-        if outcome.returns is None:
+    def _known(self, number: int, trial: Trial, bars: Sequence[Bar]) -> bool:
+        """Take a trial's outcome from the ledger; False where it must run."""
+        if trial.state not in (DONE, PRUNED):
+            return False
+        returns = self._ledger.returns(trial.number, trials.code())
+        return returns is not None and self._take(number, returns, trial.figures, bars)
+
+    def _take(
+        self, number: int, returns: Floats, figures: dict[str, Any], bars: Sequence[Bar]
+    ) -> bool:
+        """Take an outcome; False where it was stopped by other bars than these.
+
+        However much of it was run, by this study or another: what these bars stop is stopped.
+        """
+        found = self._found
+        if (day := stopped_at(returns, bars)) is not None:
+            found.stopped[number] = returns[:day]
+        elif len(returns) == self._days:
+            found.full[number], found.figures[number] = returns, figures
+        else:
+            return False
+        return True
+
+    def _end(self, number: int, trial: int, outcome: Outcome, bars: Sequence[Bar]) -> None:
+        returns = outcome.returns
+        if returns is None:
             self._found.refused[number] = outcome.why
             self._ledger.fail(trial, outcome.why)
             return
-        self._ledger.finish(trial, outcome.figures, outcome.returns, trials.code())
         self._ended.add(trial)
-        self._found.full[number], self._found.figures[number] = outcome.returns, outcome.figures
+        if outcome.figures:
+            self._ledger.finish(trial, outcome.figures, returns, trials.code())
+        else:
+            why = f"stopped after {len(returns)} days: in the worst quarter"
+            self._ledger.prune(trial, why, _sharpe(returns), returns, trials.code())
+        self._take(number, returns, outcome.figures, bars)
 
     def _refuse(self, number: int, why: str) -> None:
         self._found.refused[number] = why

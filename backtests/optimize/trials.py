@@ -12,12 +12,12 @@ import os
 import platform
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from itertools import batched, chain
 from pathlib import Path
@@ -30,6 +30,8 @@ from numpy.typing import NDArray
 from actors.measures import DAY
 from backtests.engine.build import strategies_of
 from backtests.engine.feed import FeedSlice
+from backtests.optimize.judge import Bar, stopped_at
+from backtests.results.curves import EquityCurve
 from backtests.results.figures import RunBooks, column, curves, figures, money
 from backtests.run import Prepared, engine_version, prepare, run
 from backtests.screening.screen import screen_document
@@ -53,11 +55,18 @@ STRESS = ("name", "sharpe", "return_pct", "max_drawdown", "trades")
 
 
 class Outcome(NamedTuple):
-    """What became of a trial: daily returns over the window and figures, or why there are none."""
+    """What became of a trial: daily returns over the window and figures, or why there are none.
+
+    One that was stopped has the returns until then, without figures.
+    """
 
     returns: Floats | None = None
     figures: dict[str, Any] = {}  # noqa: RUF012 (never changed)
     why: str = ""
+
+
+class _Stopped(Exception):
+    """A run is over before its end; the returns until then."""
 
 
 def identity(resolved: Resolved) -> str:
@@ -147,9 +156,12 @@ class Trials:
         """Screen a candidate by the strategies' own functions."""
         return self._guarded(candidate, self._screened)
 
-    def full(self, candidate: Mapping[str, Any]) -> Outcome:
-        """Run a candidate event by event; the figures are those of `perpdesk backtest`."""
-        return self._guarded(candidate, self._run)
+    def full(self, candidate: Mapping[str, Any], bars: Sequence[Bar] = ()) -> Outcome:
+        """Run a candidate event by event; the figures are those of `perpdesk backtest`.
+
+        It is stopped at the first bar that it does not reach.
+        """
+        return self._guarded(candidate, partial(self._run, bars=bars))
 
     def stressed(self, candidate: Mapping[str, Any]) -> Outcome:
         """Run a candidate again under worse conditions: ``stress`` in the figures, a row each.
@@ -189,7 +201,7 @@ class Trials:
             known = self._panels[key] = (start, panel(catalog, interval, ids, start, end))
         return known[1]
 
-    def _run(self, resolved: Resolved) -> Outcome:
+    def _run(self, resolved: Resolved, bars: Sequence[Bar]) -> Outcome:
         prepared = prepare(resolved.document)
         # All that the data depend on: documents that differ elsewhere run on the same.
         feed = {k: v for k, v in resolved.complete.items() if k not in ("strategies", "actors")}
@@ -203,7 +215,12 @@ class Trials:
             self._kept, self._key = (prepared, list(prepared.feed.slices())), key
         first, slices = self._kept
         prepared = replace(prepared, feed=first.feed, market=first.market)
-        found, returns = outcome_of(run(prepared, slices=iter(slices)), *_window(resolved))
+        window = _window(resolved)
+        try:
+            books = run(prepared, slices=iter(slices), watch=_watched(window, bars))
+        except _Stopped as stopped:
+            return Outcome(stopped.args[0])
+        found, returns = outcome_of(books, *window)
         return Outcome(returns, found)
 
     def _stressed(self, resolved: Resolved) -> Outcome:
@@ -222,6 +239,22 @@ def trade_returns(trips: pa.Table, curve: pa.Table, opening: float) -> Floats:
     closed = ~column(trips, "open").astype(bool)
     earned: Floats = (money(trips, "net") / equity[before])[closed]
     return earned
+
+
+def _watched(window: Span, bars: Sequence[Bar]) -> Callable[[EquityCurve], None] | None:
+    """Return what stops a run at the first bar that it does not reach."""
+    left = list(bars)
+
+    def watch(curve: EquityCurve) -> None:
+        while left and curve.last_ts >= (end := window.start + left[0].day * DAY):
+            columns = curve.columns()
+            table = pa.table({name: columns[name] for name in ("ts", "equity")})
+            lines = curves(table, float(columns["equity"][0]), window.start, end)
+            returns = by_day(lines.day_ends, lines.day_returns, Span(window.start, end))
+            if stopped_at(returns, [left.pop(0)]):
+                raise _Stopped(returns)
+
+    return watch if left else None
 
 
 def _window(resolved: Resolved) -> Span:
@@ -250,9 +283,9 @@ def screen(candidate: Mapping[str, Any]) -> Outcome:
     return _trials.screen(candidate)
 
 
-def full(candidate: Mapping[str, Any]) -> Outcome:
+def full(candidate: Mapping[str, Any], bars: Sequence[Bar] = ()) -> Outcome:
     """Run a candidate event by event, in a worker."""
-    return _trials.full(candidate)
+    return _trials.full(candidate, bars)
 
 
 def stressed(candidate: Mapping[str, Any]) -> Outcome:

@@ -104,6 +104,11 @@ class EquityCurve:
                 )
         self._close = grid.close[-1]
 
+    @property
+    def last_ts(self) -> int:
+        """Return the time of the newest sample."""
+        return int(self._ts[-1][-1])
+
     def columns(self) -> dict[str, NDArray[np.int64] | NDArray[np.float64]]:
         """Return ts, equity, cash, unrealized, gross, net and drawdown, one array each."""
         names = ("equity", "cash", "unrealized", "gross", "net")

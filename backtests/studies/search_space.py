@@ -36,12 +36,16 @@ def draw(space: Space, method: str, count: int, seed: int) -> list[Candidate]:
     """
     if method not in METHODS:
         raise InputError(f"method: {method!r} is none of {', '.join(METHODS)}")
-    size = math.prod(_size(dimension) for dimension in space.values())
-    if size <= count:
+    if space_size(space) <= count:
         return [
             dict(zip(space, values, strict=True)) for values in product(*map(_all, space.values()))
         ]
     return METHODS[method](space, count, seed)
+
+
+def space_size(space: Space) -> float:
+    """Return how many candidates there are; infinite where a range is continuous."""
+    return math.prod(map(size, space.values()))
 
 
 def value_at(dimension: Dimension, place: float) -> Any:
@@ -53,17 +57,24 @@ def value_at(dimension: Dimension, place: float) -> Any:
         if dimension.log:
             # Each whole number has the stretch up to the next one.
             return min(high, int(low * ((high + 1) / low) ** place))
-        return low + _index(place, int(_size(dimension))) * int(dimension.step or 1)
+        return low + _index(place, int(size(dimension))) * int(dimension.step or 1)
     assert dimension.float is not None
     least, largest = dimension.float
     if dimension.step is not None:
-        return _digits(least + _index(place, int(_size(dimension))) * dimension.step, 12)
+        return rounded(dimension, least + _index(place, int(size(dimension))) * dimension.step)
     if dimension.log:
-        value = least * (largest / least) ** place
-    else:
-        value = least + (largest - least) * place
+        return rounded(dimension, least * (largest / least) ** place)
+    return rounded(dimension, least + (largest - least) * place)
+
+
+def rounded(dimension: Dimension, value: Any) -> Any:
+    """Return a number of a range with the digits that it is written with."""
+    if dimension.float is None:
+        return value
+    if dimension.step is not None:
+        return _digits(value, 12)
     # Six digits say as much, and can be read; rounding must not leave the range.
-    return min(max(_digits(value, 6), least), largest)
+    return min(max(_digits(value, 6), dimension.float[0]), dimension.float[1])
 
 
 def place_of(dimension: Dimension, value: Any) -> float:
@@ -76,7 +87,7 @@ def place_of(dimension: Dimension, value: Any) -> float:
     if dimension.log:
         return math.log(value / least) / math.log(largest / least)
     if dimension.step is not None:
-        largest = least + (_size(dimension) - 1) * dimension.step  # the last on the grid
+        largest = least + (size(dimension) - 1) * dimension.step  # the last on the grid
     return (float(value) - least) / (largest - least)
 
 
@@ -97,7 +108,7 @@ def _beside(dimension: Dimension, value: Any) -> list[Any]:
     if dimension.choice is not None:
         at = dimension.choice.index(value)
         return [*dimension.choice[max(0, at - 1) : at], *dimension.choice[at + 1 : at + 2]]
-    step, found = max(1 / max(1.0, _size(dimension) - 1), SHORTEST_STEP), []
+    step, found = max(1 / max(1.0, size(dimension) - 1), SHORTEST_STEP), []
     for sign in (-1, 1):
         place = min(max(place_of(dimension, value) + sign * step, 0.0), 1.0)
         other = value_at(dimension, place)
@@ -158,7 +169,7 @@ def _grid(space: Space, count: int, _seed: int) -> list[Candidate]:
     while growing:
         path = min(growing, key=points.__getitem__)
         more = points | {path: points[path] + 1}
-        if more[path] > _size(space[path]) or math.prod(more.values()) > count:
+        if more[path] > size(space[path]) or math.prod(more.values()) > count:
             growing.remove(path)
         else:
             points = more
@@ -199,7 +210,7 @@ def _rows(places: Callable[[], Any]) -> Iterator[Any]:
         yield from places()
 
 
-def _size(dimension: Dimension) -> float:
+def size(dimension: Dimension) -> float:
     """Return how many values there are; infinite for a continuous range."""
     if dimension.choice is not None:
         return len(dimension.choice)
@@ -216,7 +227,7 @@ def _size(dimension: Dimension) -> float:
 def _all(dimension: Dimension) -> list[Any]:
     if dimension.int is not None and dimension.log:
         return list(range(dimension.int[0], dimension.int[1] + 1))
-    number = int(_size(dimension))
+    number = int(size(dimension))
     return [value_at(dimension, (i + 0.5) / number) for i in range(number)]
 
 

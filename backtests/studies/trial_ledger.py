@@ -179,9 +179,19 @@ class TrialLedger:
         rows = [row for row in self._read(sql, (number,)) if code in (None, row[1])]
         return np.frombuffer(rows[0][0], dtype="<f8") if rows else None
 
-    def prune(self, number: int, why: str) -> None:
-        """Write that a trial was given up, or that its component refuses it; it counts."""
-        self._end(number, PRUNED, {}, why)
+    def prune(
+        self,
+        number: int,
+        why: str,
+        figures: Mapping[str, float | None] | None = None,
+        returns: NDArray[np.float64] | None = None,
+        code: str = "",
+    ) -> None:
+        """Write that a trial was given up, or that its component refuses it; it counts.
+
+        What it was until then may be written too, as of one that is finished.
+        """
+        self._end(number, PRUNED, figures or {}, why, returns, code)
 
     def fail(self, number: int, why: str) -> None:
         """Write that a trial broke; it counts, and is run again when it begins again."""

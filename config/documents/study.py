@@ -16,10 +16,16 @@ class Stages(Part):
     """How many candidates are drawn, and how many of them are run event by event."""
 
     candidates: Annotated[Whole, Field(ge=2, le=1_000_000)] = 1000
+    """Of random, sobol and grid: how many are drawn."""
     screen: Flag = True
-    """Whether candidates are first screened without the engine; else all are run by it."""
+    """Of them: whether they are first screened without the engine; else all are run by it."""
     top: Annotated[Whole, Field(ge=2, le=100_000)] = 40
-    """Candidates that are run event by event after the screen, at most."""
+    """Candidates that are run event by event at most, after the screen or by tpe and nsga2."""
+    batch: Annotated[Whole, Field(ge=2, le=1000)] = 8
+    """Of tpe and nsga2: how many are proposed at once, of nsga2 a generation."""
+    prune: Flag = True
+    """Of tpe and nsga2: whether a candidate that is in the worst quarter of those before it, in
+    each objective, as a fold's test begins, is stopped there."""
     sample: Annotated[Whole, Field(ge=5, le=1000)] = 10
     """Candidates from the best to the worst that are run to measure how far to trust the screen."""
     least_fidelity: Annotated[Number, Field(ge=-1, le=1)] = 0.5
@@ -71,6 +77,10 @@ class StudyGates(Part):
     """Least number of closed trades."""
 
 
+LEARNING = ("tpe", "nsga2")
+"""Methods that propose candidates by what was learned from those before."""
+Figure = Literal["sharpe", "sortino", "calmar", "return_pct", "max_drawdown"]
+MINIMISED = ("max_drawdown",)
 UNTIL = rf"^({'|'.join(StudyGates.model_fields)})\s*(>=|<=)\s*-?\d+(\.\d+)?$"
 
 
@@ -84,11 +94,15 @@ class Study(Part):
     """Path of the backtest, relative to the working directory."""
     search: Annotated[dict[str, Dimension], Field(min_length=1)]
     """What to vary, by dotted path in the backtest."""
-    method: Literal["random", "sobol", "grid"] = "sobol"
+    method: Literal["random", "sobol", "grid", "tpe", "nsga2"] = "sobol"
+    """Candidates drawn at once and screened, or proposed by what was learned from those before:
+    tpe (Bayesian), nsga2 (several objectives)."""
     stages: Stages = Stages()
     folds: Folds = Folds()
     objective: Literal["sharpe", "sortino", "calmar", "return_pct"] = "sharpe"
     """Figure of daily returns that is maximised."""
+    besides: Annotated[tuple[Figure, ...], Field(min_length=1, max_length=3)] = ("max_drawdown",)
+    """Of nsga2: figures that are weighed beside the objective, which chooses in the end."""
     gates: StudyGates = StudyGates()
     hold_out: Annotated[Number, Field(ge=0, lt=1)] = 0.2
     """Newest share of the window, opened once, for the candidate that passed the other gates."""
@@ -101,3 +115,19 @@ class Study(Part):
     """Most seeds that are tried for `until`; the trials of each count."""
     testnet: Flag = False
     """Whether the data were recorded on Bybit's testnet; data of the other kind are refused."""
+
+    @property
+    def learns(self) -> bool:
+        """Whether candidates are proposed by what was learned from those before."""
+        return self.method in LEARNING
+
+    @property
+    def screens(self) -> bool:
+        """Whether candidates are screened before they run."""
+        return self.stages.screen and not self.learns
+
+    @property
+    def objectives(self) -> list[str]:
+        """Return the figures that the search weighs, the objective first."""
+        others = self.besides if self.method == "nsga2" else ()
+        return list(dict.fromkeys([self.objective, *others]))
