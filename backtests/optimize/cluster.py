@@ -39,13 +39,14 @@ class StudyOnWorker(WorkerPlugin):
 
     def __init__(self, base: Resolved, most_mb: int, wanted: dict[str, str]) -> None:
         self._base, self._most_mb, self._wanted = base, most_mb, wanted
+        self._idle_s = IDLE_S
 
     def setup(self, worker: Worker) -> None:
         """Know the worker; nothing is begun."""
         self._where, self._count = worker.address, worker.state.nthreads
         self._pool: trials.Pool | None = None
         self._kept, self._lock, self._running = ExitStack(), threading.Lock(), 0
-        self._over, self._idle = False, threading.Timer(IDLE_S, self._end_if_idle)
+        self._over, self._idle = False, threading.Timer(self._idle_s, self._end_if_idle)
 
     async def teardown(self, worker: Worker) -> None:
         """End the processes, and the trials that they run."""
@@ -54,7 +55,7 @@ class StudyOnWorker(WorkerPlugin):
 
     def ready(self) -> None:
         """Begin a process; raise InputError where it is made of other code or data."""
-        self._submit(trials.code)[1].result()
+        self.run(pickle.dumps(trials.code))
 
     def run(self, work: bytes) -> Any:
         """Run a pickled function in one of the processes; if that is killed, once more."""
@@ -75,7 +76,7 @@ class StudyOnWorker(WorkerPlugin):
             with self._lock:
                 self._running -= 1
                 if not self._running:
-                    self._idle = threading.Timer(IDLE_S, self._end_if_idle)
+                    self._idle = threading.Timer(self._idle_s, self._end_if_idle)
                     self._idle.daemon = True
                     self._idle.start()
 
@@ -168,9 +169,10 @@ def cluster(
         try:
             client.register_plugin(StudyOnWorker(base, most_mb, wanted), name=name)
             for where, found in client.run(_ready, name, on_error="return").items():
+                if isinstance(found, DeskError):
+                    raise found
                 if found is not None:
-                    kind = type(found) if isinstance(found, DeskError) else DeskError
-                    raise kind(f"worker {where}: {found}")
+                    raise DeskError(f"worker {where}: {found!r}")
             yield ClusterPool(client, name)
         except (KilledWorker, BrokenProcessPool) as error:
             raise DeskError(

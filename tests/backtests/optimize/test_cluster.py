@@ -14,6 +14,7 @@ import pytest
 import yaml
 from distributed import Client
 
+from backtests.optimize import trials
 from backtests.optimize.trials import workers
 from backtests.studies.trial_ledger import TrialLedger
 from config.errors import DeskError
@@ -154,24 +155,37 @@ def killed_once(flag: Path) -> str:
     return "done"
 
 
-def test_a_process_that_is_killed_is_begun_again_and_a_study_leaves_none(
-    address, write_run, tmp_path
+@pytest.mark.slow
+def test_a_process_that_is_killed_or_idle_is_begun_again_and_a_study_leaves_none(
+    address, write_run, tmp_path, monkeypatch
 ):
+    monkeypatch.setattr("backtests.optimize.cluster.IDLE_S", 1.0)
     with Client(address, set_as_default=False) as client:
         here = [psutil.Process(pid) for pid in client.run(os.getpid).values()]
         with workers(load(write_run()), address, MB) as pool:
             assert pool.submit(killed_once, tmp_path / "flag").result() == "done"
+            eventually(lambda: not any(worker.children() for worker in here), "their end")
             assert list(pool.map(abs, (2, -3, 4), chunksize=2)) == [2, 3, 4]
-            below = [process for worker in here for process in worker.children()]
-            assert len(below) >= 2
+            pool.submit(waiting, tmp_path)
+            eventually(lambda: list(tmp_path.glob("*.begun")), "one that runs on")
+        below = [process for worker in here for process in worker.children()]
         assert not psutil.wait_procs(below, timeout=30)[1]
 
 
-def test_what_a_killed_worker_ran_is_run_elsewhere(address, write_run, tmp_path):
+def test_what_a_killed_worker_ran_is_run_elsewhere_and_a_trial_is_the_local_one(
+    address, write_run, tmp_path
+):
+    base = load(write_run())
     with (
         Client(address, set_as_default=False) as client,
-        workers(load(write_run()), address, MB) as pool,
+        workers(base, address, MB) as pool,
     ):
+        there, here = (
+            pool.submit(trials.full, {LOOKBACK: 2}),
+            trials.Trials(base).full({LOOKBACK: 2}),
+        )
+        assert there.result().figures == here.figures
+        assert there.result().returns.tolist() == here.returns.tolist()
         pids = client.run(os.getpid)
         both = [pool.submit(waiting, tmp_path) for _ in range(2)]
         eventually(lambda: len(list(tmp_path.glob("*.begun"))) == 2, "two begun")
