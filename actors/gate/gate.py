@@ -76,7 +76,7 @@ class OrderGate:
 
     def __init__(self, kernel: Any, account: AccountView, max_leverage: float) -> None:
         self._kernel = kernel
-        self._bus = kernel.msgbus
+        self._bus, self._clock = kernel.msgbus, kernel.clock
         self.account = account
         self._max_leverage = max_leverage
         self._board = board_of(kernel.msgbus)
@@ -309,7 +309,7 @@ class OrderGate:
         self._bus.send(endpoint="ExecEngine.process", msg=make(order, refusal, self._now()))
 
     def _now(self) -> int:
-        return int(self._kernel.clock.timestamp_ns())
+        return int(self._clock.timestamp_ns())
 
     def _check(
         self, order: Order, quantity: Decimal, price: Price | None, market: Decimal | None

@@ -288,8 +288,7 @@ class DeskExecutionClient(BybitExecutionClient):
 
     async def _submit_order(self, command: SubmitOrder) -> None:
         order = command.order
-        why = not_sent(order)
-        if self.spot is None or not is_spot_stop(order) or why or order.is_closed:
+        if self.spot is None or not is_spot_stop(order) or not_sent(order) or order.is_closed:
             await super()._submit_order(command)
             return
         key = order.strategy_id, order.instrument_id, order.client_order_id
