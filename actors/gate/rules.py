@@ -93,7 +93,8 @@ def judge(
         return _broken("quantity is zero")
     if size % instrument.lot != 0:
         return _broken(f"quantity {size} is no multiple of the lot {instrument.lot}")
-    after = account.with_pending + order.quantity
+    before = account.with_pending
+    after = before + order.quantity
     # A stop and a take-profit of the same coins are alternatives, also to an exit under way.
     coins = account.position + order.quantity if order.protects else after
     if instrument.is_spot and order.quantity < 0 and coins < 0:
@@ -122,7 +123,7 @@ def judge(
             text=text + "coins are paid in cash, without leverage",
             transient=account.raises_cash,
         )
-    added = float((abs(after) - abs(account.with_pending)) * price)
+    added = float((abs(after) - abs(before)) * price)
     shrunk = account.shrunk
     shrinks = shrunk.action == Action.SHRINK
     limit = account.max_leverage * account.equity * (shrunk.multiplier if shrinks else 1.0)

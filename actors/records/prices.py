@@ -35,7 +35,7 @@ class CachePrices:
 
     def price(self, instrument: str) -> Decimal | None:
         """Return the price to value a position at, or None."""
-        name = self.id(instrument)
+        name = self._ids.get(instrument) or self.id(instrument)
         mark = self._cache.mark_price(name)
         if mark is not None:
             value: Decimal = mark.value.as_decimal()

@@ -18,13 +18,14 @@ A test asserts the private names used here. Changes:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from functools import partial
 from typing import Any
 
 import msgspec
+from nautilus_trader.adapters.bybit import execution as bybit_execution
 from nautilus_trader.adapters.bybit.config import (
     BybitDataClientConfig,
     BybitExecClientConfig,
@@ -182,6 +183,18 @@ class QuietLog:
             self._log.warning(f"{message}: {error}")
         else:
             self._log.exception(message, error)
+
+
+def once_without_parameters(
+    read: Callable[[dict[str, Any] | None], dict[str, Any]],
+) -> Callable[[dict[str, Any] | None], dict[str, Any]]:
+    """Return a reader of an order's parameters that reads those of an order without any once."""
+    none = read(None)
+    return lambda params: read(params) if params else dict(none)
+
+
+_module: Any = bybit_execution
+_module._parse_bybit_tp_sl_params = once_without_parameters(_module._parse_bybit_tp_sl_params)
 
 
 class DeskExecutionClient(BybitExecutionClient):

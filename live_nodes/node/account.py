@@ -18,16 +18,15 @@ from strategies.account_value import Account
 ZERO = Decimal(0)
 
 
-class CacheAccount:
+class CacheAccount(CachePrices):
     """Account of the engine's cache (`actors.gate.pending.AccountView`); equity in USDT."""
 
     def __init__(self, cache: Any) -> None:
-        self._cache = cache
+        super().__init__(cache)
         self._venue = Venue(VENUE)
         self._currency = Currency.from_str("USDT")
         self.pending_cash: Callable[[int, Decimal], Decimal] | None = None
         """Amounts that the wallet does not show yet, if known."""
-        self.prices = CachePrices(cache)
 
     def balance(self) -> Decimal | None:
         """Return the wallet and the cost of coins, None before the venue sent one."""
@@ -80,7 +79,7 @@ class CacheAccount:
 
     def position(self, instrument: str) -> Decimal:
         """Return the net position of all owners."""
-        found = self._cache.positions_open(instrument_id=self.prices.id(instrument))
+        found = self._cache.positions_open(instrument_id=self.id(instrument))
         return sum([position.signed_decimal_qty() for position in found], ZERO)
 
     def positions(self) -> dict[str, Decimal]:
@@ -90,7 +89,3 @@ class CacheAccount:
             name = position.instrument_id.value
             held[name] = held.get(name, ZERO) + position.signed_decimal_qty()
         return {name: held[name] for name in sorted(held) if held[name]}
-
-    def price(self, instrument: str) -> Decimal | None:
-        """Return the mark price, else the newest price of any kind, else None."""
-        return self.prices.price(instrument)

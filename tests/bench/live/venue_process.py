@@ -49,8 +49,14 @@ class Stopwatch(Faults):
             self.pushes += 1
             data = payload["data"]
             if data["b"] and data["b"][0][0] == BEST_BID:
-                self.left[data["s"], Decimal(data["b"][0][1])] = time.monotonic_ns()
+                # Other topics that changed are made before any leaves: the more a node listens to,
+                # the longer that takes the exchange.
+                key = data["s"], Decimal(data["b"][0][1])
+                asyncio.get_running_loop().call_soon(self._leave, key)
         return [(0.0, payload)]
+
+    def _leave(self, key: tuple[str, Decimal]) -> None:
+        self.left[key] = time.monotonic_ns()
 
     def on_op(self, op: str, account: str | None) -> FaultEffect | None:
         self.came = time.monotonic_ns()

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 from nautilus_trader.adapters.bybit import BYBIT
+from nautilus_trader.adapters.bybit import execution as bybit_execution
 from nautilus_trader.core import nautilus_pyo3 as engine
 
 from backtests.engine.build import strategies_of as backtest_strategies
@@ -119,6 +120,10 @@ def test_every_link_goes_where_the_document_says(tmp_path: Path) -> None:
             (engine.BybitWebSocketClient, ("subscription_count", "is_active", "cancel_order")),
         ):
             assert all(callable(getattr(owner, name)) for name in names)
+        # Most orders have no parameters of the venue, and need not wait for their reading.
+        stop, none = {"stop_loss": "9"}, {"is_leverage": False}
+        parsed = bybit_execution._parse_bybit_tp_sl_params
+        assert (parsed({}), parsed(None), parsed(stop)) == (none, none, none | stop)
         assert kernel.exec_engine._resolve_inflight_order.__name__ == "unless_cancelling"
         # A data descriptor of the subclass: what the adapter wrote in its constructor went there.
         assert execution._is_demo is execution._demo is False
