@@ -25,6 +25,7 @@ from strategies.rebalance.config import (
     Scored,
     Sleeve,
     Votes,
+    at_once,
 )
 
 if TYPE_CHECKING:
@@ -202,11 +203,13 @@ class XSBlend(PanelRebalancer):
         return max(rows_for_sleeve(sleeve) for sleeve in config.sleeves)
 
     @staticmethod
+    @at_once
     def scores(config: XSBlendConfig, window: Window) -> NDArray[np.float64]:
         """Return each sleeve's scores, one row a sleeve."""
         return XSBlend.scored(config, window).score
 
     @classmethod
+    @at_once
     def scored(cls, config: XSBlendConfig, window: Window) -> Scored:
         """Return each sleeve's scores and entries, one row a sleeve."""
         from strategies.rebalance.sleeves import scores_of_sleeves

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from config.parameter_types import about
-from strategies.rebalance.config import PanelRebalancer, PanelRebalancerConfig
+from strategies.rebalance.config import PanelRebalancer, PanelRebalancerConfig, at_once
 
 if TYPE_CHECKING:
     import numpy as np
@@ -96,6 +96,7 @@ class XSMomentum(PanelRebalancer):
         return max(rows, config.volatility_lookback + 1) if config.volatility_adjusted else rows
 
     @staticmethod
+    @at_once
     def scores(config: XSMomentumConfig, window: Window) -> NDArray[np.float64]:
         """Return the combined forecast; see `momentum_forecast`."""
         # Documents are checked without NumPy.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from msgspec import Meta
 
 from config.parameter_types import Count, about
-from strategies.rebalance.config import PanelRebalancer, PanelRebalancerConfig
+from strategies.rebalance.config import PanelRebalancer, PanelRebalancerConfig, at_once
 from strategies.signals.past_return import past_return
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class XSReversal(PanelRebalancer):
         return config.lookback + config.skip + 1
 
     @staticmethod
+    @at_once
     def scores(config: XSReversalConfig, window: Window) -> NDArray[np.float64]:
         """Return minus the return of the last ``lookback`` candles before the ``skip`` newest."""
         return -past_return(window.close, config.lookback, config.skip)

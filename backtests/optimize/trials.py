@@ -34,12 +34,11 @@ from backtests.optimize.judge import Bar, stopped_at
 from backtests.results.curves import EquityCurve
 from backtests.results.figures import RunBooks, column, curves, figures, money
 from backtests.run import Prepared, engine_version, prepare, run
-from backtests.screening.screen import screen_document
+from backtests.screening.screen import Market, screen_document
 from backtests.studies.search_space import settings
 from backtests.studies.splits import Span
 from backtests.studies.trial_ledger import candidate_of
 from backtests.variants import stress_rows
-from catalog.panel import Panel, panel
 from catalog.storage.store import Catalog
 from config.catalogs import place_of
 from config.components import resolve
@@ -148,7 +147,7 @@ class Trials:
     """Runs a base document's candidates; keeps the data that it has read."""
 
     def __init__(self, base: Resolved) -> None:
-        self._base, self._panels = base, dict[Any, tuple[int, Panel]]()
+        self._base, self._markets = base, dict[str, Market]()
         self._key: Any = None
         self._kept: tuple[Prepared, list[FeedSlice]] | None = None
 
@@ -186,20 +185,14 @@ class Trials:
     def _screened(self, resolved: Resolved) -> Outcome:
         window = _window(resolved)
         total = np.zeros(0)
-        for found in screen_document(resolved.document, self._read):
+        catalog = resolved.document.catalog
+        if catalog not in self._markets:
+            self._markets[catalog] = Market(Catalog(Path(catalog)))
+        for found in screen_document(resolved.document, self._markets[catalog]):
             ends, returns = found.daily(found.earned.net)
             days = by_day(ends, returns, window)
             total = days if not len(total) else total + days
         return Outcome(total)
-
-    def _read(
-        self, catalog: Catalog, interval: str, ids: tuple[str, ...], start: int, end: int
-    ) -> Panel:
-        key = (str(catalog.path), interval, ids, end)
-        known = self._panels.get(key)
-        if known is None or known[0] > start:
-            known = self._panels[key] = (start, panel(catalog, interval, ids, start, end))
-        return known[1]
 
     def _run(self, resolved: Resolved, bars: Sequence[Bar]) -> Outcome:
         prepared = prepare(resolved.document)

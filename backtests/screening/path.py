@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from catalog.panel import Panel
@@ -16,6 +18,7 @@ from strategies.rebalance.memory import NO_MEMORY
 from strategies.rebalance.propose import (
     Listings,
     Proposal,
+    decides_at_once,
     propose,
     reason_to_wait,
     remembered,
@@ -23,6 +26,9 @@ from strategies.rebalance.propose import (
 )
 from strategies.schedule import last_close, next_fire
 from strategies.signals.trend import filled
+
+_CELLS = 1_000_000
+"""Candles in the windows that are decided at once."""
 
 
 @dataclass(frozen=True)
@@ -52,23 +58,11 @@ def earn(
     of the traded value. With ``drift`` holdings grow with their prices, so that going back to equal
     weights is a trade; without, only the change of the wanted weights counts, as in many papers.
     """
+    from backtests.screening.fold import fold  # compiled: what only reads data needs no compiler
+
     moves = np.nan_to_num(returns, nan=0.0)
-    rates = np.broadcast_to(np.asarray(cost, dtype=np.float64), moves.shape[1:])
-    count = len(moves)
-    gross, turnover, net = np.zeros(count), np.zeros(count), np.zeros(count)
-    held = np.zeros(moves.shape[1])
-    for t in range(count):
-        paid = 0.0
-        if traded[t]:
-            change = np.abs(weights[t] - held)
-            turnover[t] = change.sum()
-            paid = float((change * rates).sum())
-            held = weights[t]
-        gross[t] = (held * moves[t]).sum()
-        net[t] = gross[t] - paid
-        if drift:
-            held = held * (1.0 + moves[t]) / (1.0 + net[t])
-    return Earned(gross, turnover, net)
+    rates = np.array(np.broadcast_to(np.asarray(cost, dtype=np.float64), moves.shape[1:]))
+    return Earned(*fold(np.ascontiguousarray(weights), np.asarray(traded), moves, rates, drift))
 
 
 def close_returns(close: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -111,9 +105,31 @@ class RegularPanel:
         """Close prices."""
         return self.arrays["close"]
 
+    @cached_property
+    def returns(self) -> NDArray[np.float64]:
+        """Simple returns from each row to the next, as `close_returns`."""
+        return close_returns(self.close)
+
     def row(self, ts: int) -> int:
         """Return the row of a close time; it may lie outside the panel."""
         return (ts - self.first) // self.interval_ns
+
+    def window(self, ts: int, rows: int) -> Window:
+        """Return the last rows that are complete at a close time."""
+        last = self.row(ts) + 1
+        return Window(ts, **{name: a[last - rows : last] for name, a in self.arrays.items()})
+
+    def windows(self, ts: NDArray[np.int64], rows: int) -> Window:
+        """Return the windows of T close times in one, arrays of shape (rows, T, N)."""
+        first = (ts - self.first) // self.interval_ns + 1 - rows
+        apart = np.diff(first)
+        regular = len(apart) and apart[0] > 0 and (apart == apart[0]).all()
+        chosen = slice(first[0], first[-1] + 1, apart[0]) if regular else first
+        stacked = {
+            name: sliding_window_view(array, rows, axis=0)[chosen].transpose(2, 0, 1)
+            for name, array in self.arrays.items()
+        }
+        return Window(ts[:, None], **stacked)
 
 
 def close_times(first: int, last: int, step_ns: int) -> NDArray[np.int64]:
@@ -176,42 +192,61 @@ def decisions(
     cls: type[PanelRebalancer],
     rules: PanelRebalancerConfig,
     listings: Listings,
-    panel: Panel,
+    candles: RegularPanel,
     start: int,
     end: int,
-    funding: pa.Table | None = None,
 ) -> list[ScreenStep]:
-    """Return every decision with start <= ts < end, UNIX nanoseconds (UTC).
+    """Return every decision with start <= ts < end, UNIX nanoseconds (UTC), one after the other.
 
-    `listings` are in the order of the panel's columns. Candles must begin at
-    `history_start`, settlements (schema `catalog.panel.SETTLEMENTS`, for a strategy that uses
-    funding) a candle before; those after a decision do not change it.
+    `listings` are in the order of the panel's columns. The panel begins at `history_start` or
+    before; what comes after a decision does not change it.
     """
-    step = interval_ns(rules.interval)
     rows = rows_needed(rules, cls.rows_for_scores(rules))
-    if rules.wants_funding and funding is None:
-        raise ValueError(f"strategy {rules.key} uses funding, and none is given")
-    candles = regular(
-        panel,
-        step,
-        history_start(rules, cls, start),
-        last_close(end, step),
-        ranges=rules.wants_range,
-        funding=funding if rules.wants_funding else None,
-    )
-    every, offset = duration_ns(rules.every), offset_ns(rules.at)
     steps, memory = [], NO_MEMORY
-    ts = next_fire(start - 1, every, offset)
-    while ts < end:
-        data_ts = last_close(ts, step)
-        last = candles.row(data_ts) + 1
-        cut = slice(last - rows, last)
-        window = Window(data_ts, **{name: array[cut] for name, array in candles.arrays.items()})
+    for ts, data_ts in zip(*(times.tolist() for times in stamps(rules, start, end)), strict=True):
+        window = candles.window(data_ts, rows)
         score, entered = cls.scored(rules, window)
         proposal = propose(rules, listings, window, score, memory=memory, entered=entered)
         wait = reason_to_wait(rules, proposal)
         if not wait:
             memory = remembered(rules, listings.ids, data_ts, memory, proposal)
         steps.append(ScreenStep(ts, data_ts, proposal, wait))
-        ts += every
     return steps
+
+
+def stamps(
+    rules: PanelRebalancerConfig, start: int, end: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the times of all decisions with start <= ts < end, and those of their data."""
+    every, step = duration_ns(rules.every), interval_ns(rules.interval)
+    first = next_fire(start - 1, every, offset_ns(rules.at))
+    ts = np.arange(first, max(first, end), every, dtype=np.int64)
+    return ts, ts // step * step
+
+
+def targets(
+    cls: type[PanelRebalancer],
+    rules: PanelRebalancerConfig,
+    listings: Listings,
+    candles: RegularPanel,
+    start: int,
+    end: int,
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the times of the data, the weights (T, N), and which are traded, of `decisions`.
+
+    All are computed at once where the rules let them, to the same bits.
+    """
+    _, data_ts = stamps(rules, start, end)
+    weight, traded = np.zeros((len(data_ts), len(listings.ids))), np.zeros(len(data_ts), np.bool_)
+    if not decides_at_once(rules, cls):
+        for row, step in enumerate(decisions(cls, rules, listings, candles, start, end)):
+            weight[row], traded[row] = step.proposal.weight, not step.wait
+        return data_ts, weight, traded
+    rows = rows_needed(rules, cls.rows_for_scores(rules))
+    many = max(1, _CELLS // (rows * max(1, len(listings.ids))))
+    for part in (slice(i, i + many) for i in range(0, len(data_ts), many)):
+        window = candles.windows(data_ts[part], rows)
+        proposal = propose(rules, listings, window, cls.scored(rules, window).score)
+        weight[part] = proposal.weight
+        traded[part] = ~(proposal.is_blind | proposal.holds_nothing(rules))
+    return data_ts, weight, traded

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +20,29 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from actors import measures
-from backtests.engine.build import strategies_of
+from backtests.engine.build import strategy_config
 from backtests.results import console
 from backtests.screening.path import (
     Earned,
+    RegularPanel,
     ScreenStep,
-    close_returns,
     close_times,
     decisions,
     earn,
     history_start,
     regular,
+    targets,
 )
-from catalog.panel import Panel, panel
+from catalog.panel import panel
 from catalog.storage.store import Catalog
-from config.documents import Backtest
+from config.components import resolve
+from config.documents import Backtest, BacktestWindow
 from config.durations import interval_ns, minute_text
 from config.errors import InputError
 from config.universe import select
+from strategies.base import DeskStrategy
+from strategies.rebalance.config import PanelRebalancer, PanelRebalancerConfig
 from strategies.rebalance.propose import Listings, explain
-from strategies.rebalance.rebalancer import Rebalancer
 from strategies.schedule import last_close
 
 COLUMNS = ("ts", "data_ts", "instrument", "price", "score", "rank", "weight", "reason")
@@ -46,18 +50,28 @@ COLUMNS = ("ts", "data_ts", "instrument", "price", "score", "rank", "weight", "r
 
 @dataclass(frozen=True)
 class Screened:
-    """One strategy's decisions and their returns; N sorted ids, T periods.
+    """One strategy's returns, and how it decides; N sorted ids, T periods.
 
-    `strategy` never runs: its class and config gave the decisions. `ts` are the T + 1 close times
-    around the periods, UNIX nanoseconds (UTC).
+    `ts` are the T + 1 close times around the periods, UNIX nanoseconds (UTC). `count` is of
+    decisions.
     """
 
-    key: str
     ids: tuple[str, ...]
-    strategy: Rebalancer
-    steps: list[ScreenStep]
+    rules: PanelRebalancerConfig
     ts: NDArray[np.int64]
     earned: Earned
+    count: int
+    decide: Callable[[], list[ScreenStep]]
+
+    @property
+    def key(self) -> str:
+        """The strategy's key."""
+        return self.rules.key
+
+    @cached_property
+    def steps(self) -> list[ScreenStep]:
+        """Every decision."""
+        return self.decide()
 
     def figures(self) -> dict[str, float | int | None]:
         """Return Sharpe, growth, drawdown and the rest, from daily returns (UTC days).
@@ -84,18 +98,18 @@ class Screened:
         }
         known = len(self.earned.net) > 0
         defined = {k: float(v) if known and np.isfinite(v) else None for k, v in figures.items()}
-        return defined | {"days": float(days), "decisions": len(self.steps)}
+        return defined | {"days": float(days), "decisions": self.count}
 
     def table(self) -> pa.Table:
         """Return one row a decision and instrument: inputs, scores and weights."""
-        rules = self.strategy.config
+        rules = self.rules
         rows = [
             (
-                *(step.ts, step.data_ts, name, seen.price[i], seen.score[i], seen.rank[i]),
+                *(step.ts, step.data_ts, name, seen.price[i], seen.score[i], rank[i]),
                 *(seen.weight[i], step.wait or explain(seen, i, rules)),
             )
             for step in self.steps
-            for seen in [step.proposal]
+            for seen, rank in [(step.proposal, step.proposal.rank)]
             for i, name in enumerate(self.ids)
         ]
         return pa.table(list(map(list, zip(*rows, strict=True))), names=COLUMNS)
@@ -109,74 +123,109 @@ class Screened:
         return ends, measures.returns(closes)
 
 
-Read = Callable[[Catalog, str, tuple[str, ...], int, int], Panel]
+class Market:
+    """What screens read from a catalog; it is kept for the next document."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog, self._panels = catalog, dict[Any, tuple[RegularPanel, int]]()
+
+    def listings(self, ids: tuple[str, ...]) -> Listings:
+        """Return when instruments were listed."""
+        listed = [self.catalog.instruments[name].listed_ns for name in ids]
+        return Listings(ids, np.array([np.nan if ns is None else ns for ns in listed], float))
+
+    def candles(
+        self,
+        rules: PanelRebalancerConfig,
+        ids: tuple[str, ...],
+        oldest: int,
+        window: BacktestWindow,
+    ) -> tuple[RegularPanel, int]:
+        """Return candles from ``oldest`` or earlier until the window's end, and the newest's time.
+
+        Raises InputError where the window has none, or they do not close on the grid.
+        """
+        span = window.start_ns, window.end_ns
+        key = (rules.interval, ids, span, rules.wants_range, rules.wants_funding)
+        known = self._panels.get(key)
+        if known is None or known[0].first > oldest:
+            known = self._panels[key] = self._read(rules, ids, oldest, window)
+        return known
+
+    def _read(
+        self,
+        rules: PanelRebalancerConfig,
+        ids: tuple[str, ...],
+        oldest: int,
+        window: BacktestWindow,
+    ) -> tuple[RegularPanel, int]:
+        catalog, interval, step_ns = self.catalog, rules.interval, interval_ns(rules.interval)
+        end = last_close(window.end_ns, step_ns)
+        candles = panel(catalog, interval, ids, oldest - 1, end)
+        if not len(candles.ts) or candles.ts[-1] <= window.start_ns:
+            hint = "" if interval in catalog.intervals() else catalog.resample_hint(interval)
+            raise InputError(f"{catalog.path}: no {interval} candles inside the window{hint}")
+        off = np.flatnonzero(candles.ts % step_ns)
+        if len(off):
+            raise InputError(
+                f"{catalog.path}: a {interval} candle closes at "
+                f"{minute_text(candles.ts[off[0]])}, off the grid from midnight UTC: import "
+                "shorter candles and make them with "
+                f"`perpdesk catalog resample {interval} --catalog {catalog.path}`"
+            )
+        funding = catalog.funding(ids, oldest - step_ns, end) if rules.wants_funding else None
+        found = regular(candles, step_ns, oldest, end, ranges=rules.wants_range, funding=funding)
+        return found, int(candles.ts[-1])
 
 
-def screen_document(document: Backtest, read: Read = panel) -> list[Screened]:
+def screen_document(document: Backtest, market: Market | None = None) -> list[Screened]:
     """Screen every enabled strategy of a document over its window.
 
-    Studies pass a `read` that keeps what it has read.
+    Studies pass the market that the last one has read.
 
     Raises InputError when a strategy does not rank a panel, or the catalog lacks its candles.
     """
-    catalog = Catalog(Path(document.catalog))
-    ids = select(sorted(catalog.instruments), document.universe)
+    market = market or Market(Catalog(Path(document.catalog)))
+    names = select(sorted(market.catalog.instruments), document.universe)
     found = []
-    for key, strategy in strategies_of(document, ids).items():
-        if not isinstance(strategy, Rebalancer):
+    for key, component in document.strategies.items():
+        if not component.enabled:
+            continue
+        named = resolve(component.use, document.allow)
+        ranking = getattr(named, "ranking", None) if issubclass(named, DeskStrategy) else named
+        if not (isinstance(ranking, type) and issubclass(ranking, PanelRebalancer)):
             raise InputError(
-                f"strategies.{key}: {type(strategy).__name__} is no PanelRebalancer, "
+                f"strategies.{key}: {component.use.partition(':')[2]} is no PanelRebalancer, "
                 "and screen knows only strategies that rank a panel"
             )
-        found.append(_screen(document, catalog, key, strategy, read))
+        rules = strategy_config(key, component, document, names)
+        assert isinstance(rules, PanelRebalancerConfig)
+        found.append(_screen(document, market, ranking, rules))
     if not found:
         raise InputError(f"{document.name}: no strategy is enabled")
     return found
 
 
 def _screen(
-    document: Backtest, catalog: Catalog, key: str, strategy: Rebalancer, read: Read
+    document: Backtest, market: Market, cls: type[PanelRebalancer], rules: PanelRebalancerConfig
 ) -> Screened:
-    rules, cls, ids = strategy.config, strategy.ranking, strategy.ids
-    step_ns = interval_ns(rules.interval)
+    ids, step_ns = tuple(rules.instruments), interval_ns(rules.interval)
     start, end = document.window.start_ns, document.window.end_ns
-    oldest = history_start(rules, cls, start)
-    candles = read(catalog, rules.interval, ids, oldest - 1, last_close(end, step_ns))
-    if not len(candles.ts) or candles.ts[-1] <= start:
-        hint = (
-            "" if rules.interval in catalog.intervals() else catalog.resample_hint(rules.interval)
-        )
-        raise InputError(f"{document.catalog}: no {rules.interval} candles inside the window{hint}")
-    off = np.flatnonzero(candles.ts % step_ns)
-    if len(off):
-        raise InputError(
-            f"{document.catalog}: a {rules.interval} candle closes at "
-            f"{minute_text(candles.ts[off[0]])}, off the grid from midnight UTC: import shorter "
-            "candles and make them with "
-            f"`perpdesk catalog resample {rules.interval} --catalog {document.catalog}`"
-        )
-    listed = [catalog.instruments[name].listed_ns for name in ids]
-    listings = Listings(ids, np.array([np.nan if ns is None else ns for ns in listed], float))
-    funding = None
-    if rules.wants_funding:
-        funding = catalog.funding(ids, oldest - step_ns, last_close(end, step_ns))
-    steps = decisions(cls, rules, listings, candles, start, end, funding)
-    if not steps:
+    candles, newest = market.candles(rules, ids, history_start(rules, cls, start), document.window)
+    decide = cls, rules, market.listings(ids), candles, start, end
+    data_ts, targeted, to_trade = targets(*decide)
+    if not len(data_ts):
         raise InputError(f"{document.name}: the schedule never fires inside the window")
-    first = steps[0].data_ts
-    last = min(last_close(end, step_ns), int(candles.ts[-1]))
-    ts = close_times(first, last, step_ns)
-    close = regular(candles, step_ns, oldest, last).close
-    returns = close_returns(close)[(first - oldest) // step_ns :]
-    weights = np.zeros((len(ts) - 1, len(ids)))
-    traded = np.zeros(len(ts) - 1, dtype=np.bool_)
-    for step in steps:
-        row = (step.data_ts - first) // step_ns
-        if row < len(traded) and not step.wait:
-            weights[row], traded[row] = step.proposal.weight, True
-    return Screened(
-        key, ids, strategy, steps, ts, earn(weights, traded, returns, _cost(document, ids))
-    )
+    first = int(data_ts[0])
+    ts = close_times(first, min(last_close(end, step_ns), newest), step_ns)
+    row = candles.row(first)
+    returns = candles.returns[row : row + len(ts) - 1]
+    weights, traded = np.zeros(returns.shape), np.zeros(len(returns), dtype=np.bool_)
+    place = (data_ts - first) // step_ns
+    counts = to_trade & (place < len(traded))
+    weights[place[counts]], traded[place[counts]] = targeted[counts], True
+    earned = earn(weights, traded, returns, _cost(document, ids))
+    return Screened(ids, rules, ts, earned, len(data_ts), partial(decisions, *decide))
 
 
 def _cost(document: Backtest, ids: tuple[str, ...]) -> NDArray[np.float64]:
@@ -213,7 +262,7 @@ def as_dict(document: Backtest, found: list[Screened]) -> dict[str, Any]:
 def without_period(found: list[Screened]) -> list[str]:
     """Return a line for each strategy whose decisions no candle of the window follows."""
     return [
-        f"{one.key}: no whole {one.strategy.config.interval} candle after a decision fits into the "
+        f"{one.key}: no whole {one.rules.interval} candle after a decision fits into the "
         "window: there are no figures."
         for one in found
         if not len(one.earned.net)

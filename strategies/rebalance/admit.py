@@ -26,6 +26,7 @@ from strategies.signals.filters import (
 )
 from strategies.signals.regime import Mode, mirrored, next_mode, own_trend, trending
 from strategies.signals.selection import (
+    Counts,
     Sides,
     choose_sides,
     names_a_side,
@@ -90,7 +91,7 @@ def filtered(
     known: Recall | None,
 ) -> Filtered:
     """Return what the filters leave of those who are in; ``known`` is what is remembered."""
-    count = len(standings)
+    count = standings.shape
     held = np.zeros(count) if known is None else known.weight
     everyone, nobody = np.ones(count, dtype=np.bool_), np.zeros(count, dtype=np.bool_)
     result, part, flipped = standings.copy(), np.ones(count), nobody
@@ -174,6 +175,7 @@ def chosen(
         score = np.reshape([mirrored(row, left.flipped, side) for row, side in rows], score.shape)
     if rules.sleeves:
         return Chosen(standings, score, left.sides, mode)
+    counts: Counts | None
     counts = side_counts(score, rules.weighting, rules.fraction, rules.side)
     if rules.names is not None:
         close = window.close[-rules.names.lookback - 1 :, left.universe]

@@ -37,6 +37,8 @@ from strategies.sizing.parameters import ClusterCap, Covariance, Kelly, Neutral,
 from strategies.sizing.rounding import Minimum
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -335,6 +337,16 @@ class PanelRebalancerConfig(
         ]
 
 
+def at_once[Scores: Callable[..., Any]](scores: Scores) -> Scores:
+    """Mark ``scores`` that also take windows of shape (W, T, N), of T moments at once.
+
+    The result is of shape (T, N), each row as of its moment alone, to the last bit. The screen is
+    many times as fast with it. A function that overrides a marked one has no mark of its own.
+    """
+    scores.at_once = True  # type: ignore[attr-defined]
+    return scores
+
+
 class PanelRebalancer:
     """Base class of reversal and momentum: override `scores` and `rows_for_scores`."""
 
@@ -363,6 +375,7 @@ class PanelRebalancer:
         """
 
     @classmethod
+    @at_once
     def scored(cls, config: Any, window: Window) -> Scored:
         """Return the scores with the times of their entries; override where these are known.
 

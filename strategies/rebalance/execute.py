@@ -220,7 +220,7 @@ class PlanExecution:
             self.leave(ts, decided.note, snapshot.stamp)
         elif decided.kind == "wait":
             # Keeping positions is a decision; one without any candle is tried again.
-            self._keep(decided, again=snapshot.proposal is None or snapshot.proposal.is_blind)
+            self._keep(decided, again=snapshot.proposal is None or bool(snapshot.proposal.is_blind))
         elif before is not None or not (self._broker.trading or self._broker.under_way()):
             self._carry_out(decided, snapshot.stamp, snapshot)
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,11 +28,13 @@ class Window:
     settled after the candle's open until its close, a fraction, positive when longs pay; NaN
     without a settlement.
 
+    Windows of T decisions at once have arrays of shape (W, T, N), and ``ts`` of shape (T, 1).
+
     ``open``, ``high`` and ``low`` are empty unless the config says ``wants_range``, ``funding``
     unless it says ``wants_funding``.
     """
 
-    ts: int
+    ts: Any
     close: NDArray[np.float64]
     volume: NDArray[np.float64]
     open: NDArray[np.float64] = field(default_factory=_nothing)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from config.durations import DAY_NS, interval_ns
 from strategies.rebalance.admit import chosen, filtered, rows_to_admit
-from strategies.rebalance.config import PanelRebalancerConfig
+from strategies.rebalance.config import PanelRebalancer, PanelRebalancerConfig
 from strategies.rebalance.history import Window
 from strategies.rebalance.memory import NO_MEMORY, Memory, Record, recall, remember
 from strategies.rebalance.size import (
@@ -60,21 +60,19 @@ class Liquidity:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """Scores, weights and eligibility of one decision; rows of shape (N,).
+    """Scores, weights and eligibility of one decision; rows of shape (N,), or (T, N) of T at once.
 
-    ``price`` is the last complete close, NaN where the candle is missing. ``score`` is NaN and
-    ``rank`` 0 for instruments left out; rank 1 is the highest score. ``weight`` is a signed
-    fraction of equity; ``standing`` is a `Standing`. ``age_days``, ``turnover``, ``spread_bps`` and
-    ``depth`` are the values compared with the limits; the last two are NaN where there are only
-    candles. ``shares``, of shape (K, N), are the weights of a blend's sleeves before they are
-    netted; the score is then their sum. ``regime`` is a `Mode`; ``multiples`` are those of
-    `Scaled`, and ``readings`` the values that filters compared. ``parts`` and ``records`` are those
-    of a blend's scorers by performance.
+    ``price`` is the last complete close, NaN where the candle is missing. ``score`` is NaN for
+    instruments left out. ``weight`` is a signed fraction of equity; ``standing`` is a `Standing`.
+    ``age_days``, ``turnover``, ``spread_bps`` and ``depth`` are the values compared with the
+    limits; the last two are NaN where there are only candles. ``shares``, of shape (K, N), are the
+    weights of a blend's sleeves before they are netted; the score is then their sum. ``regime`` is
+    a `Mode`; ``multiples`` are those of `Scaled`, and ``readings`` the values that filters
+    compared. ``parts`` and ``records`` are those of a blend's scorers by performance.
     """
 
     price: NDArray[np.float64]
     score: NDArray[np.float64]
-    rank: NDArray[np.int64]
     weight: NDArray[np.float64]
     standing: NDArray[np.int8]
     age_days: NDArray[np.float64]
@@ -89,15 +87,40 @@ class Proposal:
     records: Mapping[str, Record] = field(default_factory=dict)
 
     @property
-    def is_blind(self) -> bool:
+    def rank(self) -> NDArray[np.int64]:
+        """Place of each score, 1 the highest; 0 for instruments left out."""
+        return ordinal_rank(self.score)
+
+    @property
+    def is_blind(self) -> NDArray[np.bool_] | np.bool_:
         """Whether no candle at all has closed at the data time."""
-        return bool(np.isnan(self.price).all())
+        return np.isnan(self.price).all(axis=-1)
+
+    def holds_nothing(self, rules: PanelRebalancerConfig) -> NDArray[np.bool_] | np.bool_:
+        """Whether it gives neither weights nor exits to trade, and the rules keep what is held."""
+        idle = ~(self.weight.any(axis=-1) | CUTS[self.standing].any(axis=-1))
+        return idle & (not rules.flatten_on_empty_targets)
 
 
 def rows_needed(rules: PanelRebalancerConfig, for_scores: int) -> int:
     """Return how many candles a decision needs; the scores alone need ``for_scores``."""
     for_turnover = rules.turnover_lookback if _wants_turnover(rules) else 1
     return max(for_scores, for_turnover, rows_to_size(rules), rows_to_admit(rules))
+
+
+def decides_at_once(rules: PanelRebalancerConfig, ranking: type[PanelRebalancer]) -> bool:
+    """Whether `propose` takes windows of many decisions, which then do not depend on each other.
+
+    Their arrays have shape (W, T, N) in place of (W, N), and ``ts`` has shape (T, 1).
+    """
+    alone = (
+        *(rules.names, rules.majors_gate, rules.market_trend, rules.adx_filter, rules.slope_filter),
+        *(rules.hours_filter, rules.funding_filter, rules.neutral),
+    )
+    limited = rules.wants_memory or rules.wants_covariance or any(b is not None for b in alone)
+    marked = [getattr(how, "at_once", False) for how in (ranking.scores, ranking.scored)]
+    inner = (decides_at_once(sleeve.rules, sleeve.ranking) for sleeve in rules.sleeves)
+    return not limited and all(marked) and all(inner)
 
 
 def propose(
@@ -111,7 +134,8 @@ def propose(
 ) -> Proposal:
     """Return the weights that the rules give for a window of candles.
 
-    ``window`` has `rows_needed` rows, all complete at the decision. ``scores`` has shape (N,):
+    ``window`` has `rows_needed` rows, all complete at the decision, or at T of them where
+    `decides_at_once`. ``scores`` has shape (N,):
     higher is better, NaN where history is too short; of a blend (K, N), a row a sleeve. Without
     ``liquidity`` the limits on spread and depth are not applied. ``memory`` is that of the
     decision before, of a config with ``wants_memory``; ``entered`` is that of `Scored`.
@@ -119,7 +143,7 @@ def propose(
     The steps: who is in the universe, what filters and own exits leave, regime and sides, sizes,
     then the way from the last weights, within the limits of sizes again.
     """
-    price, unknown = window.close[-1], np.full(window.close.shape[1], np.nan)
+    price, unknown = window.close[-1], np.full(window.close.shape[1:], np.nan)
     age_days = (window.ts - listings.listed_ns) / DAY_NS
     turnover = unknown
     if _wants_turnover(rules):
@@ -177,7 +201,6 @@ def propose(
     return Proposal(
         price=price,
         score=score,
-        rank=ordinal_rank(score),
         weight=weight,
         standing=standings,
         age_days=age_days,
@@ -232,9 +255,7 @@ def reason_to_wait(rules: PanelRebalancerConfig, proposal: Proposal) -> str:
     """Return why nothing is traded now; empty when the weights are traded."""
     if proposal.is_blind:
         return "no candle has closed at the data time"
-    if rules.flatten_on_empty_targets or proposal.weight.any():
-        return ""
-    return "" if CUTS[proposal.standing].any() else "nothing to hold; keeping what is held"
+    return "nothing to hold; keeping what is held" if proposal.holds_nothing(rules) else ""
 
 
 def explain(proposal: Proposal, index: int, rules: PanelRebalancerConfig) -> str:

@@ -25,7 +25,7 @@ def scores_of_sleeves(sleeves: tuple[Sleeve, ...], window: Window) -> Scored:
         for sleeve in sleeves
     ]
     # A score without an entry is never older than an exit.
-    now = np.full(window.close.shape[1], window.ts, np.int64)
+    now = np.full(window.close.shape[1:], window.ts, np.int64)
     entered = [now if one.entered is None else one.entered for one in each]
     return Scored(np.array([one.score for one in each]), np.array(entered))
 

@@ -54,9 +54,10 @@ def combine(
         }
         parts = earned_parts(parts, list(known.values()), votes.prior)
         earned = dict(zip(names, parts.tolist(), strict=True))
-    shares = counted = parts[:, None] * own
+    each = parts.reshape(-1, *(1,) * (own.ndim - 1))
+    shares = counted = each * own
     if votes.by == "majority":
-        lead = (parts[:, None] * np.sign(own)).sum(axis=0)
+        lead = (each * np.sign(own)).sum(axis=0)
         side = np.where(np.abs(lead) > _ROUNDING, np.sign(lead), 0.0)
         counted = np.where(shares * side > 0.0, shares, 0.0)
     return Combined(counted.sum(axis=0), shares, earned, known)

@@ -1,4 +1,4 @@
-"""Rank instruments by score."""
+"""Rank instruments by score: arrays of shape (..., N), each row of N by itself."""
 
 from __future__ import annotations
 
@@ -11,11 +11,9 @@ def ordinal_rank(score: NDArray[np.float64]) -> NDArray[np.int64]:
 
     Between equal scores the first in order ranks higher, so that the result is always the same.
     """
-    ranks = np.zeros(score.shape, dtype=np.int64)
-    known = np.flatnonzero(~np.isnan(score))
-    order = known[np.argsort(-score[known], kind="stable")]
-    ranks[order] = np.arange(1, order.size + 1)
-    return ranks
+    order = np.argsort(-score, axis=-1, kind="stable")
+    # NaN is sorted to the end. What inverts an order is the order of it.
+    return np.where(np.isnan(score), 0, np.argsort(order, axis=-1) + 1)
 
 
 def percentile_rank(score: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -23,10 +21,8 @@ def percentile_rank(score: NDArray[np.float64]) -> NDArray[np.float64]:
 
     The same as ``pandas.Series.rank(pct=True)``: the highest has 1. NaN where the score is NaN.
     """
-    ranks = np.full(score.shape, np.nan)
-    known = np.flatnonzero(~np.isnan(score))
-    values = np.sort(score[known], kind="stable")
-    first = np.searchsorted(values, score[known], side="left")
-    last = np.searchsorted(values, score[known], side="right")
-    ranks[known] = (first + 1 + last) / 2.0 / known.size
-    return ranks
+    known = ~np.isnan(score)
+    count = np.maximum(known.sum(axis=-1, keepdims=True), 1)
+    # Equals in their order, and in the other: between both is the mean.
+    one, other = ordinal_rank(-score), ordinal_rank(-score[..., ::-1])[..., ::-1]
+    return np.where(known, (one + other) / 2.0 / count, np.nan)

@@ -1,4 +1,7 @@
-"""Selection of the instruments to hold long and short, from their scores."""
+"""Selection of the instruments to hold long and short, from their scores.
+
+Arrays of shape (N,) may have axes before it: then each row of N is a decision by itself.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ from strategies.signals.ranking import ordinal_rank
 
 _EVERYONE = 0.5
 Mask = NDArray[np.bool_]
+Counts = tuple[int | NDArray[np.int64], int | NDArray[np.int64]]
+"""How many are held long and short; of several decisions, an array of theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,30 +40,31 @@ def names_a_side(rules: Names, dispersion: float) -> int:
 
 def side_counts(
     score: NDArray[np.float64], weighting: str, fraction: float, side: str
-) -> tuple[int, int] | None:
+) -> Counts | None:
     """Return how many instruments are held long and short; None when the weights' sign says it.
 
     The latter is so for ``rank`` and ``zscore`` with a fraction of 0.5 or more. ``fraction`` is of
     all scores, ``by_sign`` of those above zero and of those below.
     """
-    eligible = int(np.count_nonzero(~np.isnan(score)))
     if side == "by_sign":
-        above, below = int(np.count_nonzero(score > 0.0)), int(np.count_nonzero(score < 0.0))
-        return _part(fraction, above), _part(fraction, below)
+        return _part(fraction, score > 0.0), _part(fraction, score < 0.0)
     if weighting in ("rank", "zscore") and fraction >= _EVERYONE:
         return None
-    held = _part(fraction, eligible)
+    held = _part(fraction, ~np.isnan(score))
     return held, held
 
 
-def _part(fraction: float, count: int) -> int:
+def _part(fraction: float, of: Mask) -> NDArray[np.int64]:
+    count = of.sum(axis=-1)
     # A small tolerance, as 0.3 * 10 is 2.9999999999999996 in some orders of multiplication.
-    return min(count, max(1, int(fraction * count + 1e-9)))
+    part = (fraction * count + 1e-9).astype(np.int64)
+    result: NDArray[np.int64] = np.minimum(count, np.maximum(1, part))
+    return result
 
 
 def choose_sides(
     score: NDArray[np.float64],
-    counts: tuple[int, int] | None,
+    counts: Counts | None,
     *,
     side: str = "long_short",
     allowed: Sides | None = None,
@@ -77,17 +83,15 @@ def choose_sides(
     """
     rank = ordinal_rank(score)
     known = rank > 0
-    eligible = int(np.count_nonzero(known))
-    distance = cross_sectional_z(score)
+    eligible = known.sum(axis=-1, keepdims=True)
     if side == "by_sign":
         sides = Sides(score > 0.0, score < 0.0)
-        scale = np.sqrt((score[known] ** 2).sum() / max(eligible, 1))
-        distance = score / (scale or 1.0)
     elif side == "long_only":
         sides = Sides(known, np.zeros(score.shape, dtype=np.bool_))
     else:
         half = eligible if counts is None else eligible // 2
         sides = Sides(known & (rank <= half), known & (rank > eligible - half))
+    distance = score if bands is None else _distance(score, side)
     sides, kept = _within(sides, distance, allowed, held, bands)
     most_long, most_short = counts or (None, None)
     return Sides(
@@ -96,9 +100,18 @@ def choose_sides(
     )
 
 
+def _distance(score: NDArray[np.float64], side: str) -> NDArray[np.float64]:
+    """Return how far out scores are: by sign from zero, else from their mean."""
+    if side != "by_sign":
+        return cross_sectional_z(score)
+    known = score[~np.isnan(score)]
+    scale = np.sqrt((known**2).sum() / max(known.size, 1))
+    return score / (scale or 1.0)
+
+
 def trend_sides(
     trend: NDArray[np.float64],
-    counts: tuple[int, int] | None,
+    counts: Counts | None,
     *,
     side: str = "long_short",
     allowed: Sides | None = None,
@@ -140,10 +153,12 @@ def _within(
     return sides, kept
 
 
-def _first(chosen: Mask, rank: NDArray[np.int64], kept: Mask, count: int | None) -> Mask:
+def _first(
+    chosen: Mask, rank: NDArray[np.int64], kept: Mask, count: int | NDArray[np.int64] | None
+) -> Mask:
     """Return the first ``count`` (None: all) chosen: those kept, then the lowest ranks."""
-    columns = np.flatnonzero(chosen)
-    order = columns[np.lexsort((rank[columns], ~kept[columns]))]
-    result = np.zeros(chosen.shape, dtype=np.bool_)
-    result[order[:count]] = True
-    return result
+    if count is None:
+        return chosen
+    far = 2 * chosen.shape[-1] + 1
+    place = np.where(chosen, np.where(kept, rank - far, rank), far)
+    return chosen & (np.argsort(np.argsort(place, axis=-1), axis=-1) < np.asarray(count)[..., None])

@@ -7,6 +7,8 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from strategies.signals.ranking import ordinal_rank
+
 
 class Standing(IntEnum):
     """Why an instrument is in or out of the universe; the first reason that applies counts."""
@@ -57,7 +59,7 @@ def standing(
     min_depth: float = 0.0,
     top_n: int | None = None,
 ) -> NDArray[np.int8]:
-    """Return each instrument's `Standing` from rows of shape (N,).
+    """Return each instrument's `Standing` from rows of shape (N,), or (..., N) of many decisions.
 
     A limit of zero admits all, also those whose value is unknown (NaN); any other limit needs a
     known value. ``top_n`` keeps those with the most turnover among the rest (None: all); between
@@ -90,8 +92,8 @@ def standing(
     leave_out(~np.isfinite(score), Standing.NO_SCORE)
     if volatility is not None:
         leave_out(~(np.isfinite(volatility) & (volatility > 0.0)), Standing.NO_VOLATILITY)
-    left = np.flatnonzero(result == Standing.IN)
-    if top_n is not None and left.size > top_n:
-        most = np.argsort(-np.nan_to_num(turnover[left], nan=-1.0), kind="stable")
-        result[left[most[top_n:]]] = Standing.BELOW_TOP
+    if top_n is not None:
+        known = np.nan_to_num(turnover, nan=-1.0)
+        rank = ordinal_rank(np.where(result == Standing.IN, known, np.nan))
+        leave_out(rank > top_n, Standing.BELOW_TOP)
     return result

@@ -31,7 +31,8 @@ def ewma_volatility(
     as much as the newest. Otherwise as `volatility`.
     """
     returns = simple_returns(close, lookback)
-    counts = 0.5 ** (np.arange(lookback)[::-1, None] / half_life)
+    ages = np.arange(lookback)[::-1].reshape(-1, *(1,) * (returns.ndim - 1))
+    counts = 0.5 ** (ages / half_life)
     return np.sqrt((counts * returns * returns).sum(axis=0) / counts.sum())
 
 

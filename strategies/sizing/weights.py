@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,11 +40,12 @@ def weigh(
     of the score; ``rank`` and ``zscore`` are then of the size itself, not of a distance. A side
     without an instrument stays empty, and the other does not grow.
 
-    Arrays have shape (N,). A NaN score is not eligible. ``fraction`` is above 0, at most 0.5 (long
-    only and by sign: at most 1); at least one instrument is held on each side that has any.
-    ``max_weight`` is the largest absolute weight of one instrument; the excess goes to the others
-    of its side, and when all are at it, the sum is below ``gross``. ``volatility`` must be positive
-    where the score is known. ``sides`` are held in place of those that the ``fraction`` gives.
+    Arrays have shape (N,), or (..., N) of many decisions. A NaN score is not eligible.
+    ``fraction`` is above 0, at most 0.5 (long only and by sign: at most 1); at least one instrument
+    is held on each side that has any. ``max_weight`` is the largest absolute weight of one
+    instrument; the excess goes to the others of its side, and when all are at it, the sum is below
+    ``gross``. ``volatility`` must be positive where the score is known. ``sides`` are held in place
+    of those that the ``fraction`` gives.
 
     With ``own_trend``, scores are trends of each instrument itself: both sides share the whole of
     ``gross``, ``rank`` and ``zscore`` count the trend's size, and one side may be empty.
@@ -54,8 +57,6 @@ def weigh(
     Weights are all zero when fewer than two instruments are eligible for long and short, or when
     all scores are equal (``rank`` and ``zscore``).
     """
-    count = int(np.count_nonzero(~np.isnan(score)))
-    empty = np.zeros(score.shape)
     if sides is None:
         sides = choose_sides(score, side_counts(score, weighting, fraction, side), side=side)
     if weighting == "risk":
@@ -63,27 +64,29 @@ def weigh(
             raise ValueError("weighting risk needs scores that know their stop, and a risk")
         held = np.where(sides.long | sides.short, risk * score, 0.0)
         weight = np.clip(held, -max_weight, max_weight)
-        total = float(np.abs(weight).sum())
-        return weight * (gross / total) if total > gross else weight
+        weight *= gross / np.maximum(_total(np.abs(weight)), gross)
+        return weight
     if own_trend:
         share = _shares(np.abs(score), weighting, volatility)
         held = np.where(sides.long | sides.short, share, 0.0)
         return np.where(sides.short, -1.0, 1.0) * _scaled(held, gross, max_weight)
-    if count < (2 if side == "long_short" else 1):
-        return empty
+    held = ~np.isnan(score)
+    enough = _total(held) >= (2 if side == "long_short" else 1)
     if weighting in ("equal", "inverse_volatility", "risk_parity"):
         share = opposite = _shares(score, weighting, volatility)
     else:
         share = _signed_shares(score, weighting, side)
         opposite = -share
-    longs = np.where(sides.long, np.maximum(share, 0.0), 0.0)
+    longs = np.where(enough & sides.long, np.maximum(share, 0.0), 0.0)
     if side == "long_only":
         return _scaled(longs, gross, max_weight)
-    shorts = np.where(sides.short, np.maximum(opposite, 0.0), 0.0)
-    if side == "long_short" and not (longs.any() and shorts.any()):
-        return empty
+    shorts = np.where(enough & sides.short, np.maximum(opposite, 0.0), 0.0)
     half = gross / 2.0
-    return _scaled(longs, half, max_weight) - _scaled(shorts, half, max_weight)
+    weight = _scaled(longs, half, max_weight) - _scaled(shorts, half, max_weight)
+    if side == "by_sign":
+        return weight
+    both = longs.any(axis=-1, keepdims=True) & shorts.any(axis=-1, keepdims=True)
+    return np.where(both, weight, 0.0)
 
 
 def _shares(
@@ -106,11 +109,10 @@ def _signed_shares(
     if side == "by_sign":
         size = _shares(np.abs(score), weighting, None)
         return np.where(known, np.sign(score) * size, 0.0)
-    if side == "long_only" and int(np.count_nonzero(known)) == 1:
-        return np.where(known, 1.0, 0.0)
-    values = _shares(score, weighting, None)
-    mean = values[known].sum() / np.count_nonzero(known)
-    return np.where(known, values - mean, 0.0)
+    values, count = np.where(known, _shares(score, weighting, None), 0.0), _total(known)
+    share = np.where(known, values - _total(values) / np.maximum(count, 1), 0.0)
+    # Of a single one there is no mean to be away from.
+    return np.where(known & (count == 1), 1.0, share) if side == "long_only" else share
 
 
 def capped(weight: NDArray[np.float64], max_weight: float) -> NDArray[np.float64]:
@@ -122,19 +124,22 @@ def capped(weight: NDArray[np.float64], max_weight: float) -> NDArray[np.float64
 def _scaled(share: NDArray[np.float64], total: float, cap: float) -> NDArray[np.float64]:
     """Scale shares to the total; the excess over a cap goes to those below it, pro rata."""
     weights = np.zeros(share.shape)
-    largest = float(share.max(initial=0.0))
-    if 0.0 < largest < _TINY:
-        share = share / largest
+    largest = share.max(axis=-1, keepdims=True, initial=0.0)
+    tiny = (largest > 0.0) & (largest < _TINY)
+    if tiny.any():
+        share = share / np.where(tiny, largest, 1.0)
     free = share > 0.0
-    left = total
-    while free.any():
-        proposed = share * (left / share[free].sum())
+    left = np.full(largest.shape, total)
+    while True:
+        sums = _total(np.where(free, share, 0.0))
+        proposed = share * (left / np.where(sums > 0.0, sums, 1.0))
         above = free & (proposed > cap)
         if not above.any():
             return np.where(free, proposed, weights)
         weights[above] = cap
-        free &= ~above
-        left = total - cap * np.count_nonzero(weights)
-        if left <= 0.0:
-            return weights
-    return weights
+        left = total - cap * _total(weights != 0.0)
+        free &= ~above & (left > 0.0)
+
+
+def _total(value: NDArray[Any]) -> NDArray[Any]:
+    return value.sum(axis=-1, keepdims=True)

@@ -1,8 +1,11 @@
-"""A strategy for tests: scores that use every array of a window."""
+"""A strategy for tests whose scores use every array of a window; decisions of a plain panel."""
 
 import numpy as np
 
+from backtests.screening.path import decisions, history_start, regular, targets
+from config.durations import interval_ns
 from strategies.rebalance.config import PanelRebalancer, PanelRebalancerConfig
+from strategies.schedule import last_close
 
 
 class EveryArrayConfig(
@@ -32,3 +35,17 @@ class EveryArray(PanelRebalancer):
         paid = np.nansum(window.funding, axis=0)
         body = (window.close - window.open).sum(axis=0)
         return body / (window.high - window.low).sum(axis=0) - 1e3 * paid
+
+
+def decided(cls, rules, listings, panel, start, end, funding=None):
+    """Return the screen's decisions one by one, to the last bit those that all at once give."""
+    step = interval_ns(rules.interval)
+    oldest, newest = history_start(rules, cls, start), last_close(end, step)
+    paid = funding if rules.wants_funding else None
+    candles = regular(panel, step, oldest, newest, ranges=rules.wants_range, funding=paid)
+    steps = decisions(cls, rules, listings, candles, start, end)
+    data_ts, weight, traded = targets(cls, rules, listings, candles, start, end)
+    assert data_ts.tolist() == [one.data_ts for one in steps]
+    assert traded.tolist() == [not one.wait for one in steps]
+    assert weight.tobytes() == b"".join(one.proposal.weight.tobytes() for one in steps)
+    return steps

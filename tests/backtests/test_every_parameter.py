@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 
 from backtests.run import prepare, run
-from backtests.screening.path import decisions
 from catalog.panel import panel
 from catalog.storage.store import Catalog
 from config.load import load
@@ -32,6 +31,7 @@ from strategies.tactics.tactic import Cancel
 from strategies.tactics.tactic import Place as Placed
 from strategies.xs_momentum import XSMomentum
 from strategies.xs_reversal import XSReversal
+from tests.backtests.panel_readers import decided as screened
 from tests.strategies.rebalance.test_liquidity import DECIDES, NAMES, books, decided
 from tests.strategies.tactics.test_maker_first import Story
 
@@ -364,7 +364,7 @@ def weights(demo_catalog):
         rules = cls.Config(key="one", instruments=ids, **given)
         assert rules.check() == []
         candles = hourly if rules.interval == "1h" else slow
-        steps = decisions(cls, rules, listings, candles, START, START + DAYS * DAY, funding)
+        steps = screened(cls, rules, listings, candles, START, START + DAYS * DAY, funding)
         weight = [np.where(s.wait, np.nan, s.proposal.weight).tobytes() for s in steps]
         return list(zip([s.ts for s in steps], weight, strict=True))
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from backtests.results.recorder import decisions_of
 from backtests.run import prepare, run
-from backtests.screening.path import close_times, decisions, history_start
+from backtests.screening.path import close_times, history_start
 from backtests.screening.screen import screen_document
 from catalog.panel import Panel, panel
 from catalog.storage.store import Catalog
@@ -23,6 +23,7 @@ from config.params import build_params
 from strategies.rebalance.propose import Listings
 from strategies.signals.universe import Standing
 from strategies.xs_reversal import XSReversal, XSReversalConfig
+from tests.backtests.panel_readers import decided
 
 DAY = 86_400_000_000_000
 RULES = {
@@ -233,9 +234,9 @@ def test_a_shift_of_one_day_is_noticed(write_run, demo_catalog):
     found, took = both(write_run, REVERSAL, RULES["plain"])
     candles, rules, listings, window = material(demo_catalog)
     late = dataclasses.replace(candles, ts=candles.ts + DAY)
-    agree(took, decisions(XSReversal, rules, listings, candles, *window), found.ids)
+    agree(took, decided(XSReversal, rules, listings, candles, *window), found.ids)
     with pytest.raises(AssertionError):
-        agree(took, decisions(XSReversal, rules, listings, late, *window), found.ids)
+        agree(took, decided(XSReversal, rules, listings, late, *window), found.ids)
 
 
 def material(path, **params):
@@ -267,13 +268,13 @@ def test_what_comes_after_a_decision_does_not_change_it_in_the_screen(demo_catal
     candles, rules, listings, (start, end) = material(demo_catalog, **RULES[name])
     catalog = Catalog(demo_catalog)
     paid = catalog.funding(listings.ids, 0, end)
-    whole = decisions(XSReversal, rules, listings, candles, start, end, paid)
+    whole = decided(XSReversal, rules, listings, candles, start, end, paid)
 
     @settings(max_examples=15)
     @given(cut=st.integers(start + 1, end))
     def holds(cut):
         known = paid.filter(pc.less_equal(paid["ts"], cut))
-        got = decisions(XSReversal, rules, listings, until(candles, cut), start, cut, known)
+        got = decided(XSReversal, rules, listings, until(candles, cut), start, cut, known)
         assert shown(got) == shown([step for step in whole if step.ts < cut])
 
     holds()

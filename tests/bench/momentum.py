@@ -144,8 +144,8 @@ def _screen(path: Path) -> Row:
     began = time.process_time()
     (found,) = screen_document(document)
     spent = time.process_time() - began
-    rate = len(found.steps) / spent
-    return Row(f"screen of the same year, {len(found.steps):,} decisions", f"{rate:,.0f} / s")
+    rate = found.count / spent
+    return Row(f"screen of the same year, {found.count:,} decisions", f"{rate:,.0f} / s")
 
 
 def _guards(path: Path) -> Row:

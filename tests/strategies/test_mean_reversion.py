@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from backtests.screening.path import decisions, earn
+from backtests.screening.path import earn
 from catalog.panel import Panel
 from config.params import check_params
 from strategies.carry import CarryConfig
@@ -13,6 +13,7 @@ from strategies.rebalance.memory import Memory, Remembered
 from strategies.rebalance.propose import Listings, explain, propose
 from strategies.signals.universe import Standing
 from strategies.xs_reversal import XSReversalConfig
+from tests.backtests.panel_readers import decided
 
 HOUR = 3_600 * 10**9
 IDS = tuple(f"{name}USDT-LINEAR.BYBIT" for name in "ABCDEFGHIJKL")
@@ -41,7 +42,7 @@ def earned(cls, candles, cost):
     rules = cls.Config(key="m", instruments=IDS, **given, **WAYS[cls])
     rows = cls.rows_for_scores(rules)
     start = int(candles.ts[rows])
-    steps = decisions(cls, rules, LISTINGS, candles, start, int(candles.ts[-1]))
+    steps = decided(cls, rules, LISTINGS, candles, start, int(candles.ts[-1]))
     weights = np.array([step.proposal.weight for step in steps])
     assert (weights > 0).any()
     assert (weights < 0).any()

@@ -94,8 +94,7 @@ def decided(weights, held, known=None, **rules):
     """Decide on weights of 1,000 in A, B and so on, all at 10, with these quantities held."""
     names, weight = tuple("ABC"[: len(held)]), np.array(weights)
     none, standing = np.zeros(len(held)), np.full(len(held), Standing.IN, np.int8)
-    ranks = np.arange(1, len(held) + 1)
-    proposal = Proposal(none + 10, weight, ranks, weight, standing, none, none, none, none)
+    proposal = Proposal(none + 10, weight, weight, standing, none, none, none, none)
     quiet = Verdict(action=Action.NONE, multiplier=1.0, guard="", reason="")
     lines = tuple(Line(n, name, D(held[n]), LOT, quiet) for n, name in enumerate(names))
     snapshot = Snapshot(
