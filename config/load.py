@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -13,7 +14,7 @@ from config.components import ROOMS, AddressError, resolve, resolve_or_none
 from config.documents import KINDS
 from config.envelope import SECRET_PATHS, check_envelope, shown
 from config.errors import DocumentErrors, Problem, did_you_mean
-from config.params import check_params
+from config.params import check_params, complete_params
 from config.reading import (
     VARIABLE,
     Origin,
@@ -71,6 +72,34 @@ def varied(base: Resolved, overrides: Iterable[str]) -> tuple[Resolved | None, l
     inside = all(len(place) > 2 for place in places)
     only = {place[:2] for place in places} if inside else None
     return _checked(base.file, base.kind, base.tree, settings, [], only)
+
+
+def with_params(base: Resolved, changes: Mapping[str, Any]) -> tuple[Any, dict[str, Any]] | None:
+    """Return the document, and all its values, with other parameters of its components; fast.
+
+    The same as those of `varied`. None where that must look: what is changed is no plain value
+    directly below a component's ``params``, or the component refuses it.
+    """
+    document, complete = base.document, base.complete
+    params: dict[tuple[str, str], dict[str, Any]] = {}
+    for name, value in changes.items():
+        path = parse_path(name)
+        if path is None or len(path) != 4 or path[0] not in ROOMS or path[2] != "params":
+            return None
+        component = getattr(document, path[0], {}).get(path[1])
+        if component is None or isinstance(value, dict | list):
+            return None
+        params.setdefault(path[:2], dict(component.params))[path[3]] = value
+    for (room, key), given in params.items():
+        found = resolve(getattr(document, room)[key].use, document.allow)
+        if getattr(found.Config, "components", ()) or check_params(found.Config, given):
+            return None
+        component = getattr(document, room)[key].model_copy(update={"params": given})
+        changed = getattr(document, room) | {key: component}
+        document = document.model_copy(update={room: changed})
+        written = complete[room][key] | {"params": complete_params(found, given)}
+        complete = complete | {room: complete[room] | {key: written}}
+    return document, complete
 
 
 def _checked(
@@ -241,6 +270,7 @@ _STEP = r'(?:"([^"]+)"|([^."=\[\]]+))'
 _STEPS = re.compile(rf"{_STEP}(?:\.{_STEP})*")
 
 
+@cache
 def parse_path(text: str) -> tuple[str, ...] | None:
     """Return the steps of a dotted path, None if it is not one; quotes protect dots in a step."""
     if not _STEPS.fullmatch(text):

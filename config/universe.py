@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
-from functools import cache
+from functools import cache, lru_cache
 from itertools import product
 from typing import Any
 
@@ -26,11 +26,21 @@ def select(
 ) -> list[str]:
     """Return the component's ids of the universe, sorted; all of them without a component."""
     own = component.instruments if component is not None else None
+    return list(_selected(tuple(ids), universe.instruments, universe.exclude, own))
+
+
+@lru_cache(maxsize=32)
+def _selected(
+    ids: tuple[str, ...],
+    patterns: tuple[str, ...],
+    exclude: tuple[str, ...],
+    own: tuple[str, ...] | None,
+) -> list[str]:
     return sorted(
         name
         for name in set(ids)
-        if _matches(name, universe.instruments)
-        and not _matches(name, universe.exclude)
+        if _matches(name, patterns)
+        and not _matches(name, exclude)
         and (own is None or _matches(name, own))
     )
 

@@ -24,6 +24,7 @@ def fold(weights, traded, moves, rates, drift):
             earned += held[i] * moves[t, i]
         gross[t], turnover[t], net[t] = earned, traded_value, earned - paid
         if drift:
+            scale = 1.0 / (1.0 + net[t])
             for i in range(count):
-                held[i] = held[i] * (1.0 + moves[t, i]) / (1.0 + net[t])
+                held[i] *= (1.0 + moves[t, i]) * scale
     return gross, turnover, net

@@ -128,10 +128,11 @@ class Market:
 
     def __init__(self, catalog: Catalog) -> None:
         self.catalog, self._panels = catalog, dict[Any, tuple[RegularPanel, int]]()
+        self.instruments = catalog.instruments
 
     def listings(self, ids: tuple[str, ...]) -> Listings:
         """Return when instruments were listed."""
-        listed = [self.catalog.instruments[name].listed_ns for name in ids]
+        listed = [self.instruments[name].listed_ns for name in ids]
         return Listings(ids, np.array([np.nan if ns is None else ns for ns in listed], float))
 
     def candles(
@@ -186,7 +187,7 @@ def screen_document(document: Backtest, market: Market | None = None) -> list[Sc
     Raises InputError when a strategy does not rank a panel, or the catalog lacks its candles.
     """
     market = market or Market(Catalog(Path(document.catalog)))
-    names = select(sorted(market.catalog.instruments), document.universe)
+    names = select(market.instruments, document.universe)
     found = []
     for key, component in document.strategies.items():
         if not component.enabled:

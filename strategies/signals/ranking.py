@@ -11,7 +11,11 @@ def ordinal_rank(score: NDArray[np.float64]) -> NDArray[np.int64]:
 
     Between equal scores the first in order ranks higher, so that the result is always the same.
     """
-    order = np.argsort(-score, axis=-1, kind="stable")
+    order = np.argsort(-score, axis=-1)
+    ordered = np.take_along_axis(score, order, axis=-1)
+    if (ordered[..., 1:] == ordered[..., :-1]).any():
+        # The fast way to sort does not keep equals in their order.
+        order = np.argsort(-score, axis=-1, kind="stable")
     # NaN is sorted to the end. What inverts an order is the order of it.
     return np.where(np.isnan(score), 0, np.argsort(order, axis=-1) + 1)
 

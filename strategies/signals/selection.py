@@ -96,7 +96,7 @@ def choose_sides(
     most_long, most_short = counts or (None, None)
     return Sides(
         _first(sides.long, rank, kept.long, most_long),
-        _first(sides.short, -rank, kept.short, most_short),
+        _first(sides.short, eligible + 1 - rank, kept.short, most_short),
     )
 
 
@@ -159,6 +159,9 @@ def _first(
     """Return the first ``count`` (None: all) chosen: those kept, then the lowest ranks."""
     if count is None:
         return chosen
+    most = np.asarray(count)[..., None]
+    if not kept.any() and (np.where(chosen, rank, 0).max(axis=-1) == chosen.sum(axis=-1)).all():
+        return chosen & (rank <= most)  # their ranks have no gaps
     far = 2 * chosen.shape[-1] + 1
     place = np.where(chosen, np.where(kept, rank - far, rank), far)
-    return chosen & (np.argsort(np.argsort(place, axis=-1), axis=-1) < np.asarray(count)[..., None])
+    return chosen & (np.argsort(np.argsort(place, axis=-1), axis=-1) < most)

@@ -75,7 +75,7 @@ def standing(
     result = np.zeros(close.shape, dtype=np.int8)
 
     def leave_out(where: NDArray[np.bool_], reason: Standing) -> None:
-        result[where & (result == Standing.IN)] = reason
+        np.copyto(result, reason, where=where & (result == Standing.IN))
 
     leave_out(~(close > 0.0), Standing.NO_CANDLE)
     leave_out(excluded, Standing.EXCLUDED)
