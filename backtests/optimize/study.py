@@ -21,17 +21,14 @@ from backtests.optimize.judge import Bar, stopped_at
 from backtests.optimize.plan import Floats, Found, within
 from backtests.optimize.trials import Outcome
 from backtests.studies.search_space import (
-    Candidate,
     draw,
     neighbours,
-    settings,
     space_size,
     value_at,
 )
 from backtests.studies.trial_ledger import DONE, PRUNED, Trial, TrialLedger
 from config.documents.search_space import Dimension
 from config.errors import GateRefused, InputError
-from config.load import varied
 from config.reading import digest
 
 Tell = Callable[[str, int, int, str], None]
@@ -220,9 +217,7 @@ def _open_hold_out(found: Found, ledger: TrialLedger, workers: int | str, tell: 
     last = Found(found.study, base, found.held, None, [], [found.candidates[found.best]])
     with trials.workers(base, workers, found.study.stages.worker_mb) as pool:
         run = _Runs(last, ledger, pool, tell)
-        resolved, _ = varied(base, settings(last.candidates[0]))
-        assert resolved is not None
-        name = trials.identity(resolved)
+        name = trials.identity(trials.variant(base, last.candidates[0]))
         found.held_seen = ledger.count(run.data, but=name)
         try:
             ledger.open_hold_out(found.study.name, run.data, name)
@@ -258,7 +253,7 @@ class _Runs:
                 self._refuse(number, outcome.why)
             else:
                 found.screened[number] = outcome.returns
-                done.append((self._identity(candidate), candidate, _sharpe(outcome.returns)))
+                done.append((outcome.name, candidate, outcome.figures))
             self._tell(stage, count, len(numbers), self._best(found.screened))
         self._ledger.record(found.study.name, self.data, "screen", done)
 
@@ -280,7 +275,7 @@ class _Runs:
         for number in sorted(wanted - found.stopped.keys() if bars else wanted):
             candidate = found.candidates[number]
             try:
-                name = self._identity(candidate)
+                name = trials.identity(trials.variant(found.base, candidate))
             except InputError as error:
                 self._refuse(number, str(error))
                 continue
@@ -348,19 +343,9 @@ class _Runs:
         trial = self._ledger.begin(self._found.study.name, self.data, name, candidate, "screen")
         self._ledger.prune(trial.number, why)
 
-    def _identity(self, candidate: Candidate) -> str:
-        resolved, problems = varied(self._found.base, settings(candidate))
-        if resolved is None or problems:
-            raise InputError("; ".join(str(problem) for problem in problems))
-        return trials.identity(resolved)
-
     def _best(self, returns: dict[int, Floats]) -> str:
         if not returns:
             return ""
         newest = returns[next(reversed(returns))]
         self._highest = max(self._highest, self._found.objective(newest))
         return f"best {self._found.study.objective} {self._highest:.2f}"
-
-
-def _sharpe(returns: Floats) -> dict[str, float | None]:
-    return {"sharpe": measures.sharpe(returns, judge.YEAR)}

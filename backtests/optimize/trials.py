@@ -27,6 +27,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from actors import measures
 from actors.measures import DAY
 from backtests.engine.build import strategies_of
 from backtests.engine.feed import FeedSlice
@@ -43,7 +44,7 @@ from catalog.storage.store import Catalog
 from config.catalogs import place_of
 from config.components import resolve
 from config.errors import DeskError, DocumentErrors, InputError
-from config.load import varied
+from config.load import varied, with_params
 from config.reading import digest
 from config.resolved import Resolved
 from config.shipped import ROOT
@@ -62,18 +63,41 @@ class Outcome(NamedTuple):
     returns: Floats | None = None
     figures: dict[str, Any] = {}  # noqa: RUF012 (never changed)
     why: str = ""
+    name: str = ""
+    """Of a screened candidate, its `identity`."""
 
 
 class _Stopped(Exception):
     """A run is over before its end; the returns until then."""
 
 
-def identity(resolved: Resolved) -> str:
+class Variant(NamedTuple):
+    """A candidate's document, and all its values as `Resolved.complete` has them."""
+
+    document: Any
+    complete: dict[str, Any]
+
+
+def variant(base: Resolved, candidate: Mapping[str, Any]) -> Variant:
+    """Return the base document with a candidate's values.
+
+    Raises DocumentErrors where a component refuses them.
+    """
+    found = with_params(base, candidate)
+    if found is None:
+        resolved, problems = varied(base, settings(candidate))
+        if resolved is None or problems:
+            raise DocumentErrors(problems)
+        found = resolved.document, resolved.complete
+    return Variant(*found)
+
+
+def identity(found: Resolved | Variant) -> str:
     """Return the hash under which the ledger knows a backtest: values, data, code, engine."""
-    document = resolved.document
+    document = found.document
     sources = [_source(resolve(s.use, document.allow)) for s in document.strategies.values()]
     data = _data_hash(place_of(document.catalog))
-    return candidate_of(resolved.complete, " ".join([data, engine_version(), *sources]))
+    return candidate_of(found.complete, " ".join([data, engine_version(), *sources]))
 
 
 @cache
@@ -111,6 +135,7 @@ def made_of(base: Resolved) -> dict[str, str]:
     return provenance(base) | found | {"Python": platform.python_version()}
 
 
+@cache
 def _source(cls: type) -> str:
     """Return the hash of a strategy's own code and that of its bases; not of the engine's."""
     found = hashlib.sha256()
@@ -170,11 +195,8 @@ class Trials:
         return self._guarded(candidate, self._stressed)
 
     def _guarded(self, candidate: Mapping[str, Any], work: Any) -> Outcome:
-        resolved, problems = varied(self._base, settings(candidate))
-        if resolved is None or problems:
-            return Outcome(why=str(DocumentErrors(problems)))
         try:
-            outcome: Outcome = work(resolved)
+            outcome: Outcome = work(variant(self._base, candidate))
         except DeskError as error:
             return Outcome(why=str(error))
         except Exception as error:
@@ -182,25 +204,25 @@ class Trials:
             raise
         return outcome
 
-    def _screened(self, resolved: Resolved) -> Outcome:
-        window = _window(resolved)
+    def _screened(self, found: Variant) -> Outcome:
+        window = _window(found)
         total = np.zeros(0)
-        catalog = resolved.document.catalog
+        catalog = found.document.catalog
         if catalog not in self._markets:
             self._markets[catalog] = Market(Catalog(Path(catalog)))
-        for found in screen_document(resolved.document, self._markets[catalog]):
-            ends, returns = found.daily(found.earned.net)
-            days = by_day(ends, returns, window)
+        for one in screen_document(found.document, self._markets[catalog]):
+            days = by_day(*one.daily(one.earned.net), window)
             total = days if not len(total) else total + days
-        return Outcome(total)
+        sharpe = measures.sharpe(total, float(measures.YEAR_DAYS))
+        return Outcome(total, {"sharpe": sharpe}, name=identity(found))
 
-    def _run(self, resolved: Resolved, bars: Sequence[Bar]) -> Outcome:
-        prepared = prepare(resolved.document)
+    def _run(self, found: Variant, bars: Sequence[Bar]) -> Outcome:
+        prepared = prepare(found.document)
         # All that the data depend on: documents that differ elsewhere run on the same.
-        feed = {k: v for k, v in resolved.complete.items() if k not in ("strategies", "actors")}
+        feed = {k: v for k, v in found.complete.items() if k not in ("strategies", "actors")}
         asks = [
             (made.ids, made.config.instruments, made.funding_needed(), made.levels_needed())
-            for made in strategies_of(resolved.document, list(prepared.market.ids)).values()
+            for made in strategies_of(found.document, list(prepared.market.ids)).values()
         ]
         key = repr((feed, sorted(prepared.intervals), prepared.market.ids, asks))
         if self._kept is None or key != self._key:
@@ -208,16 +230,16 @@ class Trials:
             self._kept, self._key = (prepared, list(prepared.feed.slices())), key
         first, slices = self._kept
         prepared = replace(prepared, feed=first.feed, market=first.market)
-        window = _window(resolved)
+        window = _window(found)
         try:
             books = run(prepared, slices=iter(slices), watch=_watched(window, bars))
         except _Stopped as stopped:
             return Outcome(stopped.args[0])
-        found, returns = outcome_of(books, *window)
-        return Outcome(returns, found)
+        measured, returns = outcome_of(books, *window)
+        return Outcome(returns, measured)
 
-    def _stressed(self, resolved: Resolved) -> Outcome:
-        prepared = prepare(resolved.document)
+    def _stressed(self, found: Variant) -> Outcome:
+        prepared = prepare(found.document)
         base = run(prepared)
         rows = [{key: row[key] for key in STRESS} for row in stress_rows(prepared, base)]
         trips, curve = base.tables["positions"], base.tables["equity"]
@@ -250,8 +272,8 @@ def _watched(window: Span, bars: Sequence[Bar]) -> Callable[[EquityCurve], None]
     return watch if left else None
 
 
-def _window(resolved: Resolved) -> Span:
-    return Span(resolved.document.window.start_ns, resolved.document.window.end_ns)
+def _window(found: Variant) -> Span:
+    return Span(found.document.window.start_ns, found.document.window.end_ns)
 
 
 _trials: Trials
