@@ -160,7 +160,8 @@ def _first(
     if count is None:
         return chosen
     most = np.asarray(count)[..., None]
-    if not kept.any() and (np.where(chosen, rank, 0).max(axis=-1) == chosen.sum(axis=-1)).all():
+    last = np.where(chosen, rank, 0).max(axis=-1, initial=0)
+    if not kept.any() and (last == chosen.sum(axis=-1)).all():
         return chosen & (rank <= most)  # their ranks have no gaps
     far = 2 * chosen.shape[-1] + 1
     place = np.where(chosen, np.where(kept, rank - far, rank), far)
