@@ -333,7 +333,8 @@ class _Runs:
             self._ledger.finish(trial, outcome.figures, returns, trials.code())
         else:
             why = f"stopped after {len(returns)} days: in the worst quarter"
-            self._ledger.prune(trial, why, _sharpe(returns), returns, trials.code())
+            sharpe = {"sharpe": measures.sharpe(returns, judge.YEAR)}
+            self._ledger.prune(trial, why, sharpe, returns, trials.code())
         self._take(number, returns, outcome.figures, bars)
 
     def _refuse(self, number: int, why: str) -> None:

@@ -95,7 +95,7 @@ def variant(base: Resolved, candidate: Mapping[str, Any]) -> Variant:
 def identity(found: Resolved | Variant) -> str:
     """Return the hash under which the ledger knows a backtest: values, data, code, engine."""
     document = found.document
-    sources = [_source(resolve(s.use, document.allow)) for s in document.strategies.values()]
+    sources = _sources(document)
     data = _data_hash(place_of(document.catalog))
     return candidate_of(found.complete, " ".join([data, engine_version(), *sources]))
 
@@ -121,7 +121,7 @@ def code() -> str:
 def provenance(resolved: Resolved) -> dict[str, str]:
     """Return hashes of the data and of all code that a backtest runs on, the engine's version."""
     document = resolved.document
-    sources = [_source(resolve(s.use, document.allow)) for s in document.strategies.values()]
+    sources = _sources(document)
     return {
         "data": _data_hash(place_of(document.catalog)),
         "code": digest({"perpdesk": code(), "strategies": sources}),
@@ -135,8 +135,13 @@ def made_of(base: Resolved) -> dict[str, str]:
     return provenance(base) | found | {"Python": platform.python_version()}
 
 
+def _sources(document: Any) -> list[str]:
+    classes: list[Any] = [resolve(s.use, document.allow) for s in document.strategies.values()]
+    return [_source(cls) for cls in classes]
+
+
 @cache
-def _source(cls: type) -> str:
+def _source(cls: Any) -> str:
     """Return the hash of a strategy's own code and that of its bases; not of the engine's."""
     found = hashlib.sha256()
     for base in cls.__mro__:
