@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from actors.records.journal_files import NAME
-from actors.records.journal_schema import OLD_VIEWS, VERSION
+from actors.records.journal_schema import OLD_VIEWS, TAKEN, VERSION
 from actors.records.rows import EquityRow, FillRow, LinkRow, OrderRow, PositionRow, Run, from_sql
 from config.errors import DeskError, InputError
 from strategies.messages import Decision, Verdict
@@ -133,6 +133,12 @@ class JournalReader:
         """Return the position from our own orders in one instrument, signed base coin."""
         rows = self._ask("SELECT quantity FROM explained WHERE instrument = ?", instrument)
         return Decimal(rows[0]["quantity"]) if rows else Decimal(0)
+
+    def own(self) -> dict[str, Decimal]:
+        """Return `explained` without the coins that others took of them (`Journal.take`)."""
+        rows = self._ask("SELECT * FROM state WHERE owner = 'node' AND name GLOB ?", f"{TAKEN}*")
+        taken = {row["name"].removeprefix(TAKEN): Decimal(row["value"].decode()) for row in rows}
+        return {name: held - taken.get(name, 0) for name, held in self.explained().items()}
 
     def last_owner(self, instrument: str) -> str:
         """Return the strategy of the newest own execution in an instrument, empty without one."""

@@ -29,6 +29,9 @@ NEVER_ARRIVED = "NEVER_ARRIVED"
 FUNDING = "Funding"
 """``kind`` of a fill that moves no position."""
 
+TAKEN = "taken "
+"""Beginning of the node's states of own coins that others took, by pair."""
+
 FINAL = frozenset({"FILLED", "CANCELED", "EXPIRED", "REJECTED", "DENIED", NEVER_ARRIVED})
 """Final states of an order."""
 

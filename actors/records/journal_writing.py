@@ -14,7 +14,7 @@ from typing import Any
 
 from actors.records.coins import coins_moved
 from actors.records.journal_reading import JournalReader
-from actors.records.journal_schema import FINAL, FUNDING, INTENDED
+from actors.records.journal_schema import FINAL, FUNDING, INTENDED, TAKEN
 from actors.records.order_facts import OrderFacts
 from actors.records.rows import (
     EquityRow,
@@ -163,6 +163,18 @@ class JournalWriter(JournalReader):
                     "INSERT OR REPLACE INTO explained VALUES (?, ?, ?)",
                     (instrument, plain(quantity), self._clock_ns()),
                 )
+
+    def take(self, pair: str, coins: Decimal) -> None:
+        """Count own coins as taken by others, for good: `explained` stays, `own` has them not."""
+        before = self.explained_in(pair) - self.own()[pair]
+        self.save_state("node", f"{TAKEN}{pair}", plain(before + coins).encode())
+
+    def accept(self, positions: Mapping[str, Decimal]) -> None:
+        """Set the explained positions to what the trader goes on from."""
+        with self.together():
+            self.explain(positions)
+            for name in positions:
+                self.forget_states("node", f"{TAKEN}{name}")
 
     def positions(self, rows: Iterable[PositionRow]) -> None:
         """Write changed positions: their newest state and their history."""

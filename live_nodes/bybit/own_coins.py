@@ -21,13 +21,15 @@ class OwnCoins:
     """Own coins by spot pair, in whole lots.
 
     ``bought`` returns the exact coins that the desk's orders made, by instrument id, perpetuals
-    among them; ``lot_of`` the lot step of an instrument, zero for one that trades no more.
+    among them, without those that others took for good; ``lot_of`` the lot step of an instrument,
+    zero for one that trades no more. ``lacking`` is what the last wallet had fewer, by pair.
     """
 
     def __init__(
         self, bought: Callable[[], Mapping[str, Decimal]], lot_of: Callable[[str], Decimal]
     ) -> None:
         self._bought, self._lot_of = bought, lot_of
+        self.lacking: dict[str, Decimal] = {}
 
     def whole(self, positions: Mapping[str, Decimal]) -> dict[str, Decimal]:
         """Return positions with coins in whole lots, as the engine's books have them."""
@@ -49,6 +51,7 @@ class OwnCoins:
             if is_spot(name):
                 there = wallet.get(base_coin(name), ZERO)
                 found[name] = max(there, ZERO) if there < own - self._lot_of(name) else own
+                self.lacking[name] = own - found[name]
         return found
 
     def in_full(self) -> dict[str, Decimal]:

@@ -300,7 +300,7 @@ async def _foreign_coins(rest: VenueRest, facts: Preflight, folder: Path) -> lis
     bought: dict[str, Decimal] = {}
     if (folder / NAME).exists() and damage(folder / NAME) is None:
         with suppress(InputError), read(folder) as kept:
-            bought = kept.explained()
+            bought = kept.own()
     traded = {base_coin(name) for name in filter(is_spot, facts.universe)}
     foreign = OwnCoins(lambda: bought, facts.lot_of).foreign(await rest.coins()) if traded else {}
     said = [foreign_words(coin, held) for coin, held in sorted(foreign.items()) if coin in traded]

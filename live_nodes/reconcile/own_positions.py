@@ -86,7 +86,7 @@ def own_positions(
         with read(folder) as journal:
             complete = journal.load_state("node", "fills complete")
             fills = journal.fills_since(0)
-            found.explained = journal.explained()
+            found.explained = journal.own()
     except InputError:
         return found
     except (sqlite3.Error, DeskError) as error:

@@ -117,7 +117,7 @@ class Recovery:
         patience: float = PATIENCE_S,
     ) -> None:
         self.journal, self.rest, self._tag = journal, rest, tag
-        self.own = OwnCoins(journal.explained, lot_of)
+        self.own = OwnCoins(journal.own, lot_of)
         if any(map(is_spot, {*traded, *journal.explained()})):
             rest.coins_held = self.own.at_venue
         self.products, self._policies = products, policies
@@ -356,7 +356,7 @@ class Recovery:
     async def accept(self, positions: Mapping[str, Decimal]) -> None:
         """Count positions as explained; of own coins, what the wallet has to the last digit."""
         coins = self.own.exact(await self.rest.coins()) if any(map(is_spot, positions)) else {}
-        self.journal.explain({name: coins.get(name, held) for name, held in positions.items()})
+        self.journal.accept({name: coins.get(name, held) for name, held in positions.items()})
 
 
 async def foreign_positions(

@@ -245,6 +245,7 @@ class Sweep:
         """Findings that halt entries in their instruments."""
         found = [(finding.kind, finding.key) for finding in self.halts]
         self._ripening = Ripening(dict.fromkeys(found, 0), frozenset(found))
+        self._give_up(self.halts, recovery.own.lacking)
         # The venue stamps whole milliseconds: a fill of this one came after the start.
         self._began = time.time_ns() // 10**6 * 10**6
         self._acted = False
@@ -264,6 +265,7 @@ class Sweep:
         Raises VenueError if the venue gives no answer: nothing is concluded then.
         """
         venue = await self._ask()
+        lacking = dict(self._recovery.own.lacking)
         executions = {fill.execution_id for fill in venue.fills}
         # What our books had once they keep, so only the others are looked up.
         fills = tuple(fill for fill in venue.fills if fill.execution_id not in self._known)
@@ -276,6 +278,7 @@ class Sweep:
         ripening, fresh, ripe = self._ripening.seen(findings, time.time_ns(), settle_ns)
         # Where the venue falls silent meanwhile, the next sweep acts on all that is still there.
         self._ripening = replace(ripening, acted=ripening.acted & before)
+        self._give_up(ripe, lacking)
         self._journal.count("sweeps")
         self._acted = bool(fresh)
         policies = self._watch.policies
@@ -287,6 +290,13 @@ class Sweep:
             await self._act(finding)
         self._ripening = ripening
         return fresh
+
+    def _give_up(self, ripe: Iterable[SweepFinding], lacking: Mapping[str, Decimal]) -> None:
+        # Own coins that others took are gone: those that they buy later are theirs.
+        for finding in ripe:
+            coins = lacking.get(finding.instrument)
+            if finding.kind is FindingKind.EXTERNAL_POSITION and coins:
+                self._journal.take(finding.instrument, coins)
 
     def _is_coming(self, execution: str) -> bool:
         # Reported late, or to be repaired; not when a repair did not help.

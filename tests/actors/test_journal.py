@@ -152,6 +152,15 @@ def test_own_executions_explain_the_position_once_each(journal: Journal) -> None
     assert journal.explained() == {name: D("0.504"), "X": D("-2")}
 
 
+def test_coins_that_others_took_are_not_own_until_the_trader_goes_on(journal: Journal) -> None:
+    journal.explain({"A": D("33.29"), "AB": D("1")})
+    journal.take("A", D("10"))
+    journal.take("A", D("0.29"))
+    assert (journal.explained()["A"], journal.own()) == (D("33.29"), {"A": D("23"), "AB": D("1")})
+    journal.accept({"A": D("23")})
+    assert journal.explained() == journal.own() == {"A": D("23"), "AB": D("1")}
+
+
 # The rest of it -------------------------------------------------------------------------------
 
 

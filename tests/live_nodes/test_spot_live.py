@@ -262,6 +262,35 @@ def test_own_coins_that_others_sold_to_the_last_leave_the_books(st: Stage) -> No
         assert (abs(worth(desk) - D(99_989)) < D(3), most[0] < 0.0005) == (True, True)
 
 
+def test_coins_that_others_buy_after_they_took_some_are_theirs_over_a_restart(
+    st: Stage, tmp_path: Path
+) -> None:
+    """0.0999 of its own, 0.04 sold by hand: 0.0599 stay, although 0.0999 are bought by hand then."""
+    with desk_node(st, folder=tmp_path, **BOTH) as desk:
+        strategy = spot(desk)
+        desk.filled(BUY, "0.100000")
+        st.order("Sell", "0.040000", category="spot")
+        desk.until(lambda: strategy.holding(SPOT_ID) == D("0.059900"), "the books")
+        bought, sweeps = st.order("Buy", "0.1", category="spot", market_unit="baseCoin"), 4
+        desk.until(lambda: len(desk.fills()) == 3, "the execution in the journal")
+        sweeps += desk.counted("sweeps")
+        desk.until(lambda: desk.counted("sweeps") > sweeps, "the sweeps")
+        assert (strategy.holding(SPOT_ID), bought.filled) == (D("0.059900"), D("0.1"))
+        assert "node.position" in desk.halted()
+        node = node_of(desk, st)
+    with desk_node(st, folder=tmp_path, **BOTH) as desk:
+        assert desk.strategy.holding(SPOT_ID) == D("0.059900")
+        assert any("0.0999 BTC are not the desk's" in line for line in desk.said)
+        desk.until(lambda: "node.position" in desk.halted(), "the halt")
+    assert flatten_node(node, FlattenRequest(tmp_path, ""), 20, lambda line: None).flat
+    assert wallet(st) == D("0.0999")
+    policies = {"policies": {"external_positions": "report"}}
+    with desk_node(st, folder=tmp_path, watch=policies, **BOTH) as desk:
+        assert (desk.journal.explained()[PAIR], desk.journal.own()[PAIR]) == (0, 0)
+        desk.wait(1.0)
+        assert not desk.halted()
+
+
 def coarse(st: Stage, lot: str = "0.001") -> None:
     """Let the pair trade in lots of 50 USDT."""
     (symbol,) = (symbol for symbol in st.market.listed if symbol.key == SPOT)
