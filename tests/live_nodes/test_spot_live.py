@@ -265,7 +265,7 @@ def test_own_coins_that_others_sold_to_the_last_leave_the_books(st: Stage) -> No
 def test_coins_that_others_buy_after_they_took_some_are_theirs_over_a_restart(
     st: Stage, tmp_path: Path
 ) -> None:
-    """0.0999 of its own, 0.04 sold by hand: 0.0599 stay, although 0.0999 are bought by hand then."""
+    """0.0999 of its own, 0.04 sold by hand: 0.0599 stay, although 0.0999 are bought then."""
     with desk_node(st, folder=tmp_path, **BOTH) as desk:
         strategy = spot(desk)
         desk.filled(BUY, "0.100000")
