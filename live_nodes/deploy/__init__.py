@@ -2,7 +2,9 @@
 
 - ``gates.py`` what the study must have shown, and where it must have lived before mainnet
 - ``deploy.py`` write a release, let it run, roll back
-- ``canary.py`` the first days of a release, small and against the study's Monte Carlo band
+- ``rules.py`` the first days of a release, small and by the study's Monte Carlo band; what it
+  may not drop
+- ``study.py`` what is read of a study's outcome; ``listing.py`` releases as a table
 - ``commands.py`` `perpdesk deploy`, `rollback`, `releases`
 
 The files are in `live_nodes.local.releases`; a running node takes a release up in

@@ -9,7 +9,9 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
-from backtests.optimize.judge import Gate, at_least
+from actors.records.journal_files import NAME, holder
+from actors.records.journal_reading import read
+from backtests.optimize.judge import Gate, at_least, at_most
 from backtests.studies.search_space import settings
 from config.documents import Node
 from config.documents.deploy import Canary
@@ -18,9 +20,11 @@ from config.load import examine, load
 from config.resolved import Resolved, ValueDifference, difference
 from config.validate import checked
 from live_nodes.deploy.gates import deploy_gates, ladder_gates
+from live_nodes.deploy.rules import lost_halts
 from live_nodes.deploy.study import BEST, StudyOutcome, outcome_of, study_of
 from live_nodes.local.folder import releases_of
-from live_nodes.local.releases import DOCUMENT, STUDY, Move, Release, Releases, user
+from live_nodes.local.releases import DOCUMENT, RUNS, STUDY, Move, Release, Releases, user
+from strategies.messages import Verdict
 
 STUDIED = ("universe", "strategies", "actors", "risk")
 """Parts of a document that a study tests."""
@@ -30,11 +34,13 @@ STUDIED = ("universe", "strategies", "actors", "risk")
 class Plan:
     """A deployment that nothing has been written of yet.
 
-    `differences` are from what runs now, `unstudied` from the study's best backtest.
+    `runs` is the document that runs now, `differences` are from it, `unstudied` from the study's
+    best backtest.
     """
 
     releases: Releases
     now: Release | None
+    runs: Resolved
     source: Resolved
     new: Resolved
     outcome: StudyOutcome
@@ -75,10 +81,19 @@ def plan(file: Path, study: Path | None, *, skip_ladder: bool = False) -> Plan:
     if canary is not None:
         known = _known_days(outcome)
         gates.append(at_least("days of the study's Monte Carlo band", known, canary.days))
-    runs = source if now is None else load(releases.document(now.number))
+    state = releases.folder.parent
+    if now is not None:
+        runs = load(releases.document(now.number))
+    else:
+        # The file may have changed since a running node read it.
+        runs = source if holder(state) is None else load(state / RUNS)
+    lost = lost_halts(runs.document, node, _standing(state))
+    if lost:
+        gates.append(at_most(f"halts of guards that it lacks: {', '.join(lost)}", len(lost), 0))
     return Plan(
         releases=releases,
         now=now,
+        runs=runs,
         source=source,
         new=new,
         outcome=outcome,
@@ -109,6 +124,13 @@ def _study(
     return text, outcome_of(text, file)
 
 
+def _standing(state: Path) -> list[Verdict]:
+    if not (state / NAME).exists():
+        return []
+    with read(state) as journal:
+        return [verdict for _, verdict in journal.standing()]
+
+
 def _known_days(outcome: StudyOutcome) -> int:
     band = outcome.monte_carlo.band
     pairs = zip(band.lower_pct, band.upper_pct, strict=False)
@@ -136,11 +158,11 @@ def deploy(plan: Plan, reason: str) -> Move:
         if now is None:
             why = "as it was before the first release"
             now = releases.write(
-                {DOCUMENT: plan.source.to_yaml().encode()},
+                {DOCUMENT: plan.runs.to_yaml().encode()},
                 reason=why,
                 before=None,
-                config=plan.source.config_hash,
-                source=plan.source.config_hash,
+                config=plan.runs.config_hash,
+                source=plan.runs.config_hash,
             )
             moves.append(Move(number=now.number, ts=now.made, by=now.by, why=why, kind="deploy"))
         made = releases.write(

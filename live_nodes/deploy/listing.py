@@ -11,7 +11,7 @@ from actors.records.journal_files import NAME
 from actors.records.journal_reading import read
 from config.durations import DAY_NS
 from config.errors import DeskError
-from live_nodes.deploy.canary import OWNER, STATE, CanaryState
+from live_nodes.deploy.rules import OWNER, STATE, CanaryState
 from live_nodes.local.releases import Releases
 from live_nodes.local.timefmt import moment_text
 

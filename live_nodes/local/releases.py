@@ -26,6 +26,8 @@ from live_nodes.local.files import replace_file, sync_folder
 
 FOLDER, CURRENT = "releases", "current.json"
 DOCUMENT, STUDY, RECORD = "node.yaml", "study.json", "release.json"
+RUNS = "document.yaml"
+"""In the state folder, what a node without releases runs, written by its start."""
 NODE = "the node"
 """Who moves where no person did."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import signal
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -64,6 +65,8 @@ def launch(
             release=release,
         )
         _report_killed_run(context)
+        if release is not None:
+            release.keep_document()
         journal.begin_run(environment=node.environment, document=document, dry_run=options.dry_run)
         try:
             report = _in_loop(NodeRun(context))
@@ -131,6 +134,8 @@ def live_document(
     until = None if options.seconds is None else time.monotonic() + options.seconds
     restarted, news = False, ""
     while True:
+        # Until the node listens itself, so that a journal just opened is closed.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         move, release = releases.current(), None
         try:
             runs = file if move is None else releases.document(move.number)

@@ -1,15 +1,16 @@
 """Take up a node's next release at a safe point, and judge the canary that runs.
 
 The node restarts in place: it stops in order, keeps its positions, and starts with the new document
-as after any stop; journal, state of strategies and halts of guards stay. A release that is not
-sound, or does not start, gives way to the one before it, with an alert.
+as after any stop; journal, states of strategies and halts of guards stay. A release that is not
+sound, or does not start, gives way to what ran before, with an alert.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
 
@@ -19,19 +20,26 @@ from config.documents import Node
 from config.errors import DeskError, some_of
 from config.load import examine
 from config.resolved import Resolved
-from config.universe import select
 from config.validate import checked
-from live_nodes.deploy.canary import OWNER, STATE, CanaryState, canary_verdict, judged
+from live_nodes.deploy.rules import (
+    OWNER,
+    STATE,
+    CanaryState,
+    canary_verdict,
+    judged,
+    lost_halts,
+    orphans,
+)
 from live_nodes.deploy.study import Band, study_of
 from live_nodes.local.alerts import Level
-from live_nodes.local.releases import Move, Release, Releases
+from live_nodes.local.files import replace_file
+from live_nodes.local.releases import RUNS, Move, Release, Releases
 from live_nodes.local.timefmt import moment_text
 from live_nodes.node.build import state_of
 from live_nodes.node.context import NodeContext
 from live_nodes.node.report import Say
 from live_nodes.node.risk import NodeRisk
 from live_nodes.node.supervisor import Supervisor
-from strategies.base import DeskStrategy
 from strategies.messages import Action, Verdict
 from strategies.schedule import next_fire
 
@@ -39,6 +47,7 @@ LOOK_EVERY_NS = 1_000_000_000
 SAVE_EVERY_NS = 60_000_000_000
 NEAR_NS = 30_000_000_000
 """So soon before a decision a node is not restarted, or half of the schedule's period."""
+PROCESS_BEGAN = time.time()
 
 
 class RunningRelease:
@@ -55,20 +64,23 @@ class RunningRelease:
         settings: tuple[str, ...] = (),
         news: str = "",
     ) -> None:
-        self.releases, self.move, self._settings = releases, move, settings
+        self.releases, self.move, self.started = releases, move, False
         self._node: Node = resolved.document
-        self._config = resolved.config_hash
-        self._band = Band()
-        self._news = news
-        self.started = False
-        self._looked = 0
+        self._text = resolved.to_yaml()
+        self._config, self._settings, self._news = resolved.config_hash, settings, news
         self._next: tuple[Move, asyncio.Task[Resolved]] | None = None
-        self._said = ""
+        self._said: set[str] = set()
         self._canary: CanaryState | None = None
-        self._saved = 0
+        self._looked = self._saved = 0
+        outcome = None
         if move is not None and move.days:
             outcome = study_of(releases, releases.release(move.number))
-            self._band = Band() if outcome is None else outcome.monte_carlo.band
+        self._band = Band() if outcome is None else outcome.monte_carlo.band
+
+    def keep_document(self) -> None:
+        """Leave the document of a node without releases for the first of them to come back to."""
+        if self.move is None:
+            replace_file(self.releases.folder.parent / RUNS, self._text.encode())
 
     @property
     def verdict(self) -> Verdict | None:
@@ -80,8 +92,9 @@ class RunningRelease:
         now = time.time_ns()
         if now - self._looked < LOOK_EVERY_NS:
             return ""
-        self._tell(context, self._news, "critical")
-        self._news = ""
+        if self._news:
+            self._tell(context, self._news, "critical")
+            self._news = ""
         try:
             move = self.releases.current()
             if move is not None and move != self.move:
@@ -89,67 +102,57 @@ class RunningRelease:
             if context.trades_at_venue:
                 self._judge(context, risk, now)
         except DeskError as error:
-            self._once(context, f"releases can't be read: {error}", "warning")
+            self._tell(context, f"releases can't be read or written: {error}", "warning")
         finally:
             self._looked = now
         return ""
 
     def _approach(
-        self,
-        context: NodeContext,
-        supervisor: Supervisor,
-        risk: NodeRisk,
-        move: Move,
-        now: int,
+        self, context: NodeContext, supervisor: Supervisor, risk: NodeRisk, move: Move, now: int
     ) -> str:
         if self._next is None or self._next[0] != move:
+            self._said.clear()
             self._next = move, asyncio.create_task(asyncio.to_thread(self._load, move.number))
         task = self._next[1]
         if not task.done():
             return ""
         try:
             resolved = task.result()
-            self._check(resolved)
-        except DeskError as error:
-            self._tell(context, self._gives_way(move, f"it is not sound: {error}"), "critical")
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, what runs goes on
+            runs = None if self.move is None else self.move.number
+            why = give_way(self.releases, move, f"it is not sound: {error}", runs)
+            self._tell(context, why or f"release {move.number} is not sound: {error}", "critical")
             return ""
         if resolved.config_hash == self._config:
             # The same document: only how far its canary is has changed.
-            self.move, self._next = move, None
+            self.move = move
             self._tell(context, f"release {move.number} runs: {move.why}", "info")
             return ""
         waits = unsafe(self._node, resolved.document, context, supervisor, risk, now)
         if waits:
-            self._once(context, f"release {move.number} waits: {waits}", "info")
+            self._tell(context, f"release {move.number} waits: {waits}", "info")
             return ""
         return f"release {move.number} is taken up: {move.why}"
 
-    def _gives_way(self, move: Move, why: str) -> str:
-        runs = None if self.move is None else self.move.number
-        return give_way(self.releases, move, why, runs)
-
     def _load(self, number: int) -> Resolved:
-        return checked(self.releases.document(number), self._settings)
-
-    def _check(self, resolved: Resolved) -> None:
-        node = resolved.document
+        resolved = checked(self.releases.document(number), self._settings)
         for name in ("name", "environment", "state"):
-            if getattr(node, name) != getattr(self._node, name):
+            if getattr(resolved.document, name) != getattr(self._node, name):
                 raise DeskError(f"{resolved.file}: {name} is another: it is another node's")
+        return resolved
 
     def _judge(self, context: NodeContext, risk: NodeRisk, now: int) -> None:
         move, snapshot = self.move, risk.desk.snapshot
-        if move is None or not move.days or snapshot is None:
+        if move is None or not move.days or snapshot is None or snapshot.equity <= 0:
             return
         store, result = state_of(context, OWNER), sum(snapshot.results.values(), Decimal(0))
         state = self._canary
-        if state is None:
-            kept = store.load(STATE)
-            state = None if kept is None else msgspec.json.decode(kept, type=CanaryState)
-            if state is None or state.move != move.ts:
-                state = CanaryState(move=move.ts, equity=snapshot.equity, result=result)
-        else:
+        if state is not None:
             state = msgspec.structs.replace(state, lived=state.lived + now - self._looked)
+        elif (kept := store.load(STATE)) is not None:
+            state = msgspec.json.decode(kept, type=CanaryState)
+        if state is None or state.move != move.ts:
+            state = CanaryState(move=move.ts, equity=snapshot.equity, result=result)
         found = judged(state, move, self._band, result)
         if found.why or self._canary is None or now - self._saved >= SAVE_EVERY_NS:
             store.save(STATE, msgspec.json.encode(found.state))
@@ -162,15 +165,10 @@ class RunningRelease:
         elif found.why:
             self._tell(context, f"release {move.number}, a canary: {found.why}", "info")
 
-    def _once(self, context: NodeContext, text: str, level: Level) -> None:
-        if text != self._said:
-            self._said = text
-            self._tell(context, text, level)
-
-    @staticmethod
-    def _tell(context: NodeContext, text: str, level: Level) -> None:
-        if not text:
+    def _tell(self, context: NodeContext, text: str, level: Level) -> None:
+        if text in self._said:
             return
+        self._said.add(text)
         context.say(text)
         context.alerts(text, level, "release")
         context.journal.note("release", text)
@@ -190,12 +188,10 @@ def give_way(releases: Releases, move: Move | None, why: str, to: int | None = N
 
 
 def say_release(release: Release, file: Path, settings: Iterable[str], say: Say) -> None:
-    """Say which release runs, and what the document says by now that is not run."""
+    """Say which release runs, and that the document says something else by now."""
     study = f" of the study {release.study}" if release.study else ""
-    say(
-        f"release {release.number}{study}, by {release.by} at {moment_text(release.made)}: "
-        f"{release.reason}"
-    )
+    made = f"by {release.by} at {moment_text(release.made)}"
+    say(f"release {release.number}{study}, {made}: {release.reason}")
     source, _ = examine(file, settings)
     if source is not None and not settings and source.config_hash != release.source:
         say(
@@ -205,43 +201,40 @@ def say_release(release: Release, file: Path, settings: Iterable[str], say: Say)
 
 
 def unsafe(
-    old: Node,
-    new: Node,
-    context: NodeContext,
-    supervisor: Supervisor,
-    risk: NodeRisk,
-    now: int,
+    old: Node, new: Node, context: NodeContext, supervisor: Supervisor, risk: NodeRisk, now: int
 ) -> str:
     """Return why the node can't be restarted with another document now, empty if it can."""
+    held = {key: strategy.holdings() for key, strategy in context.strategies.items()}
+    standing = risk.desk.verdicts.standing()
+    if lost := lost_halts(old, new, standing):
+        return f"it lacks {some_of(lost)}, which holds back now: until you release that"
+    if left := orphans(old, new, held):
+        return f"it would not own {some_of(left)}: until that is closed"
     if supervisor.carrying_out or risk.closing:
         return "orders are under way"
-    for verdict in risk.desk.verdicts.standing():
+    for verdict in standing:
         if verdict.guard.startswith("node.") and verdict.action >= Action.HALT_ENTRIES:
-            return verdict.reason
+            return f"{verdict.guard} halts entries"
     for key, strategy in context.strategies.items():
-        schedule, held = strategy.schedule(), strategy.holdings()
+        schedule = strategy.schedule()
         if strategy.busy or (schedule is None and strategy.orders_under_way()):
             return f"{key} has orders under way"
-        if schedule is None and held:
+        if schedule is None and held[key]:
             return f"{key} decides at any time: until it is flat"
         if schedule is not None:
-            left = next_fire(now, *schedule) - now
-            if left < min(NEAR_NS, schedule[0] // 2):
-                return f"{key} decides in {left / 1e9:.0f} s"
-    left_behind = orphans(old, new, context.strategies)
-    return f"it would not own {some_of(left_behind)}: until that is closed" if left_behind else ""
+            near = min(NEAR_NS, schedule[0] // 2)
+            if next_fire(now, *schedule) - now < near:
+                return f"{key} is about to decide"
+    if edited := stale_code():
+        return f"{some_of(edited, 2)} changed since this process began: until you restart it"
+    return ""
 
 
-def orphans(old: Node, new: Node, strategies: Mapping[str, DeskStrategy]) -> list[str]:
-    """Return the open positions that a new document would leave to nobody, or to another class."""
-    same_account = (old.tag, old.account, old.venue_urls) == (new.tag, new.account, new.venue_urls)
-    found = []
-    for key, strategy in strategies.items():
-        held, component = strategy.holdings(), new.strategies.get(key)
-        goes_on = component is not None and component.enabled and same_account
-        if component is not None and goes_on and component.use == old.strategies[key].use:
-            held = dict(held)
-            for name in select(held, new.universe, component):
-                del held[name]
-        found += [f"{key}'s {name}" for name in sorted(held)]
-    return found
+def stale_code() -> list[str]:
+    """Return the files of imported modules that were edited since this process began.
+
+    A restart in place goes on with the code in memory, which is not what was studied.
+    """
+    files = {getattr(module, "__file__", None) or "" for module in list(sys.modules.values())}
+    paths = [Path(file) for file in files if file.endswith(".py")]
+    return sorted(p.name for p in paths if p.is_file() and p.stat().st_mtime > PROCESS_BEGAN)

@@ -85,7 +85,6 @@ def live(
     Example: perpdesk live live_nodes/nodes/xs_reversal_practice.yaml --run-once --force
     """
     import json
-    import signal
 
     from config.errors import InputError
     from live_nodes.node.launch import live_document
@@ -97,8 +96,6 @@ def live(
     if duration is not None and run_once:
         raise InputError("--for and --run-once exclude each other")
     seconds = None if duration is None else _seconds("--for", duration)
-    # Until the node listens itself, so that a journal just opened is closed.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     options = RunOptions(dry_run=dry_run, run_once=run_once, force=force, seconds=seconds)
     report = live_document(file, tuple(settings or ()), options, say)
     if as_json:

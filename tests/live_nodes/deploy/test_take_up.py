@@ -18,9 +18,9 @@ from actors.records.journal import Journal
 from actors.records.journal_reading import read
 from config.durations import DAY_NS
 from live_nodes.deploy import deploy as work
-from live_nodes.deploy.canary import OWNER, STATE, CanaryState
+from live_nodes.deploy.rules import OWNER, STATE, CanaryState
 from live_nodes.local.folder import releases_of
-from live_nodes.local.releases import Releases
+from live_nodes.local.releases import DOCUMENT, Release, Releases
 from tests.live_nodes.deploy.studies import study_folder
 from tests.live_nodes.killing import Ground, KilledNode
 from tests.waiting import eventually
@@ -80,11 +80,44 @@ def test_a_release_is_taken_up_in_place_and_undone_and_the_positions_stay(
     assert round(node.decisions()[0].gross, 3) == 0.2
 
 
+def edit(node: KilledNode, **changes: Any) -> None:
+    text = yaml.safe_load(node.file.read_text()) | changes
+    node.file.write_text(yaml.safe_dump(text))
+
+
+def test_what_is_not_sound_or_does_not_start_gives_way_to_what_ran(
+    node: KilledNode, tmp_path: Path
+) -> None:
+    """Nor does it close positions on its way, though a stop would."""
+    held = node.positions()
+    edit(node, on_stop="flatten")
+    node.begin()
+    said(node, " runs (pid ")
+    # The venue's fees are higher, which a start refuses.
+    edit(node, expected={"fees": {"linear": {"maker": 0, "taker": 0}}})
+    releases = released(node, tmp_path / "cheap", leverage=0.2)
+    said(node, "release 1 is reverted, 0 runs: it does not start: ")
+    said(node, " runs (pid ", 2)
+    assert (node.positions(), releases.moves()[-1].kind) == (held, "revert")
+    with releases.locked():
+        text = releases.document(1).read_bytes()
+        broken = releases.write({DOCUMENT: text + b"?"}, **record_of(releases.release(1)))
+        releases.move(msgspec.structs.replace(releases.moves()[-1], number=broken.number))
+    said(node, "release 2 is reverted, 0 runs: it is not sound: ")
+    assert (node.said().count(" runs (pid "), node.positions()) == (2, held)
+    stop(node)
+    assert node.positions() == {}, "a stop of the node closes all"
+
+
+def record_of(release: Release) -> dict[str, Any]:
+    made = ("number", "made", "by", "files")
+    return {k: v for k, v in msgspec.structs.asdict(release).items() if k not in made}
+
+
 def test_a_canary_is_small_and_reverts_by_itself_outside_the_band(
     node: KilledNode, tmp_path: Path
 ) -> None:
-    text = yaml.safe_load(node.file.read_text()) | {"deploy": CANARY}
-    node.file.write_text(yaml.safe_dump(text))
+    edit(node, deploy=CANARY)
     node.begin()
     said(node, " runs (pid ")
     # Nothing that this node may earn in a second is within the band: 2 % at least on the first day.
@@ -99,10 +132,7 @@ def test_a_canary_is_small_and_reverts_by_itself_outside_the_band(
     assert (decision.multiplier, round(decision.gross, 3)) == (0.5, 0.2)
     values = [abs(float(t.target) * (t.price or 0)) for t in decision.targets]
     assert sum(values) / float(decision.equity) == pytest.approx(0.1, rel=0.02), "half of 0.2"
-    begun = {"move": releases.moves()[-1].ts, "equity": Decimal(100_000), "result": Decimal(0)}
-    with Journal.open(node.folder, node=node.account) as journal:
-        day_old = CanaryState(**begun, lived=DAY_NS)
-        journal.state(OWNER).save(STATE, msgspec.json.encode(day_old))
+    age(node, releases, days=1)
     node.begin()
     said(node, "release 1 is reverted, 0 runs: outside: ")
     said(node, "release 0 is taken up: outside")
@@ -116,3 +146,24 @@ def test_a_canary_is_small_and_reverts_by_itself_outside_the_band(
         "the node",
         {0: "current", 1: "reverted"},
     )
+
+
+def test_a_canary_that_stayed_inside_gets_its_full_size_without_a_restart(
+    node: KilledNode, tmp_path: Path
+) -> None:
+    edit(node, deploy=CANARY)
+    releases = released(node, tmp_path / "usual", band=(-5.0, 5.0))
+    age(node, releases, days=2)
+    node.begin()
+    said(node, "release 1 runs: inside: ")
+    said(node, "desk: node.release no longer halts entries")
+    assert (node.said().count(" runs (pid "), releases.stages()[1]) == (1, "current")
+    stop(node)
+
+
+def age(node: KilledNode, releases: Releases, days: int) -> None:
+    """Let the canary of a node that is stopped have run for so many days, without profit."""
+    begun = {"move": releases.moves()[-1].ts, "equity": Decimal(100_000), "result": Decimal(0)}
+    with Journal.open(node.folder, node=node.account) as journal:
+        state = CanaryState(**begun, lived=days * DAY_NS)
+        journal.state(OWNER).save(STATE, msgspec.json.encode(state))

@@ -1,13 +1,16 @@
-"""Judge the first days of a release, small, by the study's Monte Carlo band. Pure."""
+"""Rules of a release that runs: its first days, and what it may not drop. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
 import msgspec
 
+from config.documents import Node
 from config.durations import DAY_NS
+from config.universe import select
 from live_nodes.deploy.study import Band
 from live_nodes.local.releases import Move
 from strategies.messages import Action, Verdict
@@ -72,3 +75,32 @@ def judged(state: CanaryState, move: Move, band: Band, result: Decimal) -> Judge
     if day >= move.days:
         return Judgement(state, "full", f"inside: {words}")
     return Judgement(state, "on", f"inside: {words}")
+
+
+def lost_halts(old: Node, new: Node, standing: Iterable[Verdict]) -> list[str]:
+    """Return the guards that hold something back, and that a new document lacks or replaces."""
+
+    def stays(key: str) -> bool:
+        before, now = old.actors.get(key), new.actors.get(key)
+        return before is None or (now is not None and now.enabled and now.use == before.use)
+
+    return sorted({verdict.guard for verdict in standing if not stays(verdict.guard)})
+
+
+def orphans(old: Node, new: Node, held: Mapping[str, Mapping[str, Decimal]]) -> list[str]:
+    """Return the open positions that a new document would leave to nobody, or to another class.
+
+    `held` are positions by strategy's key and instrument id.
+    """
+
+    def owner(node: Node) -> tuple[object, ...]:
+        return node.tag, node.account.name, node.account.keys, node.venue_urls
+
+    found = []
+    for key, positions in held.items():
+        component, owned = new.strategies.get(key), list[str]()
+        same = component is not None and component.use == old.strategies[key].use
+        if component is not None and same and component.enabled and owner(old) == owner(new):
+            owned = select(positions, new.universe, component)
+        found += [f"{key}'s {name}" for name in sorted(positions.keys() - owned)]
+    return found

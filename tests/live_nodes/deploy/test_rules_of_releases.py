@@ -1,4 +1,4 @@
-"""A canary is judged once a day by its return at full size, and ends in one of three ways."""
+"""A canary is judged once a day at full size; a release drops neither halts nor positions."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from config.durations import DAY_NS
-from live_nodes.deploy.canary import CanaryState, canary_verdict, judged
+from live_nodes.deploy.rules import CanaryState, canary_verdict, judged, lost_halts, orphans
 from live_nodes.deploy.study import Band
 from live_nodes.local.releases import Move
+from strategies.messages import Action, Verdict
+from tests.live_nodes.documents import BTC, ETH, STEADY, daily, node_of
 
 BAND = Band([-4.0, -6.0, -7.0], [5.0, 8.0, 9.0])
 MOVE = Move(number=3, ts=1, by="anna", why="w", kind="deploy", size=0.25, days=3)
@@ -58,3 +60,35 @@ def test_a_canary_is_held_small_and_a_full_release_is_not() -> None:
     assert verdict is not None
     assert (verdict.action.name, verdict.multiplier, verdict.scope) == ("SHRINK", 0.25, "desk")
     assert canary_verdict(Move(number=3, ts=1, by="anna", why="w", kind="full")) is None
+
+
+def test_a_guard_that_holds_something_back_may_not_be_dropped() -> None:
+    standing = [
+        Verdict(action=Action.SHRINK, guard="daily"),
+        Verdict(action=Action.FLATTEN, guard="operator"),
+        Verdict(action=Action.HALT_ENTRIES, guard="node.links"),
+    ]
+    old = node_of(actors={"daily": daily()})
+    assert lost_halts(old, node_of(actors={"daily": daily(limit_pct=0.03)}), standing) == []
+    other = daily("actors.guards.session_profit:SessionProfit")
+    for actors in ({}, {"daily": daily() | {"enabled": False}}, {"daily": other}):
+        assert lost_halts(old, node_of(actors=actors), standing) == ["daily"]
+    assert lost_halts(old, node_of(), standing[1:]) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "left"),
+    [
+        ({}, []),
+        ({"universe": {"exclude": ["ETH*"]}}, [f"steady's {ETH}"]),
+        ({"strategies": {"calm": {"use": STEADY}}}, [f"steady's {BTC}", f"steady's {ETH}"]),
+        ({"tag": "n2"}, [f"steady's {BTC}", f"steady's {ETH}"]),
+        ({"account": {"name": "bert"}}, [f"steady's {BTC}", f"steady's {ETH}"]),
+        ({"account": {"name": "anna", "leverage": "set"}}, []),
+    ],
+)
+def test_a_document_that_would_not_own_an_open_position_is_named(
+    changes: dict[str, Any], left: list[str]
+) -> None:
+    held = {"steady": {BTC: D(1), ETH: D(-2)}, "idle": {}}
+    assert orphans(node_of(), node_of(**changes), held) == left
