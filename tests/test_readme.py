@@ -20,14 +20,17 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+import yaml
 
 from backtests.optimize import running
 from catalog.providers.demo import DemoParams, generate
 from catalog.providers.demo_books import BookParams
 from catalog.providers.demo_books import generate as generate_books
 from catalog.storage.writer import CatalogWriter
+from config.documents.deploy import Deploy
 from config.validate import checked
 from live_nodes.local.practice_process import running_exchange, stop_exchange
+from tests.live_nodes.deploy.studies import study_folder
 
 PROJECT = Path(__file__).resolve().parents[1]
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
@@ -50,6 +53,7 @@ SECTIONS = {
 TRADES = "Trade it live"
 OWN = "A project of your own"
 RECORDS = "Record order books"
+DEPLOYS = "Deploy what a study found, and undo it"
 LIVE = (TRADES, OWN, RECORDS, "What stops trading, and how to resume")
 PERPDESK = [command for command in COMMANDS if command.startswith("perpdesk")]
 MAKE = [command for command in COMMANDS if command.startswith("make")]
@@ -119,6 +123,11 @@ def test_every_command_stands_under_a_heading() -> None:
 def test_every_perpdesk_command_of_the_readme_works(clone: Path, section: str) -> None:
     if section == RECORDS:
         recorded_before(clone)
+    if section == DEPLOYS:
+        found = {"strategies.reversal.params.lookback": 3}
+        tested = {"reversal": {"use": "strategies.xs_reversal:XSReversal"}}
+        study = clone / "results" / "studies" / "xs_reversal_quick"
+        study_folder(study, parameters=found, strategies=tested)
     for command in SECTIONS[section]:
         if command in BYBIT:
             continue
@@ -143,6 +152,11 @@ def test_every_perpdesk_command_of_the_readme_works(clone: Path, section: str) -
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     if section == TRADES:
         what_its_node_did_is_there(clone)
+
+
+def test_the_readmes_gates_of_a_deployment_are_the_defaults() -> None:
+    (text,) = [text for kind, text in BLOCKS if kind == "yaml" and text.startswith("deploy:")]
+    assert Deploy.model_validate(yaml.safe_load(text)["deploy"]) == Deploy()
 
 
 def short(clone: Path) -> str:

@@ -25,19 +25,21 @@ def study_folder(
     folder: Path,
     *,
     leverage: float = 0.2,
+    parameters: dict[str, Any] | None = None,
+    strategies: dict[str, Any] | None = None,
     accepted: bool = True,
     band: tuple[float, float] = (-5.0, 5.0),
     **measured: float | None,
 ) -> Path:
-    """Write the outcome of a study that found a leverage; `measured` replaces figures.
+    """Write the outcome of a study that found a leverage, or other parameters of `strategies`.
 
-    `band` is that of the first day, and grows with the days.
+    `measured` replaces figures. `band` is that of the first day, and grows with the days.
     """
     figures: dict[str, Any] = PASSES | measured
     outcome = {
         "study": folder.name,
         "accepted": accepted,
-        "parameters": {LEVERAGE: leverage},
+        "parameters": parameters or {LEVERAGE: leverage},
         "gates": [
             {"key": key, "name": key, "measured": value, "wanted": "", "passed": accepted}
             for key, value in figures.items()
@@ -51,17 +53,16 @@ def study_folder(
             },
         },
     }
+    params = {"gross_leverage": leverage, "fraction": 0.3}
     best = {
         "kind": "backtest",
         "name": folder.name,
         "allow": ["tests"],
         "catalog": "nowhere",
         "window": {"start": "2023-02-01", "end": "2023-04-01"},
-        "strategies": {
-            "steady": {"use": STEADY, "params": {"gross_leverage": leverage, "fraction": 0.3}}
-        },
+        "strategies": strategies or {"steady": {"use": STEADY, "params": params}},
     }
-    folder.mkdir()
+    folder.mkdir(parents=True)
     (folder / "best.json").write_text(json.dumps(outcome), encoding="utf-8")
     (folder / "best.yaml").write_text(yaml.safe_dump(best), encoding="utf-8")
     return folder
