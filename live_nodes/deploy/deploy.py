@@ -17,7 +17,7 @@ from config.documents import Node
 from config.documents.deploy import Canary
 from config.errors import DeskError, DocumentErrors, GateRefused, InputError
 from config.load import examine, load
-from config.resolved import Resolved, ValueDifference, difference
+from config.resolved import MISSING, Resolved, ValueDifference, difference
 from config.validate import checked
 from live_nodes.deploy.gates import deploy_gates, ladder_gates
 from live_nodes.deploy.rules import lost_halts
@@ -64,7 +64,7 @@ def plan(file: Path, study: Path | None, *, skip_ladder: bool = False) -> Plan:
     """
     releases = releases_of(file)
     move = releases.current()
-    now = None if move is None else releases.release(move.number)
+    now = None if move is None else releases.release(move.number, whole=False)
     then = None if now is None else study_of(releases, now)
     text, outcome = _study(releases, now, study)
     source = checked(file)
@@ -82,11 +82,11 @@ def plan(file: Path, study: Path | None, *, skip_ladder: bool = False) -> Plan:
         known = _known_days(outcome)
         gates.append(at_least("days of the study's Monte Carlo band", known, canary.days))
     state = releases.folder.parent
-    if now is not None:
-        runs = load(releases.document(now.number))
-    else:
-        # The file may have changed since a running node read it.
-        runs = source if holder(state) is None else load(state / RUNS)
+    # The file may have changed since a running node read it.
+    file = state / RUNS if holder(state) is not None and (state / RUNS).exists() else file
+    file = file if now is None else releases.of(now.number) / DOCUMENT
+    # One that this version reads no more is no reason to keep it.
+    runs = examine(file)[0] or source
     lost = lost_halts(runs.document, node, _standing(state))
     if lost:
         gates.append(at_most(f"halts of guards that it lacks: {', '.join(lost)}", len(lost), 0))
@@ -139,7 +139,17 @@ def _known_days(outcome: StudyOutcome) -> int:
 
 def _unstudied(study: Path, new: Resolved) -> list[ValueDifference]:
     rows = difference(load(study / "best.yaml"), new)
-    return [row for row in rows if row.path.split(".")[0] in STUDIED]
+    lacking = tuple(
+        row.path.removesuffix("use")
+        for row in rows
+        if row.path.endswith(".use") and MISSING in (row.left, row.right)
+    )
+    return [
+        row
+        for row in rows
+        if row.path.split(".")[0] in STUDIED
+        and (row.path.endswith(".use") or not row.path.startswith(lacking))
+    ]
 
 
 def deploy(plan: Plan, reason: str) -> Move:

@@ -162,9 +162,9 @@ class Releases:
     def settle(
         self, seen: Move, kind: Literal["revert", "full"], number: int, why: str
     ) -> Move | None:
-        """Let the node itself move on from `seen`; None if someone else has moved meanwhile."""
-        with self.locked():
-            if self.current() != seen:
+        """Let the node itself move on from `seen`; None if someone else moves or has moved."""
+        with self.locked(wait=False) as mine:
+            if not mine or self.current() != seen:
                 return None
             move = Move(number=number, ts=time.time_ns(), by=NODE, why=why, kind=kind)
             if kind == "revert" and not self.is_full(number):
@@ -173,12 +173,17 @@ class Releases:
         return move
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep other processes from writing meanwhile; the lock ends with the process."""
+    def locked(self, *, wait: bool = True) -> Iterator[bool]:
+        """Keep others from writing meanwhile; False where they write, and it does not `wait`."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+            try:
+                # It ends with the process. A node never waits: who has it may be suspended.
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
 
     def is_full(self, number: int) -> bool:
         """Whether a release has run at full size, so that it needs no canary again."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from actors.records.journal import Journal
 from config.documents import Node
+from config.errors import DocumentErrors, InputError
 from config.guard_warnings import guard_warnings
 from config.resolved import Resolved
 from config.validate import checked
@@ -139,7 +140,7 @@ def live_document(
         move, release = releases.current(), None
         try:
             runs = file if move is None else releases.document(move.number)
-            resolved = checked(runs, overrides)
+            resolved = _sound(runs, file, overrides)
             release = RunningRelease(releases, move, resolved, overrides, news)
             if move is not None:
                 say_release(releases.release(move.number), file, overrides, say)
@@ -158,6 +159,18 @@ def live_document(
         restarted, news = True, ""
         if until is not None:
             options = replace(options, seconds=max(0.0, until - time.monotonic()))
+
+
+def _sound(runs: Path, file: Path, overrides: tuple[str, ...]) -> Resolved:
+    try:
+        return checked(runs, overrides)
+    except DocumentErrors as errors:
+        if runs == file:
+            raise
+        raise InputError(
+            f"{errors}\nthe release that is to run is not sound any more; `perpdesk deploy {file}` "
+            "makes another, `perpdesk rollback` goes back to one before it"
+        ) from None
 
 
 def _run(

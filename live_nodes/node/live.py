@@ -387,7 +387,12 @@ class NodeRun:
         assert built is not None
         assert self.supervisor is not None
         assert self.risk is not None
-        if why := release.look(built, self.supervisor, self.risk):
+        try:
+            why = release.look(built, self.supervisor, self.risk)
+        except Exception as error:  # noqa: BLE001 - a stop in order, and raised after it
+            stop.fail(error)
+            return
+        if why:
             stop.request(why)
             stop.takes_up = True
 

@@ -25,6 +25,7 @@ from live_nodes.deploy.rules import (
     OWNER,
     STATE,
     CanaryState,
+    Judgement,
     canary_verdict,
     judged,
     lost_halts,
@@ -65,9 +66,7 @@ class RunningRelease:
         news: str = "",
     ) -> None:
         self.releases, self.move, self.started = releases, move, False
-        self._node: Node = resolved.document
-        self._text = resolved.to_yaml()
-        self._config, self._settings, self._news = resolved.config_hash, settings, news
+        self._runs, self._settings, self._news = resolved, settings, news
         self._next: tuple[Move, asyncio.Task[Resolved]] | None = None
         self._said: set[str] = set()
         self._canary: CanaryState | None = None
@@ -80,7 +79,7 @@ class RunningRelease:
     def keep_document(self) -> None:
         """Leave the document of a node without releases for the first of them to come back to."""
         if self.move is None:
-            replace_file(self.releases.folder.parent / RUNS, self._text.encode())
+            replace_file(self.releases.folder.parent / RUNS, self._runs.to_yaml().encode())
 
     @property
     def verdict(self) -> Verdict | None:
@@ -101,7 +100,7 @@ class RunningRelease:
                 return self._approach(context, supervisor, risk, move, now)
             if context.trades_at_venue:
                 self._judge(context, risk, now)
-        except DeskError as error:
+        except (DeskError, OSError) as error:
             self._tell(context, f"releases can't be read or written: {error}", "warning")
         finally:
             self._looked = now
@@ -123,12 +122,12 @@ class RunningRelease:
             why = give_way(self.releases, move, f"it is not sound: {error}", runs)
             self._tell(context, why or f"release {move.number} is not sound: {error}", "critical")
             return ""
-        if resolved.config_hash == self._config:
+        if resolved.config_hash == self._runs.config_hash:
             # The same document: only how far its canary is has changed.
             self.move = move
             self._tell(context, f"release {move.number} runs: {move.why}", "info")
             return ""
-        waits = unsafe(self._node, resolved.document, context, supervisor, risk, now)
+        waits = unsafe(self._runs.document, resolved.document, context, supervisor, risk, now)
         if waits:
             self._tell(context, f"release {move.number} waits: {waits}", "info")
             return ""
@@ -137,7 +136,7 @@ class RunningRelease:
     def _load(self, number: int) -> Resolved:
         resolved = checked(self.releases.document(number), self._settings)
         for name in ("name", "environment", "state"):
-            if getattr(resolved.document, name) != getattr(self._node, name):
+            if getattr(resolved.document, name) != getattr(self._runs.document, name):
                 raise DeskError(f"{resolved.file}: {name} is another: it is another node's")
         return resolved
 
@@ -154,16 +153,19 @@ class RunningRelease:
         if state is None or state.move != move.ts:
             state = CanaryState(move=move.ts, equity=snapshot.equity, result=result)
         found = judged(state, move, self._band, result)
+        if found.word == "revert" and (words := give_way(self.releases, move, found.why)):
+            self._tell(context, words, "critical")
+        elif found.word == "full":
+            self.releases.settle(move, "full", move.number, found.why)
+        elif found.word == "on" and found.why:
+            self._tell(context, f"release {move.number}, a canary: {found.why}", "info")
+        if found.word != "on" and self.releases.current() == move:
+            # Someone else was writing: the day is judged again.
+            found = Judgement(state, "on", "")
         if found.why or self._canary is None or now - self._saved >= SAVE_EVERY_NS:
             store.save(STATE, msgspec.json.encode(found.state))
             self._saved = now
         self._canary = found.state
-        if found.word == "full":
-            self.releases.settle(move, "full", move.number, found.why)
-        elif found.word == "revert":
-            self._tell(context, give_way(self.releases, move, found.why), "critical")
-        elif found.why:
-            self._tell(context, f"release {move.number}, a canary: {found.why}", "info")
 
     def _tell(self, context: NodeContext, text: str, level: Level) -> None:
         if text in self._said:

@@ -154,8 +154,31 @@ def test_a_release_that_was_changed_is_not_run_but_can_be_stopped(
     assert "was changed since it was released" in said[0]
     assert "was changed since it was released" in run_command("live", str(node)).err
     assert "broken" in run_command("releases", str(node), "--json").out
+    # It is not in the way of another, either way.
     assert run_command("rollback", str(node)).code == 0
     assert leverage(node) == 1.0
+    assert run_command("rollback", str(node), "--to", "1").code == 1
+    assert deploy("second", leverage=0.3).code == 0
+    assert leverage(node) == 0.3
+
+
+def test_a_release_that_a_newer_version_reads_no_more_is_named_and_replaced(
+    node: Path, deploy: Deploy, run_command: RunCommand
+) -> None:
+    deploy("first")
+    found = releases_of(node)
+    with found.locked():
+        old = found.document(1).read_bytes() + b"gone: 1\n"
+        made = found.write({DOCUMENT: old}, reason="old", before=1, config="", source="")
+        found.move(Move(number=made.number, ts=1, by="anna", why="old", kind="deploy"))
+    done = run_command("live", str(node))
+    assert (done.code, "`perpdesk deploy" in done.err, "gone: unknown key" in done.err) == (
+        2,
+        True,
+        True,
+    )
+    assert deploy("second", leverage=0.3).code == 0
+    assert leverage(node) == 0.3
 
 
 def test_mainnet_takes_what_has_lived_on_each_rung_of_the_ladder_and_small_at_first(
@@ -241,4 +264,6 @@ def test_two_who_deploy_at_once_do_not_undo_each_other(node: Path, deploy: Deplo
     assert isinstance(seen, Move)
     found.settle(seen, "revert", 0, "outside")
     assert found.settle(seen, "full", 1, "inside") is None
+    with found.locked():
+        assert found.settle(found.moves()[-1], "full", 0, "inside") is None, "a node never waits"
     assert (moves(node)[-1], found.of(1).joinpath(DOCUMENT).exists()) == (("revert", 0), True)

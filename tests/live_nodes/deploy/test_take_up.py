@@ -167,3 +167,25 @@ def age(node: KilledNode, releases: Releases, days: int) -> None:
     with Journal.open(node.folder, node=node.account) as journal:
         state = CanaryState(**begun, lived=days * DAY_NS)
         journal.state(OWNER).save(STATE, msgspec.json.encode(state))
+
+
+@pytest.mark.kill
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("seconds", [0.0, 0.3, 0.6, 1.0, 1.5, 2.0, 3.0, 4.0])
+def test_a_node_may_be_ended_at_any_moment_of_taking_a_release_up(
+    node: KilledNode, tmp_path: Path, number: int, seconds: float
+) -> None:
+    held, traded = node.positions(), len(node.at_the_exchange()["executions"])
+    node.begin()
+    said(node, " runs (pid ")
+    releases = released(node, tmp_path / "first", leverage=0.2)
+    said(node, "stopping: release 1 is taken up")
+    node.process.join(seconds)
+    os.kill(node.pid, number)
+    assert node.ended().code in (0, 3, 130, -signal.SIGTERM, -signal.SIGKILL), node.said()
+    assert "Traceback" not in node.said()
+    assert node.run("--run-once").code == 0, node.said()
+    assert "release 1 of the study first" in node.said()
+    assert (node.positions(), releases.stages()[1]) == (held, "current")
+    assert len(node.at_the_exchange()["executions"]) == traded
+    assert node.at_the_exchange()["open_orders"] == []
