@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import nautilus_trader
@@ -74,12 +73,14 @@ class RunOutcome(RunBooks):
     """Number of refused requests of each guard that refused any."""
 
 
-def prepare(document: Backtest) -> Prepared:
+def prepare(document: Backtest, catalog: Catalog | None = None) -> Prepared:
     """Open the catalog, choose instruments and candles, and check that they exist.
+
+    Studies pass the document's `catalog`, open: all their trials run on one version of it.
 
     Raises InputError when the catalog lacks what the document needs; the message lists what it has.
     """
-    catalog = Catalog(Path(document.catalog))
+    catalog = catalog or Catalog(document.catalog)
     problems = [f"{'.'.join(path)}: {words}" for path, words in lacking(document, catalog)]
     if problems:
         raise InputError("\n".join(f"{document.name}: {problem}" for problem in problems))

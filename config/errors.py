@@ -26,6 +26,10 @@ class GateRefused(DeskError):
     exit_code = 3
 
 
+class UnreachableError(DeskError):
+    """Something elsewhere could not be reached or read; nothing is known of the work itself."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """One problem of a document, and its place.

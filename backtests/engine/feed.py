@@ -218,7 +218,7 @@ class CatalogFeed:
                 moment = np.datetime64(int(candles.ts[row]), "ns").astype("datetime64[s]")
                 raise DeskError(
                     f"{candles.ids[column]}: the {interval} candle of {moment} UTC {what}; "
-                    f"`perpdesk catalog check --catalog {self.catalog.path}` lists all of them"
+                    f"`perpdesk catalog check --catalog {self.catalog.name}` lists all of them"
                 )
 
     def _open_prints(self, candles: Panel, start: int, end: int) -> list[Data]:

@@ -17,7 +17,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from importlib.metadata import version
 from itertools import batched, chain
 from pathlib import Path
@@ -43,7 +43,7 @@ from backtests.variants import stress_rows
 from catalog.storage.store import Catalog
 from config.catalogs import place_of
 from config.components import resolve
-from config.errors import DeskError, DocumentErrors, InputError
+from config.errors import DeskError, DocumentErrors, InputError, UnreachableError
 from config.load import varied, with_params
 from config.reading import digest
 from config.resolved import Resolved
@@ -177,9 +177,18 @@ class Trials:
     """Runs a base document's candidates; keeps the data that it has read."""
 
     def __init__(self, base: Resolved) -> None:
-        self._base, self._markets = base, dict[str, Market]()
+        self._base = base
         self._key: Any = None
         self._kept: tuple[Prepared, list[FeedSlice]] | None = None
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The base document's catalog, of one version for all trials."""
+        return Catalog(self._base.document.catalog)
+
+    @cached_property
+    def _market(self) -> Market:
+        return Market(self.catalog)
 
     def screen(self, candidate: Mapping[str, Any]) -> Outcome:
         """Screen a candidate by the strategies' own functions."""
@@ -202,6 +211,8 @@ class Trials:
     def _guarded(self, candidate: Mapping[str, Any], work: Any) -> Outcome:
         try:
             outcome: Outcome = work(variant(self._base, candidate))
+        except UnreachableError:
+            raise
         except DeskError as error:
             return Outcome(why=str(error))
         except Exception as error:
@@ -212,17 +223,14 @@ class Trials:
     def _screened(self, found: Variant) -> Outcome:
         window = _window(found)
         total = np.zeros(0)
-        catalog = found.document.catalog
-        if catalog not in self._markets:
-            self._markets[catalog] = Market(Catalog(Path(catalog)))
-        for one in screen_document(found.document, self._markets[catalog]):
+        for one in screen_document(found.document, self._market):
             days = by_day(*one.daily(one.earned.net), window)
             total = days if not len(total) else total + days
         sharpe = measures.sharpe(total, float(measures.YEAR_DAYS))
         return Outcome(total, {"sharpe": sharpe}, name=identity(found))
 
     def _run(self, found: Variant, bars: Sequence[Bar]) -> Outcome:
-        prepared = prepare(found.document)
+        prepared = prepare(found.document, self.catalog)
         # All that the data depend on: documents that differ elsewhere run on the same.
         feed = {k: v for k, v in found.complete.items() if k not in ("strategies", "actors")}
         asks = [
@@ -244,7 +252,7 @@ class Trials:
         return Outcome(returns, measured)
 
     def _stressed(self, found: Variant) -> Outcome:
-        prepared = prepare(found.document)
+        prepared = prepare(found.document, self.catalog)
         base = run(prepared)
         rows = [{key: row[key] for key in STRESS} for row in stress_rows(prepared, base)]
         trips, curve = base.tables["positions"], base.tables["equity"]
@@ -296,6 +304,11 @@ def _begin(base: Resolved) -> None:
 
     threading.Thread(target=end_with_parent, daemon=True).start()
     _trials = Trials(base)
+
+
+def _made_of(base: Resolved) -> dict[str, str]:
+    """Return what this worker is made of, its data as its trials read them."""
+    return made_of(base) | {"data": _trials.catalog.data_hash()}
 
 
 def screen(candidate: Mapping[str, Any]) -> Outcome:
@@ -385,7 +398,7 @@ class Workers(Pool):
                 pool = ProcessPoolExecutor(1, spawn, initializer=_begin, initargs=(self._base,))
                 self._own.pool = pool
                 self._pools.add(pool)
-                begun = pool.submit(made_of, self._base)
+                begun = pool.submit(_made_of, self._base)
             asked = pool.submit(_measured, work, *arguments)
         if begun is not None:
             self._refuse_other(begun.result())

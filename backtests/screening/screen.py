@@ -165,14 +165,14 @@ class Market:
         candles = panel(catalog, interval, ids, oldest - 1, end)
         if not len(candles.ts) or candles.ts[-1] <= window.start_ns:
             hint = "" if interval in catalog.intervals() else catalog.resample_hint(interval)
-            raise InputError(f"{catalog.path}: no {interval} candles inside the window{hint}")
+            raise InputError(f"{catalog.name}: no {interval} candles inside the window{hint}")
         off = np.flatnonzero(candles.ts % step_ns)
         if len(off):
             raise InputError(
-                f"{catalog.path}: a {interval} candle closes at "
+                f"{catalog.name}: a {interval} candle closes at "
                 f"{minute_text(candles.ts[off[0]])}, off the grid from midnight UTC: import "
                 "shorter candles and make them with "
-                f"`perpdesk catalog resample {interval} --catalog {catalog.path}`"
+                f"`perpdesk catalog resample {interval} --catalog {catalog.name}`"
             )
         funding = catalog.funding(ids, oldest - step_ns, end) if rules.wants_funding else None
         found = regular(candles, step_ns, oldest, end, ranges=rules.wants_range, funding=funding)
@@ -186,7 +186,7 @@ def screen_document(document: Backtest, market: Market | None = None) -> list[Sc
 
     Raises InputError when a strategy does not rank a panel, or the catalog lacks its candles.
     """
-    market = market or Market(Catalog(Path(document.catalog)))
+    market = market or Market(Catalog(document.catalog))
     names = select(market.instruments, document.universe)
     found = []
     for key, component in document.strategies.items():

@@ -35,6 +35,7 @@ class CatalogIndex:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
+        self.name = url_of(path) or str(path)
         self.file: Callable[[str], Path]
         """Returns the place of a raw file, and fetches it first from a remote catalog."""
         if url := url_of(path):
@@ -98,7 +99,7 @@ class CatalogIndex:
         shorter = [i for i in self.intervals() if STORED[i] < length and length % STORED[i] == 0]
         if not shorter and not (length and self.coverage("trades")):
             return ""
-        return f"; make them: `perpdesk catalog resample {interval} --catalog {self.path}`"
+        return f"; make them: `perpdesk catalog resample {interval} --catalog {self.name}`"
 
     def data_hash(self, ids: Iterable[str] | None = None) -> str:
         """Hash facts and rows of ids (all by default), whatever their order, dates and imports."""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from catalog.storage.manifest import Manifest, SeriesKey, content_hash, manifest_of
 from catalog.storage.versions import CURRENT, INDEX, VERSIONS, version_in
-from config.errors import DeskError, InputError
+from config.errors import InputError, UnreachableError
 
 CONNECT_S = 15
 
@@ -30,7 +30,7 @@ def cache_folder() -> Path:
 class RemoteCatalog:
     """The current version of a catalog at a URL.
 
-    Raises InputError where none is, DeskError where it can't be read.
+    Raises InputError where none is, UnreachableError where it can't be read.
     """
 
     def __init__(self, url: str) -> None:
@@ -55,15 +55,17 @@ class RemoteCatalog:
             handle, partial = tempfile.mkstemp(dir=cache, suffix=".partial")
             os.close(handle)
         except OSError as error:
-            raise DeskError(f"{cache}: nothing can be kept there: {error}") from None
+            raise UnreachableError(f"{cache}: nothing can be kept there: {error}") from None
         try:
             with self._asked(name):
                 self._storage.get_file(f"{self.url}/{name}", partial)
             if _hash(Path(partial), SeriesKey.of_path(path)) != wanted:
-                raise DeskError(f"{self.url}/{name}: not the file of its index; copy it again")
+                raise UnreachableError(
+                    f"{self.url}/{name}: not the file of its index; copy it again"
+                )
             os.replace(partial, target)
         except FileNotFoundError:
-            raise DeskError(
+            raise UnreachableError(
                 f"{self.url}/{name} is missing: was this version removed meanwhile? Run it again"
             ) from None
         finally:
@@ -80,7 +82,7 @@ class RemoteCatalog:
                 # Another import may have replaced it meanwhile.
                 newer = self._current()
                 if newer == version:
-                    raise DeskError(
+                    raise UnreachableError(
                         f"{self.url}: version {version} is named but missing; is it still being "
                         f"copied? {CURRENT} is to be copied last"
                     ) from None
@@ -106,13 +108,13 @@ class RemoteCatalog:
         except FileNotFoundError:
             raise
         except PermissionError:
-            raise DeskError(
+            raise UnreachableError(
                 f"{self.url}/{name}: not allowed with the keys of AWS_ACCESS_KEY_ID and "
                 "AWS_SECRET_ACCESS_KEY, or of ~/.aws"
             ) from None
         except (OSError, BotoCoreError) as error:
             # Its words are not repeated: they hold the endpoint, which may hold a password.
-            raise DeskError(
+            raise UnreachableError(
                 f"{self.url}/{name}: can't be read ({type(error).__name__}): are AWS_ENDPOINT_URL, "
                 "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY set and right?"
             ) from None

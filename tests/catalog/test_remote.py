@@ -13,10 +13,12 @@ from backtests.optimize.trials import Trials
 from backtests.session import backtest_document
 from backtests.studies.trial_ledger import TrialLedger
 from catalog.storage.store import Catalog
-from config.errors import DeskError, InputError
+from config.errors import DeskError, InputError, UnreachableError
 from config.load import load
 from config.validate import validate_with_files
 from tests.conftest import written
+
+LOOKBACK = "strategies.reversal.params.lookback"
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +115,20 @@ def test_files_are_fetched_when_read_and_once_and_a_new_version_is_seen(
     second.series(*last, 0, 2**62)
     assert len(list(cache.iterdir())) == 2
     assert kept.stat() == times, "what did not change is not fetched again"
+
+
+def test_trials_run_on_one_version_and_storage_that_fails_ends_them_and_prunes_none(
+    storage, demo_catalog, write_run
+):
+    copied(storage, demo_catalog, "s3://market/kept")
+    trials = Trials(load(write_run(catalog="s3://market/kept")))
+    assert trials.screen({LOOKBACK: 1}).why == ""
+    storage.rm_file("s3://market/kept/CURRENT")
+    assert trials.screen({LOOKBACK: 2}).why == ""
+    for file in storage.find("s3://market/kept"):
+        storage.rm_file(file)
+    with pytest.raises(UnreachableError, match="is missing: was this version removed meanwhile"):
+        trials.full({LOOKBACK: 2})
 
 
 def test_a_file_that_is_not_its_indexes_is_refused_and_not_kept(storage, demo_catalog, tmp_path):
