@@ -4,6 +4,7 @@
 - ``study.py`` the stages: draw, screen, run, judge; each trial in the ledger
 - ``adaptive.py`` tpe and nsga2: what to run next, by what ran before
 - ``outcome.py`` what is left: best.json, trials.parquet, best.yaml
+- ``report.py`` report.html
 - ``trials.py`` one trial, screened or event by event, in a worker process
 - ``cluster.py`` the same on the workers of a Dask cluster
 - ``judge.py`` the mathematics: nominate, choose out of sample, gates

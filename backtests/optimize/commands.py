@@ -139,9 +139,10 @@ def _try_seeds(
     """Run a study; with `until` again with the next seed, until one reaches it."""
     from rich.progress import BarColumn, TextColumn
 
-    from backtests.optimize import plan, study
+    from backtests.optimize import plan, report, study
     from backtests.optimize.dashboard import Board
     from backtests.studies.trial_ledger import TrialLedger, ledger_path
+    from config.errors import GateRefused
     from config.progress import LongWork, Remaining
 
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%")
@@ -167,7 +168,12 @@ def _try_seeds(
 
         while True:
             board = None if progress is None else Board(progress.folder, found)
-            study.optimize(found, ledger, workers, tell)
+            try:
+                study.optimize(found, ledger, workers, tell)
+            except GateRefused as refused:
+                if progress is not None:
+                    report.write(found, progress.folder, str(refused))
+                raise
             if found.replaced:
                 say(
                     f"! {found.replaced:,} workers were replaced: they took more than "
@@ -279,7 +285,8 @@ def _print(found: Found, console: Console) -> None:
     )
     if found.study.screens:
         console.print(
-            f"rank correlation of screen and full run: {found.fidelity:.2f} over {found.sampled}",
+            f"rank correlation of screen and full run: {found.fidelity:.2f} over "
+            f"{len(found.sample)}",
             highlight=False,
         )
     for path in found.dead:

@@ -17,7 +17,7 @@ from scipy import stats
 
 from actors import measures
 from actors.measures import DAY
-from backtests.studies.overfitting import overfitting
+from backtests.studies.overfitting import Overfitting, overfitting
 from backtests.studies.selection import deflated_by_trials
 from backtests.studies.splits import Span, Split, paths
 from config.documents.study import MINIMISED, Folds, StudyGates
@@ -183,22 +183,28 @@ def rank_correlation(one: Floats, other: Floats) -> float:
     return float(stats.spearmanr(one, other).statistic)
 
 
+def overfitting_of(candidates: Floats) -> Overfitting:
+    """Return the probability of overfitting of candidates, with what it comes from."""
+    return overfitting(np.ascontiguousarray(candidates.T), PBO_BLOCKS)
+
+
 def gates(
     wanted: StudyGates,
     found: OutOfSample,
     chosen: Floats,
     figures: dict[str, float],
     candidates: Floats,
+    overfit: Overfitting,
     trials: int,
     sharpes: Floats,
 ) -> list[Gate]:
     """Return every gate but the hold-out's, with what was measured.
 
     `chosen` are the returns of the best candidate over the whole window, `candidates` those of all
-    that it was chosen from, `trials` and `sharpes` (annual) those of all ever run on the data.
+    that it was chosen from, `overfit` is their `overfitting_of`, `trials` and `sharpes` (annual)
+    those of all ever run on the data.
     """
     deflated = deflated_by_trials(chosen, trials, sharpes, YEAR, candidates)
-    lucky = overfitting(np.ascontiguousarray(candidates.T), PBO_BLOCKS).probability
     deepest = max(found.max_drawdown(), float(figures["max_drawdown"]))
     return [
         at_least("Sharpe out of sample", found.sharpe(), wanted.sharpe, "sharpe"),
@@ -208,7 +214,9 @@ def gates(
             wanted.deflated_sharpe,
             "deflated_sharpe",
         ),
-        at_most("probability of overfitting", lucky, wanted.overfitting, "overfitting"),
+        at_most(
+            "probability of overfitting", overfit.probability, wanted.overfitting, "overfitting"
+        ),
         at_most("drawdown", deepest, wanted.max_drawdown, "max_drawdown"),
         at_least("closed trades", float(figures["trades"]), wanted.trades, "trades"),
     ]

@@ -1,4 +1,4 @@
-"""What a study leaves: best.json, all trials in Parquet, and best.yaml where every gate passed."""
+"""What a study leaves: best.json, report.html, all trials in Parquet, and best.yaml if accepted."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from backtests.optimize import judge, trials
+from backtests.optimize import judge, report, trials
 from backtests.optimize.dashboard import JOURNAL
 from backtests.optimize.plan import Found
 from config.durations import minute_text
 from config.load import parse_path
 from config.shipped import PREFIX
 
-WRITTEN = ("best.json", "best.yaml", "trials.parquet", JOURNAL, f"{JOURNAL}.lock")
+WRITTEN = ("best.json", "best.yaml", "trials.parquet", "report.html", JOURNAL, f"{JOURNAL}.lock")
 """Files of a study's folder."""
 
 
@@ -54,7 +54,7 @@ def summary(found: Found) -> dict[str, Any]:
         "sensitivity": found.sensitivity,
         "stability": found.stability,
         "screen_rank_correlation": _finite(found.fidelity),
-        "screen_sample": found.sampled,
+        "screen_sample": len(found.sample),
         "without_effect": found.dead,
         "not_seen_by_the_screen": found.unseen,
         "screened": len(found.screened),
@@ -93,11 +93,12 @@ def _finite(value: float) -> float | None:
 
 
 def write(found: Found, folder: Path) -> None:
-    """Write best.json, trials.parquet and, where every gate passed, best.yaml."""
+    """Write best.json, trials.parquet, report.html and, where every gate passed, best.yaml."""
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(summary(found), indent=2, sort_keys=True, default=str)
     (folder / "best.json").write_text(f"{text}\n", encoding="utf-8")
     pq.write_table(_table(found), folder / "trials.parquet", compression="zstd")
+    report.write(found, folder)
     if found.accepted:
         (folder / "best.yaml").write_text(overlay(found, folder), encoding="utf-8")
 

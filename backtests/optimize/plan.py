@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backtests.optimize import judge
+from backtests.studies.overfitting import Overfitting
 from backtests.studies.search_space import Candidate
 from backtests.studies.splits import Span, Split, combinatorial, hold_out, walk_forward
 from catalog.instruments import TESTNET
@@ -72,7 +73,9 @@ class Found:
     replaced: int = 0
     """Workers that had taken more than their memory."""
     fidelity: float = math.nan
-    sampled: int = 0
+    sample: list[int] = field(default_factory=list)
+    """Candidates by which the fidelity of the screen was measured."""
+    overfit: Overfitting | None = None
     dead: list[str] = field(default_factory=list)
     unseen: list[str] = field(default_factory=list)
     """Knobs that the screen does not see, and those without any effect (`dead`)."""

@@ -75,12 +75,15 @@ def optimize(found: Found, ledger: TrialLedger, workers: int | str, tell: Tell) 
         data = run.data
         found.trials = ledger.count(data)
         race = found.screened if study.screens else found.full
+        candidates = np.array([race[i] for i in sorted(race)])
+        found.overfit = judge.overfitting_of(candidates)
         found.gates = judge.gates(
             study.gates,
             found.out_of_sample,
             found.full[found.best],
             found.figures[found.best],
-            np.array([race[i] for i in sorted(race)]),
+            candidates,
+            found.overfit,
             found.trials,
             ledger.sharpes(data),
         )
@@ -117,7 +120,7 @@ def _measure_fidelity(found: Found, run: _Runs) -> None:
     sample = [ranked[i] for i in dict.fromkeys(places.tolist())]
     run.full(sample, "sample of the screen")
     both = [i for i in sample if i in found.full]
-    found.sampled = len(both)
+    found.sample = both
     found.fidelity = judge.rank_correlation(
         np.array([found.objective(found.screened[i]) for i in both]),
         np.array([found.objective(found.full[i]) for i in both]),
@@ -125,7 +128,7 @@ def _measure_fidelity(found: Found, run: _Runs) -> None:
     if not found.fidelity >= stages.least_fidelity:
         raise GateRefused(
             f"{found.study.name}: the rank correlation of screen and full run over "
-            f"{found.sampled} candidates is {found.fidelity:.2f}, at least "
+            f"{len(both)} candidates is {found.fidelity:.2f}, at least "
             f"{stages.least_fidelity:g} is needed: the screen would choose by chance; set "
             "stages.screen: false with fewer candidates"
         )

@@ -57,7 +57,9 @@ def test_ranks_are_compared_and_equal_ones_say_nothing():
 def test_gates_show_what_they_measured_and_refuse_what_is_not_defined():
     found = judge.OutOfSample([ONE], np.ones(8, bool), [0])
     figures = {"max_drawdown": 0.2, "trades": 31}
-    got = judge.gates(StudyGates(), found, ONE, figures, np.array([ONE, OTHER]), 2, np.empty(0))
+    race = np.array([ONE, OTHER])
+    lucky = judge.overfitting_of(race)
+    got = judge.gates(StudyGates(), found, ONE, figures, race, lucky, 2, np.empty(0))
     assert [(gate.name.split(" of ")[0], gate.passed) for gate in got] == [
         ("Sharpe out", False),
         ("deflated Sharpe", False),

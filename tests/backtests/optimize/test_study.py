@@ -29,6 +29,7 @@ from config.documents.study import Study
 from config.errors import DeskError, DocumentErrors, GateRefused, InputError
 from config.load import load
 from config.validate import checked
+from tests.backtests.report_pages import charts_of
 from tests.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -90,6 +91,9 @@ def test_a_study_that_passes_leaves_the_best_as_a_document_and_is_not_run_again(
     best = load(tmp_path / "out" / "best.yaml")
     found = best.complete["strategies"]["reversal"]["params"]["lookback"]
     assert found == said["parameters"][LOOKBACK]
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert '<b class="good">Accepted</b>' in page
+    assert {"walk", "fan", "neighbours", "fidelity"} < charts_of(page).keys()
     rows = pq.read_table(tmp_path / "out" / "trials.parquet").to_pylist()
     assert {row[LOOKBACK] for row in rows} == {"1", "2", "3"}
     # Again: all is known from the ledger, also the hold-out, of the same candidate.
@@ -135,7 +139,8 @@ def test_a_study_that_stops_leaves_no_outcome_of_an_earlier_one(optimize, tmp_pa
     assert json.loads(optimize("--json").stdout)["accepted"]
     with pytest.raises(GateRefused, match="rank correlation"):
         optimize(stages={"sample": 5, "least_fidelity": 1.0}, search={LOOKBACK: {"int": [1, 9]}})
-    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [".lock", "state.json"]
+    left = sorted(file.name for file in (tmp_path / "out").iterdir())
+    assert left == [".lock", "optuna.journal", "report.html", "state.json"]
 
 
 def test_a_hold_out_whose_days_were_searched_before_is_not_called_fresh(optimize):
@@ -151,9 +156,11 @@ def test_a_screen_that_ranks_otherwise_than_full_runs_is_not_relied_on(optimize)
         optimize(stages={"sample": 5, "least_fidelity": 1.0}, search={LOOKBACK: {"int": [1, 9]}})
 
 
-def test_without_screen_all_run_and_refused_combinations_are_counted(optimize):
+def test_without_screen_all_run_and_refused_combinations_are_counted(optimize, tmp_path):
     search = {LOOKBACK: {"choice": [0, 1, 2]}}
-    said = json.loads(optimize("--json", stages={"screen": False}, search=search).stdout)
+    words = "--json", "--no-write"
+    said = json.loads(optimize(*words, stages={"screen": False}, search=search).stdout)
+    assert not (tmp_path / "out").exists()
     assert (said["screened"], said["refused"], said["trials_on_the_data"]) == (0, 1, 3)
 
 
