@@ -20,11 +20,13 @@ from config.durations import DAY_NS
 from live_nodes.deploy import deploy as work
 from live_nodes.deploy.rules import OWNER, STATE, CanaryState
 from live_nodes.local.folder import releases_of
+from live_nodes.local.mailbox import MailRequest, ask
 from live_nodes.local.releases import DOCUMENT, Release, Releases
 from tests.live_nodes.deploy.studies import study_folder
 from tests.live_nodes.killing import Ground, KilledNode
 from tests.waiting import eventually
 
+AAA, EAGER = "AAAUSDT-LINEAR.BYBIT", "tests.live_nodes.desk_strategies:Eager"
 CANARY = {"canary": {"environments": ["practice"], "size": 0.5, "days": 2}}
 
 
@@ -78,6 +80,27 @@ def test_a_release_is_taken_up_in_place_and_undone_and_the_positions_stay(
     work.rollback(node.file, 1, "after all")
     assert node.run("--run-once", "--force").code == 0
     assert round(node.decisions()[0].gross, 3) == 0.2
+
+
+def test_a_strategy_that_decides_at_any_time_is_left_alone_until_flat_and_its_halt_stays(
+    ground: Ground, tmp_path: Path
+) -> None:
+    wants = {"wants": {AAA: "1"}, "prices": {AAA: "100"}}
+    eager = {"eager": {"use": EAGER, "instruments": [AAA], "params": wants}}
+    node = ground.node(strategies=eager)
+    node.begin()
+    said(node, "eager: filled BUY")
+    study = {"parameters": {"stop_deadline": 40.0}, "strategies": eager}
+    released(node, tmp_path / "longer", **study)
+    said(node, "release 1 waits: eager decides at any time: until it is flat")
+    assert node.positions() == {AAA: Decimal(1)}
+    ask(node.folder, MailRequest(command="flatten", reason="I am off"))
+    said(node, "release 1 is taken up: longer")
+    said(node, " runs (pid ", 2)
+    assert node.positions() == {}
+    with read(node.folder) as journal:
+        assert [verdict.guard for _, verdict in journal.standing()] == ["operator"]
+    stop(node)
 
 
 def edit(node: KilledNode, **changes: Any) -> None:
