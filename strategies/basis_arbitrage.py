@@ -14,6 +14,7 @@ from typing import Annotated, ClassVar
 import msgspec
 from msgspec import Meta
 
+from config.durations import duration_ns
 from config.parameter_types import (
     BasisPoints,
     FineTimeSpan,
@@ -123,9 +124,17 @@ class BasisConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_
     max_of_book: Annotated[
         Multiple, about("Most of a leg, as a part of what the thinner side of its book displays.")
     ] = 0.25
-    pause: Annotated[
-        FineTimeSpan, about("Time without entries in a pair after it closed or an entry was cut.")
-    ] = "500ms"
+    pause: Annotated[FineTimeSpan, about("Time without entries in a pair after it closed.")] = (
+        "500ms"
+    )
+    cut_pause: Annotated[
+        FineTimeSpan,
+        about(
+            "Time without entries in a pair after one was cut to what both legs have, which costs "
+            "a round trip. It doubles with each cut until an entry is carried out."
+        ),
+    ] = "10s"
+    longest_pause: Annotated[TimeSpan, about("What cut_pause doubles up to.")] = "1h"
     report_every: Annotated[
         TimeSpan, about("How often entries that were refused are published, counted by reason.")
     ] = "1m"
@@ -145,6 +154,8 @@ class BasisConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_
             elif seen & {spot, perp}:
                 problems.append((where, f"{pair_symbol((spot, perp))} is given twice"))
             seen |= {spot, perp}
+        if duration_ns(self.longest_pause) < duration_ns(self.cut_pause):
+            problems.append(("longest_pause", f"give cut_pause ({self.cut_pause}) or longer"))
         if self.protection is not None:
             words = "a stop of one leg leaves the other unhedged: leave it out"
             problems.append(("protection", words))

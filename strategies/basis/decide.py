@@ -54,11 +54,13 @@ def trade_of(edge: Edge, now: int) -> Trade:
 class BasisMemory(msgspec.Struct, frozen=True):
     """What decisions take over from earlier ones.
 
-    ``trades`` has the open positions by pair, ``paused`` until when a pair is not opened again.
+    ``trades`` has the open positions by pair, ``paused`` until when a pair is not opened again,
+    ``cuts`` how many of its entries were cut since one was carried out.
     """
 
     trades: dict[str, Trade] = {}
     paused: dict[str, int] = {}
+    cuts: dict[str, int] = {}
 
 
 class Open(NamedTuple):
@@ -261,7 +263,12 @@ def leave_unlisted(rules: BasisConfig, book: PairBook, memory: BasisMemory) -> P
 def after(rules: BasisConfig, memory: BasisMemory, end: Ended, now: int) -> BasisMemory:
     """Return the memory after a change of a pair has ended: closed or cut, it pauses."""
     if end.held != NONE and not end.cut:
-        return memory
+        return replace(memory, cuts={n: cuts for n, cuts in memory.cuts.items() if n != end.pair})
     trades = {n: trade for n, trade in memory.trades.items() if n != end.pair or end.held != NONE}
-    until = now + duration_ns(rules.pause)
-    return BasisMemory(trades, {**memory.paused, end.pair: until})
+    pause, cuts = duration_ns(rules.pause), memory.cuts
+    if end.cut:
+        before = cuts.get(end.pair, 0)
+        pause = min(duration_ns(rules.cut_pause) << before, duration_ns(rules.longest_pause))
+        cuts = {**cuts, end.pair: before + 1}
+    until = max(now + pause, memory.paused.get(end.pair, 0))
+    return BasisMemory(trades, {**memory.paused, end.pair: until}, cuts)

@@ -131,6 +131,8 @@ TABLE: dict[str, tuple[Any, dict[str, Any]]] = {
 }
 ELSEWHERE = {
     "pairs": "which market it is",
+    "cut_pause": "tests.strategies.basis.test_decide: fills in full cut nothing",
+    "longest_pause": "as cut_pause",
     "levels": "tests.live_nodes.basis.test_leg_faults: quotes have one",
     "policy": "test_a_policy_decides_until_its_features_drift",
     "two_leg": "tests.strategies.hedged.test_every_parameter",

@@ -160,6 +160,27 @@ def test_a_pair_pauses_after_it_closed_or_was_cut() -> None:
     assert set(cut.trades) == set(cut.paused) == {"BTCUSDT"}
 
 
+def test_the_pause_after_a_cut_doubles_until_an_entry_is_carried_out() -> None:
+    """Each try at a perpetual that is halted costs a round trip of the coins."""
+    found, second = rules(cut_pause="10s", longest_pause="1m"), 10**9
+
+    def after(memory: decide.BasisMemory, cut: Any, now: int = 0) -> decide.BasisMemory:
+        held = NONE if cut else (D("0.06"), D("-0.06"))
+        return decide.after(found, memory, Ended("BTCUSDT", held, cut, 0, 0.0, 0.0), now)
+
+    memory, paused = decide.BasisMemory(), []
+    for _ in range(2000):
+        memory = after(memory, "refused")
+        paused.append(memory.paused["BTCUSDT"] // second)
+    assert paused == [10, 20, 40] + [60] * 1997
+    # An exit of what a cut had left neither shortens the pause nor forgets the cuts.
+    exited = decide.after(found, memory, Ended("BTCUSDT", NONE, "", 0, 0.0, 0.0), second)
+    assert exited.paused["BTCUSDT"] == 60 * second
+    assert after(exited, "budget", second).paused["BTCUSDT"] == 61 * second
+    again = after(after(memory, ""), "budget", 100 * second)
+    assert again.paused["BTCUSDT"] == 110 * second
+
+
 def test_what_was_opened_for_funding_waits_while_some_is_expected_within_its_horizon() -> None:
     """Settled at 4 h, then each 8 h; entered at 1 h with a horizon of 12 h: 4 h and 12 h count."""
 
@@ -199,6 +220,7 @@ def test_it_waits_where_the_rest_of_its_horizon_is_expected_to_pay(
         ({"pairs": ((SPOT, "ETHUSDT-LINEAR.BYBIT"),)}, "pairs[0]"),
         ({"pairs": (LEGS, LEGS)}, "pairs[1]"),
         ({"threshold": Threshold(open_bps=2.0, close_bps=2.0)}, "threshold.close_bps"),
+        ({"cut_pause": "2h"}, "longest_pause"),
     ],
 )
 def test_parameters_that_do_not_go_together_are_named(params: Any, field: str) -> None:
