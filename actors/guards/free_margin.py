@@ -71,6 +71,7 @@ class FreeMargin(Guard[FreeMarginParams, Nothing]):
         clear = not used or (not over and free >= least * (1 + exact(params.hysteresis)))
         measured = float(free / equity) if equity > 0 else -NO_EQUITY if used else 0.0
         words = f"free margin {free:.2f} of equity {equity:.2f}, least {least:.2f}"
+        rates_of(unpriced_markets(snapshot))  # Until the next snapshot, no order waits for it.
         found = limit_reading(params, "desk", measured, params.least, over, words, clear=clear)
         return state, (found,)
 
