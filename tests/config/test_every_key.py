@@ -148,6 +148,7 @@ OUT_OF_RANGE = {name: value for value, names in _NUMBERS.items() for name in nam
     "kelly": "{fraction: 0}", "cluster_cap": "{correlation: 1}", "neutral": "{max_net: -0.1}",
     "names": "{least: 0}", "bands": "{entry: -1}",
     "majors": '["lower case"]', "high_correlation": "1.1", "pause": "0s",
+    "cut_pause": "0s", "longest_pause": "0s",
     "regime": "{hysteresis: 1}", "majors_gate": "{action: flip}", "market_trend": "{above: 101}",
     "adx_filter": "{length: 1}", "slope_filter": "{sides: up}", "hours_filter": "{hours: [24]}",
     "funding_filter": "{most_bps: -1}", "symbol_record": "{prior: 0}",
