@@ -327,7 +327,13 @@ def _print_robustness(found: Found, console: Console) -> None:
         table.add_column(heading, justify="left" if not heading else "right")
     for row in found.stress:
         earned, fell = hundredths(row["return_pct"]), percent(row["max_drawdown"])
-        table.add_row(row["name"], number(row["sharpe"]), earned, fell, f"{row['trades']:,}")
+        table.add_row(
+            ": ".join(filter(None, (row["name"], row["note"]))),
+            number(row["sharpe"]),
+            earned,
+            fell,
+            f"{row['trades']:,}",
+        )
     for name, of in (("days", found.monte_carlo), ("trades", found.monte_carlo["trades"])):
         earned = hundredths(of["total_return_pct"]["worst_5"])
         fell = percent(of["max_drawdown"]["worst_5"])

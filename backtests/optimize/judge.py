@@ -26,6 +26,8 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 YEAR = float(measures.YEAR_DAYS)
 PBO_BLOCKS = 16
+HELD = "Sharpe on the hold-out"
+"""Name of the last gate."""
 FEWEST, FEWEST_DAYS = 4, 30
 """Candidates and days from which on a running candidate is compared with others."""
 

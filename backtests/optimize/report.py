@@ -129,7 +129,7 @@ def notes(found: Found) -> list[str]:
 def _tiles(found: Found) -> str:
     measured, around = {gate.key: gate for gate in found.gates}, found.sensitivity
     worst = {key: found.monte_carlo[key]["worst_5"] for key in ("total_return_pct", "max_drawdown")}
-    held = found.gates[-1].measured if found.held_looked_at else None
+    held = next((g.measured for g in found.gates if g.name == judge.HELD), None)
     shown = [
         ("Sharpe out of sample", number(measured["sharpe"].measured), measured["sharpe"].wanted),
         (
@@ -142,7 +142,7 @@ def _tiles(found: Found) -> str:
             percent(measured["overfitting"].measured),
             measured["overfitting"].wanted,
         ),
-        ("Sharpe on the hold-out", number(held), "opened once" if held else "closed"),
+        ("Sharpe on the hold-out", number(held), "closed" if held is None else "opened once"),
         ("Return", hundredths(found.figures[found.best]["return_pct"], signed=True), "in sample"),
         ("Worst 5 % of paths", hundredths(worst["total_return_pct"], signed=True), "or less"),
         ("Worst 5 % of drawdowns", percent(worst["max_drawdown"]), "or deeper"),
@@ -192,8 +192,9 @@ def parameters(study: Study, _: Drawings) -> str:
         )
     head = ["", "Best", "Searched", "Same in windows", "Same in draws", ""]
     return table(head, rows, words=(0, 2, 5)) + _hint(
-        "The same: within a tenth of the range, or the same choice. Windows: what each training "
-        "chose. Draws: the best of half of the candidates, as another seed might have had them."
+        "The same: at most a neighbour's step away, or the same choice. Windows: what each "
+        "training chose. Draws: the best of half of the candidates, as another seed might have had "
+        "them."
     )
 
 
@@ -295,7 +296,7 @@ def stress(study: Study, _: Drawings) -> str:
     """The best candidate run again under worse conditions."""
     rows = [
         [
-            text(row["name"].capitalize()),
+            text(": ".join(filter(None, (row["name"].capitalize(), row["note"])))),
             number(row["sharpe"]),
             _gain(row["return_pct"]),
             percent(row["max_drawdown"]),
@@ -462,7 +463,11 @@ def maps(study: Study, drawings: Drawings) -> str:
     chosen = sorted(worth, key=worth.__getitem__, reverse=True)[:MAPS]
     if not chosen:
         return ""
-    html = "".join(f"<div>{_map(study, drawings, *pair)}</div>" for pair in chosen)
+    html = "".join(
+        f"<div><h3>{text(study.names[i])} across, {text(study.names[j])} up</h3>"
+        f"{_map(study, drawings, i, j)}</div>"
+        for i, j in chosen
+    )
     return f'<div class="pair">{html}</div>' + _hint(
         f"{study.word}: the mean of the trials in a cell; empty where none was. The ring is the "
         "best candidate."
@@ -522,8 +527,9 @@ def fidelity(study: Study, drawings: Drawings) -> str:
     words = f"{study.word}, screened", f"{study.word}, event by event"
     least = number(found.study.stages.least_fidelity)
     return _chart(drawings, "fidelity", 360, data, *words) + _hint(
-        f"Rank correlation {number(found.fidelity)} over the sample of {len(sample)}, from the "
-        f"best of the screen to the worst; at least {least} is needed."
+        "Across by the screen, up event by event. Rank correlation "
+        f"{number(found.fidelity)} over the sample of {len(sample)}, from the best of the screen "
+        f"to the worst; at least {least} is needed."
     )
 
 

@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 
 from actors.guards.drawdown_tiers import DrawdownTiersParams
 from backtests.studies.monte_carlo import BAD_EQUITY, Outcomes, monte_carlo
-from backtests.studies.search_space import Candidate, Space, place_of
+from backtests.studies.search_space import Candidate, Space, place_of, step_of
 from config.documents.search_space import Dimension
 
 Floats = NDArray[np.float64]
 
 PLATEAU = 0.5
 """Neighbours of a plateau keep at least so much of the objective, in the median."""
-ALIKE = 0.1 + 1e-9
 DRAWS = 200
 BAND_DAYS = 90
 """Days of live trading that the band of a deployment covers."""
@@ -128,8 +127,8 @@ def stability(
     """Return by parameter how often other windows and other draws choose as the best candidate.
 
     `windows` are the candidates that trainings chose. A draw is half of the `race`, with their
-    `objectives`, as another seed might have had them. As the best is what lies within a tenth of
-    the range, or is the same choice.
+    `objectives`, as another seed might have had them. As the best is what is at most a neighbour's
+    step away, or the same choice.
     """
     rng = np.random.default_rng(seed)
     halves = [rng.permutation(len(race))[: (len(race) + 1) // 2] for _ in range(DRAWS)]
@@ -148,4 +147,5 @@ def stability(
 def _alike(dimension: Dimension, one: Any, other: Any) -> bool:
     if dimension.choice is not None:
         return bool(one == other)
-    return abs(place_of(dimension, one) - place_of(dimension, other)) <= ALIKE
+    apart = abs(place_of(dimension, one) - place_of(dimension, other))
+    return apart <= step_of(dimension) + 1e-9

@@ -255,6 +255,10 @@ class Trials:
         prepared = prepare(found.document, self.catalog)
         base = run(prepared)
         rows = [{key: row[key] for key in STRESS} for row in stress_rows(prepared, base)]
+        for row in rows:
+            # Such as entries a candle late where each candle has a decision.
+            idle = rows[0]["trades"] and not row["trades"]
+            row["note"] = "nothing was traded: no measure" if idle else ""
         trips, curve = base.tables["positions"], base.tables["equity"]
         returns = trade_returns(trips, curve, float(base.starting_equity))
         return Outcome(returns, {"stress": rows})

@@ -91,6 +91,11 @@ def place_of(dimension: Dimension, value: Any) -> float:
     return (float(value) - least) / (largest - least)
 
 
+def step_of(dimension: Dimension) -> float:
+    """Return how far a neighbour is, as a part of the range."""
+    return max(1 / max(1.0, size(dimension) - 1), SHORTEST_STEP)
+
+
 def neighbours(space: Space, candidate: Candidate) -> list[Candidate]:
     """Return the candidates that are one step away in one dimension, down and up.
 
@@ -108,7 +113,7 @@ def _beside(dimension: Dimension, value: Any) -> list[Any]:
     if dimension.choice is not None:
         at = dimension.choice.index(value)
         return [*dimension.choice[max(0, at - 1) : at], *dimension.choice[at + 1 : at + 2]]
-    step, found = max(1 / max(1.0, size(dimension) - 1), SHORTEST_STEP), []
+    step, found = step_of(dimension), []
     for sign in (-1, 1):
         place = min(max(place_of(dimension, value) + sign * step, 0.0), 1.0)
         other = value_at(dimension, place)
