@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from backtests.optimize import judge
 from backtests.optimize.judge import Bar
 from backtests.optimize.plan import Found
-from backtests.studies.search_space import Candidate, Space, rounded, size
+from backtests.studies.search_space import Candidate, Space, draw, rounded, size
 from config.documents.search_space import Dimension
 from config.documents.study import Study
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 Flags = NDArray[np.bool_]
 RunAll = Callable[[Sequence[int], str, Sequence[Bar], int, int], None]
 """Runs candidates: numbers, stage, bars, how many of the stage are done, and all of them."""
+FEWEST_DRAWN = 8
+"""Candidates that a search without known ones draws before it learns."""
 _PATIENCE = 10
 """Batches without anything new, after which a search ends: what it wants is known."""
 
@@ -65,8 +67,8 @@ class _Search:
     def __init__(self, found: Found, days: Flags, checks: Sequence[int], place: int) -> None:
         self._found, self._days, self._checks, self._place = found, days, checks, place
         self._names = found.study.objectives
-        seed = np.random.SeedSequence([found.study.seed, place]).generate_state(1)[0]
-        self._learner = _Learner(found.study, int(seed))
+        self._seed = int(np.random.SeedSequence([found.study.seed, place]).generate_state(1)[0])
+        self._learner = _Learner(found.study, self._seed)
 
     def go(
         self, pool: list[int], count: int, numbers: dict[str, int], run: RunAll, searches: int
@@ -75,13 +77,16 @@ class _Search:
         found, mine, idle = self._found, list[int](), 0
         for i in pool:
             self._tell(self._learner.take(found.candidates[i]), i)
-        stage = f"search {self._place + 1} of {searches}"
+        stage, study = f"search {self._place + 1} of {searches}", found.study
+        # Without learning: only of these the probability of overfitting is that of a choice among
+        # all that there is; what is near the best is alike, and a coin decides which is better.
+        first = min(count, max(FEWEST_DRAWN, count // 2)) if not pool else 0
+        drawn = draw(study.search, "sobol", first, self._seed) if first else []
         while len(mine) < count and idle < _PATIENCE:
-            asked = [
-                self._learner.ask() for _ in range(min(found.study.stages.batch, count - len(mine)))
-            ]
+            few = range(min(study.stages.batch, count - len(mine)))
+            asked = [(self._learner.take(one), one) for one in drawn]
             told = []
-            for trial, candidate in asked:
+            for trial, candidate in asked or [self._learner.ask() for _ in few]:
                 number = numbers.setdefault(_key(candidate), len(found.candidates))
                 if number == len(found.candidates):
                     found.candidates.append(candidate)
@@ -90,15 +95,12 @@ class _Search:
             idle = 0 if new else idle + 1
             for number in new:
                 found.stopped.pop(number, None)  # by a search that may have seen this one's test
+            found.drawn |= set(new) if drawn else set()
+            drawn = []
             known = found.stopped | found.full
             ran = [known[i] for i in (*pool, *mine) if i in known]
-            run(
-                new,
-                stage,
-                judge.bars_of(self._names, ran, self._days, self._checks),
-                len(mine),
-                count,
-            )
+            bars = judge.bars_of(self._names, ran, self._days, self._checks)
+            run(new, stage, bars, len(mine), count)
             for trial, number in told:
                 self._tell(trial, number)
             mine += new
@@ -136,7 +138,7 @@ class _Learner:
                     seed=seed,
                 )
         else:
-            sampler = optuna.samplers.TPESampler(seed=seed)
+            sampler = optuna.samplers.TPESampler(n_startup_trials=FEWEST_DRAWN, seed=seed)
         names = study.objectives
         self._study = optuna.create_study(sampler=sampler, directions=["maximize"] * len(names))
 

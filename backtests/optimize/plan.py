@@ -64,6 +64,8 @@ class Found:
     """Candidates that the document or the data refuse, or that broke, and why."""
     stopped: dict[int, Floats] = field(default_factory=dict)
     """Candidates that were in the worst quarter as a fold began, and their returns until then."""
+    drawn: set[int] = field(default_factory=set)
+    """Of a search that learns: candidates that it drew before."""
     screened: dict[int, Floats] = field(default_factory=dict)
     full: dict[int, Floats] = field(default_factory=dict)
     figures: dict[int, dict[str, Any]] = field(default_factory=dict)

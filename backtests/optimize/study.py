@@ -76,7 +76,8 @@ def optimize(found: Found, ledger: TrialLedger, workers: int | str, tell: Tell) 
         found.trials = ledger.count(data)
         race = found.screened if study.screens else found.full
         candidates = np.array([race[i] for i in sorted(race)])
-        found.overfit = judge.overfitting_of(candidates)
+        drawn = sorted(found.drawn & race.keys() or race)
+        found.overfit = judge.overfitting_of(np.array([race[i] for i in drawn]))
         found.gates = judge.gates(
             study.gates,
             found.out_of_sample,
