@@ -276,8 +276,7 @@ def fan(study: Study, drawings: Drawings) -> str:
         money = [hundredths(earned[key], signed=True) for key in ("median", "best_5")]
         depth = [percent(fell[key]) for key in ("worst_5", "median")]
         rows.append([name, _gain(earned["worst_5"]), *money, *depth])
-    first, last = band["lower_pct"][-1], hundredths(band["upper_pct"][-1], signed=True)
-    rows.append([f"first {robustness.BAND_DAYS} days", _gain(first), "", last, "", ""])
+    least, most = (hundredths(band[key][-1], signed=True) for key in ("lower_pct", "upper_pct"))
     head = ["Resampled", "Return: worst 5 %", "median", "best 5 %", "Drawdown: worst 5 %", "median"]
     tiers = [[percent(float(tier), 0), percent(share)] for tier, share in block["ruin"].items()]
     return (
@@ -287,7 +286,8 @@ def fan(study: Study, drawings: Drawings) -> str:
         + _hint(
             "1,000 paths of resampled stretches (stationary bootstrap) of the days that it was "
             "chosen by: expect less. The worst 5 % of paths end there or lower, or fall so deep or "
-            "deeper."
+            f"deeper. A canary is to stay within a band, {least} to {most} % on day "
+            f"{robustness.BAND_DAYS}, as nine of ten paths do on all days before."
         )
     )
 

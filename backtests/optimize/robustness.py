@@ -24,6 +24,7 @@ PLATEAU = 0.5
 DRAWS = 200
 BAND_DAYS = 90
 """Days of live trading that the band of a deployment covers."""
+BAND_SHARE = 0.9
 
 
 def monte_carlo_block(
@@ -36,18 +37,19 @@ def monte_carlo_block(
     ``worst_5`` is what 5 % of the paths reach or worse, ``best_5`` what 5 % reach or better.
     ``ruin`` is the probability of a drawdown of at least each tier, a fraction. ``band`` has, for
     each of the first `BAND_DAYS` days of live trading, the compounded return in percent since its
-    start that 5 % of paths are below, and that 5 % are above.
+    start between which nine of ten paths stay on all of these days.
     """
     found = monte_carlo(returns, seed=seed)
-    first = 100.0 * (monte_carlo(returns, periods=BAND_DAYS, seed=seed).fan - 1.0)
+    first = monte_carlo(returns, periods=BAND_DAYS, seed=seed).band(BAND_SHARE)
+    lower, upper = 100.0 * (first[:, 1:] - 1.0)
     return {
         "days": len(returns),
         **tails(found),
         "ruin": {f"{tier:g}": known(share) for tier, share in found.ruin(tiers).items()},
         "trades": {"count": len(trades), **tails(monte_carlo(trades, seed=seed))},
         "band": {
-            "lower_pct": [known(value) for value in first[0, 1:]],
-            "upper_pct": [known(value) for value in first[-1, 1:]],
+            "lower_pct": [known(value) for value in lower],
+            "upper_pct": [known(value) for value in upper],
         },
     }
 

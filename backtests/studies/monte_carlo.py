@@ -7,6 +7,7 @@ overlap, days say more. The tail that is reported is always the bad one: low equ
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -36,10 +37,28 @@ class Outcomes(NamedTuple):
     """Equity at the end, shape (draws,)."""
     drawdown: Floats
     """Maximum drawdown, a positive fraction, shape (draws,)."""
-    fan: Floats
-    """Equity at `places`, a row for each quantile of `FAN`."""
+    curves: Floats
+    """Equity of each path at `places`, shape (draws, places)."""
     places: Integers
     """After how many returns."""
+
+    @property
+    def fan(self) -> Floats:
+        """Equity at `places`, a row for each quantile of `FAN`."""
+        return _of_paths(self.curves, FAN)
+
+    def band(self, share: float) -> Floats:
+        """Return the lower and upper equity between which a share of the paths stay at all places.
+
+        Quantiles of each place alone would not do: a path that is looked at each day leaves them
+        sooner or later. The same number of paths is cut off on both sides, at each place.
+        """
+        if not len(self.curves):
+            return _of_paths(self.curves, (0.0, 1.0))
+        ranks = self.curves.argsort(axis=0).argsort(axis=0)
+        outermost = np.minimum(ranks, len(ranks) - 1 - ranks).min(axis=1)
+        cut = int(np.sort(outermost)[-math.ceil(share * len(outermost))])
+        return np.sort(self.curves, axis=0)[[cut, -1 - cut]]
 
     @property
     def bad_final(self) -> float:
@@ -85,7 +104,7 @@ def monte_carlo(
     periods = count if periods is None else periods
     places = np.unique(np.linspace(0, periods, _PLACES + 1).astype(np.int64))
     if count < 2:
-        return Outcomes(np.empty(0), np.empty(0), np.full((len(FAN), len(places)), np.nan), places)
+        return Outcomes(np.empty(0), np.empty(0), np.empty((0, len(places))), places)
     traded = np.zeros(count) if turnover is None else np.asarray(turnover, dtype=np.float64)
     rng, length = np.random.default_rng(seed), mean_length or usual_length(count)
     final, deepest, seen = np.empty(draws), np.empty(draws), np.empty((draws, len(places)))
@@ -96,7 +115,7 @@ def monte_carlo(
         curve = measures.growth(np.maximum(values[chosen] - paid, -1.0))
         final[draw], deepest[draw] = curve[-1], measures.max_drawdown(curve)
         seen[draw] = curve[places]
-    return Outcomes(final, deepest, np.quantile(seen, FAN, axis=0), places)
+    return Outcomes(final, deepest, seen, places)
 
 
 def traded_late(
@@ -134,6 +153,12 @@ def entered_late(
     made = late < leave
     moved = price[leave] / price[np.minimum(late, leave)] - 1.0
     return np.where(made, side * moved, 0.0)
+
+
+def _of_paths(curves: Floats, shares: tuple[float, ...]) -> Floats:
+    if not len(curves):
+        return np.full((len(shares), curves.shape[1]), np.nan)
+    return np.quantile(curves, shares, axis=0)
 
 
 def _quantile(values: Floats, share: float, method: str) -> float:

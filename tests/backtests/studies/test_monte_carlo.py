@@ -7,7 +7,7 @@ from backtests.screening.path import earn
 from backtests.studies.monte_carlo import Outcomes, entered_late, monte_carlo, traded_late
 
 DAYS = 0.01 * np.random.default_rng(1).normal(0.1, 1.0, 365)
-NOTHING = np.empty((5, 0)), np.empty(0, dtype=np.int64)
+NOTHING = np.empty((0, 0)), np.empty(0, dtype=np.int64)
 
 
 def test_the_tail_is_the_bad_one_a_path_that_was_drawn_and_the_worse_of_two():
@@ -102,3 +102,16 @@ def test_a_trade_entered_late_pays_the_later_price_and_is_missed_at_its_exit():
     entry, leave, side = np.array([0, 0, 2]), np.array([2, 3, 3]), np.array([1.0, -1.0, -1.0])
     assert entered_late(price, entry, leave, side, 0) == pytest.approx([0.21, 0.395, 0.5])
     assert entered_late(price, entry, leave, side, 1) == pytest.approx([0.1, 0.45, 0.0])
+
+
+def test_the_band_holds_nine_of_ten_paths_on_all_days_where_quantiles_of_each_day_hold_fewer():
+    days = 0.01 * np.random.default_rng(4).normal(0.1, 1.0, 500)
+    known, fresh = (monte_carlo(days, periods=90, seed=seed) for seed in (1, 2))
+
+    def kept(lower, upper):
+        return np.mean(((fresh.curves >= lower) & (fresh.curves <= upper)).all(axis=1))
+
+    assert kept(*known.band(0.9)) == pytest.approx(0.9, abs=0.03)
+    assert kept(known.fan[0], known.fan[-1]) < 0.75
+    by_hand = Outcomes(np.zeros(4), np.zeros(4), np.array([[1, 1], [2, 4], [3, 2], [4, 3]]), days)
+    assert by_hand.band(0.25).tolist() == [[2, 2], [3, 3]]
