@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from catalog.panel import Panel
 from config.durations import duration_ns, interval_ns, offset_ns
+from config.errors import DeskError
 from strategies.rebalance.config import PanelRebalancer, PanelRebalancerConfig
 from strategies.rebalance.history import Window
 from strategies.rebalance.memory import NO_MEMORY
@@ -235,6 +236,8 @@ def targets(
     """Return the times of the data, the weights (T, N), and which are traded, of `decisions`.
 
     All are computed at once where the rules let them, to the same bits.
+
+    Raises DeskError where own scores that are marked so are not the same at once.
     """
     _, data_ts = stamps(rules, start, end)
     weight, traded = np.zeros((len(data_ts), len(listings.ids))), np.zeros(len(data_ts), np.bool_)
@@ -246,7 +249,15 @@ def targets(
     many = max(1, _CELLS // (rows * max(1, len(listings.ids))))
     for part in (slice(i, i + many) for i in range(0, len(data_ts), many)):
         window = candles.windows(data_ts[part], rows)
-        proposal = propose(rules, listings, window, cls.scored(rules, window).score)
+        score = cls.scored(rules, window).score
+        for place in (0, -1):
+            alone = cls.scored(rules, candles.window(int(data_ts[part][place]), rows)).score
+            if not np.array_equal(score[..., place, :], alone, equal_nan=True):
+                raise DeskError(
+                    f"{cls.__module__}:{cls.__qualname__}: its scores are marked at_once, but many "
+                    "windows at once get others than each alone: take off the mark"
+                )
+        proposal = propose(rules, listings, window, score)
         weight[part] = proposal.weight
         traded[part] = ~(proposal.is_blind | proposal.holds_nothing(rules))
     return data_ts, weight, traded

@@ -4,7 +4,7 @@ import numpy as np
 
 from backtests.screening.path import decisions, history_start, regular, targets
 from config.durations import interval_ns
-from strategies.rebalance.config import PanelRebalancer, PanelRebalancerConfig
+from strategies.rebalance.config import PanelRebalancer, PanelRebalancerConfig, at_once
 from strategies.schedule import last_close
 
 
@@ -35,6 +35,28 @@ class EveryArray(PanelRebalancer):
         paid = np.nansum(window.funding, axis=0)
         body = (window.close - window.open).sum(axis=0)
         return body / (window.high - window.low).sum(axis=0) - 1e3 * paid
+
+
+class MarkedWrongly(PanelRebalancer):
+    """Scores by the distance from the mean of all instruments, or so it says."""
+
+    @staticmethod
+    def rows_for_scores(config):
+        return 2
+
+    @staticmethod
+    @at_once
+    def scores(config, window):
+        moved = window.close[-1] / window.close[0]
+        return moved - np.nanmean(moved)
+
+
+class Unmarked(MarkedWrongly):
+    """Overrides what was marked."""
+
+    @staticmethod
+    def scores(config, window):
+        return MarkedWrongly.scores(config, window)
 
 
 def decided(cls, rules, listings, panel, start, end, funding=None):

@@ -18,12 +18,13 @@ from backtests.screening.path import close_times, history_start
 from backtests.screening.screen import screen_document
 from catalog.panel import Panel, panel
 from catalog.storage.store import Catalog
+from config.errors import DeskError
 from config.load import load
 from config.params import build_params
 from strategies.rebalance.propose import Listings
 from strategies.signals.universe import Standing
 from strategies.xs_reversal import XSReversal, XSReversalConfig
-from tests.backtests.panel_readers import decided
+from tests.backtests.panel_readers import MarkedWrongly, Unmarked, decided
 
 DAY = 86_400_000_000_000
 RULES = {
@@ -278,3 +279,12 @@ def test_what_comes_after_a_decision_does_not_change_it_in_the_screen(demo_catal
         assert shown(got) == shown([step for step in whole if step.ts < cut])
 
     holds()
+
+
+def test_own_scores_that_are_not_the_same_at_once_are_refused_and_unmarked_ones_go_one_by_one(
+    demo_catalog,
+):
+    candles, rules, listings, (start, end) = material(demo_catalog)
+    with pytest.raises(DeskError, match="MarkedWrongly: its scores are marked at_once, but many"):
+        decided(MarkedWrongly, rules, listings, candles, start, end)
+    assert len(decided(Unmarked, rules, listings, candles, start, end)) == 59

@@ -13,6 +13,7 @@ NAMES = (
     "engine",
     "momentum",
     "guards",
+    "studies",
     "trials",
     "screen",
     "pairs",
