@@ -1,15 +1,14 @@
-"""Search space: candidates by random draw, Sobol sequence or grid, seeded; what a document refuses.
+"""Search space: candidates by random draw, Sobol sequence or grid, seeded; neighbours.
 
 A space maps dotted paths in a Backtest (``strategies.reversal.params.lookback``) to `Dimension`s; a
-candidate maps the same paths to values. No candidate comes twice. One that the component's own
-config refuses is a pruned trial, which counts: `refusal` says why.
+candidate maps the same paths to values. No candidate comes twice.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import product
 from typing import Any
 
@@ -17,8 +16,8 @@ import numpy as np
 from scipy.stats import qmc
 
 from config.documents.search_space import Dimension
-from config.errors import DocumentErrors, InputError, hint
-from config.load import parse_path, varied
+from config.errors import InputError, hint
+from config.load import parse_path
 from config.resolved import Resolved
 
 Space = Mapping[str, Dimension]
@@ -32,14 +31,10 @@ _PATIENCE = 50
 def draw(space: Space, method: str, count: int, seed: int) -> list[Candidate]:
     """Return at most so many different candidates; all there are, where they are no more.
 
-    Raises InputError for an unknown method, or a grid whose choices alone are more.
+    Raises InputError for a grid whose choices alone are more.
     """
-    if method not in METHODS:
-        raise InputError(f"method: {method!r} is none of {', '.join(METHODS)}")
     if space_size(space) <= count:
-        return [
-            dict(zip(space, values, strict=True)) for values in product(*map(_all, space.values()))
-        ]
+        return _every(space, map(_all, space.values()))
     return METHODS[method](space, count, seed)
 
 
@@ -129,23 +124,15 @@ def settings(candidate: Mapping[str, Any]) -> list[str]:
     return [f"{path}={json.dumps(value)}" for path, value in candidate.items()]
 
 
-def refusal(base: Resolved, candidate: Mapping[str, Any]) -> str | None:
-    """Return why a document with the candidate's values is wrong, or None."""
-    _, problems = varied(base, settings(candidate))
-    return str(DocumentErrors(problems)) if problems else None
-
-
 def check_paths(base: Resolved, space: Space) -> None:
     """Raise InputError for a path that the document does not have, defaults included."""
     for path in space:
         part: Any = base.complete
         for step in parse_path(path) or (path,):
             if not isinstance(part, Mapping) or step not in part:
-                why = (
-                    f"no {step!r}{hint(step, part)}"
-                    if isinstance(part, Mapping)
-                    else ("nothing inside of what is null: give it a value in the backtest first")
-                )
+                why = "nothing inside of what is null: give it a value in the backtest first"
+                if isinstance(part, Mapping):
+                    why = f"no {step!r}{hint(step, part)}"
                 raise InputError(f"search: {path}: {base.file} has {why}")
             part = part[step]
 
@@ -188,7 +175,7 @@ METHODS: dict[str, Callable[[Space, int, int], list[Candidate]]] = {
 }
 
 
-def _every(space: Space, axes: list[list[Any]]) -> list[Candidate]:
+def _every(space: Space, axes: Iterable[list[Any]]) -> list[Candidate]:
     return [dict(zip(space, values, strict=True)) for values in product(*axes)]
 
 
@@ -201,18 +188,13 @@ def _axis(dimension: Dimension, number: int) -> list[Any]:
 
 def _different(space: Space, count: int, places: Callable[[], Any]) -> list[Candidate]:
     found: dict[str, Candidate] = {}
-    for row in _rows(places):
-        values = map(value_at, space.values(), row)
-        candidate = dict(zip(space, values, strict=True))
-        found.setdefault(json.dumps(candidate, default=str), candidate)
-        if len(found) == count:
-            break
-    return list(found.values())
-
-
-def _rows(places: Callable[[], Any]) -> Iterator[Any]:
     for _ in range(_PATIENCE):
-        yield from places()
+        for row in places():
+            candidate = dict(zip(space, map(value_at, space.values(), row), strict=True))
+            found.setdefault(json.dumps(candidate, default=str), candidate)
+            if len(found) == count:
+                return list(found.values())
+    return list(found.values())
 
 
 def size(dimension: Dimension) -> float:

@@ -75,18 +75,17 @@ def combinatorial(
     purge_ns: int = 0,
     embargo_ns: int = 0,
     min_test_ns: int = MIN_TEST_NS,
-    step_ns: int = DAY_NS,
 ) -> list[Split]:
     """Return every choice of `tested` of so many equal groups as tests (CPCV).
 
-    Groups begin at multiples of `step_ns` from the window's start. Before a test the purge is left
+    Groups begin at whole days from the window's start. Before a test the purge is left
     out, after it purge and embargo: a test's last outcomes reach as far. Raises InputError where
     tests are too short, or nothing is left to train on.
     """
     if not 0 < tested < groups:
         raise InputError(f"folds: {tested} tested of {groups} groups: needs fewer, at least one")
-    steps = window.length // step_ns
-    edges = [window.start + steps * i // groups * step_ns for i in range(groups)] + [window.end]
+    days = window.length // DAY_NS
+    edges = [window.start + days * i // groups * DAY_NS for i in range(groups)] + [window.end]
     parts = [Span(start, end) for start, end in pairwise(edges)]
     splits = []
     for chosen in combinations(parts, tested):
@@ -119,15 +118,14 @@ def hold_out(
     *,
     purge_ns: int = 0,
     min_test_ns: int = MIN_TEST_NS,
-    step_ns: int = DAY_NS,
 ) -> tuple[Span, Span]:
     """Return what may be searched, and the newest share of the window, for one final test.
 
-    The test is `min_test_ns` at least and begins at a multiple of `step_ns` from the window's
+    The test is `min_test_ns` at least and begins a whole number of days after the window's
     start. Raises InputError where nothing is left to search.
     """
     held = max(round(window.length * share), min_test_ns)
-    start = window.start + (window.length - held) // step_ns * step_ns
+    start = window.start + (window.length - held) // DAY_NS * DAY_NS
     if start - purge_ns <= window.start or start >= window.end:
         raise InputError(
             f"hold-out: {_days(held)} of a window of {_days(window.length)} leave nothing to "

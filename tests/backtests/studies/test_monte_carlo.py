@@ -1,10 +1,9 @@
-"""Monte Carlo: the bad tail, costs, delays and ruin, by hand and by law."""
+"""Monte Carlo: the bad tail and ruin, by hand and by law."""
 
 import numpy as np
 import pytest
 
-from backtests.screening.path import earn
-from backtests.studies.monte_carlo import Outcomes, entered_late, monte_carlo, traded_late
+from backtests.studies.monte_carlo import Outcomes, monte_carlo
 
 DAYS = 0.01 * np.random.default_rng(1).normal(0.1, 1.0, 365)
 NOTHING = np.empty((0, 0)), np.empty(0, dtype=np.int64)
@@ -29,21 +28,12 @@ def test_the_bad_tail_is_worse_than_the_middle_and_than_what_happened_on_average
     assert found.places[-1] == 365
 
 
-def test_equal_returns_have_one_outcome_and_costs_are_what_was_traded_times_the_rate():
+def test_equal_returns_have_one_outcome():
     same = np.full(10, 0.01)
     assert monte_carlo(same, draws=5).final == pytest.approx([1.01**10] * 5)
     longer = monte_carlo(same, draws=5, periods=90)
     assert longer.fan[0] == pytest.approx(1.01**longer.places)
     assert longer.places.tolist() == list(range(91))
-    stressed = monte_carlo(same, turnover=np.full(10, 2.0), extra_cost=0.001, draws=5)
-    assert stressed.final == pytest.approx([1.008**10] * 5)
-    assert stressed.drawdown == pytest.approx([0.0] * 5)
-
-
-def test_slippage_is_never_in_favour_and_costs_its_mean():
-    slipped = monte_carlo(np.zeros(1_000), turnover=np.ones(1_000), slippage=0.001, draws=50)
-    assert slipped.final == pytest.approx(np.full(50, np.exp(-1)), rel=0.15)
-    assert np.all(slipped.final < 1)
 
 
 def test_losses_that_come_together_stay_together_and_fall_deeper():
@@ -69,39 +59,6 @@ def test_too_few_returns_have_no_outcome_and_wrong_ones_are_refused():
     assert np.isnan([found.bad_final, found.bad_drawdown, found.ruin([0.2])[0.2]]).all()
     with pytest.raises(ValueError, match="finite"):
         monte_carlo(np.array([0.1, np.nan]))
-    with pytest.raises(ValueError, match="turnover"):
-        monte_carlo(DAYS, extra_cost=0.001)
-
-
-def test_weights_traded_a_period_later_miss_the_first_move():
-    weights, traded = np.array([[1.0], [0.0], [-1.0], [0.0]]), np.array([True, False, True, False])
-    late, when = traded_late(weights, traded, 1)
-    assert late.tolist() == [[0.0], [1.0], [0.0], [-1.0]]
-    assert when.tolist() == [False, True, False, True]
-    moves = np.array([[0.1], [0.2], [0.0], [0.3]])
-    assert earn(weights, traded, moves, 0.0, drift=False).gross == pytest.approx(
-        [0.1, 0.2, 0, -0.3]
-    )
-    assert earn(late, when, moves, 0.0, drift=False).gross == pytest.approx([0, 0.2, 0, -0.3])
-
-
-def test_a_decision_that_a_newer_one_overtakes_or_that_comes_after_the_end_is_dropped():
-    weights, traded = np.array([[1.0], [2.0], [3.0], [4.0]]), np.ones(4, dtype=np.bool_)
-    late, when = traded_late(weights, traded, np.array([2, 0, 1, 1]))
-    assert when.tolist() == [False, True, False, True]
-    assert late[when].tolist() == [[2.0], [3.0]]
-    same, unmoved = traded_late(weights, traded, 0)
-    assert np.array_equal(same, weights)
-    assert unmoved.all()
-    with pytest.raises(ValueError, match="look ahead"):
-        traded_late(weights, traded, -1)
-
-
-def test_a_trade_entered_late_pays_the_later_price_and_is_missed_at_its_exit():
-    price = np.array([100.0, 110.0, 121.0, 60.5])
-    entry, leave, side = np.array([0, 0, 2]), np.array([2, 3, 3]), np.array([1.0, -1.0, -1.0])
-    assert entered_late(price, entry, leave, side, 0) == pytest.approx([0.21, 0.395, 0.5])
-    assert entered_late(price, entry, leave, side, 1) == pytest.approx([0.1, 0.45, 0.0])
 
 
 def test_the_band_holds_nine_of_ten_paths_on_all_days_where_quantiles_of_each_day_hold_fewer():

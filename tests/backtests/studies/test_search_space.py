@@ -1,4 +1,4 @@
-"""Search space: values by hand, draws that repeat with the seed, and what a document refuses."""
+"""Search space: values by hand, draws that repeat with the seed, and paths that are none."""
 
 import json
 import math
@@ -13,7 +13,6 @@ from backtests.studies.search_space import (
     draw,
     neighbours,
     place_of,
-    refusal,
     settings,
     value_at,
 )
@@ -135,23 +134,9 @@ def test_settings_are_read_back_as_the_same_values():
     assert resolved.data["strategies"]["reversal"]["params"]["max_spread_bps"] == 1e-05
 
 
-def test_what_a_component_refuses_is_told_and_the_base_stays():
-    assert refusal(BASE, {f"{PARAMS}.fraction": 0.3, f"{PARAMS}.lookback": 7}) is None
-    assert "must be at most 0.5 when both sides are held" in refusal(
-        BASE, {f"{PARAMS}.fraction": 0.8}
-    )
-    assert "venue.leverage" in refusal(BASE, {"venue.leverage": -1})
-    assert "params.lookback" in refusal(
-        BASE, {"strategies": {"reversal": {"params": {"lookback": 0}}}}
-    )
-    assert BASE.data["strategies"]["reversal"]["params"]["lookback"] == 1
-
-
 def test_a_path_that_the_document_does_not_have_is_an_error_not_a_pruned_trial():
     check_paths(BASE, {f"{PARAMS}.lookback": MIXED["lookback"], "venue.leverage": MIXED["band"]})
     with pytest.raises(InputError, match=r"lokback: .* no 'lokback' \(did you mean lookback\?\)"):
         check_paths(BASE, {f"{PARAMS}.lokback": MIXED["lookback"]})
     with pytest.raises(InputError, match="nothing inside of what is null"):
         check_paths(BASE, {f"{PARAMS}.kelly.fraction": MIXED["fraction"]})
-    with pytest.raises(InputError, match="'best' is none of random, sobol, grid"):
-        draw(MIXED, "best", 3, 0)
