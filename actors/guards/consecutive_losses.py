@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 
 from actors.guards.core.decisions import Decisions
 from actors.guards.core.drill import Plan, Scene, plan, round_trips, stage
@@ -16,7 +17,13 @@ from actors.guards.core.guard import Guard, Measured, Readings
 from actors.guards.core.halts import end_of
 from actors.guards.core.limits import Reading, limit_reading, notable_readings
 from actors.guards.core.params import Release, ResultParams, counted_scope
-from actors.guards.core.snapshot import DeskEvent, RoundTripEvent, Snapshot
+from actors.guards.core.snapshot import (
+    ZERO,
+    DeskEvent,
+    FillEvent,
+    RoundTripEvent,
+    Snapshot,
+)
 
 
 class ConsecutiveLossesParams(ResultParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -34,6 +41,10 @@ class ConsecutiveLossesParams(ResultParams, frozen=True, kw_only=True, forbid_un
     of : {"desk", "strategies", "instruments"}
         Whose round trips are one row: all of the desk's, each strategy's, or each instrument's over
         all strategies. Only what lost is held back.
+    legs : list of list of str
+        Instruments that hedge each other, such as ``[[BTCUSDT-SPOT.BYBIT, BTCUSDT-LINEAR.BYBIT]]``:
+        of them one loses what the other gains, so a strategy's round trips of both are one, of what
+        both brought, once both are flat. Without it each leg counts alone.
     release : str
         ``recovered`` ends the halt with the next round trip that does not lose, which only
         positions that are still open can bring; the others are as in every guard.
@@ -42,6 +53,27 @@ class ConsecutiveLossesParams(ResultParams, frozen=True, kw_only=True, forbid_un
     release: Release = "next_day"
     losses: Annotated[int, Meta(ge=1, le=1000)] = 5
     of: Literal["desk", "strategies", "instruments"] = "desk"
+    legs: tuple[tuple[str, str], ...] = ()
+
+    def check(self) -> list[tuple[str, str]]:
+        """Return (field, message) for legs that can't count as one."""
+        found, names = list[tuple[str, str]](), list[str]()
+        for index, pair in enumerate(self.legs):
+            names += pair
+            twice = sorted({leg for leg in pair if names.count(leg) > 1})
+            found += [(f"legs[{index}]", f"{leg} is given twice") for leg in twice]
+        if self.legs and self.of == "instruments":
+            words = "what both legs bring is of no one instrument: give of: strategies, or desk"
+            found.append(("legs", words))
+        return super().check() + found
+
+    def instruments_named(self) -> list[tuple[tuple[str | int, ...], str]]:
+        """Return the legs."""
+        return [
+            (("legs", index, place), leg)
+            for index, pair in enumerate(self.legs)
+            for place, leg in enumerate(pair)
+        ]
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -51,10 +83,18 @@ class Row(msgspec.Struct, frozen=True):
     until: int | None = None
 
 
-class Rows(msgspec.Struct, frozen=True):
-    """Losses in a row by scope."""
+class Legs(msgspec.Struct, frozen=True):
+    """What closed legs of a pair brought, None for none, while the others (``open``) are held."""
+
+    net: Decimal | None = None
+    open: frozenset[str] = frozenset()
+
+
+class Rows(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Losses in a row by scope, and legs by strategy and pair that are not all flat."""
 
     rows: dict[str, Row]
+    legs: dict[str, Legs] = {}
 
 
 class ConsecutiveLosses(Guard[ConsecutiveLossesParams, Rows]):
@@ -63,7 +103,7 @@ class ConsecutiveLosses(Guard[ConsecutiveLossesParams, Rows]):
     Config = ConsecutiveLossesParams
     State = Rows
     unit = "losses"
-    events = frozenset({RoundTripEvent})
+    events = frozenset({FillEvent, RoundTripEvent})
     only_events = True
     example = Example(
         ConsecutiveLossesParams(losses=3),
@@ -80,6 +120,7 @@ class ConsecutiveLosses(Guard[ConsecutiveLossesParams, Rows]):
         # Cached: a round trip changes only one row of hundreds.
         self._told = lru_cache(maxsize=4096)(partial(_told, params))
         self._endless: Rows | None = None  # known to have no row that ends
+        self._pairs = {leg: "+".join(pair) for pair in params.legs for leg in pair}
 
     def start(self, snapshot: Snapshot) -> Rows:
         """Return a state without losses."""
@@ -91,12 +132,17 @@ class ConsecutiveLosses(Guard[ConsecutiveLossesParams, Rows]):
         return state, self._readings(state)
 
     def on_event(self, state: Rows, event: DeskEvent) -> tuple[Rows, Readings]:
-        """Count a round trip."""
-        assert isinstance(event, RoundTripEvent)
+        """Count a round trip, of both legs of a pair when both are flat."""
+        assert isinstance(event, FillEvent | RoundTripEvent)
+        trip = event if isinstance(event, RoundTripEvent) else None
+        if event.instrument in self._pairs:
+            state, trip = _joined(state, event, self._pairs[event.instrument])
+        if trip is None:
+            return state, None
         # End rows first: a trip at the very end of the halt must not count for the old row.
-        before = self._ended(state, event.ts)
-        after = _counted(before, event, self.params, self.decisions)
-        scope, losses = _scope(event, self.params), self.params.losses
+        before = self._ended(state, trip.ts)
+        after = _counted(before, trip, self.params, self.decisions)
+        scope, losses = _scope(trip, self.params), self.params.losses
         old, new = before.rows.get(scope, Row()), after.rows[scope]
         if before is self._endless and new.until is None:
             self._endless = after
@@ -112,7 +158,7 @@ class ConsecutiveLosses(Guard[ConsecutiveLossesParams, Rows]):
         if not ends:
             self._endless = state
         over = {name: Row() for name, end in ends.items() if now >= end}
-        return Rows(state.rows | over) if over else state
+        return replace(state, rows=state.rows | over) if over else state
 
     def _readings(self, state: Rows) -> tuple[Reading, ...]:
         # Cached: rows change with round trips only, and are read at each snapshot.
@@ -130,7 +176,7 @@ class ConsecutiveLosses(Guard[ConsecutiveLossesParams, Rows]):
 
     def released(self, state: Rows, snapshot: Snapshot, scope: str) -> Rows:
         """Reset the scope's losses to zero."""
-        return Rows({name: row for name, row in state.rows.items() if name != scope})
+        return replace(state, rows={n: row for n, row in state.rows.items() if n != scope})
 
     def drill(self, scene: Scene) -> Plan:
         """Lose as often in a row as the limit: each round trip costs its fees."""
@@ -149,7 +195,37 @@ def _counted(
         after = Row(before.count + 1, before.until)
         if after.count >= params.losses and after.until is None:
             after = Row(after.count, end_of(params.release, trip.ts, scope, decisions))
-    return state if after == state.rows.get(scope) else Rows(state.rows | {scope: after})
+    if after == state.rows.get(scope):
+        return state
+    return replace(state, rows=state.rows | {scope: after})
+
+
+def _joined(
+    state: Rows, event: FillEvent | RoundTripEvent, pair: str
+) -> tuple[Rows, RoundTripEvent | None]:
+    """Return the state after an event of a leg, and the round trip of both that it ended, or None.
+
+    A leg may never be flat: coins too few for any order to sell stay. Then what the other brought
+    counts when that opens again.
+    """
+    key, name = f"{event.strategy} {pair}", event.instrument
+    legs = state.legs.get(key, Legs())
+    net, held = legs.net, legs.open
+    if isinstance(event, RoundTripEvent):
+        net, held = event.net + (net or ZERO), held - {name}
+        ends = not held
+    elif event.opened:
+        ends, held = net is not None and name not in held, held | {name}
+    else:
+        return state, None
+    trip = None
+    if ends and net is not None:
+        trip = RoundTripEvent(ts=event.ts, strategy=event.strategy, instrument=name, net=net)
+        net = None
+    after = {k: found for k, found in state.legs.items() if k != key}
+    if held:
+        after[key] = Legs(net, held)
+    return (state if after == state.legs else replace(state, legs=after)), trip
 
 
 def _scope(trip: RoundTripEvent, params: ConsecutiveLossesParams) -> str:

@@ -1,12 +1,15 @@
 """Consecutive losses: rows of round trips, what ends them, and when they are counted anew."""
 
+import msgspec
 import pytest
 
 from actors.guards.consecutive_losses import ConsecutiveLosses
 from actors.guards.core.decisions import Decisions, Schedule
 from config.durations import DAY_NS
 from tests.actors.guards.moments import BTC, at
-from tests.actors.guards.playing import Player, closed, snapshot
+from tests.actors.guards.playing import Player, closed, filled, snapshot
+
+SPOT = "BTCUSDT-SPOT.BYBIT"
 
 
 def losses(**params: object) -> Player:
@@ -59,3 +62,50 @@ def test_recovered_is_the_next_trip_that_does_not_lose() -> None:
     player = losses(release="recovered").observe(*[closed(-1)] * 3)
     assert player.observe(snapshot(1, at(9))).action() == "halt_entries"
     assert player.observe(closed(0, at(9))).action() == "none"
+
+
+def leg(name: str, net: float, strategy: str = "a") -> tuple[object, object]:
+    """Return the fill that opens a leg, and its end."""
+    opened = filled(1, name=name, strategy=strategy, opened=True)
+    return opened, closed(net, name=name, strategy=strategy)
+
+
+def test_legs_that_hedge_each_other_are_one_round_trip_of_what_both_brought() -> None:
+    player = losses(of="strategies", legs=[[SPOT, BTC]])
+    (spot, sold), (perp, bought) = leg(SPOT, -30), leg(BTC, 29)
+    assert player.observe(spot, perp, sold, snapshot(1)).readings == ()
+    assert player.observe(bought, snapshot(1)).readings[0].measured == 1
+    # What another strategy has of them is none of it.
+    player.observe(*leg(BTC, 5, "b"))
+    player.observe(spot, sold)
+    assert player.action("strategy:a") == "none"
+    # An entry that was cut had one leg.
+    assert player.observe(spot, spot, sold).action("strategy:a") == "halt_entries"
+
+
+def test_a_pair_that_earned_ends_a_row_although_a_leg_lost() -> None:
+    player = losses(of="desk", losses=2, legs=[[SPOT, BTC]])
+    (spot, sold), (perp, bought) = leg(SPOT, -30), leg(BTC, 31)
+    player.observe(spot, sold)
+    assert player.observe(spot, perp, bought, sold, snapshot(1)).readings[0].measured == 0
+
+
+def test_a_leg_of_which_coins_are_left_is_counted_when_the_other_opens_again() -> None:
+    player = losses(of="desk", losses=2, legs=[[SPOT, BTC]])
+    spot, perp, bought = leg(SPOT, 0)[0], *leg(BTC, -3)
+    assert player.observe(spot, perp, bought, snapshot(1)).readings[0].measured == 0
+    assert player.observe(perp, snapshot(1)).readings[0].measured == 1
+    assert player.observe(bought, perp).action() == "halt_entries"
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ({"legs": [[SPOT, BTC], [BTC, "Y"]], "of": "desk"}, f"{BTC} is given twice"),
+        ({"legs": [[SPOT, BTC]], "of": "instruments"}, "give of: strategies, or desk"),
+    ],
+)
+def test_legs_that_can_not_count_as_one_are_named(params: dict[str, object], words: str) -> None:
+    (problem,) = msgspec.convert(params, ConsecutiveLosses.Config).check()
+    assert problem[0].startswith("legs")
+    assert words in problem[1]

@@ -49,6 +49,7 @@ ALL = [*GUARDS.values(), OperatorHalt]
 SCENE = Scene(key="mine", instruments=(BTC, ETH))
 NEEDED: dict[str, dict[str, Any]] = {
     "ClusterCaps": {"clusters": {"all": {"instruments": ["*"], "cap": 0.5}}},
+    "ConsecutiveLosses": {"legs": [[BTC, ETH]]},
     "DailyLoss": {"limit_pct": 0.1},
     "MaxDrawdown": {"limit_pct": 0.1},
     "OrderRate": {"count": 1},
@@ -57,7 +58,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "SymbolLoss": {"limit_pct": 0.1},
     "Unhedged": {"legs": [[BTC, ETH]]},
 }
-"""Parameters without which a guard guards nothing."""
+"""Parameters without which a guard guards nothing, or leaves some events alone."""
 ONE = Decimal(1)
 LATER = at(0, "13:00")
 ROW = OpenExposure(strategy="a", instrument=BTC, held=ONE, price=ONE)
