@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from actors.guards.core.drill import Plan, Scene, Strange, plan, stage
+from actors.guards.core.drill import Plan, Scene, Step, Strange, Wait, plan, stage
 from actors.guards.core.examples import COIN, NOON, Example
 from actors.guards.core.guard import Guard, Measured, Readings
 from actors.guards.core.limits import Reading, limit_reading
@@ -109,11 +109,17 @@ class AccountMismatch(Guard[AccountMismatchParams, Differences]):
 
     def drill(self, scene: Scene) -> Plan:
         """Trade by hand on the account, as often as the limit."""
-        by_hand = tuple(Strange(name, 0.01) for name in scene.instruments[: self.params.count])
-        words = f"{len(by_hand)} positions at the venue that are not the desk's"
-        halt = stage(self.params, scene.desk, *by_hand, within=2 * scene.sweep_s + 10.0)
-        # In an instrument without trades by hand: in the others the node itself halts entries.
-        return plan(self.params, words, scene.instruments[-1], halt)
+        # None in the last instrument: in the others the node itself halts entries.
+        *others, last = scene.instruments
+        within, by_hand = 2 * scene.sweep_s + 10.0, list[Step]()
+        for number in range(self.params.count):
+            if number >= len(others):
+                # The next in the same instrument is another difference once this one is known.
+                by_hand.append(Wait(within))
+            by_hand.append(Strange(others[number % len(others)], 0.01))
+        words = f"{self.params.count} trades by hand, which the desk's books have not"
+        halt = stage(self.params, scene.desk, *by_hand, within=within)
+        return plan(self.params, words, last, halt)
 
 
 def _reading(found: tuple[Difference, ...], params: AccountMismatchParams) -> Reading:

@@ -29,6 +29,9 @@ from actors.guards.core.snapshot import (
     Snapshot,
 )
 
+DRILLED = "5s"
+"""Shortest pause in which a drill sees entries refused, whose orders go out four a second."""
+
 
 class CooldownParams(TransientParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long no new trade is opened after one was closed. Adding to an open one is none.
@@ -148,7 +151,13 @@ class Cooldown(Guard[CooldownParams, Coolings]):
         scope = scene.counted_scope(self.params.of)
         halt = stage(self.params, scope, round_trips(scene, 1), within=scene.beat + 3.0)
         words = f"a losing trade in {name}, and the next wanted at once"
-        return plan(self.params, words, name, halt)
+        longest = max(self.params.after_trade, self.params.after_loss, key=span_ns)
+        if span_ns(longest) >= span_ns(DRILLED):
+            return plan(self.params, words, name, halt)
+        note = (
+            f"drilled with after_loss {DRILLED}: the document's {longest} is over too soon to see"
+        )
+        return plan(self.params, words, name, halt, params={"after_loss": DRILLED}, note=note)
 
 
 def _closed(state: Coolings, closed: RoundTripEvent, params: CooldownParams) -> Coolings:

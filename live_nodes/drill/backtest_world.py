@@ -285,7 +285,9 @@ class BacktestWorld(World):
                 engine.desk.accountant.exchange.fill_model.slippage = slippage
             case drill.Mended():
                 for name in tape.quoted_bps:
-                    tape.quoted_bps[name] = (-0.1, 0.1)
+                    # A tick, the narrowest that there is.
+                    tick = facts_of(name).tick / tape.prices[name]
+                    tape.quoted_bps[name] = (0.0, float(tick) * 10_000)
                 tape.thin.clear()
                 tape.silent.clear()
                 tape.late.clear()

@@ -173,22 +173,24 @@ def quantity(weight: float, price: Decimal, lot: Decimal) -> Decimal:
 def instruments_of(setup: Setup, params: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the instruments of a guard's drill: its own first, then the universe's perpetuals.
 
-    Raises InputError when the universe matches no instrument of the drill.
+    A universe of one perpetual has another beside it (`lent`).
     """
     named = [name for name in _ids(params) if select([name], setup.universe)]
     written = [name for name in setup.universe.instruments if _ID.match(name)]
     usual = [f"{coin}USDT-LINEAR.BYBIT" for coin in _USUAL]
     # A drill sells short and over the whole leverage, which spot can't.
-    perpetuals = [name for name in (*written, *usual) if not is_spot(name)]
+    perpetuals = dict.fromkeys(name for name in (*written, *usual) if not is_spot(name))
     rest = [name for name in perpetuals if select([name], setup.universe)]
+    if len(rest) < 2:
+        rest = list(dict.fromkeys((*rest, *usual)))[:2]
     found = list(dict.fromkeys((*named, *rest)))
-    chosen = tuple(found[: max(MOST, len(dict.fromkeys(named)))])
-    if len(chosen) < 2:
-        raise InputError(
-            "universe.instruments: a drill needs two perpetuals; name them, as "
-            f"{', '.join(usual[:2])}"
-        )
-    return chosen
+    return tuple(found[: max(MOST, len(dict.fromkeys(named)))])
+
+
+def lent(setup: Setup, scene: Scene) -> str:
+    """Return in words the instruments of a drill that are not of the document's universe."""
+    other = [name for name in scene.instruments if not select([name], setup.universe)]
+    return f"drilled with {', '.join(other)} beside the universe" if other else ""
 
 
 def _ids(value: Any) -> Iterator[str]:

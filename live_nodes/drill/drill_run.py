@@ -43,6 +43,7 @@ TRADES_WITHIN = 10.0
 LONGEST_PAUSE = 20.0
 """Longest pause that the practice world waits for, seconds; longer ones are released by hand."""
 LOOK = 0.1
+STRETCH = 200.0
 
 
 class DrillRun:
@@ -293,7 +294,11 @@ class DrillRun:
 
     def _trade(self, trades: list[Trade]) -> int:
         self._instruct(trades=tuple(trades))
-        self._world.advance(max(trade.after for trade in trades))
+        left = max(trade.after for trade in trades)
+        while left > 0:
+            # In a longer stretch the backtest's prices, and so its fills, are further apart.
+            self._world.advance(min(left, STRETCH))
+            left -= STRETCH
         return self._world.now()
 
     def _quantity(self, name: str, weight: float) -> Decimal:

@@ -20,7 +20,7 @@ from config.errors import DeskError, InputError, did_you_mean
 from config.guard_warnings import idle_guards
 from config.resolved import Resolved
 from live_nodes.drill.backtest_world import BacktestWorld
-from live_nodes.drill.documents import OPERATOR_USE, scene_of
+from live_nodes.drill.documents import OPERATOR_USE, lent, scene_of
 from live_nodes.drill.drill_run import DrillRun
 from live_nodes.drill.practice_world import PracticeWorld
 from live_nodes.drill.rows import DrillRow, compare
@@ -123,6 +123,7 @@ def _one(
         scene = scene_of(resolved.document, row.guard)
         scene = replace(scene, beat=BEATS[row.world], real_time=practice)
         plan = guard.drill(scene)
+        row.note = "; ".join(filter(None, (row.note, lent(resolved.document, scene))))
         if practice:
             place.mkdir(parents=True, exist_ok=True)
             world = PracticeWorld(resolved, scene, place, stopped, plan.params)

@@ -26,6 +26,12 @@ from live_nodes.local.practice_process import Endpoint
 from perpdesk import build_app
 from tests.live_nodes.documents import BTC, ETH, GUARDED, daily, drilled, drilled_file, guard
 
+ROOT = Path(__file__).parents[3]
+SHIPPED = [
+    file
+    for folder in ("config/setups", "backtests/runs", "live_nodes/nodes")
+    for file in sorted((ROOT / folder).glob("*.yaml"))
+]
 KEYS = [*guards_of(checked(GUARDED).document), "operator"]
 
 
@@ -44,6 +50,34 @@ def test_each_guard_of_the_guarded_node_passes(key: str) -> None:
     assert row.refused >= 3
     assert row.kept == "yes"
     assert row.released
+
+
+@pytest.mark.parametrize(
+    ("document", "key", "note"),
+    [
+        ("config/setups/basis_arbitrage.yaml", "trades", ""),
+        ("config/setups/basis_arbitrage.yaml", "losses", ""),
+        ("backtests/runs/basis_demo.yaml", "daily", "ETHUSDT-LINEAR.BYBIT beside the universe"),
+        ("config/setups/basis_arbitrage.yaml", "cooldown", "after_loss 5s: the document's 500ms"),
+        ("config/setups/pairs_aggressive.yaml", "mismatch", ""),
+        ("config/setups/scalper.yaml", "spread", ""),
+    ],
+)
+def test_a_drill_knows_what_a_shipped_document_asks_of_it(
+    document: str, key: str, note: str
+) -> None:
+    """200 trades a day, pauses of 500 ms, one perpetual, three differences, spreads of 2 ticks."""
+    row = backtest(checked(ROOT / document), key)
+    assert row.passed, row.why
+    assert note in row.note
+    assert bool(note) is bool(row.note)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("document", SHIPPED, ids=lambda file: file.name)
+def test_every_guard_of_a_shipped_document_passes(document: Path) -> None:
+    rows = drill(checked(document), worlds=("backtest",))
+    assert {row.guard: row.why for row in rows if not row.passed} == {}
 
 
 def test_a_drill_names_a_guard_that_cannot_bind_on_the_documents_schedule() -> None:
@@ -218,12 +252,11 @@ def test_instruments_that_a_guard_names_come_first_then_the_usual_coins(tmp_path
     assert instruments_of(coins, {})[:2] == (BTC, ETH)
 
 
-def test_a_universe_of_one_instrument_is_too_small(tmp_path: Path) -> None:
+def test_a_universe_of_one_perpetual_is_drilled_with_another(tmp_path: Path) -> None:
     resolved = drilled(
-        tmp_path, {"daily": daily()}, universe={"instruments": ["BTC*-LINEAR.BYBIT"]}
+        tmp_path, {"daily": daily()}, universe={"instruments": ["ETH*-LINEAR.BYBIT"]}
     )
-    with pytest.raises(InputError, match="a drill needs two perpetuals"):
-        instruments_of(resolved.document, {})
+    assert instruments_of(resolved.document, {}) == (ETH, BTC)
 
 
 def test_the_exchange_has_the_drills_instruments_and_the_expected_fees(tmp_path: Path) -> None:
