@@ -7,6 +7,7 @@ import os
 import shlex
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +16,9 @@ import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
+    from backtests.optimize.judge import Gate
     from backtests.optimize.plan import Found
     from backtests.optimize.running import Progress
 
@@ -273,9 +276,18 @@ def _progress(one: dict[str, Any]) -> str:
     return f"{one['stage']} {one['done']:,} of {one['total']:,}"
 
 
-def _print(found: Found, console: Console) -> None:
+def gate_table(gates: Sequence[Gate]) -> Table:
+    """Return gates with what was measured, for the terminal."""
     from rich.table import Table
 
+    table = Table("gate", "measured", "wanted", "", title="gates")
+    for gate in gates:
+        passed = "[green]passed[/]" if gate.passed else "[red]failed[/]"
+        table.add_row(gate.name, f"{gate.measured:,.4g}", gate.wanted, passed)
+    return table
+
+
+def _print(found: Found, console: Console) -> None:
     console.print(
         f"{found.study.name}: {len(found.screened):,} screened, {len(found.figures):,} run "
         f"({found.known_before:,} known from before), {len(found.stopped):,} stopped, "
@@ -295,13 +307,7 @@ def _print(found: Found, console: Console) -> None:
         console.print(f"! {path}: the screen does not see it", highlight=False)
     for path, value in found.candidates[found.best].items():
         console.print(f"  {path}: {json.dumps(value)}", highlight=False)
-    table = Table(title="gates")
-    for heading in ("gate", "measured", "wanted", ""):
-        table.add_column(heading)
-    for gate in found.gates:
-        passed = "[green]passed[/]" if gate.passed else "[red]failed[/]"
-        table.add_row(gate.name, f"{gate.measured:,.4g}", gate.wanted, passed)
-    console.print(table)
+    console.print(gate_table(found.gates))
     _print_robustness(found, console)
     if found.held_seen:
         console.print(

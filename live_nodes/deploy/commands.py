@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -116,27 +116,18 @@ def _ask(question: str) -> None:
 
 def _show_plan(plan: Plan) -> None:
     from rich.console import Console
-    from rich.table import Table
 
-    console = Console(stderr=True)
-    table = Table(title="gates")
-    for heading in ("gate", "measured", "wanted", ""):
-        table.add_column(heading)
-    for gate in plan.gates:
-        passed = "[green]passed[/]" if gate.passed else "[red]failed[/]"
-        table.add_row(gate.name, f"{gate.measured:,.4g}", gate.wanted, passed)
-    console.print(table)
-    if plan.now is None:
-        console.print("Nothing runs of a study yet: there is no Sharpe to be better than.")
-    elif not plan.now.study:
-        console.print(f"Release {plan.now.number} came of no study: nothing to be better than.")
-    elif plan.now.parameters == plan.outcome.parameters:
-        console.print(f"Release {plan.now.number} runs the same parameters: nothing to beat.")
+    from backtests.optimize.commands import gate_table
+
+    console = Console(stderr=True, highlight=False)
+    console.print(gate_table(plan.gates))
+    if not any(gate.key == "margin" for gate in plan.gates):
+        console.print("No other parameters of a study run: there is no Sharpe to be better than.")
     if plan.unstudied:
-        console.print("Other than in the study (left) is in the node (right):", highlight=False)
+        console.print("Other than in the study (left) is in the node (right):")
         _show_differences(plan.unstudied)
     if plan.differences:
-        console.print("What changes:", highlight=False)
+        console.print("What changes:")
         _show_differences(plan.differences)
 
 
@@ -146,23 +137,16 @@ def _show_differences(rows: list[ValueDifference]) -> None:
 
 
 def _show_move(file: Path, move: Move, as_json: bool) -> None:
-    import json
-
-    import msgspec
+    from msgspec import json
 
     from actors.records.journal_files import holder
     from live_nodes.local.folder import releases_of
 
-    plain: dict[str, Any] = msgspec.to_builtins(move)
     if as_json:
-        print(json.dumps(plain, indent=2, ensure_ascii=False))
+        print(json.format(json.encode(move), indent=2).decode())
         return
     size = f" at {move.size:g} of its size for {move.days} days" if move.days else ""
     print(f"release {move.number} is to run{size}")
-    pid = holder(releases_of(file).folder.parent)
-    print(
-        f"`perpdesk live {file}` runs it"
-        if pid is None
-        else f"process {pid} takes it up when it is flat or between two rebalances",
-        file=sys.stderr,
-    )
+    pid = holder(releases_of(file).state)
+    takes = f"process {pid} takes it up when it is flat or between two rebalances"
+    print(f"`perpdesk live {file}` runs it" if pid is None else takes, file=sys.stderr)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,14 +12,13 @@ from actors.records.journal_reading import read
 from backtests.optimize.judge import Gate, at_least, at_most
 from backtests.studies.search_space import settings
 from config.documents import Node
-from config.documents.deploy import Canary
 from config.errors import DeskError, DocumentErrors, GateRefused, InputError
 from config.load import examine, load
 from config.resolved import MISSING, Resolved, ValueDifference, difference
 from config.validate import checked
 from live_nodes.deploy.gates import deploy_gates, ladder_gates
 from live_nodes.deploy.rules import lost_halts
-from live_nodes.deploy.study import BEST, StudyOutcome, outcome_of, study_of
+from live_nodes.deploy.study import StudyOutcome, outcome_of
 from live_nodes.local.folder import releases_of
 from live_nodes.local.releases import DOCUMENT, RUNS, STUDY, Move, Release, Releases, user
 from strategies.messages import Verdict
@@ -34,8 +31,8 @@ STUDIED = ("universe", "strategies", "actors", "risk")
 class Plan:
     """A deployment that nothing has been written of yet.
 
-    `runs` is the document that runs now, `differences` are from it, `unstudied` from the study's
-    best backtest.
+    `now` is the release that runs, `runs` its document, or that of a node without releases. `new`
+    is `source` with the study's parameters. `unstudied` is what its best backtest has otherwise.
     """
 
     releases: Releases
@@ -46,14 +43,17 @@ class Plan:
     outcome: StudyOutcome
     study: bytes
     gates: list[Gate]
-    canary: Canary | None
-    differences: list[ValueDifference]
     unstudied: list[ValueDifference]
 
     @property
     def failed(self) -> list[Gate]:
         """Gates that refuse it."""
         return [gate for gate in self.gates if not gate.passed]
+
+    @property
+    def differences(self) -> list[ValueDifference]:
+        """Return the values that change."""
+        return difference(self.runs, self.new)
 
 
 def plan(file: Path, study: Path | None, *, skip_ladder: bool = False) -> Plan:
@@ -63,65 +63,46 @@ def plan(file: Path, study: Path | None, *, skip_ladder: bool = False) -> Plan:
     Raises DocumentErrors or InputError where the document or the study is wrong.
     """
     releases = releases_of(file)
-    move = releases.current()
-    now = None if move is None else releases.release(move.number, whole=False)
-    then = None if now is None else study_of(releases, now)
-    text, outcome = _study(releases, now, study)
+    state, move = releases.state, releases.current()
+    now = None if move is None else releases.release(move.number)
+    text = _study(releases, now, study)
+    outcome = outcome_of(text, file if study is None else study)
     source = checked(file)
     try:
         new = checked(file, settings(outcome.parameters))
     except DocumentErrors as errors:
         raise InputError(f"{file}: the study's parameters do not fit it:\n{errors}") from None
     node: Node = new.document
-    place = releases.folder.parent.name
-    gates = deploy_gates(node.deploy.gates, outcome, now, then)
-    if place == "mainnet" and not skip_ladder:
-        gates += ladder_gates(node.deploy, releases.folder.parent, outcome.parameters)
-    canary = node.deploy.canary if place in node.deploy.canary.environments else None
-    if canary is not None:
-        known = _known_days(outcome)
-        gates.append(at_least("days of the study's Monte Carlo band", known, canary.days))
-    state = releases.folder.parent
+    gates = deploy_gates(node.deploy.gates, outcome, now)
+    if state.name == "mainnet" and not skip_ladder:
+        gates += ladder_gates(node.deploy.ladder, state, outcome.parameters)
+    if small := _canary(releases, node, None):
+        known = len(outcome.monte_carlo.band.days)
+        gates.append(at_least("days of the study's Monte Carlo band", known, small["days"]))
     # The file may have changed since a running node read it.
-    file = state / RUNS if holder(state) is not None and (state / RUNS).exists() else file
-    file = file if now is None else releases.of(now.number) / DOCUMENT
-    # One that this version reads no more is no reason to keep it.
-    runs = examine(file)[0] or source
-    lost = lost_halts(runs.document, node, _standing(state))
-    if lost:
+    read_by_node = state / RUNS if holder(state) is not None and (state / RUNS).exists() else file
+    # A release that this version reads no more is no reason to keep it.
+    runs = examine(read_by_node if now is None else releases.of(now.number) / DOCUMENT)[0] or source
+    if lost := lost_halts(runs.document, node, _standing(state)):
         gates.append(at_most(f"halts of guards that it lacks: {', '.join(lost)}", len(lost), 0))
-    return Plan(
-        releases=releases,
-        now=now,
-        runs=runs,
-        source=source,
-        new=new,
-        outcome=outcome,
-        study=text,
-        gates=gates,
-        canary=canary,
-        differences=difference(runs, new),
-        unstudied=[] if study is None or not outcome.accepted else _unstudied(study, new),
-    )
+    unstudied = [] if study is None or not outcome.accepted else _unstudied(study, new)
+    return Plan(releases, now, runs, source, new, outcome, text, gates, unstudied)
 
 
-def _study(
-    releases: Releases, now: Release | None, study: Path | None
-) -> tuple[bytes, StudyOutcome]:
-    if study is not None:
-        file = study / BEST
-    elif now is not None and now.study:
-        file = releases.of(now.number) / STUDY
-    else:
+def _study(releases: Releases, now: Release | None, study: Path | None) -> bytes:
+    if study is None and now is not None and now.study:
+        return releases.read(now.number, STUDY)
+    if study is None:
         raise InputError(
             "--study DIR: no release of a study runs, whose parameters could be kept; name the "
             "folder of one, such as results/studies/xs_reversal_quick"
         )
     try:
-        text = file.read_bytes()
+        return (study / "best.json").read_bytes()
     except OSError as error:
-        raise InputError(f"{file}: can't be read ({error.strerror}); run the study first") from None
-    return text, outcome_of(text, file)
+        raise InputError(
+            f"{study}/best.json: can't be read ({error.strerror}); run the study first"
+        ) from None
 
 
 def _standing(state: Path) -> list[Verdict]:
@@ -131,25 +112,13 @@ def _standing(state: Path) -> list[Verdict]:
         return [verdict for _, verdict in journal.standing()]
 
 
-def _known_days(outcome: StudyOutcome) -> int:
-    band = outcome.monte_carlo.band
-    pairs = zip(band.lower_pct, band.upper_pct, strict=False)
-    return len([*takewhile(lambda pair: None not in pair, pairs)])
-
-
 def _unstudied(study: Path, new: Resolved) -> list[ValueDifference]:
+    """Return what the study's best backtest has otherwise; a component that one lacks, once."""
     rows = difference(load(study / "best.yaml"), new)
-    lacking = tuple(
-        row.path.removesuffix("use")
-        for row in rows
-        if row.path.endswith(".use") and MISSING in (row.left, row.right)
-    )
-    return [
-        row
-        for row in rows
-        if row.path.split(".")[0] in STUDIED
-        and (row.path.endswith(".use") or not row.path.startswith(lacking))
-    ]
+    rows = [row for row in rows if row.path.split(".")[0] in STUDIED]
+    uses = [row for row in rows if row.path.endswith(".use")]
+    lacking = [row.path[: -len("use")] for row in uses if MISSING in (row.left, row.right)]
+    return [row for row in rows if row in uses or not row.path.startswith(tuple(lacking))]
 
 
 def deploy(plan: Plan, reason: str) -> Move:
@@ -158,21 +127,18 @@ def deploy(plan: Plan, reason: str) -> Move:
     Raises GateRefused where a gate fails, or another release runs meanwhile.
     """
     if plan.failed:
-        raise GateRefused(
-            f"{plan.new.document.name}: refused, nothing is released: "
-            + ", ".join(gate.name for gate in plan.failed)
-        )
+        names = ", ".join(gate.name for gate in plan.failed)
+        raise GateRefused(f"{plan.new.document.name}: refused, nothing is released: {names}")
     releases, now, moves = plan.releases, plan.now, []
     with releases.locked():
-        _unmoved(releases, None if now is None else now.number)
+        move = releases.current()
+        if (move and move.number) != (now and now.number):
+            raise GateRefused("another release runs since this one was planned: deploy again")
         if now is None:
-            why = "as it was before the first release"
+            why, config = "as it was before the first release", plan.runs.config_hash
+            text = plan.runs.to_yaml().encode()
             now = releases.write(
-                {DOCUMENT: plan.runs.to_yaml().encode()},
-                reason=why,
-                before=None,
-                config=plan.runs.config_hash,
-                source=plan.runs.config_hash,
+                {DOCUMENT: text}, reason=why, before=None, config=config, source=config
             )
             moves.append(Move(number=now.number, ts=now.made, by=now.by, why=why, kind="deploy"))
         made = releases.write(
@@ -183,17 +149,13 @@ def deploy(plan: Plan, reason: str) -> Move:
             source=plan.source.config_hash,
             study=plan.outcome.study,
             parameters=plan.outcome.parameters,
-            gates=[
-                gate._asdict()
-                | {"measured": gate.measured if math.isfinite(gate.measured) else None}
-                for gate in plan.gates
-            ],
+            gates=[gate._asdict() for gate in plan.gates],
             provenance=plan.outcome.provenance,
         )
         file = releases.document(made.number)
         if load(file).config_hash != made.config:
             raise DeskError(f"{file}: is not read as it was written; it is not run")
-        moves.append(_move(releases, made.number, reason, "deploy", plan.canary))
+        moves.append(_move(releases, plan.new.document, made.number, reason, "deploy"))
         releases.move(*moves)
     return moves[-1]
 
@@ -208,8 +170,7 @@ def rollback(file: Path, to: int | None, reason: str) -> tuple[Move, list[ValueD
         move = releases.current()
         if move is None:
             raise InputError(f"{file}: nothing was ever released, so there is no way back")
-        now = releases.release(move.number, whole=False) if to is None else None
-        target = to if now is None else now.before
+        target = releases.release(move.number).before if to is None else to
         if target is None:
             raise InputError(f"release {move.number} is the first; --to N names another")
         if target == move.number:
@@ -217,28 +178,20 @@ def rollback(file: Path, to: int | None, reason: str) -> tuple[Move, list[ValueD
         new = checked(releases.document(target))
         # What runs may be broken: this is the way out.
         old, _ = examine(releases.of(move.number) / DOCUMENT)
-        node: Node = new.document
-        place = releases.folder.parent.name
-        canary = node.deploy.canary if place in node.deploy.canary.environments else None
-        found = _move(releases, target, reason, "rollback", canary)
+        found = _move(releases, new.document, target, reason, "rollback")
         releases.move(found)
     return found, [] if old is None else difference(old, new)
 
 
 def _move(
-    releases: Releases,
-    number: int,
-    why: str,
-    kind: Literal["deploy", "rollback"],
-    canary: Canary | None,
+    releases: Releases, node: Node, number: int, why: str, kind: Literal["deploy", "rollback"]
 ) -> Move:
-    small: dict[str, Any] = {}
-    if canary is not None and not releases.is_full(number):
-        small = {"size": canary.size, "days": canary.days}
+    small = _canary(releases, node, releases.last(number))
     return Move(number=number, ts=time.time_ns(), by=user(), why=why, kind=kind, **small)
 
 
-def _unmoved(releases: Releases, number: int | None) -> None:
-    move = releases.current()
-    if (None if move is None else move.number) != number:
-        raise GateRefused("another release runs since this one was planned: deploy again")
+def _canary(releases: Releases, node: Node, last: Move | None) -> dict[str, Any]:
+    """Return how small a release begins, and for how long; nothing once it had its full size."""
+    canary = node.deploy.canary
+    full = releases.state.name not in canary.environments or (last is not None and not last.days)
+    return {} if full else {"size": canary.size, "days": canary.days}

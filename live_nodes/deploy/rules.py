@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Literal, NamedTuple
 
 import msgspec
 
 from config.documents import Node
 from config.durations import DAY_NS
 from config.universe import select
-from live_nodes.deploy.study import Band
 from live_nodes.local.releases import Move
 from strategies.messages import Action, Verdict
+from strategies.schedule import next_fire
 
 GUARD = "node.release"
 OWNER, STATE = "release", "canary"
@@ -36,14 +35,6 @@ class CanaryState(msgspec.Struct, frozen=True, kw_only=True):
     pct: float = 0.0
 
 
-class Judgement(NamedTuple):
-    """What becomes of a canary; ``on`` is nothing yet."""
-
-    state: CanaryState
-    word: Literal["on", "full", "revert"]
-    why: str
-
-
 def canary_verdict(move: Move) -> Verdict | None:
     """Return what keeps the positions of a canary small, None for a release of full size."""
     if not move.days:
@@ -52,29 +43,37 @@ def canary_verdict(move: Move) -> Verdict | None:
     return Verdict(action=Action.SHRINK, multiplier=move.size, guard=GUARD, reason=reason)
 
 
-def judged(state: CanaryState, move: Move, band: Band, result: Decimal) -> Judgement:
-    """Judge the end of each day once: outside the band reverts, inside on the last is full size.
+def first_decided(since: int, schedules: Iterable[tuple[int, int] | None]) -> int:
+    """Return when all strategies have decided since some time, each by its schedule if it has one.
 
-    The band is of full size, so the return is divided by the canary's. Between the ends of days
-    nothing is judged: the band is of ends, and guards watch what happens in between.
+    Until then they hold positions of the size before, by which no canary can be judged.
     """
-    day = min(state.lived // DAY_NS, move.days)
-    if day <= state.day:
-        return Judgement(state, "on", "")
+    return max((next_fire(since, *schedule) for schedule in schedules if schedule), default=since)
+
+
+def judged(
+    state: CanaryState, move: Move, band: Sequence[tuple[float, float]], result: Decimal
+) -> tuple[CanaryState, bool, str]:
+    """Judge a canary at the end of a day: return its state, whether it is inside, and why.
+
+    `band` has the ends of each day. It is of full size, so the return is divided by the canary's.
+    Between the ends of days nothing is judged: the band is of ends, and guards watch what happens
+    in between.
+    """
+    day = day_of(state, move)
     pct = 100.0 * float((result - state.result) / state.equity) / move.size
-    state = msgspec.structs.replace(state, day=day, pct=pct)
-    lower, upper = band.lower_pct[day - 1], band.upper_pct[day - 1]
-    assert lower is not None
-    assert upper is not None
-    words = (
-        f"{pct:+.2f} % at the end of day {day}, for full size; the study's Monte Carlo band is "
-        f"{lower:+.2f} to {upper:+.2f} %"
+    lower, upper = band[day - 1]
+    inside = lower <= pct <= upper
+    why = (
+        f"{'inside' if inside else 'outside'}: {pct:+.2f} % at the end of day {day}, for full "
+        f"size; the study's Monte Carlo band is {lower:+.2f} to {upper:+.2f} %"
     )
-    if not lower <= pct <= upper:
-        return Judgement(state, "revert", f"outside: {words}")
-    if day >= move.days:
-        return Judgement(state, "full", f"inside: {words}")
-    return Judgement(state, "on", f"inside: {words}")
+    return msgspec.structs.replace(state, day=day, pct=pct), inside, why
+
+
+def day_of(state: CanaryState, move: Move) -> int:
+    """Return how many days of its own a canary has behind it."""
+    return min(state.lived // DAY_NS, move.days)
 
 
 def lost_halts(old: Node, new: Node, standing: Iterable[Verdict]) -> list[str]:

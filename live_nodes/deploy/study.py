@@ -9,9 +9,6 @@ from typing import Any
 import msgspec
 
 from config.errors import InputError
-from live_nodes.local.releases import STUDY, Release, Releases
-
-BEST = "best.json"
 
 
 class Band(msgspec.Struct, frozen=True):
@@ -19,6 +16,16 @@ class Band(msgspec.Struct, frozen=True):
 
     lower_pct: list[float | None] = []
     upper_pct: list[float | None] = []
+
+    @property
+    def days(self) -> list[tuple[float, float]]:
+        """Return both ends of each day, until one is unknown."""
+        found = []
+        for low, up in zip(self.lower_pct, self.upper_pct, strict=False):
+            if low is None or up is None:
+                break
+            found.append((low, up))
+        return found
 
 
 class MonteCarlo(msgspec.Struct, frozen=True):
@@ -30,7 +37,6 @@ class MonteCarlo(msgspec.Struct, frozen=True):
 class StudyGate(msgspec.Struct, frozen=True):
     """A gate of the study; undefined is None."""
 
-    name: str
     measured: float | None
     passed: bool
     key: str = ""
@@ -48,8 +54,7 @@ class StudyOutcome(msgspec.Struct, frozen=True):
 
     def measured(self, key: str) -> float:
         """Return what the study's gate of this setting measured, NaN where it is undefined."""
-        found = (gate.measured for gate in self.gates if gate.key == key)
-        value = next(found, None)
+        value = next((gate.measured for gate in self.gates if gate.key == key), None)
         return math.nan if value is None else value
 
 
@@ -61,11 +66,3 @@ def outcome_of(text: bytes, file: Path) -> StudyOutcome:
         raise InputError(
             f"{file}: is no outcome of a study ({error}); run it again with perpdesk optimize"
         ) from None
-
-
-def study_of(releases: Releases, release: Release) -> StudyOutcome | None:
-    """Return the outcome of the study that a release came from, None where it came from none."""
-    if not release.study:
-        return None
-    file = releases.of(release.number) / STUDY
-    return outcome_of(file.read_bytes(), file)

@@ -12,7 +12,7 @@ from config.universe import unknown_instruments
 from config.validate import checked
 from live_nodes.local.endpoints import overridden
 from live_nodes.local.keys import variables_of
-from live_nodes.local.releases import Move, Releases
+from live_nodes.local.releases import Releases
 
 
 def state_folder(node: Node) -> Path:
@@ -36,13 +36,6 @@ def releases_of(file: Path, settings: Iterable[str] = ()) -> Releases:
     return Releases(state_folder(overridden(resolved.document, variables_of())[0]))
 
 
-def what_runs(file: Path, settings: Iterable[str] = ()) -> tuple[Path, Move | None]:
-    """Return the document that a node runs: of its release, else the file itself."""
-    releases = releases_of(file, settings)
-    move = releases.current()
-    return (file, None) if move is None else (releases.document(move.number), move)
-
-
 def node_document(file: Path, settings: Iterable[str] = (), *, trades: bool = True) -> Node:
     """Return the checked document that a node runs, with its final environment.
 
@@ -51,15 +44,12 @@ def node_document(file: Path, settings: Iterable[str] = (), *, trades: bool = Tr
     Raises DocumentErrors if something in it is wrong. Raises InputError if it is valid but not a
     node.
     """
-    file, _ = what_runs(file, settings)
+    file = releases_of(file, settings).running() or file
     resolved = checked(file, settings) if trades else load(file, settings)
-    document = resolved.document
-    if not isinstance(document, Node):
-        raise InputError(f"{file}: expected a document of kind node, was kind {document.kind}")
     unknown = [] if trades else unknown_instruments(resolved, None)
     if wrong := [problem for problem in unknown if problem.path.startswith("universe.")]:
         raise DocumentErrors(wrong)
-    return overridden(document, variables_of())[0]
+    return overridden(resolved.document, variables_of())[0]
 
 
 def node_to_stop(file: Path, settings: Iterable[str], say: Callable[[str], None]) -> Node:
@@ -70,8 +60,7 @@ def node_to_stop(file: Path, settings: Iterable[str], say: Callable[[str], None]
     """
     releases = releases_of(file, settings)
     try:
-        move = releases.current()
-        file = file if move is None else releases.document(move.number)
+        file = releases.running() or file
     except DeskError as error:
         say(f"{error}; it is stopped by {file}")
     resolved, problems = examine(file, settings)

@@ -1,4 +1,4 @@
-"""Releases of a node: each a folder that never changes, and one file of which one runs.
+"""Releases of a node: each a folder that never changes, and one file that says which one runs.
 
 ``releases/0003/`` in a node's state folder has the resolved document (``node.yaml``), the study's
 outcome as it was (``study.json``) and the record (`Release`). ``releases/current.json`` has every
@@ -15,7 +15,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,17 +28,15 @@ FOLDER, CURRENT = "releases", "current.json"
 DOCUMENT, STUDY, RECORD = "node.yaml", "study.json", "release.json"
 RUNS = "document.yaml"
 """In the state folder, what a node without releases runs, written by its start."""
-NODE = "the node"
-"""Who moves where no person did."""
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True):
     """A release; `made` is UNIX nanoseconds (UTC), `by` a user.
 
     `before` ran when it was made, None for the first, which is the node's document as it was.
-    `config` is the hash of its document, `source` that of the file that it was made of with the
-    study's `parameters`. `gates` are rows of `backtests.optimize.judge.Gate`, `provenance` hashes
-    of the study's data and code. `files` are the SHA-256 of the others in its folder.
+    `config` is the hash of its document, `source` that of the file that the study's `parameters`
+    were put on. `gates` are rows of `backtests.optimize.judge.Gate`, `provenance` hashes of the
+    study's data and code, `files` the SHA-256 of the others in its folder.
     """
 
     number: int
@@ -48,18 +46,18 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     before: int | None
     config: str
     source: str
+    files: dict[str, str]
     study: str = ""
     parameters: dict[str, Any] = {}
     gates: list[dict[str, Any]] = []
     provenance: dict[str, str] = {}
-    files: dict[str, str] = {}
 
 
 class Move(msgspec.Struct, frozen=True, kw_only=True):
     """A move to a release; `ts` is UNIX nanoseconds (UTC).
 
-    ``full`` ends a canary, ``revert`` is the node's own return to the release before. `size` is
-    that of positions, a fraction of the normal one, for the `days` of a canary.
+    ``full`` ends a canary, ``revert`` is the node's own return to another release. `size` is that
+    of positions, a fraction of the normal one, for the `days` of a canary.
     """
 
     number: int
@@ -69,10 +67,6 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
     kind: Literal["deploy", "rollback", "revert", "full"]
     size: float = 1.0
     days: int = 0
-
-
-class _Moves(msgspec.Struct):
-    moves: list[Move]
 
 
 def user() -> str:
@@ -87,13 +81,13 @@ class Releases:
     """The releases in a node's state folder."""
 
     def __init__(self, state: Path) -> None:
-        self.folder = state / FOLDER
+        self.state, self.folder = state, state / FOLDER
 
     def moves(self) -> list[Move]:
         """Return all moves, the oldest first."""
         path = self.folder / CURRENT
         try:
-            return msgspec.json.decode(path.read_bytes(), type=_Moves).moves
+            return msgspec.json.decode(path.read_bytes(), type=list[Move])
         except FileNotFoundError:
             return []
         except (msgspec.DecodeError, OSError) as error:
@@ -102,6 +96,10 @@ class Releases:
     def current(self) -> Move | None:
         """Return the last move; None where nothing was ever released."""
         return next(reversed(self.moves()), None)
+
+    def last(self, number: int) -> Move | None:
+        """Return the last move to a release; None where it never ran."""
+        return next((move for move in reversed(self.moves()) if move.number == number), None)
 
     def numbers(self) -> list[int]:
         """Return the numbers of all releases, those that never ran among them."""
@@ -112,42 +110,48 @@ class Releases:
         """Return a release's folder."""
         return self.folder / f"{number:04d}"
 
-    def document(self, number: int) -> Path:
-        """Return the file of a release's document, unchanged since it was made."""
-        self.release(number)
-        return self.of(number) / DOCUMENT
-
-    def release(self, number: int, *, whole: bool = True) -> Release:
-        """Return a release.
-
-        Raises InputError where there is none, and DeskError where its files are not what was made;
-        unless `whole`, only where its record can't be read.
-        """
+    def release(self, number: int) -> Release:
+        """Return a release's record; raise InputError where there is none."""
         folder = self.of(number)
         if not folder.is_dir():
             known = ", ".join(map(str, self.numbers())) or "none"
             raise InputError(f"there is no release {number}; there are {known}")
         try:
-            found = msgspec.json.decode((folder / RECORD).read_bytes(), type=Release)
-            for name, digest in found.files.items() if whole else ():
-                if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
-                    raise DeskError(
-                        f"{folder / name}: was changed since it was released; roll back to another"
-                    )
+            return msgspec.json.decode((folder / RECORD).read_bytes(), type=Release)
         except (msgspec.DecodeError, OSError) as error:
             raise DeskError(f"{folder}: the release can't be read: {error}") from error
-        return found
+
+    def read(self, number: int, name: str) -> bytes:
+        """Return a release's file; raise DeskError where it is not what was released."""
+        digest, path = self.release(number).files.get(name), self.of(number) / name
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise DeskError(f"{path}: the release can't be read: {error}") from error
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise DeskError(f"{path}: was changed since it was released; roll back to another")
+        return data
+
+    def document(self, number: int) -> Path:
+        """Return a release's document; raise DeskError where any file of the release changed."""
+        for name in {DOCUMENT, *self.release(number).files}:
+            self.read(number, name)
+        return self.of(number) / DOCUMENT
+
+    def running(self) -> Path | None:
+        """Return the document of the release that runs; None where nothing was ever released."""
+        move = self.current()
+        return None if move is None else self.document(move.number)
 
     def write(self, files: Mapping[str, bytes], **record: Any) -> Release:
         """Write a release under the next number, inside `locked`; it does not run yet."""
         number = max(self.numbers(), default=-1) + 1
         digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
         made = Release(number=number, made=time.time_ns(), by=user(), files=digests, **record)
-        text = msgspec.json.format(msgspec.json.encode(made), indent=2)
         partial = self.folder / f".{number:04d}.writing"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
-        for name, data in {**files, RECORD: text}.items():
+        for name, data in {**files, RECORD: _text(made)}.items():
             replace_file(partial / name, data, durable=True)
             (partial / name).chmod(0o444)
         os.rename(partial, self.of(number))
@@ -156,38 +160,39 @@ class Releases:
 
     def move(self, *moves: Move) -> None:
         """Let the last of some new moves say what runs, inside `locked`."""
-        text = msgspec.json.encode(_Moves([*self.moves(), *moves]))
-        replace_file(self.folder / CURRENT, msgspec.json.format(text, indent=2), durable=True)
+        replace_file(self.folder / CURRENT, _text([*self.moves(), *moves]), durable=True)
 
-    def settle(
-        self, seen: Move, kind: Literal["revert", "full"], number: int, why: str
-    ) -> Move | None:
-        """Let the node itself move on from `seen`; None if someone else moves or has moved."""
-        with self.locked(wait=False) as mine:
-            if not mine or self.current() != seen:
-                return None
-            move = Move(number=number, ts=time.time_ns(), by=NODE, why=why, kind=kind)
-            if kind == "revert" and not self.is_full(number):
-                move = msgspec.structs.replace(move, size=seen.size, days=seen.days)
-            self.move(move)
-        return move
+    def revert(self, seen: Move, to: int, why: str) -> str:
+        """Let the node itself go back from `seen`; return it in words, empty where it may not."""
+        last = self.last(to)
+        if last is None or to == seen.number or not self._settle(seen, last, "revert", why):
+            return ""
+        return f"release {seen.number} is reverted, {to} runs: {why}"
+
+    def end_canary(self, seen: Move, why: str) -> bool:
+        """Let the node itself give `seen` its full size; return whether it may."""
+        full = msgspec.structs.replace(seen, size=1.0, days=0)
+        return self._settle(seen, full, "full", why)
+
+    def _settle(self, seen: Move, to: Move, kind: Literal["revert", "full"], why: str) -> bool:
+        # Someone else may move meanwhile, or have moved.
+        with suppress(BlockingIOError), self.locked(wait=False):
+            if self.current() == seen:
+                made = {"ts": time.time_ns(), "by": "the node", "kind": kind, "why": why}
+                self.move(msgspec.structs.replace(to, **made))
+                return True
+        return False
 
     @contextmanager
-    def locked(self, *, wait: bool = True) -> Iterator[bool]:
-        """Keep others from writing meanwhile; False where they write, and it does not `wait`."""
+    def locked(self, *, wait: bool = True) -> Iterator[None]:
+        """Keep others from writing meanwhile; raise BlockingIOError where it may not `wait`.
+
+        The lock ends with the process. A node never waits: who has it may be suspended.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "lock").open("w") as file:
-            try:
-                # It ends with the process. A node never waits: who has it may be suspended.
-                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
-
-    def is_full(self, number: int) -> bool:
-        """Whether a release has run at full size, so that it needs no canary again."""
-        return any(move.number == number and not move.days for move in self.moves())
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            yield
 
     def stages(self) -> dict[int, str]:
         """Return, by number: current, canary, reverted, rolled back, earlier or never ran."""
@@ -198,3 +203,7 @@ class Releases:
                 found[before.number] = left
             found[move.number] = "canary" if move.days else "current"
         return found
+
+
+def _text(value: object) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2)

@@ -23,13 +23,14 @@ from live_nodes.local.folder import releases_of, state_folder
 from live_nodes.local.heartbeat import Heartbeat
 from live_nodes.local.keys import KeyPair, Secret, keys_of, variables_of
 from live_nodes.local.practice_process import EXCHANGE, UNMET, unmet_faults
+from live_nodes.local.releases import Move, Releases
 from live_nodes.node.context import RunContext
 from live_nodes.node.live import NodeRun
 from live_nodes.node.recording import tape_of
 from live_nodes.node.report import RunOptions, RunReport, Say
 from live_nodes.node.risk import count_alerts
 from live_nodes.node.stop import storage_failure
-from live_nodes.node.take_up import RunningRelease, give_way, say_release
+from live_nodes.node.take_up import RunningRelease, say_release
 
 
 def launch(
@@ -67,7 +68,7 @@ def launch(
         )
         _report_killed_run(context)
         if release is not None:
-            release.keep_document()
+            release.begin(context)
         journal.begin_run(environment=node.environment, document=document, dry_run=options.dry_run)
         try:
             report = _in_loop(NodeRun(context))
@@ -133,40 +134,42 @@ def live_document(
     """
     releases = releases_of(file, overrides)
     until = None if options.seconds is None else time.monotonic() + options.seconds
-    restarted, news = False, ""
+    ran: int | None = None
+    news = ""
     while True:
         # Until the node listens itself, so that a journal just opened is closed.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         move, release = releases.current(), None
         try:
-            runs = file if move is None else releases.document(move.number)
-            resolved = _sound(runs, file, overrides)
+            resolved = _sound(releases, move, file, overrides)
             release = RunningRelease(releases, move, resolved, overrides, news)
             if move is not None:
                 say_release(releases.release(move.number), file, overrides, say)
             report = _run(file, resolved, options, say, release)
         except Exception as error:
+            if ran is None or move is None or (release is not None and release.started):
+                raise
             # What ran until now goes on; a start of its own that fails is a failure.
-            starts = restarted and (release is None or not release.started)
-            news = give_way(releases, move, f"it does not start: {error}") if starts else ""
+            news = releases.revert(move, ran, f"it does not start: {error}")
             if not news:
                 raise
-            say(news)
-            restarted = False
+            ran = None
             continue
         if not report.takes_up:
             return report
-        restarted, news = True, ""
+        ran, news = release.number, ""
         if until is not None:
             options = replace(options, seconds=max(0.0, until - time.monotonic()))
 
 
-def _sound(runs: Path, file: Path, overrides: tuple[str, ...]) -> Resolved:
+def _sound(
+    releases: Releases, move: Move | None, file: Path, overrides: tuple[str, ...]
+) -> Resolved:
+    if move is None:
+        return checked(file, overrides)
     try:
-        return checked(runs, overrides)
+        return checked(releases.document(move.number), overrides)
     except DocumentErrors as errors:
-        if runs == file:
-            raise
         raise InputError(
             f"{errors}\nthe release that is to run is not sound any more; `perpdesk deploy {file}` "
             "makes another, `perpdesk rollback` goes back to one before it"

@@ -25,19 +25,20 @@ from live_nodes.deploy.rules import (
     OWNER,
     STATE,
     CanaryState,
-    Judgement,
     canary_verdict,
+    day_of,
+    first_decided,
     judged,
     lost_halts,
     orphans,
 )
-from live_nodes.deploy.study import Band, study_of
+from live_nodes.deploy.study import outcome_of
 from live_nodes.local.alerts import Level
 from live_nodes.local.files import replace_file
-from live_nodes.local.releases import RUNS, Move, Release, Releases
+from live_nodes.local.releases import RUNS, STUDY, Move, Release, Releases
 from live_nodes.local.timefmt import moment_text
 from live_nodes.node.build import state_of
-from live_nodes.node.context import NodeContext
+from live_nodes.node.context import NodeContext, RunContext
 from live_nodes.node.report import Say
 from live_nodes.node.risk import NodeRisk
 from live_nodes.node.supervisor import Supervisor
@@ -65,49 +66,54 @@ class RunningRelease:
         settings: tuple[str, ...] = (),
         news: str = "",
     ) -> None:
-        self.releases, self.move, self.started = releases, move, False
+        self.releases, self.started = releases, False
         self._runs, self._settings, self._news = resolved, settings, news
         self._next: tuple[Move, asyncio.Task[Resolved]] | None = None
         self._said: set[str] = set()
         self._canary: CanaryState | None = None
         self._looked = self._saved = 0
-        outcome = None
-        if move is not None and move.days:
-            outcome = study_of(releases, releases.release(move.number))
-        self._band = Band() if outcome is None else outcome.monte_carlo.band
+        self._adopt(move)
 
-    def keep_document(self) -> None:
-        """Leave the document of a node without releases for the first of them to come back to."""
-        if self.move is None:
-            replace_file(self.releases.folder.parent / RUNS, self._runs.to_yaml().encode())
+    def _adopt(self, move: Move | None) -> None:
+        self.move, self._since = move, time.time_ns()
+
+    @property
+    def number(self) -> int:
+        """Number of what runs; of a node's document, that of the first release that was made."""
+        return self.releases.moves()[0].number if self.move is None else self.move.number
 
     @property
     def verdict(self) -> Verdict | None:
         """What keeps a canary small."""
         return None if self.move is None else canary_verdict(self.move)
 
-    def look(self, context: NodeContext, supervisor: Supervisor, risk: NodeRisk) -> str:
-        """Judge the canary and look for another release; return why to restart now, else empty."""
-        now = time.time_ns()
-        if now - self._looked < LOOK_EVERY_NS:
-            return ""
+    def begin(self, context: RunContext) -> None:
+        """Tell the news, and leave the document of a node without releases to the first of them."""
         if self._news:
             self._tell(context, self._news, "critical")
-            self._news = ""
+        if self.move is None:
+            replace_file(self.releases.state / RUNS, self._runs.to_yaml().encode())
+
+    def look(self, context: NodeContext, supervisor: Supervisor, risk: NodeRisk) -> str:
+        """Judge the canary and look for another release; return why to restart now, else empty."""
+        # Not by the clock, which may be set: days would be skipped, or never end.
+        now = time.monotonic_ns()
+        passed = now - self._looked if self._looked else 0
+        if self._looked and passed < LOOK_EVERY_NS:
+            return ""
+        self._looked = now
         try:
             move = self.releases.current()
             if move is not None and move != self.move:
-                return self._approach(context, supervisor, risk, move, now)
+                return self._approach(context, supervisor, risk, move)
             if context.trades_at_venue:
-                self._judge(context, risk, now)
+                self._judge(context, risk, passed)
         except (DeskError, OSError) as error:
             self._tell(context, f"releases can't be read or written: {error}", "warning")
-        finally:
-            self._looked = now
         return ""
 
     def _approach(
-        self, context: NodeContext, supervisor: Supervisor, risk: NodeRisk, move: Move, now: int
+        self, context: NodeContext, supervisor: Supervisor, risk: NodeRisk, move: Move
     ) -> str:
         if self._next is None or self._next[0] != move:
             self._said.clear()
@@ -115,19 +121,19 @@ class RunningRelease:
         task = self._next[1]
         if not task.done():
             return ""
-        try:
-            resolved = task.result()
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, what runs goes on
-            runs = None if self.move is None else self.move.number
-            why = give_way(self.releases, move, f"it is not sound: {error}", runs)
-            self._tell(context, why or f"release {move.number} is not sound: {error}", "critical")
+        error = None if move.number == self.number else task.exception()
+        if error is not None:
+            # Whatever is wrong with it, what runs goes on.
+            why = f"it is not sound: {error}"
+            words = self.releases.revert(move, self.number, why)
+            self._tell(context, words or f"release {move.number}: {why}", "critical")
             return ""
-        if resolved.config_hash == self._runs.config_hash:
+        if move.number == self.number or task.result().config_hash == self._runs.config_hash:
             # The same document: only how far its canary is has changed.
-            self.move = move
+            self._adopt(move)
             self._tell(context, f"release {move.number} runs: {move.why}", "info")
             return ""
-        waits = unsafe(self._runs.document, resolved.document, context, supervisor, risk, now)
+        waits = unsafe(self._runs.document, task.result().document, context, supervisor, risk)
         if waits:
             self._tell(context, f"release {move.number} waits: {waits}", "info")
             return ""
@@ -140,34 +146,50 @@ class RunningRelease:
                 raise DeskError(f"{resolved.file}: {name} is another: it is another node's")
         return resolved
 
-    def _judge(self, context: NodeContext, risk: NodeRisk, now: int) -> None:
+    def _judge(self, context: NodeContext, risk: NodeRisk, passed: int) -> None:
         move, snapshot = self.move, risk.desk.snapshot
         if move is None or not move.days or snapshot is None or snapshot.equity <= 0:
             return
         store, result = state_of(context, OWNER), sum(snapshot.results.values(), Decimal(0))
-        state = self._canary
-        if state is not None:
-            state = msgspec.structs.replace(state, lived=state.lived + now - self._looked)
-        elif (kept := store.load(STATE)) is not None:
-            state = msgspec.json.decode(kept, type=CanaryState)
-        if state is None or state.move != move.ts:
+        kept = self._canary or _kept(store.load(STATE))
+        if kept is None or kept.move != move.ts:
+            schedules = [strategy.schedule() for strategy in context.strategies.values()]
+            if time.time_ns() < first_decided(self._since, schedules):
+                return
             state = CanaryState(move=move.ts, equity=snapshot.equity, result=result)
-        found = judged(state, move, self._band, result)
-        if found.word == "revert" and (words := give_way(self.releases, move, found.why)):
-            self._tell(context, words, "critical")
-        elif found.word == "full":
-            self.releases.settle(move, "full", move.number, found.why)
-        elif found.word == "on" and found.why:
-            self._tell(context, f"release {move.number}, a canary: {found.why}", "info")
-        if found.word != "on" and self.releases.current() == move:
-            # Someone else was writing: the day is judged again.
-            found = Judgement(state, "on", "")
-        if found.why or self._canary is None or now - self._saved >= SAVE_EVERY_NS:
-            store.save(STATE, msgspec.json.encode(found.state))
-            self._saved = now
-        self._canary = found.state
+        else:
+            state = msgspec.structs.replace(kept, lived=kept.lived + passed)
+        if day_of(state, move) > state.day:
+            state, inside, why = judged(state, move, self._band(move), result)
+            if not self._settle(context, move, state, inside, why):
+                # Someone else writes, or has moved: the day is judged again.
+                return
+        unsaved = self._canary is None or self._canary.day != state.day
+        if unsaved or self._looked - self._saved >= SAVE_EVERY_NS:
+            store.save(STATE, msgspec.json.encode(state))
+            self._saved = self._looked
+        self._canary = state
 
-    def _tell(self, context: NodeContext, text: str, level: Level) -> None:
+    def _band(self, move: Move) -> list[tuple[float, float]]:
+        text = self.releases.read(move.number, STUDY)
+        return outcome_of(text, self.releases.of(move.number) / STUDY).monte_carlo.band.days
+
+    def _settle(
+        self, context: NodeContext, move: Move, state: CanaryState, inside: bool, why: str
+    ) -> bool:
+        if not inside:
+            before = self.releases.release(move.number).before
+            assert before is not None, "the first release is no canary"
+            words = self.releases.revert(move, before, why)
+            if words:
+                self._tell(context, words, "critical")
+            return bool(words)
+        if state.day >= move.days:
+            return self.releases.end_canary(move, why)
+        self._tell(context, f"release {move.number}, a canary: {why}", "info")
+        return True
+
+    def _tell(self, context: RunContext, text: str, level: Level) -> None:
         if text in self._said:
             return
         self._said.add(text)
@@ -176,17 +198,8 @@ class RunningRelease:
         context.journal.note("release", text)
 
 
-def give_way(releases: Releases, move: Move | None, why: str, to: int | None = None) -> str:
-    """Let another release run in place of one, by default the one before; return it in words.
-
-    Empty if there is none, or if someone has moved meanwhile.
-    """
-    if move is None:
-        return ""
-    to = releases.release(move.number, whole=False).before if to is None else to
-    if to is None or releases.settle(move, "revert", to, why) is None:
-        return ""
-    return f"release {move.number} is reverted, {to} runs: {why}"
+def _kept(state: bytes | None) -> CanaryState | None:
+    return None if state is None else msgspec.json.decode(state, type=CanaryState)
 
 
 def say_release(release: Release, file: Path, settings: Iterable[str], say: Say) -> None:
@@ -203,11 +216,11 @@ def say_release(release: Release, file: Path, settings: Iterable[str], say: Say)
 
 
 def unsafe(
-    old: Node, new: Node, context: NodeContext, supervisor: Supervisor, risk: NodeRisk, now: int
+    old: Node, new: Node, context: NodeContext, supervisor: Supervisor, risk: NodeRisk
 ) -> str:
     """Return why the node can't be restarted with another document now, empty if it can."""
     held = {key: strategy.holdings() for key, strategy in context.strategies.items()}
-    standing = risk.desk.verdicts.standing()
+    standing, now = risk.desk.verdicts.standing(), time.time_ns()
     if lost := lost_halts(old, new, standing):
         return f"it lacks {some_of(lost)}, which holds back now: until you release that"
     if left := orphans(old, new, held):

@@ -16,7 +16,8 @@ from config.durations import DAY_NS
 from config.load import load
 from live_nodes.deploy.gates import days_lived
 from live_nodes.local.folder import node_document, node_to_stop, releases_of
-from live_nodes.local.releases import DOCUMENT, Move, Releases
+from live_nodes.local.heartbeat import Heartbeat
+from live_nodes.local.releases import DOCUMENT, RECORD, STUDY, Move, Releases
 from tests.conftest import Done, RunCommand
 from tests.live_nodes.deploy.studies import LEVERAGE, study_folder
 from tests.live_nodes.documents import STEADY, node_file
@@ -162,6 +163,52 @@ def test_a_release_that_was_changed_is_not_run_but_can_be_stopped(
     assert leverage(node) == 0.3
 
 
+def changed(releases: Releases, number: int, name: str, old: str, new: str) -> None:
+    file = releases.of(number) / name
+    file.chmod(0o644)
+    text = file.read_text()
+    assert old in text
+    (releases.of(number) / "before").write_text(text)
+    file.write_text(text.replace(old, new))
+
+
+def test_a_release_whose_record_has_no_hash_of_the_document_is_not_run(
+    node: Path, deploy: Deploy, run_command: RunCommand
+) -> None:
+    deploy("first")
+    changed(releases_of(node), 1, RECORD, f'"{DOCUMENT}":', '"other":')
+    changed(releases_of(node), 1, DOCUMENT, "0.2", "0.9")
+    (releases_of(node).of(1) / "other").write_bytes(
+        (releases_of(node).of(1) / "before").read_bytes()
+    )
+    assert "node.yaml: was changed since it was released" in run_command("live", str(node)).err
+
+
+def test_nothing_is_deployed_by_a_studys_outcome_that_was_changed_since(
+    node: Path, deploy: Deploy
+) -> None:
+    deploy("first")
+    changed(releases_of(node), 1, STUDY, "1.5", "0.5")
+    done = deploy()
+    assert (done.code, "study.json: was changed since it was released" in done.err) == (1, True)
+    # The margin is above what the release has measured, whatever stands there now.
+    assert deploy("worse", sharpe=1.59, leverage=0.3).code == 3
+    assert deploy("better", sharpe=1.61, leverage=0.3).code == 0
+
+
+def test_a_release_that_comes_back_by_itself_has_its_own_size_and_days(
+    node: Path, deploy: Deploy
+) -> None:
+    text = yaml.safe_load(node.read_text())
+    for name, days in (("first", 7), ("second", 60)):
+        text["deploy"] = {"canary": {"environments": ["practice"], "days": days}}
+        node.write_text(yaml.safe_dump(text))
+        assert deploy(name, leverage=days / 100, sharpe=days).code == 0
+    found = releases_of(node)
+    found.revert(found.moves()[-1], 1, "outside")
+    assert [(move.number, move.days) for move in found.moves()] == [(0, 0), (1, 7), (2, 60), (1, 7)]
+
+
 def test_a_release_that_a_newer_version_reads_no_more_is_named_and_replaced(
     node: Path, deploy: Deploy, run_command: RunCommand
 ) -> None:
@@ -192,7 +239,7 @@ def test_mainnet_takes_what_has_lived_on_each_rung_of_the_ladder_and_small_at_fi
     real, study = node_file(folder, **changes, **ladder), str(tmp_path / "first")
     command = ("deploy", str(real), "--study", study)
     assert run_command(*command).err.rstrip().endswith("nothing is released: days on practice")
-    practice = releases_of(tmp_path / "node.yaml").folder.parent
+    practice = releases_of(tmp_path / "node.yaml").state
     lived(practice, days=1)
     done = run_command(*command, "--json")
     assert done.code == 0, done.err
@@ -221,11 +268,26 @@ def lived(state: Path, days: float) -> None:
 
 def test_days_lived_are_those_of_the_same_parameters(node: Path, deploy: Deploy) -> None:
     deploy("first")
-    state = releases_of(node).folder.parent
+    state = releases_of(node).state
     lived(state, days=2.5)
     assert days_lived(state, {LEVERAGE: 0.2}) == 2.5
     assert days_lived(state, {LEVERAGE: 0.3}) == 0
     assert days_lived(state / "elsewhere", {LEVERAGE: 0.2}) == 0
+
+
+def test_a_killed_run_of_the_same_process_number_is_not_the_present_one(
+    node: Path, deploy: Deploy
+) -> None:
+    """In a container each start has the same number."""
+    deploy("first")
+    state, config = releases_of(node).state, releases_of(node).release(1).config
+    now = [time.time_ns() - 5 * DAY_NS]
+    with Journal.open(state, node="mine", clock_ns=lambda: now[0]) as journal:
+        for days in (4, 1):
+            journal.begin_run(environment="practice", document=config)
+            now[0] += days * DAY_NS
+        Heartbeat(state, print).beat("running")
+        assert days_lived(state, {LEVERAGE: 0.2}) == pytest.approx(1, abs=0.01)
 
 
 def test_the_ladder_is_skipped_with_a_reason_alone(
@@ -260,10 +322,10 @@ def test_parameters_that_the_node_lacks_are_named(tmp_path: Path, run_command: R
 def test_two_who_deploy_at_once_do_not_undo_each_other(node: Path, deploy: Deploy) -> None:
     deploy("first")
     found = releases_of(node)
-    seen = found.current()
-    assert isinstance(seen, Move)
-    found.settle(seen, "revert", 0, "outside")
-    assert found.settle(seen, "full", 1, "inside") is None
+    seen = found.moves()[-1]
+    assert found.revert(seen, 1, "outside") == "", "it runs already"
+    assert found.revert(seen, 0, "outside") == "release 1 is reverted, 0 runs: outside"
+    assert not found.end_canary(seen, "inside")
     with found.locked():
-        assert found.settle(found.moves()[-1], "full", 0, "inside") is None, "a node never waits"
-    assert (moves(node)[-1], found.of(1).joinpath(DOCUMENT).exists()) == (("revert", 0), True)
+        assert not found.end_canary(found.moves()[-1], "inside"), "a node never waits"
+    assert (moves(node)[-1], found.document(1).exists()) == (("revert", 0), True)

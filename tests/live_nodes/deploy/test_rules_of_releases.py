@@ -8,51 +8,60 @@ from typing import Any
 import pytest
 
 from config.durations import DAY_NS
-from live_nodes.deploy.rules import CanaryState, canary_verdict, judged, lost_halts, orphans
+from live_nodes.deploy.rules import (
+    CanaryState,
+    canary_verdict,
+    day_of,
+    first_decided,
+    judged,
+    lost_halts,
+    orphans,
+)
 from live_nodes.deploy.study import Band
 from live_nodes.local.releases import Move
 from strategies.messages import Action, Verdict
 from tests.live_nodes.documents import BTC, ETH, STEADY, daily, node_of
 
-BAND = Band([-4.0, -6.0, -7.0], [5.0, 8.0, 9.0])
+BAND = Band([-4.0, -6.0, -7.0, None, 1.0], [5.0, 8.0, 9.0, 9.0, 9.0]).days
 MOVE = Move(number=3, ts=1, by="anna", why="w", kind="deploy", size=0.25, days=3)
 
 
-def after(days: float, profit: str, **state: Any) -> Any:
-    begun = CanaryState(
-        move=1, equity=D(10_000), result=D(200), lived=round(days * DAY_NS), **state
-    )
-    return judged(begun, MOVE, BAND, D(200) + D(profit))
+def canary(days: float, day: int = 0) -> CanaryState:
+    lived = round(days * DAY_NS)
+    return CanaryState(move=1, equity=D(10_000), result=D(200), lived=lived, day=day)
 
 
 @pytest.mark.parametrize(
-    ("days", "profit", "word", "pct"),
+    ("days", "profit", "within", "pct"),
     [
         # -101 of 10,000 USDT are -1.01 %; a quarter of the size, so -4.04 % at full size.
-        (1.0, "-101", "revert", -4.04),
-        (1.0, "-100", "on", -4.0),
-        (1.0, "125", "on", 5.0),
-        (1.9, "126", "revert", 5.04),
-        (2.0, "126", "on", 5.04),
-        (3.0, "-170", "full", -6.8),
-        (9.0, "-176", "revert", -7.04),
+        (1.0, "-101", False, -4.04),
+        (1.0, "-100", True, -4.0),
+        (1.0, "125", True, 5.0),
+        (1.9, "126", False, 5.04),
+        (2.0, "126", True, 5.04),
+        (3.0, "-170", True, -6.8),
+        (9.0, "-176", False, -7.04),
     ],
 )
-def test_it_reverts_outside_the_band_and_grows_after_its_days(
-    days: float, profit: str, word: str, pct: float
+def test_it_is_judged_by_the_band_at_full_size(
+    days: float, profit: str, within: bool, pct: float
 ) -> None:
-    found = after(days, profit)
-    assert (found.word, round(found.state.pct, 6)) == (word, pct)
-    assert f"{pct:+.2f} % at the end of day {min(int(days), 3)}, for full size" in found.why
+    state, inside, why = judged(canary(days), MOVE, BAND, D(200) + D(profit))
+    assert (inside, round(state.pct, 6), state.day) == (within, pct, min(int(days), 3))
+    assert f"{pct:+.2f} % at the end of day {state.day}, for full size" in why
 
 
-def test_nothing_is_judged_within_a_day_nor_a_day_twice() -> None:
-    assert after(0.99, "-5000") == (CanaryState(**state_of(0.99)), "on", "")
-    assert after(1.5, "-5000", day=1).word == "on"
+def test_a_day_ends_once_it_was_lived_and_a_band_where_it_is_unknown() -> None:
+    assert [day_of(canary(days), MOVE) for days in (0.99, 1.0, 1.5, 9.0)] == [0, 1, 1, 3]
+    assert len(BAND) == 3
 
 
-def state_of(days: float) -> dict[str, Any]:
-    return {"move": 1, "equity": D(10_000), "result": D(200), "lived": round(days * DAY_NS)}
+def test_it_is_measured_from_when_all_strategies_have_decided_by_its_size() -> None:
+    """Positions of the size before would count four times."""
+    week, hour = 7 * DAY_NS, DAY_NS // 24
+    assert first_decided(DAY_NS, [(week, 0), (hour, 0), None]) == week
+    assert first_decided(DAY_NS, [None]) == DAY_NS
 
 
 def test_a_canary_is_held_small_and_a_full_release_is_not() -> None:

@@ -21,7 +21,7 @@ from live_nodes.deploy import deploy as work
 from live_nodes.deploy.rules import OWNER, STATE, CanaryState
 from live_nodes.local.folder import releases_of
 from live_nodes.local.mailbox import MailRequest, ask
-from live_nodes.local.releases import DOCUMENT, Release, Releases
+from live_nodes.local.releases import CURRENT, DOCUMENT, Release, Releases
 from tests.live_nodes.deploy.studies import study_folder
 from tests.live_nodes.killing import Ground, KilledNode
 from tests.waiting import eventually
@@ -128,6 +128,14 @@ def test_what_is_not_sound_or_does_not_start_gives_way_to_what_ran(
         releases.move(msgspec.structs.replace(releases.moves()[-1], number=broken.number))
     said(node, "release 2 is reverted, 0 runs: it is not sound: ")
     assert (node.said().count(" runs (pid "), node.positions()) == (2, held)
+    # Also to what ran since, rather than to what was there before it was made.
+    edit(node, expected={})
+    released(node, tmp_path / "sound", leverage=0.3)
+    said(node, " runs (pid ", 3)
+    work.rollback(node.file, 1, "cheaper")
+    said(node, "release 1 is reverted, 3 runs: it does not start: ")
+    said(node, " runs (pid ", 4)
+    assert node.positions() == held
     stop(node)
     assert node.positions() == {}, "a stop of the node closes all"
 
@@ -175,9 +183,14 @@ def test_a_canary_that_stayed_inside_gets_its_full_size_without_a_restart(
     node: KilledNode, tmp_path: Path
 ) -> None:
     edit(node, deploy=CANARY)
-    releases = released(node, tmp_path / "usual", band=(-5.0, 5.0))
+    # Also where it changes nothing, so that a running node takes it up as it is.
+    releases = released(node, tmp_path / "usual", leverage=0.1, band=(-5.0, 5.0))
     age(node, releases, days=2)
+    moves = (releases.folder / CURRENT).rename(tmp_path / CURRENT)
     node.begin()
+    said(node, " runs (pid ")
+    moves.rename(releases.folder / CURRENT)
+    said(node, "release 1 runs: usual")
     said(node, "release 1 runs: inside: ")
     said(node, "desk: node.release no longer halts entries")
     assert (node.said().count(" runs (pid "), releases.stages()[1]) == (1, "current")
