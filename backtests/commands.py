@@ -69,7 +69,7 @@ def backtest(
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn
 
-    from backtests.results.console import figures_table, ladder_table
+    from backtests.results.console import figures_table, variants_table
     from backtests.session import backtest_document
     from config.progress import LongWork, Remaining
 
@@ -111,7 +111,9 @@ def backtest(
     title = f"{summary['name']}  {summary['start'][:10]} to {summary['end'][:10]}"
     Console().print(figures_table({"value": summary}, title))
     if summary["ladder"]:
-        Console().print(ladder_table(summary["ladder"]))
+        titled = "latency, queue and fees, each alone"
+        figures = ("net_profit", "sharpe", "max_drawdown", "fees", "fills")
+        Console().print(variants_table(titled, summary["ladder"], figures))
     for warning in summary.get("warnings", []):
         console.print(f"[yellow]![/] {warning}", highlight=False)
     print(f"Report: {result / 'report.html'}")

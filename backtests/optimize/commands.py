@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
 
     from backtests.optimize.judge import Gate
@@ -34,7 +33,6 @@ def register(app: typer.Typer) -> None:
 
 
 def optimize(
-    context: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="STUDY", help="A study (kind: study).")],
     overrides: Annotated[
         list[str] | None,
@@ -106,7 +104,7 @@ def optimize(
     folder = out or running.STUDIES / found.study.name
     if detach and no_write:
         raise InputError("--detach: its log is in the study's folder: not with --no-write")
-    words = _words(context)
+    words = [word for word in sys.argv[1:] if word != "--detach"]
     with ExitStack() as stack:
         progress = None
         if not no_write:
@@ -128,7 +126,7 @@ def optimize(
         if as_json:
             print(json.dumps(outcome.summary(found), sort_keys=True, default=str))
         else:
-            _print(found, Console())
+            _print(found)
         if not found.accepted:
             failed = ", ".join(gate.name for gate in found.gates if not gate.passed)
             raise GateRefused(f"{found.study.name}: refused: {failed}; no best.yaml is written")
@@ -195,19 +193,6 @@ def _try_seeds(
                 return found
             found = plan.plan(file, [*sets, f"seed={found.study.seed + 1}"])
             found.seeds = tried
-
-
-def _words(context: typer.Context) -> list[str]:
-    """Return the command line as it was given, but without --detach."""
-    words = [str(context.command.name)]
-    for parameter in context.command.params:
-        value = context.params.get(str(parameter.name))
-        if value is None or value is False or parameter.name == "detach":
-            continue
-        name = parameter.opts[:1] if parameter.param_type_name == "option" else []
-        for each in value if isinstance(value, list | tuple) else [value]:
-            words += name if each is True else [*name, str(each)]
-    return words
 
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A study's name, or its folder.")]
@@ -287,70 +272,34 @@ def gate_table(gates: Sequence[Gate]) -> Table:
     return table
 
 
-def _print(found: Found, console: Console) -> None:
+def _print(found: Found) -> None:
+    from rich.console import Console
+
+    from backtests.optimize.report import notes
+    from backtests.results.console import variants_table
+
+    console = Console(highlight=False)
     console.print(
         f"{found.study.name}: {len(found.screened):,} screened, {len(found.figures):,} run "
         f"({found.known_before:,} known from before), {len(found.stopped):,} stopped, "
         f"{len(found.refused):,} refused by the document or its data; {found.trials:,} trials ever "
-        "on these data",
-        highlight=False,
+        "on these data"
     )
     if found.study.screens:
-        console.print(
-            f"rank correlation of screen and full run: {found.fidelity:.2f} over "
-            f"{len(found.sample)}",
-            highlight=False,
-        )
-    for path in found.dead:
-        console.print(f"! {path} changes nothing at the best candidate", highlight=False)
-    for path in found.unseen:
-        console.print(f"! {path}: the screen does not see it", highlight=False)
+        ranked = f"{found.fidelity:.2f} over {len(found.sample)}"
+        console.print(f"rank correlation of screen and full run: {ranked}")
     for path, value in found.candidates[found.best].items():
-        console.print(f"  {path}: {json.dumps(value)}", highlight=False)
+        console.print(f"  {path}: {json.dumps(value)}", markup=False)
     console.print(gate_table(found.gates))
-    _print_robustness(found, console)
-    if found.held_seen:
-        console.print(
-            f"! the hold-out is not fresh: {found.held_seen:,} other candidates were run on its "
-            "days before",
-            highlight=False,
-        )
-    if found.held_refused:
-        console.print(f"! {found.held_refused}", highlight=False)
-    if found.held is not None and not found.held_looked_at:
-        console.print("The hold-out stays closed: an earlier gate failed.")
-
-
-def _print_robustness(found: Found, console: Console) -> None:
-    from rich.table import Table
-
-    from backtests.report.formats import hundredths, number, percent
-
-    if found.stress_refused:
-        console.print(f"! stress: {found.stress_refused}", highlight=False)
-    table = Table(title="the best candidate under stress, and resampled")
-    for heading in ("", "Sharpe", "return", "max drawdown", "trades"):
-        table.add_column(heading, justify="left" if not heading else "right")
-    for row in found.stress:
-        earned, fell = hundredths(row["return_pct"]), percent(row["max_drawdown"])
-        table.add_row(
-            ": ".join(filter(None, (row["name"], row["note"]))),
-            number(row["sharpe"]),
-            earned,
-            fell,
-            f"{row['trades']:,}",
-        )
+    rows = list(found.stress)
     for name, of in (("days", found.monte_carlo), ("trades", found.monte_carlo["trades"])):
-        earned = hundredths(of["total_return_pct"]["worst_5"])
-        fell = percent(of["max_drawdown"]["worst_5"])
-        table.add_row(f"worst 5 % of resampled {name}", "", earned, fell, "")
-    console.print(table)
-    shape, kept = found.sensitivity["shape"], found.sensitivity["plateau"]
-    if shape:
-        console.print(
-            f"{shape}: neighbours keep {percent(kept, 0)} of the best's {found.study.objective} "
-            f"(median), the worst {percent(found.sensitivity['worst'], 0)}",
-            highlight=False,
-        )
-    for path in found.sensitivity["at_an_end"]:
-        console.print(f"! {path} is at an end of its range: search further", highlight=False)
+        worst = {
+            "return_pct": of["total_return_pct"]["worst_5"],
+            "max_drawdown": of["max_drawdown"]["worst_5"],
+        }
+        rows.append({"name": f"worst 5 % of resampled {name}"} | worst)
+    titled = "the best candidate under stress, and resampled"
+    columns = ("sharpe", "return_pct", "max_drawdown", "trades")
+    console.print(variants_table(titled, rows, columns))
+    for note in notes(found):
+        console.print(f"! {note}", markup=False)

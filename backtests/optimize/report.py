@@ -21,7 +21,17 @@ from actors.measures import DAY
 from backtests.optimize import judge, robustness, trials
 from backtests.optimize.plan import Floats, Found
 from backtests.report.charts import Chart, Drawings, line, times
-from backtests.report.formats import date, hundredths, number, percent, table, text, tone, value
+from backtests.report.formats import (
+    date,
+    hundredths,
+    number,
+    percent,
+    table,
+    text,
+    tile_row,
+    tone,
+    value,
+)
 from backtests.report.page import page, write_page
 from backtests.studies.importance import Importances, binned, importances
 from backtests.studies.monte_carlo import monte_carlo
@@ -98,7 +108,7 @@ def render(found: Found, why: str = "") -> str:
         [text(note) for note in notes(found)],
         [section for section in written if section[3]],
         drawings,
-        between=f'<div class="tiles">{_tiles(found)}</div>' if found.gates else "",
+        between=_tiles(found) if found.gates else "",
         footer=" · ".join(f"{key} {text(each[:40])}" for key, each in origin.items()),
     )
 
@@ -127,31 +137,14 @@ def notes(found: Found) -> list[str]:
 
 
 def _tiles(found: Found) -> str:
-    measured, around = {gate.key: gate for gate in found.gates}, found.sensitivity
-    worst = {key: found.monte_carlo[key]["worst_5"] for key in ("total_return_pct", "max_drawdown")}
-    held = next((g.measured for g in found.gates if g.name == judge.HELD), None)
-    shown = [
-        ("Sharpe out of sample", number(measured["sharpe"].measured), measured["sharpe"].wanted),
-        (
-            "Deflated Sharpe",
-            percent(measured["deflated_sharpe"].measured),
-            f"of {found.trials:,} trials ever on these data",
-        ),
-        (
-            "Overfitting (PBO)",
-            percent(measured["overfitting"].measured),
-            measured["overfitting"].wanted,
-        ),
-        ("Sharpe on the hold-out", number(held), "closed" if held is None else "opened once"),
+    """What no gate has: beside the gates, in sample and in the bad tail."""
+    around, of = found.sensitivity, found.monte_carlo
+    earned, fell = (of[key]["worst_5"] for key in ("total_return_pct", "max_drawdown"))
+    return tile_row(
         ("Return", hundredths(found.figures[found.best]["return_pct"], signed=True), "in sample"),
-        ("Worst 5 % of paths", hundredths(worst["total_return_pct"], signed=True), "or less"),
-        ("Worst 5 % of drawdowns", percent(worst["max_drawdown"]), "or deeper"),
+        ("Worst 5 % of paths", hundredths(earned, signed=True), "or less"),
+        ("Worst 5 % of drawdowns", percent(fell), "or deeper"),
         ("Neighbours keep", percent(around["plateau"], 0), around["shape"] or ""),
-    ]
-    return "".join(
-        f'<div class="tile"><div class="label">{name}</div><div class="value">{figure}</div>'
-        f'<div class="label">{more}</div></div>'
-        for name, figure, more in shown
     )
 
 
@@ -296,7 +289,7 @@ def stress(study: Study, _: Drawings) -> str:
     """The best candidate run again under worse conditions."""
     rows = [
         [
-            text(": ".join(filter(None, (row["name"].capitalize(), row["note"])))),
+            text(row["name"].capitalize()),
             number(row["sharpe"]),
             _gain(row["return_pct"]),
             percent(row["max_drawdown"]),

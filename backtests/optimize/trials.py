@@ -257,8 +257,8 @@ class Trials:
         rows = [{key: row[key] for key in STRESS} for row in stress_rows(prepared, base)]
         for row in rows:
             # Such as entries a candle late where each candle has a decision.
-            idle = rows[0]["trades"] and not row["trades"]
-            row["note"] = "nothing was traded: no measure" if idle else ""
+            if rows[0]["trades"] and not row["trades"]:
+                row["name"] += ": nothing was traded, no measure"
         trips, curve = base.tables["positions"], base.tables["equity"]
         returns = trade_returns(trips, curve, float(base.starting_equity))
         return Outcome(returns, {"stress": rows})

@@ -144,6 +144,16 @@ def facts(rows: list[list[str]], words: Container[int] = (0,)) -> str:
     return table(["", ""], rows, words=words, kind="facts")
 
 
+def tile_row(*shown: tuple[str, str, str]) -> str:
+    """Return figures as HTML tiles: name, value, and what belongs to it."""
+    each = "".join(
+        f'<div class="tile"><div class="label">{name}</div><div class="value">{value}</div>'
+        f'<div class="label">{more}</div></div>'
+        for name, value, more in shown
+    )
+    return f'<div class="tiles">{each}</div>'
+
+
 def money(value: float | None, digits: int = 2) -> str:
     """Return a table cell of a gain or loss, coloured."""
     return f'<td class="n {tone(value)}">{number(value, digits, signed=True)}</td>'

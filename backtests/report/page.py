@@ -79,7 +79,7 @@ def render(result: Result) -> str:
         origin.notes(report),
         written,
         drawings,
-        between=f'<div class="tiles">{sections.tiles(report)}</div>',
+        between=sections.tiles(report),
         footer=_footer(report),
     )
 

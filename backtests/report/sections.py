@@ -17,6 +17,7 @@ from backtests.report.formats import (
     span,
     table,
     text,
+    tile_row,
     tone,
 )
 from backtests.report.report_data import BENCHMARK_NAMES, LIMIT, ReportData, downsample
@@ -55,7 +56,7 @@ def tiles(report: ReportData) -> str:
     summary = report.summary
     length = span(summary["end_ns"] - summary["start_ns"])
     profit, change = summary["net_profit"], summary["return_pct"] / 100
-    shown = [
+    return tile_row(
         (
             "Net profit",
             f'<span class="{tone(profit)}">{percent(change, signed=True)}</span>',
@@ -86,11 +87,6 @@ def tiles(report: ReportData) -> str:
             multiple(summary["turnover"], 0),
             f"a year, {number(summary['fills'], 0)} fills",
         ),
-    ]
-    return "".join(
-        f'<div class="tile"><div class="label">{name}</div><div class="value">{value}</div>'
-        f'<div class="label">{more}</div></div>'
-        for name, value, more in shown
     )
 
 

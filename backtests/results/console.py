@@ -48,17 +48,15 @@ def figures_table(columns: Mapping[str, Mapping[str, Any]], title: str | None = 
     return table
 
 
-def ladder_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Return the rows of a ladder: how the result decays."""
-    table = Table(title="latency, queue and fees, each alone")
+def variants_table(title: str, rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> Table:
+    """Return runs of a document with one thing changed, by name, with some of their figures."""
+    known = {key: (label, shape) for key, label, shape in (*ROWS, ("fills", "fills", "{:,}"))}
+    table = Table(title=title)
     table.add_column("")
-    chosen = [row for row in ROWS if row[0] in ("net_profit", "sharpe", "max_drawdown", "fees")]
-    for _, label, _ in chosen:
-        table.add_column(label, justify="right")
-    table.add_column("fills", justify="right")
+    for key in keys:
+        table.add_column(known[key][0], justify="right")
     for row in rows:
-        values = [shown(row, key, shape) for key, _, shape in chosen]
-        table.add_row(str(row["name"]), *values, f"{row['fills']:,}")
+        table.add_row(row["name"], *(shown(row, key, known[key][1]) for key in keys))
     return table
 
 

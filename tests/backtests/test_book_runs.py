@@ -20,7 +20,7 @@ from backtests.checks import check, register, settled_market
 from backtests.engine import tick_feed
 from backtests.engine.guard_desk import BacktestMarkets
 from backtests.report.formats import percent
-from backtests.results.console import ladder_table
+from backtests.results.console import variants_table
 from backtests.results.result import read
 from backtests.run import Prepared, RunOutcome, prepare, run
 from backtests.session import backtest_document
@@ -297,7 +297,8 @@ def test_the_ladder_shows_how_the_result_decays(
     )
     assert rows["queue optimistic"]["fees"] <= rows["queue pessimistic"]["fees"]
     assert "Latency, queue and fees" in (result / "report.html").read_text()
-    assert "queue optimistic" in str(ladder_table(list(rows.values())).columns[0]._cells)
+    table = variants_table("", list(rows.values()), ["fills"])
+    assert "queue optimistic" in str(table.columns[0]._cells)
 
 
 def test_a_run_on_candles_has_no_ladder(folder: Path, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def judged(found):
     found.gates, found.trials, found.seeds = GATES, 34, []
     found.monte_carlo = robustness.monte_carlo_block(found.full[0], np.full(9, 0.02), [0.1], 0)
     row = {"sharpe": -0.5, "return_pct": -3.2, "max_drawdown": 0.1, "trades": 1234}
-    found.stress = [{"name": "fees x2", "note": "", **row}]
+    found.stress = [{"name": "fees x2", **row}]
     near = [(best | {LOOKBACK: 2}, 4.0), (best | {EVERY: "<2d>"}, -np.inf)]
     found.sensitivity = robustness.sensitivity(space, best, 10.0, near)
     found.stability = robustness.stability(space, best, [best], [best], np.ones(1), 0)
