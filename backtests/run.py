@@ -340,7 +340,8 @@ def _check_funding(
         if strategy.funding_needed() and not there.keys() & set(strategy.ids):
             raise InputError(
                 f"{document.catalog}: no funding of any instrument of strategies.{key}, "
-                "which it asks for"
+                "which it asks for: `perpdesk catalog pull` fetches it by an ingest with "
+                "funding: true, `perpdesk catalog import` takes it from files"
             )
 
 

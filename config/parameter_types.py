@@ -13,7 +13,7 @@ Lookback = Annotated[int, msgspec.Meta(ge=1, le=5000)]  # Candles.
 Returns = Annotated[int, msgspec.Meta(ge=2, le=5000)]  # Candles, enough for a deviation.
 AverageLength = Annotated[int, msgspec.Meta(ge=2, le=1000)]  # Candles.
 RangeLength = Annotated[int, msgspec.Meta(ge=2, le=500)]  # Candles, of an ADX, ATR or RSI.
-Positive = Annotated[float, msgspec.Meta(gt=0.0)]
+Money = Annotated[float, msgspec.Meta(gt=0.0, le=1e12)]  # Settlement currency.
 NotNegative = Annotated[float, msgspec.Meta(ge=0.0)]
 Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 PositiveFraction = Annotated[float, msgspec.Meta(gt=0.0, le=1.0)]

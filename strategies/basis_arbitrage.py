@@ -18,8 +18,8 @@ from config.durations import duration_ns
 from config.parameter_types import (
     BasisPoints,
     FineTimeSpan,
+    Money,
     Multiple,
-    Positive,
     PositiveFraction,
     TimeSpan,
     about,
@@ -74,6 +74,7 @@ class BasisConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_
     look: Annotated[FineTimeSpan, about("Least time between two decisions on a pair.")] = "1s"
     max_age: Annotated[
         FineTimeSpan,
+        Money,
         about("Nothing is decided while the newest prices of a leg are older than this."),
     ] = "5s"
     half_life: Annotated[
@@ -113,9 +114,11 @@ class BasisConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_
         about("Most of equity that one leg may lose in a minute, at a move of `deviations`."),
     ] = 0.005
     deviations: Annotated[
-        Positive, about("Move that risk is counted at, in deviations of a minute's moves.")
+        float,
+        Meta(gt=0.0, le=1000.0),
+        about("Move that risk is counted at, in deviations of a minute's moves."),
     ] = 3.0
-    max_position: Annotated[Positive, about("Most value of a leg, settlement currency.")] = 1000.0
+    max_position: Annotated[Money, about("Most value of a leg, settlement currency.")] = 1000.0
     max_weight: Annotated[PositiveFraction, about("Most value of a leg, of equity.")] = 0.25
     max_gross: Annotated[
         PositiveFraction,
@@ -129,6 +132,7 @@ class BasisConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_
     )
     cut_pause: Annotated[
         FineTimeSpan,
+        Money,
         about(
             "Time without entries in a pair after one was cut to what both legs have, which costs "
             "a round trip. It doubles with each cut until an entry is carried out."

@@ -15,8 +15,8 @@ from msgspec import Meta
 from config.durations import Interval
 from config.parameter_types import (
     Count,
+    Money,
     Multiple,
-    Positive,
     PositiveFraction,
     RangeLength,
     TimeSpan,
@@ -167,7 +167,7 @@ class PairsConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_
         ),
     ] = "dollar_neutral"
     max_leg: Annotated[
-        Positive | None, about("Most value of a leg, settlement currency; null: any.")
+        Money | None, about("Most value of a leg, settlement currency; null: any.")
     ] = 1000.0
     risk: Annotated[
         PositiveFraction | None,

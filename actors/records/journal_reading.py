@@ -98,6 +98,10 @@ class JournalReader:
         """Return the orders made at or after a time, the oldest first."""
         return self._orders("WHERE created >= ? ORDER BY created, client_order_id", ts)
 
+    def orders_changed_since(self, ts: int) -> list[OrderRow]:
+        """Return the orders made or changed at or after a time, the oldest first."""
+        return self._orders("WHERE changed >= ? ORDER BY created, client_order_id", ts)
+
     def intents(self, client_order_id: str | None = None) -> list[dict[str, Any]]:
         """Return the requests of one order, or all, in the order they were written."""
         return self._ask(

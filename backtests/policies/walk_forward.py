@@ -73,9 +73,18 @@ class Judged(NamedTuple):
 
 
 def stretches(ts: NDArray[np.int64], folds: int, purge_ns: int) -> Iterator[tuple[int, int, int]]:
-    """Yield, as places among looks, the end of each training and both ends of its test."""
+    """Yield, as places among looks, the end of each training and both ends of its test.
+
+    Raises InputError where the purge leaves nothing of the first training.
+    """
     window = Span(int(ts[0]), int(ts[-1]) + 1)
     part = window.length // (folds + 1)
+    if part <= purge_ns:
+        days, least, left_out = (length / DAY_NS for length in (window.length, part, purge_ns))
+        raise InputError(
+            f"a window of {days:.3g} days makes a training and {folds} tests of {least:.3g} days, "
+            f"the purge is {left_out:.3g}: give a longer window, fewer folds or a shorter purge"
+        )
     for (train,), (test,) in walk_forward(
         window, part - purge_ns, part, anchored=True, purge_ns=purge_ns, min_test_ns=1
     ):

@@ -156,8 +156,7 @@ class Audit:
         if kept is None:
             return []
         after = {name: Decimal(quantity) for name, quantity in kept.positions_after.items()}
-        bought = bought_by(self._orders(kept.decision))
-        missed = misses(kept.decision, after, self._smallest, {}, bought)
+        missed = misses(kept.decision, after, self._smallest, {}, self._bought(kept.decision))
         then = {miss.instrument for miss in missed}
         now = [miss for miss in self._missed(kept.decision) if miss.instrument in then]
         return [miss for miss in now if miss.instrument not in leaving]
@@ -194,12 +193,17 @@ class Audit:
             if order.strategy == decision.strategy
         ]
 
+    def _bought(self, decision: Decision) -> dict[str, Decimal]:
+        # Orders that an earlier decision sent may fill toward this one's targets.
+        changed = self._journal.orders_changed_since(decision.ts)
+        return bought_by(order for order in changed if order.strategy == decision.strategy)
+
     def _missed(self, decision: Decision) -> list[Miss]:
         orders = self._orders(decision)
         reasons = {order.instrument: order.reason for order in orders}
         reasons |= {name: why for name, why in self._reasons.items() if why}
         held = {n: Decimal(q) for n, q in self._positions(decision.strategy).items()}
-        return misses(decision, held, self._smallest, reasons, bought_by(orders))
+        return misses(decision, held, self._smallest, reasons, self._bought(decision))
 
     def _write(self, begun: _Open, status: str) -> None:
         decision = begun.decision

@@ -165,7 +165,7 @@ OUT_OF_RANGE = {name: value for value, names in _NUMBERS.items() for name in nam
     "calibration": "[[2, 5]]", "look": "0ms", "candle": "500ms", "max_ticks": "0", "limit_r": "0",
     "r_pct": "0", "max_of_book": "0", "slippage_bps": "-1", "horizon_s": "0", "trail_after": "-1",
     "least_samples": "0", "open_bps": "1001", "close_bps": "-1001", "half_life": "0s",
-    "horizon": "0s", "min_edge_bps": "-1", "deviations": "0", "max_position": "0",
+    "horizon": "0s", "min_edge_bps": "-1", "deviations": "1e99", "max_position": "1e99",
     "max_gross": "0", "limit_currency": "0", "trailing_pct": "0", "budget": "0",
 }  # fmt: skip
 """A value of the right type but out of range, for each key that has a range."""

@@ -16,6 +16,7 @@ from backtests.policies.walk_forward import (
 )
 from backtests.studies.bootstrap import Interval
 from config.durations import DAY_NS, HOUR_NS, MINUTE_NS
+from config.errors import InputError
 from strategies.basis.policy import Trees
 from tests.backtests.policies.process import ornstein_uhlenbeck_looks
 
@@ -32,6 +33,15 @@ def test_a_training_ends_a_purge_before_its_test_and_tests_follow_each_other():
     ts = np.arange(100) * SECOND
     found = list(stretches(ts, 3, 5 * SECOND))
     assert found == [(20, 25, 50), (45, 50, 75), (70, 75, 100)]
+
+
+def test_a_window_whose_folds_are_no_longer_than_the_purge_says_so():
+    """Three hours in five parts: 36 minutes each, an hour of purge."""
+    words = (
+        r"0.125 days makes a training and 4 tests of 0.0249 days, the purge is 0.0417: .* longer"
+    )
+    with pytest.raises(InputError, match=words):
+        list(stretches(np.arange(0, 10_800, 30) * SECOND, 4, HOUR_NS))
 
 
 def test_each_fold_learns_from_the_past_alone_and_all_policies_are_scored():

@@ -227,7 +227,7 @@ def test_a_catalog_without_the_funding_asked_for_is_refused(demo_catalog: Path) 
     setup = document(
         demo_catalog, universe={"instruments": ["*-SPOT.BYBIT"]}, strategies={"short": reader}
     )
-    with pytest.raises(InputError, match=r"no funding of any instrument of strategies\.short"):
+    with pytest.raises(InputError, match=r"no funding of any .* strategies\.short.*funding: true"):
         prepare(setup)
 
 

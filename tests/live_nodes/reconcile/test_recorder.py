@@ -15,6 +15,7 @@ from nautilus_trader.model.objects import Quantity
 
 from actors.gate.order_messages import cancel_rejected
 from actors.records.journal import Journal
+from actors.records.order_facts import OrderFacts
 from actors.records.rows import MARKS
 from backtests.engine.market import market_of
 from live_nodes.node.audit import Audit
@@ -126,6 +127,45 @@ def test_all_that_an_engine_does_is_journaled_and_a_decision_has_its_audit_file(
         assert (rows[gone].quantity, rows[gone].realized) == (0, 7)
         assert rows[A].quantity == 5
         assert json.loads(journal.load_state("", MARKS)) == {A: "110.0"}
+
+
+def test_coins_of_an_order_that_an_earlier_decision_sent_are_no_miss_of_the_next(
+    tmp_path: Path,
+) -> None:
+    """33.38 wanted, of which the fee leaves 33.37; sent 1 s before the next pair was decided."""
+    now, coins, told = [at(1)], "ETHUSDT-SPOT.BYBIT", list[object]()
+    with Journal.open(tmp_path, node="test", clock_ns=lambda: now[0]) as journal:
+        journal.begin_run(environment="practice", document="abc")
+        audit = Audit(
+            journal,
+            lambda key: {coins: "33.37"},
+            lambda key: False,
+            smallest=lambda name: D("0.01"),
+            on_carried_out=lambda decision, missed: told.append(missed),
+        )
+        journal.intended(
+            OrderFacts(
+                operation="submit", client_order_id="n-1", strategy="basis", instrument=coins,
+                side="BUY", quantity=D("33.38"), ts=at(1),
+            )
+        )  # fmt: skip
+        now[0] = at(1, 2)
+        target = Target(instrument=coins, target="33.38", order="33.38")
+        decision = Decision(
+            strategy="basis", ts=at(1, 1), data_ts=at(1), kind="rebalance", equity="1",
+            targets=(target,),
+        )  # fmt: skip
+        audit.on_decision(decision)
+        journal.outcome("n-1", "FILLED", filled=D("33.38"))
+        for _ in range(2):
+            audit.finish_done()
+        assert told == [[]]
+        # What was bought long before explains no addition that is missing.
+        now[0] = at(2)
+        audit.on_decision(msgspec.structs.replace(decision, ts=at(2)))
+        for _ in range(2):
+            audit.finish_done()
+        assert [str(miss) for miss in told[1]] == [f"{coins} holds 33.37, wanted 33.38"]
 
 
 def test_a_node_that_stops_in_between_says_so_in_its_audit_file(tmp_path: Path) -> None:
