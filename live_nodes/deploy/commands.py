@@ -13,7 +13,7 @@ from config.commands import JsonOption
 if TYPE_CHECKING:
     from config.resolved import ValueDifference
     from live_nodes.deploy.deploy import Plan
-    from live_nodes.local.releases import Move
+    from live_nodes.local.releases import Move, Releases
 
 NodeFile = Annotated[Path, typer.Argument(metavar="NODE", help="A node document (kind: node).")]
 YesOption = Annotated[bool, typer.Option("--yes", help="Don't ask.")]
@@ -40,7 +40,6 @@ def deploy(
         typer.Option("--skip-ladder", help="Mainnet at once; needs --reason."),
     ] = False,
     yes: YesOption = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Release a study's parameters to a node, if they pass the gates of its document.
 
@@ -58,12 +57,12 @@ def deploy(
     plan = work.plan(file, study, skip_ladder=skip_ladder)
     _show_plan(plan)
     if not plan.differences and plan.now is not None and not plan.failed:
-        print(f"release {plan.now.number} runs these values already", file=sys.stderr)
+        _say(f"release {plan.now.number} runs these values already")
         return
     if not plan.failed and not yes:
         _ask("Release it?")
     why = reason.strip() or f"study {plan.outcome.study}"
-    _show_move(file, work.deploy(plan, why + " (ladder skipped)" * skip_ladder), as_json)
+    _show_move(plan.releases, work.deploy(plan, why + " (ladder skipped)" * skip_ladder))
 
 
 def rollback(
@@ -73,19 +72,19 @@ def rollback(
     ] = None,
     reason: Annotated[str, typer.Option(help="Why, in your words; it is kept.")] = "rolled back",
     yes: YesOption = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Let an earlier release of a node run again, byte for byte.
 
     Example: perpdesk rollback live_nodes/nodes/xs_reversal_practice.yaml --reason "worse fills"
     """
     from live_nodes.deploy import deploy as work
+    from live_nodes.local.folder import releases_of
 
     if not yes:
         _ask("Roll back?")
     move, changes = work.rollback(file, to, reason)
-    _show_differences(changes)
-    _show_move(file, move, as_json)
+    _show_differences("What changes:", changes)
+    _show_move(releases_of(file), move)
 
 
 def releases(file: NodeFile, as_json: JsonOption = False) -> None:
@@ -119,34 +118,29 @@ def _show_plan(plan: Plan) -> None:
 
     from backtests.optimize.commands import gate_table
 
-    console = Console(stderr=True, highlight=False)
-    console.print(gate_table(plan.gates))
+    Console(stderr=True, highlight=False).print(gate_table(plan.gates))
     if not any(gate.key == "margin" for gate in plan.gates):
-        console.print("No other parameters of a study run: there is no Sharpe to be better than.")
-    if plan.unstudied:
-        console.print("Other than in the study (left) is in the node (right):")
-        _show_differences(plan.unstudied)
-    if plan.differences:
-        console.print("What changes:")
-        _show_differences(plan.differences)
+        _say("No other parameters of a study run: there is no Sharpe to be better than.")
+    _show_differences("Other than in the study (left) is in the node (right):", plan.unstudied)
+    _show_differences("What changes:", plan.differences)
 
 
-def _show_differences(rows: list[ValueDifference]) -> None:
-    for row in rows:
-        print(f"  {row}", file=sys.stderr)
+def _show_differences(title: str, rows: list[ValueDifference]) -> None:
+    for line in (title, *(f"  {row}" for row in rows)) if rows else ():
+        _say(line)
 
 
-def _show_move(file: Path, move: Move, as_json: bool) -> None:
-    from msgspec import json
-
+def _show_move(releases: Releases, move: Move) -> None:
     from actors.records.journal_files import holder
-    from live_nodes.local.folder import releases_of
 
-    if as_json:
-        print(json.format(json.encode(move), indent=2).decode())
-        return
     size = f" at {move.size:g} of its size for {move.days} days" if move.days else ""
     print(f"release {move.number} is to run{size}")
-    pid = holder(releases_of(file).state)
-    takes = f"process {pid} takes it up when it is flat or between two rebalances"
-    print(f"`perpdesk live {file}` runs it" if pid is None else takes, file=sys.stderr)
+    pid = holder(releases.state)
+    if pid is None:
+        _say("`perpdesk live` runs it")
+    else:
+        _say(f"process {pid} takes it up when it is flat or between two rebalances")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from actors.records.journal_files import NAME, holder
-from actors.records.journal_reading import read
-from backtests.optimize.judge import Gate, at_least, at_most
+from actors.records.journal_files import holder
+from backtests.optimize.judge import Gate, at_least
 from backtests.studies.search_space import settings
 from config.documents import Node
 from config.errors import DeskError, DocumentErrors, GateRefused, InputError
@@ -17,11 +16,9 @@ from config.load import examine, load
 from config.resolved import MISSING, Resolved, ValueDifference, difference
 from config.validate import checked
 from live_nodes.deploy.gates import deploy_gates, ladder_gates
-from live_nodes.deploy.rules import lost_halts
 from live_nodes.deploy.study import StudyOutcome, outcome_of
 from live_nodes.local.folder import releases_of
 from live_nodes.local.releases import DOCUMENT, RUNS, STUDY, Move, Release, Releases, user
-from strategies.messages import Verdict
 
 STUDIED = ("universe", "strategies", "actors", "risk")
 """Parts of a document that a study tests."""
@@ -83,8 +80,6 @@ def plan(file: Path, study: Path | None, *, skip_ladder: bool = False) -> Plan:
     read_by_node = state / RUNS if holder(state) is not None and (state / RUNS).exists() else file
     # A release that this version reads no more is no reason to keep it.
     runs = examine(read_by_node if now is None else releases.of(now.number) / DOCUMENT)[0] or source
-    if lost := lost_halts(runs.document, node, _standing(state)):
-        gates.append(at_most(f"halts of guards that it lacks: {', '.join(lost)}", len(lost), 0))
     unstudied = [] if study is None or not outcome.accepted else _unstudied(study, new)
     return Plan(releases, now, runs, source, new, outcome, text, gates, unstudied)
 
@@ -103,13 +98,6 @@ def _study(releases: Releases, now: Release | None, study: Path | None) -> bytes
         raise InputError(
             f"{study}/best.json: can't be read ({error.strerror}); run the study first"
         ) from None
-
-
-def _standing(state: Path) -> list[Verdict]:
-    if not (state / NAME).exists():
-        return []
-    with read(state) as journal:
-        return [verdict for _, verdict in journal.standing()]
 
 
 def _unstudied(study: Path, new: Resolved) -> list[ValueDifference]:

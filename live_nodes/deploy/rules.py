@@ -9,14 +9,15 @@ import msgspec
 
 from config.documents import Node
 from config.durations import DAY_NS
+from config.errors import some_of
 from config.universe import select
 from live_nodes.local.releases import Move
 from strategies.messages import Action, Verdict
 from strategies.schedule import next_fire
 
 GUARD = "node.release"
-OWNER, STATE = "release", "canary"
-"""Where the journal keeps the state."""
+OWNER, STATE, RAN = "release", "canary", "ran"
+"""Where the journal keeps a canary's state, and the number of the release that ran last."""
 
 
 class CanaryState(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +75,20 @@ def judged(
 def day_of(state: CanaryState, move: Move) -> int:
     """Return how many days of its own a canary has behind it."""
     return min(state.lived // DAY_NS, move.days)
+
+
+def dropped(
+    old: Node,
+    new: Node,
+    standing: Iterable[Verdict],
+    held: Mapping[str, Mapping[str, Decimal]],
+) -> str:
+    """Return in words what a new document may not drop: halts, positions; empty for nothing."""
+    if lost := lost_halts(old, new, standing):
+        return f"it lacks {some_of(lost)}, which holds back now: until you release that"
+    if left := orphans(old, new, held):
+        return f"it would not own {some_of(left)}: until that is closed"
+    return ""
 
 
 def lost_halts(old: Node, new: Node, standing: Iterable[Verdict]) -> list[str]:

@@ -30,7 +30,7 @@ from live_nodes.node.recording import tape_of
 from live_nodes.node.report import RunOptions, RunReport, Say
 from live_nodes.node.risk import count_alerts
 from live_nodes.node.stop import storage_failure
-from live_nodes.node.take_up import RunningRelease, say_release
+from live_nodes.node.take_up import RunningRelease, say_release, what_starts
 
 
 def launch(
@@ -67,10 +67,10 @@ def launch(
             release=release,
         )
         _report_killed_run(context)
-        if release is not None:
-            release.begin(context)
         journal.begin_run(environment=node.environment, document=document, dry_run=options.dry_run)
         try:
+            if release is not None:
+                release.begin(context)
             report = _in_loop(NodeRun(context))
         except BaseException as error:
             unwritable = storage_failure(error)
@@ -135,11 +135,11 @@ def live_document(
     releases = releases_of(file, overrides)
     until = None if options.seconds is None else time.monotonic() + options.seconds
     ran: int | None = None
-    news = ""
+    move, news = what_starts(releases), ""
     while True:
         # Until the node listens itself, so that a journal just opened is closed.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        move, release = releases.current(), None
+        release = None
         try:
             resolved = _sound(releases, move, file, overrides)
             release = RunningRelease(releases, move, resolved, overrides, news)
@@ -153,11 +153,11 @@ def live_document(
             news = releases.revert(move, ran, f"it does not start: {error}")
             if not news:
                 raise
-            ran = None
+            ran, move = None, releases.current()
             continue
         if not report.takes_up:
             return report
-        ran, news = release.number, ""
+        ran, move, news = release.number, releases.current(), ""
         if until is not None:
             options = replace(options, seconds=max(0.0, until - time.monotonic()))
 

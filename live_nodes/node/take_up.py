@@ -16,6 +16,8 @@ from pathlib import Path
 
 import msgspec
 
+from actors.records.journal_files import NAME
+from actors.records.journal_reading import read
 from config.documents import Node
 from config.errors import DeskError, some_of
 from config.load import examine
@@ -23,19 +25,19 @@ from config.resolved import Resolved
 from config.validate import checked
 from live_nodes.deploy.rules import (
     OWNER,
+    RAN,
     STATE,
     CanaryState,
     canary_verdict,
     day_of,
+    dropped,
     first_decided,
     judged,
-    lost_halts,
-    orphans,
 )
 from live_nodes.deploy.study import outcome_of
 from live_nodes.local.alerts import Level
 from live_nodes.local.files import replace_file
-from live_nodes.local.releases import RUNS, STUDY, Move, Release, Releases
+from live_nodes.local.releases import DOCUMENT, RUNS, STUDY, Move, Release, Releases
 from live_nodes.local.timefmt import moment_text
 from live_nodes.node.build import state_of
 from live_nodes.node.context import NodeContext, RunContext
@@ -93,6 +95,8 @@ class RunningRelease:
             self._tell(context, self._news, "critical")
         if self.move is None:
             replace_file(self.releases.state / RUNS, self._runs.to_yaml().encode())
+        else:
+            state_of(context, OWNER).save(RAN, str(self.number).encode())
 
     def look(self, context: NodeContext, supervisor: Supervisor, risk: NodeRisk) -> str:
         """Judge the canary and look for another release; return why to restart now, else empty."""
@@ -140,54 +144,49 @@ class RunningRelease:
         return f"release {move.number} is taken up: {move.why}"
 
     def _load(self, number: int) -> Resolved:
-        resolved = checked(self.releases.document(number), self._settings)
-        for name in ("name", "environment", "state"):
-            if getattr(resolved.document, name) != getattr(self._runs.document, name):
-                raise DeskError(f"{resolved.file}: {name} is another: it is another node's")
-        return resolved
+        return checked(self.releases.document(number), self._settings)
 
     def _judge(self, context: NodeContext, risk: NodeRisk, passed: int) -> None:
         move, snapshot = self.move, risk.desk.snapshot
         if move is None or not move.days or snapshot is None or snapshot.equity <= 0:
             return
         store, result = state_of(context, OWNER), sum(snapshot.results.values(), Decimal(0))
-        kept = self._canary or _kept(store.load(STATE))
-        if kept is None or kept.move != move.ts:
+        state, saved = self._canary, store.load(STATE)
+        if state is None and saved is not None:
+            state = msgspec.json.decode(saved, type=CanaryState)
+        if state is not None and state.move == move.ts:
+            state = msgspec.structs.replace(state, lived=state.lived + passed)
+        else:
             schedules = [strategy.schedule() for strategy in context.strategies.values()]
             if time.time_ns() < first_decided(self._since, schedules):
                 return
             state = CanaryState(move=move.ts, equity=snapshot.equity, result=result)
-        else:
-            state = msgspec.structs.replace(kept, lived=kept.lived + passed)
-        if day_of(state, move) > state.day:
-            state, inside, why = judged(state, move, self._band(move), result)
-            if not self._settle(context, move, state, inside, why):
-                # Someone else writes, or has moved: the day is judged again.
-                return
-        unsaved = self._canary is None or self._canary.day != state.day
-        if unsaved or self._looked - self._saved >= SAVE_EVERY_NS:
+        ends = day_of(state, move) > state.day
+        if ends and (state := self._judge_day(context, move, state, result)) is None:
+            # Someone else writes, or has moved: the day is judged again.
+            return
+        if ends or self._canary is None or self._looked - self._saved >= SAVE_EVERY_NS:
             store.save(STATE, msgspec.json.encode(state))
             self._saved = self._looked
         self._canary = state
 
-    def _band(self, move: Move) -> list[tuple[float, float]]:
-        text = self.releases.read(move.number, STUDY)
-        return outcome_of(text, self.releases.of(move.number) / STUDY).monte_carlo.band.days
-
-    def _settle(
-        self, context: NodeContext, move: Move, state: CanaryState, inside: bool, why: str
-    ) -> bool:
-        if not inside:
-            before = self.releases.release(move.number).before
-            assert before is not None, "the first release is no canary"
-            words = self.releases.revert(move, before, why)
-            if words:
-                self._tell(context, words, "critical")
-            return bool(words)
-        if state.day >= move.days:
-            return self.releases.end_canary(move, why)
-        self._tell(context, f"release {move.number}, a canary: {why}", "info")
-        return True
+    def _judge_day(
+        self, context: NodeContext, move: Move, state: CanaryState, result: Decimal
+    ) -> CanaryState | None:
+        number, releases = move.number, self.releases
+        outcome = outcome_of(releases.read(number, STUDY), releases.of(number) / STUDY)
+        state, inside, why = judged(state, move, outcome.monte_carlo.band.days, result)
+        if inside and state.day < move.days:
+            self._tell(context, f"release {number}, a canary: {why}", "info")
+            return state
+        if inside:
+            return state if releases.end_canary(move, why) else None
+        before = releases.release(number).before
+        assert before is not None, "the first release is no canary"
+        words = releases.revert(move, before, why)
+        if words:
+            self._tell(context, words, "critical")
+        return state if words else None
 
     def _tell(self, context: RunContext, text: str, level: Level) -> None:
         if text in self._said:
@@ -198,8 +197,29 @@ class RunningRelease:
         context.journal.note("release", text)
 
 
-def _kept(state: bytes | None) -> CanaryState | None:
-    return None if state is None else msgspec.json.decode(state, type=CanaryState)
+def what_starts(releases: Releases) -> Move | None:
+    """Return the move to what a start runs: the current one, or what ran last.
+
+    What ran last goes on where the current one would drop a halt or a position, as in a running
+    node; it takes that up once it may.
+    """
+    move = releases.current()
+    if move is None or releases.state.name == "paper" or not (releases.state / NAME).exists():
+        return move
+    with read(releases.state) as journal:
+        number = int(journal.load_state(OWNER, RAN) or releases.moves()[0].number)
+        standing = [verdict for _, verdict in journal.standing()]
+        rows = [row for row in journal.holdings() if row.quantity]
+    files = [releases.of(one) / DOCUMENT for one in (number, move.number)]
+    old, new = (examine(file)[0] for file in files)
+    if old is None or new is None:
+        return move
+    held = {
+        key: {row.instrument: row.quantity for row in rows if row.owner == key}
+        for key in old.document.strategies
+    }
+    stays = dropped(old.document, new.document, standing, held)
+    return releases.last(number) if stays else move
 
 
 def say_release(release: Release, file: Path, settings: Iterable[str], say: Say) -> None:
@@ -221,10 +241,8 @@ def unsafe(
     """Return why the node can't be restarted with another document now, empty if it can."""
     held = {key: strategy.holdings() for key, strategy in context.strategies.items()}
     standing, now = risk.desk.verdicts.standing(), time.time_ns()
-    if lost := lost_halts(old, new, standing):
-        return f"it lacks {some_of(lost)}, which holds back now: until you release that"
-    if left := orphans(old, new, held):
-        return f"it would not own {some_of(left)}: until that is closed"
+    if drops := dropped(old, new, standing, held):
+        return drops
     if supervisor.carrying_out or risk.closing:
         return "orders are under way"
     for verdict in standing:

@@ -103,6 +103,18 @@ def test_a_strategy_that_decides_at_any_time_is_left_alone_until_flat_and_its_ha
     stop(node)
 
 
+def test_a_restart_drops_no_position_that_a_release_waits_for(
+    node: KilledNode, tmp_path: Path
+) -> None:
+    held = node.positions()
+    released(node, tmp_path / "less", parameters={"universe.exclude": ["AAA*"]})
+    for _ in range(2):
+        node.begin()
+        said(node, "release 1 waits: it would not own steady's AAAUSDT-LINEAR.BYBIT")
+        stop(node)
+    assert node.positions() == held
+
+
 def edit(node: KilledNode, **changes: Any) -> None:
     text = yaml.safe_load(node.file.read_text()) | changes
     node.file.write_text(yaml.safe_dump(text))
@@ -199,7 +211,11 @@ def test_a_canary_that_stayed_inside_gets_its_full_size_without_a_restart(
 
 def age(node: KilledNode, releases: Releases, days: int) -> None:
     """Let the canary of a node that is stopped have run for so many days, without profit."""
-    begun = {"move": releases.moves()[-1].ts, "equity": Decimal(100_000), "result": Decimal(0)}
+    begun: dict[str, Any] = {
+        "move": releases.moves()[-1].ts,
+        "equity": Decimal(100_000),
+        "result": Decimal(0),
+    }
     with Journal.open(node.folder, node=node.account) as journal:
         state = CanaryState(**begun, lived=days * DAY_NS)
         journal.state(OWNER).save(STATE, msgspec.json.encode(state))
