@@ -16,8 +16,8 @@ from strategies.messages import Action, Verdict
 from strategies.schedule import next_fire
 
 GUARD = "node.release"
-OWNER, STATE, RAN = "release", "canary", "ran"
-"""Where the journal keeps a canary's state, and the number of the release that ran last."""
+OWNER, STATE = "release", "canary"
+"""Where the journal keeps the state."""
 
 
 class CanaryState(msgspec.Struct, frozen=True, kw_only=True):

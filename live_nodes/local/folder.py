@@ -60,7 +60,9 @@ def node_to_stop(file: Path, settings: Iterable[str], say: Callable[[str], None]
     """
     releases = releases_of(file, settings)
     try:
-        file = releases.running() or file
+        # Not by one that waits, maybe with other keys: by what sent the orders.
+        ran = releases.ran()
+        file = file if ran is None else releases.document(ran)
     except DeskError as error:
         say(f"{error}; it is stopped by {file}")
     resolved, problems = examine(file, settings)

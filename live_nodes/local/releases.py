@@ -24,7 +24,7 @@ import msgspec
 from config.errors import DeskError, InputError
 from live_nodes.local.files import replace_file, sync_folder
 
-FOLDER, CURRENT = "releases", "current.json"
+FOLDER, CURRENT, RAN = "releases", "current.json", "ran"
 DOCUMENT, STUDY, RECORD = "node.yaml", "study.json", "release.json"
 RUNS = "document.yaml"
 """In the state folder, what a node without releases runs, written by its start."""
@@ -142,6 +142,16 @@ class Releases:
         """Return the document of the release that runs; None where nothing was ever released."""
         move = self.current()
         return None if move is None else self.document(move.number)
+
+    def ran(self) -> int | None:
+        """Return the number of what ran last, the first where no release ran; None without any."""
+        with suppress(FileNotFoundError):
+            return int((self.folder / RAN).read_bytes())
+        return next((move.number for move in self.moves()), None)
+
+    def begin(self, number: int) -> None:
+        """Keep that a release runs from now on."""
+        replace_file(self.folder / RAN, str(number).encode(), durable=True)
 
     def write(self, files: Mapping[str, bytes], **record: Any) -> Release:
         """Write a release under the next number, inside `locked`; it does not run yet."""

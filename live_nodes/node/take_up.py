@@ -25,7 +25,6 @@ from config.resolved import Resolved
 from config.validate import checked
 from live_nodes.deploy.rules import (
     OWNER,
-    RAN,
     STATE,
     CanaryState,
     canary_verdict,
@@ -95,8 +94,8 @@ class RunningRelease:
             self._tell(context, self._news, "critical")
         if self.move is None:
             replace_file(self.releases.state / RUNS, self._runs.to_yaml().encode())
-        else:
-            state_of(context, OWNER).save(RAN, str(self.number).encode())
+        elif not context.options.dry_run:
+            self.releases.begin(self.move.number)
 
     def look(self, context: NodeContext, supervisor: Supervisor, risk: NodeRisk) -> str:
         """Judge the canary and look for another release; return why to restart now, else empty."""
@@ -203,11 +202,11 @@ def what_starts(releases: Releases) -> Move | None:
     What ran last goes on where the current one would drop a halt or a position, as in a running
     node; it takes that up once it may.
     """
-    move = releases.current()
-    if move is None or releases.state.name == "paper" or not (releases.state / NAME).exists():
+    move, number = releases.current(), releases.ran()
+    began = releases.state.name != "paper" and (releases.state / NAME).exists()
+    if move is None or number is None or not began:
         return move
     with read(releases.state) as journal:
-        number = int(journal.load_state(OWNER, RAN) or releases.moves()[0].number)
         standing = [verdict for _, verdict in journal.standing()]
         rows = [row for row in journal.holdings() if row.quantity]
     files = [releases.of(one) / DOCUMENT for one in (number, move.number)]

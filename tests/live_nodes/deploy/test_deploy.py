@@ -151,6 +151,7 @@ def test_a_release_that_was_changed_is_not_run_but_can_be_stopped(
     file.chmod(0o644)
     file.write_text(file.read_text().replace("0.2", "0.9"))
     said: list[str] = []
+    releases_of(node).begin(1)
     assert node_to_stop(node, (), said.append).name == "mine"
     assert "was changed since it was released" in said[0]
     assert "was changed since it was released" in run_command("live", str(node)).err
@@ -207,6 +208,17 @@ def test_a_release_that_comes_back_by_itself_has_its_own_size_and_days(
     found = releases_of(node)
     found.revert(found.moves()[-1], 1, "outside")
     assert [(move.number, move.days) for move in found.moves()] == [(0, 0), (1, 7), (2, 60), (1, 7)]
+
+
+def test_a_node_is_stopped_by_what_ran_not_by_a_release_that_waits(
+    node: Path, deploy: Deploy
+) -> None:
+    deploy("first")
+    releases_of(node).begin(1)
+    node.write_text(yaml.safe_dump(yaml.safe_load(node.read_text()) | {"tag": "n2"}))
+    assert deploy().code == 0
+    assert node_document(node).tag == "n2"
+    assert node_to_stop(node, (), print).tag != "n2"
 
 
 def test_a_release_that_a_newer_version_reads_no_more_is_named_and_replaced(
