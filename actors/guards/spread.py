@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from functools import partial
 from typing import Annotated
@@ -19,7 +20,8 @@ from actors.guards.core.snapshot import Market, OrderRequested, Snapshot
 class SpreadGateParams(TransientParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The widest spread at which entries still leave; one of the limits is needed.
 
-    A spread of just the limit still passes: the narrowest there can be is one tick. It is not
+    A spread of just the limit still passes: the narrowest there can be is one tick, which, unless
+    it is too wide, ends a halt whatever the hysteresis. It is not
     applied where no best prices are known, as with candles.
 
     Parameters
@@ -68,7 +70,7 @@ class SpreadGate(Guard[SpreadGateParams, Nothing]):
                 if (width := _width(market, unit)) is not None
             }
             clear = limit * (1 - exact(params.hysteresis))
-            reading = partial(_reading, params, unit, limit, clear)
+            reading = partial(_reading, params, unit, limit, clear, snapshot.markets)
             found.extend(notable_readings(widths, clear, reading))
         return state, tuple(found)
 
@@ -113,9 +115,17 @@ def _width(market: Market, unit: str) -> Decimal | None:
 
 
 def _reading(
-    params: SpreadGateParams, unit: str, limit: Decimal, clear: Decimal, name: str, width: Decimal
+    params: SpreadGateParams,
+    unit: str,
+    limit: Decimal,
+    clear: Decimal,
+    markets: Mapping[str, Market],
+    name: str,
+    width: Decimal,
 ) -> Reading:
     over = width > limit
+    ticks = _width(markets[name], "ticks")
+    narrowest = ticks is not None and ticks <= 1
     return limit_reading(
         params,
         f"instrument:{name}",
@@ -124,7 +134,7 @@ def _reading(
         over,
         _words(width, unit, limit) if over else "",
         key=unit,
-        clear=not over and width <= clear,
+        clear=not over and (width <= clear or narrowest),
     )
 
 

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actors.guards.drawdown_tiers import DrawdownTiersParams
 from backtests.studies.monte_carlo import BAD_EQUITY, Outcomes, monte_carlo
 from backtests.studies.search_space import Candidate, Space, place_of, step_of
 from config.documents.search_space import Dimension
@@ -21,6 +20,7 @@ Floats = NDArray[np.float64]
 
 PLATEAU = 0.5
 """Neighbours of a plateau keep at least so much of the objective, in the median."""
+TIERS = (0.05, 0.1, 0.15, 0.2)
 DRAWS = 200
 BAND_DAYS = 90
 """Days of live trading that the band of a deployment covers."""
@@ -81,10 +81,10 @@ def known(value: float) -> float | None:
 
 
 def drawdown_tiers(document: Mapping[str, Any]) -> list[float]:
-    """Return at which drawdowns a complete backtest's guards shrink; else the guard's defaults."""
+    """Return at which drawdowns a complete backtest's guards shrink; `TIERS` where none does."""
     guards = [guard for guard in document["actors"].values() if guard["enabled"]]
     own = {tier["at"] for guard in guards for tier in guard["params"].get("tiers", ())}
-    return sorted(own or {tier.at for tier in DrawdownTiersParams().tiers})
+    return sorted(own or TIERS)
 
 
 def sensitivity(

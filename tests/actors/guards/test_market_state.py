@@ -89,6 +89,18 @@ def test_ticks_are_not_limited_without_a_tick() -> None:
     assert Player(SpreadGate, max_ticks=1).observe(one_market(bid=1, ask=9)).readings == ()
 
 
+def test_the_narrowest_spread_ends_a_halt_whatever_the_hysteresis():
+    for limits in ({"max_ticks": 1}, {"max_bps": 1.05}):
+        player = Player(SpreadGate, hysteresis=0.1, **limits)
+        ends = []
+        for ask in ("100.00", "100.03", "100.01"):
+            player.observe(one_market(bid="99.99", ask=ask, tick="0.01"))
+            ends.append(player.readings[0].clear)
+        assert ends == [True, False, False]  # of two ticks
+        player.observe(one_market(bid="99.99", ask="100.00", tick="0.01"))
+        assert player.readings[0].clear
+
+
 def test_shrinking_for_a_wide_spread_lets_entries_pass() -> None:
     player = Player(SpreadGate, max_ticks=1, action="shrink")
     player.observe(one_market(bid=100, ask=101, tick="0.01"))
