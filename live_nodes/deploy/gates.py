@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,8 @@ MEASURES = {
 
 def deploy_gates(wanted: DeployGates, study: StudyOutcome, now: Release | None) -> list[Gate]:
     """Return every gate with what was measured; `now` is the release that runs."""
-    failed = sum(not gate.passed for gate in study.gates) if study.accepted else math.nan
+    # One that was stopped, or whose hold-out was seen, may have no gate that failed.
+    failed = max(sum(not gate.passed for gate in study.gates), not study.accepted)
     found = [at_most("gates that the study failed", failed, 0)]
     for key, (name, limited) in MEASURES.items():
         found.append(limited(name, study.measured(key), getattr(wanted, key), key))
