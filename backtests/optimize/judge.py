@@ -56,7 +56,7 @@ class OutOfSample(NamedTuple):
 
     def max_drawdown(self) -> float:
         """Return the deepest drawdown of a path."""
-        return max(measures.max_drawdown(measures.growth(path)) for path in self.returns)
+        return float(np.max([measures.max_drawdown(measures.growth(p)) for p in self.returns]))
 
 
 def objective(name: str, returns: Floats) -> float:
@@ -194,7 +194,7 @@ def gates(
     wanted: StudyGates,
     found: OutOfSample,
     chosen: Floats,
-    figures: dict[str, float],
+    figures: dict[str, float | None],
     candidates: Floats,
     overfit: Overfitting,
     trials: int,
@@ -207,7 +207,8 @@ def gates(
     those of all ever run on the data.
     """
     deflated = deflated_by_trials(chosen, trials, sharpes, YEAR, candidates)
-    deepest = max(found.max_drawdown(), float(figures["max_drawdown"]))
+    # An undefined one is the deepest.
+    both = np.array([found.max_drawdown(), figures["max_drawdown"]], dtype=np.float64)
     return [
         at_least("Sharpe out of sample", found.sharpe(), wanted.sharpe, "sharpe"),
         at_least(
@@ -219,8 +220,8 @@ def gates(
         at_most(
             "probability of overfitting", overfit.probability, wanted.overfitting, "overfitting"
         ),
-        at_most("drawdown", deepest, wanted.max_drawdown, "max_drawdown"),
-        at_least("closed trades", float(figures["trades"]), wanted.trades, "trades"),
+        at_most("drawdown", float(both.max()), wanted.max_drawdown, "max_drawdown"),
+        at_least("closed trades", float(figures["trades"] or 0), wanted.trades, "trades"),
     ]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from pathlib import Path
 from typing import Any
@@ -51,21 +51,18 @@ def optimize(found: Found, ledger: TrialLedger, workers: int | str, tell: Tell) 
         everything = range(len(found.candidates))
         if study.screens:
             run.screen(everything)
-            _some_sound(found, found.screened)
-            _measure_fidelity(found, run)
             nominated = _nominated(found, found.screened)
+            _measure_fidelity(found, run)
             run.full({i for names in nominated for i in names})
         elif learns:
             nominated = adaptive.search(found, run.full)
-            _some_sound(found, found.full)
         else:
             run.full(everything)
-            _some_sound(found, found.full)
             nominated = _nominated(found, found.full, every=True)
-        if not found.full:
-            raise InputError(f"{study.name}: no candidate ran: {_first(found.refused)}")
         # What the sample ran counts as a trial, but its candidates were not nominated.
         in_race = sorted({i for names in nominated for i in names} & found.full.keys())
+        if not in_race:
+            raise _none_ran(found)
         found.best = max(in_race, key=lambda i: found.objective(found.full[i]))
         _name_dead_knobs(found, run)
         _look_around(found, run)
@@ -98,6 +95,8 @@ def optimize(found: Found, ledger: TrialLedger, workers: int | str, tell: Tell) 
 
 
 def _nominated(found: Found, returns: dict[int, Floats], every: bool = False) -> list[list[int]]:
+    if not returns:
+        raise _none_ran(found)
     numbers = sorted(returns)  # not as they ended: of equals the first is taken
     top = len(numbers) if every else found.study.stages.top
     rows = np.array([returns[i] for i in numbers])
@@ -105,13 +104,9 @@ def _nominated(found: Found, returns: dict[int, Floats], every: bool = False) ->
     return [[numbers[i] for i in names] for names in lists]
 
 
-def _some_sound(found: Found, returns: Mapping[int, Floats]) -> None:
-    if not returns:
-        raise InputError(f"{found.study.name}: no candidate is sound: {_first(found.refused)}")
-
-
-def _first(refused: Mapping[int, str]) -> str:
-    return next(iter(refused.values()), "the search is empty")
+def _none_ran(found: Found) -> InputError:
+    why = next(iter(found.refused.values()), "the search is empty")
+    return InputError(f"{found.study.name}: no candidate is sound: {why}")
 
 
 def _measure_fidelity(found: Found, run: _Runs) -> None:
@@ -240,7 +235,7 @@ class _Runs:
 
     def __init__(self, found: Found, ledger: TrialLedger, pool: trials.Pool, tell: Tell) -> None:
         self._found, self._ledger, self._pool, self._tell = found, ledger, pool, tell
-        self._ended, self._highest = set[int](), -math.inf
+        self._ended, self._highest = set[int](), {"screen": -math.inf, "full": -math.inf}
         self.data = ledger.data_set(Path(found.base.document.catalog), *found.window)
         self._days = len(judge.days_of(found.window, ()))
 
@@ -258,7 +253,8 @@ class _Runs:
             else:
                 found.screened[number] = outcome.returns
                 done.append((outcome.name, candidate, outcome.figures))
-            self._tell(stage, count, len(numbers), self._best(found.screened))
+                self._rise("screen", outcome.returns)
+            self._tell(stage, count, len(numbers), self._best("screen"))
         self._ledger.record(found.study.name, self.data, "screen", done)
 
     def full(
@@ -289,13 +285,13 @@ class _Runs:
             else:
                 waiting[self._pool.submit(trials.full, candidate, bars)] = number, trial.number
         total, pending = of or len(waiting), set(waiting)
-        self._tell(stage, before, total, self._best(found.full))
+        self._tell(stage, before, total, self._best("full"))
         while pending:
             ended, pending = wait(pending, return_when=FIRST_COMPLETED)
             for future in ended:
                 self._end(*waiting[future], future.result(), bars)
             done = before + len(waiting) - len(pending)
-            self._tell(stage, done, total, self._best(found.full))
+            self._tell(stage, done, total, self._best("full"))
 
     def stressed(self) -> Outcome:
         """Run the best candidate under worse conditions."""
@@ -322,6 +318,7 @@ class _Runs:
             found.stopped[number] = returns[:day]
         elif len(returns) == self._days:
             found.full[number], found.figures[number] = returns, figures
+            self._rise("full", returns)
         else:
             return False
         return True
@@ -348,9 +345,9 @@ class _Runs:
         trial = self._ledger.begin(self._found.study.name, self.data, name, candidate, "screen")
         self._ledger.prune(trial.number, why)
 
-    def _best(self, returns: dict[int, Floats]) -> str:
-        if not returns:
-            return ""
-        newest = returns[next(reversed(returns))]
-        self._highest = max(self._highest, self._found.objective(newest))
-        return f"best {self._found.study.objective} {self._highest:.2f}"
+    def _rise(self, kind: str, returns: Floats) -> None:
+        self._highest[kind] = max(self._highest[kind], self._found.objective(returns))
+
+    def _best(self, kind: str) -> str:
+        highest = self._highest[kind]
+        return "" if highest == -math.inf else f"best {self._found.study.objective} {highest:.2f}"

@@ -68,5 +68,9 @@ def test_gates_show_what_they_measured_and_refuse_what_is_not_defined():
         ("closed trades", True),
     ]
     assert math.isnan(got[2].measured)
+    lost = judge.gates(
+        StudyGates(), found, ONE, figures | {"max_drawdown": None}, race, lucky, 2, np.empty(0)
+    )
+    assert not lost[3].passed
     assert not judge.at_most("x", math.nan, 1).passed
     assert not judge.at_least("x", math.nan, 0).passed

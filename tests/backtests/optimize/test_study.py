@@ -16,6 +16,7 @@ import yaml
 from typer.testing import CliRunner
 
 from backtests import checks, commands
+from backtests.optimize import study as stages
 from backtests.optimize.outcome import overlay
 from backtests.optimize.plan import LEVELS, Found, environment, plan
 from backtests.optimize.trials import Trials, full, workers
@@ -149,6 +150,16 @@ def test_a_hold_out_whose_days_were_searched_before_is_not_called_fresh(optimize
     said = " ".join(found.stdout.split())
     assert "The hold-out is not fresh: 5 other candidates were run on its days before." in said
     assert "worst 5 % of" in said
+
+
+def test_the_best_so_far_is_of_event_driven_runs_once_these_begin(write_run, tmp_path):
+    file, told = tmp_path / "study.yaml", []
+    file.write_text(yaml.safe_dump(SMALL | {"backtest": str(write_run()), "hold_out": 0.0}))
+    found = plan(file)
+    with TrialLedger(tmp_path / "trials.sqlite") as ledger:
+        stages.optimize(found, ledger, 1, lambda stage, _, of, best: told.append((stage, best)))
+    first, *_ = [best for stage, best in told if stage == "sample of the screen" and best]
+    assert first == f"best sharpe {found.objective(next(iter(found.full.values()))):.2f}"
 
 
 def test_a_screen_that_ranks_otherwise_than_full_runs_is_not_relied_on(optimize):
