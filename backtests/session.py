@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from backtests.optimize.trials import code, identity, outcome_of
+from backtests.optimize.identity import code, identity
+from backtests.optimize.trials import outcome_of
 from backtests.report.page import render
 from backtests.results.figures import RunBooks
 from backtests.results.result import RunRecord, claim, write

@@ -5,7 +5,9 @@
 - ``adaptive.py`` tpe and nsga2: what to run next, by what ran before
 - ``outcome.py`` what is left: best.json, trials.parquet, best.yaml
 - ``report.py`` report.html
-- ``trials.py`` one trial, screened or event by event, in a worker process
+- ``trials.py`` one trial: screened, run event by event, or under stress
+- ``identity.py`` the hash of all that a trial depends on
+- ``workers.py`` the processes that run trials
 - ``cluster.py`` the same on the workers of a Dask cluster
 - ``judge.py`` the mathematics: nominate, choose out of sample, gates
 - ``robustness.py`` what else could have come of the best candidate

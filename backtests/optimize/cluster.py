@@ -1,6 +1,6 @@
 """Trials on a Dask cluster: the workers of a study, on many machines.
 
-Each Dask worker keeps processes of its own for a study, as `trials.workers` makes them: they load
+Each Dask worker keeps processes of its own for a study, as ``workers.py`` makes them: they load
 the code that is on disk when the study begins, and data once. The scheduler needs no perpdesk.
 """
 
@@ -15,14 +15,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager, suppress
-from functools import partial
 from typing import Any
 from uuid import uuid4
 
 from distributed import Client, Worker, WorkerPlugin
 from distributed.scheduler import KilledWorker
 
-from backtests.optimize import trials
+from backtests.optimize.trials import Trials
+from backtests.optimize.workers import Pool, workers
 from config.errors import DeskError, InputError
 from config.resolved import Resolved
 
@@ -44,7 +44,7 @@ class StudyOnWorker(WorkerPlugin):
     def setup(self, worker: Worker) -> None:
         """Know the worker; nothing is begun."""
         self._where, self._count = worker.address, worker.state.nthreads
-        self._pool: trials.Pool | None = None
+        self._pool: Pool | None = None
         self._kept, self._lock, self._running = ExitStack(), threading.Lock(), 0
         self._over, self._idle = False, threading.Timer(self._idle_s, self._end_if_idle)
 
@@ -55,21 +55,21 @@ class StudyOnWorker(WorkerPlugin):
 
     def ready(self) -> None:
         """Begin a process; raise InputError where it is made of other code or data."""
-        self.run(pickle.dumps(trials.code))
+        self.run(pickle.dumps((Trials.made_of, ())))
 
     def run(self, work: bytes) -> Any:
-        """Run a pickled function in one of the processes; if that is killed, once more."""
-        function = pickle.loads(work)
+        """Run a pickled method and arguments in one process; if that is killed, once more."""
+        asked = pickle.loads(work)
         with self._lock:
             self._running += 1
             self._idle.cancel()
         try:
-            pool, found = self._submit(function)
+            pool, found = self._submit(*asked)
             try:
                 return found.result()
             except BrokenProcessPool:
                 self._end(pool)
-            return self._submit(function)[1].result()
+            return self._submit(*asked)[1].result()
         except InputError as error:
             raise InputError(f"worker {self._where}: {error}") from None
         finally:
@@ -80,22 +80,24 @@ class StudyOnWorker(WorkerPlugin):
                     self._idle.daemon = True
                     self._idle.start()
 
-    def _submit(self, function: Callable[[], Any]) -> tuple[trials.Pool, Future[Any]]:
+    def _submit(
+        self, work: Callable[..., Any], arguments: tuple[Any, ...]
+    ) -> tuple[Pool, Future[Any]]:
         with self._lock:
             pool = self._begun()
-            return pool, pool.submit(function)
+            return pool, pool.submit(work, *arguments)
 
-    def _begun(self) -> trials.Pool:
+    def _begun(self) -> Pool:
         if self._over:
             raise CancelledError
         if self._pool is None:
             # Dask's workers are daemons, which may have no children; ours end with them.
             multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
-            begun = trials.workers(self._base, self._count, self._most_mb, self._wanted)
+            begun = workers(self._base, self._count, self._most_mb, self._wanted)
             self._pool = self._kept.enter_context(begun)
         return self._pool
 
-    def _end(self, only: trials.Pool | None = None) -> None:
+    def _end(self, only: Pool | None = None) -> None:
         with self._lock:
             if self._pool is not None and only in (None, self._pool):
                 self._pool = None
@@ -106,7 +108,7 @@ class StudyOnWorker(WorkerPlugin):
             self._end()
 
 
-class ClusterPool(trials.Pool):
+class ClusterPool(Pool):
     """Runs functions in the processes that a study has on a cluster."""
 
     def __init__(self, client: Client, name: str) -> None:
@@ -119,10 +121,10 @@ class ClusterPool(trials.Pool):
 
         self._work, self._dask = work, client.get_executor(pure=False)
 
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Run a function of a module; a worker that is killed meanwhile makes it run elsewhere."""
-        work = pickle.dumps(partial(fn, *args, **kwargs))
-        found: Future[Any] = self._dask.submit(self._work, work)
+    def submit(self, work: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
+        """Run a method of `Trials`; a worker that is killed meanwhile makes it run elsewhere."""
+        pickled = pickle.dumps((work, arguments))
+        found: Future[Any] = self._dask.submit(self._work, pickled)
         return found
 
 

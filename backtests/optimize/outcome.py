@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from backtests.optimize import judge, report, trials
+from backtests.optimize import judge, report
 from backtests.optimize.dashboard import JOURNAL
+from backtests.optimize.identity import provenance
 from backtests.optimize.plan import Found
 from config.durations import minute_text
 from config.load import parse_path
@@ -66,7 +67,7 @@ def summary(found: Found) -> dict[str, Any]:
         "trials_on_the_data": found.trials,
         "seed": found.study.seed,
         "seeds_before": [[seed, _finite(measured)] for seed, measured in found.seeds],
-        "provenance": trials.provenance(found.base),
+        "provenance": provenance(found.base),
     }
 
 

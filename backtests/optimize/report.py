@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from actors import measures
 from actors.measures import DAY
-from backtests.optimize import judge, robustness, trials
+from backtests.optimize import judge, robustness
+from backtests.optimize.identity import provenance
 from backtests.optimize.plan import Floats, Found
 from backtests.report.charts import Chart, Drawings, line, times
 from backtests.report.formats import (
@@ -101,7 +102,7 @@ def render(found: Found, why: str = "") -> str:
         f"<p>{date(start)} – {date(end - 1)}, UTC · {number((end - start) / DAY, 0)} days · "
         f"{text(found.study.backtest)} · {text(found.study.method)}, seed {found.study.seed}</p>"
     )
-    origin = trials.provenance(found.base)
+    origin = provenance(found.base)
     return page(
         f"{name} · perpdesk study",
         header,

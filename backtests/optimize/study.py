@@ -16,10 +16,13 @@ from typing import Any
 import numpy as np
 
 from actors import measures
-from backtests.optimize import adaptive, judge, robustness, trials
+from backtests.optimize import adaptive, judge, robustness
+from backtests.optimize.identity import code, identity, variant
 from backtests.optimize.judge import Bar, stopped_at
 from backtests.optimize.plan import Floats, Found, within
-from backtests.optimize.trials import Outcome
+from backtests.optimize.trials import Outcome, Trials
+from backtests.optimize.workers import Pool
+from backtests.optimize.workers import workers as workers_of
 from backtests.studies.search_space import (
     draw,
     neighbours,
@@ -46,7 +49,7 @@ def optimize(found: Found, ledger: TrialLedger, workers: int | str, tell: Tell) 
         found.candidates = draw(study.search, study.method, study.stages.candidates, study.seed)
     elif not learns:  # all there are
         found.candidates = draw(study.search, "grid", study.stages.top, study.seed)
-    with trials.workers(found.base, workers, study.stages.worker_mb) as pool:
+    with workers_of(found.base, workers, study.stages.worker_mb) as pool:
         run = _Runs(found, ledger, pool, tell)
         everything = range(len(found.candidates))
         if study.screens:
@@ -214,9 +217,9 @@ def _open_hold_out(found: Found, ledger: TrialLedger, workers: int | str, tell: 
     found.held_looked_at = True
     base = within(found.study.backtest, found.held)
     last = Found(found.study, base, found.held, None, [], [found.candidates[found.best]])
-    with trials.workers(base, workers, found.study.stages.worker_mb) as pool:
+    with workers_of(base, workers, found.study.stages.worker_mb) as pool:
         run = _Runs(last, ledger, pool, tell)
-        name = trials.identity(trials.variant(base, last.candidates[0]))
+        name = identity(variant(base, last.candidates[0]))
         found.held_seen = ledger.count(run.data, but=name)
         try:
             ledger.open_hold_out(found.study.name, run.data, name)
@@ -233,7 +236,7 @@ def _open_hold_out(found: Found, ledger: TrialLedger, workers: int | str, tell: 
 class _Runs:
     """Sends candidates to workers and keeps what comes back, in the ledger too."""
 
-    def __init__(self, found: Found, ledger: TrialLedger, pool: trials.Pool, tell: Tell) -> None:
+    def __init__(self, found: Found, ledger: TrialLedger, pool: Pool, tell: Tell) -> None:
         self._found, self._ledger, self._pool, self._tell = found, ledger, pool, tell
         self._ended, self._highest = set[int](), {"screen": -math.inf, "full": -math.inf}
         self.data = ledger.data_set(Path(found.base.document.catalog), *found.window)
@@ -244,7 +247,7 @@ class _Runs:
         found, done = self._found, []
         chunk = max(1, min(50, len(numbers) // 20))
         results = self._pool.map(
-            trials.screen, [found.candidates[i] for i in numbers], chunksize=chunk
+            Trials.screen, [found.candidates[i] for i in numbers], chunksize=chunk
         )
         for count, (number, outcome) in enumerate(zip(numbers, results, strict=True), 1):
             candidate = found.candidates[number]
@@ -275,7 +278,7 @@ class _Runs:
         for number in sorted(wanted - found.stopped.keys() if bars else wanted):
             candidate = found.candidates[number]
             try:
-                name = trials.identity(trials.variant(found.base, candidate))
+                name = identity(variant(found.base, candidate))
             except InputError as error:
                 self._refuse(number, str(error))
                 continue
@@ -283,7 +286,7 @@ class _Runs:
             if self._known(number, trial, bars):
                 found.known_before += trial.number not in self._ended
             else:
-                waiting[self._pool.submit(trials.full, candidate, bars)] = number, trial.number
+                waiting[self._pool.submit(Trials.full, candidate, bars)] = number, trial.number
         total, pending = of or len(waiting), set(waiting)
         self._tell(stage, before, total, self._best("full"))
         while pending:
@@ -297,13 +300,13 @@ class _Runs:
         """Run the best candidate under worse conditions."""
         self._tell("stress of the best", 0, 1, "")
         candidate = self._found.candidates[self._found.best]
-        return self._pool.submit(trials.stressed, candidate).result()
+        return self._pool.submit(Trials.stressed, candidate).result()
 
     def _known(self, number: int, trial: Trial, bars: Sequence[Bar]) -> bool:
         """Take a trial's outcome from the ledger; False where it must run."""
         if trial.state not in (DONE, PRUNED):
             return False
-        returns = self._ledger.returns(trial.number, trials.code())
+        returns = self._ledger.returns(trial.number, code())
         return returns is not None and self._take(number, returns, trial.figures, bars)
 
     def _take(
@@ -331,11 +334,11 @@ class _Runs:
             return
         self._ended.add(trial)
         if outcome.figures:
-            self._ledger.finish(trial, outcome.figures, returns, trials.code())
+            self._ledger.finish(trial, outcome.figures, returns, code())
         else:
             why = f"stopped after {len(returns)} days: in the worst quarter"
             sharpe = {"sharpe": measures.sharpe(returns, judge.YEAR)}
-            self._ledger.prune(trial, why, sharpe, returns, trials.code())
+            self._ledger.prune(trial, why, sharpe, returns, code())
         self._take(number, returns, outcome.figures, bars)
 
     def _refuse(self, number: int, why: str) -> None:

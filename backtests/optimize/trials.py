@@ -1,26 +1,10 @@
-"""Trials of a study: one candidate screened, or run event by event, in a worker process.
-
-A worker reads data once and keeps it. Workers are spawned: a forked engine deadlocks.
-"""
+"""Trials of a study: one candidate screened, or run event by event; data are read once and kept."""
 
 from __future__ import annotations
 
-import hashlib
-import inspect
-import multiprocessing
-import os
-import platform
-import signal
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache, cached_property, partial
-from importlib.metadata import version
-from itertools import batched, chain
-from pathlib import Path
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,23 +15,18 @@ from actors import measures
 from actors.measures import DAY
 from backtests.engine.build import strategies_of
 from backtests.engine.feed import FeedSlice
+from backtests.optimize.identity import Variant, identity, made_of, variant
 from backtests.optimize.judge import Bar, stopped_at
 from backtests.results.curves import EquityCurve
 from backtests.results.figures import RunBooks, column, curves, figures, money
-from backtests.run import Prepared, engine_version, prepare, run
+from backtests.run import Prepared, prepare, run
 from backtests.screening.screen import Market, screen_document
 from backtests.studies.search_space import settings
 from backtests.studies.splits import Span
-from backtests.studies.trial_ledger import candidate_of
 from backtests.variants import stress_rows
 from catalog.storage.store import Catalog
-from config.catalogs import place_of
-from config.components import resolve
-from config.errors import DeskError, DocumentErrors, InputError, UnreachableError
-from config.load import varied, with_params
-from config.reading import digest
+from config.errors import DeskError, UnreachableError
 from config.resolved import Resolved
-from config.shipped import ROOT
 
 Floats = NDArray[np.float64]
 STRESS = ("name", "sharpe", "return_pct", "max_drawdown", "trades")
@@ -69,93 +48,6 @@ class Outcome(NamedTuple):
 
 class _Stopped(Exception):
     """A run is over before its end; the returns until then."""
-
-
-class Variant(NamedTuple):
-    """A candidate's document, and all its values as `Resolved.complete` has them."""
-
-    document: Any
-    complete: dict[str, Any]
-
-
-def variant(base: Resolved, candidate: Mapping[str, Any]) -> Variant:
-    """Return the base document with a candidate's values.
-
-    Raises DocumentErrors where a component refuses them.
-    """
-    found = with_params(base, candidate)
-    if found is None:
-        resolved, problems = varied(base, settings(candidate))
-        if resolved is None or problems:
-            raise DocumentErrors(problems)
-        found = resolved.document, resolved.complete
-    return Variant(*found)
-
-
-def identity(found: Resolved | Variant) -> str:
-    """Return the hash under which the ledger knows a backtest: values, data, code, engine."""
-    document = found.document
-    sources = _sources(document)
-    data = _data_hash(place_of(document.catalog))
-    return candidate_of(found.complete, " ".join([data, engine_version(), *sources]))
-
-
-@cache
-def _data_hash(catalog: str) -> str:
-    return Catalog(catalog).data_hash()
-
-
-@cache
-def code() -> str:
-    """Return the hash of all code that a backtest may run, but a strategy's own and the engine's.
-
-    It is not part of the identity: what mended code runs again is no new candidate.
-    """
-    found = hashlib.sha256()
-    for room in ("actors", "backtests", "catalog", "config", "strategies"):
-        for file in sorted((ROOT / room).rglob("*.py")):
-            found.update(file.read_bytes())
-    return found.hexdigest()
-
-
-def provenance(resolved: Resolved) -> dict[str, str]:
-    """Return hashes of the data and of all code that a backtest runs on, the engine's version."""
-    document = resolved.document
-    sources = _sources(document)
-    return {
-        "data": _data_hash(place_of(document.catalog)),
-        "code": digest({"perpdesk": code(), "strategies": sources}),
-        "engine": engine_version(),
-    }
-
-
-def made_of(base: Resolved) -> dict[str, str]:
-    """Return all that a trial's outcome depends on but for its values, by name."""
-    found = {name: version(name) for name in ("numpy", "numba", "pyarrow", "scipy")}
-    return provenance(base) | found | {"Python": platform.python_version()}
-
-
-def _sources(document: Any) -> list[str]:
-    classes: list[Any] = [resolve(s.use, document.allow) for s in document.strategies.values()]
-    return [_source(cls) for cls in classes]
-
-
-@cache
-def _source(cls: Any) -> str:
-    """Return the hash of a strategy's own code and that of its bases; not of the engine's."""
-    found = hashlib.sha256()
-    for base in cls.__mro__:
-        file = None if base.__module__.startswith(("builtins", "nautilus")) else _file(base)
-        if file is not None:
-            found.update(file.read_bytes())
-    return found.hexdigest()
-
-
-def _file(cls: type) -> Path | None:
-    try:
-        return Path(inspect.getfile(cls))
-    except (TypeError, OSError):
-        return None
 
 
 def by_day(ends: NDArray[np.int64], returns: Floats, window: Span) -> Floats:
@@ -189,6 +81,10 @@ class Trials:
     @cached_property
     def _market(self) -> Market:
         return Market(self.catalog)
+
+    def made_of(self) -> dict[str, str]:
+        """Return what this process is made of, the data as its trials read them."""
+        return made_of(self._base) | {"data": self.catalog.data_hash()}
 
     def screen(self, candidate: Mapping[str, Any]) -> Outcome:
         """Screen a candidate by the strategies' own functions."""
@@ -291,165 +187,3 @@ def _watched(window: Span, bars: Sequence[Bar]) -> Callable[[EquityCurve], None]
 
 def _window(found: Variant) -> Span:
     return Span(found.document.window.start_ns, found.document.window.end_ns)
-
-
-_trials: Trials
-
-
-def _begin(base: Resolved) -> None:
-    global _trials
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C, and ends workers
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def end_with_parent() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=end_with_parent, daemon=True).start()
-    _trials = Trials(base)
-
-
-def _made_of(base: Resolved) -> dict[str, str]:
-    """Return what this worker is made of, its data as its trials read them."""
-    return made_of(base) | {"data": _trials.catalog.data_hash()}
-
-
-def screen(candidate: Mapping[str, Any]) -> Outcome:
-    """Screen a candidate, in a worker."""
-    return _trials.screen(candidate)
-
-
-def full(candidate: Mapping[str, Any], bars: Sequence[Bar] = ()) -> Outcome:
-    """Run a candidate event by event, in a worker."""
-    return _trials.full(candidate, bars)
-
-
-def stressed(candidate: Mapping[str, Any]) -> Outcome:
-    """Run a candidate under worse conditions, in a worker."""
-    return _trials.stressed(candidate)
-
-
-def _measured[T](work: Callable[..., T], *arguments: Any) -> tuple[T, int]:
-    """Return what the work returns, and the bytes of memory that this worker then takes."""
-    import psutil
-
-    return work(*arguments), psutil.Process().memory_info().rss
-
-
-def _each[T](work: Callable[[Any], T], items: tuple[Any, ...]) -> list[T]:
-    return [work(item) for item in items]
-
-
-class Pool(Executor):
-    """Runs functions of a module on a study's data, in other processes."""
-
-    replaced = 0
-
-    def map[T](  # type: ignore[override]
-        self, work: Callable[[Any], T], items: Iterable[Any], chunksize: int = 1
-    ) -> Iterator[T]:
-        """Yield what becomes of each item, in their order."""
-        chunks = [self.submit(_each, work, chunk) for chunk in batched(items, chunksize)]
-        return chain.from_iterable(chunk.result() for chunk in chunks)
-
-
-class Workers(Pool):
-    """Processes that run trials; one that takes more than so many MB is replaced after its trial.
-
-    A pool of processes can't end one of them by its memory: each has a pool of its own here, and a
-    thread that feeds it. `wanted` is what each must be made of, as `made_of` has it.
-    """
-
-    def __init__(self, base: Resolved, count: int, most_mb: int, wanted: dict[str, str]) -> None:
-        self._base, self._most, self._wanted = base, most_mb * 2**20, wanted
-        self._threads = ThreadPoolExecutor(count)
-        self._own, self._lock = threading.local(), threading.Lock()
-        self._pools, self._over = set[ProcessPoolExecutor](), False
-        self.replaced = 0
-
-    def submit[T](self, work: Callable[..., T], /, *arguments: Any) -> Future[T]:  # type: ignore[override]
-        """Let the next free worker do something."""
-        return self._threads.submit(self._run, work, *arguments)
-
-    def pids(self) -> list[int]:
-        """Return the ids of the processes."""
-        return [pid for pool in self._pools for pid in pool._processes or ()]
-
-    def kill(self) -> None:
-        """End all at once, whatever they do."""
-        with self._lock:
-            self._over = True
-            processes = [p for pool in self._pools for p in (pool._processes or {}).values()]
-        self._threads.shutdown(wait=False, cancel_futures=True)
-        for process in processes:
-            process.kill()
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End all once their work is done."""
-        self._threads.shutdown(wait, cancel_futures=cancel_futures)
-        for pool in self._pools:
-            pool.shutdown(wait)
-
-    def _run[T](self, work: Callable[..., T], *arguments: Any) -> T:
-        with self._lock:
-            if self._over:
-                raise BrokenProcessPool
-            begun = None
-            pool: ProcessPoolExecutor | None = getattr(self._own, "pool", None)
-            if pool is None:
-                spawn = multiprocessing.get_context("spawn")
-                pool = ProcessPoolExecutor(1, spawn, initializer=_begin, initargs=(self._base,))
-                self._own.pool = pool
-                self._pools.add(pool)
-                begun = pool.submit(_made_of, self._base)
-            asked = pool.submit(_measured, work, *arguments)
-        if begun is not None:
-            self._refuse_other(begun.result())
-        done, size = asked.result()
-        if size > self._most:
-            pool.shutdown()
-            with self._lock:
-                self._pools.discard(pool)
-                self._own.pool = None
-                self.replaced += 1
-        return done
-
-    def _refuse_other(self, found: dict[str, str]) -> None:
-        other = [name for name, value in self._wanted.items() if found.get(name) != value]
-        if other:
-            raise InputError(
-                f"a worker process has another {', another '.join(other)} than the study began "
-                "with: its trials would not be those of the others; the same command goes on once "
-                "all have the same"
-            )
-
-
-@contextmanager
-def workers(
-    base: Resolved, count: int | str, most_mb: int, wanted: dict[str, str] | None = None
-) -> Iterator[Pool]:
-    """Spawn workers for trials of a document; they end with the block, or with this process.
-
-    `count` is how many, or the address of a Dask scheduler whose workers spawn them. They are
-    refused where they are not made of what is `wanted`, by default what this process is made of.
-    """
-    wanted = wanted or made_of(base)
-    if isinstance(count, str):
-        from backtests.optimize.cluster import cluster
-
-        with cluster(base, count, most_mb, wanted) as theirs:
-            yield theirs
-        return
-    pool = Workers(base, count, most_mb, wanted)
-    try:
-        yield pool
-    except BaseException as error:
-        pool.kill()
-        if isinstance(error, BrokenProcessPool):
-            raise DeskError(
-                "a worker process was ended from outside, often for lack of memory: the same "
-                "command goes on with what is left; give it fewer --workers"
-            ) from error
-        raise
-    pool.shutdown()

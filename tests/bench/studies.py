@@ -21,8 +21,10 @@ import yaml
 
 from backtests import checks
 from backtests.engine.engine_costs import mended
-from backtests.optimize import plan, trials
+from backtests.optimize import plan
 from backtests.optimize.study import _Runs
+from backtests.optimize.trials import Trials
+from backtests.optimize.workers import Workers, workers
 from backtests.run import run as run_backtest
 from backtests.screening.grid import Candidate, screen_grid
 from backtests.studies.search_space import draw
@@ -78,7 +80,7 @@ def _screen(found: plan.Found, folder: Path) -> list[Row]:
     found.candidates = draw(found.study.search, "sobol", CANDIDATES, 0)
     with (
         TrialLedger(folder / "screened.sqlite") as ledger,
-        trials.workers(found.base, 2, 4096) as pool,
+        workers(found.base, 2, 4096) as pool,
     ):
         runs = _Runs(found, ledger, pool, lambda *_: None)
         runs.screen(range(100))  # until all have read the data
@@ -145,7 +147,7 @@ def _trials(found: plan.Found, folder: Path) -> list[Row]:
         if node_loop.run_node(files, list(market.ids), balance) != len(fills):
             raise AssertionError("the plain loop filled other orders")
 
-    alone = trials.Trials(found.base)
+    alone = Trials(found.base)
     alone.full(candidate)
     seconds = median_cpu_seconds({"ours": lambda: alone.full(candidate), "bare": bare})
     node()
@@ -182,11 +184,11 @@ def _rate(
     found: plan.Found, candidate: dict[str, int], count: int, runs: int
 ) -> tuple[float, float, float]:
     """Return trials a minute, and a worker's memory in MB after half of them and after all."""
-    with trials.workers(found.base, count, 4096) as pool:
-        for done in [pool.submit(trials.full, candidate) for _ in range(2 * count)]:
+    with workers(found.base, count, 4096) as pool:
+        for done in [pool.submit(Trials.full, candidate) for _ in range(2 * count)]:
             done.result()  # until all have read the data
         began, used = time.perf_counter(), []
-        for done in [pool.submit(trials.full, candidate) for _ in range(runs)]:
+        for done in [pool.submit(Trials.full, candidate) for _ in range(runs)]:
             done.result()
             used.append(max(map(_resident_mb, pool.pids())))
         minutes = (time.perf_counter() - began) / 60
@@ -205,7 +207,7 @@ def _ledger_seconds(folder: Path, candidate: dict[str, int]) -> float:
         return (time.perf_counter() - began) / times
 
 
-def _cpu(pool: trials.Workers) -> float:
+def _cpu(pool: Workers) -> float:
     return sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in pool.pids())
 
 

@@ -14,8 +14,8 @@ import pytest
 import yaml
 from distributed import Client
 
-from backtests.optimize import trials
-from backtests.optimize.trials import workers
+from backtests.optimize.trials import Trials
+from backtests.optimize.workers import workers
 from backtests.studies.trial_ledger import TrialLedger
 from config.errors import DeskError
 from config.load import load
@@ -140,19 +140,23 @@ def test_a_cluster_of_which_a_worker_is_killed_finds_what_one_machine_finds(
     assert outcome(tmp_path / "cluster") == outcome(tmp_path / "local")
 
 
-def waiting(folder: Path) -> int:
+def waiting(_trials: Trials, folder: Path) -> int:
     """Leave a file in the folder, and wait until it is allowed to end."""
     (folder / f"{uuid4()}.begun").touch()
     eventually((folder / "go").exists)
     return 7
 
 
-def killed_once(flag: Path) -> str:
+def killed_once(_trials: Trials, flag: Path) -> str:
     """Be killed the first time, as by the system for lack of memory."""
     if not flag.exists():
         flag.touch()
         os.kill(os.getpid(), 9)
     return "done"
+
+
+def twice(_trials: Trials, number: int) -> int:
+    return 2 * number
 
 
 @pytest.mark.slow
@@ -165,7 +169,7 @@ def test_a_process_that_is_killed_or_idle_is_begun_again_and_a_study_leaves_none
         with workers(load(write_run()), address, MB) as pool:
             assert pool.submit(killed_once, tmp_path / "flag").result() == "done"
             eventually(lambda: not any(worker.children() for worker in here), "their end")
-            assert list(pool.map(abs, (2, -3, 4), chunksize=2)) == [2, 3, 4]
+            assert list(pool.map(twice, (2, -3, 4), chunksize=2)) == [4, -6, 8]
             pool.submit(waiting, tmp_path)
             eventually(lambda: list(tmp_path.glob("*.begun")), "one that runs on")
         below = [process for worker in here for process in worker.children()]
@@ -181,8 +185,8 @@ def test_what_a_killed_worker_ran_is_run_elsewhere_and_a_trial_is_the_local_one(
         workers(base, address, MB) as pool,
     ):
         there, here = (
-            pool.submit(trials.full, {LOOKBACK: 2}),
-            trials.Trials(base).full({LOOKBACK: 2}),
+            pool.submit(Trials.full, {LOOKBACK: 2}),
+            Trials(base).full({LOOKBACK: 2}),
         )
         assert there.result().figures == here.figures
         assert there.result().returns.tolist() == here.returns.tolist()
@@ -202,7 +206,7 @@ def test_workers_of_other_code_or_data_are_refused(
 ):
     base = load(write_run())
     with monkeypatch.context() as other:
-        other.setattr("backtests.optimize.trials.code", lambda: "another")
+        other.setattr("backtests.optimize.identity.code", lambda: "another")
         refused(base, address, r"^worker tcp.*: a worker process has another code than")
     written(tmp_path / "data", demo_market)
     monkeypatch.chdir(tmp_path)

@@ -5,7 +5,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backtests.optimize.trials import Trials, identity, variant
+from backtests.optimize.identity import identity, variant
+from backtests.optimize.trials import Trials
 from backtests.studies.search_space import settings as overrides
 from config.errors import DocumentErrors
 from config.load import load, varied, with_params

@@ -19,7 +19,8 @@ from backtests import checks, commands
 from backtests.optimize import study as stages
 from backtests.optimize.outcome import overlay
 from backtests.optimize.plan import LEVELS, Found, environment, plan
-from backtests.optimize.trials import Trials, full, workers
+from backtests.optimize.trials import Trials
+from backtests.optimize.workers import workers
 from backtests.session import backtest_document
 from backtests.studies.splits import Span
 from backtests.studies.trial_ledger import TrialLedger
@@ -219,7 +220,7 @@ def test_a_trial_is_the_backtest_to_the_cent_also_after_another_in_the_same_work
 def test_a_worker_that_takes_more_than_its_memory_is_replaced_and_nothing_else_changes(write_run):
     base = load(write_run())
     with workers(base, 1, most_mb=1) as pool:
-        got = [pool.submit(full, {LOOKBACK: 2}).result() for _ in range(2)]
+        got = [pool.submit(Trials.full, {LOOKBACK: 2}).result() for _ in range(2)]
         assert pool.replaced == 2
     alone = Trials(base).full({LOOKBACK: 2})
     assert [one.figures for one in got] == [alone.figures] * 2
@@ -319,9 +320,9 @@ def test_a_shipped_backtest_is_extended_by_its_name(tmp_path):
 def test_workers_that_are_killed_end_a_study_in_words(write_run):
     def kill_one():
         with workers(load(write_run()), 1, 4096) as pool:
-            pool.submit(abs, 1).result()
+            pool.submit(Trials.made_of).result()
             psutil.Process(pool.pids()[0]).kill()
-            pool.submit(abs, 1).result()
+            pool.submit(Trials.made_of).result()
 
     with pytest.raises(DeskError, match="for lack of memory"):
         kill_one()
