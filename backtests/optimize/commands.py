@@ -122,7 +122,10 @@ def optimize(
                 raise DeskError(f"{folder}: the outcome can't be written: {error}") from None
         found = _try_seeds(file, sets, found, cluster or workers, progress)
         if not no_write:
-            outcome.write(found, folder)
+            try:
+                outcome.write(found, folder)
+            except OSError as error:
+                raise DeskError(f"{folder}: the outcome can't be written: {error}") from None
         if as_json:
             print(json.dumps(outcome.summary(found), sort_keys=True, default=str))
         else:

@@ -18,6 +18,7 @@ from backtests.optimize import judge, report
 from backtests.optimize.dashboard import JOURNAL
 from backtests.optimize.identity import provenance
 from backtests.optimize.plan import Found
+from backtests.report.page import write_page
 from config.durations import minute_text
 from config.load import parse_path
 from config.shipped import PREFIX
@@ -96,12 +97,13 @@ def _finite(value: float) -> float | None:
 def write(found: Found, folder: Path) -> None:
     """Write best.json, trials.parquet, report.html and, where every gate passed, best.yaml."""
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(summary(found), indent=2, sort_keys=True, default=str)
-    (folder / "best.json").write_text(f"{text}\n", encoding="utf-8")
     pq.write_table(_table(found), folder / "trials.parquet", compression="zstd")
     report.write(found, folder)
     if found.accepted:
         (folder / "best.yaml").write_text(overlay(found, folder), encoding="utf-8")
+    # Last and at once: what others read says that all is there.
+    text = json.dumps(summary(found), indent=2, sort_keys=True, default=str)
+    write_page(folder / "best.json", f"{text}\n")
 
 
 def overlay(found: Found, folder: Path) -> str:

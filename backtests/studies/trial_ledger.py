@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -84,8 +85,8 @@ def ledger_path() -> Path | str:
     named = os.environ.get("PERPDESK_TRIALS") or "results/trials.sqlite"
     if named.startswith(URLS):
         return named
-    if "://" in named:
-        # Not repeated: it may hold a password.
+    if "://" in named or re.match(r"postgres(ql)?:|\w+\s*=", named, re.IGNORECASE):
+        # Not repeated: it may hold a password, which would become a file's name.
         raise InputError("PERPDESK_TRIALS: a file, or a URL that begins with postgresql://")
     return Path(named)
 

@@ -1,6 +1,7 @@
 """A study from its document to its folder: gates, resuming, and what its document may say."""
 
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -135,6 +136,15 @@ def test_a_second_look_at_the_hold_out_is_refused_with_what_was_measured(optimiz
 def test_a_folder_that_cannot_be_written_is_named_before_anything_runs(optimize, tmp_path):
     with pytest.raises(DeskError, match=r"study\.yaml: the outcome can't be written"):
         optimize("--out", str(tmp_path / "study.yaml"))
+
+
+def test_an_outcome_that_cannot_be_written_in_the_end_is_said_without_a_traceback(
+    optimize, tmp_path
+):
+    (tmp_path / "out" / f".report.{os.getpid()}.tmp").mkdir(parents=True)
+    with pytest.raises(DeskError, match="out: the outcome can't be written"):
+        optimize()
+    assert not (tmp_path / "out" / "best.json").exists(), "no outcome that deploys without the rest"
 
 
 def test_a_study_that_stops_leaves_no_outcome_of_an_earlier_one(optimize, tmp_path):

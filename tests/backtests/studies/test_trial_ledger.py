@@ -163,8 +163,12 @@ def test_a_password_is_in_no_error(server, monkeypatch, password, kind, words):
     assert not any(part in str(refused.value) for part in (password, "s3cret", "home"))
 
 
-def test_a_ledger_of_another_kind_is_refused_without_its_password(monkeypatch):
-    monkeypatch.setenv("PERPDESK_TRIALS", "mysql://me:s3cret@db/trials")
+@pytest.mark.parametrize(
+    "named",
+    ["mysql://me:s3cret@db/trials", "Postgresql:me:s3cret@db/trials", "host=db password=s3cret"],
+)
+def test_a_ledger_of_another_kind_is_refused_without_its_password(monkeypatch, named):
+    monkeypatch.setenv("PERPDESK_TRIALS", named)
     with pytest.raises(InputError, match=r"begins with postgresql://$"):
         ledger_path()
 
