@@ -183,7 +183,7 @@ def _try_seeds(
                     f"! {found.replaced:,} workers were replaced: they took more than "
                     f"{found.study.stages.worker_mb:,} MB (stages.worker_mb)"
                 )
-            wanted = next((gate for gate in found.gates if gate.name.startswith("until ")), None)
+            wanted = next((gate for gate in found.gates if gate.key == "until"), None)
             if wanted is None or wanted.passed:
                 return found
             tried = [*found.seeds, (found.study.seed, wanted.measured)]
@@ -278,6 +278,7 @@ def gate_table(gates: Sequence[Gate]) -> Table:
 def _print(found: Found) -> None:
     from rich.console import Console
 
+    from backtests.optimize.judge import FIGURES
     from backtests.optimize.report import notes
     from backtests.results.console import variants_table
 
@@ -302,7 +303,6 @@ def _print(found: Found) -> None:
         }
         rows.append({"name": f"worst 5 % of resampled {name}"} | worst)
     titled = "the best candidate under stress, and resampled"
-    columns = ("sharpe", "return_pct", "max_drawdown", "trades")
-    console.print(variants_table(titled, rows, columns))
+    console.print(variants_table(titled, rows, FIGURES))
     for note in notes(found):
         console.print(f"! {note}", markup=False)

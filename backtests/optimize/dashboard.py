@@ -16,7 +16,6 @@ from backtests.optimize.plan import Found
 from config.documents.study import MINIMISED
 
 JOURNAL = "optuna.journal"
-FIGURES = ("sharpe", "return_pct", "max_drawdown", "trades")
 
 
 class Board:
@@ -61,6 +60,6 @@ class Board:
             values=values if known else None,
             params=as_chosen(found.study.search, found.candidates[number]),
             distributions=self._distributions,
-            user_attrs={name: figures[name] for name in FIGURES if name in figures}
+            user_attrs={name: figures[name] for name in judge.FIGURES if name in figures}
             | ({"stopped_after_days": len(part)} if returns is None else {}),
         )

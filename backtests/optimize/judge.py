@@ -16,18 +16,17 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from actors import measures
-from actors.measures import DAY
+from actors.measures import DAY, Floats
 from backtests.studies.overfitting import Overfitting, overfitting
 from backtests.studies.selection import deflated_by_trials
 from backtests.studies.splits import Span, Split, paths
 from config.documents.study import MINIMISED, Folds, StudyGates
 
-Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 YEAR = float(measures.YEAR_DAYS)
 PBO_BLOCKS = 16
-HELD = "Sharpe on the hold-out"
-"""Name of the last gate."""
+FIGURES = ("sharpe", "return_pct", "max_drawdown", "trades")
+"""Those that are shown of each run."""
 FEWEST, FEWEST_DAYS = 4, 30
 """Candidates and days from which on a running candidate is compared with others."""
 
@@ -127,11 +126,6 @@ def days_of(window: Span, spans: Sequence[Span]) -> Flags:
     return inside
 
 
-def scores(name: str, returns: Floats, days: Flags) -> Floats:
-    """Return the objective of each candidate over some days."""
-    return np.array([objective(name, row[days]) for row in returns])
-
-
 def nominate(
     name: str, returns: Floats, window: Span, splits: Sequence[Split], top: int
 ) -> list[list[int]]:
@@ -141,7 +135,8 @@ def nominate(
     """
     parts = [days_of(window, split.train) for split in splits]
     parts.append(np.ones(returns.shape[1], dtype=np.bool_))
-    ranked = [np.argsort(-scores(name, returns, days), kind="stable").tolist() for days in parts]
+    scores = [np.array([objective(name, row[days]) for row in returns]) for days in parts]
+    ranked = [np.argsort(-one, kind="stable").tolist() for one in scores]
     each = max(1, top // len(parts))
     while each < len(returns) and len({i for one in ranked for i in one[: each + 1]}) <= top:
         each += 1
@@ -230,7 +225,7 @@ def until(wanted: str, gates: Sequence[Gate]) -> Gate:
     key, sign, limit = wanted.replace(">=", " >= ").replace("<=", " <= ").split()
     measured = next(gate.measured for gate in gates if gate.key == key)
     limited = at_least if sign == ">=" else at_most
-    return limited(f"until {key}", measured, float(limit))
+    return limited(f"until {key}", measured, float(limit), "until")
 
 
 def at_least(name: str, measured: float, least: float, key: str = "") -> Gate:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import time
 from operator import ge
@@ -18,7 +17,9 @@ from backtests.optimize import judge, report
 from backtests.optimize.dashboard import JOURNAL
 from backtests.optimize.identity import provenance
 from backtests.optimize.plan import Found
+from backtests.optimize.robustness import known
 from backtests.report.page import write_page
+from backtests.studies.selection import min_track_record, moments
 from config.durations import minute_text
 from config.load import parse_path
 from config.shipped import PREFIX
@@ -45,17 +46,18 @@ def summary(found: Found) -> dict[str, Any]:
         if outside is None
         else {
             "days": int(outside.days.sum()),
-            "sharpe": _finite(outside.sharpe()),
-            "max_drawdown": _finite(outside.max_drawdown()),
+            "sharpe": known(outside.sharpe()),
+            "max_drawdown": known(outside.max_drawdown()),
             "chosen": [found.candidates[i] if i >= 0 else None for i in outside.chosen],
         },
-        "gates": [gate._asdict() | {"measured": _finite(gate.measured)} for gate in found.gates],
+        "gates": [gate._asdict() | {"measured": known(gate.measured)} for gate in found.gates],
         "monte_carlo": found.monte_carlo,
         "stress": found.stress,
         "stress_refused": found.stress_refused,
         "sensitivity": found.sensitivity,
         "stability": found.stability,
-        "screen_rank_correlation": _finite(found.fidelity),
+        "min_track_record_days": known(min_track_record(moments(found.full[found.best]))),
+        "screen_rank_correlation": known(found.fidelity),
         "screen_sample": len(found.sample),
         "without_effect": found.dead,
         "not_seen_by_the_screen": found.unseen,
@@ -67,7 +69,7 @@ def summary(found: Found) -> dict[str, Any]:
         "front": front(found),
         "trials_on_the_data": found.trials,
         "seed": found.study.seed,
-        "seeds_before": [[seed, _finite(measured)] for seed, measured in found.seeds],
+        "seeds_before": [[seed, known(measured)] for seed, measured in found.seeds],
         "provenance": provenance(found.base),
     }
 
@@ -84,14 +86,10 @@ def front(found: Found) -> list[dict[str, Any]]:
 
     return [
         {"parameters": found.candidates[i]}
-        | {name: _finite(judge.objective(name, found.full[i])) for name in names}
+        | {name: known(judge.objective(name, found.full[i])) for name in names}
         for i in sorted(worth)
         if not beaten(worth[i])
     ]
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def write(found: Found, folder: Path) -> None:
@@ -129,11 +127,11 @@ def _table(found: Found) -> pa.Table:
         rows.append(
             {
                 **{path: json.dumps(value) for path, value in candidate.items()},
-                "screened": None if screened is None else _finite(found.objective(screened)),
-                "full": None if full is None else _finite(found.objective(full)),
+                "screened": None if screened is None else known(found.objective(screened)),
+                "full": None if full is None else known(found.objective(full)),
                 "refused": found.refused.get(number, ""),
                 "stopped": len(found.stopped[number]) if number in found.stopped else None,
-                **{k: figures.get(k) for k in ("sharpe", "return_pct", "max_drawdown", "trades")},
+                **{name: figures.get(name) for name in judge.FIGURES},
             }
         )
     return pa.Table.from_pylist(rows)

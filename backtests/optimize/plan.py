@@ -12,9 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from actors.measures import Floats
 from backtests.optimize import judge
 from backtests.studies.overfitting import Overfitting
 from backtests.studies.search_space import Candidate
@@ -28,7 +26,6 @@ from config.errors import InputError
 from config.resolved import Resolved
 from config.validate import checked
 
-Floats = NDArray[np.float64]
 ENVIRONMENT: dict[str, tuple[str, Callable[[str], str]]] = {
     "BYBIT_OPT_WINDOW_DAYS": ("window_days", str),
     "BYBIT_OPT_TRAIN_FRAC": ("hold_out", lambda text: f"{1 - float(text):.6g}"),

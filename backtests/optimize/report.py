@@ -23,6 +23,7 @@ from backtests.optimize.identity import provenance
 from backtests.optimize.plan import Floats, Found
 from backtests.report.charts import Chart, Drawings, line, times
 from backtests.report.formats import (
+    UNDEFINED,
     date,
     hundredths,
     number,
@@ -37,6 +38,7 @@ from backtests.report.page import page, write_page
 from backtests.studies.importance import Importances, binned, importances
 from backtests.studies.monte_carlo import monte_carlo
 from backtests.studies.search_space import draw, place_of
+from backtests.studies.selection import min_track_record, moments
 from backtests.studies.splits import Span
 
 FILE = "report.html"
@@ -163,7 +165,14 @@ def gates(study: Study, _: Drawings) -> str:
         rows.append(
             [f"seed {seed}, tried before", value(measured), study.found.study.until or "", ""]
         )
-    return table(["", "Measured", "Wanted", ""], rows, words=(0, 2)) if rows else ""
+    if not rows:
+        return ""
+    returns = study.found.full[study.found.best]
+    needed = number(min_track_record(moments(returns)), 0)
+    return table(["", "Measured", "Wanted", ""], rows, words=(0, 2)) + _hint(
+        f"Days of such returns that show a Sharpe above zero with 95 %: {needed} (minimum track "
+        f"record length; {UNDEFINED}: none do). There are {len(returns):,}."
+    )
 
 
 def parameters(study: Study, _: Drawings) -> str:

@@ -10,13 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from actors.measures import Floats
 from backtests.studies.monte_carlo import BAD_EQUITY, Outcomes, monte_carlo
 from backtests.studies.search_space import Candidate, Space, place_of, step_of
 from config.documents.search_space import Dimension
-
-Floats = NDArray[np.float64]
 
 PLATEAU = 0.5
 """Neighbours of a plateau keep at least so much of the objective, in the median."""

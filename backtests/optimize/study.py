@@ -230,7 +230,8 @@ def _open_hold_out(found: Found, ledger: TrialLedger, workers: int | str, tell: 
             return
         run.full([0], "hold-out")
     sharpe = measures.sharpe(last.full[0], judge.YEAR) if last.full else math.nan
-    found.gates.append(judge.at_least(judge.HELD, sharpe, found.study.gates.sharpe))
+    wanted = found.study.gates.sharpe
+    found.gates.append(judge.at_least("Sharpe on the hold-out", sharpe, wanted))
 
 
 class _Runs:

@@ -12,11 +12,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from actors import measures
-from actors.measures import DAY
+from actors.measures import DAY, Floats
 from backtests.engine.build import strategies_of
 from backtests.engine.feed import FeedSlice
 from backtests.optimize.identity import Variant, identity, made_of, variant
-from backtests.optimize.judge import Bar, stopped_at
+from backtests.optimize.judge import FIGURES, Bar, stopped_at
 from backtests.results.curves import EquityCurve
 from backtests.results.figures import RunBooks, column, curves, figures, money
 from backtests.run import Prepared, prepare, run
@@ -27,10 +27,6 @@ from backtests.variants import stress_rows
 from catalog.storage.store import Catalog
 from config.errors import DeskError, UnreachableError
 from config.resolved import Resolved
-
-Floats = NDArray[np.float64]
-STRESS = ("name", "sharpe", "return_pct", "max_drawdown", "trades")
-"""What is kept of each stressed run."""
 
 
 class Outcome(NamedTuple):
@@ -150,7 +146,9 @@ class Trials:
     def _stressed(self, found: Variant) -> Outcome:
         prepared = prepare(found.document, self.catalog)
         base = run(prepared)
-        rows = [{key: row[key] for key in STRESS} for row in stress_rows(prepared, base)]
+        rows = [
+            {key: row[key] for key in ("name", *FIGURES)} for row in stress_rows(prepared, base)
+        ]
         for row in rows:
             # Such as entries a candle late where each candle has a decision.
             if rows[0]["trades"] and not row["trades"]:

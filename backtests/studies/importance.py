@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from actors.measures import Floats
+
 _BINS = 10
 _TREES = 64
 _LEAST = 10

@@ -13,14 +13,11 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from actors import measures
+from actors.measures import Floats, Integers
 from backtests.studies.bootstrap import mean_length as usual_length
 from backtests.studies.bootstrap import resample
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 BAD_EQUITY = 0.05
 """One path in twenty ends at or below this quantile of final equity."""

@@ -10,9 +10,9 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from actors.measures import Floats
+
 _CELLS = 2_000_000
 """Figures in memory at a time."""
 

@@ -72,6 +72,7 @@ def test_the_verdict_comes_first_with_the_failed_gate_and_each_gate_has_its_meas
     gates = words(section(page, "gates"))
     assert "Sharpe out of sample 1.25 at least 0 passed" in gates
     assert "deflated Sharpe 0.5 at least 0.95 failed" in gates
+    assert "95 %: 28 (minimum track record length; –: none do). There are 40." in gates
     assert "a.params.lookback is at an end of its range" in said
     assert "The best is a spike: its neighbours keep 20 % of it" in said
     assert "<2d>" not in page.split('<script type="application/json"')[0]
