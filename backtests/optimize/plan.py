@@ -99,6 +99,17 @@ class Found:
         """Whether every gate passed."""
         return bool(self.gates) and all(gate.passed for gate in self.gates)
 
+    @property
+    def race(self) -> dict[int, Floats]:
+        """Returns of the candidates that the best was chosen from, by number."""
+        found = self.screened or self.full
+        return {number: found[number] for number in sorted(found)}
+
+    @property
+    def refusal(self) -> str:
+        """Why the first of the refused candidates was refused, whichever ended first."""
+        return self.refused[min(self.refused)] if self.refused else "the search is empty"
+
     def objective(self, returns: Floats) -> float:
         """Return the study's objective of daily returns."""
         return judge.objective(self.study.objective, returns)

@@ -54,8 +54,7 @@ class Study:
     def __init__(self, found: Found) -> None:
         self.found, self.space = found, found.study.search
         self.names = short_names(list(self.space))
-        race = found.screened or found.full
-        scored = {i: found.objective(race[i]) for i in sorted(race)}
+        scored = {i: found.objective(returns) for i, returns in found.race.items()}
         self.race = np.array([i for i, score in scored.items() if np.isfinite(score)], np.int64)
         self.scores = np.array([scored[i] for i in self.race])
         self.places = np.array([self.place(found.candidates[i]) for i in self.race])
@@ -134,8 +133,7 @@ def notes(found: Found) -> list[str]:
         words.append(f"{path} is at an end of its range: what lies beyond was not tried.")
     words += [f"Not stressed: {found.stress_refused}"] * bool(found.stress_refused)
     if found.refused:
-        why = next(iter(found.refused.values()))
-        words.append(f"{len(found.refused):,} candidates were refused, such as by: {why}")
+        words.append(f"{len(found.refused):,} candidates were refused, such as: {found.refusal}")
     return words
 
 

@@ -74,8 +74,7 @@ def optimize(found: Found, ledger: TrialLedger, workers: int | str, tell: Tell) 
         )
         data = run.data
         found.trials = ledger.count(data)
-        race = found.screened if study.screens else found.full
-        candidates = np.array([race[i] for i in sorted(race)])
+        race = found.race
         drawn = sorted(found.drawn & race.keys() or race)
         found.overfit = judge.overfitting_of(np.array([race[i] for i in drawn]))
         found.gates = judge.gates(
@@ -83,7 +82,7 @@ def optimize(found: Found, ledger: TrialLedger, workers: int | str, tell: Tell) 
             found.out_of_sample,
             found.full[found.best],
             found.figures[found.best],
-            candidates,
+            np.array(list(race.values())),
             found.overfit,
             found.trials,
             ledger.sharpes(data),
@@ -108,8 +107,7 @@ def _nominated(found: Found, returns: dict[int, Floats], every: bool = False) ->
 
 
 def _none_ran(found: Found) -> InputError:
-    why = next(iter(found.refused.values()), "the search is empty")
-    return InputError(f"{found.study.name}: no candidate is sound: {why}")
+    return InputError(f"{found.study.name}: no candidate is sound: {found.refusal}")
 
 
 def _measure_fidelity(found: Found, run: _Runs) -> None:
@@ -196,14 +194,13 @@ def _resample_and_stress(found: Found, run: _Runs) -> None:
         study.seed,
     )
     assert found.out_of_sample is not None
-    race = found.screened if study.screens else found.full
-    numbers = sorted(race)
+    race = found.race
     found.stability = robustness.stability(
         _moving(found),
         found.candidates[found.best],
         [found.candidates[i] for i in found.out_of_sample.chosen if i >= 0],
-        [found.candidates[i] for i in numbers],
-        np.array([found.objective(race[i]) for i in numbers]),
+        [found.candidates[i] for i in race],
+        np.array([found.objective(returns) for returns in race.values()]),
         study.seed,
     )
 

@@ -31,8 +31,7 @@ class Overfitting(NamedTuple):
     slope: float
     """Change of the Sharpe out of sample with that in sample; negative: the better the worse."""
     logits: Floats
-    in_sample: Floats
-    out_of_sample: Floats
+    """Of the rank out of sample in each way: above zero is above the median."""
 
 
 def overfitting(returns: Floats, blocks: int = 16) -> Overfitting:
@@ -48,8 +47,7 @@ def overfitting(returns: Floats, blocks: int = 16) -> Overfitting:
         raise ValueError("returns: expected one of every candidate in every period")
     periods, candidates = returns.shape
     if candidates < 2 or periods < 2 * blocks:
-        nothing = np.empty(0)
-        return Overfitting(np.nan, np.nan, np.nan, nothing, nothing, nothing)
+        return Overfitting(np.nan, np.nan, np.nan, np.empty(0))
     parts = np.array_split(returns, blocks)
     sums = np.array([part.sum(axis=0) for part in parts])
     squares = np.array([(part**2).sum(axis=0) for part in parts])
@@ -75,8 +73,6 @@ def overfitting(returns: Floats, blocks: int = 16) -> Overfitting:
         loss=float(np.mean(second < 0)),
         slope=float(np.polyfit(first, second, 1)[0]) if varied else np.nan,
         logits=logits,
-        in_sample=first,
-        out_of_sample=second,
     )
 
 

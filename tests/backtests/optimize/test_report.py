@@ -60,7 +60,7 @@ def judged(found):
     found.sensitivity = robustness.sensitivity(space, best, 10.0, near)
     found.stability = robustness.stability(space, best, [best], [best], np.ones(1), 0)
     logits = np.array([-2.0, 0.0, 0.01, 1.0])
-    found.overfit = Overfitting(0.5, 0.25, -0.1, logits, logits, logits)
+    found.overfit = Overfitting(0.5, 0.25, -0.1, logits)
     return found
 
 
