@@ -133,7 +133,7 @@ def check_paths(base: Resolved, space: Space) -> None:
                 why = "nothing inside of what is null: give it a value in the backtest first"
                 if isinstance(part, Mapping):
                     why = f"no {step!r}{hint(step, part)}"
-                raise InputError(f"search: {path}: {base.file} has {why}")
+                raise InputError(f"{base.file} has {why}")
             part = part[step]
 
 

@@ -129,7 +129,7 @@ def hold_out(
     if start - purge_ns <= window.start or start >= window.end:
         raise InputError(
             f"hold-out: {_days(held)} of a window of {_days(window.length)} leave nothing to "
-            "search: lengthen the window or hold out less"
+            "search: lengthen the window, hold out less, or lower folds.min_test_days"
         )
     return Span(window.start, start - purge_ns), Span(start, window.end)
 
