@@ -240,9 +240,10 @@ def follow(name: Name) -> None:
 
     folder = running.folder_of(name)
     last = running.follow(folder, lambda news: print(_progress(news), news["best"], flush=True))
-    if last["state"] in ("refused", "failed"):
-        raise (GateRefused if last["state"] == "refused" else DeskError)(last["why"])
-    print(f"{last['name']}: {last['state']}")
+    if last["state"] != "accepted":
+        kind = GateRefused if last["state"] == "refused" else DeskError
+        raise kind(last["why"] or f"{last['name']} is stopped: the same command goes on with it")
+    print(f"{last['name']}: accepted")
 
 
 def stop(name: Name) -> None:

@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from backtests.optimize import running
+from backtests.optimize.commands import follow
 from config.errors import DeskError, GateRefused, InputError
 from tests.waiting import eventually
 
@@ -15,6 +16,7 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from backtests.optimize import running
+from backtests.optimize.commands import follow
 with running.held(Path(sys.argv[1]), ["optimize", "a study.yaml"]) as progress:
     progress.tell("full", 3, 12, "best sharpe 1.50")
     time.sleep(600)
@@ -69,6 +71,12 @@ def test_a_stopped_study_ends_and_is_known_by_the_command_that_goes_on_with_it(s
     assert process.wait(30) < 0
     assert said(folder)["state"] == "stopped"
     assert said(folder)["words"] == ["optimize", "a study.yaml"]
+
+
+def test_a_killed_study_is_no_success_to_who_follows_it(tmp_path):
+    running.Progress(tmp_path, ["optimize", "study.yaml"])
+    with pytest.raises(DeskError, match="is stopped"):
+        follow(str(tmp_path))
 
 
 def test_a_refused_study_says_why_to_who_follows_it(tmp_path):
