@@ -74,8 +74,12 @@ def check_study(resolved: Resolved) -> list[Problem]:
             )
             found.append(resolved.problem(("backtest",), text))
     for path, dimension in study.search.items():
-        if path.partition(".")[0] in FIXED:
-            text = f"a study varies what a strategy or venue does, none of {', '.join(FIXED)}"
+        if (part := path.partition(".")[0]) in (*FIXED, "venue"):
+            text = f"a study varies what strategies and guards do, none of {', '.join(FIXED)}"
+            if part == "venue":
+                text = (
+                    "costs and fills are the market's: a search would choose low ones, see --stress"
+                )
             found.append(resolved.problem(("search", path), text))
             continue
         try:

@@ -290,6 +290,7 @@ def test_a_level_is_a_sound_study(level):
     [
         ({"search": {"strategies.reversal.params.lokback": {"int": [1, 3]}}}, "lookback"),
         ({"search": {"window.end": {"choice": ["2023-03-01"]}}}, "a study varies"),
+        ({"search": {"venue.fees.linear.taker": {"float": [0.0, 0.001]}}}, "would choose low"),
         ({"backtest": "nowhere.yaml"}, "there is no file nowhere.yaml"),
         (
             {
