@@ -91,6 +91,7 @@ def _study(releases: Releases, now: Release | None, study: Path | None) -> bytes
         raise InputError(
             "--study DIR: no release of a study runs, whose parameters could be kept; name the "
             "folder of one, such as results/studies/xs_reversal_quick"
+            + ("" if now is None else f"; or move {releases.folder} away: the document runs again")
         )
     try:
         return (study / "best.json").read_bytes()

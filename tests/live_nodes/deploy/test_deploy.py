@@ -121,6 +121,18 @@ def test_an_edited_document_is_released_with_the_parameters_that_run(
     assert (node_document(node).stop_deadline, leverage(node)) == (40, 0.2)
 
 
+def test_after_a_rollback_to_what_ran_before_all_releases_the_document_can_run_again(
+    node: Path, deploy: Deploy, tmp_path: Path, run_command: RunCommand
+) -> None:
+    deploy("first")
+    assert run_command("rollback", str(node), "--to", "0", "--reason", "worse", "--yes").code == 0
+    node.write_text(yaml.safe_dump(yaml.safe_load(node.read_text()) | {"stop_deadline": 40}))
+    folder = releases_of(node).folder
+    assert f"or move {folder} away: the document runs again" in deploy().err
+    folder.rename(tmp_path / "undone")
+    assert node_document(node).stop_deadline == 40
+
+
 def test_a_rollback_is_byte_for_byte_and_goes_from_each_to_the_one_before(
     node: Path, deploy: Deploy, run_command: RunCommand
 ) -> None:
