@@ -287,7 +287,7 @@ def fan(study: Study, drawings: Drawings) -> str:
         + _hint(
             "1,000 paths of resampled stretches (stationary bootstrap) of the days that it was "
             "chosen by: expect less. The worst 5 % of paths end there or lower, or fall so deep or "
-            f"deeper. A canary is to stay within a band, {least} to {most} % on day "
+            f"deeper. A canary is to stay within a band, {least} to {most} on day "
             f"{robustness.BAND_DAYS}, as nine of ten paths do on all days before."
         )
     )
