@@ -63,8 +63,7 @@ class MidCandles:
     def end(self, now: int) -> MidCandle | None:
         """Return the candle since the last end, and begin the next; None before there is one."""
         opened, self._opened = self._opened, now
-        candle = None
-        if opened is not None and self._mid == self._mid:
-            candle = MidCandle(opened, now, self._high, self._low, self._mid)
-        self._high = self._low = self._mid
-        return candle
+        if math.isnan(self._mid):  # Before the first book: the next mid begins high and low.
+            return None
+        high, low, self._high, self._low = self._high, self._low, self._mid, self._mid
+        return None if opened is None else MidCandle(opened, now, high, low, self._mid)

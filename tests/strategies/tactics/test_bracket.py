@@ -18,6 +18,15 @@ def test_candles_hold_the_extremes_between_two_looks_and_time_passes_in_silence(
     assert candles.end(4 * SECOND) == (3 * SECOND, 4 * SECOND, 101.0, 100.0, 101.0)
 
 
+def test_a_first_book_that_comes_after_ends_of_candles_begins_the_next():
+    candles = MidCandles()
+    assert candles.end(0) is None
+    assert candles.end(60) is None
+    for mid in (100.0, 102.0, 101.0):
+        candles.see(mid)
+    assert candles.end(120) == (60, 120, 102.0, 100.0, 101.0)
+
+
 def test_there_is_no_candle_before_the_first_mid():
     candles = MidCandles()
     assert (candles.end(1 * SECOND), candles.end(2 * SECOND)) == (None, None)
