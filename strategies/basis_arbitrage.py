@@ -74,7 +74,6 @@ class BasisConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_
     look: Annotated[FineTimeSpan, about("Least time between two decisions on a pair.")] = "1s"
     max_age: Annotated[
         FineTimeSpan,
-        Money,
         about("Nothing is decided while the newest prices of a leg are older than this."),
     ] = "5s"
     half_life: Annotated[
@@ -132,7 +131,6 @@ class BasisConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_
     )
     cut_pause: Annotated[
         FineTimeSpan,
-        Money,
         about(
             "Time without entries in a pair after one was cut to what both legs have, which costs "
             "a round trip. It doubles with each cut until an entry is carried out."

@@ -20,9 +20,9 @@ from actors.guards.core.snapshot import Market, OrderRequested, Snapshot
 class SpreadGateParams(TransientParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The widest spread at which entries still leave; one of the limits is needed.
 
-    A spread of just the limit still passes: the narrowest there can be is one tick, which, unless
-    it is too wide, ends a halt whatever the hysteresis. It is not
-    applied where no best prices are known, as with candles.
+    A spread of just the limit still passes: the narrowest there can be is one tick. That ends a
+    halt whatever the hysteresis, unless it is too wide itself. The limits are not applied where no
+    best prices are known, as with candles.
 
     Parameters
     ----------

@@ -19,6 +19,7 @@ from config.documents.search_space import Dimension
 PLATEAU = 0.5
 """Neighbours of a plateau keep at least so much of the objective, in the median."""
 TIERS = (0.05, 0.1, 0.15, 0.2)
+"""Drawdowns whose probability is told where no guard of the backtest shrinks at any."""
 DRAWS = 200
 BAND_DAYS = 90
 """Days of live trading that the band of a deployment covers."""

@@ -23,12 +23,7 @@ from backtests.optimize.plan import Floats, Found, within
 from backtests.optimize.trials import Outcome, Trials
 from backtests.optimize.workers import Pool
 from backtests.optimize.workers import workers as workers_of
-from backtests.studies.search_space import (
-    draw,
-    neighbours,
-    space_size,
-    value_at,
-)
+from backtests.studies.search_space import draw, neighbours, space_size, value_at
 from backtests.studies.trial_ledger import DONE, PRUNED, Trial, TrialLedger
 from config.documents.search_space import Dimension
 from config.errors import GateRefused, InputError

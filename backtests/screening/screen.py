@@ -149,17 +149,8 @@ class Market:
         span = window.start_ns, window.end_ns
         key = (rules.interval, ids, span, rules.wants_range, rules.wants_funding)
         known = self._panels.get(key)
-        if known is None or known[0].first > oldest:
-            known = self._panels[key] = self._read(rules, ids, oldest, window)
-        return known
-
-    def _read(
-        self,
-        rules: PanelRebalancerConfig,
-        ids: tuple[str, ...],
-        oldest: int,
-        window: BacktestWindow,
-    ) -> tuple[RegularPanel, int]:
+        if known is not None and known[0].first <= oldest:
+            return known
         catalog, interval, step_ns = self.catalog, rules.interval, interval_ns(rules.interval)
         end = last_close(window.end_ns, step_ns)
         candles = panel(catalog, interval, ids, oldest - 1, end)
@@ -176,7 +167,8 @@ class Market:
             )
         funding = catalog.funding(ids, oldest - step_ns, end) if rules.wants_funding else None
         found = regular(candles, step_ns, oldest, end, ranges=rules.wants_range, funding=funding)
-        return found, int(candles.ts[-1])
+        self._panels[key] = found, int(candles.ts[-1])
+        return self._panels[key]
 
 
 def screen_document(document: Backtest, market: Market | None = None) -> list[Screened]:

@@ -3,12 +3,13 @@
 from functools import cache, reduce
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import Meta
 
 from config.components import resolve
 from config.load import load
@@ -50,6 +51,12 @@ CLASSES = {
     if "use" in item
 }
 """Which class a strategy or guard of some name is; all shipped files agree about that."""
+
+
+@pytest.mark.parametrize("use", sorted(set(CLASSES.values())))
+def test_a_parameter_has_one_type_with_its_range_and_words(use: str) -> None:
+    for name, hint in get_type_hints(resolve(use, ["tests"]).Config, include_extras=True).items():
+        assert {type(one) for one in getattr(hint, "__metadata__", ())} <= {Meta}, name
 
 
 @cache

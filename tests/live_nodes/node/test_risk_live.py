@@ -18,7 +18,7 @@ from nautilus_trader.model.identifiers import InstrumentId
 from actors.guards.core.snapshot import DeskEvent, ErrorEvent, FillEvent, Mismatch, Snapshot
 from config.documents.scenario import Delay, LostRequest, RefusedOp
 from config.errors import InputError
-from live_nodes.bybit import pending_cash
+from live_nodes.bybit import notices, pending_cash
 from live_nodes.local.heartbeat import last_beat
 from live_nodes.local.mailbox import MailAnswer, MailRequest, answer, ask
 from live_nodes.node.guard_status import GuardStatus, risk_of
@@ -288,6 +288,20 @@ def test_guards_receive_the_market_the_venue_and_failures(tmp_path: Path) -> Non
             st.order("Sell", "0.004")
             desk.until(lambda: seen(Mismatch), "it")
             assert seen(Mismatch)[0].instrument == NAME
+
+
+def test_an_entry_knows_of_a_notice_that_is_newer_than_the_last_snapshot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notices, "STATUS_EVERY_S", 0.1)
+    seldom = RISK | {"every": 60.0, "heartbeat": 600.0}
+    actors = {"closed": guard("maintenance:Maintenance")}
+    with stage() as st, desk_node(st, folder=tmp_path, risk=seldom, actors=actors) as desk:
+        desk.filled(BUY, "0.010")
+        now = st.call(st.server.venue.clock_ms)
+        st.call(lambda: st.server.venue.announcements.announce("upgrade", now, now + 600_000))
+        desk.until(lambda: desk.live.risk.desk.maintenance, "the announcement")
+        assert "UTC: upgrade" in desk.denied()
 
 
 @pytest.mark.parametrize(
