@@ -55,6 +55,7 @@ OWN = "A project of your own"
 RECORDS = "Record order books"
 DEPLOYS = "Deploy what a study found, and undo it"
 LIVE = (TRADES, OWN, RECORDS, "What stops trading, and how to resume")
+SLOW = ("Train when to trade the basis",)
 PERPDESK = [command for command in COMMANDS if command.startswith("perpdesk")]
 MAKE = [command for command in COMMANDS if command.startswith("make")]
 BYBIT = [command for command in PERPDESK if "_testnet" in command]
@@ -107,7 +108,7 @@ def perpdesk(root: Path, *arguments: str, below: str = ".") -> subprocess.Comple
 
 def test_the_readme_shows_commands_documents_and_a_strategy() -> None:
     assert len(PERPDESK) >= 15
-    assert set(LIVE) < SECTIONS.keys()
+    assert {*LIVE, *SLOW} < SECTIONS.keys()
     assert {"make demo", "make test", "make test-live"} <= set(MAKE)
     assert {kind for kind, _ in BLOCKS} >= {"console", "python", "yaml"}
 
@@ -118,7 +119,12 @@ def test_every_command_stands_under_a_heading() -> None:
 
 @pytest.mark.parametrize(
     "section",
-    [pytest.param(name, marks=[pytest.mark.live] * (name in LIVE)) for name in SECTIONS],
+    [
+        pytest.param(
+            name, marks=[pytest.mark.live] * (name in LIVE) + [pytest.mark.slow] * (name in SLOW)
+        )
+        for name in SECTIONS
+    ],
 )
 def test_every_perpdesk_command_of_the_readme_works(clone: Path, section: str) -> None:
     if section == RECORDS:

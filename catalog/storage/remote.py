@@ -8,6 +8,7 @@ AWS_SECRET_ACCESS_KEY and the like), and in no error.
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from catalog.storage.versions import CURRENT, INDEX, VERSIONS, version_in
 from config.errors import InputError, UnreachableError
 
 CONNECT_S = 15
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def cache_folder() -> Path:
@@ -113,6 +115,10 @@ class RemoteCatalog:
                 "AWS_SECRET_ACCESS_KEY, or of ~/.aws"
             ) from None
         except (OSError, BotoCoreError) as error:
+            if isinstance(error, OSError) and error.errno in _NO_ROOM:
+                raise UnreachableError(
+                    f"{cache_folder()}: nothing can be kept there: {os.strerror(error.errno)}"
+                ) from None
             # Its words are not repeated: they hold the endpoint, which may hold a password.
             raise UnreachableError(
                 f"{self.url}/{name}: can't be read ({type(error).__name__}): are AWS_ENDPOINT_URL, "

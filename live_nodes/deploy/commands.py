@@ -80,11 +80,12 @@ def rollback(
     from live_nodes.deploy import deploy as work
     from live_nodes.local.folder import releases_of
 
-    if not yes:
-        _ask("Roll back?")
-    move, changes = work.rollback(file, to, reason)
-    _show_differences("What changes:", changes)
-    _show_move(releases_of(file), move)
+    def agreed(changes: list[ValueDifference]) -> None:
+        _show_differences("What changes:", changes)
+        if not yes:
+            _ask("Roll back?")
+
+    _show_move(releases_of(file), work.rollback(file, to, reason, agreed))
 
 
 def releases(file: NodeFile, as_json: JsonOption = False) -> None:

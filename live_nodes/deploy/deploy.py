@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -149,10 +150,15 @@ def deploy(plan: Plan, reason: str) -> Move:
     return moves[-1]
 
 
-def rollback(file: Path, to: int | None, reason: str) -> tuple[Move, list[ValueDifference]]:
+def rollback(
+    file: Path,
+    to: int | None,
+    reason: str,
+    agreed: Callable[[list[ValueDifference]], None] = lambda changes: None,
+) -> Move:
     """Let an earlier release run, as its files are; by default the one before the present.
 
-    Return the move, and what changes by it.
+    `agreed` gets what changes by it, and raises to leave all as it is.
     """
     releases = releases_of(file)
     with releases.locked():
@@ -167,9 +173,10 @@ def rollback(file: Path, to: int | None, reason: str) -> tuple[Move, list[ValueD
         new = checked(releases.document(target))
         # What runs may be broken: this is the way out.
         old, _ = examine(releases.of(move.number) / DOCUMENT)
+        agreed([] if old is None else difference(old, new))
         found = _move(releases, new.document, target, reason, "rollback")
         releases.move(found)
-    return found, [] if old is None else difference(old, new)
+    return found
 
 
 def _move(

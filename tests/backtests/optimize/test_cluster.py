@@ -201,6 +201,7 @@ def test_what_a_killed_worker_ran_is_run_elsewhere_and_a_trial_is_the_local_one(
         client.wait_for_workers(2, timeout=120)
 
 
+@pytest.mark.slow
 def test_workers_of_other_code_or_data_are_refused(
     address, home, write_run, demo_market, tmp_path, monkeypatch
 ):

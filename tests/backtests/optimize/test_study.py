@@ -114,6 +114,7 @@ def test_a_refused_study_says_which_gate_and_leaves_no_best(optimize, tmp_path):
     assert not json.loads((tmp_path / "out" / "best.json").read_text())["accepted"]
 
 
+@pytest.mark.slow
 def test_what_other_code_ran_is_run_again_and_counts_once(optimize, tmp_path):
     first = json.loads(optimize("--json").stdout)
     with closing(sqlite3.connect(tmp_path / "trials.sqlite", isolation_level=None)) as file:
@@ -123,6 +124,7 @@ def test_what_other_code_ran_is_run_again_and_counts_once(optimize, tmp_path):
     assert again == first
 
 
+@pytest.mark.slow
 def test_a_second_look_at_the_hold_out_is_refused_with_what_was_measured(optimize, tmp_path):
     every = {"screen": False}
     optimize(stages=every, search={LOOKBACK: {"choice": [1, 2]}})
@@ -138,6 +140,7 @@ def test_a_folder_that_cannot_be_written_is_named_before_anything_runs(optimize,
         optimize("--out", str(tmp_path / "study.yaml"))
 
 
+@pytest.mark.slow
 def test_an_outcome_that_cannot_be_written_in_the_end_is_said_without_a_traceback(
     optimize, tmp_path
 ):
@@ -147,6 +150,7 @@ def test_an_outcome_that_cannot_be_written_in_the_end_is_said_without_a_tracebac
     assert not (tmp_path / "out" / "best.json").exists(), "no outcome that deploys without the rest"
 
 
+@pytest.mark.slow
 def test_a_study_that_stops_leaves_no_outcome_of_an_earlier_one(optimize, tmp_path):
     assert json.loads(optimize("--json").stdout)["accepted"]
     with pytest.raises(GateRefused, match="rank correlation"):
@@ -155,6 +159,7 @@ def test_a_study_that_stops_leaves_no_outcome_of_an_earlier_one(optimize, tmp_pa
     assert left == [".lock", "optuna.journal", "report.html", "state.json"]
 
 
+@pytest.mark.slow
 def test_a_hold_out_whose_days_were_searched_before_is_not_called_fresh(optimize):
     assert json.loads(optimize("--json", hold_out=0.0).stdout)["hold_out_seen_by"] == 0
     found = optimize()
@@ -237,6 +242,7 @@ def test_a_worker_that_takes_more_than_its_memory_is_replaced_and_nothing_else_c
     assert [one.returns.tolist() for one in got] == [alone.returns.tolist()] * 2
 
 
+@pytest.mark.slow
 def test_the_environment_wins_over_the_document_and_options_over_it(optimize, monkeypatch):
     monkeypatch.setenv("START_SEED", "9")
     monkeypatch.setenv("OPT_STAGE2_TOPK", "2")
@@ -247,6 +253,7 @@ def test_the_environment_wins_over_the_document_and_options_over_it(optimize, mo
     assert (json.loads(got.stdout)["seed"], json.loads(got.stdout)["screened"]) == (9, 4)
 
 
+@pytest.mark.slow
 def test_seeds_are_tried_until_one_reaches_what_is_wanted_and_the_hold_out_waits(
     optimize, tmp_path
 ):

@@ -13,7 +13,10 @@ import yaml
 
 from actors.records.journal import Journal
 from config.durations import DAY_NS
+from config.errors import DeskError
 from config.load import load
+from config.resolved import ValueDifference
+from live_nodes.deploy import deploy as work
 from live_nodes.deploy.gates import days_lived
 from live_nodes.local.folder import node_document, node_to_stop, releases_of
 from live_nodes.local.heartbeat import Heartbeat
@@ -142,6 +145,13 @@ def test_a_rollback_is_byte_for_byte_and_goes_from_each_to_the_one_before(
     found = releases_of(node)
     kept = [found.document(number).read_bytes() for number in (0, 1)]
     deploy("second", leverage=0.3, sharpe=2.0)
+
+    def disagreed(changes: list[ValueDifference]) -> None:
+        raise DeskError(str(*changes))
+
+    with pytest.raises(DeskError, match=r"0\.3 -> 0\.2"):
+        work.rollback(node, None, "on second thoughts", disagreed)
+    assert leverage(node) == 0.3
     done = run_command(*back, "--reason", "worse fills")
     assert (done.code, f"{LEVERAGE}: 0.3 -> 0.2" in done.err) == (0, True)
     assert (found.document(1).read_bytes(), leverage(node)) == (kept[1], 0.2)
