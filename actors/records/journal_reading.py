@@ -256,7 +256,10 @@ def read(folder: Path) -> Iterator[JournalReader]:
         raise InputError(f"{path}: no journal yet: this node has never been started")
     try:
         # SQLite's read-only mode would fail on the WAL of a dead writer.
-        reading = JournalReader(connect(path))
+        connection = connect(path)
+        # The last to close would delete the WAL by its name, be it that of a restored journal.
+        connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE)
+        reading = JournalReader(connection)
         try:
             reading.show_as_this_version(path)
             yield reading

@@ -279,7 +279,7 @@ class BacktestWorld(World):
                 risk.differed("external_position", instrument, f"{weight:g} of equity by hand")
             case drill.KillSwitch():
                 assert isinstance(engine.guard, OperatorGuard)
-                engine.guard.flatten("desk", "drill")
+                engine.guard.halt("desk", "drill")
             case drill.Slips(_, bps, _, _, _):
                 slippage = FixedBpsSlippage(bps=Decimal(repr(bps)))
                 engine.desk.accountant.exchange.fill_model.slippage = slippage

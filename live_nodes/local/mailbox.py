@@ -29,16 +29,17 @@ FORGOTTEN_S = 24 * 3600.0
 _POLL = 0.05
 _REQUEST, _ANSWER, _ASIDE = ".json", ".answer.json", ".unreadable"
 
-Command = Literal["release", "flatten"]
+Command = Literal["release", "flatten", "halt"]
 
 
 class MailRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A request to the node.
 
     ``release`` ends the halts of `guard` (`accept`: although the limit is still breached, measured
-    anew), ``flatten`` closes everything and stays out. `scope` is ``desk``, ``strategy:<key>`` or
-    ``instrument:<id>``; empty means all scopes of a release, or the desk for a flatten. `reason` is
-    journaled. `ask` sets `id`, `asked_at` (UNIX nanoseconds, UTC) and `by`, the process.
+    anew), ``flatten`` closes everything and stays out, ``halt`` lets nothing enter. `scope` is
+    ``desk``, ``strategy:<key>`` or ``instrument:<id>``; empty means all scopes of a release, else
+    the desk. `reason` is journaled. `ask` sets `id`, `asked_at` (UNIX nanoseconds, UTC) and `by`,
+    the process.
     """
 
     command: Command

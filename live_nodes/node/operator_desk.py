@@ -1,4 +1,4 @@
-"""The operator's kill switch and mailbox in a node: flatten, and release of guards.
+"""The operator's kill switch and mailbox in a node: flatten, halt, and release of guards.
 
 The guard ``operator`` measures nothing and is in no document. It halts by a person's request, and
 stays halted over restarts, as its state is in the journal.
@@ -49,20 +49,21 @@ class OperatorGuard(GuardActor):
     def __init__(self) -> None:
         super().__init__(OPERATOR, OperatorHalt(GuardParams(action="flatten", required=False)))
 
-    def flatten(self, scope: str, reason: str) -> bool:
-        """Halt and close a ``desk``, ``strategy:<key>`` or ``instrument:<id>``; False if done
-        before.
+    def halt(self, scope: str, reason: str, action: Action = Action.FLATTEN) -> bool:
+        """Halt a ``desk``, ``strategy:<key>`` or ``instrument:<id>``; False if done before.
 
-        Raises DeskError when the halt can't be saved; it is in force until the process ends.
+        The action is ``FLATTEN``, which also closes, or ``HALT_ENTRIES``. Raises DeskError when the
+        halt can't be saved; it is in force until the process ends.
         """
         assert self._desk is not None
         # A latch for the guard's own fault has another key; it halts entries and closes nothing.
-        if any(latch.scope == scope and latch.key == "" for latch in self.latches):
+        key = "" if action == Action.FLATTEN else "entries"
+        if any(latch.scope == scope and latch.key in ("", key) for latch in self.latches):
             return False
         latch = Latch(
             scope=scope,
-            key="",
-            action=int(Action.FLATTEN),
+            key=key,
+            action=int(action),
             multiplier=1.0,
             release="manual",
             since=self._desk.now(),
@@ -128,9 +129,9 @@ class MailDesk:
         try:
             # One commit: the halt and its author, or neither.
             with self._journal.together():
-                if request.command == "flatten":
-                    return True, self._flatten(request)
-                return self._release(request)
+                if request.command == "release":
+                    return self._release(request)
+                return True, self._halt(request)
         except GateRefused as refused:
             return False, str(refused)
         except DeskError:
@@ -138,14 +139,16 @@ class MailDesk:
         except Exception as error:  # noqa: BLE001 - a guard's own fault: answered, and the node goes on
             return False, f"{request.guard or OPERATOR} failed: {type(error).__name__}: {error}"
 
-    def _flatten(self, request: MailRequest) -> str:
+    def _halt(self, request: MailRequest) -> str:
         scope = request.scope or "desk"
-        began = self._operator.flatten(scope, request.reason)
-        how = "is closed now" if began else "was being closed, or closed, already"
-        return (
-            f"{scope} {how}, and stays out until "
-            f'`perpdesk risk release NODE {OPERATOR} --reason "…"`'
-        )
+        if request.command == "flatten":
+            began = self._operator.halt(scope, request.reason)
+            how = "is closed now" if began else "was being closed, or closed, already"
+            how += ", and stays out"
+        else:
+            began = self._operator.halt(scope, request.reason, Action.HALT_ENTRIES)
+            how = f"enters nothing {'from now on' if began else 'already'}"
+        return f'{scope} {how} until `perpdesk risk release NODE {OPERATOR} --reason "…"`'
 
     def _release(self, request: MailRequest) -> tuple[bool, str]:
         guard = self._guards.get(request.guard)

@@ -306,6 +306,34 @@ def release(
         say(done.text)
 
 
+@risk_app.command("halt")
+def halt(
+    file: NodeFile,
+    reason: Annotated[str, typer.Option(help="Why, in your words; it is kept in the journal.")],
+    scope: Annotated[str, typer.Option(help="desk, strategy:KEY or instrument:ID.")] = "desk",
+    settings: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let nothing enter from now on; positions and their stops stay.
+
+    It stands over restarts, until `perpdesk risk release NODE operator --reason "…"`. Exits 0 when
+    it is done or waits for the node's next start, 1 when a running node does not answer.
+
+    Example: perpdesk risk halt live_nodes/nodes/xs_reversal_practice.yaml --reason "odd fills"
+    """
+    import json
+
+    from live_nodes.local.folder import node_document, state_folder
+    from live_nodes.operate.risk_release import halt_entries
+
+    document = node_document(file, settings or ())
+    done = halt_entries(document, state_folder(document), reason, scope)
+    if as_json:
+        print(json.dumps({"done": done.done, "text": done.text}, indent=2))
+    else:
+        _on_stderr()(done.text)
+
+
 @risk_app.command("flatten")
 def flatten(
     file: NodeFile,

@@ -1,4 +1,7 @@
-"""`perpdesk risk release`: end a guard's halts, by the node that runs or at its next start."""
+"""`perpdesk risk release` and `halt`: end a guard's halts, or let nothing enter.
+
+The node does both: at once where it runs, else at its next start.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ ANSWER_S = 5.0
 
 @dataclass(frozen=True)
 class ReleaseOutcome:
-    """How a release ended; not `done` while it waits for the node's next start."""
+    """How a release or a halt ended; not `done` while it waits for the node's next start."""
 
     done: bool
     text: str
@@ -45,20 +48,43 @@ def release_guard(
     not answer.
     """
     rows = risk_of(folder, node) if (folder / NAME).exists() else []
-    _check(node, guard, reason, scope, rows)
+    _check_text(reason, scope)
+    _check_guard(node, guard, rows)
     request = MailRequest(command="release", guard=guard, scope=scope, accept=accept, reason=reason)
+    return _by_the_node(node, folder, request) or _for_the_next_start(
+        node, folder, request, rows, say
+    )
+
+
+def halt_entries(node: Node, folder: Path, reason: str, scope: str = "desk") -> ReleaseOutcome:
+    """Let nothing enter until the guard ``operator`` is released; positions stay as they are.
+
+    A node that does not run reads it at its next start, before any strategy. Raises InputError
+    without a reason, or for a scope that is none; DeskError when the node runs and does not answer.
+    """
+    _check_text(reason, scope)
+    request = MailRequest(command="halt", scope=scope, reason=reason)
+    if (done := _by_the_node(node, folder, request)) is not None:
+        return done
+    ask(folder, request)
+    text = f"{node.name} is not running: its next start reads the halt before any strategy"
+    return ReleaseOutcome(False, text)
+
+
+def _by_the_node(node: Node, folder: Path, request: MailRequest) -> ReleaseOutcome | None:
+    """Let a running node do it; return None where none runs."""
     pid = holder(folder)
-    if pid is not None:
-        said = answer(folder, ask(folder, request), ANSWER_S)
-        if said is None:
-            raise DeskError(
-                f"process {pid} of {node.name} does not answer within {ANSWER_S:g} s; the release "
-                "waits in its mailbox and is done when it does, or at its next start"
-            )
-        if not said.done:
-            raise GateRefused(said.text)
-        return ReleaseOutcome(True, said.text)
-    return _for_the_next_start(node, folder, request, rows, say)
+    if pid is None:
+        return None
+    said = answer(folder, ask(folder, request), ANSWER_S)
+    if said is None:
+        raise DeskError(
+            f"process {pid} of {node.name} does not answer within {ANSWER_S:g} s; the "
+            f"{request.command} waits in its mailbox and is done when it does, or at its next start"
+        )
+    if not said.done:
+        raise GateRefused(said.text)
+    return ReleaseOutcome(True, said.text)
 
 
 def _for_the_next_start(
@@ -72,8 +98,8 @@ def _for_the_next_start(
         for waiting in pending(folder):
             # The node has not read it yet, so it can be withdrawn.
             same = not request.scope or (waiting.scope or "desk") == request.scope
-            if waiting.command == "flatten" and same and withdraw(folder, waiting.id):
-                say(f"taken out of the mailbox: flatten ({waiting.reason})")
+            if waiting.command != "release" and same and withdraw(folder, waiting.id):
+                say(f"taken out of the mailbox: {waiting.command} ({waiting.reason})")
     stands = [
         row
         for row in rows
@@ -115,7 +141,7 @@ def _still(node: Node, rows: list[GuardStatus]) -> str:
     )
 
 
-def _check(node: Node, guard: str, reason: str, scope: str, rows: list[GuardStatus]) -> None:
+def _check_text(reason: str, scope: str) -> None:
     if not reason.strip():
         raise InputError("--reason must say why: it is kept in the journal")
     if scope and not SCOPE.fullmatch(scope):
@@ -123,6 +149,9 @@ def _check(node: Node, guard: str, reason: str, scope: str, rows: list[GuardStat
             f"--scope must be desk, strategy:KEY or instrument:ID, was {scope!r}, "
             "such as instrument:BTCUSDT-LINEAR.BYBIT"
         )
+
+
+def _check_guard(node: Node, guard: str, rows: list[GuardStatus]) -> None:
     if guard.startswith("node."):
         raise InputError(f"{guard} is the node's own and ends by itself when its cause is gone")
     enabled = [key for key, component in node.actors.items() if component.enabled]

@@ -82,7 +82,7 @@ class RiskStatus:
     `state` is that of `NodeStatus`. Without a `pid` no process runs and this is the last state.
     `as_of` and `heartbeat` are the last writes of the journal and the heartbeat file. `strictest`
     is the strictest verdict on the whole desk, `others` are on a strategy or an instrument.
-    `closing` is the progress of a flatten, `waiting` are unread mailbox requests; a flatten among
+    `closing` is the progress of a flatten, `waiting` are unread mailbox requests; a halt among
     them stands already, as the node reads it before any strategy. The operator's halts are last in
     `guards`.
     """
@@ -115,7 +115,7 @@ def risk_status(node: Node, folder: Path, now_ns: int | None = None) -> RiskStat
     closing, waiting = _closing(standing, status, folder), pending(folder)
     guards, by_mail = (
         risk_of(folder, node),
-        [_halt_of(r) for r in waiting if r.command == "flatten"],
+        [_halt_of(r) for r in waiting if r.command != "release"],
     )
     if by_mail:
         guards = [g for g in guards if g.guard != OPERATOR or g.latched] + by_mail
@@ -140,7 +140,7 @@ def _halt_of(request: MailRequest) -> GuardStatus:
     return GuardStatus(
         guard=OPERATOR,
         scope=request.scope or "desk",
-        action="flatten",
+        action="flatten" if request.command == "flatten" else "halt_entries",
         reason=request.reason,
         latched=True,
         release="manual",
@@ -149,7 +149,8 @@ def _halt_of(request: MailRequest) -> GuardStatus:
 
 
 def _standing(halt: GuardStatus) -> StandingVerdict:
-    verdict = Verdict(action=Action.FLATTEN, scope=halt.scope, guard=OPERATOR, reason=halt.reason)
+    action = Action[halt.action.upper()]
+    verdict = Verdict(action=action, scope=halt.scope, guard=OPERATOR, reason=halt.reason)
     return StandingVerdict(halt.since or 0, verdict)
 
 
@@ -239,7 +240,8 @@ def _desk_lines(status: RiskStatus) -> list[Text]:
     ]
     lines += [
         Text(
-            f"operator: {halt.scope} closed by hand since {moment_text(halt.since or 0)} "
+            f"operator: {halt.scope} {'closed' if halt.action == 'flatten' else 'halted'} by hand "
+            f"since {moment_text(halt.since or 0)} "
             f"({halt.reason})",
             "bold yellow",
         )

@@ -112,7 +112,7 @@ def test_coins_of_others_are_named_left_alone_and_count_for_nothing(
         wallet(st, plus="0.1")
         desk.wait(2.0)
         assert not desk.halted()
-        desk.do(lambda: desk.live.risk.operator.flatten("desk", "test"))
+        desk.do(lambda: desk.live.risk.operator.halt("desk", "test"))
         desk.until(lambda: not strategy.holdings(), "the sale")
         desk.until(lambda: any("flat after" in line for line in desk.said), "the news")
         facts = desk.live.built.facts
@@ -184,7 +184,7 @@ def test_coins_that_the_trader_buys_and_sells_by_hand_are_nobodys_fills(
         assert desk.strategy.holdings() == {PAIR: D("0.002985")}
         assert list(st.open_orders()) == [resting]
         # It locks 0.001 of them.
-        desk.do(lambda: desk.live.risk.operator.flatten("desk", "test"))
+        desk.do(lambda: desk.live.risk.operator.halt("desk", "test"))
         desk.until(lambda: not desk.strategy.holdings(), "the sale")
         desk.until(lambda: any("flat after" in line for line in desk.said), "the news")
     assert (wallet(st), st.open_orders()) == (0, {})

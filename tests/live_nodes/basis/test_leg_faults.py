@@ -199,7 +199,7 @@ def test_a_guard_that_flattens_closes_both_legs_and_keeps_out(tmp_path: Path) ->
         want(desk, Act.OPEN)
         ends_at(desk, st, FULL)
         desk.strategy.ended.clear()
-        desk.do(lambda: desk.live.risk.operator.flatten("desk", "test"))
+        desk.do(lambda: desk.live.risk.operator.halt("desk", "test"))
         ends_at(desk, st, NONE, cut=None)
         want(desk, Act.OPEN)
         desk.until(lambda: desk.strategy._refused["halted"], "the refusal")

@@ -136,6 +136,18 @@ def test_the_operator_closes_a_scope_until_it_is_released(desk: Desk) -> None:
     assert [latch.scope for latch in desk.operator.latches] == ["desk"]
 
 
+def test_a_halt_enters_nothing_until_released_and_a_flatten_still_closes(desk: Desk) -> None:
+    assert desk.asked(command="halt").text.startswith("desk enters nothing from now on until")
+    assert "already" in desk.asked(command="halt").text
+    assert desk.table.said[-1].action == Action.HALT_ENTRIES
+    assert "is closed now" in desk.asked(command="flatten").text
+    assert desk.table.said[-1].action == Action.FLATTEN
+    assert "already" in desk.asked(command="halt").text
+    assert desk.asked(command="release", guard=OPERATOR).done
+    assert desk.operator.latches == ()
+    assert desk.table.said[-1].action == Action.NONE
+
+
 def test_a_guard_that_fails_in_a_release_is_reported_and_the_next_request_is_answered(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -384,7 +384,7 @@ def holding(folder: Path, quantity: str, **settings: Any) -> Iterator[tuple[Stag
 
 def flatten(st: Stage, desk: Desk, news: str = "flat after") -> None:
     """Flatten by the operator and wait until the node says that it is flat."""
-    desk.do(lambda: desk.live.risk.operator.flatten("desk", "test"))
+    desk.do(lambda: desk.live.risk.operator.halt("desk", "test"))
     desk.until(lambda: told(desk, news), news)
     desk.until(lambda: st.position() == 0, "flat")
     desk.until(lambda: told(desk, "flat after"), "the good news")

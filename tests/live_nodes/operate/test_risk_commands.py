@@ -28,7 +28,7 @@ from live_nodes.node.guard_status import OWNER
 from live_nodes.operate import risk_release
 from live_nodes.operate.flatten import flatten_node
 from live_nodes.operate.flatten_request import ask_to_flatten
-from live_nodes.operate.risk_release import ReleaseOutcome, release_guard
+from live_nodes.operate.risk_release import ReleaseOutcome, halt_entries, release_guard
 from live_nodes.operate.risk_status import RiskStatus, rendered, risk_status, shown
 from perpdesk import build_app
 from strategies.messages import Action, Verdict
@@ -197,6 +197,21 @@ def test_a_kill_switch_thrown_while_no_node_runs_stands(past: Past) -> None:
     assert status.strictest is not None
     assert status.strictest.action == Action.FLATTEN
     assert [g.state for g in status.guards if g.status.guard == "operator"] == ["halted"]
+
+
+def test_a_halt_by_hand_while_no_node_runs_stands_and_can_be_taken_back(past: Past) -> None:
+    past.ends()
+    done = halt_entries(past.node, past.folder, "odd fills", f"instrument:{NAME}")
+    assert not done.done
+    assert "before any strategy" in done.text
+    assert f"operator: instrument:{NAME} halted by hand since" in past.page()
+    assert [row.verdict.action for row in past.status().others] == [Action.HALT_ENTRIES]
+    with pytest.raises(InputError, match="must say why"):
+        halt_entries(past.node, past.folder, " ")
+    said: list[str] = []
+    release_guard(past.node, past.folder, "operator", reason="fine", say=said.append)
+    assert said == ["taken out of the mailbox: halt (odd fills)"]
+    assert pending(past.folder) == []
 
 
 def test_a_required_guard_that_beats_no_more_is_silent(past: Past, tmp_path: Path) -> None:
