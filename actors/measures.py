@@ -66,6 +66,18 @@ def returns(values: ArrayLike) -> Floats:
     return np.where(alive, after / np.where(alive, before, 1.0) - 1.0, 0.0)
 
 
+def without_flows(values: ArrayLike, flows: ArrayLike) -> Floats:
+    """Return the curve of n values as if nothing had been paid in or out, from the same start.
+
+    Time-weighted: ``flows`` (shape (n - 1,)) come between two values; what is paid in (positive)
+    earns from the first of them on, what is paid out until the second.
+    """
+    curve, moved = np.asarray(values, dtype=np.float64), np.asarray(flows, dtype=np.float64)
+    before, after = curve[:-1] + np.maximum(moved, 0.0), curve[1:] - np.minimum(moved, 0.0)
+    steps = np.where(before > 0, after / np.where(before > 0, before, 1.0), 1.0)
+    return np.concatenate(([1.0], np.cumprod(steps))) * float(curve[0])
+
+
 def growth(period_returns: ArrayLike) -> Floats:
     """Return the curve of compounded returns, starting at 1.0; NaN returns change nothing."""
     factors = 1.0 + np.nan_to_num(np.asarray(period_returns, dtype=np.float64), nan=0.0)

@@ -23,6 +23,8 @@ from strategies.messages import Decision, Verdict
 _DECISIONS = msgspec.json.Decoder(Decision)
 _VERDICTS = msgspec.json.Decoder(Verdict)
 _PATIENCE_S = 5.0
+_CLOCKS_NS = 5_000_000_000
+"""How far the times of positions may be out of the order in which they were written."""
 
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
@@ -69,6 +71,15 @@ class JournalReader:
             self.closed = True
             self._connection.close()
 
+    @contextmanager
+    def at_one_moment(self) -> Iterator[None]:
+        """Read all inside as of one moment, whatever the node writes meanwhile."""
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.execute("ROLLBACK")
+
     def show_as_this_version(self, path: Path) -> None:
         """Read an older journal as if it had this version; nothing can be written afterwards."""
         version = version_of(self._connection, path)
@@ -109,6 +120,11 @@ class JournalReader:
             client_order_id,
             client_order_id,
         )
+
+    def refused_between(self, since: int, until: int) -> dict[str, str]:
+        """Return why orders of since <= ts < until were refused before they left, by their id."""
+        rows = self._between("intents", since, until - 1)
+        return {row["client_order_id"]: row["refused"] for row in rows if row["refused"]}
 
     def order_events(self, client_order_id: str) -> list[dict[str, Any]]:
         """Return an order's events in the order they came."""
@@ -172,6 +188,40 @@ class JournalReader:
         rows = self._ask("SELECT * FROM equity WHERE ts >= ? ORDER BY id", ts)
         return [from_sql(EquityRow, row) for row in rows]
 
+    def last_equity_until(self, ts: int) -> EquityRow | None:
+        """Return the last equity at or before a time."""
+        rows = self._ask("SELECT * FROM equity WHERE id = ?", self._first_id("equity", ts + 1) - 1)
+        return from_sql(EquityRow, rows[0]) if rows else None
+
+    def equity_between(self, since: int, until: int) -> list[EquityRow]:
+        """Return the account's equity at since <= ts <= until, the oldest first."""
+        rows = self._between("equity", since, until)
+        return [from_sql(EquityRow, row) for row in rows]
+
+    def equity_curve(self, since: int, until: int) -> list[tuple[Any, ...]]:
+        """Return `equity_between` as tuples of ts, equity, balance, gross and net, in float."""
+        money = ", ".join(f"CAST({name} AS REAL)" for name in ("equity", "balance", "gross", "net"))
+        return [tuple(row) for row in self._rows("equity", since, until, f"ts, {money}")]
+
+    def holdings_at(self, ts: int) -> dict[tuple[str, str], Decimal]:
+        """Return what owners held by the snapshot of that time, by owner and instrument."""
+        rows = self._between("position_snapshots", ts - _CLOCKS_NS, ts + _CLOCKS_NS)
+        return {
+            (row["owner"], row["instrument"]): held
+            for row in rows
+            if row["ts"] == ts and (held := Decimal(row["quantity"]))
+        }
+
+    def decisions_between(self, since: int, until: int) -> list[Decision]:
+        """Return the decisions of since <= ts < until, the oldest first."""
+        rows = self._between("decisions", since, until - 1)
+        return [_DECISIONS.decode(row["payload"]) for row in rows]
+
+    def verdicts_until(self, ts: int) -> list[tuple[int, Verdict]]:
+        """Return the verdicts from before a time, each with its own, the oldest first."""
+        rows = self._ask("SELECT ts, payload FROM verdicts WHERE ts < ? ORDER BY id", ts)
+        return [(row["ts"], _VERDICTS.decode(row["payload"])) for row in rows]
+
     def decisions(self, limit: int = -1) -> list[Decision]:
         """Return the last decisions, the newest first."""
         rows = self._ask("SELECT payload FROM decisions ORDER BY id DESC LIMIT ?", limit)
@@ -229,6 +279,27 @@ class JournalReader:
     def notes(self, limit: int = -1) -> list[dict[str, Any]]:
         """Return the last notes, the newest first."""
         return self._ask("SELECT run, ts, kind, text FROM notes ORDER BY id DESC LIMIT ?", limit)
+
+    def _between(self, table: str, since: int, until: int) -> list[dict[str, Any]]:
+        return [dict(row) for row in self._rows(table, since, until, "*")]
+
+    def _rows(self, table: str, since: int, until: int, what: str) -> sqlite3.Cursor:
+        # Without an index of times: ids rise with them, but for a clock that was set back.
+        span = self._first_id(table, since), self._first_id(table, until + 1)
+        statement = f"SELECT {what} FROM {table} WHERE id >= ? AND id < ? ORDER BY id"
+        return self._connection.execute(statement, span)
+
+    def _first_id(self, table: str, ts: int) -> int:
+        """Return the first id of a row at or after a time."""
+        low, high = self._connection.execute(
+            f"SELECT coalesce(min(id), 1), coalesce(max(id), 0) + 1 FROM {table}"
+        ).fetchone()
+        statement = f"SELECT id, ts FROM {table} WHERE id >= ? ORDER BY id LIMIT 1"
+        while low < high:
+            middle = (low + high) // 2
+            found, at = self._connection.execute(statement, (middle,)).fetchone()
+            low, high = (low, middle) if at >= ts else (found + 1, high)
+        return int(low)
 
     def _orders(self, where: str, *values: Any) -> list[OrderRow]:
         rows = self._ask(f"SELECT * FROM orders {where}", *values)

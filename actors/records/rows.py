@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from operator import attrgetter
@@ -140,6 +141,15 @@ class PositionRow:
 
 MARKS = "marks"
 """State of no owner: JSON of instrument to the mark price of the last equity."""
+
+
+def marks_of_day(ts: int) -> str:
+    """Return the name of the state with the mark prices of the last equity of a UTC day.
+
+    >>> marks_of_day(86_400_000_000_000)
+    'marks 1970-01-02'
+    """
+    return f"{MARKS} {datetime.fromtimestamp(ts // 1_000_000_000, UTC):%Y-%m-%d}"
 
 
 @dataclass(frozen=True, slots=True)

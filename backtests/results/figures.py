@@ -7,7 +7,7 @@ currency. An undefined figure is None.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -38,9 +38,17 @@ class Curves:
     day_returns: Floats
 
 
-def curves(equity: pa.Table, opening: float, start_ns: int, end_ns: int) -> Curves:
-    """Return the curves of an equity table."""
+Flows = Sequence[tuple[int, Decimal]]
+"""Times (UNIX nanoseconds, UTC), rising, and what was paid in then; negative is taken out."""
+
+
+def curves(
+    equity: pa.Table, opening: float, start_ns: int, end_ns: int, flows: Flows = ()
+) -> Curves:
+    """Return the curves of an equity table; `measures.without_flows` of an account with flows."""
     ts, values = column(equity, "ts"), column(equity, "equity")
+    if flows:
+        values = without_flows(ts, values, opening, flows)
     ends, closes = measures.daily_closes(ts, values, start_ns, end_ns, opening)
     later = ts > start_ns
     return Curves(
@@ -50,6 +58,16 @@ def curves(equity: pa.Table, opening: float, start_ns: int, end_ns: int) -> Curv
         day_equity=closes,
         day_returns=measures.returns(closes),
     )
+
+
+def without_flows(ts: Integers, equity: Floats, opening: float, flows: Flows) -> Floats:
+    """Return the curve of an account as if nothing had been paid in or taken out."""
+    moved = np.zeros(len(ts))
+    for at, amount in flows:
+        # Up to the first sample that has it; what came after the last is in none.
+        if (sample := int(np.searchsorted(ts, at))) < len(ts):
+            moved[sample] += float(amount)
+    return measures.without_flows(np.concatenate(([opening], equity)), moved)[1:]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +94,15 @@ class RunBooks:
     """The most serious first."""
     interruptions: dict[str, str] = field(default_factory=dict)
     """What ended trading before the window's end, for the first lines of tables."""
+    flows: Flows = ()
+    """Deposits and withdrawals of an account at a venue: neither is profit or loss."""
+    beside: Decimal = Decimal(0)
+    """What an account at a venue has more than its fills, fees and funding make: interest, say."""
+
+    @property
+    def paid_in(self) -> Decimal:
+        """Deposits less withdrawals."""
+        return sum((amount for _, amount in self.flows), Decimal(0))
 
 
 def figures(books: RunBooks, start_ns: int, end_ns: int) -> dict[str, Any]:
@@ -87,9 +114,10 @@ def figures(books: RunBooks, start_ns: int, end_ns: int) -> dict[str, Any]:
     ``win_rate``, ``profit_factor`` and ``average_trade`` are of closed trades (flat to flat) after
     fees and funding. ``exposure`` is the time-weighted average of gross notional over equity.
     """
-    tables, profit = books.tables, books.ending_equity - books.starting_equity
+    tables = books.tables
+    profit = books.ending_equity - books.starting_equity - books.paid_in
     opening = float(books.starting_equity)
-    lines = curves(tables["equity"], opening, start_ns, end_ns)
+    lines = curves(tables["equity"], opening, start_ns, end_ns, books.flows)
     daily = lines.day_returns
     ts, equity = column(tables["equity"], "ts"), column(tables["equity"], "equity")
     gross, net = column(tables["equity"], "gross"), column(tables["equity"], "net")
@@ -108,7 +136,9 @@ def figures(books: RunBooks, start_ns: int, end_ns: int) -> dict[str, Any]:
             "starting_equity": opening,
             "ending_equity": float(books.ending_equity),
             "net_profit": float(profit),
-            "return_pct": float((books.ending_equity / books.starting_equity - 1) * 100),
+            "return_pct": float((lines.equity[-1] / opening - 1) * 100)
+            if books.flows
+            else float((books.ending_equity / books.starting_equity - 1) * 100),
             "gross_pnl": float(books.gross_pnl),
             "gross_before_slippage": float(books.gross_pnl + books.slippage),
             "fees": float(books.fees),

@@ -118,9 +118,11 @@ def check(record: RunRecord) -> None:
     """Check that the books close.
 
     Raises DeskError when ``ending = starting + gross - fees + funding`` does not hold to the cent,
-    or when a table does not add up to its total; the message has both numbers.
+    or when a table does not add up to its total; the message has both numbers. Of an account at a
+    venue, what was paid in and what is `RunBooks.beside` count too.
     """
-    start, end, tables = record.starting_equity, record.ending_equity, record.tables
+    start = record.starting_equity + record.paid_in + record.beside
+    end, tables = record.ending_equity, record.tables
     curve = column(tables["equity"], "equity")
     last = Decimal(repr(float(curve[-1]))) if len(curve) else start
     made = start + record.gross_pnl - record.fees + record.funding

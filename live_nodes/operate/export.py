@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -22,7 +22,8 @@ from config.commands import JsonOption, SetOption
 
 if TYPE_CHECKING:
     from actors.desk.books import StrategyBooks
-    from actors.records.rows import FillRow
+    from actors.records.coins import Lot
+    from actors.records.rows import FillRow, OrderRow
     from strategies.messages import Decision
 
 Rows = list[dict[str, Any]]
@@ -142,13 +143,8 @@ def of_node(folder: Path) -> Exported:
             name: msgspec.json.decode(journal.load_state(OWNER, name) or b"[]", type=list[float])
             for name in journal.state_names(OWNER, "")
         }
-    finest: dict[str, Decimal] = {}
-    for order in orders:
-        # Orders are for whole lots, so that what they have in common is one, or some.
-        places = Decimal(1).scaleb(int(order.quantity.normalize().as_tuple().exponent))
-        finest[order.instrument] = min(places, finest.get(order.instrument, places))
     pnl = _Pnl([(row.ts, row.equity) for row in equity])
-    trips, lots = _Trips(pnl.books), WholeLots(lambda name: finest.get(name, Decimal(0)))
+    trips, lots = _Trips(pnl.books), WholeLots(lot_of(orders))
     for fill in fills:
         pass_fill(fill, trips, {}, lots)
         pnl.add(fill.ts, fill.instrument, fill.price)
@@ -161,6 +157,15 @@ def of_node(folder: Path) -> Exported:
         row["low_px"] = min(row["low_px"], *found) if found else None
         row["high_px"] = max(row["high_px"], *found) if found else None
     return Exported(decisions, names, rows, trips.closed, trips.fills, pnl.rows)
+
+
+def lot_of(orders: Iterable[OrderRow]) -> Lot:
+    """Return instruments' lot steps as their orders show them: these are for whole lots."""
+    finest: dict[str, Decimal] = {}
+    for order in orders:
+        places = Decimal(1).scaleb(int(order.quantity.normalize().as_tuple().exponent))
+        finest[order.instrument] = min(places, finest.get(order.instrument, places))
+    return lambda name: finest.get(name, Decimal(0))
 
 
 class _Pnl:

@@ -27,7 +27,7 @@ from actors.gate.pending import AccountView
 from actors.records.journal import Journal
 from actors.records.journal_schema import UNKNOWN
 from actors.records.owners import owner_of
-from actors.records.rows import MARKS, EquityRow, FillRow, PositionRow
+from actors.records.rows import MARKS, EquityRow, FillRow, PositionRow, marks_of_day
 from live_nodes.bybit.spot import PAID
 from strategies.messages import Decision, Verdict
 from strategies.refusals import readable, refusal_of
@@ -148,7 +148,8 @@ class JournalRecorder:
         equity, gross = account.value()
         with self._journal.together():
             self._journal.positions(rows.values())
-            self._journal.save_state("", MARKS, msgspec.json.encode(marks))
+            for name in (MARKS, marks_of_day(now)):
+                self._journal.save_state("", name, msgspec.json.encode(marks))
             self._journal.equity(
                 EquityRow(
                     ts=now,

@@ -1,0 +1,413 @@
+"""A node's live trading over a time as a backtest's figures and tables, from its journal.
+
+``ending equity = starting equity + gross - fees + funding + deposits - withdrawals``, to the cent;
+`LiveResult.unexplained` is what lacks, and `LiveResult.warnings` say it. Equity is the account's as
+the node saw it, all else comes from executions: so the equation is a check.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from actors import measures
+from actors.desk.books import StrategyBooks
+from actors.records.coins import COIN, WholeLots, cash_moved, every_part, pays_in_coin
+from actors.records.journal_reading import JournalReader, read
+from actors.records.ledger import ZERO, RoundTrip
+from actors.records.rows import EquityRow, FillRow, OrderRow, marks_of_day
+from backtests.report.report_data import Share, shares
+from backtests.results.figures import Curves, RunBooks, curves, figures, without_flows
+from backtests.results.result import CENT
+from backtests.results.tables import SCHEMAS, conform, fill_columns, table
+from config.errors import InputError
+from live_nodes.bybit.facts import TRADES
+from live_nodes.local.timefmt import moment_text
+from live_nodes.node.risk_books import pass_fill
+from live_nodes.operate.export import lot_of
+from strategies.account_value import is_spot
+from strategies.messages import Action, Verdict, encode
+from strategies.refusals import refusal_of
+
+BY_HAND = "by hand"
+"""Stands for the strategy of perpetuals that others traded in the account."""
+CHARGES = frozenset({"INTEREST", "FEE_REFUND", "AUTO_DEDUCTION"})
+"""Kinds of the venue's transaction log that cost or bring money and are no transfer."""
+SLACK_NS = 5_000_000_000
+"""How long an execution may take from the venue into the books, and clocks differ."""
+
+
+@dataclass(frozen=True)
+class Flow:
+    """USDT that were paid in (positive) or taken out; ``kind`` is the venue's word."""
+
+    ts: int
+    kind: str
+    amount: Decimal
+    id: str
+
+
+@dataclass(frozen=True)
+class LiveResult:
+    """Live trading from ``start_ns`` to ``end_ns`` (UNIX nanoseconds, UTC), money in USDT.
+
+    ``summary`` has the figures of `backtests.results.figures`, ratios time-weighted: deposits and
+    withdrawals are neither gain nor loss. ``charges`` are the venue's beside fees and funding, as
+    interest. ``by_strategy`` and ``by_symbol`` count what was earned in this time, also by
+    positions that were open before.
+    """
+
+    start_ns: int
+    end_ns: int
+    books: RunBooks
+    curves: Curves
+    summary: dict[str, Any]
+    flows: tuple[Flow, ...]
+    charges: Decimal
+    unexplained: Decimal
+    by_strategy: list[Share]
+    by_symbol: list[Share]
+    warnings: list[str]
+
+    @property
+    def closes(self) -> bool:
+        """Whether the books agree with the account to the cent."""
+        return abs(self.unexplained) < CENT
+
+    @property
+    def deposits(self) -> Decimal:
+        """USDT paid in."""
+        return sum((flow.amount for flow in self.flows if flow.amount > ZERO), ZERO)
+
+    @property
+    def withdrawals(self) -> Decimal:
+        """USDT taken out, positive."""
+        return -sum((flow.amount for flow in self.flows if flow.amount < ZERO), ZERO)
+
+
+def live_result(folder: Path, since_ns: int, until_ns: int) -> LiveResult:
+    """Return what the node with its state in ``folder`` did from ``since_ns`` until ``until_ns``.
+
+    It begins at the last equity by ``since_ns`` (at the node's first one, if later) and ends at the
+    last by ``until_ns``, so that times that follow each other add up. Of paper trading it has the
+    last run alone: account and positions end with the process.
+
+    Raises InputError if the node has no equity in this time.
+    """
+    with read(folder) as journal, journal.at_one_moment():
+        runs = journal.runs()
+        began = runs[0].started if runs and runs[0].environment == "paper" else 0
+        first = journal.last_equity_until(max(since_ns, began))
+        if first is None or first.ts < began:
+            first = next(iter(journal.equity_between(max(since_ns, began), until_ns)), None)
+        last = journal.last_equity_until(until_ns)
+        if first is None or last is None or last.ts <= first.ts or not first.equity:
+            raise InputError(
+                f"{folder}: no equity in its journal from {moment_text(since_ns)} to "
+                f"{moment_text(until_ns)}: the node did not run then"
+            )
+        fills = journal.fills_since(began)
+        in_coins = any(map(pays_in_coin, fills))
+        done = _Done(fills, WholeLots(lot_of(journal.orders_since(0)) if in_coins else every_part))
+        start = max(since_ns, first.ts)
+        return _result(journal, done, (first, last), start, max(last.ts, start + 1))
+
+
+@dataclass(slots=True)
+class _Done:
+    """Books of all executions so far, and rows of those since the last cut."""
+
+    rows: Sequence[FillRow]
+    lots: WholeLots
+    books: StrategyBooks = field(default_factory=StrategyBooks)
+    taken: int = 0
+    fills: list[FillRow] = field(default_factory=list)
+    funding: list[dict[str, Any]] = field(default_factory=list)
+    flows: list[Flow] = field(default_factory=list)
+    charges: Decimal = ZERO
+    trips: list[RoundTrip] = field(default_factory=list)
+    _owners: dict[str, str] = field(default_factory=dict)
+    _ended: dict[tuple[str, str], RoundTrip] = field(default_factory=dict)
+    _paid: FillRow | None = None
+
+    def advance(self, cut: int) -> None:
+        """Book the executions before a cut."""
+        self.fills, self.funding, self.flows, self.trips = [], [], [], []
+        self.charges = ZERO
+        for row in self.rows[self.taken : cut]:
+            self._take(row)
+        self.taken = cut
+
+    def _take(self, row: FillRow) -> None:
+        if row.instrument == COIN:
+            if row.kind in CHARGES:
+                self.charges -= row.fee
+            else:
+                self.flows.append(Flow(row.ts, row.kind, -row.fee, row.execution_id))
+        elif row.strategy or row.kind != "Trade":
+            self._paid = row
+            pass_fill(row, self, self._owners, self.lots)
+        elif is_spot(row.instrument):
+            # Their coins do not count, so what they paid for them went out.
+            self.flows.append(Flow(row.ts, "spot by hand", cash_moved(row), row.execution_id))
+        else:
+            self.filled(replace(row, strategy=BY_HAND))
+
+    def filled(self, fill: FillRow) -> None:
+        """Book a fill (`risk_books.FillListener`)."""
+        key = fill.strategy, fill.instrument
+        trip = self.books.open.get(key)
+        self.books.fill(fill)
+        self.fills.append(fill)
+        self._owners[fill.instrument] = fill.strategy
+        if trip is not None and trip.ts_closed is not None:
+            self.trips.append(trip)
+            self._ended[key] = trip
+
+    def funded(self, strategy: str, instrument: str, amount: Decimal) -> None:
+        """Book a funding payment, which may come after the position is closed."""
+        row, key = self._paid, (strategy, instrument)
+        assert row is not None
+        trip = self.books.open.get(key)
+        self.books.funding(strategy, instrument, amount)
+        if trip is None:
+            if key not in self._ended or self._ended[key] not in self.trips:
+                self.charges += amount
+                return
+            self._ended[key].funding += amount
+        self.funding.append(
+            {
+                "ts": row.ts,
+                "strategy": strategy,
+                "instrument": instrument,
+                "rate": row.fee / row.notional if row.notional else ZERO,
+                "mark_price": row.price,
+                "quantity": ZERO if trip is None else trip.quantity,
+                "amount": amount,
+            }
+        )
+
+
+def _cut(journal: JournalReader, rows: Sequence[FillRow], at: EquityRow) -> int:
+    """Return how many executions the equity has: by its time, but for those still under way.
+
+    Near its time, the cut is where they make the positions of the same snapshot.
+    """
+    cut, first, after = (
+        bisect.bisect_right(rows, at.ts + slack, key=attrgetter("ts"))
+        for slack in (0, -SLACK_NS, SLACK_NS)
+    )
+    moves = [r.kind in TRADES and not is_spot(r.instrument) for r in rows[:after]]
+    names = {
+        r.instrument for r, moved in zip(rows[first:after], moves[first:], strict=True) if moved
+    }
+    lacking = dict.fromkeys(names, ZERO)
+    for (_, name), quantity in journal.holdings_at(at.ts).items():
+        if name in names:
+            lacking[name] += quantity
+    fits = []
+    for place in range(after + 1):
+        if place >= first and not any(lacking.values()):
+            fits.append(place)
+        if place < after and moves[place] and rows[place].instrument in names:
+            lacking[rows[place].instrument] -= rows[place].signed
+    return min(fits, key=lambda place: abs(place - cut), default=cut)
+
+
+def _marks(journal: JournalReader, at: EquityRow) -> Mapping[str, Decimal]:
+    """Return an equity's mark prices: kept are those of a day's last; of one position others."""
+    kept = journal.load_state("", marks_of_day(at.ts))
+    newest = journal.last_equity_until((at.ts // measures.DAY + 1) * measures.DAY - 1)
+    if kept is not None and newest is not None and newest.ts == at.ts:
+        return msgspec.json.decode(kept, type=dict[str, Decimal])
+    held = journal.holdings_at(at.ts)
+    names, quantity = {name for _, name in held}, sum(held.values(), ZERO)
+    return dict.fromkeys(names, at.net / quantity) if len(names) == 1 and quantity else {}
+
+
+def _price(trip: RoundTrip, marks: Mapping[str, Decimal]) -> Decimal:
+    return marks.get(trip.instrument, trip.cost / trip.quantity if trip.quantity else ZERO)
+
+
+def _result(
+    journal: JournalReader, done: _Done, span: tuple[EquityRow, EquityRow], start: int, end: int
+) -> LiveResult:
+    first, last = span
+    done.advance(_cut(journal, done.rows, first))
+    before = _marks(journal, first)
+    carried = [(trip, replace(trip), _price(trip, before)) for trip in done.books.open.values()]
+    done.advance(_cut(journal, done.rows, last))
+    after = _marks(journal, last)
+    held = list(done.books.open.values())
+    positions = {
+        id(trip): trip.row(_price(trip, after))
+        for trip in sorted((*done.trips, *held), key=attrgetter("ts_opened"))
+    }
+    for trip, then, price in carried:
+        # What it had gained by then is of the time before.
+        row = positions.get(id(trip)) or positions.setdefault(id(trip), trip.row(ZERO))
+        for name, was in (
+            ("gross", then.gross(price)),
+            ("fees", then.fees),
+            ("funding", then.funding),
+        ):
+            row[name] -= was
+        row["net"] = row["gross"] - row["fees"] + row["funding"]
+    unmarked = {t.instrument for t, *_ in carried if t.instrument not in before}
+    unmarked |= {t.instrument for t in held if t.instrument not in after}
+    sums = {
+        name: sum((row[name] for row in positions.values()), ZERO)
+        for name in ("gross", "fees", "funding", "net")
+    }
+    paid_in = sum((flow.amount for flow in done.flows), ZERO)
+    left = last.equity - first.equity - sums["net"] - paid_in - done.charges
+    warnings = list(_warnings(left, unmarked, done, len(carried)))
+    books = RunBooks(
+        tables=_tables(journal, done, positions.values(), first, (start, end)),
+        benchmarks=table("benchmarks", []),
+        starting_equity=first.equity,
+        ending_equity=last.equity,
+        gross_pnl=sums["gross"],
+        fees=sums["fees"],
+        funding=sums["funding"],
+        slippage=sum((fill.slippage or ZERO for fill in done.fills), ZERO),
+        elapsed_s=0.0,
+        how_filled={
+            "mode": "at the venue",
+            "interval": "as snapshots of the node are",
+            "slippage": "against the price when each order left",
+            "words": "Orders were filled at the venue. Equity is the account's, in snapshots of "
+            "the node, and stays as it was while the node did not run.",
+        },
+        warnings=warnings,
+        flows=tuple((flow.ts, flow.amount) for flow in done.flows),
+        beside=done.charges + left,
+    )
+    found = books.tables["positions"]
+    return LiveResult(
+        start_ns=start,
+        end_ns=end,
+        books=books,
+        curves=curves(books.tables["equity"], float(first.equity), start, end, books.flows),
+        summary=figures(books, start, end),
+        flows=tuple(done.flows),
+        charges=done.charges,
+        unexplained=left,
+        by_strategy=shares(found, "strategy"),
+        by_symbol=shares(found, "instrument"),
+        warnings=warnings,
+    )
+
+
+def _warnings(left: Decimal, unmarked: Collection[str], done: _Done, carried: int) -> Iterator[str]:
+    if abs(left) >= CENT:
+        why = (
+            f" No mark prices are kept of that moment for {', '.join(sorted(unmarked))}: what was "
+            "open there counts from its entry. Days in UTC have them."
+            if unmarked
+            else ""
+        )
+        yield (
+            f"THE BOOKS DO NOT CLOSE: the account has {left:+.2f} USDT that no execution, funding, "
+            f"fee, deposit or withdrawal explains.{why}"
+        )
+    if done.charges:
+        yield f"The venue's other charges, as interest, made {done.charges:+.2f} USDT."
+    if done.flows:
+        paid, taken = (
+            sum((abs(f.amount) for f in done.flows if (f.amount > ZERO) is sign), ZERO)
+            for sign in (True, False)
+        )
+        yield (
+            f"{paid:,.2f} USDT were paid in and {taken:,.2f} taken out. Neither is profit or loss: "
+            "curves and ratios are time-weighted, as if nothing had moved."
+        )
+    if carried:
+        yield (
+            f"{carried} position{'s were' if carried > 1 else ' was'} open at the start: what "
+            "they gained before does not count here."
+        )
+
+
+def _tables(
+    journal: JournalReader,
+    done: _Done,
+    positions: Iterable[dict[str, Any]],
+    first: EquityRow,
+    span: tuple[int, int],
+) -> dict[str, pa.Table]:
+    start, end = span
+    opened = (start, *map(float, (first.equity, first.balance, first.gross, first.net)))
+    samples = [opened, *(row for row in journal.equity_curve(start + 1, end))]
+    ts, equity, cash, gross, net = (np.array(values) for values in zip(*samples, strict=True))
+    paid = [(flow.ts, flow.amount) for flow in done.flows]
+    lines = without_flows(ts, equity, float(first.equity), paid) if paid else equity
+    curve = {"ts": ts, "equity": equity, "cash": cash, "unrealized": equity - cash}
+    curve |= {"gross": gross, "net": net, "drawdown": -measures.drawdown(lines)}
+    fills = [replace(f, kind="order" if f.kind == "Trade" else f.kind) for f in done.fills]
+    refused = journal.refused_between(start, end)
+    orders = [o for o in journal.orders_changed_since(start) if o.created < end]
+    decisions = journal.decisions_between(start, end)
+    made: dict[str, Iterable[Mapping[str, Any]]] = {
+        "orders": [_order(order, refused.get(order.client_order_id, "")) for order in orders],
+        "fills": map(fill_columns, fills),
+        "positions": positions,
+        "decisions": [
+            {name: getattr(one, name, None) for name in SCHEMAS["decisions"].names}
+            | {"payload": encode(one), "decision_id": one.id}
+            for one in decisions
+        ],
+        "funding": done.funding,
+        "verdicts": _verdicts(journal, start, end),
+        "prices": [],
+    }
+    tables = {name: table(name, rows) for name, rows in made.items()}
+    return tables | {"equity": conform("equity", pa.table(curve))}
+
+
+def _order(order: OrderRow, refused: str) -> dict[str, Any]:
+    refusal = refusal_of(refused, denied=True) if refused else None
+    return {
+        "client_order_id": order.client_order_id,
+        "strategy": order.strategy,
+        "instrument": order.instrument,
+        "ts_created": order.created,
+        "ts_closed": order.changed if order.final else None,
+        "side": order.side,
+        "type": order.order_type,
+        "quantity": order.quantity,
+        "limit_price": order.price,
+        "trigger_price": order.trigger_price,
+        "filled": order.filled,
+        "status": order.status,
+        "reduce_only": order.reduce_only,
+        "reason": order.reason,
+        "decision_id": order.decision_id,
+        "refusal": None if refusal is None else refusal.code,
+        "refused_by": None if refusal is None else refusal.guard or None,
+    }
+
+
+def _verdicts(journal: JournalReader, start: int, end: int) -> Iterator[dict[str, Any]]:
+    """Return the verdicts of a time; those that stood before, from its start on."""
+    standing: dict[tuple[str, str], tuple[int, Verdict]] = {}
+    later = []
+    for ts, verdict in journal.verdicts_until(end):
+        if ts >= start:
+            later.append((ts, verdict))
+        elif verdict.action == Action.NONE:
+            standing.pop((verdict.guard, verdict.scope), None)
+        else:
+            standing[verdict.guard, verdict.scope] = start, verdict
+    for ts, verdict in (*standing.values(), *later):
+        row = {name: getattr(verdict, name, None) for name in SCHEMAS["verdicts"].names}
+        yield row | {"ts": ts, "action": verdict.action.name.lower()}

@@ -1,0 +1,102 @@
+"""Live trading as a result: the books of each day close to the cent, and days add up."""
+
+from __future__ import annotations
+
+from decimal import Decimal as D
+from pathlib import Path
+
+import pytest
+
+from config.durations import SECOND_NS
+from config.errors import InputError
+from live_nodes.reports.live_result import LiveResult, live_result
+from tests.live_nodes.reports.journals import BTC, DAY, ETH, HOUR, Days, two_days
+
+NEXT = DAY + 24 * HOUR
+
+
+def closes(found: LiveResult) -> D:
+    """Check the equation, and return the net profit."""
+    books = found.books
+    net = books.gross_pnl - books.fees + books.funding
+    moved = found.deposits - found.withdrawals
+    assert books.ending_equity == books.starting_equity + net + moved + found.charges
+    assert (found.unexplained, found.closes) == (D(0), True)
+    assert sum(share.net for share in found.by_strategy) == pytest.approx(float(net))
+    return net
+
+
+def test_the_books_of_each_day_close_and_a_deposit_is_no_profit(tmp_path: Path) -> None:
+    two_days(tmp_path)
+    one, two = live_result(tmp_path, DAY, NEXT), live_result(tmp_path, NEXT, NEXT + 24 * HOUR)
+    # Bought at 100, worth 110 at midnight; 0.1 of fee.
+    assert (closes(one), one.books.slippage, one.summary["trades"]) == (D("9.9"), D("0.5"), 0)
+    # From 110 to 120, less 0.12 of fee and 0.3 of funding, whatever was paid in.
+    assert (closes(two), two.deposits, two.withdrawals) == (D("9.58"), D(2000), D(0))
+    assert (two.books.funding, two.books.fees) == (D("-0.3"), D("0.12"))
+    assert [(share.name, share.trades) for share in two.by_symbol] == [(BTC, 1)]
+    assert two.summary["net_profit"] == 9.58
+    assert two.summary["return_pct"] == pytest.approx(100 * 9.58 / 12_009.9)
+    assert two.summary["max_drawdown"] == 0
+    assert "2,000.00 USDT were paid in and 0.00 taken out" in " ".join(two.warnings)
+    both = live_result(tmp_path, DAY, NEXT + 24 * HOUR)
+    assert closes(both) == closes(one) + closes(two)
+    (trip,) = both.books.tables["positions"].to_pylist()
+    assert (trip["gross"], trip["fees"], trip["funding"], trip["net"]) == (
+        "20", "0.22000000", "-0.3", "19.48000000",
+    )  # fmt: skip
+
+
+def test_a_withdrawal_of_half_is_no_drawdown(tmp_path: Path) -> None:
+    days = Days(tmp_path)
+    for hour, cash in enumerate(("10000", "11000", "6000", "5400")):
+        if cash == "6000":
+            days.paid(DAY + hour * HOUR - 1, "5000", "TRANSFER_OUT", "USDT")
+        days.snapshot(DAY + hour * HOUR, cash, {})
+    days.journal.close()
+    found = live_result(tmp_path, DAY, NEXT)
+    assert found.withdrawals == D(5000)
+    # 10 % up, then 10 % down; nothing here explains them, and that is said first.
+    assert found.summary["max_drawdown"] == pytest.approx(0.1)
+    assert found.summary["return_pct"] == pytest.approx(-1)
+    assert (found.unexplained, found.closes) == (D(400), False)
+    assert found.warnings[0].startswith("THE BOOKS DO NOT CLOSE: the account has +400.00 USDT")
+
+
+@pytest.mark.parametrize("late", [-SECOND_NS, SECOND_NS])
+def test_an_execution_under_way_at_midnight_counts_where_the_equity_has_it(
+    tmp_path: Path, late: int
+) -> None:
+    """It fills a second before or after a snapshot that lacks it, or has it."""
+    days, last = Days(tmp_path), NEXT - 5 * SECOND_NS
+    days.snapshot(DAY + HOUR, "1000", {})
+    days.fill(last + late, "1", "100", "0.1")
+    has_it = {BTC: ("1", "100", "110")} if late > 0 else {}
+    days.snapshot(last, "999.9" if has_it else "1000", has_it)
+    days.snapshot(NEXT + HOUR, "999.9", {BTC: ("1", "100", "105")})
+    days.journal.close()
+    first, second = (live_result(tmp_path, at, at + 24 * HOUR) for at in (DAY, NEXT))
+    assert [closes(first), closes(second)] == ([D("9.9"), D(-5)] if has_it else [D(0), D("4.9")])
+
+
+def test_what_a_hand_traded_and_interest_are_named(tmp_path: Path) -> None:
+    days = Days(tmp_path)
+    days.snapshot(DAY, "1000", {})
+    days.fill(DAY + HOUR, "2", "50", "0.1", instrument=ETH, strategy="")
+    days.fill(DAY + 2 * HOUR, "-2", "45", "0.1", instrument=ETH, strategy="")
+    days.fill(DAY + 2 * HOUR, "1", "60", "0.001", instrument="AUSDT-SPOT.BYBIT", strategy="")
+    days.paid(DAY + 3 * HOUR, "0.5", "INTEREST", "USDT")
+    days.snapshot(DAY + 4 * HOUR, "929.299", {})
+    days.journal.close()
+    found = live_result(tmp_path, DAY, NEXT)
+    assert closes(found) == D("-10.2")
+    assert [(share.name, share.net) for share in found.by_strategy] == [("by hand", -10.2)]
+    assert (found.charges, found.withdrawals) == (D("-0.5"), D("60.001"))
+
+
+def test_a_time_without_the_node_is_refused(tmp_path: Path) -> None:
+    two_days(tmp_path)
+    with pytest.raises(InputError, match="the node did not run then"):
+        live_result(tmp_path, DAY - 24 * HOUR, DAY)
+    with pytest.raises(InputError, match="did not run"):
+        live_result(tmp_path, NEXT + 24 * HOUR, NEXT + 48 * HOUR)
