@@ -10,11 +10,13 @@ def register(app: typer.Typer) -> None:
     from live_nodes.deploy import commands as deploy_commands
     from live_nodes.drill import commands as drill_commands
     from live_nodes.operate import commands as node_commands
+    from live_nodes.operate import keys_commands
     from live_nodes.operate.export import export
     from live_nodes.practice import commands as exchange_commands
 
     node_commands.register(app)
     deploy_commands.register(app)
+    keys_commands.register(app)
     app.command("export")(export)
     drill_commands.register()
     exchange_commands.register(app)

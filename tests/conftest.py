@@ -54,6 +54,12 @@ def trials_of_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["PERPDESK_TRIALS"] = str(tmp_path_factory.mktemp("trials") / "trials.sqlite")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def keystore_of_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Open nobody's own keystore."""
+    os.environ["PERPDESK_KEYSTORE"] = str(tmp_path_factory.mktemp("keys") / "keystore.json")
+
+
 @pytest.fixture(scope="session")
 def demo_market() -> Import:
     """Return the small demo market, made once a test session."""

@@ -17,7 +17,9 @@ from config.documents.watch import WatchSettings
 Environment = Literal["practice", "paper", "demo", "testnet", "mainnet"]
 """Where orders go; only ``mainnet`` is real money."""
 
-EnvironmentName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{2,63}$")]
+VARIABLE = r"^[A-Z][A-Z0-9_]{2,63}$"
+"""Pattern of a variable's name."""
+EnvironmentName = Annotated[str, Field(pattern=VARIABLE)]
 FilePath = Annotated[str, Field(min_length=1)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 LOOPBACK = ("127.0.0.1", "localhost")

@@ -23,7 +23,7 @@ import msgspec
 
 from config.documents import Node
 from config.errors import GateRefused
-from live_nodes.local.keys import ENV_FILE, Secret
+from live_nodes.local.keys import ENV_FILE, Secret, secret_of
 
 Level = Literal["info", "warning", "critical"]
 RANK: dict[Level, int] = {"info": 0, "warning": 1, "critical": 2}
@@ -230,7 +230,7 @@ def alert_urls_of(node: Node, variables: Mapping[str, str]) -> tuple[Secret, ...
     name = node.alerts
     if name is None:
         return ()
-    texts = variables.get(name, "").split()
+    texts = secret_of(name, variables)[0].reveal().split()
     if not texts:
         raise GateRefused(
             f"{node.name}: alerts: {name} is not set: put the addresses into {ENV_FILE} or the "

@@ -6,11 +6,14 @@ import os
 from pathlib import Path
 
 
-def replace_file(path: Path, content: bytes, *, durable: bool = False) -> None:
-    """Replace a file's content in one step; `durable` survives a power loss, some ms slower."""
+def replace_file(path: Path, content: bytes, *, durable: bool = False, mode: int = 0o666) -> None:
+    """Replace a file's content in one step; `durable` survives a power loss, some ms slower.
+
+    `mode` are the most rights that the new file gets, from its first byte on.
+    """
     # With a leading dot, a search for `*.json` skips it.
     partial = path.with_name(f".{path.name}.{os.getpid()}.writing")
-    with partial.open("wb") as file:
+    with open(partial, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
         file.write(content)
         if durable:
             file.flush()

@@ -1,4 +1,8 @@
-"""Read API keys from ``.env`` and the environment without showing them."""
+"""Find API keys and other secrets without showing them.
+
+Each is looked for in the environment, in systemd's credentials, in ``.env`` and in the keystore
+(`live_nodes.local.keystore`); the first that has it counts.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import hmac
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from config.documents import Keys, Node
@@ -68,10 +72,11 @@ class Secret:
 
 @dataclass(frozen=True)
 class KeyPair:
-    """An API key and its secret."""
+    """An API key and its secret; `source` says where they were found."""
 
     key: Secret
     secret: Secret
+    source: str = field(default="", compare=False)
 
     def sign(self, text: str) -> str:
         """Return the HMAC-SHA256 of a text, hexadecimal."""
@@ -91,39 +96,101 @@ def key_names(node: Node) -> tuple[str, str] | None:
 def keys_of(node: Node, variables: Mapping[str, str] | None = None) -> KeyPair | None:
     """Return the node's keys; None for paper, which has no account at the venue.
 
-    `variables` are those of ``.env`` below the environment by default. Raises GateRefused when a
-    variable is missing or empty. Raises InputError if others can read ``.env``, or it is malformed.
+    `variables` are those of `variables_of` by default; the keystore has what they lack. Raises
+    GateRefused when a secret is nowhere, or the keystore can't be opened. Raises InputError if
+    others can read a file of secrets, or it is malformed.
     """
     if node.environment == "paper":
         return None
     names = key_names(node)
     if names is None:
-        key, secret = practice_keys(node.account.name)
-        return KeyPair(Secret(key), Secret(secret))
+        own, its_secret = map(Secret, practice_keys(node.account.name))
+        return KeyPair(own, its_secret, "the practice account's own")
     values = variables_of() if variables is None else variables
-    missing = [name for name in names if not values.get(name)]
+    found = {name: secret_of(name, values) for name in names}
+    missing = [name for name, (secret, _) in found.items() if not secret.reveal()]
     if missing:
         raise GateRefused(
             f"{node.name}: {' and '.join(missing)} not set: environment {node.environment} needs "
-            f"the account's keys; put them into {ENV_FILE} (see .env.example) or the environment"
+            f"the account's keys; put them into {ENV_FILE} (see .env.example) or the environment, "
+            f"or keep them encrypted (`perpdesk keys add {missing[0]}`)"
         )
-    return KeyPair(Secret(values[names[0]]), Secret(values[names[1]]))
+    (key, place), (secret, other) = found.values()
+    first = f"{names[0]} and" if place == other else f"{names[0]} from {place},"
+    return KeyPair(key, secret, f"{first} {names[1]} from {other}")
 
 
-def variables_of(file: Path = ENV_FILE) -> dict[str, str]:
-    """Return the variables of ``.env``; the environment overrides them.
+def secret_of(name: str, variables: Mapping[str, str]) -> tuple[Secret, str]:
+    """Return a secret by its name, empty where there is none, and where it was found.
 
-    Raises InputError if others can read the file, or a line is not ``NAME=value``.
+    Raises GateRefused if it is in no variable, and the keystore can't be opened.
     """
+    if value := variables.get(name):
+        sources = variables.sources if isinstance(variables, Variables) else {}
+        return Secret(value), sources.get(name, "variables")
+    from live_nodes.local.keystore import Keystore
+
+    store = Keystore.default()
+    try:
+        kept = store.secrets() if store.path.exists() else {}
+    except GateRefused as error:
+        raise GateRefused(f"{name} is not set, and {error}") from None
+    return Secret(kept.get(name, "")), str(store)
+
+
+class Variables(dict[str, str]):
+    """Values by name, and in `sources` where each was found; of several places the first counts."""
+
+    def __init__(self, places: Mapping[str, Mapping[str, str]]) -> None:
+        super().__init__()
+        self.sources: dict[str, str] = {}
+        for place, values in reversed(list(places.items())):
+            self.update(values)
+            self.sources.update(dict.fromkeys(values, place))
+
+
+def variables_of(file: Path = ENV_FILE) -> Variables:
+    """Return the variables of the environment, of systemd's credentials and of ``.env``.
+
+    Raises InputError if others can read a file of them, or a line is not ``NAME=value``.
+    """
+    return Variables(
+        {
+            "the environment": dict(os.environ),
+            "systemd's credentials": _credentials(os.environ.get("CREDENTIALS_DIRECTORY", "")),
+            str(file): _lines_of(file),
+        }
+    )
+
+
+def private_text(file: Path) -> str:
+    """Read a file of secrets; raise InputError if others can read it, or it is not text."""
+    mode = stat.S_IMODE(file.stat().st_mode)
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise InputError(
+            f"{file}: others can read it (mode {mode:03o}), and it holds keys: "
+            f"run `chmod 600 {file}`"
+        )
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise InputError(f"{file}: must be text in UTF-8") from None
+
+
+def _credentials(folder: str) -> dict[str, str]:
+    # Their modes are systemd's: an access list for the unit's user shows as rights of the group.
+    files = Path(folder).iterdir() if folder and Path(folder).is_dir() else ()
+    return {
+        file.name: file.read_text(encoding="utf-8", errors="replace").rstrip("\r\n")
+        for file in files
+        if file.name.isidentifier() and file.is_file()
+    }
+
+
+def _lines_of(file: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     if file.is_file():
-        mode = stat.S_IMODE(file.stat().st_mode)
-        if mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise InputError(
-                f"{file}: others can read it (mode {mode:03o}), and it holds keys: "
-                f"run `chmod 600 {file}`"
-            )
-        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+        for number, line in enumerate(private_text(file).splitlines(), start=1):
             text = line.strip().removeprefix("export ").lstrip()
             if not text or text.startswith("#"):
                 continue
@@ -132,7 +199,7 @@ def variables_of(file: Path = ENV_FILE) -> dict[str, str]:
                 # The line may hold a secret, so the message omits it.
                 raise InputError(f"{file}:{number}: must be NAME=value")
             found[name.strip()] = _unquoted(value.strip())
-    return found | dict(os.environ)
+    return found
 
 
 def _unquoted(value: str) -> str:

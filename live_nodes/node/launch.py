@@ -21,7 +21,7 @@ from live_nodes.local.alerts import Alerts, alert_urls_of
 from live_nodes.local.endpoints import Endpoints, overridden, refuse_unconfirmed, venue_endpoints
 from live_nodes.local.folder import releases_of, state_folder
 from live_nodes.local.heartbeat import Heartbeat
-from live_nodes.local.keys import KeyPair, Secret, keys_of, variables_of
+from live_nodes.local.keys import KeyPair, Secret, key_names, keys_of, variables_of
 from live_nodes.local.practice_process import EXCHANGE, UNMET, unmet_faults
 from live_nodes.local.releases import Move, Releases
 from live_nodes.node.context import RunContext
@@ -188,6 +188,8 @@ def _run(
         say(line)
     refuse_unconfirmed(node)
     keys = keys_of(node, variables)
+    if keys is not None and key_names(node):
+        say(f"keys: {keys.source}")
     urls = alert_urls_of(node, variables)
     folder = state_folder(node)
     endpoints = venue_endpoints(node, folder, say)

@@ -177,6 +177,8 @@ class NodeRun:
             f"{context.endpoints.http}: {len(facts.universe)} instruments of the universe, clock "
             f"{facts.clock.skew * 1000:+.1f} ms"
         )
+        for warning in facts.key_warnings:
+            context.say(f"warning: {warning}")
         if facts.set_leverages:
             verb = "would set" if context.options.dry_run else "set"
             changes = ", ".join(f"{name} {value:f}" for name, value in facts.set_leverages.items())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
@@ -21,6 +22,7 @@ from config.params import complete_params
 from config.universe import intersect, not_listed, select, sold_short
 from live_nodes.bybit.facts import FeeRate, products_of
 from live_nodes.bybit.rest import ClockReading, VenueError, VenueRest, venue_symbol
+from live_nodes.node.key_rights import KeyFinding, key_findings
 from live_nodes.node.warm_up import listings
 
 _SHOWN = 3
@@ -241,6 +243,8 @@ class Preflight:
     """Of each perpetual of the universe, by instrument id, with those that the start sets."""
     set_leverages: dict[str, Decimal]
     """Those that the start sets at the venue (a dry run does not)."""
+    key_warnings: tuple[str, ...] = ()
+    """Risks of the key of real money."""
 
     def lot_of(self, instrument: str) -> Decimal:
         """Return an instrument's lot step; zero where the venue lists it no more."""
@@ -276,6 +280,7 @@ async def preflight(node: Node, rest: VenueRest, *, may_set: bool = False) -> Pr
         ) from error
     leverages: dict[str, Decimal] = {}
     changes: dict[str, Decimal] = {}
+    risks: list[KeyFinding] = []
     failures = clock_gate(reading.skew, reading.round_trip, node.gates.max_clock_skew)
     if failures:
         # Signed requests must not fail by the clock's fault, before that is said.
@@ -307,6 +312,7 @@ async def preflight(node: Node, rest: VenueRest, *, may_set: bool = False) -> Pr
         products = products_of(universe)
         if node.environment != "paper":
             failures += permission_gate(permissions, products)
+            risks = key_findings(permissions, datetime.now(UTC))
             found, leverages, changes = await _account(node, rest, infos, universe, products)
             failures += found
             for name, leverage in changes.items() if may_set and not failures else ():
@@ -318,7 +324,11 @@ async def preflight(node: Node, rest: VenueRest, *, may_set: bool = False) -> Pr
     except DeskError as error:
         raise GateRefused(f"{node.name}: gate venue: {error}") from error
     histories = {name: histories[name] for name in products}
-    return Preflight(infos, universe, products, histories, reading, failures, leverages, changes)
+    warnings = (f"{risk.found}: {risk.remedy}" for risk in risks if risk.remedy)
+    return Preflight(
+        infos, universe, products, histories, reading, failures, leverages, changes,
+        tuple(warnings) if node.environment == "mainnet" else (),
+    )  # fmt: skip
 
 
 def products_asked(node: Node) -> tuple[str, ...]:

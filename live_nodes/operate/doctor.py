@@ -36,7 +36,7 @@ from live_nodes.bybit.rest import VenueRest
 from live_nodes.local.alerts import alert_urls_of
 from live_nodes.local.endpoints import Endpoints, overridden, refuse_unconfirmed, venue_endpoints
 from live_nodes.local.folder import state_folder
-from live_nodes.local.keys import KeyPair, key_names, keys_of, variables_of
+from live_nodes.local.keys import KeyPair, keys_of, variables_of
 from live_nodes.node.preflight import Preflight, foreign_positions_gate, preflight
 from live_nodes.operate.doctor_trade import round_trip
 from live_nodes.operate.status import table
@@ -251,10 +251,7 @@ def alerts(node: Node, variables: Mapping[str, str]) -> DoctorCheck:
 
 
 def _keys_found(node: Node, keys: KeyPair | None) -> DoctorCheck:
-    names = key_names(node)
-    if names is not None:
-        return DoctorCheck("keys", "ok", f"{' and '.join(names)} are set")
-    kind = "none needed" if keys is None else "the practice account's own"
+    kind = "none needed" if keys is None else keys.source
     return DoctorCheck("keys", "ok", f"{kind} ({node.environment})")
 
 

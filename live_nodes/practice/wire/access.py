@@ -13,7 +13,8 @@ import hmac
 import re
 from collections import defaultdict, deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from live_nodes.practice.exchange.model import BybitRefusal
 
@@ -114,6 +115,37 @@ class RateLimits:
 def _forget(taken: deque[int], before_ms: int) -> None:
     while taken and taken[0] <= before_ms:
         taken.popleft()
+
+
+@dataclass(frozen=True)
+class KeyTerms:
+    """What an account's key may do, from which addresses and until when."""
+
+    read_only: bool = False
+    permissions: Mapping[str, tuple[str, ...]] = field(
+        default_factory=lambda: {
+            "ContractTrade": ("Order", "Position"),
+            "Spot": ("SpotTrade",),
+            "Derivatives": ("DerivativesTrade",),
+        }
+    )
+    ips: tuple[str, ...] = ("*",)
+    expires: datetime = datetime(2100, 1, 1, tzinfo=UTC)
+
+    def check(self, now_ms: int, *, spot: bool = False, writes: str = "") -> None:
+        """Refuse an expired key (33004), another address (10010), what it may not change (10005).
+
+        `writes` is the path of a request that changes something.
+        """
+        if self.expires.timestamp() * 1_000 <= now_ms:
+            raise BybitRefusal(33004, "Your api key has expired.")
+        if not {"*", "127.0.0.1"} & set(self.ips):
+            raise BybitRefusal(10010, "Unmatched IP, please check your API key's bound addresses.")
+        group, right = ("Spot", "SpotTrade") if spot else (
+            "ContractTrade", "Order" if writes.startswith("/v5/order/") else "Position"
+        )  # fmt: skip
+        if writes and (self.read_only or right not in self.permissions.get(group, ())):
+            raise BybitRefusal(10005, "Permission denied, please check your API key permissions.")
 
 
 class Keyring:

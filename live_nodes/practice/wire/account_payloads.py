@@ -16,6 +16,7 @@ from live_nodes.practice.exchange.records import (
     PositionRow,
     WalletRow,
 )
+from live_nodes.practice.wire.access import KeyTerms
 from live_nodes.practice.wire.market_payloads import RISK_LIMIT
 from live_nodes.practice.wire.spelling import (
     Json,
@@ -186,18 +187,16 @@ def fee_rate(symbol: str, fees: FeeRates) -> Json:
     }
 
 
-def api_key(account: str, key: str) -> Json:
-    """Write ``GET /v5/user/query-api``: a key that may trade, from any address."""
-    permissions = dict.fromkeys(_PERMISSIONS, ())
-    granted = {
-        "ContractTrade": ("Order", "Position"),
-        "Spot": ("SpotTrade",),
-        "Derivatives": ("DerivativesTrade",),
-    }
+def api_key(account: str, key: str, terms: KeyTerms, now_ms: int) -> Json:
+    """Write ``GET /v5/user/query-api``."""
+    days = int((terms.expires.timestamp() - now_ms / 1_000) // 86_400)
     return {
-        "id": account, "note": "practice", "apiKey": key, "readOnly": 0, "secret": "",
-        "permissions": {name: list(value) for name, value in (permissions | granted).items()},
-        "ips": ["*"], "type": 1, "deadlineDay": 90, "expiredAt": "2100-01-01T00:00:00Z",
+        "id": account, "note": "practice", "apiKey": key, "readOnly": int(terms.read_only),
+        "secret": "", "permissions": {
+            name: list(terms.permissions.get(name, ())) for name in _PERMISSIONS
+        },
+        "ips": list(terms.ips), "type": 1, "deadlineDay": days,
+        "expiredAt": f"{terms.expires:%Y-%m-%dT%H:%M:%SZ}",
         "createdAt": "2024-01-01T00:00:00Z", "unified": 0, "uta": 1, "userID": 1, "inviterID": 0,
         "vipLevel": "No VIP", "mktMakerLevel": "0", "affiliateID": 0, "rsaPublicKey": "",
         "isMaster": True, "parentUid": "0", "kycLevel": "LEVEL_1", "kycRegion": "",

@@ -190,7 +190,8 @@ def account_info(venue: PracticeVenue, request: PracticeRequest) -> Json:
 
 def api_key(venue: PracticeVenue, request: PracticeRequest) -> Json:
     """GET /v5/user/query-api."""
-    return write.api_key(request.account, venue.keys[request.account][0])
+    account = request.account
+    return write.api_key(account, venue.keys[account][0], venue.key_terms[account], request.now_ms)
 
 
 HANDLERS: Mapping[str, Handler] = {

@@ -17,6 +17,7 @@
 ``POST /fill``          ``{account, order_id | order_link_id, qty?}``: a print at its price
 ``POST /external_order``  ``{account, category, symbol, side, qty, price?}``: by hand
 ``POST /halt``          ``{category, symbol, seconds}``
+``POST /key``           ``{account, read_only?, permissions?, ips?, expires?}``: an API key's terms
 ======================  ====================================================================
 
 Liquidation, deleveraging, delisting and a changed tick are faults, too: they happen at once, as in
@@ -29,13 +30,13 @@ topic: "*.BTCUSDT", seconds}`` stops a symbol's messages; ``{model: delay, …, 
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 import msgspec
 from aiohttp import web
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 
 from config.documents.base import DocumentName, Part, Whole
 from config.documents.scenario import Fault, HaltFault
@@ -52,6 +53,7 @@ from live_nodes.practice.market.market_controls import (
     ControlKind,
 )
 from live_nodes.practice.market.path_market import MINUTE_MS, PathMarket
+from live_nodes.practice.wire.access import KeyTerms
 from live_nodes.practice.wire.server import HOST, Server
 
 MOST_PRINTS = 1_000
@@ -95,6 +97,16 @@ class HaltRequest(OfSymbol):
     """How many seconds a symbol takes no orders."""
 
     seconds: Seconds
+
+
+class KeyRequest(Part):
+    """Other terms of an account's API key until the exchange stops; the rest is as usual."""
+
+    account: str
+    read_only: bool = False
+    permissions: Mapping[str, tuple[str, ...]] = KeyTerms().permissions
+    ips: tuple[str, ...] = KeyTerms.ips
+    expires: AwareDatetime = KeyTerms.expires
 
 
 class MoveRequest(OfSymbol):
@@ -162,6 +174,7 @@ class AdminPort:
             ("POST", "/fill", FillRequest, self._fill),
             ("POST", "/external_order", ManualOrder, self._external_order),
             ("POST", "/halt", HaltRequest, self._halt),
+            ("POST", "/key", KeyRequest, self._change_key),
             ("POST", "/move", MoveRequest, lambda wanted: {"last": self._move((wanted,))[0]}),
             ("POST", "/moves", MovesRequest, lambda wanted: {"last": self._move(wanted.moves)}),
             ("POST", "/book", BookRequest, self._book),
@@ -268,6 +281,11 @@ class AdminPort:
         )  # fmt: skip
         self._venue.settle([wanted.key])
         return order
+
+    def _change_key(self, wanted: KeyRequest) -> None:
+        self._check_account(wanted.account)
+        terms = wanted.model_dump(exclude={"account"})
+        self._venue.key_terms[wanted.account] = KeyTerms(**terms)
 
     def _queue_ahead(self, order: OrderRow) -> Decimal:
         """Return the house's quantity in front now: the order's own row may be older."""

@@ -47,6 +47,7 @@ _PUSHED = (OrderRow, ExecutionRow, PositionRow, WalletRow)
 def logged_in(venue: PracticeVenue, keyring: Keyring, link: Channel, message: Json) -> str:
     """Return the account of an auth message. Raises BybitRefusal when the login is refused."""
     account = keyring.login(message.get("args"), venue.client_ms())
+    venue.key_terms[account].check(venue.clock_ms())
     refused = venue.faults.on_login(link, account)
     if refused is not None:
         raise refused

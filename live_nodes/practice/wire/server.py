@@ -102,7 +102,7 @@ async def serve(
     venue = PracticeVenue(exchange, market, store, faults, keys)
     limits = limits or RateLimits()
     keyring = Keyring(keys)
-    dispatcher = RequestDispatcher(venue, limits, HANDLERS)
+    dispatcher = RequestDispatcher(venue, limits, HANDLERS, order_requests.HANDLERS)
     sockets = Sockets(venue, dispatcher, keyring)
     rest = Rest(venue, dispatcher, keyring, limits)
     # The market's first step quotes books, so that no client sees empty ones.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ from live_nodes.practice.exchange.store import StateFile
 from live_nodes.practice.faults import Faults
 from live_nodes.practice.market.market_controls import Announcements, MarketControls
 from live_nodes.practice.market.path_market import PathMarket
-from live_nodes.practice.wire.access import Allowance, RateLimits
+from live_nodes.practice.wire.access import Allowance, KeyTerms, RateLimits
 from live_nodes.practice.wire.spelling import Json
 
 REMEMBERED_TRADES = 1_000
@@ -51,6 +51,7 @@ class PracticeVenue:
         self.faults = faults
         self.listeners: list[StreamListener] = []
         self.keys = keys
+        self.key_terms = dict.fromkeys(keys, KeyTerms())
         self.controls = MarketControls()
         self.announcements = Announcements()
         self._clock_ms = 0
@@ -164,17 +165,22 @@ Handler = Callable[[PracticeVenue, PracticeRequest], Json]
 
 
 class RequestDispatcher:
-    """Carries out requests by path, within the rate limits.
+    """Carries out requests by path, within the rate limits; those in `writing` change something.
 
     A handler returns Bybit's ``result`` (a batch's also has ``retExtInfo``) or raises BybitRefusal.
     """
 
     def __init__(
-        self, venue: PracticeVenue, limits: RateLimits, handlers: Mapping[str, Handler]
+        self,
+        venue: PracticeVenue,
+        limits: RateLimits,
+        handlers: Mapping[str, Handler],
+        writing: Collection[str] = (),
     ) -> None:
         self._venue = venue
         self._limits = limits
         self._handlers = handlers
+        self._writing = writing
 
     def answer(self, path: str, account: str, params: Mapping[str, Any]) -> PracticeResponse:
         """Carry out a request; its changes are stored when this returns."""
@@ -191,6 +197,9 @@ class RequestDispatcher:
             return PracticeResponse(*TOO_MANY, allowance=allowance)
         granted = allowance.granted if allowance is not None else count
         try:
+            if account:
+                writes = path if path in self._writing else ""
+                self._venue.key_terms[account].check(now_ms, spot=spot, writes=writes)
             result = handler(self._venue, PracticeRequest(account, params, now_ms, granted))
         except BybitRefusal as refusal:
             return PracticeResponse(refusal.code, refusal.message, allowance=allowance)

@@ -69,7 +69,8 @@ def test_a_wrong_key_is_named_and_not_shown(
     with background() as running:
         findings = examine(node(tmp_path, running.port, "testnet"), trade=20)
     found = by_check(findings)
-    assert found["keys"].found == "BYBIT_TESTNET_API_KEY and BYBIT_TESTNET_API_SECRET are set"
+    names = "BYBIT_TESTNET_API_KEY and BYBIT_TESTNET_API_SECRET"
+    assert found["keys"].found == f"{names} from the environment (testnet)"
     assert found["venue"].is_bad
     assert found["trade"].found.startswith("not tried")
     assert "MARKED" not in as_document(findings)

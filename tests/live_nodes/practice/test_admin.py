@@ -235,6 +235,16 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
             asyncio.run(run_exchange(wanted, tmp_path / "exchange.db", lambda endpoint: None))
 
 
+def test_a_keys_terms_are_changed_and_a_wrong_one_is_named(tmp_path: Path) -> None:
+    async def scene(practice: Practice) -> None:
+        reply = await practice.admin("POST", "/key", {"account": "main", "ips": ["1.2.3.4"]})
+        assert reply == {}
+        for wrong in ({"account": "nobody"}, {"account": "main", "expires": "soon"}):
+            assert "error" in await practice.admin("POST", "/key", wrong)
+
+    at_exchange(tmp_path, scene)
+
+
 def test_a_state_file_of_another_market_or_account_is_refused(tmp_path: Path) -> None:
     async def trade(practice: Practice) -> None:
         await practice.admin("POST", "/external_order", MANUAL)

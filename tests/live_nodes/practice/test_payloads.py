@@ -21,6 +21,7 @@ from live_nodes.practice.market.feed import Candle, FundingRate, Prices
 from live_nodes.practice.wire import account_payloads as account
 from live_nodes.practice.wire import market_payloads as write
 from live_nodes.practice.wire import spelling
+from live_nodes.practice.wire.access import KeyTerms
 from tests.live_nodes.practice.payload_examples import adapter, differences, documented
 from tests.live_nodes.practice.still_market import SYMBOLS
 
@@ -147,7 +148,7 @@ AGREES: dict[str, tuple[Any, *tuple[str, ...]]] = {
         "docs v5/account/fee-rate", "adapter http_get_fee_rate",
     ),
     "key": (
-        account.api_key("anna", "practice-anna"),
+        account.api_key("anna", "practice-anna", KeyTerms(), 0),
         "docs v5/user/apikey-info", "adapter http_get_user_query_api",
     ),
     "book": (

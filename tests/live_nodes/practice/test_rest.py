@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 import time
+from datetime import UTC, datetime
 from itertools import product
 from typing import Any
 
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from live_nodes.practice.exchange.exchange import Exchange
 from live_nodes.practice.exchange.model import AccountSpec
-from live_nodes.practice.wire.access import RateLimits
+from live_nodes.practice.wire.access import KeyTerms, RateLimits
 from live_nodes.practice.wire.server import HANDLERS
 from live_nodes.practice.wire.venue import PracticeVenue, RequestDispatcher
 from tests.live_nodes.practice.still_market import (
@@ -299,6 +300,28 @@ async def test_a_key_shows_its_account_and_fees(p: Practice) -> None:
     assert "secret-bert" not in json.dumps(reply)
     fees = await p.rows("/v5/account/fee-rate", "anna", category="linear")
     assert [row["takerFeeRate"] for row in fees] == ["0.00055", "0.00055"]
+
+
+@on_exchange
+async def test_a_key_may_no_more_than_its_terms_say(p: Practice) -> None:
+    terms = p.server.venue.key_terms
+    trades = {"Spot": ("SpotTrade",), "Wallet": ("Withdraw",)}
+    for own, code in (
+        (KeyTerms(read_only=True), 10005),
+        (KeyTerms(permissions=trades), 10005),
+        (KeyTerms(ips=("1.2.3.4",)), 10010),
+        (KeyTerms(expires=datetime(2020, 1, 1, tzinfo=UTC)), 33004),
+        (KeyTerms(ips=("127.0.0.1",)), 0),
+    ):
+        terms["anna"] = own
+        assert (await p.post("/v5/order/create", **LIMIT))["retCode"] == code
+        answer = await p.get("/v5/user/query-api", "anna")
+        assert answer["retCode"] == (0 if code == 10005 else code)
+        if not answer["retCode"]:
+            shown = answer["result"]
+            assert (shown["readOnly"], shown["ips"]) == (int(own.read_only), list(own.ips))
+            assert shown["permissions"]["Wallet"] == list(own.permissions.get("Wallet", ()))
+    assert (await p.post("/v5/order/create", "bert", **LIMIT))["retCode"] == 0
 
 
 @on_exchange
