@@ -13,10 +13,12 @@ def register(app: typer.Typer) -> None:
     from live_nodes.operate import keys_commands
     from live_nodes.operate.export import export
     from live_nodes.practice import commands as exchange_commands
+    from live_nodes.records import commands as records_commands
 
     node_commands.register(app)
     deploy_commands.register(app)
     keys_commands.register(app)
+    records_commands.register(app)
     app.command("export")(export)
     drill_commands.register()
     exchange_commands.register(app)

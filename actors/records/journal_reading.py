@@ -65,6 +65,11 @@ class JournalReader:
         self.closed = False
         self.node = ""
 
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The journal itself, for what reads tables as they are."""
+        return self._connection
+
     def close(self) -> None:
         """Close the file; safe to call twice."""
         if not self.closed:

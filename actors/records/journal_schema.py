@@ -4,11 +4,11 @@ Columns of a row are declared only in `actors.records.rows` (of a request, in `o
 column needs the next `VERSION`, its statements in ``MIGRATIONS`` and an entry in ``OLD_VIEWS``.
 
 Times are UNIX nanoseconds (UTC); money and quantities are decimal strings; ``payload`` is JSON.
-Tables named in the plural of an event (``intents``, ``fills`` …) only grow; ``orders``,
-``positions``, ``explained``, ``links``, ``counters``, ``standing`` and ``state`` hold the newest
-state of each thing. An intent makes its order by a trigger, so an order waits for one statement and
-one commit. For the same reason unsettled orders have no index (a start reads the table once). An id
-is used once; a second use is a strategy's fault and stays visible in ``intents``.
+Tables named in the plural of an event (``intents``, ``fills`` …) only grow, by ids in the order of
+writing (`GROWING`); the others hold the newest state of each thing (`CHANGING`). An intent makes
+its order by a trigger, so an order waits for one statement and one commit. For the same reason
+unsettled orders have no index (a start reads the table once). An id is used once; a second use is a
+strategy's fault and stays visible in ``intents``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from __future__ import annotations
 from actors.records.order_facts import OrderFacts
 from actors.records.rows import EquityRow, FillRow, LinkRow, OrderRow, PositionRow, Run, columns_sql
 
-VERSION = 2
+VERSION = 3
 """Kept in ``PRAGMA user_version``; a journal of a newer version is refused."""
 
 INTENDED = "INTENDED"
@@ -31,6 +31,14 @@ FUNDING = "Funding"
 
 TAKEN = "taken "
 """Beginning of the node's states of own coins that others took, by pair."""
+
+GROWING = (
+    *("runs", "intents", "order_events", "fills", "decisions", "verdicts", "gates", "notes"),
+    *("position_snapshots", "equity"),
+)
+"""Tables whose rows are never changed, except a run's phase, note and end."""
+CHANGING = ("orders", "positions", "explained", "standing", "state", "links", "counters")
+"""Tables of newest states."""
 
 FINAL = frozenset({"FILLED", "CANCELED", "EXPIRED", "REJECTED", "DENIED", NEVER_ARRIVED})
 """Final states of an order."""
@@ -61,8 +69,9 @@ CREATE TABLE IF NOT EXISTS order_events (
     client_order_id TEXT NOT NULL, event TEXT NOT NULL, detail TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS fills (
-    {columns_sql(FillRow)}, run INTEGER NOT NULL, PRIMARY KEY (instrument, execution_id)
-) WITHOUT ROWID;
+    id INTEGER PRIMARY KEY, {columns_sql(FillRow)}, run INTEGER NOT NULL,
+    UNIQUE (instrument, execution_id)
+);
 CREATE INDEX IF NOT EXISTS fills_in_time ON fills (ts);
 CREATE TABLE IF NOT EXISTS explained (
     instrument TEXT PRIMARY KEY, quantity TEXT NOT NULL, changed INTEGER NOT NULL
@@ -119,7 +128,28 @@ MIGRATIONS = {
     ALTER TABLE fills RENAME COLUMN fee_currency TO fee_coin;
     ALTER TABLE decisions ADD COLUMN decision_id TEXT NOT NULL DEFAULT '';
     UPDATE decisions SET decision_id = strategy || '@' || ts;
-    """
+    """,
+    # An id in the order of writing, which followers of the journal go by.
+    2: """
+    ALTER TABLE fills RENAME TO fills_before;
+    DROP INDEX IF EXISTS fills_in_time;
+    CREATE TABLE fills (
+        id INTEGER PRIMARY KEY, instrument TEXT NOT NULL, execution_id TEXT NOT NULL,
+        ts INTEGER NOT NULL, client_order_id TEXT NOT NULL, venue_order_id TEXT NOT NULL,
+        strategy TEXT NOT NULL, decision_id TEXT NOT NULL, side TEXT NOT NULL,
+        quantity TEXT NOT NULL, price TEXT NOT NULL, reference_price TEXT, fee TEXT NOT NULL,
+        fee_coin TEXT NOT NULL, liquidity TEXT NOT NULL, kind TEXT NOT NULL, source TEXT NOT NULL,
+        run INTEGER NOT NULL, UNIQUE (instrument, execution_id)
+    );
+    INSERT INTO fills (
+        instrument, execution_id, ts, client_order_id, venue_order_id, strategy, decision_id, side,
+        quantity, price, reference_price, fee, fee_coin, liquidity, kind, source, run
+    ) SELECT
+        instrument, execution_id, ts, client_order_id, venue_order_id, strategy, decision_id, side,
+        quantity, price, reference_price, fee, fee_coin, liquidity, kind, source, run
+    FROM fills_before ORDER BY ts, execution_id;
+    DROP TABLE fills_before;
+    """,
 }
 """Statements that migrate each version to the next; run at open, after a backup."""
 

@@ -18,8 +18,9 @@ from config.resolved import MISSING, Resolved, ValueDifference, difference
 from config.validate import checked
 from live_nodes.deploy.gates import deploy_gates, ladder_gates
 from live_nodes.deploy.study import StudyOutcome, outcome_of
+from live_nodes.local.actions import user
 from live_nodes.local.folder import releases_of
-from live_nodes.local.releases import DOCUMENT, RUNS, STUDY, Move, Release, Releases, user
+from live_nodes.local.releases import DOCUMENT, RUNS, STUDY, Move, Release, Releases
 
 STUDIED = ("universe", "strategies", "actors", "risk")
 """Parts of a document that a study tests."""

@@ -11,11 +11,13 @@ import os
 import re
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
+from live_nodes.local.actions import keep_action
 from live_nodes.local.files import replace_file
 
 FOLDER = "mailbox"
@@ -79,6 +81,9 @@ def ask(folder: Path, request: MailRequest) -> str:
     box = mailbox_of(folder)
     box.mkdir(parents=True, exist_ok=True)
     replace_file(box / f"{name}{_REQUEST}", msgspec.json.encode(request), durable=True)
+    # The request is there already: a full disk must not stop who asks to close.
+    with suppress(OSError):
+        keep_action(folder, _words(request), request.reason, "asked")
     return name
 
 
@@ -104,7 +109,15 @@ def withdraw(folder: Path, request_id: str) -> bool:
         (mailbox_of(folder) / f"{request_id}{_REQUEST}").unlink()
     except FileNotFoundError:
         return False
+    with suppress(OSError):
+        keep_action(folder, f"withdraw {request_id}", "before the node had read it")
     return True
+
+
+def _words(request: MailRequest) -> str:
+    accepted = "although the limit is reached" if request.accept else ""
+    words = request.command, request.guard, request.scope, accepted
+    return " ".join(word for word in words if word)
 
 
 def pending(folder: Path) -> list[MailRequest]:

@@ -9,7 +9,6 @@ by one rename each, so a process that dies anywhere leaves the release before, w
 from __future__ import annotations
 
 import fcntl
-import getpass
 import hashlib
 import os
 import shutil
@@ -22,6 +21,7 @@ from typing import Any, Literal
 import msgspec
 
 from config.errors import DeskError, InputError
+from live_nodes.local.actions import keep_action, user
 from live_nodes.local.files import replace_file, sync_folder
 
 FOLDER, CURRENT, RAN = "releases", "current.json", "ran"
@@ -67,14 +67,6 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
     kind: Literal["deploy", "rollback", "revert", "full"]
     size: float = 1.0
     days: int = 0
-
-
-def user() -> str:
-    """Return the name of who runs this."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"user {os.getuid()}"
 
 
 class Releases:
@@ -170,6 +162,8 @@ class Releases:
 
     def move(self, *moves: Move) -> None:
         """Let the last of some new moves say what runs, inside `locked`."""
+        for move in moves:
+            keep_action(self.state, move.kind, move.why, f"release {move.number}", move.by)
         replace_file(self.folder / CURRENT, _text([*self.moves(), *moves]), durable=True)
 
     def revert(self, seen: Move, to: int, why: str) -> str:

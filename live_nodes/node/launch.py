@@ -7,6 +7,7 @@ import gc
 import signal
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from live_nodes.node.report import RunOptions, RunReport, Say
 from live_nodes.node.risk import count_alerts
 from live_nodes.node.stop import storage_failure
 from live_nodes.node.take_up import RunningRelease, say_release, what_starts
+from live_nodes.records.follower import Follower
 
 
 def launch(
@@ -50,7 +52,7 @@ def launch(
     on.
     """
     refuse_unconfirmed(node)
-    with Journal.open(folder, node=node.name) as journal:
+    with Journal.open(folder, node=node.name) as journal, ExitStack() as followed:
         if journal.restored is not None:
             say(str(journal.restored))
         context = RunContext(
@@ -66,6 +68,12 @@ def launch(
             tape=tape_of(node, options, say),
             release=release,
         )
+
+        def tell(line: str) -> None:
+            say(line)
+            context.alerts(line, "warning", "records")
+
+        followed.enter_context(Follower(folder, "", tell))
         _report_killed_run(context)
         journal.begin_run(environment=node.environment, document=document, dry_run=options.dry_run)
         try:

@@ -92,10 +92,14 @@ class RunningRelease:
         """Tell the news, and leave the document of a node without releases to the first of them."""
         if self._news:
             self._tell(context, self._news, "critical")
+        if self._settings:
+            context.journal.note("settings", f"started with --set {' '.join(self._settings)}")
         if self.move is None:
             replace_file(self.releases.state / RUNS, self._runs.to_yaml().encode())
         elif not context.options.dry_run:
-            self.releases.begin(self.move.number)
+            move = self.move
+            context.journal.note("release", f"release {move.number}, {move.kind}: {move.why}")
+            self.releases.begin(move.number)
 
     def look(self, context: NodeContext, supervisor: Supervisor, risk: NodeRisk) -> str:
         """Judge the canary and look for another release; return why to restart now, else empty."""

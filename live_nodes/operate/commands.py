@@ -229,10 +229,13 @@ def doctor(
 
     Example: perpdesk doctor live_nodes/nodes/xs_reversal_testnet.yaml --trade 20
     """
-    from live_nodes.local.folder import node_document
+    from live_nodes.local.actions import keep_action
+    from live_nodes.local.folder import node_document, state_folder
     from live_nodes.operate.doctor import as_document, examine, rendered
 
     node = node_document(file, settings or ())
+    if trade is not None:
+        keep_action(state_folder(node), f"doctor --trade {trade:g}", "asked by hand")
     findings = examine(node, trade)
     if as_json:
         print(as_document(findings))
@@ -367,9 +370,14 @@ def flatten(
     document = node_to_stop(file, settings or (), say)
     asked = ask_to_flatten(document, reason, say)
     # Only now what takes longer: the halt lies in the mailbox already.
+    from contextlib import suppress
+
+    from live_nodes.local.actions import keep_action
     from live_nodes.operate.flatten import flatten_node
 
     outcome = flatten_node(document, asked, seconds, say)
+    with suppress(OSError):
+        keep_action(asked.folder, "flatten", reason, outcome.summary_text)
     if as_json:
         print(json.dumps(outcome.as_plain(), indent=2))
     else:

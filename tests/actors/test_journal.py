@@ -471,7 +471,7 @@ def test_a_migrated_journal_has_the_columns_of_a_new_one(old: Path, tmp_path: Pa
 def test_a_migration_that_is_cut_short_leaves_the_older_journal(old, monkeypatch, cut):
     with monkeypatch.context() as patched:
         if cut == "a kill":
-            steps = {1: f"{MIGRATIONS[1]}SELECT no_such_function();"}
+            steps = {**MIGRATIONS, 1: f"{MIGRATIONS[1]}SELECT no_such_function();"}
             patched.setattr("actors.records.journal.MIGRATIONS", steps)
         else:
             (old / f"{OLD.format(1)}.writing").mkdir()

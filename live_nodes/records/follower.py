@@ -1,0 +1,141 @@
+"""The process beside a node that writes its audit chain, and mirrors its journal.
+
+It ends when the node's process has ended or closed the pipe to it, after a last look: also after
+kill -9. Run with a state folder and the name of the mirror's variable, which may be empty.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from actors.records.chain import Chain, follow_connection
+from actors.records.journal_files import NAME
+from config.errors import DeskError
+
+EVERY_S = 1.0
+END_S = 5.0
+"""How long a stop of the node waits for the last look."""
+AGAIN_S = 5.0
+"""A follower that ended is started again after so long."""
+NICE = 10
+
+
+class Follower:
+    """Starts the follower of a journal, and starts it again when it ends; `tell` gets its lines.
+
+    `tell` is called in another thread.
+    """
+
+    def __init__(self, folder: Path, mirror: str, tell: Callable[[str], None]) -> None:
+        self._folder, self._mirror, self._tell = folder, mirror, tell
+        self._closing = threading.Event()
+        self._process: subprocess.Popen[str] | None = None
+        self._thread = threading.Thread(target=self._keep, name="records", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._start()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closing.set()
+        process = self._process
+        if process is None:
+            return
+        assert process.stdin is not None
+        process.stdin.close()
+        self._thread.join(END_S)
+
+    @property
+    def pid(self) -> int:
+        """Of its present process, 0 without one."""
+        return 0 if self._process is None else self._process.pid
+
+    def _start(self) -> None:
+        paths = os.pathsep.join(place for place in sys.path if place)
+        command = [sys.executable, "-m", __name__, str(self._folder), self._mirror]
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env={**os.environ, "PYTHONPATH": paths},
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._process = None
+            self._tell(f"the audit chain stands still: its process can't start: {error}")
+
+    def _keep(self) -> None:
+        while True:
+            process = self._process
+            if process is not None:
+                assert process.stdout is not None
+                for line in process.stdout:
+                    self._tell(line.rstrip("\n"))
+                code = process.wait()
+                if self._closing.is_set():
+                    return
+                self._tell(f"the audit chain's process ended with {code}; it is started again")
+            if self._closing.wait(AGAIN_S):
+                return
+            self._start()
+
+
+def follow(folder: Path, ended: Callable[[float], bool], say: Callable[[str], None]) -> None:
+    """Chain what a journal gets until `ended`, which waits for so many seconds, and once more."""
+    chain, journal = Chain(folder), follow_connection(folder / NAME)
+    said, last = "", False
+    try:
+        while True:
+            try:
+                while chain.add(journal, time.time_ns()):
+                    pass
+                trouble = ""
+            except (sqlite3.Error, OSError) as error:
+                trouble = f"the audit chain stands still: {error}"
+            if trouble and trouble != said:
+                say(trouble)
+            said = trouble
+            if last:
+                return
+            last = ended(EVERY_S)
+    finally:
+        journal.close()
+        chain.close()
+
+
+def main() -> None:
+    """Follow the journal of the folder that the arguments name."""
+    folder = Path(sys.argv[1])
+    os.nice(NICE)
+
+    def ended(seconds: float) -> bool:
+        # Nothing is ever sent: it can be read once the node has ended.
+        return bool(select.select([sys.stdin], [], [], seconds)[0])
+
+    def say(line: str) -> None:
+        # Once the node has ended nobody reads it, and a last look still follows.
+        with suppress(OSError):
+            print(line, flush=True)
+
+    try:
+        follow(folder, ended, say)
+    except (DeskError, sqlite3.Error, OSError) as error:
+        say(f"the audit chain stands still: {error}")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
