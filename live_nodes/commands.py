@@ -9,6 +9,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this package."""
     from live_nodes.deploy import commands as deploy_commands
     from live_nodes.drill import commands as drill_commands
+    from live_nodes.install import commands as install_commands
     from live_nodes.operate import commands as node_commands
     from live_nodes.operate import keys_commands
     from live_nodes.operate.export import export
@@ -19,6 +20,7 @@ def register(app: typer.Typer) -> None:
     deploy_commands.register(app)
     keys_commands.register(app)
     records_commands.register(app)
+    install_commands.register(app)
     app.command("export")(export)
     drill_commands.register()
     exchange_commands.register(app)

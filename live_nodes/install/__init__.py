@@ -1,0 +1,1 @@
+"""Run nodes as services of this machine (systemd) or in containers (Docker Compose)."""

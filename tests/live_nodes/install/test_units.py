@@ -1,0 +1,106 @@
+"""Units of systemd: systemd finds nothing wrong, and what they run exists."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import typer.main
+from typer.testing import CliRunner
+
+from config.errors import InputError
+from live_nodes.install.units import Site, units
+from live_nodes.install.verify import ANALYZE, exposure, verified
+from perpdesk import build_app
+from tests.live_nodes.documents import node_file, node_of
+
+needs_systemd = pytest.mark.skipif(
+    shutil.which(ANALYZE) is None, reason="needs systemd-analyze (apt-get install systemd)"
+)
+LATER = {"backup", "report"}
+SITE = Site(node_of(), Path("/desk/node.yaml"), Path("/desk"), "root")
+
+
+def lines(text: str, key: str) -> list[str]:
+    return [line.partition("=")[2] for line in text.splitlines() if line.startswith(f"{key}=")]
+
+
+@needs_systemd
+def test_systemd_finds_nothing_wrong_and_the_services_are_hardly_exposed(tmp_path: Path) -> None:
+    study = Path("backtests/studies/noise.yaml").absolute()
+    words = ["install", "systemd", str(node_file(tmp_path, state=str(tmp_path / "state")))]
+    words += ["--to", str(tmp_path), "--study", str(study), "--user", "daemon"]
+    words += ["--credential", "BYBIT_API_KEY=/etc/desk/key"]
+    done = CliRunner().invoke(build_app(), words)
+    assert done.exit_code == 0, done.output
+    files = [Path(line) for line in done.stdout.split()]
+    assert len(files) == 7
+    assert verified(files) == []
+    for file in files:
+        if file.suffix == ".service":
+            score = exposure(file)
+            assert score is not None
+            assert score < 2
+    assert "exposure 1." in done.stderr
+    broken = files[0].read_text().replace("Type=notify", "Type=nonsense")
+    files[0].write_text(broken)
+    assert "nonsense" in verified(files)[0]
+
+
+def test_every_command_of_the_units_is_one_of_perpdesk() -> None:
+    command = typer.main.get_command(build_app())
+    found = units(replace(SITE, study=Path("/desk/study.yaml"), program=("perpdesk",)))
+    run = {name: shlex.split(lines(text, "ExecStart")[0]) for name, text in found.items()
+           if name.endswith(".service")}  # fmt: skip
+    assert run["perpdesk-mine.service"] == ["perpdesk", "live", "/desk/node.yaml"]
+    assert len(run) == 4
+    for name, words in run.items():
+        if words[1] in LATER:
+            continue
+        own = command.commands[words[1]]  # type: ignore[attr-defined]
+        own.make_context(words[1], words[2:])
+        if name != "perpdesk-mine.service":
+            assert lines(found[name.replace(".service", ".timer")], "OnCalendar")[0].endswith("UTC")
+    assert lines(found["perpdesk-mine-report.timer"], "OnCalendar") == ["*-*-* 00:05:00 UTC"]
+
+
+def test_the_node_is_watched_restarts_and_writes_its_state_only() -> None:
+    text = units(replace(SITE, node=node_of(stop_deadline=45)))["perpdesk-mine.service"]
+    wanted = {
+        "Type": "notify", "WatchdogSec": "60", "Restart": "on-failure", "TimeoutStopSec": "75",
+        "RestartPreventExitStatus": "2", "ReadWritePaths": "/desk/live_nodes/state",
+        "WorkingDirectory": "/desk", "User": "root",
+    }  # fmt: skip
+    assert {key: lines(text, key)[0] for key in wanted} == wanted
+
+
+def test_secrets_come_as_files_and_stand_in_no_unit() -> None:
+    files = {"BYBIT_API_KEY": Path("/etc/desk/key"), "DESK_ALERTS": Path("/etc/desk/alerts.cred")}
+    found = units(replace(SITE, credentials=files))
+    plain, encrypted = ["BYBIT_API_KEY:/etc/desk/key"], ["DESK_ALERTS:/etc/desk/alerts.cred"]
+    for name in ("perpdesk-mine.service", "perpdesk-mine-report.service"):
+        assert lines(found[name], "LoadCredential") == plain
+        assert lines(found[name], "LoadCredentialEncrypted") == encrypted
+    assert lines(found["perpdesk-mine-backup.service"], "LoadCredential") == []
+    words = ["install", "systemd", "node.yaml", "--credential", "BYBIT_API_KEY=s3cr3t"]
+    refused = CliRunner().invoke(build_app(), words)
+    assert refused.exception.exit_code == 2  # type: ignore[union-attr]
+    assert "s3cr3t" not in f"{refused.exception}{refused.output}"
+
+
+def test_paths_are_quoted_and_those_that_no_unit_can_have_refused() -> None:
+    text = units(replace(SITE, file=Path("/my desk/100%.yaml")))["perpdesk-mine.service"]
+    assert lines(text, "ExecStart")[0].endswith('live "/my desk/100%%.yaml"')
+    for odd in ('/a"b', "/a\nb", "/a$b"):
+        with pytest.raises(InputError, match="can't stand in a unit"):
+            units(replace(SITE, file=Path(odd)))
+
+
+def test_what_runs_the_units_exists() -> None:
+    words = shlex.split(lines(units(SITE)["perpdesk-mine.service"], "ExecStart")[0])
+    assert os.access(words[0], os.X_OK)
+    assert Path(words[1]).is_file()
