@@ -15,6 +15,8 @@ DATA = {
     "backtests.report": ["*.css", "*.js"],
     "catalog": ["ingests/*.yaml"],
     "config": [
+        "*.md",
+        "*.svg",
         "presets/*.yaml",
         "setups/*.yaml",
         "schemas/*.json",

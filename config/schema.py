@@ -1,4 +1,4 @@
-"""JSON Schema of documents, for editors; ``python -m config.schema`` writes it again.
+"""JSON Schema of documents, for editors; ``python -m config.schema`` writes it and `fields` again.
 
 Nothing is required, because a file may inherit it. A component's address chooses its parameters.
 """
@@ -16,7 +16,9 @@ from typing import Any
 
 import msgspec
 
+from config import fields
 from config.components import resolve, shipped_addresses
+from config.describe import describe
 from config.documents import KINDS, Part
 from config.errors import InputError, hint
 from config.params import parameter_fields
@@ -60,6 +62,11 @@ def schema(kind: str) -> dict[str, Any]:
 def as_text(kind: str) -> str:
     """Return the schema as the text of its file."""
     return json.dumps(_bounds_alike(schema(kind)), indent=2, ensure_ascii=False) + "\n"
+
+
+def fields_page() -> str:
+    """Return the page about every field."""
+    return fields.as_page({kind: _bounds_alike(schema(kind)) for kind in KINDS})
 
 
 def _bounds_alike(node: Any) -> Any:
@@ -143,9 +150,12 @@ def _add_parameters(definitions: dict[str, Any]) -> None:
     )
     definitions.update({name: _as_written(value) for name, value in blocks.items()})
     references = dict(zip(addresses, found, strict=True))
-    for config, reference in zip(configs, found, strict=True):
+    for use, config, reference in zip(addresses, configs, found, strict=True):
         properties = definitions[reference["$ref"].rpartition("/")[2]]["properties"]
+        texts = {parameter.name: parameter.text for parameter in describe(use).parameters}
         for name, field in parameter_fields(config).items():
+            if text := texts.get(name):
+                properties[name].setdefault("description", text)
             if field.default is not msgspec.NODEFAULT:
                 properties[name]["default"] = msgspec.to_builtins(field.default, enc_hook=str)
     for name in _COMPONENTS:
@@ -165,3 +175,5 @@ if __name__ == "__main__":
         file = FOLDER / f"{name}.json"
         file.write_text(as_text(name), encoding="utf-8")
         print(file)
+    fields.FILE.write_text(fields_page(), encoding="utf-8")
+    print(fields.FILE)

@@ -9,10 +9,11 @@ from typing import Any
 import jsonschema
 import pytest
 
+from config import fields
 from config.documents import KINDS
 from config.errors import Problem
 from config.reading import plain, read_file
-from config.schema import FOLDER, as_text
+from config.schema import FOLDER, as_text, fields_page
 from tests.config.shipped import EVERY_FILE, keys_of
 
 MODELINE = re.compile(r"# yaml-language-server: \$schema=(\S+)\n")
@@ -36,6 +37,17 @@ def schema_of(file: Path) -> Any:
 def test_the_shipped_schema_is_fresh(kind):
     hint = "run `python -m config.schema`"
     assert (FOLDER / f"{kind}.json").read_text("utf-8") == as_text(kind), hint
+
+
+def test_the_page_of_every_field_is_fresh_and_its_links_lead_somewhere():
+    page = fields.FILE.read_text("utf-8")
+    assert page == fields_page(), "run `python -m config.schema`"
+    headings = re.findall(r"^## (.+)$", page, re.MULTILINE)
+    there = {re.sub(r"[.:]", "", heading.lower()) for heading in headings}
+    assert set(re.findall(r"\]\(#(.*?)\)", page)) <= there
+    assert {"node", "backtest", "actors.guards.daily_loss:DailyLoss"} <= set(headings)
+    limit = "| `limit_pct` | number > 0 ≤ 1 or null | `null` | Fraction of the equity at the day's"
+    assert limit in page
 
 
 @pytest.mark.parametrize("kind", KINDS)
