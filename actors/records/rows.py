@@ -64,6 +64,9 @@ class OrderRow:
 class FillRow:
     """One execution, in a backtest and live, in the journal and in results.
 
+    In the journal also cash that moved without one, as deposits: its instrument is ``USDT``, its
+    kind the venue's word, its ``fee`` what left the account.
+
     Parameters
     ----------
     instrument, execution_id : str

@@ -86,6 +86,27 @@ class VenueFill:
 
 
 @dataclass(frozen=True)
+class LogEntry:
+    """An element of the transaction log: ``change = cash_flow + funding - fee`` of one coin."""
+
+    id: str
+    ts_ns: int
+    kind: str
+    """Bybit's ``type``: ``TRADE``, ``SETTLEMENT`` (funding), ``TRANSFER_IN`` …"""
+    instrument: str
+    """Empty where none was traded."""
+    coin: str
+    trade_id: str
+    cash_flow: Decimal
+    funding: Decimal
+    """Received is positive."""
+    fee: Decimal
+    change: Decimal
+    balance: Decimal
+    """Of the coin, after it."""
+
+
+@dataclass(frozen=True)
 class PositionSettings:
     """How the account holds a perpetual; leverage is zero where the venue names none."""
 
@@ -141,6 +162,24 @@ def fill_of(row: dict[str, Any], product: str) -> VenueFill:
     )
 
 
+def entry_of(row: dict[str, Any]) -> LogEntry:
+    """Read an element of ``/v5/account/transaction-log``."""
+    product = (row.get("category") or "").upper()
+    return LogEntry(
+        id=row["id"],
+        ts_ns=int(row["transactionTime"]) * MS,
+        kind=row["type"],
+        instrument=instrument_id(row["symbol"], product) if row.get("symbol") and product else "",
+        coin=row["currency"],
+        trade_id=row.get("tradeId") or "",
+        cash_flow=decimal_of(row.get("cashFlow")),
+        funding=decimal_of(row.get("funding")),
+        fee=decimal_of(row.get("fee")),
+        change=decimal_of(row.get("change")),
+        balance=decimal_of(row.get("cashBalance")),
+    )
+
+
 def settings_of(rows: list[dict[str, Any]]) -> PositionSettings:
     """Read the rows of one symbol in ``/v5/position/list``; portfolio margin has no leverage."""
     hedge = any(int(row.get("positionIdx") or 0) for row in rows)
@@ -192,6 +231,12 @@ _NUMBER = re.compile(r"(?<![\[\d])(?<!\d\.)\d+(?!\]|\.?\d)")
 
 TRADES = frozenset({"Trade", "AdlTrade", "BustTrade", "BlockTrade", "Delivery"})
 """``execType`` of executions that move a position; funding does not."""
+
+
+EXECUTED = frozenset({"TRADE", "SETTLEMENT", "DELIVERY", "LIQUIDATION", "ADL"})
+"""``type`` of the transaction log's entries of executions, which `/v5/execution/list` has too."""
+CHARGES = frozenset({"INTEREST", "FEE_REFUND", "AUTO_DEDUCTION"})
+"""``type`` of entries that cost or bring money and are neither execution nor transfer."""
 
 
 def is_attached(order: VenueOrder) -> bool:

@@ -34,8 +34,8 @@ class PendingCash:
 
     A wallet shows all executions before it. Of those of its own millisecond it shows the first so
     many that explain best how it changed. ``fetch`` asks the venue for the wallet, ``ask`` for
-    executions (`follow`). With it, a change without any is believed only after a while: others'
-    trades, and what a link lost, show in the wallet first.
+    executions and transfers (`follow`). With it, a change without any is believed only after a
+    while: others' trades, transfers, and what a link lost, show in the wallet first.
     """
 
     def __init__(
@@ -72,8 +72,14 @@ class PendingCash:
         self._newest += moved
 
     def follow(self, ts: int, moved: Decimal) -> None:
-        """Add the cash that an execution moved which is in no books."""
+        """Add the cash that moved otherwise than by the books: others' trades, transfers, funding.
+
+        What is found while the wallet's change is doubted is in that wallet: clocks differ.
+        """
         now = self._monotonic_ns()
+        if self._doubted is not None and self._wallet is not None:
+            at = self._wallet[0]
+            ts = at if at < ts <= at + LATE_NS else ts
         self._moved.append((ts, now, moved))
         self._newest += moved
         if self._doubted is not None:

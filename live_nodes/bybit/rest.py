@@ -27,10 +27,12 @@ from config.errors import DeskError
 from live_nodes.bybit.facts import (
     MARGIN_MODES,
     FeeRate,
+    LogEntry,
     PositionSettings,
     VenueFill,
     VenueOrder,
     decimal_of,
+    entry_of,
     fill_of,
     order_of,
     settings_of,
@@ -251,23 +253,21 @@ class VenueRest:
     async def fills(self, product: str, since_ns: int, until_ns: int) -> list[VenueFill]:
         """Return executions with since <= ts <= until, oldest first, 7 days a request."""
         found: dict[str, VenueFill] = {}
-        week = 7 * 86_400_000 - 1
-        begin, end = since_ns // 1_000_000, until_ns // 1_000_000
-        while begin <= end:
-            params = {
-                "category": product.lower(),
-                "limit": "100",
-                "startTime": str(begin),
-                "endTime": str(min(begin + week, end)),
-            }
-            async for rows in self._each_page("/v5/execution/list", params, signed=True):
-                for row in rows:
-                    fill = fill_of(row, product)
-                    found[fill.execution_id] = fill
-                # There may be thousands: let orders leave between two pages.
-                await asyncio.sleep(0)
-            begin += week + 1
+        params = {"category": product.lower()}
+        async for row in self._weeks("/v5/execution/list", params, 100, since_ns, until_ns):
+            fill = fill_of(row, product)
+            found[fill.execution_id] = fill
         return sorted(found.values(), key=lambda fill: (fill.ts_ns, fill.execution_id))
+
+    async def transactions(self, since_ns: int, until_ns: int, coin: str = "") -> list[LogEntry]:
+        """Return the account's transaction log, since <= ts <= until, oldest first."""
+        found: dict[str, LogEntry] = {}
+        params = {"accountType": "UNIFIED"} | ({"currency": coin} if coin else {})
+        path, size = "/v5/account/transaction-log", PAGE
+        async for row in self._weeks(path, params, size, since_ns, until_ns):
+            entry = entry_of(row)
+            found[entry.id] = entry
+        return sorted(found.values(), key=lambda entry: (entry.ts_ns, entry.id))
 
     async def cancel(self, instrument: str, order_id: str, order_filter: str = "") -> bool:
         """Cancel an order; False when it is gone already.
@@ -293,6 +293,21 @@ class VenueRest:
         """Send an order with `fields` of ``/v5/order/create``; return the venue's order id."""
         result = await self._post("/v5/order/create", _market(instrument) | dict(fields))
         return str(result["orderId"])
+
+    async def _weeks(
+        self, path: str, params: dict[str, str], size: int, since_ns: int, until_ns: int
+    ) -> AsyncIterator[dict[str, Any]]:
+        week = 7 * 86_400_000 - 1
+        begin, end = since_ns // 1_000_000, until_ns // 1_000_000
+        while begin <= end:
+            span = {"startTime": str(begin), "endTime": str(min(begin + week, end))}
+            asked = params | {"limit": str(size)} | span
+            async for rows in self._each_page(path, asked, signed=True):
+                for row in rows:
+                    yield row
+                # There may be thousands: let orders leave between two pages.
+                await asyncio.sleep(0)
+            begin += week + 1
 
     async def _pages(
         self, path: str, params: dict[str, str], *, signed: bool = False

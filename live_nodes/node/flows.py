@@ -1,9 +1,9 @@
-"""Follow what others move in the account: USDT of their spot trades, and own coins that they take.
+"""Follow what moves in the account without profit or loss: transfers, others' spot trades, coins.
 
-Neither is profit or loss: guards that remember an equity take it as paid in or out
-(`Snapshot.flows`). USDT counts in the commit that journals the execution; own coins, when the books
-lose or gain them by no execution of ours, at the price of that moment. Transfers of USDT are not
-followed: Bybit's wallet does not say why it changed.
+Guards that remember an equity take it as paid in or out (`Snapshot.flows`). USDT counts in the
+commit that journals the transfer or the execution; own coins that others take, when the books lose
+or gain them by no execution of ours, at the price of that moment. Interest and the venue's other
+charges are losses.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from decimal import Decimal
 
 import msgspec
 
-from actors.records.coins import ZERO, Lot, cash_moved, coins_moved, every_part
+from actors.records.coins import COIN, ZERO, Lot, cash_moved, coins_moved, every_part
+from actors.records.journal_schema import FUNDING
 from actors.records.rows import FillRow
-from live_nodes.bybit.facts import TRADES
+from live_nodes.bybit.facts import CHARGES, TRADES
 from strategies.account_value import is_spot
 from strategies.state import StateStore, decoded
 
@@ -36,9 +37,9 @@ class Kept(msgspec.Struct):
 
 
 class CapitalFlows:
-    """Adds up what others paid in and took out, USDT, since the guards' first start.
+    """Adds up what was paid in and taken out, USDT, since the guards' first start.
 
-    ``pending`` gets time and USDT of each of their executions.
+    ``pending`` gets time and USDT of each movement that is in no books.
     """
 
     def __init__(self, store: StateStore, *, dry_run: bool = False) -> None:
@@ -49,7 +50,7 @@ class CapitalFlows:
 
     @property
     def total(self) -> Decimal:
-        """USDT that others paid in; negative where they took more out."""
+        """USDT paid in; negative where more was taken out."""
         return ZERO if self._kept is None else self._kept.total
 
     def begin(
@@ -71,11 +72,17 @@ class CapitalFlows:
             self._save()
 
     def on_fill(self, fill: FillRow) -> None:
-        """Follow an execution that is new to the journal, inside its commit."""
+        """Follow an execution or a transfer that is new to the journal, inside its commit."""
         kept = self._kept
-        if kept is None or not is_spot(fill.instrument) or fill.kind not in TRADES:
+        if kept is None:
             return
-        if fill.strategy:
+        if fill.kind == FUNDING or fill.instrument == COIN:
+            if fill.kind not in (FUNDING, *CHARGES) and fill.ts >= kept.since:
+                kept.total -= fill.fee
+            self.pending(fill.ts, -fill.fee)
+        elif not is_spot(fill.instrument) or fill.kind not in TRADES:
+            return
+        elif fill.strategy:
             own = kept.coins.get(fill.instrument, ZERO)
             kept.coins[fill.instrument] = own + coins_moved(fill)
         elif fill.ts >= kept.since:

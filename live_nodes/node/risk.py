@@ -77,9 +77,7 @@ class NodeRisk:
             kernel.cache,
             tape.monotonic_ns,
             lambda: context.links.fetch_wallet(),
-            self._ask_executions
-            if "SPOT" in context.facts.products and not context.paper
-            else None,
+            None if recovery is None else self._ask_executions,
         )
         self._asking: asyncio.Task[None] | None = None
         account = context.gate.account

@@ -13,14 +13,16 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from actors.records.coins import base_coin
+from actors.records.coins import COIN, base_coin
 from actors.records.journal import Journal
 from actors.records.order_facts import OrderFacts
 from actors.records.rows import FillRow, OrderRow
 from config.documents.watch import Policies
 from config.errors import DeskError
 from live_nodes.bybit.facts import (
+    EXECUTED,
     STATUS_WORDS,
+    LogEntry,
     VenueFill,
     VenueOrder,
     is_attached,
@@ -32,7 +34,7 @@ from live_nodes.bybit.facts import (
     signed_quantity,
 )
 from live_nodes.bybit.own_coins import OwnCoins, foreign_words
-from live_nodes.bybit.rest import VenueRest
+from live_nodes.bybit.rest import VenueError, VenueRest
 from live_nodes.reconcile.recovery_rules import (
     OVERLAP_NS,
     Settled,
@@ -46,6 +48,8 @@ from strategies.order_ids import own_key, owner_of
 PATIENCE_S = 6.0
 """Seconds between two misses of an order: over Bybit's receive window (5 s)."""
 CANCEL_DEADLINE_S = 10.0
+_TRANSFERS = "transfers complete"
+"""State with the time until which the transaction log is read."""
 MEMORY_NS = 730 * 86_400_000_000_000
 """Bybit answers for executions of the past two years
 (https://bybit-exchange.github.io/docs/v5/order/execution)."""
@@ -124,6 +128,7 @@ class Recovery:
         self._traded = traded
         self._patience_ns = round(patience * 1e9)
         self.new_fills = 0
+        self._unread = ""
         self.external: Mapping[str, tuple[Decimal, Decimal]] = {}
         """As `Recovered.external`, until it is accepted."""
         self.is_own = own_by(tag, lambda name: journal.order(name) is not None)
@@ -155,6 +160,7 @@ class Recovery:
         if since is not None:
             await self.take_fills(since)
         found.fills = self.new_fills
+        await self.take_transfers()
         await self._explain(found)
         for line in found.lines():
             self.journal.note("recovery", line)
@@ -199,6 +205,34 @@ class Recovery:
         complete = self.fills_complete()
         since = self.journal.runs()[0].started if complete is None else complete
         await self.take_fills(max(0, since - OVERLAP_NS))
+        await self.take_transfers()
+
+    async def take_transfers(self) -> None:
+        """Journal what moved USDT without an execution of the node's products.
+
+        On a first start nothing: it is in the equity. Where the venue does not answer, a note says
+        so, and the next time asks again: until then nothing tells transfers from losses.
+        """
+        until, state = time.time_ns(), self.journal.state("node")
+        complete = state.load(_TRANSFERS)
+        try:
+            since = until if complete is None else int(complete) - OVERLAP_NS
+            moved = await self.rest.transactions(since, until, COIN)
+        except VenueError as error:
+            if str(error) != self._unread:
+                self._unread = str(error)
+                self.journal.note("transfers", f"not told from gains and losses now: {error}")
+            return
+        with self.journal.together():
+            known = self.journal.executions_since(since)
+            for entry in moved if complete is not None else ():
+                if (COIN, entry.id) not in known and self._is_transfer(entry):
+                    self.journal.fill(transfer_row(entry))
+            state.save(_TRANSFERS, str(until).encode())
+
+    def _is_transfer(self, entry: LogEntry) -> bool:
+        others = is_spot(entry.instrument) and "SPOT" not in self.products
+        return bool(entry.change) and (others or entry.kind not in EXECUTED)
 
     def fills_complete(self) -> int | None:
         """Return the time until which the journal is complete, UNIX nanoseconds."""
@@ -375,6 +409,24 @@ async def foreign_positions(
     return {
         name: quantity for name, quantity in sorted(held.items()) if explained[name] != quantity
     }
+
+
+def transfer_row(entry: LogEntry) -> FillRow:
+    """Return the journal's row of cash that moved without an execution; ``fee`` is what left."""
+    return FillRow(
+        instrument=COIN,
+        execution_id=entry.id,
+        ts=entry.ts_ns,
+        strategy="",
+        side="",
+        quantity=Decimal(0),
+        price=Decimal(0),
+        fee=-entry.change,
+        fee_coin=COIN,
+        liquidity="",
+        kind=entry.kind,
+        source="log",
+    )
 
 
 def fill_row(fill: VenueFill, owner: str, source: str) -> FillRow:

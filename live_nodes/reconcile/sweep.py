@@ -312,6 +312,7 @@ class Sweep:
         orders = await self._rest.open_orders(*self._products)
         fills = await self._recovery.take_fills(max(0, since - OVERLAP_NS), "sweep")
         held = await self._rest.positions()
+        await self._recovery.take_transfers()
         return VenueBooks(
             orders=tuple(orders),
             # Reconciliation has brought those from before the start into the engine's books.

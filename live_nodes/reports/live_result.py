@@ -30,7 +30,7 @@ from backtests.results.figures import Curves, RunBooks, curves, figures, without
 from backtests.results.result import CENT
 from backtests.results.tables import SCHEMAS, conform, fill_columns, table
 from config.errors import InputError
-from live_nodes.bybit.facts import TRADES
+from live_nodes.bybit.facts import CHARGES, TRADES
 from live_nodes.local.timefmt import moment_text
 from live_nodes.node.risk_books import pass_fill
 from live_nodes.operate.export import lot_of
@@ -40,8 +40,6 @@ from strategies.refusals import refusal_of
 
 BY_HAND = "by hand"
 """Stands for the strategy of perpetuals that others traded in the account."""
-CHARGES = frozenset({"INTEREST", "FEE_REFUND", "AUTO_DEDUCTION"})
-"""Kinds of the venue's transaction log that cost or bring money and are no transfer."""
 SLACK_NS = 5_000_000_000
 """How long an execution may take from the venue into the books, and clocks differ."""
 

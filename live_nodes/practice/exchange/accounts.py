@@ -14,7 +14,7 @@ from live_nodes.practice.exchange.model import (
     Side,
     TriggerBy,
 )
-from live_nodes.practice.exchange.records import ExecutionRow, OrderRow
+from live_nodes.practice.exchange.records import ExecutionRow, OrderRow, TransferRow
 
 COST_DIGITS = Decimal("1e-12")
 
@@ -97,6 +97,7 @@ class PracticeAccount:
         self.by_id: dict[str, OrderRow] = {}
         self.by_link: dict[str, str] = {}
         self.executions: list[ExecutionRow] = []
+        self.transfers: list[TransferRow] = []
         self.updated_ms = 0
         self.wallet_seq = 0
 

@@ -37,6 +37,7 @@ from live_nodes.practice.exchange.records import (
     OrderRow,
     PositionRow,
     Row,
+    TransferRow,
     WalletRow,
 )
 from live_nodes.practice.exchange.requests import (
@@ -126,6 +127,12 @@ class Exchange:
         return self._settled(
             positions.force_close(self._at(now_ms), account, symbol, part, exec_type)
         )
+
+    def transfer(
+        self, account: str, kind: str, coin: str, amount: Decimal, now_ms: int
+    ) -> TransferRow:
+        """Pay money in, or out where the amount is negative; BybitRefusal: not enough of it."""
+        return self._settled(positions.transfer(self._at(now_ms), account, kind, coin, amount))
 
     def quote(self, key: Key, bids: Sequence[Level], asks: Sequence[Level], now_ms: int) -> None:
         """Replace the house book (best first; kept, not copied) and fill the orders it crosses."""
@@ -226,6 +233,10 @@ class Exchange:
         """Return fills and funding, newest first."""
         return self._state.account(account).executions[::-1]
 
+    def transfers(self, account: str) -> list[TransferRow]:
+        """Return what moved without trades, newest first."""
+        return self._state.account(account).transfers[::-1]
+
     def positions(self, account: str) -> list[PositionRow]:
         """Return the open positions at the present mark prices."""
         books, markets = self._state.account(account), self._state.markets
@@ -261,6 +272,7 @@ class Exchange:
                 resting = self._state.market(order.key).book.find(order.side, order.order_id)
                 kept.append(replace(order, queue_ahead=resting.ahead) if resting else order)
             kept.extend(account.executions)
+            kept.extend(account.transfers)
             margins = margins_of(account, markets)
             kept.extend(position_of(account, s, markets, margins) for s in account.holdings)
             kept.append(wallet_of(account, markets))
@@ -292,7 +304,7 @@ class Exchange:
 def _restore(state: ExchangeState, kept: Iterable[Row]) -> int:
     """Load rows; return their latest time (UTC ms). ValueError: unknown account."""
     by_kind: dict[type, list] = {
-        t: [] for t in (OrderRow, ExecutionRow, PositionRow, WalletRow, MarketRow)
+        t: [] for t in (OrderRow, ExecutionRow, TransferRow, PositionRow, WalletRow, MarketRow)
     }
     for row in kept:
         by_kind[type(row)].append(row)
@@ -305,8 +317,10 @@ def _restore(state: ExchangeState, kept: Iterable[Row]) -> int:
         _position(state, row)
     for row in sorted(by_kind[ExecutionRow], key=lambda r: r.seq):
         _account(state, row.account).executions.append(row)
+    for row in sorted(by_kind[TransferRow], key=lambda r: r.seq):
+        _account(state, row.account).transfers.append(row)
     _orders(state, by_kind[OrderRow])
-    fills = [row.time_ms for row in by_kind[ExecutionRow]]
+    fills = [row.time_ms for kind in (ExecutionRow, TransferRow) for row in by_kind[kind]]
     changes = [
         row.updated_ms for kind in (OrderRow, PositionRow, WalletRow) for row in by_kind[kind]
     ]

@@ -20,7 +20,7 @@ from live_nodes.practice.exchange.margins import bankruptcy_price, margins_of
 from live_nodes.practice.exchange.matching import close_out
 from live_nodes.practice.exchange.model import ZERO, Side
 from live_nodes.practice.exchange.order_checks import check_price, check_qty, check_stops, to_tick
-from live_nodes.practice.exchange.records import ExecutionRow, OrderRow
+from live_nodes.practice.exchange.records import ExecutionRow, OrderRow, TransferRow
 from live_nodes.practice.exchange.requests import TradingStopRequest
 from live_nodes.practice.exchange.state import ExchangeState, counted_id
 from live_nodes.practice.exchange.stops import (
@@ -213,6 +213,25 @@ def settle_funding(state: ExchangeState, market: MarketState, rate: Decimal) -> 
                 leverage=held.leverage, change=-paid, balance=account.coin(rules.settle).balance,
             )
         )  # fmt: skip
+
+
+def transfer(state: ExchangeState, name: str, kind: str, coin: str, amount: Decimal) -> TransferRow:
+    """Move money into a wallet, or out of it while what trades keep is left."""
+    account = state.account(name)
+    held = account.coin(coin)
+    held.balance += amount
+    if amount < 0 and min(held.balance, margins_of(account, state.markets).free) < 0:
+        held.balance -= amount
+        raise refusals.parameter("insufficient balance")
+    seq = state.next_seq()
+    row = TransferRow(
+        account=name, transfer_id=counted_id(state.salt, "transfer", seq), kind=kind, coin=coin,
+        amount=amount, balance=held.balance, time_ms=state.now_ms, seq=seq,
+    )  # fmt: skip
+    account.transfers.append(row)
+    state.events.append(row)
+    state.wallet_changed(name)
+    return row
 
 
 def liquidate_due(state: ExchangeState, market: MarketState) -> None:

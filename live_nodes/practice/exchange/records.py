@@ -140,6 +140,25 @@ class ExecutionRow(OfMarket, KeptRow):
 
 
 @dataclass(frozen=True, slots=True)
+class TransferRow(KeptRow):
+    """Money that moved without a trade; ``balance`` is the coin's after it.
+
+    ``kind`` is a type of https://bybit-exchange.github.io/docs/v5/enum#typeuta-translog.
+    """
+
+    table, row_ids = "transfers", ("transfer_id",)
+
+    account: str
+    transfer_id: str
+    kind: str
+    coin: str
+    amount: Decimal
+    balance: Decimal
+    time_ms: int
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class PositionRow(KeptRow):
     """A one-way linear position, with its margins at the present mark price.
 
@@ -263,12 +282,12 @@ class MarketRow(OfMarket, KeptRow):
     seq: int = 0
 
 
-type Row = OrderRow | ExecutionRow | PositionRow | WalletRow | MarketRow
+type Row = OrderRow | ExecutionRow | TransferRow | PositionRow | WalletRow | MarketRow
 """A stored row: upsert by ``(table, row_key)``."""
 
-ROW_TYPES: dict[str, type[OrderRow | ExecutionRow | PositionRow | WalletRow | MarketRow]] = {
-    t.table: t for t in (OrderRow, ExecutionRow, PositionRow, WalletRow, MarketRow)
-}
+ROW_TYPES: dict[
+    str, type[OrderRow | ExecutionRow | TransferRow | PositionRow | WalletRow | MarketRow]
+] = {t.table: t for t in (OrderRow, ExecutionRow, TransferRow, PositionRow, WalletRow, MarketRow)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from live_nodes.practice.exchange.records import (
     ExecutionRow,
     OrderRow,
     PositionRow,
+    TransferRow,
     WalletRow,
 )
 from live_nodes.practice.wire.access import KeyTerms
@@ -158,8 +159,7 @@ def closed_pnl(fills: Sequence[ExecutionRow]) -> Json:
 def transaction(record: ExecutionRow, currency: str) -> Json:
     """Write an element of ``GET /v5/account/transaction-log``.
 
-    `currency` is the settle coin. A spot trade has one row (Bybit writes two), so a
-    fee in the other coin is missing.
+    `currency` is the settle coin; a spot trade has a second element of its other coin.
     """
     funding = record.exec_type == "Funding"
     fee = record.fee if record.fee_coin == currency and not funding else Decimal(0)
@@ -174,6 +174,29 @@ def transaction(record: ExecutionRow, currency: str) -> Json:
         "cashBalance": plain(record.balance), "feeRate": plain(record.fee_rate), "bonusChange": "",
         "tradeId": record.exec_id, "orderId": record.order_id, "orderLinkId": record.order_link_id,
         "extraFees": "",
+    }  # fmt: skip
+
+
+def coins_moved(record: ExecutionRow, coin: str) -> Json:
+    """Write the element of a spot trade that its base coin has; the balance is not kept."""
+    fee = record.fee if record.fee_coin == coin else Decimal(0)
+    moved = record.qty if record.side == "Buy" else -record.qty
+    return transaction(record, coin) | {
+        "id": f"{record.account}_{record.symbol}_{record.seq}_{coin}", "qty": f"{moved:f}",
+        "fee": plain(fee), "cashFlow": plain(moved), "change": plain(moved - fee),
+        "cashBalance": "",
+    }  # fmt: skip
+
+
+def transferred(record: TransferRow) -> Json:
+    """Write the element of ``GET /v5/account/transaction-log`` of what moved without a trade."""
+    nothing = dict.fromkeys(("symbol", "category", "size", "tradePrice", "funding", "fee"), "")
+    nothing |= dict.fromkeys(("feeRate", "bonusChange", "tradeId", "orderId", "orderLinkId"), "")
+    moved = plain(record.amount)
+    return nothing | {
+        "id": record.transfer_id, "side": "None", "transactionTime": str(record.time_ms),
+        "type": record.kind, "transSubType": "", "qty": moved, "currency": record.coin,
+        "cashFlow": moved, "change": moved, "cashBalance": plain(record.balance), "extraFees": "",
     }  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from live_nodes.practice.exchange.records import OrderRow
+from live_nodes.practice.exchange.records import ExecutionRow, OrderRow, TransferRow
 from live_nodes.practice.wire import account_payloads as write
 from live_nodes.practice.wire.query_fields import category, limit, page, text, window, wrong
 from live_nodes.practice.wire.venue import Handler, Json, PracticeRequest, PracticeVenue
@@ -150,19 +150,30 @@ def wallet_balance(venue: PracticeVenue, request: PracticeRequest) -> Json:
 
 
 def transaction_log(venue: PracticeVenue, request: PracticeRequest) -> Json:
-    """GET /v5/account/transaction-log: fills and funding, of the last day by default."""
+    """GET /v5/account/transaction-log: all that moved money, of the last day by default."""
     params = request.params
     start, end = window(params, request.now_ms, DAY_MS)
     wanted = {name: params.get(name) for name in ("category", "type", "currency")}
+    moved: list[ExecutionRow | TransferRow] = [*venue.exchange.executions(request.account)]
+    moved += venue.exchange.transfers(request.account)
     rows = [
         row
-        for execution in venue.exchange.executions(request.account)
-        if start <= execution.time_ms <= end
-        for row in (write.transaction(execution, venue.exchange.symbol(execution.key).settle),)
+        for move in sorted(moved, key=lambda one: one.seq, reverse=True)
+        if start <= move.time_ms <= end
+        for row in _logged(venue, move)
         if all(not value or row[name] == value for name, value in wanted.items())
     ]
-    chosen, cursor = page(rows, [row["tradeId"] for row in rows], params, limit(params, 20, 50))
+    chosen, cursor = page(rows, [row["id"] for row in rows], params, limit(params, 20, 50))
     return {"nextPageCursor": cursor, "list": chosen}
+
+
+def _logged(venue: PracticeVenue, move: ExecutionRow | TransferRow) -> Iterable[Json]:
+    if isinstance(move, TransferRow):
+        return (write.transferred(move),)
+    symbol = venue.exchange.symbol(move.key)
+    if move.category == "linear":
+        return (write.transaction(move, symbol.settle),)
+    return write.transaction(move, symbol.quote), write.coins_moved(move, symbol.base)
 
 
 def fee_rates(venue: PracticeVenue, request: PracticeRequest) -> Json:

@@ -16,6 +16,7 @@
 ``DELETE /announce``    end all announced maintenance
 ``POST /fill``          ``{account, order_id | order_link_id, qty?}``: a print at its price
 ``POST /external_order``  ``{account, category, symbol, side, qty, price?}``: by hand
+``POST /transfer``      ``{account, amount, coin?, kind?}``: paid in, or out if negative
 ``POST /halt``          ``{category, symbol, seconds}``
 ``POST /key``           ``{account, read_only?, permissions?, ips?, expires?}``: an API key's terms
 ======================  ====================================================================
@@ -91,6 +92,15 @@ class ManualOrder(OfSymbol):
     side: Literal["Buy", "Sell"]
     qty: Positive
     price: Positive | None = None
+
+
+class TransferRequest(Part):
+    """Money into an account's wallet, or out of it; `kind` is a type of the transaction log."""
+
+    account: str
+    amount: Decimal
+    coin: Annotated[str, Field(pattern="^[A-Z0-9]{2,12}$")] = "USDT"
+    kind: Annotated[str, Field(pattern="^[A-Z_]*$")] = ""
 
 
 class HaltRequest(OfSymbol):
@@ -173,6 +183,7 @@ class AdminPort:
             ("DELETE", "/faults/{name}", None, self._remove_fault),
             ("POST", "/fill", FillRequest, self._fill),
             ("POST", "/external_order", ManualOrder, self._external_order),
+            ("POST", "/transfer", TransferRequest, self._transfer),
             ("POST", "/halt", HaltRequest, self._halt),
             ("POST", "/key", KeyRequest, self._change_key),
             ("POST", "/move", MoveRequest, lambda wanted: {"last": self._move((wanted,))[0]}),
@@ -286,6 +297,15 @@ class AdminPort:
         self._check_account(wanted.account)
         terms = wanted.model_dump(exclude={"account"})
         self._venue.key_terms[wanted.account] = KeyTerms(**terms)
+
+    def _transfer(self, wanted: TransferRequest) -> Any:
+        self._check_account(wanted.account)
+        kind = wanted.kind or ("TRANSFER_IN" if wanted.amount > 0 else "TRANSFER_OUT")
+        made = self._venue.exchange.transfer(
+            wanted.account, kind, wanted.coin, wanted.amount, self._venue.clock_ms()
+        )
+        self._venue.settle()
+        return made
 
     def _queue_ahead(self, order: OrderRow) -> Decimal:
         """Return the house's quantity in front now: the order's own row may be older."""

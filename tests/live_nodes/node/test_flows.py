@@ -36,6 +36,28 @@ def test_what_a_trade_moves_in_usdt(
     assert cash_moved(fill) == D(moved)
 
 
+def test_transfers_count_once_and_interest_is_a_loss(tmp_path: Path) -> None:
+    """One from before the first start is in the equity that the guards began with."""
+    followed: list[D] = []
+    with Journal.open(tmp_path, node="n") as journal:
+        flows = FillBooking(journal).flows
+        flows.begin(10, {}, {}, lambda name: None, lambda name: LOT)
+        flows.pending = lambda ts, moved: followed.append(moved)
+        for ts, kind, left in (
+            (9, "TRANSFER_IN", "-500"),
+            (11, "TRANSFER_IN", "-2000"),
+            (11, "TRANSFER_IN", "-2000"),
+            (12, "TRANSFER_OUT", "300"),
+            (13, "INTEREST", "0.5"),
+            (14, "Funding", "0.2"),
+        ):
+            moved = a_fill(0, 0, left, instrument="USDT", kind=kind, strategy="", ts=ts)
+            name = PAIR if kind == "Funding" else "USDT"
+            journal.fill(replace(moved, side="", execution_id=str(ts), instrument=name))
+        assert flows.total == D(1700)
+        assert followed == [D(500), D(2000), D(-300), D("-0.5"), D("-0.2")]
+
+
 def test_flows_of_others_count_once_over_restarts(tmp_path: Path) -> None:
     """1 bought before the first start, 2 after it at 100; then 3 sold, 1 of its own 1.5 among them.
 

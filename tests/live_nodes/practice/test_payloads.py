@@ -15,6 +15,7 @@ from live_nodes.practice.exchange.records import (
     OrderRow,
     PositionRow,
     Printed,
+    TransferRow,
     WalletRow,
 )
 from live_nodes.practice.market.feed import Candle, FundingRate, Prices
@@ -42,6 +43,7 @@ FILL = ExecutionRow(
     is_maker=False, time_ms=NOW, order_id="9aac161b-8ed6-450d-9cab-c5cc67c21784",
     order_type="Market", seq=7,
 )  # fmt: skip
+TRANSFER = TransferRow("anna", "t-1", "TRANSFER_IN", "USDT", D(50), D(150), NOW, seq=8)
 POSITION = PositionRow(
     account="anna", symbol="BTCUSDT", side="Buy", size=D("0.5"), entry=D("50000"),
     mark_price=D("50500.0"), value=D("25250"), initial_margin=D("2525"),
@@ -142,6 +144,8 @@ AGREES: dict[str, tuple[Any, *tuple[str, ...]]] = {
         "adapter ws_account_wallet", "adapter ws_account_wallet_small_order",
     ),
     "closed gain": (account.closed_pnl([CLOSED]), "docs v5/position/close-pnl"),
+    "transfer": (account.transferred(TRANSFER), "docs v5/account/transaction-log"),
+    "coins moved": (account.coins_moved(FILL, "BTC"), "docs v5/account/transaction-log"),
     "transaction": (account.transaction(FILL, "USDT"), "docs v5/account/transaction-log"),
     "fee rate": (
         account.fee_rate("ETHUSDT", FeeRates(D("0.0001"), D("0.0006"))),

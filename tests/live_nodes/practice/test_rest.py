@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from live_nodes.practice.exchange.exchange import Exchange
-from live_nodes.practice.exchange.model import AccountSpec
+from live_nodes.practice.exchange.model import AccountSpec, BybitRefusal
 from live_nodes.practice.wire.access import KeyTerms, RateLimits
 from live_nodes.practice.wire.server import HANDLERS
 from live_nodes.practice.wire.venue import PracticeVenue, RequestDispatcher
@@ -216,6 +216,36 @@ async def test_a_market_order_fills_and_shows_everywhere(p: Practice) -> None:
     closed = await p.rows("/v5/position/closed-pnl", "anna", category="linear")
     assert D(closed[0]["closedSize"]) == 2
     assert ("orders", order_id) in p.kept.rows
+
+
+@on_exchange
+async def test_the_transaction_log_has_all_that_moved_money_and_adds_up(p: Practice) -> None:
+    spot = MARKET | {"category": "spot", "marketUnit": "baseCoin"}
+    await p.post("/v5/order/create", qty="1", **MARKET)
+    await p.post("/v5/order/create", qty="0.5", **spot)
+    exchange, now_ms = p.server.venue.exchange, p.server.venue.clock_ms()
+    exchange.transfer("anna", "TRANSFER_IN", "USDT", D(250), now_ms)
+    exchange.transfer("anna", "TRANSFER_OUT", "USDT", D(-1000), now_ms)
+    with pytest.raises(BybitRefusal, match="insufficient"):
+        exchange.transfer("anna", "TRANSFER_OUT", "USDT", D(-95_000), now_ms)
+    log = await p.rows("/v5/account/transaction-log", "anna", accountType="UNIFIED")
+    moved = [(row["type"], row["currency"], D(row["change"])) for row in log]
+    assert moved == [
+        ("TRANSFER_OUT", "USDT", D(-1000)),
+        ("TRANSFER_IN", "USDT", D(250)),
+        ("TRADE", "USDT", D("-25000.05")),
+        ("TRADE", "BTC", D("0.4995")),
+        ("TRADE", "USDT", D("-27.500055")),
+    ]
+    wallet = exchange.wallet("anna")
+    assert wallet.coin("USDT").balance == 100_000 + sum(m for _, c, m in moved if c == "USDT")
+    assert wallet.coin("BTC").balance == 1 + D("0.4995")
+    only = {"type": "TRANSFER_IN", "currency": "USDT"}
+    (row,) = await p.rows("/v5/account/transaction-log", "anna", **only)
+    assert (row["cashFlow"], D(row["cashBalance"])) == ("250", D("75222.449945"))
+    kept = Exchange(exchange.symbols(), [AccountSpec("anna"), AccountSpec("bert")])
+    kept.restore(exchange.rows())
+    assert kept.transfers("anna") == exchange.transfers("anna")
 
 
 @on_exchange

@@ -57,6 +57,37 @@ async def test_an_order_that_filled_unseen_is_filled_with_its_executions(scene: 
 
 
 @at_the_exchange
+async def test_transfers_are_journaled_once_from_the_first_start_on(scene: Scene) -> None:
+    venue = scene.exchange.server.venue
+    scene.journal.state("node").save("explained", b"yes")
+
+    def move(amount: str, kind: str) -> None:
+        venue.exchange.transfer("anna", kind, "USDT", D(amount), venue.clock_ms())
+
+    await scene.recovery().run()
+    move("250", "TRANSFER_IN")
+    move("-0.5", "INTEREST")
+    await scene.send(FIRST)
+    recovery = scene.recovery(products=("LINEAR",))
+    for _ in range(2):
+        await recovery.take_transfers()
+    rows = [row for row in scene.journal.fills_since(0) if row.instrument == "USDT"]
+    assert sorted((row.kind, row.fee, row.strategy) for row in rows) == [
+        ("INTEREST", D("0.5"), ""), ("TRANSFER_IN", D(-250), ""),
+    ]  # fmt: skip
+    await scene.rest.create(
+        "BTCUSDT-SPOT.BYBIT",
+        {"side": "Buy", "qty": "0.01", "orderType": "Market", "marketUnit": "baseCoin"},
+    )
+    await scene.recovery().take_transfers()
+    assert len(scene.journal.fills_since(0)) == 2
+    scene.restart()
+    await scene.recovery(products=("LINEAR",)).run()
+    spent = [row.fee for row in scene.journal.fills_since(0) if row.kind == "TRADE"]
+    assert spent == [D("500.0010")]
+
+
+@at_the_exchange
 async def test_an_order_that_fills_while_another_recovers_is_settled_too(
     scene: Scene,
 ) -> None:
