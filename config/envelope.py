@@ -12,6 +12,7 @@ from config.documents import KINDS, StrategyComponent
 from config.errors import Problem, did_you_mean
 from config.reading import Origin, Path, Tree, descend, key_problem, known_keys, plain, problem
 from config.suggestions import (
+    ENVIRONMENT_NAME,
     FORMS,
     GLOB,
     INSTRUMENT,
@@ -185,6 +186,9 @@ def _remedy(kind: str, given: object, path: Path) -> str:
 
 def form_words(pattern: str, given: object) -> tuple[str, str]:
     """Return what a text that must match a pattern should look like, and what was meant."""
+    if pattern == ENVIRONMENT_NAME:
+        # What stands there instead may be the secret.
+        return f"must be {FORMS[pattern]}", ""
     if pattern in (GLOB, INSTRUMENT):
         meant = suggest_instrument(str(given))
     else:

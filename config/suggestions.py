@@ -11,12 +11,14 @@ from config.durations import CLOCK, DURATION, FINE_DURATION, INTERVALS, duration
 GLOB = r"^[A-Z0-9*?\[\]!.-]+$"
 """Letters of an instrument id or of a pattern of ids."""
 INSTRUMENT = r"^[A-Z0-9]+-(LINEAR|SPOT)\.BYBIT$"
+ENVIRONMENT_NAME = r"^[A-Z][A-Z0-9_]{2,63}$"
 FORMS = {
     DURATION: "a duration such as 30s, 5m, 4h or 1d",
     FINE_DURATION: "a duration such as 300ms, 30s, 5m or 4h",
     CLOCK: 'a clock time such as "00:05"',
     GLOB: "an id such as BTCUSDT-LINEAR.BYBIT, or a pattern of ids such as *-LINEAR.BYBIT",
     INSTRUMENT: "an id such as BTCUSDT-LINEAR.BYBIT",
+    ENVIRONMENT_NAME: "the name of an environment variable, such as DESK_ALERTS, set in .env",
 }
 """Words for a regular expression."""
 KEYS_ELSEWHERE = (

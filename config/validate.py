@@ -8,9 +8,11 @@ from typing import Any
 
 from config.catalogs import url_of
 from config.documents import KINDS, Backtest, ExchangeDocument, Node, Setup
-from config.errors import DocumentErrors, Problem, in_order
+from config.documents.alerts import DESK
+from config.errors import DocumentErrors, Problem, did_you_mean, in_order
 from config.guard_warnings import guard_warnings
 from config.load import examine
+from config.reading import key_problem
 from config.resolved import Resolved
 from config.shipped import PREFIX, file_of, suggest_shipped
 from config.universe import guard_problems, ownership_problems, spot_problems, unknown_instruments
@@ -130,6 +132,18 @@ def _examine(path: str | Path, overrides: Iterable[str]) -> tuple[Resolved | Non
             problems.extend(ownership_problems(resolved, ids))
             problems.extend(spot_problems(resolved, ids))
             problems.extend(guard_problems(resolved, ids))
+        if isinstance(resolved.document, Node):
+            problems.extend(_unknown_in_alerts(resolved))
         for check in _checks.get(resolved.kind, ()):
             problems.extend(check(resolved))
     return resolved, in_order(problems)
+
+
+def _unknown_in_alerts(resolved: Resolved) -> Iterator[Problem]:
+    node: Node = resolved.document
+    known = {*node.strategies, DESK}
+    for key in (node.alerts and node.alerts.rules.no_trade_for) or ():
+        if key not in known:
+            path = ("alerts", "rules", "no_trade_for", key)
+            words = "there is no such strategy"
+            yield key_problem(resolved.tree, path, words, did_you_mean(key, known))

@@ -31,6 +31,7 @@ from config.documents.deploy import Deploy
 from config.validate import checked
 from live_nodes.local.practice_process import running_exchange, stop_exchange
 from tests.live_nodes.deploy.studies import study_folder
+from tests.live_nodes.documents import node_of
 
 PROJECT = Path(__file__).resolve().parents[1]
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
@@ -163,6 +164,13 @@ def test_every_perpdesk_command_of_the_readme_works(clone: Path, section: str) -
 def test_the_readmes_gates_of_a_deployment_are_the_defaults() -> None:
     (text,) = [text for kind, text in BLOCKS if kind == "yaml" and text.startswith("deploy:")]
     assert Deploy.model_validate(yaml.safe_load(text)["deploy"]) == Deploy()
+
+
+def test_the_alerts_shown_are_sound() -> None:
+    (text,) = [text for kind, text in BLOCKS if kind == "yaml" and text.startswith("alerts:")]
+    alerts = node_of(alerts=yaml.safe_load(text)["alerts"]).alerts
+    assert alerts is not None
+    assert list(alerts.channels) == ["chat", "mail", "phone"]
 
 
 def short(clone: Path) -> str:

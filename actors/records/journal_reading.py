@@ -232,6 +232,21 @@ class JournalReader:
         rows = self._ask("SELECT payload FROM decisions ORDER BY id DESC LIMIT ?", limit)
         return [_DECISIONS.decode(row["payload"]) for row in rows]
 
+    def last_decision_number(self) -> int:
+        """Return the number of the newest decision, 0 without any."""
+        return int(self._ask("SELECT coalesce(max(id), 0) AS id FROM decisions")[0]["id"])
+
+    def decisions_numbered(self, after: int, until: int, *kinds: str) -> list[Decision]:
+        """Return the decisions of some kinds by their numbers, the oldest first."""
+        rows = self._ask(
+            "SELECT payload FROM decisions WHERE id > ? AND id <= ?"
+            f" AND kind IN ({', '.join('?' * len(kinds))}) ORDER BY id",
+            after,
+            until,
+            *kinds,
+        )
+        return [_DECISIONS.decode(row["payload"]) for row in rows]
+
     def standing(self) -> list[tuple[int, Verdict]]:
         """Return the verdicts that still stand, each with its start time."""
         rows = self._ask("SELECT since, payload FROM standing ORDER BY guard, scope")

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from config.durations import Moment, nanoseconds
-from config.suggestions import GLOB, INSTRUMENT
+from config.suggestions import ENVIRONMENT_NAME, GLOB, INSTRUMENT
 
 
 class Part(BaseModel):
@@ -62,3 +62,6 @@ ComponentKey = Annotated[str, Field(pattern=r"^[a-z0-9]{1,8}$")]
 
 DocumentName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 """Name of a document: it becomes part of folder names."""
+
+EnvironmentName = Annotated[str, Field(pattern=ENVIRONMENT_NAME)]
+"""Name of an environment variable that holds a secret, never the secret itself."""

@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from config.documents.base import DocumentName, Part
+from config.documents.alerts import Alerting
+from config.documents.base import DocumentName, EnvironmentName, Part
 from config.documents.deploy import Deploy
 from config.documents.setup import Setup
 from config.documents.venue import Fees
@@ -17,9 +18,6 @@ from config.documents.watch import WatchSettings
 Environment = Literal["practice", "paper", "demo", "testnet", "mainnet"]
 """Where orders go; only ``mainnet`` is real money."""
 
-VARIABLE = r"^[A-Z][A-Z0-9_]{2,63}$"
-"""Pattern of a variable's name."""
-EnvironmentName = Annotated[str, Field(pattern=VARIABLE)]
 FilePath = Annotated[str, Field(min_length=1)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 LOOPBACK = ("127.0.0.1", "localhost")
@@ -158,9 +156,10 @@ class Node(Setup):
     """What must hold before a strategy starts."""
     watch: WatchSettings = WatchSettings()
     """What is watched while it trades."""
-    alerts: EnvironmentName | None = None
-    """Name of the environment variable that holds where alerts go: addresses of apprise (Telegram,
-    Discord, e-mail and a hundred others), separated by spaces; null writes them to the log only."""
+    alerts: Alerting = None
+    """Where alerts go: the name of the environment variable that holds addresses of apprise
+    (Telegram, Discord, e-mail and a hundred others), separated by spaces, or channels, rules and a
+    sign of life; null writes them to a file only."""
     on_stop: Literal["keep", "flatten"] = "keep"
     """What happens to positions when the node stops."""
     stop_deadline: Annotated[float, Field(ge=5, le=600)] = 30.0

@@ -56,8 +56,8 @@ def systemd(
     import re
     import shutil
 
-    from config.documents.node import VARIABLE
     from config.errors import InputError
+    from config.suggestions import ENVIRONMENT_NAME
     from live_nodes.install.units import Site, owner, units
     from live_nodes.install.verify import exposure, verified
     from live_nodes.local.files import replace_file
@@ -66,7 +66,7 @@ def systemd(
     credentials = {}
     for text in credential or ():
         name, _, path = text.partition("=")
-        if not re.match(VARIABLE, name) or not path.startswith("/"):
+        if not re.match(ENVIRONMENT_NAME, name) or not path.startswith("/"):
             # It may be the secret itself.
             raise InputError("--credential must be NAME=/absolute/file; it is not shown here")
         credentials[name] = Path(path)

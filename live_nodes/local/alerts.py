@@ -1,9 +1,9 @@
 """Write alerts to ``alerts.jsonl``, and send them to the document's addresses.
 
-Addresses are apprise's (https://github.com/caronc/apprise/wiki), in an environment variable. They
+Addresses are apprise's (https://github.com/caronc/apprise/wiki), in environment variables. They
 hold tokens: nothing here shows them, and apprise's own log, which does, is silenced. Each address
-has its own thread, so a slow one delays nothing. Alerts that can't leave yet share the next
-message; of too many, the first and the newest are kept.
+has its own thread, so a slow one delays nothing; `alert_pacing` says what it sends when. Alerts
+that can't leave yet share the next message; of too many, the first and the newest are kept.
 """
 
 from __future__ import annotations
@@ -12,36 +12,31 @@ import logging
 import os
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Protocol
 
 import msgspec
 
 from config.documents import Node
+from config.documents.alerts import AlertChannelTerms
 from config.errors import GateRefused
+from live_nodes.local.alert_pacing import RANK, Alert, AlertPacing, Level
+from live_nodes.local.files import replace_file
 from live_nodes.local.keys import ENV_FILE, Secret, secret_of
 
-Level = Literal["info", "warning", "critical"]
-RANK: dict[Level, int] = {"info": 0, "warning": 1, "critical": 2}
 LINES = 10
 """Number of alerts in full in one message."""
 LONGEST = 400
 """Maximum characters of an alert in a message."""
 _LAST_TRIES = 0.25
 """Seconds between two tries at the end."""
-
-
-class Alert(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that a person must know, without secrets; `ts` is UNIX nanoseconds (UTC)."""
-
-    ts: int
-    level: Level
-    kind: str
-    text: str
+_LOOK = 60.0
+"""Seconds after which a channel looks at the clock again, which may have been set."""
+_KEPT = msgspec.json.Decoder(dict[str, list[Alert]])
 
 
 Send = Callable[[str, str, Level], bool]
@@ -63,17 +58,31 @@ class Pace:
     waiting: int = 500
 
 
+PLAIN = AlertChannelTerms(addresses="NONE")
+"""Sends all alerts at once."""
+
+
 class AlertChannel:
     """Sends alerts to one address, known only to `send`; `name` is shown instead."""
 
-    def __init__(self, node: str, name: str, send: Send, pace: Pace | None = None) -> None:
+    def __init__(
+        self,
+        node: str,
+        name: str,
+        send: Send,
+        pace: Pace | None = None,
+        terms: AlertChannelTerms = PLAIN,
+        kept: Sequence[Alert] = (),
+    ) -> None:
         self.name = name
         self._node, self._send, self._pace = node, send, pace or Pace()
-        self._queue: deque[Alert] = deque()
+        self._pacing = AlertPacing(terms)
+        self._pacing.waiting += kept
         self._changed = threading.Condition()
         self._counted: Counter[str] = Counter()
         self._problem = ""
         self._reported = ""
+        self._left = False
         self._until: float | None = None
         self._next_at = 0.0
         self._thread = threading.Thread(target=self._run, name=f"alerts {name}", daemon=True)
@@ -82,9 +91,9 @@ class AlertChannel:
     def put(self, alert: Alert) -> None:
         """Queue an alert without waiting."""
         with self._changed:
-            self._queue.append(alert)
-            if len(self._queue) > self._pace.waiting:
-                del self._queue[self._pace.waiting // 2]
+            self._pacing.put(alert)
+            if len(self._pacing.waiting) > self._pace.waiting:
+                del self._pacing.waiting[self._pace.waiting // 2]
                 self._counted["dropped"] += 1
             self._changed.notify_all()
 
@@ -101,49 +110,56 @@ class AlertChannel:
             self._reported = self._problem
             return f"{self.name}: {self._problem or 'alerts arrive again'}"
 
+    def kept(self) -> list[Alert]:
+        """Return what waits for the end of quiet hours, after `close`."""
+        with self._changed:
+            return self._pacing.kept(time.time_ns())
+
     def close(self, seconds: float) -> bool:
-        """Send all waiting alerts within `seconds`; return whether all arrived."""
+        """Send all that may leave within `seconds`; return whether it arrived."""
         with self._changed:
             self._until = time.monotonic() + seconds
             self._changed.notify_all()
         self._thread.join(seconds)
         with self._changed:
-            arrived = not self._thread.is_alive() and not self._queue
-        return arrived
+            return not self._thread.is_alive() and not self._left
 
     def _run(self) -> None:
         while self._wait_for_some():
-            batch = self._take()
-            tries = 0
+            batch, tries = self._take(), 0
+            if not batch:
+                continue
             while not self._tried(batch):
                 tries += 1
                 pause = self._pace.backoff * 2 ** min(tries - 1, 16)
                 if not self._pause_after_failure(min(pause, self._pace.backoff_most)):
                     with self._changed:
-                        # Unsent alerts count as left over.
-                        self._queue.extendleft(reversed(batch))
+                        self._left = True
                     return
                 batch = self._shortened(batch + self._take())
             with self._changed:
                 self._counted["sent"] += len(batch)
                 self._counted["messages"] += 1
+                self._pacing.sent(batch, time.time_ns())
                 self._next_at = time.monotonic() + self._pace.pause
 
     def _wait_for_some(self) -> bool:
         with self._changed:
-            self._changed.wait_for(lambda: self._queue or self._until is not None)
-            if not self._queue:
-                return False
+            while (due := self._due()) is None or due > time.time_ns():
+                if self._until is not None:
+                    return False
+                self._changed.wait(None if due is None else min(due / 1e9 - time.time(), _LOOK))
             wait = max(self._pace.gather, self._next_at - time.monotonic())
             # At the end, send at once.
             self._changed.wait_for(lambda: self._until is not None, wait)
             return True
 
+    def _due(self) -> int | None:
+        return self._pacing.due(time.time_ns(), ends=self._until is not None)
+
     def _take(self) -> list[Alert]:
         with self._changed:
-            taken = list(self._queue)
-            self._queue.clear()
-            return taken
+            return self._pacing.take(time.time_ns(), ends=self._until is not None)
 
     def _shortened(self, batch: list[Alert]) -> list[Alert]:
         over = len(batch) - self._pace.waiting
@@ -182,89 +198,128 @@ class AlertChannel:
 
 def message(node: str, batch: Sequence[Alert]) -> tuple[str, str, Level]:
     """Return title, body and level of one message for several alerts."""
-    lines = _lines(batch)
-    level = max((alert.level for alert in batch), key=RANK.__getitem__)
+    first: dict[str, Alert] = {}
+    times = Counter(alert.text for alert in batch)
+    for alert in batch:
+        first.setdefault(alert.text, alert)
+    alerts, level = list(first.values()), max((a.level for a in batch), key=RANK.__getitem__)
+    lines = [
+        f"{datetime.fromtimestamp(alert.ts / 1e9, UTC):%H:%M:%S} UTC {_cut(alert.text)}"
+        + (f" (x {times[alert.text]})" if times[alert.text] > 1 else "")
+        for alert in alerts
+    ]
     if len(batch) == 1:
         return f"{node}: {batch[0].kind}", lines[0], level
     if len(lines) > LINES:
-        left = len(lines) - LINES
-        half = LINES // 2
-        lines = [*lines[:half], f"… and {left} more, see alerts.jsonl …", *lines[-half:]]
+        lines = _some(lines, [alert.level == "critical" for alert in alerts])
     return f"{node}: {len(batch)} alerts", "\n".join(lines), level
 
 
-def _lines(batch: Sequence[Alert]) -> list[str]:
-    first: dict[str, Alert] = {}
-    times: dict[str, int] = {}
-    for alert in batch:
-        first.setdefault(alert.text, alert)
-        times[alert.text] = times.get(alert.text, 0) + 1
-    return [
-        f"{datetime.fromtimestamp(alert.ts / 1e9, UTC):%H:%M:%S} UTC {_cut(text)}"
-        + (f" (x {times[text]})" if times[text] > 1 else "")
-        for text, alert in first.items()
-    ]
+def _some(lines: Sequence[str], critical: Sequence[bool]) -> list[str]:
+    """Return the critical lines, and others from both ends; say how many are left out."""
+    last = len(lines) - 1
+    places = sorted(range(len(lines)), key=lambda n: (not critical[n], min(n, last - n)))
+    shown = sorted(places[:LINES])
+    gap = next(n for n, place in enumerate([*shown, -1]) if place != n)
+    more = f"… and {len(lines) - LINES} more, see alerts.jsonl …"
+    found = [lines[place] for place in shown]
+    return [*found[:gap], more, *found[gap:]]
 
 
 def _cut(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
-FILE = "alerts.jsonl"
+FILE, KEPT_FILE = "alerts.jsonl", "alerts_kept.json"
 FILE_BYTES = 16 * 1024 * 1024
 """Size at which a start renames the file."""
 FLUSH_S = 5.0
 """Time for the last alerts at a node's stop."""
 
 
-AlertSink = Callable[[str, Level, str], None]
-"""Sends an alert ``(text, level, kind)`` without waiting."""
+class AlertSink(Protocol):
+    """Sends an alert without waiting; `about` and `over` are those of `Alert`."""
+
+    def __call__(
+        self, text: str, level: Level, kind: str, *, about: str = "", over: bool = False
+    ) -> None:
+        """Send an alert."""
 
 
-def alert_urls_of(node: Node, variables: Mapping[str, str]) -> tuple[Secret, ...]:
+@dataclass(frozen=True)
+class AlertUrl:
+    """An address, and the terms of its channel."""
+
+    address: Secret
+    channel: str = "channel"
+    terms: AlertChannelTerms = PLAIN
+
+
+def alert_urls_of(node: Node, variables: Mapping[str, str]) -> tuple[AlertUrl, ...]:
     """Return the addresses of the node's alerts, if any.
 
-    Raises GateRefused if the variable is missing or holds no address: no trading without working
+    Raises GateRefused if a variable is missing or holds no address: no trading without working
     alerts.
     """
-    name = node.alerts
-    if name is None:
-        return ()
+    channels = {} if node.alerts is None else node.alerts.channels
+    return tuple(
+        AlertUrl(address, name, terms)
+        for name, terms in channels.items()
+        for address in _addresses(node.name, terms.addresses, variables)
+    )
+
+
+def _addresses(node: str, name: str, variables: Mapping[str, str]) -> list[Secret]:
     texts = secret_of(name, variables)[0].reveal().split()
     if not texts:
         raise GateRefused(
-            f"{node.name}: alerts: {name} is not set: put the addresses into {ENV_FILE} or the "
-            "environment, separated by spaces, or leave out `alerts:`"
+            f"{node}: alerts: {name} is not set: put the addresses into {ENV_FILE} or the "
+            "environment, separated by spaces, or leave out what names it"
         )
     for number, text in enumerate(texts, start=1):
         if _service(text) is None:
             raise GateRefused(
-                f"{node.name}: alerts: address {number} of {len(texts)} in {name} is none that "
+                f"{node}: alerts: address {number} of {len(texts)} in {name} is none that "
                 "apprise knows (it is not shown here, as it may hold a token); see "
                 "https://github.com/caronc/apprise/wiki"
             )
-    return tuple(Secret(text) for text in texts)
+    return [Secret(text) for text in texts]
 
 
 class Alerts:
     """Sends alerts about faults that need a person; ``alerts.jsonl`` is in `folder`."""
 
     def __init__(
-        self, node: str, folder: Path, addresses: Sequence[Secret] = (), pace: Pace | None = None
+        self, node: str, folder: Path, urls: Sequence[AlertUrl] = (), pace: Pace | None = None
     ) -> None:
-        self._path = folder / FILE
+        self._path, self._kept_path = folder / FILE, folder / KEPT_FILE
         if self._path.is_file() and self._path.stat().st_size > FILE_BYTES:
             self._path.replace(self._path.with_suffix(".old.jsonl"))
-        self._channels = [
-            AlertChannel(node, f"channel {number} of {len(addresses)} ({kind})", send, pace)
-            for number, (kind, send) in enumerate(map(_sender, addresses), start=1)
-        ]
+        kept, of_channel = self._take_kept(), Counter(url.channel for url in urls)
+        number: Counter[str] = Counter()
+        self._channels = []
+        for url in urls:
+            number[url.channel] += 1
+            kind, send = _sender(url.address)
+            place = f"{number[url.channel]} of {of_channel[url.channel]} ({kind})"
+            name = f"{url.channel} {place}"
+            self._channels.append(
+                AlertChannel(node, name, send, pace, url.terms, kept.get(name, ()))
+            )
         self._counted: Counter[str] = Counter()
         self._unwritten = 0
 
-    def __call__(self, text: str, level: Level = "warning", kind: str = "guard") -> None:
+    def __call__(
+        self,
+        text: str,
+        level: Level = "warning",
+        kind: str = "guard",
+        *,
+        about: str = "",
+        over: bool = False,
+    ) -> None:
         """Write an alert and send it everywhere without waiting (`AlertSink`)."""
-        alert = Alert(ts=time.time_ns(), level=level, kind=kind, text=text)
+        alert = Alert(ts=time.time_ns(), level=level, kind=kind, text=text, about=about, over=over)
         self._write(alert)
         for channel in self._channels:
             channel.put(alert)
@@ -282,12 +337,30 @@ class Alerts:
         return [said for channel in self._channels if (said := channel.news()) is not None]
 
     def close(self, seconds: float = FLUSH_S) -> bool:
-        """Send all waiting alerts within `seconds`; return whether all arrived."""
+        """Send all that may leave within `seconds`; return whether it arrived.
+
+        What waits for the end of quiet hours is sent by the next start.
+        """
         deadline = time.monotonic() + seconds
         arrived = [
             channel.close(max(0.0, deadline - time.monotonic())) for channel in self._channels
         ]
+        kept = {channel.name: channel.kept() for channel in self._channels}
+        try:
+            if any(kept.values()):
+                replace_file(self._kept_path, msgspec.json.encode(kept))
+        except OSError:
+            self._unwritten += sum(map(len, kept.values()))
         return all(arrived)
+
+    def _take_kept(self) -> dict[str, list[Alert]]:
+        try:
+            kept = _KEPT.decode(self._kept_path.read_bytes())
+            self._kept_path.unlink()
+        except (OSError, msgspec.DecodeError):
+            # None, or one of another version: alerts.jsonl has them all.
+            return {}
+        return kept
 
     def _write(self, alert: Alert) -> None:
         line = msgspec.json.encode(alert) + b"\n"

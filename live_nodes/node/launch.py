@@ -18,13 +18,15 @@ from config.guard_warnings import guard_warnings
 from config.resolved import Resolved
 from config.validate import checked
 from live_nodes.bybit.adapter import forget_clients
-from live_nodes.local.alerts import Alerts, alert_urls_of
+from live_nodes.local.alerts import Alerts, AlertUrl, alert_urls_of
+from live_nodes.local.alive import ping_url_of
 from live_nodes.local.endpoints import Endpoints, overridden, refuse_unconfirmed, venue_endpoints
 from live_nodes.local.folder import releases_of, state_folder
 from live_nodes.local.heartbeat import Heartbeat
 from live_nodes.local.keys import KeyPair, Secret, key_names, keys_of, variables_of
 from live_nodes.local.practice_process import EXCHANGE, UNMET, unmet_faults
 from live_nodes.local.releases import Move, Releases
+from live_nodes.node.alert_watch import watching_alerts
 from live_nodes.node.context import RunContext
 from live_nodes.node.live import NodeRun
 from live_nodes.node.recording import tape_of
@@ -43,8 +45,9 @@ def launch(
     document: str,
     options: RunOptions,
     say: Say,
-    alert_urls: Sequence[Secret] = (),
+    alert_urls: Sequence[AlertUrl] = (),
     release: RunningRelease | None = None,
+    ping: Secret | None = None,
 ) -> RunReport:
     """Run a node until it stops or has done what `options` request.
 
@@ -79,7 +82,8 @@ def launch(
         try:
             if release is not None:
                 release.begin(context)
-            report = _in_loop(NodeRun(context))
+            with watching_alerts(context, ping):
+                report = _in_loop(NodeRun(context))
         except BaseException as error:
             unwritable = storage_failure(error)
             if unwritable is not None:
@@ -198,7 +202,7 @@ def _run(
     keys = keys_of(node, variables)
     if keys is not None and key_names(node):
         say(f"keys: {keys.source}")
-    urls = alert_urls_of(node, variables)
+    urls, ping = alert_urls_of(node, variables), ping_url_of(node, variables)
     folder = state_folder(node)
     endpoints = venue_endpoints(node, folder, say)
     own_exchange = node.environment == "practice" and node.venue_urls is None
@@ -207,7 +211,7 @@ def _run(
     unmet: list[str] = []
     try:
         report = launch(
-            node, endpoints, keys, folder, resolved.config_hash, options, say, urls, release
+            node, endpoints, keys, folder, resolved.config_hash, options, say, urls, release, ping
         )
     finally:
         if own_exchange:

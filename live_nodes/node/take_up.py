@@ -34,7 +34,7 @@ from live_nodes.deploy.rules import (
     judged,
 )
 from live_nodes.deploy.study import outcome_of
-from live_nodes.local.alerts import Level
+from live_nodes.local.alert_pacing import Level
 from live_nodes.local.files import replace_file
 from live_nodes.local.releases import DOCUMENT, RUNS, STUDY, Move, Release, Releases
 from live_nodes.local.timefmt import moment_text

@@ -33,6 +33,7 @@ def register(app: typer.Typer) -> None:
     app.command("record")(record)
     app.command("status")(status)
     app.command("doctor")(doctor)
+    app.command("alive")(alive)
     app.command("parity")(parity)
     app.add_typer(risk_app)
 
@@ -170,6 +171,40 @@ def status(file: File, settings: SetOption = None, as_json: JsonOption = False) 
         _console().print(rendered(found), highlight=False)
     if found.hangs:
         raise typer.Exit(1)
+
+
+def alive(
+    file: NodeFile,
+    settings: SetOption = None,
+    within: Annotated[
+        str, typer.Option("--within", help="Age up to which a heartbeat counts: 10s, 1m.")
+    ] = "10s",
+    as_json: JsonOption = False,
+) -> None:
+    """Check that a node's loop runs, by its heartbeat: exit code 0 if it does, else 1.
+
+    For another machine: by ssh, or where the state folder is shared (--set state=DIR).
+
+    Example: perpdesk alive live_nodes/nodes/xs_reversal_practice.yaml --within 1m
+    """
+    import json
+    import time
+
+    from config.errors import DeskError
+    from live_nodes.local.alive import not_alive
+    from live_nodes.local.folder import node_document, state_folder
+    from live_nodes.local.heartbeat import last_beat
+
+    seconds, node = _seconds("--within", within), node_document(file, settings or (), trades=False)
+    beat = last_beat(state_folder(node))
+    why = not_alive(beat, time.time_ns(), seconds)
+    if as_json:
+        flat, verdict = (None, "") if beat is None else (beat.flat, beat.verdict)
+        print(json.dumps({"alive": not why, "why": why, "flat": flat, "verdict": verdict}))
+    if why:
+        raise DeskError(f"{node.name} is not alive: {why}")
+    if not as_json:
+        print(f"{node.name} is alive")
 
 
 def parity(

@@ -34,6 +34,7 @@ from config.errors import DeskError, GateRefused, InputError, some_of
 from live_nodes.bybit.own_coins import OwnCoins, foreign_words
 from live_nodes.bybit.rest import VenueRest
 from live_nodes.local.alerts import alert_urls_of
+from live_nodes.local.alive import ping_url_of
 from live_nodes.local.endpoints import Endpoints, overridden, refuse_unconfirmed, venue_endpoints
 from live_nodes.local.folder import state_folder
 from live_nodes.local.keys import KeyPair, keys_of, variables_of
@@ -237,6 +238,7 @@ def alerts(node: Node, variables: Mapping[str, str]) -> DoctorCheck:
     """Check that alerts have an address; nothing is sent."""
     try:
         found = alert_urls_of(node, variables)
+        ping_url_of(node, variables)
     except GateRefused as error:
         return DoctorCheck("alerts", "bad", str(error), "see .env.example")
     if not found:
@@ -244,9 +246,9 @@ def alerts(node: Node, variables: Mapping[str, str]) -> DoctorCheck:
         return DoctorCheck(
             "alerts", "warn", "alerts reach nobody: they go into a file only", remedy
         )
-    number = len(found)
+    number, names = len(found), sorted({url.terms.addresses for url in found})
     return DoctorCheck(
-        "alerts", "ok", f"{number} address{'' if number == 1 else 'es'} of {node.alerts}"
+        "alerts", "ok", f"{number} address{'' if number == 1 else 'es'} of {', '.join(names)}"
     )
 
 

@@ -49,11 +49,11 @@ def add(
     from functools import partial
     from getpass import getpass
 
-    from config.documents.node import VARIABLE
     from config.errors import InputError
+    from config.suggestions import ENVIRONMENT_NAME
     from live_nodes.local.keystore import Keystore, passphrase
 
-    if not re.match(VARIABLE, name):
+    if not re.match(ENVIRONMENT_NAME, name):
         # It may be the secret itself.
         raise InputError("NAME must be a variable's, such as BYBIT_API_KEY; it is not shown here")
     text = getpass(f"Value of {name}: ") if sys.stdin.isatty() else sys.stdin.read()

@@ -31,7 +31,7 @@ from actors.records.rows import FillRow
 from config.documents import Node
 from config.load import load
 from live_nodes.bybit.adapter import forget_clients
-from live_nodes.local.alerts import Alerts, Pace
+from live_nodes.local.alerts import Alerts, AlertUrl, Pace
 from live_nodes.local.heartbeat import Heartbeat
 from live_nodes.local.keys import KeyPair, Secret, practice_keys
 from live_nodes.node.context import RunContext
@@ -320,7 +320,7 @@ class Desk(Running):
         self.journal = Journal.open(folder, node=self.node.name)
         self.journal.begin_run(environment="practice", document="abc")
         quick = Pace(gather=0.02, pause=0.1, backoff=0.05, backoff_most=0.2)
-        self.alerts = Alerts(self.node.name, folder, told, quick)
+        self.alerts = Alerts(self.node.name, folder, [AlertUrl(url) for url in told], quick)
         self.live = NodeRun(
             RunContext(
                 node=self.node,

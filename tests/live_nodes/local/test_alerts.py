@@ -17,14 +17,16 @@ from typing import Any
 
 import pytest
 
+from config.documents.alerts import AlertChannelTerms
 from config.errors import GateRefused
+from live_nodes.local.alert_pacing import Alert, Level
 from live_nodes.local.alerts import (
     FILE,
+    KEPT_FILE,
     LINES,
-    Alert,
     AlertChannel,
     Alerts,
-    Level,
+    AlertUrl,
     Pace,
     alert_urls_of,
     message,
@@ -66,6 +68,9 @@ class Ear:
     def address(self) -> Secret:
         return Secret(f"json://127.0.0.1:{self.port}/{TOKEN}")
 
+    def url(self, channel: str = "channel", **terms: Any) -> AlertUrl:
+        return AlertUrl(self.address, channel, AlertChannelTerms(addresses="DESK", **terms))
+
     @property
     def text(self) -> str:
         return "\n".join(f"{m['title']}\n{m['message']}" for m in self.heard)
@@ -82,7 +87,7 @@ def ear(**settings: Any) -> Iterator[Ear]:
 
 
 def alerts_to(folder: Path, *ears: Ear | Secret, pace: Pace = QUICK) -> Alerts:
-    urls = [ear.address if isinstance(ear, Ear) else ear for ear in ears]
+    urls = [AlertUrl(ear.address if isinstance(ear, Ear) else ear) for ear in ears]
     return Alerts("reversal", folder, urls, pace)
 
 
@@ -272,11 +277,62 @@ def test_a_message_counts_repetitions_and_is_cut_when_it_is_long() -> None:
     ]
 
 
+def test_a_critical_alert_is_shown_among_many_others() -> None:
+    batch = [Alert(ts=0, level="warning", kind="guard", text=f"n {n}") for n in range(30)]
+    batch[15] = Alert(ts=0, level="critical", kind="guard", text="NOT flat")
+    lines = message("n", batch)[1].splitlines()
+    assert len(lines) == LINES + 1
+    assert lines[5:7] == ["… and 20 more, see alerts.jsonl …", "00:00:00 UTC NOT flat"]
+
+
 def test_addresses_are_found_by_the_name_of_a_variable() -> None:
     assert alert_urls_of(node_of(), {}) == ()
     two = {"DESK_ALERTS": f" json://127.0.0.1:1/{TOKEN}  json://127.0.0.1:2/x\n"}
     found = alert_urls_of(node_of(alerts="DESK_ALERTS"), two)
-    assert [address.reveal() for address in found] == two["DESK_ALERTS"].split()
+    assert [url.address.reveal() for url in found] == two["DESK_ALERTS"].split()
+
+
+def test_each_channel_has_its_own_addresses_and_terms() -> None:
+    channels = {"mail": {"addresses": "MAIL"}, "phone": {"addresses": "SMS", "severity": "warning"}}
+    made = node_of(alerts={"channels": channels})
+    with pytest.raises(GateRefused, match="SMS is not set"):
+        alert_urls_of(made, {"MAIL": "json://127.0.0.1:1"})
+    found = alert_urls_of(made, {"MAIL": "json://127.0.0.1:1", "SMS": "json://127.0.0.1:2"})
+    assert [(url.channel, url.terms.severity) for url in found] == [
+        ("mail", "info"),
+        ("phone", "warning"),
+    ]
+
+
+def test_a_channel_gets_its_severity_and_what_escalates(tmp_path: Path) -> None:
+    with ear() as chat, ear() as phone:
+        escalation = {"severity": "warning", "stands": "1s"}
+        urls = chat.url("chat"), phone.url("phone", severity="escalated", escalation=escalation)
+        alerts = Alerts("reversal", tmp_path, urls, QUICK)
+        alerts("daily: 3 % lost", about="daily on desk")
+        eventually(lambda: chat.heard)
+        eventually(lambda: phone.heard)
+        assert "escalated, stands for 1s: daily: 3 % lost" in phone.text
+        assert phone.heard[0]["type"] == "failure"
+        alerts("it is over", "info", about="daily on desk", over=True)
+        eventually(lambda: "it is over" in phone.text and "it is over" in chat.text)
+        assert alerts.close()
+
+
+def test_what_waits_for_the_end_of_quiet_hours_is_sent_by_the_next_start(tmp_path: Path) -> None:
+    # All day but one second.
+    night = {"start": "00:00:00", "end": "23:59:59"}
+    with ear() as there:
+        alerts = Alerts("reversal", tmp_path, [there.url(quiet=night)], QUICK)
+        alerts("a guard halts")
+        alerts("the account is gone", "critical")
+        eventually(lambda: there.heard)
+        assert alerts.close()
+        assert "a guard halts" not in there.text
+        alerts = Alerts("reversal", tmp_path, [there.url()], QUICK)
+        eventually(lambda: "a guard halts" in there.text)
+        assert alerts.close()
+    assert not (tmp_path / KEPT_FILE).exists()
 
 
 @pytest.mark.parametrize("text", [None, "", "   "])

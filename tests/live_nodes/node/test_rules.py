@@ -18,7 +18,7 @@ from actors.closing.facts import ClosingState
 from config.documents import Expected, Fees, Node
 from config.errors import DeskError, GateRefused
 from live_nodes.bybit.facts import FeeRate
-from live_nodes.local.alerts import Level
+from live_nodes.local.alert_pacing import Level
 from live_nodes.node.feed import FeedLag, MarketReader
 from live_nodes.node.preflight import (
     account_mode_gate,
@@ -468,6 +468,7 @@ def test_a_stop_waits_for_a_flatten_that_stands_and_is_not_done(
 class Person:
     def __init__(self) -> None:
         self.alerts: list[tuple[str, str, str]] = []
+        self.standing: list[str] = []
         self.notes: list[tuple[str, str]] = []
         self.said: list[str] = []
         self.board = VerdictBoard()
@@ -475,8 +476,12 @@ class Person:
             self.board, self.tell, lambda *note: self.notes.append(note), self.said.append
         )
 
-    def tell(self, text: str, level: Level = "warning", kind: str = "guard") -> None:
+    def tell(
+        self, text: str, level: Level, kind: str, *, about: str = "", over: bool = False
+    ) -> None:
         self.alerts.append((level, kind, text))
+        if about:
+            self.standing.append(f"{'-' if over else '+'} {about}")
 
     def verdict(self, action: Action, guard: str = "daily", **more: Any) -> None:
         self.on(Verdict(action=action, guard=guard, **more))
@@ -498,6 +503,7 @@ def test_an_alert_is_sent_when_a_halt_begins_gets_stricter_and_ends() -> None:
         ("critical", "guard", "flatten on desk by daily: 5 % lost"),
         ("info", "guard", "flatten on desk by daily is over: released: cause found"),
     ]
+    assert person.standing == ["+ daily on desk", "+ daily on desk", "- daily on desk"]
     assert person.said == [text for _, _, text in person.alerts]
     assert [text for _, text in person.notes] == person.said
 
@@ -541,6 +547,7 @@ def test_a_flatten_is_reported_and_not_flat_is_critical() -> None:
         ("warning", "dust"),
         ("info", "off"),
     ]
+    assert person.standing == ["- not flat", "+ not flat", "- not flat"]
     assert person.notes[0] == ("flatten", "closing")
 
 

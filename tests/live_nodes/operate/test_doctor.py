@@ -8,6 +8,7 @@ import io
 import json
 from decimal import Decimal as D
 from pathlib import Path
+from typing import Any
 
 import nautilus_trader
 import pytest
@@ -30,13 +31,14 @@ from tests.live_nodes.killing import venue_urls
 from tests.live_nodes.practice.background import background
 
 
-def node(folder: Path, port: int = 9, environment: str = "practice") -> Node:
+def node(folder: Path, port: int = 9, environment: str = "practice", **changes: Any) -> Node:
     """Return a node whose venue is at a port of this machine."""
     return node_of(
         environment=environment,
         venue_urls=venue_urls(Endpoint.of(0, port, 0)),
         state=str(folder),
         universe={"instruments": ["*-LINEAR.BYBIT"]},
+        **changes,
     )
 
 
@@ -87,7 +89,7 @@ def test_missing_keys_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_alerts_that_nobody_would_get_are_found_and_no_address_is_shown(tmp_path: Path) -> None:
     plain = node(tmp_path)
     assert doctor.alerts(plain, {}).grade == "warn"
-    named = plain.model_copy(update={"alerts": "DESK_ALERTS"})
+    named = node(tmp_path, alerts="DESK_ALERTS")
     missing = doctor.alerts(named, {})
     assert missing.is_bad
     assert "DESK_ALERTS is not set" in missing.found
@@ -97,6 +99,11 @@ def test_alerts_that_nobody_would_get_are_found_and_no_address_is_shown(tmp_path
     assert "MARKED" not in wrong.found
     good = doctor.alerts(named, {"DESK_ALERTS": "json://127.0.0.1/MARKED"})
     assert (good.grade, good.found) == ("ok", "1 address of DESK_ALERTS")
+    pings = node(tmp_path, alerts={"alive": {"ping": "DESK_PING"}})
+    wrong = doctor.alerts(pings, {"DESK_PING": "hc-ping.com/MARKED"})
+    assert wrong.is_bad
+    assert "DESK_PING must hold an http(s) address" in wrong.found
+    assert "MARKED" not in wrong.found
 
 
 def test_a_venue_that_is_not_there_is_one_clear_finding(tmp_path: Path) -> None:
