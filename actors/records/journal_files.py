@@ -167,23 +167,29 @@ def back_up(folder: Path, name: str = BACKUPS[0]) -> Path:
     """
     place = folder / f"{name}.writing"
     place.unlink(missing_ok=True)
-    source = sqlite3.connect(folder / NAME, isolation_level=None)
-    try:
-        copy = sqlite3.connect(place)
-        try:
-            source.backup(copy)
-            # The copy inherits WAL mode; DELETE mode makes it one complete file.
-            copy.execute("PRAGMA journal_mode=DELETE")
-        finally:
-            copy.close()
-    finally:
-        source.close()
+    copy_journal(folder / NAME, place)
     fold(folder)
     made, older = folder / name, folder / BACKUPS[1]
     if name == BACKUPS[0] and made.exists():
         made.replace(older)
     place.replace(made)
     return made
+
+
+def copy_journal(journal: Path, place: Path) -> None:
+    """Copy a journal as of one moment into one complete file, beside a running writer."""
+    source = sqlite3.connect(journal, isolation_level=None)
+    source.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE)
+    try:
+        copy = sqlite3.connect(place)
+        try:
+            source.backup(copy)
+            # The copy inherits WAL mode, which has files beside it.
+            copy.execute("PRAGMA journal_mode=DELETE")
+        finally:
+            copy.close()
+    finally:
+        source.close()
 
 
 def fold(folder: Path) -> None:

@@ -23,8 +23,8 @@ def state_folder(node: Node) -> Path:
     return Path(node.state) / node.name / node.environment
 
 
-def releases_of(file: Path, settings: Iterable[str] = ()) -> Releases:
-    """Return the releases of the node that a document describes, though strategies be wrong in it.
+def written_node(file: Path, settings: Iterable[str] = ()) -> Node:
+    """Return the node that a document describes, though strategies be wrong in it.
 
     Raises DocumentErrors if its envelope is wrong. Raises InputError if it is no node.
     """
@@ -33,7 +33,12 @@ def releases_of(file: Path, settings: Iterable[str] = ()) -> Releases:
         raise DocumentErrors(problems)
     if not isinstance(resolved.document, Node):
         raise InputError(f"{file}: expected a document of kind node, was kind {resolved.kind}")
-    return Releases(state_folder(overridden(resolved.document, variables_of())[0]))
+    return overridden(resolved.document, variables_of())[0]
+
+
+def releases_of(file: Path, settings: Iterable[str] = ()) -> Releases:
+    """Return the releases of the node that a document describes, as `written_node`."""
+    return Releases(state_folder(written_node(file, settings)))
 
 
 def node_document(file: Path, settings: Iterable[str] = (), *, trades: bool = True) -> Node:

@@ -1,4 +1,4 @@
-"""`perpdesk audit verify` and `audit show`."""
+"""`perpdesk audit verify`, `audit show`, `backup` and `restore`."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ audit_app = typer.Typer(
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
     app.add_typer(audit_app)
+    app.command("backup")(backup)
+    app.command("restore")(restore)
 
 
 def _state(file: Path, settings: list[str] | None) -> Path:
@@ -103,3 +105,68 @@ def audit_show(
     for line in lines:
         at = moment_text(line.ts).replace(" UTC", f".{line.ts // 1_000_000 % 1000:03d} UTC")
         print(f"{at}  {line.kind:8}  {line.of}: {line.text}")
+
+
+def backup(
+    file: NodeFile,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of archives (default: backups beside its states).")
+    ] = None,
+    keep: Annotated[int, typer.Option(help="How many of the newest stay there.", min=1)] = 48,
+    settings: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Back up a node's state into one archive, while it trades: it is not stopped or slowed.
+
+    The archive has the journal as of one moment, releases, halts, the mailbox, the audit chain and
+    reports, with a SHA-256 of each; no keys, no recordings. Copy it to another machine: on the same
+    disk it is lost with the node.
+
+    Example: perpdesk backup live_nodes/nodes/xs_reversal_practice.yaml
+    """
+    import json
+    import os
+
+    from live_nodes.local.folder import state_folder, written_node
+    from live_nodes.records.backup import back_up_node
+
+    # The node and its orders come first.
+    os.nice(10)
+    node = written_node(file, settings or ())
+    folder = state_folder(node)
+    made, manifest = back_up_node(node, folder, out or folder.parent / "backups", keep)
+    size = made.stat().st_size
+    if as_json:
+        plain = {"archive": str(made), "bytes": size, "files": len(manifest.files)}
+        print(json.dumps(plain | {"head": manifest.head}, indent=2))
+    else:
+        head = f"\naudit head {manifest.head}" if manifest.head else ""
+        print(f"{made}: {len(manifest.files)} files, {size / 1e6:.1f} MB{head}")
+
+
+def restore(
+    file: NodeFile,
+    archive: Annotated[Path, typer.Argument(metavar="ARCHIVE", help="As `perpdesk backup` made.")],
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Trade at the next start, without a release by hand.")
+    ] = False,
+    settings: SetOption = None,
+) -> None:
+    """Put a node's state back from an archive, whole or not at all; what was there is kept.
+
+    Refuses while the node runs (3), and an archive that is damaged or of another node (2). Orders
+    and fills since the backup are asked of the venue at the next start. Halts since then are not
+    known, so entries stay halted until `perpdesk risk release NODE operator --reason "…"`.
+
+    Example: perpdesk restore live_nodes/nodes/xs_reversal_practice.yaml backups/mine.tar.gz
+    """
+    from live_nodes.local.folder import state_folder, written_node
+    from live_nodes.local.timefmt import moment_text
+    from live_nodes.records.backup import restore_node
+
+    node = written_node(file, settings or ())
+    folder = state_folder(node)
+    manifest = restore_node(node, folder, archive, halted=not resume)
+    print(f"{folder}: is as it was at {moment_text(manifest.made)}")
+    if not resume:
+        print('halted: after a look, `perpdesk risk release NODE operator --reason "…"`')
