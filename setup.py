@@ -25,6 +25,7 @@ DATA = {
         "project_template/*/*.yaml",
     ],
     "live_nodes": ["nodes/*.yaml"],
+    "live_nodes.dashboard": ["static/*", "static/*/*"],
     "live_nodes.install": ["Dockerfile*", "*.yaml"],
     "live_nodes.practice": ["markets/*.yaml"],
 }

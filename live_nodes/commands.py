@@ -7,6 +7,7 @@ import typer
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this package."""
+    from live_nodes.dashboard import commands as dashboard_commands
     from live_nodes.deploy import commands as deploy_commands
     from live_nodes.drill import commands as drill_commands
     from live_nodes.install import commands as install_commands
@@ -24,3 +25,4 @@ def register(app: typer.Typer) -> None:
     app.command("export")(export)
     drill_commands.register()
     exchange_commands.register(app)
+    dashboard_commands.register(app)

@@ -325,6 +325,10 @@ class JournalReader:
         rows = self._ask(f"SELECT * FROM orders {where}", *values)
         return [from_sql(OrderRow, row) for row in rows]
 
+    def query(self, statement: str, *values: Any) -> list[dict[str, Any]]:
+        """Return a statement's rows, values by column name."""
+        return self._ask(statement, *values)
+
     def _ask(self, statement: str, *values: Any) -> list[dict[str, Any]]:
         return [dict(row) for row in self._connection.execute(statement, values)]
 

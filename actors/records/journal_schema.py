@@ -153,13 +153,15 @@ MIGRATIONS = {
 }
 """Statements that migrate each version to the next; run at open, after a backup."""
 
+_IN_TIME = "row_number() OVER (ORDER BY ts, execution_id) AS id"
 _UNKNOWN_DECISION = "*, '' AS decision_id, NULL AS reference_price"
 OLD_VIEWS = {
     1: f"""
     CREATE TEMP VIEW intents AS SELECT {_UNKNOWN_DECISION} FROM main.intents;
     CREATE TEMP VIEW orders AS SELECT {_UNKNOWN_DECISION} FROM main.orders;
     CREATE TEMP VIEW fills AS
-        SELECT {_UNKNOWN_DECISION}, fee_currency AS fee_coin FROM main.fills;
-    """
+        SELECT {_IN_TIME}, {_UNKNOWN_DECISION}, fee_currency AS fee_coin FROM main.fills;
+    """,
+    2: f"CREATE TEMP VIEW fills AS SELECT {_IN_TIME}, * FROM main.fills;",
 }
 """Views that let a reader use a journal of each older version like one of this version."""

@@ -153,7 +153,7 @@ class Recording:
         Raises InputError if there is none.
         """
         turn = None
-        for block in self._blocks():
+        for _, block in self.blocks():
             for turn in block:
                 yield turn
         if turn is None:
@@ -161,9 +161,11 @@ class Recording:
         if not self.cut and turn.name != END:
             self.cut = "the node was killed, or has not stopped yet"
 
-    def _blocks(self) -> Iterator[list[Turn]]:
+    def blocks(self, start: int = 0) -> Iterator[tuple[int, list[Turn]]]:
+        """Yield the place behind each block, and its turns, up to the first damaged one."""
         self.cut = ""
         with self._path.open("rb") as file:
+            file.seek(start)
             while head := file.read(_BLOCK.size):
                 place = f"{file.tell() - len(head):,}"
                 packed_size, size, crc = _BLOCK.unpack(head.ljust(_BLOCK.size, b"\0"))
@@ -174,4 +176,5 @@ class Recording:
                 if zlib.crc32(packed) != crc:
                     self.cut = f"the block at byte {place} is damaged"
                     return
-                yield _decode(_ZSTD.decompress(packed, decompressed_size=size, asbytes=True))
+                raw = _ZSTD.decompress(packed, decompressed_size=size, asbytes=True)
+                yield file.tell(), _decode(raw)

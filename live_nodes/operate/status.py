@@ -92,10 +92,13 @@ class NodeStatus:
         return msgspec.json.encode(self, order="deterministic").decode()
 
 
-def status_of(node: str, folder: Path, now_ns: int | None = None) -> NodeStatus:
+def status_of(
+    node: str, folder: Path, now_ns: int | None = None, *, orders: bool = True
+) -> NodeStatus:
     """Return the status of the node with its state in `folder`; `now_ns` is UNIX nanoseconds (UTC).
 
-    Raises InputError if it has no journal yet.
+    Without `orders` it has none: to find the open ones takes a while among very many. Raises
+    InputError if it has no journal yet.
     """
     pid = holder(folder)
     now = time.time_ns() if now_ns is None else now_ns
@@ -134,7 +137,7 @@ def status_of(node: str, folder: Path, now_ns: int | None = None) -> NodeStatus:
                 for p in positions
                 if p.instrument in marks
             },
-            orders=[order for order in journal.unsettled() if order.created >= since],
+            orders=[o for o in journal.unsettled() if o.created >= since] if orders else [],
             equity=worth,
             last_decision=decisions[0] if decisions else None,
             counters=journal.counters(),

@@ -1,0 +1,560 @@
+"""The dashboard's server: routes, who may use them, and headers that keep other pages out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from config.errors import DeskError, GateRefused, InputError
+from live_nodes.dashboard import files, pages
+from live_nodes.dashboard.access import IDLE_S, Access, AccessError, Session
+from live_nodes.dashboard.actions import Actions
+from live_nodes.dashboard.live import Listeners, Watcher, message
+from live_nodes.dashboard.pages import NodePages, as_json
+from live_nodes.dashboard.sources import find
+from live_nodes.local.actions import keep_action
+
+COOKIE, CSRF, BACKGROUND = "perpdesk_session", "x-csrf-token", "x-background"
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+STATIC = Path(__file__).parent / "static"
+LONGEST_BODY = 64 * 1024
+KEEP_OPEN_S = 15.0
+_FOUND_S = 5.0
+
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "font-src 'self'; connect-src 'self'; frame-src 'self'; manifest-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
+)
+_REPORT_POLICY = (
+    "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; "
+    "style-src 'unsafe-inline'; img-src data:; font-src data:; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'self'"
+)
+"""A report has its scripts inside. It runs apart: without the session, or a network."""
+_HEADERS = {
+    "content-security-policy": _POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "cache-control": "no-store",
+}
+
+
+class Login(msgspec.Struct, forbid_unknown_fields=True):
+    """What signs in."""
+
+    password: str
+    code: str
+
+
+class Action(msgspec.Struct, forbid_unknown_fields=True):
+    """An action: why, and the password, or a code, again."""
+
+    reason: str
+    password: str = ""
+    code: str = ""
+    guard: str = ""
+    scope: str = ""
+    accept: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a dashboard shows, to whom: `names` are those that a browser may call it by."""
+
+    places: tuple[Path, ...]
+    results: tuple[Path, ...]
+    access: Path
+    names: tuple[str, ...] = ()
+    https: bool = False
+
+
+class Guarded:
+    """Refuses what calls the server by another name, and sends the headers with all answers."""
+
+    def __init__(self, app: ASGIApp, names: Iterable[str], https: bool) -> None:
+        self._app, self._names = app, {*LOOPBACK, *names}
+        self._headers = dict(_HEADERS)
+        if https:
+            self._headers["strict-transport-security"] = "max-age=31536000"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def with_headers(said: Message) -> None:
+            if said["type"] == "http.response.start":
+                given = {name for name, _ in said["headers"]}
+                said["headers"] = [
+                    *said["headers"],
+                    *(
+                        (name.encode(), value.encode())
+                        for name, value in self._headers.items()
+                        if name.encode() not in given
+                    ),
+                ]
+            await send(said)
+
+        sent = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+        if len(sent) != 1 or _host_of(sent[0]) not in self._names:
+            # A page of others whose name was made to lead here (DNS rebinding).
+            text = "this dashboard is not called so: see --name of perpdesk dashboard"
+            await _said(403, text)(scope, receive, with_headers)
+            return
+        await self._app(scope, receive, with_headers)
+
+
+def _host_of(text: str) -> str:
+    host = text.rpartition("]")[0].lstrip("[") if text.startswith("[") else text.partition(":")[0]
+    return host.lower()
+
+
+class Dashboard:
+    """The nodes that are shown, and everything that is kept between requests."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.access = Access(settings.access)
+        self.listeners = Listeners()
+        self.actions = Actions(self.listeners.tell)
+        self.watcher = Watcher(self.nodes, self.listeners)
+        self._nodes: dict[str, NodePages] = {}
+        self._found_at = 0.0
+
+    def nodes(self) -> list[NodePages]:
+        """Return the nodes, with those that were started since."""
+        if time.monotonic() - self._found_at >= _FOUND_S or not self._found_at:
+            known = self._nodes
+            try:
+                found = find(self.settings.places)
+            except DeskError:
+                # A document that is being edited must not hide what runs.
+                if not known:
+                    raise
+                found = [node.source for node in known.values()]
+            self._nodes = {
+                source.id: kept
+                if (kept := known.get(source.id)) is not None and kept.source == source
+                else NodePages(source)
+                for source in found
+            }
+            self._found_at = time.monotonic()
+        return [*self._nodes.values()]
+
+    def node(self, name: str) -> NodePages:
+        """Return a node by its id."""
+        self.nodes()
+        if name not in self._nodes:
+            known = ", ".join(self._nodes) or "none"
+            raise HTTPException(404, f"there is no node {name}; there are {known}")
+        return self._nodes[name]
+
+    def chosen(self, name: str) -> list[NodePages]:
+        """Return one node, or all."""
+        return [self.node(name)] if name else self.nodes()
+
+
+def made_app(settings: Settings) -> FastAPI:
+    """Return the application."""
+    dashboard = Dashboard(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        dashboard.watcher.start()
+        yield
+        await asyncio.to_thread(dashboard.watcher.stop)
+
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.dashboard = dashboard
+    app.add_middleware(Guarded, names=settings.names, https=settings.https)
+    _answer_errors(app)
+    _routes_of_access(app, dashboard)
+    _routes_of_pages(app, dashboard)
+    _routes_of_actions(app, dashboard)
+    app.mount("/static", _Static(directory=STATIC, check_dir=False))
+
+    @app.get("/")
+    def index() -> Response:
+        return FileResponse(STATIC / "index.html", headers={"cache-control": "no-cache"})
+
+    return app
+
+
+def run(settings: Settings, host: str, port: int, say: Callable[[str], None]) -> None:
+    """Serve until SIGINT or SIGTERM; port 0 takes a free one, which is said."""
+    import uvicorn
+
+    config = uvicorn.Config(
+        made_app(settings),
+        host=host,
+        port=port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        # Whoever calls could else name another address, and try passwords for ever.
+        proxy_headers=False,
+        timeout_graceful_shutdown=1,
+    )
+    listening = config.bind_socket()
+    shown = f"[{host}]" if ":" in host else host
+    say(f"dashboard at http://{shown}:{listening.getsockname()[1]}")
+    uvicorn.Server(config).run([listening])
+
+
+class _Static(StaticFiles):
+    def file_response(self, *args: Any, **options: Any) -> Response:
+        response = super().file_response(*args, **options)
+        response.headers["cache-control"] = "no-cache"
+        return response
+
+
+# -- who may ---------------------------------------------------------------------------------------
+
+
+def signed_in(request: Request) -> Session | None:
+    """Return who asks; None is a read-only token. Raise HTTPException for nobody."""
+    access: Access = request.app.state.dashboard.access
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    if kind.lower() == "bearer" and request.method == "GET" and access.knows(token.strip()):
+        return None
+    uses = BACKGROUND not in request.headers
+    session = access.session(request.cookies.get(COOKIE, ""), uses=uses)
+    if session is None:
+        raise HTTPException(401, "sign in")
+    return session
+
+
+def acting(request: Request, session: Annotated[Session | None, Depends(signed_in)]) -> Session:
+    """Return whose page sent a POST; raise HTTPException where it was another site's."""
+    sent = request.headers.get(CSRF, "")
+    if session is None or not sent or not _same(sent, session.csrf):
+        raise HTTPException(403, "this request did not come from the dashboard's own page")
+    return session
+
+
+def _same(one: str, other: str) -> bool:
+    from hmac import compare_digest
+
+    return compare_digest(one.encode(), other.encode())
+
+
+async def _body[T](request: Request, kind: type[T]) -> T:
+    if request.headers.get("content-type", "").partition(";")[0] != "application/json":
+        raise HTTPException(400, "send JSON")
+    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        raise HTTPException(403, "this request came from another site")
+    parts, size = list[bytes](), 0
+    async for part in request.stream():
+        size += len(part)
+        if size > LONGEST_BODY:
+            raise HTTPException(413, "this request is too long")
+        parts.append(part)
+    try:
+        return msgspec.json.decode(b"".join(parts), type=kind)
+    except msgspec.MsgspecError:
+        # Not what is wrong with it: the message may have the password.
+        raise HTTPException(400, f"expected {', '.join(kind.__annotations__)}") from None
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else "nobody"
+
+
+def _routes_of_access(app: FastAPI, dashboard: Dashboard) -> None:
+    access, room = dashboard.access, dashboard.settings.access.parent
+
+    @app.get("/api/session")
+    def session(request: Request) -> Response:
+        try:
+            found = signed_in(request)
+        except HTTPException as nobody:
+            return _said(401, str(nobody.detail), set_up=access.is_set_up)
+        return _json(_session(found))
+
+    @app.post("/api/login")
+    async def login(request: Request) -> Response:
+        sent, address = await _body(request, Login), _address(request)
+        try:
+            cookie, made = await asyncio.to_thread(
+                access.sign_in, address, sent.password, sent.code
+            )
+        except AccessError as refused:
+            await asyncio.to_thread(_keep_refusal, room, "sign-in", refused, address)
+            return _refused(refused)
+        await asyncio.to_thread(keep_action, room, "signed in", "", by=address)
+        response = _json(_session(made))
+        secure = dashboard.settings.https
+        response.set_cookie(COOKIE, cookie, httponly=True, samesite="strict", secure=secure)
+        return response
+
+    @app.post("/api/logout", dependencies=[Depends(acting)])
+    def logout(request: Request) -> Response:
+        access.sign_out(request.cookies.get(COOKIE, ""))
+        response = Response(status_code=204)
+        response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+        return response
+
+
+def _session(session: Session | None) -> dict[str, Any]:
+    more: dict[str, Any] = {"csrf": "", "expires": None}
+    if session is not None:
+        more = {"csrf": session.csrf, "expires": int(session.ends * 1000)}
+    return {"signed_in": True, "idle_s": IDLE_S, "read_only": session is None, **more}
+
+
+# -- pages -----------------------------------------------------------------------------------------
+
+
+def _routes_of_pages(app: FastAPI, dashboard: Dashboard) -> None:
+    seen = [Depends(signed_in)]
+
+    def page(path: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        return app.get(path, dependencies=seen)
+
+    @page("/api/desk")
+    def desk() -> Response:
+        rows = [_or_error(node, node.desk) for node in dashboard.nodes()]
+        return _json({"now": _now(), "nodes": rows, "total": pages.totals(rows)})
+
+    @page("/api/strategies")
+    def strategies(node: str = "") -> Response:
+        rows = []
+        for one in dashboard.chosen(node):
+            with suppress(DeskError):
+                rows += one.comparison()
+        return _json({"rows": rows})
+
+    @page("/api/nodes/{node}/strategies/{strategy}")
+    def strategy(node: str, strategy: str) -> Response:
+        return _json(dashboard.node(node).strategy(strategy))
+
+    @page("/api/positions")
+    def positions(node: str = "") -> Response:
+        heads, rows = [], []
+        for one in dashboard.chosen(node):
+            with suppress(DeskError):
+                head, held = one.positions()
+                heads.append(head)
+                rows += held
+        return _json({"now": _now(), "nodes": heads, "positions": rows})
+
+    @page("/api/nodes/{node}/book")
+    def book(node: str, instrument: str = "", at: int | None = None, seconds: int = 60) -> Response:
+        return _json(dashboard.node(node).book(instrument, at, seconds))
+
+    @page("/api/trades")
+    def trades(request: Request, cursor: str | None = None, limit: int = 100) -> Response:
+        node, wanted = _wanted(dashboard, request.query_params)
+        return _json(node.trades(wanted, cursor, min(max(limit, 1), 500)))
+
+    @page("/api/trades.csv")
+    def trades_csv(request: Request) -> Response:
+        node, wanted = _wanted(dashboard, request.query_params)
+        headers = {"content-disposition": f'attachment; filename="trades-{node.id}.csv"'}
+        lines = pages.csv_lines(node, wanted)
+        return StreamingResponse(lines, media_type="text/csv", headers=headers)
+
+    @page("/api/trips")
+    def trips(request: Request, cursor: str | None = None, limit: int = 100) -> Response:
+        node, wanted = _wanted(dashboard, request.query_params)
+        return _json(node.trips(wanted, cursor, min(max(limit, 1), 500)))
+
+    @page("/api/nodes/{node}/risk")
+    def risk(node: str) -> Response:
+        return _json(dashboard.node(node).risk())
+
+    @page("/api/nodes/{node}/config")
+    def config(node: str) -> Response:
+        return _json(dashboard.node(node).config())
+
+    @page("/api/nodes/{node}/logs")
+    def logs(
+        node: str, source: str = "node", lines: int = 200, contains: str = "", level: str = ""
+    ) -> Response:
+        return _json(_logs(dashboard.node(node), source, min(lines, 2000), contains, level))
+
+    @page("/api/results")
+    def results() -> Response:
+        folders = dashboard.settings.results
+        rows = [*files.results(folders).values()]
+        return _json({"folders": [str(folder) for folder in folders], "rows": rows})
+
+    @page("/results/{number}/report.html")
+    def report(number: str) -> Response:
+        row = files.results(dashboard.settings.results).get(number)
+        if row is None or row["report"] is None:
+            raise HTTPException(404, "there is no such report")
+        return FileResponse(
+            Path(row["path"]) / files.REPORT, headers={"content-security-policy": _REPORT_POLICY}
+        )
+
+    @page("/api/events")
+    async def events(request: Request) -> Response:
+        cookie = request.cookies.get(COOKIE, "")
+        by_token = "authorization" in request.headers
+        lasts = lambda: by_token or dashboard.access.session(cookie, uses=False) is not None  # noqa: E731
+        return StreamingResponse(
+            _stream(dashboard, lasts),
+            media_type="text/event-stream",
+            headers={"x-accel-buffering": "no"},
+        )
+
+
+async def _stream(dashboard: Dashboard, lasts: Callable[[], bool]) -> AsyncIterator[bytes]:
+    queue = dashboard.listeners.join()
+    try:
+        nodes = [node.id for node in await asyncio.to_thread(dashboard.nodes)]
+        yield message("hello", {"now": _now(), "nodes": nodes})
+        looked = time.monotonic()
+        while True:
+            try:
+                said = await asyncio.wait_for(queue.get(), KEEP_OPEN_S)
+            except TimeoutError:
+                said = b":\n\n"
+            if time.monotonic() - looked >= 1.0:
+                looked = time.monotonic()
+                if not await asyncio.to_thread(lasts):
+                    yield message("bye", {"why": "the session ended: sign in again"})
+                    return
+            if said is None:
+                return
+            yield said
+    finally:
+        dashboard.listeners.leave(queue)
+
+
+def _or_error(node: NodePages, row: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    try:
+        return row()
+    except DeskError as error:
+        known = {"node": node.id, "name": node.source.name, "environment": node.source.environment}
+        return {**known, "error": files.masked(str(error)), "health": "bad"}
+
+
+def _wanted(dashboard: Dashboard, query: Mapping[str, str]) -> tuple[NodePages, dict[str, Any]]:
+    nodes = dashboard.chosen(query.get("node", ""))
+    if not nodes:
+        raise HTTPException(404, "there is no node")
+    wanted: dict[str, Any] = {
+        name: query[name] for name in ("strategy", "instrument", "side", "kind") if name in query
+    }
+    for name in ("from", "to"):
+        if text := query.get(name, ""):
+            if not text.isdecimal() or len(text) > 13:
+                raise HTTPException(400, f"{name} must be milliseconds UTC, was {text[:20]!r}")
+            wanted[name] = int(text)
+    return nodes[0], wanted
+
+
+def _logs(node: NodePages, source: str, most: int, contains: str, level: str) -> dict[str, Any]:
+    if source == "notes":
+        return {"source": source, "file": "journal.db", "size": None, "lines": node.notes(most)}
+    if source not in files.LOGS:
+        known = ", ".join([*files.LOGS, "notes"])
+        raise HTTPException(400, f"source must be one of {known}, was {source[:20]!r}")
+    file = node.source.folder / files.LOGS[source]
+    size = file.stat().st_size if file.is_file() else 0
+    lines = files.log_lines(files.tail(file), contains, level, max(1, most))
+    return {"source": source, "file": str(file), "size": size, "lines": lines}
+
+
+# -- actions ---------------------------------------------------------------------------------------
+
+
+def _routes_of_actions(app: FastAPI, dashboard: Dashboard) -> None:
+    access, actions = dashboard.access, dashboard.actions
+
+    async def confirmed(request: Request) -> Action:
+        sent, address = await _body(request, Action), _address(request)
+        try:
+            await asyncio.to_thread(access.confirm, address, sent.password, sent.code)
+        except AccessError as refused:
+            room = dashboard.settings.access.parent
+            await asyncio.to_thread(_keep_refusal, room, "action", refused, address)
+            raise
+        return sent
+
+    def act(name: str, work: Callable[[NodePages, str, Action], dict[str, Any]], code: int) -> None:
+        @app.post(f"/api/nodes/{{node}}/{name}", dependencies=[Depends(acting)])
+        async def done(request: Request, node: str) -> Response:
+            shown = await asyncio.to_thread(dashboard.node, node)
+            sent = await confirmed(request)
+            return _json(await asyncio.to_thread(work, shown, _address(request), sent), code)
+
+    act("flatten", lambda n, by, a: actions.flatten(n.source, by, a.reason), 202)
+    act("halt", lambda n, by, a: actions.halt(n.source, by, a.reason, a.scope), 200)
+    act(
+        "release",
+        lambda n, by, a: actions.release(n.source, by, a.reason, a.guard, a.scope, a.accept),
+        200,
+    )
+
+
+# -- answers ---------------------------------------------------------------------------------------
+
+
+def _answer_errors(app: FastAPI) -> None:
+    codes: list[tuple[type[Exception], int]] = [
+        (InputError, 400),
+        (GateRefused, 409),
+        (DeskError, 503),
+    ]
+    for kind, code in codes:
+
+        async def answer(request: Request, error: Exception, code: int = code) -> Response:
+            return _said(code, files.masked(str(error)))
+
+        app.add_exception_handler(kind, answer)
+
+    async def refused(request: Request, error: Exception) -> Response:
+        assert isinstance(error, AccessError)
+        return _refused(error, reauthenticate=True)
+
+    async def http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return _said(error.status_code, str(error.detail))
+
+    app.add_exception_handler(AccessError, refused)
+    app.add_exception_handler(HTTPException, http)
+
+
+def _keep_refusal(room: Path, what: str, refused: AccessError, address: str) -> None:
+    # Those after too many tries would fill the disk.
+    if not refused.retry_s:
+        keep_action(room, f"{what} refused", str(refused), by=address)
+
+
+def _refused(refused: AccessError, **more: Any) -> Response:
+    if not refused.retry_s:
+        return _said(401, str(refused), **more)
+    response = _said(429, str(refused), retry_s=round(refused.retry_s), **more)
+    response.headers["retry-after"] = str(round(refused.retry_s))
+    return response
+
+
+def _said(code: int, text: str, **more: Any) -> JSONResponse:
+    return JSONResponse({"error": text, **more}, status_code=code)
+
+
+def _json(value: Any, code: int = 200) -> Response:
+    return Response(as_json(value), status_code=code, media_type="application/json")
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

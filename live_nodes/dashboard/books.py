@@ -1,0 +1,248 @@
+"""Profit by strategy and the account's curve of a node, folded as its journal grows.
+
+A page would else read all executions again. What was folded is begun anew where the journal is
+another one, and where an execution came late, as a sweep finds one.
+"""
+
+from __future__ import annotations
+
+import threading
+from array import array
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from actors import measures
+from actors.measures import DAY, Floats, Integers
+from actors.records.coins import COIN, WholeLots, cash_moved, every_part
+from actors.records.journal_files import NAME
+from actors.records.journal_reading import JournalReader, read
+from actors.records.ledger import ZERO, Ledger, RoundTrip
+from actors.records.rows import FillRow, from_sql
+from backtests.results.figures import without_flows
+from config.documents import Node
+from config.universe import select
+from live_nodes.node.risk_books import pass_fill
+from live_nodes.reports.live_result import CHARGES
+from strategies.account_value import is_spot
+
+
+@dataclass
+class Curve:
+    """Samples of a value; times are UNIX nanoseconds (UTC)."""
+
+    ts: array[int] = field(default_factory=lambda: array("q"))
+    values: array[float] = field(default_factory=lambda: array("d"))
+
+    def add(self, ts: int, value: float) -> None:
+        """Add a sample; one that is older than the newest counts as of that time."""
+        self.ts.append(max(ts, self.ts[-1]) if self.ts else ts)
+        self.values.append(value)
+
+    def arrays(self) -> tuple[Integers, Floats]:
+        """Return copies of times and values."""
+        return np.array(self.ts, dtype=np.int64), np.array(self.values, dtype=np.float64)
+
+
+@dataclass
+class StrategyResult:
+    """What a strategy has made, USDT; `realized` is net of fees and funding, `curve` its course.
+
+    `nets` are what its closed round trips made.
+    """
+
+    realized: Decimal = ZERO
+    fees: Decimal = ZERO
+    funding: Decimal = ZERO
+    slippage: Decimal = ZERO
+    volume: Decimal = ZERO
+    nets: list[float] = field(default_factory=list)
+    curve: Curve = field(default_factory=Curve)
+
+    def book(self, ts: int, amount: Decimal) -> None:
+        """Add to what is realised."""
+        self.realized += amount
+        self.curve.add(ts, float(self.realized))
+
+    def before(self, ts: int) -> Decimal:
+        """Return what was realised before a time."""
+        place = bisect_left(self.curve.ts, ts)
+        return round(Decimal(repr(self.curve.values[place - 1])), 8) if place else ZERO
+
+
+class _Booking:
+    """Takes executions by owner, as the guards' desk of a node does."""
+
+    def __init__(self) -> None:
+        self.books, self.strategies = Ledger(ZERO), dict[str, StrategyResult]()
+        self.now = self._counted = 0
+
+    def filled(self, fill: FillRow) -> None:
+        kept = self.strategies.setdefault(fill.strategy, StrategyResult())
+        change = self.books.book(fill)
+        kept.fees += fill.fee
+        kept.slippage += fill.slippage or ZERO
+        kept.volume += fill.notional
+        kept.book(fill.ts, change - fill.signed * fill.price - fill.fee)
+        for trip in self.books.closed[self._counted :]:
+            kept.nets.append(float(trip.gross() - trip.fees + trip.funding))
+        self._counted = len(self.books.closed)
+
+    def funded(self, strategy: str, instrument: str, amount: Decimal) -> None:
+        kept = self.strategies.setdefault(strategy, StrategyResult())
+        trip = self.books.open.get((strategy, instrument))
+        if trip is not None:
+            trip.funding += amount
+        kept.funding += amount
+        kept.book(self.now, amount)
+
+
+class NodeBooks:
+    """The books of one node; `refresh` reads what is new, and may be called from any thread."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._of: object = None
+        self._begin(None)
+
+    def _begin(self, of: object) -> None:
+        self._of = of
+        self._booking, self._lots = _Booking(), WholeLots(every_part)
+        self._last = self._fills = self._equity = 0
+        self._curve = Curve()
+        self.flows: list[tuple[int, Decimal]] = []
+        self.flows_known = False
+
+    @property
+    def equity(self) -> tuple[Integers, Floats]:
+        """Return the account's curve as if nothing had been paid in or taken out."""
+        ts, values = self._curve.arrays()
+        if not self.flows or not len(ts):
+            return ts, values
+        return ts, without_flows(ts, values, float(values[0]), self.flows)
+
+    def opening(self, ts: int) -> tuple[float, Decimal] | None:
+        """Return the account's equity at a time, and what was paid in since; None before any."""
+        curve = self._curve
+        if not curve.ts:
+            return None
+        place = max(0, bisect_right(curve.ts, ts) - 1)
+        since = curve.ts[place]
+        return curve.values[place], sum((paid for at, paid in self.flows if at > since), ZERO)
+
+    @property
+    def strategies(self) -> dict[str, StrategyResult]:
+        """Return the results by strategy's key."""
+        return self._booking.strategies
+
+    @property
+    def trips(self) -> list[RoundTrip]:
+        """Return the closed round trips, the oldest first, then the open ones."""
+        books = self._booking.books
+        return [*books.closed, *books.open.values()]
+
+    def refresh(self, node: Node | None) -> None:
+        """Fold what the journal has more than before."""
+        with self._lock, read(self._folder) as journal:
+            run = next(iter(journal.runs()), None)
+            paper = run is not None and run.environment == "paper"
+            since = run.started if run is not None and paper else 0
+            of = (self._folder / NAME).stat().st_ino, since
+            if of != self._of:
+                self._begin(of)
+            self._fold_equity(journal, since)
+            if not self._fold_fills(journal, node, since):
+                self._begin(of)
+                self._fold_equity(journal, since)
+                self._fold_fills(journal, node, since)
+
+    def _fold_equity(self, journal: JournalReader, since: int) -> None:
+        rows = journal.query(
+            "SELECT id, ts, equity FROM equity WHERE id > ? AND ts >= ? ORDER BY id",
+            self._equity,
+            since,
+        )
+        for row in rows:
+            self._equity = row["id"]
+            self._curve.add(row["ts"], float(row["equity"]))
+
+    def _fold_fills(self, journal: JournalReader, node: Node | None, since: int) -> bool:
+        """Fold new executions; return False where one is older than what was folded."""
+        rows = journal.query(
+            "SELECT * FROM fills WHERE id > ? AND ts >= ? ORDER BY ts, execution_id",
+            self._fills,
+            since,
+        )
+        if rows and rows[0]["ts"] < self._last:
+            return False
+        owners = _owners(journal, node) if rows else {}
+        booking: Any = self._booking
+        for row in rows:
+            fill = from_sql(FillRow, row)
+            self._last, self._fills = fill.ts, max(self._fills, row["id"])
+            if fill.instrument == COIN:
+                self.flows_known = True
+                if fill.kind not in CHARGES:
+                    self.flows.append((fill.ts, -fill.fee))
+            elif fill.strategy or fill.kind != "Trade":
+                self._booking.now = fill.ts
+                pass_fill(fill, booking, owners, self._lots)
+            elif is_spot(fill.instrument):
+                # As in `reports`: what others pay for coins of theirs goes out.
+                self.flows.append((fill.ts, cash_moved(fill)))
+        return True
+
+
+def _owners(journal: JournalReader, node: Node | None) -> dict[str, str]:
+    """Return who gets what no order says: funding after a close, a liquidation after one."""
+    if node is None:
+        return {}
+    names = [row.instrument for row in journal.holdings()]
+    return {
+        name: key
+        for key, component in node.strategies.items()
+        for name in select(names, node.universe, component)
+    }
+
+
+def thinned(curve: tuple[Integers, Floats], most: int) -> list[tuple[int, float]]:
+    """Return at most so many samples, milliseconds: first, last, and each part's extremes."""
+    ts, values = curve
+    if len(ts) <= most:
+        kept = np.arange(len(ts))
+    else:
+        parts = np.linspace(0, len(ts), most // 4 + 1).astype(np.int64)[:-1]
+        ends = np.append(parts[1:], len(ts))
+        picks = [
+            {a, a + int(values[a:b].argmin()), a + int(values[a:b].argmax()), b - 1}
+            for a, b in zip(parts.tolist(), ends.tolist(), strict=True)
+        ]
+        kept = np.array(sorted(set[int]().union(*picks)), dtype=np.int64)
+    return list(zip((ts[kept] // 1_000_000).tolist(), values[kept].tolist(), strict=True))
+
+
+def figures_of(basis: str, curve: tuple[Integers, Floats]) -> dict[str, Any]:
+    """Return the figures of a curve of equity by its UTC days; unknown ones are NaN."""
+    ts, values = curve
+    if not len(ts) or values[0] <= 0:
+        return {"basis": basis, "days": 0.0, "since": None}
+    start, end = int(ts[0]), int(ts[-1])
+    ends, closes = measures.daily_closes(ts, values, start, end, float(values[0]))
+    periods, daily = measures.periods_a_year(ends), measures.returns(closes)
+    depth = measures.max_drawdown(values)
+    return {
+        "basis": basis,
+        "days": (end - start) / DAY,
+        "since": start // 1_000_000,
+        "total_return": measures.total_return(daily),
+        "sharpe": measures.sharpe(daily, periods),
+        "sortino": measures.sortino(daily, periods),
+        "calmar": measures.calmar(measures.cagr(daily, periods), depth),
+        "max_drawdown": depth,
+        "volatility": measures.volatility(daily, periods),
+    }

@@ -1,0 +1,258 @@
+"""Server-sent events: what the journals of nodes have grown by, within a second.
+
+One thread looks at all nodes, several times a second. It asks SQLite whether the file changed, and
+only then for the new rows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from actors.records.journal_files import NAME
+from actors.records.journal_reading import JournalReader, connect
+from actors.records.rows import FillRow, OrderRow, from_sql
+from config.errors import DeskError
+from live_nodes.dashboard import pages
+from live_nodes.dashboard.files import masked, tail
+from live_nodes.dashboard.pages import NodePages, as_json, ms
+from live_nodes.local.alerts import FILE, Alert
+from live_nodes.operate.status import symbol_of
+from strategies.messages import Decision, Verdict
+
+EVERY_S = 0.2
+STATUS_S = 1.0
+MOST = 200
+"""New rows of a table in one look; with more, pages are told to read everything anew."""
+WAITING = 1000
+"""Events that a slow browser may have waiting; then it is told to connect anew."""
+_HISTORY = ("decisions", "verdicts", "notes", "equity", "position_snapshots")
+_TABLES = ("intents", "order_events", "fills", *_HISTORY)
+
+Event = tuple[str, dict[str, Any]]
+_log = logging.getLogger("uvicorn.error")
+
+
+class Listeners:
+    """Queues of connected browsers."""
+
+    def __init__(self) -> None:
+        self._queues: dict[asyncio.Queue[bytes | None], asyncio.AbstractEventLoop] = {}
+        self._lock = threading.Lock()
+
+    def join(self) -> asyncio.Queue[bytes | None]:
+        """Return a queue of messages; None in it is the end."""
+        queue: asyncio.Queue[bytes | None] = asyncio.Queue(WAITING)
+        with self._lock:
+            self._queues[queue] = asyncio.get_running_loop()
+        return queue
+
+    def leave(self, queue: asyncio.Queue[bytes | None]) -> None:
+        """Forget a queue."""
+        with self._lock:
+            self._queues.pop(queue, None)
+
+    def tell(self, name: str, data: dict[str, Any]) -> None:
+        """Send an event to all, from any thread."""
+        self._send(message(name, data))
+
+    def end(self) -> None:
+        """End all streams."""
+        self._send(None)
+
+    def _send(self, said: bytes | None) -> None:
+        with self._lock:
+            for queue, loop in self._queues.items():
+                loop.call_soon_threadsafe(_put, queue, said)
+
+
+def _put(queue: asyncio.Queue[bytes | None], said: bytes | None) -> None:
+    while queue.full() or (said is None and not queue.empty()):
+        # Whoever is so slow fetches the pages anew.
+        queue.get_nowait()
+        said = None
+    queue.put_nowait(said)
+
+
+def message(name: str, data: dict[str, Any]) -> bytes:
+    """Return an event as the protocol has it."""
+    return b"event: " + name.encode() + b"\ndata: " + as_json(data) + b"\n\n"
+
+
+class Watcher:
+    """Looks at the journals of all nodes in a thread of its own."""
+
+    def __init__(self, nodes: Callable[[], list[NodePages]], listeners: Listeners) -> None:
+        self._nodes, self._listeners = nodes, listeners
+        self._looks: dict[str, Look] = {}
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="journals", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread, and all streams."""
+        self._end.set()
+        self._thread.join()
+        self._listeners.end()
+
+    def _run(self) -> None:
+        while not self._end.wait(EVERY_S):
+            try:
+                self._look()
+            except Exception:  # noqa: BLE001 - whatever one node has, the others are watched
+                # A page that no more changes would look as if nothing happened.
+                _log.exception("the journals can't be watched now")
+                self._end.wait(STATUS_S)
+        for look in self._looks.values():
+            look.close()
+
+    def _look(self) -> None:
+        for node in self._nodes():
+            look = self._looks.get(node.id)
+            if look is None or look.node is not node:
+                look = self._looks[node.id] = Look(node)
+            for name, data in look.events():
+                self._listeners.tell(name, {"node": node.id, **data})
+
+
+class Look:
+    """What of one node was told so far."""
+
+    def __init__(self, node: NodePages) -> None:
+        self.node = node
+        self._folder: Path = node.source.folder
+        self._connection: sqlite3.Connection | None = None
+        self._inode = self._version = self._alerts = -1
+        self._ids: dict[str, int] = {}
+        self._status_at, self._status = 0.0, ("", "", [""])
+
+    def close(self) -> None:
+        """Let go of the journal."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def events(self) -> list[Event]:
+        """Return what is new since the last call."""
+        try:
+            found = [*self._journal(), *self._alert_lines()]
+            if time.monotonic() - self._status_at >= STATUS_S:
+                found += self._state()
+        except (DeskError, sqlite3.Error, OSError):
+            # Being restored, or gone: the page says so, and the next look tries again.
+            self.close()
+            return []
+        return found
+
+    def _journal(self) -> Iterator[Event]:
+        path = self._folder / NAME
+        inode = path.stat().st_ino
+        begins = self._connection is None or inode != self._inode
+        if begins:
+            self.close()
+            self._connection = connect(path)
+            self._connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE)
+            self._inode, self._version = inode, -1
+        assert self._connection is not None
+        version = self._connection.execute("PRAGMA data_version").fetchone()[0]
+        if version == self._version:
+            return
+        self._version = version
+        journal = JournalReader(self._connection)
+        if begins:
+            journal.show_as_this_version(path)
+            for table in _TABLES:
+                query = f"SELECT coalesce(max(id), 0) AS n FROM {table}"
+                self._ids[table] = journal.query(query)[0]["n"]
+            return
+        for table in _TABLES:
+            rows = journal.query(
+                f"SELECT * FROM {table} WHERE id > ? ORDER BY id LIMIT {MOST}", self._ids[table]
+            )
+            if rows:
+                self._ids[table] = rows[-1]["id"]
+                yield from _told(table, rows, journal, self.node.id)
+            if len(rows) == MOST:
+                query = f"SELECT max(id) AS n FROM {table}"
+                self._ids[table] = journal.query(query)[0]["n"]
+                yield "refresh", {"ts": ms(time.time_ns())}
+
+    def _alert_lines(self) -> Iterator[Event]:
+        file = self._folder / FILE
+        try:
+            size = file.stat().st_size
+        except FileNotFoundError:
+            size = 0
+        before, self._alerts = self._alerts, size
+        if before < 0 or size <= before:
+            return
+        for line in tail(file, size - before + 1)[-MOST:]:
+            try:
+                alert = msgspec.json.decode(line, type=Alert)
+            except msgspec.MsgspecError:
+                continue
+            text = {"level": alert.level, "kind": alert.kind, "text": masked(alert.text)}
+            yield "alert", {"ts": ms(alert.ts), **text}
+
+    def _state(self) -> Iterator[Event]:
+        self._status_at = time.monotonic()
+        status = self.node.status(orders=False)
+        health, why = pages.health_of(status, time.time_ns())
+        found = (status.state, health, [] if status.pid is None else why)
+        if found != self._status:
+            self._status = found
+            now = ms(time.time_ns())
+            yield "status", {"ts": now, "state": found[0], "health": health, "health_why": why}
+
+
+def _told(
+    table: str, rows: list[dict[str, Any]], journal: JournalReader, node: str
+) -> Iterator[Event]:
+    if table in ("intents", "order_events"):
+        for name in dict.fromkeys(row["client_order_id"] for row in rows):
+            order: OrderRow | None = journal.order(name)
+            if order is not None:
+                yield "order", {"ts": ms(order.changed), **pages.order_row(order)}
+    elif table == "fills":
+        yield from (("fill", pages.fill_row(from_sql(FillRow, row), node)) for row in rows)
+    elif table == "equity":
+        row = rows[-1]
+        names = ("equity", "balance", "gross", "net")
+        yield "equity", {"ts": ms(row["ts"]), **{name: row[name] for name in names}}
+    elif table == "notes":
+        for row in rows:
+            yield "note", {"ts": ms(row["ts"]), "kind": row["kind"], "text": row["text"]}
+    elif table == "verdicts":
+        for row in rows:
+            verdict = msgspec.json.decode(row["payload"], type=Verdict)
+            yield "verdict", {"ts": ms(row["ts"]), **pages.verdict_row(verdict)}
+    elif table == "decisions":
+        for row in rows:
+            made = msgspec.json.decode(row["payload"], type=Decision)
+            yield "decision", pages.decision_row(made)
+    else:
+        newest = {(row["owner"], row["instrument"]): row for row in rows}
+        for (owner, instrument), row in newest.items():
+            yield (
+                "position",
+                {
+                    "ts": ms(row["ts"]),
+                    "strategy": owner,
+                    "instrument": instrument,
+                    "symbol": symbol_of(instrument),
+                    "quantity": row["quantity"],
+                    "entry": row["entry_price"],
+                    "realized": row["realized"],
+                },
+            )

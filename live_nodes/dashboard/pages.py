@@ -1,0 +1,745 @@
+"""One JSON a page, from a node's journal and files. Queries are bounded, whatever its size."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from actors import measures
+from actors.measures import DAY
+from actors.records.journal_reading import JournalReader, read
+from actors.records.ledger import ZERO, RoundTrip
+from actors.records.rows import FillRow, OrderRow, PositionRow, from_sql
+from config.errors import DeskError, InputError
+from config.resolved import difference, explain, value_text
+from live_nodes.dashboard.books import Curve, NodeBooks, StrategyResult, figures_of, thinned
+from live_nodes.dashboard.depth import Depth
+from live_nodes.dashboard.files import masked, tail
+from live_nodes.dashboard.sources import Source, resolved_of
+from live_nodes.deploy.listing import rows as release_rows
+from live_nodes.deploy.study import outcome_of
+from live_nodes.local.alerts import FILE, Alert
+from live_nodes.local.mailbox import MailRequest, pending
+from live_nodes.local.releases import STUDY, Releases
+from live_nodes.operate.risk_status import risk_status, shown
+from live_nodes.operate.status import NodeStatus, StandingVerdict, status_of, symbol_of
+from strategies.messages import Action, Decision, Target, Verdict
+
+MS = 1_000_000
+ALERTS, DECISIONS, ORDERS, FILLS, HISTORY = 20, 50, 100, 100, 200
+SEARCHED = 5_000
+"""Executions that one page of the trade history looks at."""
+LOOKED_BACK = 50_000
+"""Rows of a table among which a strategy's newest are looked for."""
+SPARK, CURVE = 300, 1500
+STALE_NS = 120_000_000_000
+REAL = "mainnet"
+
+_DECISION = msgspec.json.Decoder(Decision)
+_VERDICT = msgspec.json.Decoder(Verdict)
+
+
+def as_json(value: Any) -> bytes:
+    """Return plain values as JSON: decimals as plain strings, undefined numbers as null."""
+    return msgspec.json.encode(_plain(value))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return value
+
+
+def ms(ts: int | None) -> int | None:
+    """Return nanoseconds as milliseconds."""
+    return None if ts is None else ts // MS
+
+
+class NodePages:
+    """The pages of one node; what was read of it before makes the next page quick."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.books = NodeBooks(source.folder)
+        self.depth = Depth(source.folder)
+
+    @property
+    def id(self) -> str:
+        """Return the node's name in pages."""
+        return self.source.id
+
+    def status(self, *, orders: bool = True) -> NodeStatus:
+        """Return its status; DeskError where it never started, or can't be read."""
+        return status_of(self.source.name, self.source.folder, orders=orders)
+
+    def refresh(self) -> None:
+        """Fold what is new in its journal."""
+        try:
+            node = self.source.node()
+        except DeskError:
+            node = None
+        self.books.refresh(node)
+
+    # -- desk and comparison ----------------------------------------------------------------------
+
+    def desk(self) -> dict[str, Any]:
+        """Return its row of the desk."""
+        now, status, folder = time.time_ns(), self.status(), self.source.folder
+        self.refresh()
+        health, why = health_of(status, now)
+        worth, run = status.equity, status.run
+        releases, canary = Releases(folder), None
+        move = releases.current()
+        if move is not None and move.days:
+            kept = next((r["canary"] for r in release_rows(releases) if r["canary"]), None)
+            canary = "begins" if kept is None else f"day {kept['days']:.1f} of {kept['of']}"
+        waiting = pending(folder)
+        return {
+            "node": self.id,
+            "name": status.node,
+            "environment": self.source.environment,
+            "error": None,
+            "state": status.state,
+            "health": health,
+            "health_why": why,
+            "pid": status.pid,
+            "run": None if run is None else run.id,
+            "started": None if run is None else ms(run.started),
+            "ended": None if run is None else ms(run.ended),
+            "note": "" if run is None else run.note,
+            "dry_run": run is not None and run.dry_run,
+            "release": None if move is None else move.number,
+            "canary": canary,
+            "heartbeat": ms(status.heartbeat),
+            "as_of": ms(status.as_of),
+            "feed_lag_ms": status.feed_lag and [ns / MS for ns in status.feed_lag],
+            **({} if worth is None else _worth(worth)),
+            "equity_ts": None if worth is None else ms(worth.ts),
+            "day": self._day(now, None if worth is None else worth.equity),
+            "links": [
+                {"name": x.name, "state": x.state, "since": ms(x.since), "detail": x.detail}
+                for x in status.links
+            ],
+            "verdicts": [standing(one) for one in status.verdicts],
+            "waiting": [_request(one) for one in waiting],
+            "closing": next((n.text for n in status.notes if n.kind == "flatten"), "")
+            if any(one.verdict.action == Action.FLATTEN for one in status.verdicts)
+            else "",
+            "positions": len(status.positions),
+            "orders": len(status.orders),
+            "counters": status.counters,
+            "alerts": alerts_of(folder, ALERTS),
+            "curve": thinned(_since(self.books.equity, now - DAY), SPARK),
+            "strategies": self._strategies(),
+        }
+
+    def _day(self, now: int, equity: Decimal | None) -> dict[str, Any] | None:
+        begin = now // DAY * DAY
+        opened = self.books.opening(begin)
+        if opened is None or equity is None:
+            return None
+        opening, paid = Decimal(repr(opened[0])), opened[1]
+        pnl = equity - opening - paid
+        return {
+            "since": ms(begin),
+            "opening": opening,
+            "pnl": pnl,
+            "pct": float(pnl / opening) if opening else None,
+            "flows": paid,
+            "flows_known": self.books.flows_known,
+        }
+
+    def _strategies(self) -> list[str]:
+        try:
+            declared = [*self.source.resolved().document.strategies]
+        except DeskError:
+            declared = []
+        return [*dict.fromkeys([*declared, *sorted(self.books.strategies)])]
+
+    def comparison(self) -> list[dict[str, Any]]:
+        """Return a row a strategy."""
+        self.refresh()
+        status = self.status()
+        with read(self.source.folder) as journal:
+            return [
+                self._row(key, status, journal) | {"curve": self._pnl(key, SPARK)}
+                for key in self._strategies()
+            ]
+
+    def _pnl(self, key: str, most: int) -> list[tuple[int, float]]:
+        found = self.books.strategies.get(key)
+        return [] if found is None else thinned(found.curve.arrays(), most)
+
+    def _row(self, key: str, status: NodeStatus, journal: JournalReader) -> dict[str, Any]:
+        try:
+            component = self.source.resolved().document.strategies.get(key)
+        except DeskError:
+            component = None
+        found = self.books.strategies.get(key) or StrategyResult()
+        held = [position(p, self.id, status) for p in status.positions if p.owner == key]
+        values = [one["notional"] for one in held if one["notional"] is not None]
+        last = _newest(journal, "decisions", "ts", key, 1)
+        halts = (one.verdict for one in status.verdicts)
+        return {
+            "node": self.id,
+            "strategy": key,
+            "use": None if component is None else component.use,
+            "enabled": component is not None and component.enabled,
+            "positions": len(held),
+            "gross": sum((abs(value) for value in values), ZERO),
+            "net": sum(values, ZERO),
+            "unrealized": sum((one["unrealized"] or ZERO for one in held), ZERO),
+            "realized": found.realized,
+            "day_realized": found.realized - found.before(time.time_ns() // DAY * DAY),
+            "fees": found.fees,
+            "funding": found.funding,
+            "slippage": found.slippage,
+            "volume": found.volume,
+            "trips": len(found.nets),
+            "win_rate": measures.win_rate(found.nets) if found.nets else None,
+            "profit_factor": measures.profit_factor(found.nets) if found.nets else None,
+            "figures": figures_of(*self._equity(key)),
+            "last_decision": ms(last[0]["ts"]) if last else None,
+            "halted": any(
+                halt.action >= Action.HALT_ENTRIES and halt.scope in ("desk", f"strategy:{key}")
+                for halt in halts
+            ),
+        }
+
+    def _equity(self, key: str) -> tuple[str, Any]:
+        """Return the basis and the curve of a strategy's equity."""
+        account, found = self.books.equity, self.books.strategies.get(key)
+        if len(self._strategies()) == 1 or found is None:
+            return "account", account if found is not None else Curve().arrays()
+        ts, profit = found.curve.arrays()
+        base = self.books.opening(int(ts[0]))
+        return "realized", (ts, profit + (base[0] if base else 0.0))
+
+    # -- one strategy -----------------------------------------------------------------------------
+
+    def strategy(self, key: str) -> dict[str, Any]:
+        """Return all of one strategy; InputError where there is none."""
+        self.refresh()
+        if key not in self._strategies():
+            raise InputError(f"no strategy {key!r}; there are {', '.join(self._strategies())}")
+        status = self.status()
+        basis, curve = self._equity(key)
+        with read(self.source.folder) as journal:
+            row = self._row(key, status, journal)
+            made = [
+                _DECISION.decode(one["payload"])
+                for one in _newest(journal, "decisions", "payload", key, DECISIONS)
+            ]
+            orders = _orders(journal, key)
+            shown_ids = {order.client_order_id for order in orders}
+            resting = [
+                o for o in status.orders if o.strategy == key and o.client_order_id not in shown_ids
+            ]
+            fills, _, _ = _fills(journal, {"strategy": key}, None, FILLS)
+        band, why = self._band()
+        figures = row.pop("figures")
+        return {
+            **{name: row[name] for name in ("node", "strategy", "use", "enabled")},
+            "signals": _signals(made),
+            "decisions": [decision_row(one) | {"why": why_of(one)} for one in made],
+            "orders": [order_row(o) for o in [*resting, *orders][:ORDERS]],
+            "fills": [fill_row(fill, self.id) for fill in fills],
+            "positions": [position(p, self.id, status) for p in status.positions if p.owner == key],
+            "equity": {
+                "basis": basis,
+                "curve": thinned(curve, CURVE),
+                "drawdown": thinned((curve[0], measures.drawdown(curve[1])), CURVE),
+            },
+            "figures": figures,
+            "totals": row,
+            "band": band,
+            "band_why": why,
+        }
+
+    def _band(self) -> tuple[dict[str, Any] | None, str]:
+        """Return the account's return since the release beside the study's band, or why not."""
+        releases = Releases(self.source.folder)
+        move = releases.current()
+        if move is None or not releases.release(move.number).study:
+            return None, "no release of this node has a study: perpdesk deploy NODE --study DIR"
+        text = releases.read(move.number, STUDY)
+        outcome = outcome_of(text, releases.of(move.number) / STUDY)
+        days = outcome.monte_carlo.band.days
+        if not days:
+            return None, f"study {outcome.study} has no Monte Carlo band"
+        ts, values = self.books.equity
+        if not len(ts):
+            return None, "the account has no equity yet"
+        last: bool | None = None
+        rows: list[Any] = []
+        begin = values[max(0, int(np.searchsorted(ts, move.ts, "right")) - 1)]
+        for day, (low, up) in enumerate(days, start=1):
+            end, live = move.ts + day * DAY, None
+            if ts[-1] >= end:
+                value = values[int(ts.searchsorted(end, "right")) - 1]
+                live = 100.0 * float(value / begin - 1) / move.size
+                last = low <= live <= up
+            rows.append((day, low, up, live))
+        return {
+            "release": move.number,
+            "study": outcome.study,
+            "since": ms(move.ts),
+            "days": rows,
+            "inside": last,
+            "text": "The account's return at the end of each day since the release, for full size, "
+            "beside the band in which nine of ten paths of the study stay.",
+        }, ""
+
+    # -- positions, trades, book ------------------------------------------------------------------
+
+    def positions(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Return the node's head and its positions."""
+        status = self.status()
+        head = {
+            "node": self.id,
+            "environment": self.source.environment,
+            "equity": None if status.equity is None else status.equity.equity,
+            "state": status.state,
+        }
+        return head, [position(p, self.id, status) for p in status.positions]
+
+    def trades(self, wanted: Mapping[str, Any], cursor: str | None, limit: int) -> dict[str, Any]:
+        """Return executions, the newest first, that have the wanted values."""
+        with read(self.source.folder) as journal:
+            fills, after, searched = _fills(journal, wanted, cursor, limit)
+        rows = [fill_row(fill, self.id) for fill in fills]
+        return {"rows": rows, "next": after, "searched_to": ms(searched)}
+
+    def trips(self, wanted: Mapping[str, Any], cursor: str | None, limit: int) -> dict[str, Any]:
+        """Return round trips, the newest first; open ones come before."""
+        self.refresh()
+        end, begin = wanted.get("to"), wanted.get("from")
+        found = (
+            trip
+            for trip in reversed(self.books.trips)
+            if all(
+                getattr(trip, n) == wanted[n] for n in ("strategy", "instrument") if wanted.get(n)
+            )
+            and (end is None or (trip.ts_closed or trip.ts_opened) <= end * MS)
+            and (begin is None or trip.ts_closed is None or trip.ts_closed >= begin * MS)
+        )
+        start = _number(cursor or "0")
+        chosen = [*islice(found, start, start + limit + 1)]
+        rows = [_trip_row(trip, self.id) for trip in chosen[:limit]]
+        return {"rows": rows, "next": str(start + limit) if len(chosen) > limit else None}
+
+    def book(self, instrument: str, at: int | None, seconds: int) -> dict[str, Any]:
+        """Return the recorded books of a window and the node's executions in it, or why none."""
+        try:
+            found = self.depth.page(instrument, at, seconds)
+        except InputError as error:
+            return {"available": False, "why": str(error), "instruments": []}
+        if found["available"]:
+            wanted = {name: found[name] for name in ("instrument", "from", "to")}
+            with read(self.source.folder) as journal:
+                fills, _, _ = _fills(journal, wanted, None, FILLS)
+            found["fills"] = [fill_row(fill, self.id) for fill in fills]
+        return found
+
+    # -- risk, configuration ----------------------------------------------------------------------
+
+    def risk(self) -> dict[str, Any]:
+        """Return every guard's value, limit, headroom and halts, and the newest verdicts."""
+        found = risk_status(self.source.node(), self.source.folder)
+        with read(self.source.folder) as journal:
+            rows = journal.query("SELECT ts, payload FROM verdicts ORDER BY id DESC LIMIT 200")
+        guards = []
+        for line in found.guards:
+            one = {**msgspec.to_builtins(line.status), "unit": line.unit, "state": line.state}
+            texts = {
+                name: "" if (value := one[name]) is None else shown(value, line.unit)
+                for name in ("measured", "limit", "headroom")
+            }
+            seen = ms(one.pop("last_beat"))
+            one |= {"since": ms(one["since"]), "until": ms(one["until"])}
+            guards.append(one | {"seen": seen, "shown": texts})
+        held = [line.status for line in found.guards if line.status.latched]
+        return {
+            "node": self.id,
+            "state": found.state,
+            "now": ms(time.time_ns()),
+            "heartbeat": ms(found.heartbeat),
+            "strictest": None if found.strictest is None else verdict_row(found.strictest),
+            "others": [standing(one) for one in found.others],
+            "closing": found.closing,
+            "waiting": [_request(one) for one in found.waiting],
+            "guards": guards,
+            "history": [
+                {"ts": ms(row["ts"]), **verdict_row(_VERDICT.decode(row["payload"]))}
+                for row in rows
+            ],
+            "releasable": [*dict.fromkeys(halt.guard for halt in held)],
+        }
+
+    def notes(self, most: int) -> list[dict[str, Any]]:
+        """Return the newest notes of its journal as lines of a log, the oldest first."""
+        with read(self.source.folder) as journal:
+            found = journal.notes(most)
+        return [
+            {"ts": ms(n["ts"]), "level": n["kind"], "text": masked(n["text"])}
+            for n in reversed(found)
+        ]
+
+    def config(self) -> dict[str, Any]:
+        """Return all values with their places, the releases, and what the last one changed."""
+        resolved, releases = self.source.resolved(), Releases(self.source.folder)
+        move, run = releases.current(), self.status().run
+        changed, why = None, "the node has no release before this one"
+        if move is not None and (before := releases.release(move.number).before) is not None:
+            old = resolved_of(releases.document(before))
+            rows = [
+                {"path": d.path, "left": value_text(d.left), "right": value_text(d.right)}
+                for d in difference(old, resolved_of(releases.document(move.number)))
+            ]
+            changed, why = {"from": before, "to": move.number, "rows": rows}, ""
+        names = ("number", "state", "by", "reason", "study")
+        return {
+            "file": resolved.file,
+            "hash": resolved.config_hash,
+            "running": {
+                "release": None if move is None else move.number,
+                "same": run is not None and run.document == resolved.config_hash,
+            },
+            "values": [
+                {
+                    "path": line.path,
+                    "value": value_text(line.value),
+                    "origin": str(line.origin),
+                }
+                for line in explain(resolved)
+            ],
+            "releases": [
+                {name: row[name] for name in names} | {"made": ms(row["made"])}
+                for row in reversed(release_rows(releases))
+            ],
+            "diff": changed,
+            "diff_why": why,
+        }
+
+
+# -- rows ------------------------------------------------------------------------------------------
+
+
+def health_of(status: NodeStatus, now: int) -> tuple[str, list[str]]:
+    """Return ok, warning or bad, and why."""
+    bad = [status.hangs] if status.hangs else []
+    if status.state == "dead":
+        bad.append("its process is gone without an end: nothing watches its positions")
+    if status.state == "failed":
+        bad.append("it failed: " + ("" if status.run is None else status.run.note))
+    bad += [f"link {x.name} is down: {x.detail}" for x in status.links if x.state == "down"]
+    odd = [
+        f"{one.verdict.action.name.lower()} on {one.verdict.scope} by {one.verdict.guard}"
+        for one in status.verdicts
+    ]
+    odd += [f"link {x.name} is {x.state}" for x in status.links if x.state not in ("ready", "down")]
+    running, worth = status.state == "running", status.equity
+    if running and worth is not None and now - worth.ts > STALE_NS:
+        odd.append(f"its equity is {(now - worth.ts) / 1e9:,.0f} s old")
+    if status.pid is None:
+        return ("bad" if bad else "ok"), bad
+    return ("bad" if bad else "warning" if odd else "ok"), bad + odd
+
+
+def _worth(worth: Any) -> dict[str, Any]:
+    return {name: getattr(worth, name) for name in ("equity", "balance", "gross", "net")}
+
+
+def verdict_row(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict as pages have it."""
+    names = ("guard", "scope", "multiplier", "reason", "measured", "limit", "transient")
+    return {
+        **{name: getattr(verdict, name) for name in names},
+        "action": verdict.action.name.lower(),
+        "until": ms(verdict.until),
+    }
+
+
+def standing(one: StandingVerdict) -> dict[str, Any]:
+    """Return a verdict that stands."""
+    return {**verdict_row(one.verdict), "since": ms(one.since)}
+
+
+def _request(request: MailRequest) -> dict[str, Any]:
+    names = ("command", "guard", "scope", "reason")
+    return {name: getattr(request, name) for name in names} | {"asked": ms(request.asked_at)}
+
+
+def fill_row(fill: FillRow, node: str) -> dict[str, Any]:
+    """Return an execution as pages have it."""
+    names = ["strategy", "instrument", "side", "quantity", "price", "notional", "fee", "fee_coin"]
+    names += ["liquidity", "kind", "source", "decision_id", "slippage"]
+    return {
+        "node": node,
+        "id": fill.execution_id,
+        "ts": ms(fill.ts),
+        "symbol": symbol_of(fill.instrument),
+        "order": fill.client_order_id,
+        **{name: getattr(fill, name) for name in names},
+    }
+
+
+def order_row(order: OrderRow) -> dict[str, Any]:
+    """Return an order as pages have it."""
+    names = ["strategy", "instrument", "side", "quantity", "filled", "price", "reduce_only"]
+    names += ["status", "final", "reason", "decision_id"]
+    return {
+        "id": order.client_order_id,
+        "venue_id": order.venue_order_id,
+        "created": ms(order.created),
+        "changed": ms(order.changed),
+        "symbol": symbol_of(order.instrument),
+        "trigger": order.trigger_price,
+        "type": order.order_type,
+        "exit": order.is_exit,
+        **{name: getattr(order, name) for name in names},
+    }
+
+
+def position(row: PositionRow, node: str, status: NodeStatus) -> dict[str, Any]:
+    """Return a position at the mark price of the last equity."""
+    mark = status.marks.get(row.instrument)
+    worth = None if status.equity is None else status.equity.equity
+    notional = None if mark is None else row.quantity * mark
+    cost = abs(row.quantity * row.entry_price)
+    gain = None if mark is None else row.quantity * (mark - row.entry_price)
+    return {
+        "node": node,
+        "strategy": row.owner,
+        "instrument": row.instrument,
+        "symbol": symbol_of(row.instrument),
+        "quantity": row.quantity,
+        "entry": row.entry_price,
+        "mark": mark,
+        "notional": notional,
+        "weight": float(notional / worth) if notional is not None and worth else None,
+        "unrealized": gain,
+        "realized": row.realized,
+        "changed": ms(row.changed),
+        "pct": float(gain / cost) if gain is not None and cost else None,
+    }
+
+
+def _trip_row(trip: RoundTrip, node: str) -> dict[str, Any]:
+    # What is still open counts at its entry.
+    gross = trip.gross() + trip.cost
+    return {
+        "node": node,
+        "strategy": trip.strategy,
+        "instrument": trip.instrument,
+        "symbol": symbol_of(trip.instrument),
+        "side": "LONG" if trip.is_long else "SHORT",
+        "opened": ms(trip.ts_opened),
+        "closed": ms(trip.ts_closed),
+        "quantity": trip.peak,
+        "entry": trip.entry_price,
+        "exit": trip.exit_price,
+        "gross": gross,
+        "fees": trip.fees,
+        "funding": trip.funding,
+        "net": gross - trip.fees + trip.funding,
+    }
+
+
+def decision_row(decision: Decision) -> dict[str, Any]:
+    """Return a decision without its targets."""
+    names = ("strategy", "kind", "note", "equity", "multiplier", "gross", "net")
+    return {
+        "id": decision.id,
+        "ts": ms(decision.ts),
+        "data_ts": ms(decision.data_ts),
+        **{name: getattr(decision, name) for name in names},
+        "orders": sum(1 for target in decision.targets if Decimal(target.order)),
+        "refusals": _set(decision.refusals),
+    }
+
+
+def why_of(decision: Decision) -> list[str]:
+    """Return a line for each instrument that is traded, or left out for a reason."""
+    lines = []
+    for target in decision.targets:
+        order, why = Decimal(target.order), target.reason
+        held = _set(target.held_back_by)
+        if held:
+            why = f"held back by {held}" + (f", {why}" if why else "")
+        if not order and not why:
+            continue
+        does = f"{'buys' if order > 0 else 'sells'} {abs(order):f}" if order else "no order"
+        score = "" if target.score is None else f", score {target.score:+.3g}"
+        line = f"{symbol_of(target.instrument)} {does}: {target.current} to {target.target}{score}"
+        lines.append(line + (f" ({why})" if why else ""))
+    return lines[:200]
+
+
+def _signals(made: Sequence[Decision]) -> dict[str, Any]:
+    newest = next((one for one in made if one.targets), None)
+    if newest is None:
+        return {"ts": None, "rows": []}
+    most = max((abs(t.score) for t in newest.targets if t.score is not None), default=0.0)
+    return {"ts": ms(newest.ts), "rows": [_signal(target, most) for target in newest.targets]}
+
+
+def _signal(target: Target, most: float) -> dict[str, Any]:
+    names = ("instrument", "price", "score", "rank", "weight", "current", "target", "order")
+    strength = abs(target.score) / most if most and target.score is not None else None
+    return {
+        **{name: getattr(target, name) for name in (*names, "reason")},
+        "symbol": symbol_of(target.instrument),
+        "strength": strength,
+        **{name: _set(getattr(target, name)) for name in ("held_back_by", "wanted", "scores")},
+    }
+
+
+def _set(value: Any) -> Any:
+    return None if value is msgspec.UNSET else value
+
+
+# -- queries ---------------------------------------------------------------------------------------
+
+
+def _newest(
+    journal: JournalReader, table: str, what: str, strategy: str, limit: int
+) -> list[dict[str, Any]]:
+    """Return a strategy's newest rows of a table, among the last so many of all."""
+    return journal.query(
+        f"SELECT {what} FROM {table} WHERE strategy = ? AND id > "
+        f"(SELECT coalesce(max(id), 0) FROM {table}) - {LOOKED_BACK} ORDER BY id DESC LIMIT ?",
+        strategy,
+        limit,
+    )
+
+
+def _orders(journal: JournalReader, strategy: str) -> list[OrderRow]:
+    """Return a strategy's newest orders, by the requests that made them."""
+    recent = _newest(journal, "intents", "client_order_id AS name, operation", strategy, ORDERS * 3)
+    names = [row["name"] for row in recent if row["operation"] == "submit"][:ORDERS]
+    found = [journal.order(name) for name in dict.fromkeys(names)]
+    return [order for order in found if order is not None]
+
+
+_FILTERS = {"strategy": "strategy", "instrument": "instrument", "side": "side", "kind": "kind"}
+
+
+def _fills(
+    journal: JournalReader, wanted: Mapping[str, Any], cursor: str | None, limit: int
+) -> tuple[list[FillRow], str | None, int | None]:
+    """Return the newest executions with these values, where the next page begins, and how far back
+    this one looked.
+    """
+    bounds, values = ["ts >= ?"], [(wanted.get("from") or 0) * MS]
+    if (end := wanted.get("to")) is not None:
+        bounds.append("ts <= ?")
+        values.append(end * MS + MS - 1)
+    if cursor is not None:
+        ts, _, number = cursor.partition("-")
+        bounds.append("ts <= ? AND (ts, id) < (?, ?)")
+        values += [_number(ts), _number(ts), _number(number)]
+    order = "ORDER BY ts DESC, id DESC"
+    looked = f"SELECT * FROM fills WHERE {' AND '.join(bounds)} {order} LIMIT {SEARCHED}"
+    asked = {column: wanted[name] for name, column in _FILTERS.items() if wanted.get(name)}
+    where = " AND ".join(f"{column} = ?" for column in asked) or "1"
+    rows = journal.query(
+        f"SELECT * FROM ({looked}) WHERE {where} {order} LIMIT ?",
+        *values,
+        *asked.values(),
+        limit + 1,
+    )
+    fills = [from_sql(FillRow, row) for row in rows[:limit]]
+    if len(rows) > limit:
+        last = rows[limit - 1]
+        return fills, f"{last['ts']}-{last['id']}", last["ts"]
+    end_of = journal.query(
+        f"SELECT ts, id FROM fills WHERE {' AND '.join(bounds)} {order} LIMIT 1 OFFSET ?",
+        *values,
+        SEARCHED - 1,
+    )
+    if not end_of:
+        return fills, None, None
+    last = end_of[0]
+    return fills, f"{last['ts']}-{last['id']}", last["ts"]
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal() or len(text) > 19:
+        raise InputError("this cursor is none that a page gave")
+    return int(text)
+
+
+def _since(curve: tuple[Any, Any], ts: int) -> tuple[Any, Any]:
+    start = curve[0].searchsorted(ts)
+    return curve[0][start:], curve[1][start:]
+
+
+def csv_lines(pages: NodePages, wanted: Mapping[str, Any]) -> Iterator[str]:
+    """Return all executions of a filter as lines of CSV, the newest first."""
+    names = ["ts", "node", "strategy", "symbol", "side", "quantity", "price", "notional", "fee"]
+    names += ["fee_coin", "liquidity", "kind", "slippage", "order", "id", "decision_id"]
+    yield ",".join(names) + "\r\n"
+    cursor: str | None = None
+    while True:
+        page = pages.trades(wanted, cursor, SEARCHED)
+        for row in page["rows"]:
+            yield ",".join(map(_cell, (_plain(row[name]) for name in names))) + "\r\n"
+        if (cursor := page["next"]) is None:
+            return
+
+
+def _cell(value: Any) -> str:
+    text = "" if value is None else str(value)
+    # A cell that begins so is run by a spreadsheet; numbers may be negative.
+    if text[:1] in ("=", "+", "@", "\t", "\r") or (text[:1] == "-" and not _is_number(text)):
+        text = "'" + text
+    return '"' + text.replace('"', '""') + '"' if set(text) & set(',"\r\n') else text
+
+
+def _is_number(text: str) -> bool:
+    return text.lstrip("-").replace(".", "", 1).isdecimal()
+
+
+def alerts_of(folder: Path, most: int) -> list[dict[str, Any]]:
+    """Return the newest alerts of a node, the newest first."""
+    found = []
+    for line in tail(folder / FILE):
+        try:
+            alert = msgspec.json.decode(line, type=Alert)
+        except msgspec.MsgspecError:
+            continue
+        found.append({**msgspec.structs.asdict(alert), "ts": ms(alert.ts)})
+        found[-1]["text"] = masked(alert.text)
+    return found[::-1][:most]
+
+
+def totals(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return sums of the nodes that can be read; real money and play money apart."""
+    sums: dict[str, Any] = {"real": None, "play": None}
+    for row in rows:
+        if row.get("error") or row.get("equity") is None:
+            continue
+        kind = "real" if row["environment"] == REAL else "play"
+        kept = sums[kind] or dict.fromkeys(("equity", "day_pnl", "gross", "net"), ZERO)
+        day = row["day"]["pnl"] if row["day"] else ZERO
+        for name, value in (("equity", row["equity"]), ("day_pnl", day)):
+            kept[name] += value
+        for name in ("gross", "net"):
+            kept[name] += row[name]
+        sums[kind] = kept
+    return sums

@@ -1,0 +1,241 @@
+"""The dashboard's server: who may ask what, its pages by numbers made by hand, its events."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from decimal import Decimal as D
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from config.durations import SECOND_NS
+from live_nodes.dashboard.access import add_token
+from live_nodes.local.actions import actions
+from live_nodes.local.folder import node_document, state_folder
+from live_nodes.local.mailbox import pending
+from perpdesk import build_app
+from strategies.messages import Action, Decision, Target, Verdict
+from tests.live_nodes.dashboard.served import PASSWORD, Events, Visitor, serving, visiting
+from tests.live_nodes.documents import guard, node_file
+from tests.live_nodes.reports.journals import BTC, DAY, HOUR, Days, two_days
+
+NODE = "mine.practice"
+
+
+def node(folder: Path) -> tuple[Path, Path]:
+    """Return the document of a node, and its state folder."""
+    file = node_file(
+        folder,
+        state=str(folder / "state"),
+        universe={"instruments": [BTC]},
+        strategies={"rev": {"use": "tests.live_nodes.desk_strategies:Steady"}},
+        actors={"daily": guard("daily_loss:DailyLoss", limit_pct=0.03)},
+    )
+    return file, state_folder(node_document(file))
+
+
+@pytest.fixture
+def visitor(tmp_path: Path) -> Iterator[Visitor]:
+    """Somebody who looks at a node that traded on two days, and is gone."""
+    file, folder = node(tmp_path)
+    two_days(folder)
+    with visiting(tmp_path, file) as one:
+        yield one
+
+
+def test_nobody_sees_anything_without_signing_in(tmp_path: Path) -> None:
+    file, folder = node(tmp_path)
+    two_days(folder)
+    with serving(tmp_path, file) as (address, secret), Visitor(base_url=address) as visitor:
+        told = visitor.get("/api/session")
+        assert told.status_code == 401
+        assert told.json()["set_up"] is True
+        for path in ("desk", "strategies", "positions", "trades", "trades.csv", "results"):
+            assert visitor.get(f"/api/{path}").status_code == 401
+        for path in ("risk", "config", "logs", "book", "strategies/rev"):
+            assert visitor.get(f"/api/nodes/{NODE}/{path}").status_code == 401
+        assert visitor.get("/api/events").status_code == 401
+        assert visitor.act(f"/api/nodes/{NODE}/halt", reason="why").status_code == 401
+        visitor.sign_in(secret)
+        headers = visitor.get("/api/session").headers
+        assert "unsafe" not in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["cache-control"] == "no-store"
+        cookie = visitor.post("/api/logout", headers={"X-CSRF-Token": visitor.csrf}).headers
+        assert "HttpOnly" in cookie["set-cookie"]
+        assert "SameSite=strict" in cookie["set-cookie"]
+        assert visitor.get("/api/desk").status_code == 401
+        # Its own events are told, whoever asks for another host is not.
+        told = visitor.get("/", headers={"Host": "evil.example"})
+        assert told.status_code == 403
+    assert [one.action for one in actions(tmp_path / "access")] == ["signed in"]
+
+
+def test_a_token_reads_and_does_nothing(tmp_path: Path) -> None:
+    file, folder = node(tmp_path)
+    two_days(folder)
+    with serving(tmp_path, file) as (address, _):
+        token = add_token(tmp_path / "access" / "access.json", "wall")
+        headers = {"Authorization": f"Bearer {token}"}
+        with Visitor(base_url=address, headers=headers) as visitor:
+            assert visitor.page("/api/desk")["nodes"][0]["node"] == NODE
+            assert visitor.page("/api/session")["read_only"] is True
+            assert visitor.act(f"/api/nodes/{NODE}/halt", reason="why").status_code == 401
+            visitor.headers["Authorization"] += "x"
+            assert visitor.get("/api/desk").status_code == 401
+    assert pending(folder) == []
+
+
+def test_profit_is_net_of_fees_and_funding_and_a_deposit_is_no_gain(visitor: Visitor) -> None:
+    desk = visitor.page("/api/desk")
+    row = desk["nodes"][0]
+    assert row["state"] == "dead"
+    assert row["health"] == "bad"
+    assert desk["total"]["real"] is None
+    assert D(desk["total"]["play"]["equity"]) == D("12019.48")
+    (found,) = visitor.page("/api/strategies")["rows"]
+    # 20 of the price, less 0.1 and 0.12 of fees and 0.3 of funding.
+    assert D(found["realized"]) == D("19.48")
+    assert D(found["fees"]) == D("0.22")
+    assert D(found["funding"]) == D("-0.3")
+    assert D(found["slippage"]) == D("0.5")
+    assert found["trips"] == 1
+    assert found["figures"]["basis"] == "account"
+    assert found["figures"]["sharpe"] is None
+    # From 10,000 to 10,009.9, and with the 2,000 that were paid in to 12,019.48.
+    grown = 10009.9 / 10000 * 12019.48 / 12009.9
+    assert found["figures"]["total_return"] == pytest.approx(grown - 1)
+    (trip,) = visitor.page("/api/trips")["rows"]
+    assert (trip["side"], trip["exit"], D(trip["net"])) == ("LONG", "120", D("19.48"))
+
+
+def test_trades_are_filtered_and_continue_and_leave_as_csv(visitor: Visitor) -> None:
+    page = visitor.page("/api/trades?limit=2")
+    assert [row["kind"] for row in page["rows"]] == ["Trade", "TRANSFER_IN"]
+    rest = visitor.page(f"/api/trades?limit=9&cursor={page['next']}")
+    assert [row["kind"] for row in rest["rows"]] == ["Funding", "Trade"]
+    assert rest["next"] is None
+    assert [r["side"] for r in visitor.page("/api/trades?side=SELL")["rows"]] == ["SELL"]
+    later = (DAY + 30 * HOUR) // 1_000_000
+    assert len(visitor.page(f"/api/trades?from={later}&strategy=rev")["rows"]) == 1
+    assert visitor.get("/api/trades?from=x").status_code == 400
+    assert visitor.get("/api/trades?cursor=x").status_code == 400
+    lines = visitor.get("/api/trades.csv?kind=Trade").text.splitlines()
+    assert lines[0].startswith("ts,node,strategy,symbol,side,quantity,price")
+    assert [line.split(",")[4:7] for line in lines[1:]] == [
+        ["SELL", "1", "120"],
+        ["BUY", "1", "100"],
+    ]
+
+
+def test_risk_config_logs_and_a_missing_recording_say_what_there_is(visitor: Visitor) -> None:
+    risk = visitor.page(f"/api/nodes/{NODE}/risk")
+    assert [line["guard"] for line in risk["guards"]] == ["daily", "operator"]
+    config = visitor.page(f"/api/nodes/{NODE}/config")
+    assert config["running"] == {"release": None, "same": False}
+    values = {line["path"]: line for line in config["values"]}
+    assert values["actors.daily.params.limit_pct"]["value"] == "0.03"
+    assert values["actors.daily.params.limit_pct"]["origin"].rpartition("/")[2].startswith("node")
+    assert values["on_stop"]["origin"] == "default"
+    book = visitor.page(f"/api/nodes/{NODE}/book")
+    assert book["available"] is False
+    assert "watch.record: true" in book["why"]
+    assert visitor.page(f"/api/nodes/{NODE}/logs")["lines"] == []
+    assert visitor.get(f"/api/nodes/{NODE}/logs?source=../../x").status_code == 400
+    assert visitor.get("/api/nodes/nobody/risk").status_code == 404
+    assert visitor.get("/results/../../etc/passwd/report.html").status_code == 404
+
+
+def test_logs_hide_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DESK_API_SECRET", "s3cret-of-mine")
+    file, folder = node(tmp_path)
+    two_days(folder)
+    text = "2026-01-01T00:00:01.250Z [WARN] sent s3cret-of-mine with api_key=abcdef to https://u:p@host\n"
+    (folder / "node.log").write_text(f"half a line\n2026-01-01T00:00:00Z [INFO] fine\n{text}")
+    with visiting(tmp_path, file) as visitor:
+        lines = visitor.page(f"/api/nodes/{NODE}/logs?level=WARN")["lines"]
+    assert lines == [
+        {
+            "ts": 1_767_225_601_250,
+            "level": "WARN",
+            "text": "sent *** with api_key=*** to https://***@host",
+        }
+    ]
+
+
+def test_a_halt_needs_the_page_a_reason_and_the_password_and_waits_for_a_dead_node(
+    tmp_path: Path,
+) -> None:
+    file, folder = node(tmp_path)
+    two_days(folder)
+    with visiting(tmp_path, file) as visitor:
+        path = f"/api/nodes/{NODE}/halt"
+        sent = {"reason": "odd fills", "password": PASSWORD}
+        assert visitor.post(path, json=sent).status_code == 403
+        forged = {"X-CSRF-Token": visitor.csrf, "Sec-Fetch-Site": "cross-site"}
+        assert visitor.post(path, json=sent, headers=forged).status_code == 403
+        refused = visitor.act(path, reason="odd fills", password="wrong")
+        assert (refused.status_code, refused.json()["reauthenticate"]) == (401, True)
+        assert visitor.act(path, reason=" ", password=PASSWORD).status_code == 400
+        assert pending(folder) == []
+        done = visitor.act(path, **sent).json()
+        assert done["done"] is False
+        (request,) = pending(folder)
+        assert request.reason == "odd fills (dashboard, 127.0.0.1)"
+        assert visitor.page("/api/desk")["nodes"][0]["waiting"][0]["command"] == "halt"
+        taken = visitor.act(f"/api/nodes/{NODE}/release", guard="operator", **sent)
+        assert taken.status_code == 200
+        assert pending(folder) == []
+        unknown = visitor.act(f"/api/nodes/{NODE}/release", guard="dayly", **sent)
+        assert unknown.status_code == 400
+        assert "did you mean daily?" in unknown.json()["error"]
+    assert "action refused" in [one.action for one in actions(tmp_path / "access")]
+
+
+def test_what_a_node_writes_comes_as_an_event_within_a_second(tmp_path: Path) -> None:
+    file, folder = node(tmp_path)
+    days = Days(folder)
+    days.snapshot(DAY, "10000", {})
+    with visiting(tmp_path, file) as visitor:
+        events = Events(visitor)
+        visitor.page("/api/desk")
+        wrote = time.time()
+        days.fill(DAY + HOUR, "1", "100", "0.1")
+        fill, came = events.of("fill")
+        assert (fill["side"], fill["price"], fill["node"]) == ("BUY", "100", NODE)
+        assert came - wrote < 1
+        target = Target(instrument=BTC, score=-2.0, current="1", target="0.5", order="-0.5")
+        days.journal.decision(
+            Decision(
+                strategy="rev", ts=DAY, data_ts=DAY, kind="rebalance", equity="10000",
+                targets=(target,),
+            )
+        )  # fmt: skip
+        days.journal.verdict(Verdict(action=Action.FLATTEN, guard="daily", reason="a loss"))
+        assert events.of("verdict")[0]["action"] == "flatten"
+        assert events.of("decision")[0]["orders"] == 1
+        # A late one, from before, is booked where it belongs.
+        days.fill(DAY + SECOND_NS, "-1", "130", "0", execution_id="late")
+        page = visitor.page(f"/api/nodes/{NODE}/strategies/rev")
+        assert D(page["totals"]["realized"]) == D("29.9")
+        assert page["decisions"][0]["why"] == ["BTCUSDT sells 0.5: 1 to 0.5, score -2"]
+        assert page["signals"]["rows"][0]["strength"] == 1.0
+        assert visitor.page("/api/strategies")["rows"][0]["halted"] is True
+    days.journal.close()
+
+
+def test_nodes_are_found_below_a_folder_and_it_listens_to_this_machine_only(
+    tmp_path: Path,
+) -> None:
+    file, folder = node(tmp_path)
+    two_days(folder)
+    (folder / "document.yaml").write_text(yaml.safe_dump(yaml.safe_load(file.read_text())))
+    with visiting(tmp_path, tmp_path / "state") as visitor:
+        assert [row["node"] for row in visitor.page("/api/desk")["nodes"]] == [NODE]
+        assert visitor.page(f"/api/nodes/{NODE}/risk")["node"] == NODE
+    refused = CliRunner().invoke(build_app(), ["dashboard", str(file), "--host", "0.0.0.0"])
+    assert refused.exception is not None
+    assert "--allow-remote" in str(refused.exception)
