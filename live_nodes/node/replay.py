@@ -260,7 +260,7 @@ class Replay:
             keys=None,
             options=RunOptions(),
             say=lambda line: None,
-            alerts=cast(Any, lambda *_: None),
+            alerts=cast(Any, lambda *_, **__: None),
             heartbeat=cast(Any, SimpleNamespace()),
             rest=cast(Any, SimpleNamespace()),
             links=cast(Any, SimpleNamespace(fetch_wallet=lambda: None)),
