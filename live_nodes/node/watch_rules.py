@@ -109,15 +109,23 @@ def _halt(
 
 
 def verdict_changes(standing: Iterable[Verdict], wanted: Iterable[Verdict]) -> list[Verdict]:
-    """Return verdicts to publish: withdrawals (NONE), then new ones (not just a new value)."""
+    """Return verdicts to publish: withdrawals (NONE), then new ones (not just a new value).
+
+    A second link that falls beside the first is news, and so is the return of one of them.
+    """
     now = {(verdict.guard, verdict.scope): verdict for verdict in wanted}
-    own = [(v.guard, v.scope) for v in standing if v.guard.startswith("node.")]
+    own = {(v.guard, v.scope): v for v in standing if v.guard.startswith("node.")}
     gone = [
         Verdict(action=Action.NONE, guard=guard, scope=scope, reason="over")
         for guard, scope in own
         if (guard, scope) not in now
     ]
-    return gone + [verdict for key, verdict in now.items() if key not in own]
+    return gone + [
+        verdict
+        for key, verdict in now.items()
+        if key not in own
+        or (verdict.transient and verdict.measured is None and verdict.reason != own[key].reason)
+    ]
 
 
 ANSWERED_S = 1.0

@@ -275,6 +275,9 @@ def test_a_verdict_is_published_when_it_begins_and_when_it_ends() -> None:
     assert verdict_changes([], [link, halt]) == [link, halt]
     (over,) = verdict_changes([of_a_guard, link, halt], [link])
     assert (over.action, over.guard, over.scope) == (Action.NONE, "node.clock", "desk")
+    both: Any = link_verdict({"trade": False, "private": False})
+    assert verdict_changes([link], [both]) == [both]
+    assert both.reason == "private and trade link down"
 
 
 def test_silence_counts_from_the_newest_data() -> None:
