@@ -1,0 +1,81 @@
+// Desk: every node's state, health, equity, day, verdicts and alerts.
+
+import { flatten, halt } from "../actions.js";
+import { chart, curves } from "../charts.js";
+import { ago, h, moment, money, panel, percent, table, tile, tiles } from "../dom.js";
+import {
+  action, button, gain, head, link, noNodes, state, strategyLink, textCol, timeCol, verdictList, wordsCol,
+} from "./common.js";
+
+/** Return what a halt may cover: the desk, a strategy, an instrument that is held. */
+export const scopes = (strategies, instruments = []) => [["desk", "the whole desk"],
+  ...strategies.map((key) => [`strategy:${key}`, `strategy ${key}`]),
+  ...instruments.map((id) => [`instrument:${id}`, `instrument ${id}`])];
+
+export const held = (n) => (n === 1 ? "1 position" : `${n ?? "all"} positions`);
+
+function one(node, { session, again }) {
+  const title = link(`risk/${node.node}`, node.node);
+  if (node.error) return h("section.panel", { "data-key": node.node }, h("h2", null, node.node),
+    h("p.bad", null, node.error));
+  const day = node.day;
+  const flows = day && !day.flows_known ? "deposits and withdrawals count as results" : day &&
+    `${percent(day.pct)} of ${day.opening ? "the opening" : "–"}`;
+  const acts = session.read_only ? "" : h("div.acts", null,
+    button("Halt entries", () => halt(node.node, scopes(node.strategies), again)),
+    button("Flatten", () => flatten(node.node, held(node.positions), again), "danger"));
+  const facts = [node.environment, node.run && `run ${node.run}`, node.release && `release ${node.release}`,
+    node.canary && `canary ${node.canary}`,
+    node.dry_run && "dry run, sends nothing", node.pid && `process ${node.pid}`].filter(Boolean).join(" · ");
+  return h("section.panel", { "data-key": node.node },
+    h("div.head", null, h("h2", null, title), state(node.state), node.health === "ok" ? "" : state(node.health), acts),
+    h("p.hint", null, facts, ", heard ", node.heartbeat ? h("span", null, ago(node.heartbeat)) : "never",
+    node.feed_lag_ms ? `, feed ${node.feed_lag_ms[0].toFixed(0)} ms old (worst ${node.feed_lag_ms[1].toFixed(0)} ms)`
+    : "",
+      node.note ? `. ${node.note}` : ""),
+    node.health_why.length ? h("ul.bare", null, node.health_why.map((why) => h("li",
+    { class: node.health === "bad" ? "bad" : "warn" }, why))) : "",
+    node.closing ? h("p.notice", { role: "status" }, node.closing) : "",
+    node.waiting.map((w) => h("p.notice", null,
+    `Asked ${ago(w.asked)}, not yet read by the node: ${w.command} ${w.guard} (${w.reason})`)),
+    tiles(
+      tile("Equity", money(node.equity), node.equity && node.equity_ts
+      ? ["at ", moment(node.equity_ts, { long: false })] : "no figure yet"),
+      tile("Today", gain(day?.pnl), flows),
+      tile("Gross", money(node.gross), node.net == null ? "" : ["net ", money(node.net)]),
+      tile("Positions", `${node.positions ?? "–"}`, `${node.orders ?? 0} open orders`)),
+    node.curve?.length > 1 ? chart(`curve-${node.node}`, `Equity of ${node.node}, last 24 hours`,
+      { height: 150, ...curves([{ name: "Equity", points: node.curve, fill: "--accent-soft" }]) }) : "",
+    node.verdicts.length ? [h("h3", null, "Standing verdicts"), verdictList(node.verdicts)] : "",
+    h("p.hint", null, "Strategies: ", node.strategies.flatMap((key, i) => [i ? ", " : "",
+      strategyLink(node.node, key)]), ". ", links(node.links)));
+}
+
+/** Name the links that are up in one word, and each that is not with why. */
+function links(all) {
+  const down = all.filter((l) => l.state !== "up");
+  if (!down.length) return all.length ? `All ${all.length} links to the venue are up.` : "No link to the venue yet.";
+  return ["Links: ", down.map((l) => [l.name, " ", state(l.state), ` ${l.detail} since `,
+    moment(l.since, { long: false }), ". "])];
+}
+
+const total = (name, sum) => (sum ? [
+  tile(`Equity, ${name}`, money(sum.equity)), tile(`Today, ${name}`, gain(sum.day_pnl)),
+  tile(`Gross, ${name}`, money(sum.gross)), tile(`Net, ${name}`, money(sum.net))] : []);
+
+export const desk = {
+  name: "desk", title: "Desk", key: "d",
+  read: ({ api, automatic }) => api.get("desk", {}, automatic),
+  draw(data, given) {
+    const alerts = data.nodes.flatMap((n) => (n.alerts ?? []).map((a) => ({ node: n.node, ...a }))).sort((a,
+      b) => b.ts - a.ts);
+    const sums = [...total("real money", data.total.real), ...total("practice", data.total.play)];
+    return [head("Desk"),
+      data.nodes.length > 1 && sums.length ? tiles(...sums) : "",
+      data.nodes.length ? data.nodes.map((node) => one(node, given)) : noNodes(),
+      data.nodes.length ? panel("Alerts", table("alerts", "Alerts",
+      [timeCol("Time, UTC"), textCol("Level", "level", state),
+        wordsCol("What", "text"), textCol("Kind", "kind"), textCol("Node", "node")], alerts,
+      "No alerts. They also go to your phone when the node names an address: alerts: DESK_ALERTS.")) : ""];
+  },
+};

@@ -1,0 +1,59 @@
+// Risk: each guard's value, limit, headroom and latch, what stands, what happened; halt and release.
+
+import { flatten, halt, release } from "../actions.js";
+import { ago, figure, h, panel, percent, table } from "../dom.js";
+import { scopes } from "./desk.js";
+import {
+  action, button, figureCol, head, noNodes, ofNode, state, tabs, textCol, timeCol, verdictList, wordsCol,
+} from "./common.js";
+
+const ENDS = { manual: "when released", next_day: "at the next day", recovered: "when it recovers" };
+
+const headroom = (g) => (g.headroom_share == null ? "–" : [
+  h("meter", { min: "0", max: "1", low: "0.1", high: "0.25", optimum: "1", value: g.headroom_share,
+  "aria-label": `${g.guard}: ${percent(g.headroom_share, 0)} of the limit is left` }),
+  h("div.hint", null, `${g.shown.headroom} left`)]);
+
+export const risk = {
+  name: "risk", title: "Risk", key: "r",
+  async read(given) {
+    const found = await ofNode(given, "risk");
+    if (found.of) [found.held, found.strategies] = await Promise.all([given.api.get("positions", { node: found.node },
+      given.automatic), given.api.get("strategies", { node: found.node }, given.automatic)]);
+    return found;
+  },
+  draw({ nodes, node, of, held, strategies }, { session, again }) {
+    if (!node) return [head("Risk"), noNodes()];
+    const ids = [...new Set(held.positions.map((p) => p.instrument))];
+    const n = held.positions.length;
+    const acts = session.read_only ? [] : [
+      button("Halt entries", () => halt(node, scopes(strategies.rows.map((r) => r.strategy), ids), again)),
+      button("Flatten", () => flatten(node, n === 1 ? "1 position" : `${n} positions`, again), "danger")];
+    const free = (g) => !session.read_only && of.releasable.includes(g.guard) && (g.latched || g.state === "halted");
+    const loose = session.read_only ? [] : of.releasable.filter((guard) => !of.guards.some((g) => g.guard === guard));
+    const standing = [of.strictest, ...of.others].filter(Boolean);
+    return [head(`Risk of ${node}`, ...acts), tabs("risk", nodes, node),
+      of.closing ? h("p.notice", { role: "status" }, of.closing) : "",
+      of.waiting.map((w) => h("p.notice", null,
+      `Asked ${ago(w.asked)}, not yet read by the node: ${w.command} ${w.guard} (${w.reason})`)),
+      panel("What stands", standing.length ? verdictList(standing)
+      : h("p.empty", null, "No verdict stands: entries are allowed at full size."),
+        h("p.hint", null, "Node ", state(of.state), ` heard ${ago(of.heartbeat)}`),
+        loose.length ? h("div.tabs", null, loose.map((guard) => button(`Release ${guard} …`,
+        () => release(node, { guard }, again)))) : ""),
+      panel("Guards", table("guards", "Guards", [textCol("Guard", "guard"), textCol("Scope", "scope"),
+      textCol("State", "state", state),
+        { name: "Value", n: true, by: (g) => g.measured, cell: (g) => g.shown.measured },
+        { name: "Limit", n: true, by: (g) => g.limit, cell: (g) => g.shown.limit },
+        { name: "Headroom", by: (g) => g.headroom_share, cell: headroom }, textCol("At its limit", "action", action),
+        { name: "Halt", text: true, cell: (g) => (g.latched || g.since
+        ? [g.latched ? "latched" : "stands", `, ends ${ENDS[g.release] ?? g.release}. ${g.reason}`] : "–") },
+        timeCol("Since, UTC", "since"), timeCol("Looked, UTC", "seen"),
+        { name: "Release", cell: (g) => (free(g) ? button("Release …", () => release(node, g, again)) : "–") },
+      ], of.guards, "No guards. extends: risk_standard.yaml in the setup adds them.")),
+      panel("History", table("verdicts", "History of verdicts",
+      [timeCol("Time, UTC"), textCol("Guard", "guard"), textCol("Scope", "scope"), textCol("Action", "action", action),
+        wordsCol("Reason", "reason"), figureCol("Value", "measured", (v) => figure(v, 4)),
+          figureCol("Limit", "limit", (v) => figure(v, 4))], of.history, "No guard has acted yet."))];
+  },
+};

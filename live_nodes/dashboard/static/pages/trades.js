@@ -1,0 +1,65 @@
+// History of fills and of closed round trips, filtered, and as CSV.
+
+import { h, moment, panel, plain, table } from "../dom.js";
+import {
+  button, figureCol, fillsTable, filters, gain, head, input, noNodes, select, side, strategyLink, textCol, timeCol,
+} from "./common.js";
+
+const DAY = 86_400_000;
+
+/** Return what the server filters by; `to` is the end of the day that is named. */
+function wanted(query) {
+  const { from, to, show, ...rest } = Object.fromEntries(query);
+  return { ...rest, from: from && Date.parse(from), to: to && Date.parse(to) + DAY };
+}
+
+export const trades = {
+  name: "trades", title: "Trades", key: "t", hears: ["fill", "refresh"],
+  async read({ query, api, automatic, before }) {
+    const what = query.get("show") === "trips" ? "trips" : "trades";
+    const nodes = await api.nodes();
+    const node = query.get("node") ?? nodes[0];
+    if (!node) return {};
+    const asked = { ...wanted(query), node };
+    const csv = `/api/trades.csv${api.query(asked)}`;
+    if (automatic && before?.further && before.csv === csv) return before;
+    const [found, { rows }] = await Promise.all([api.get(what, asked, automatic),
+      api.get("strategies", { node }, automatic)]);
+    const more = () => api.get(what, { ...asked, cursor: found.next });
+    return { what, found, more, nodes, known: rows.map((r) => r.strategy), csv };
+  },
+  draw(data, { query, go, show }) {
+    const { what, found, nodes, known, csv } = data;
+    if (!found) return [head("Trades"), noNodes()];
+    const further = async () => {
+      const more = await data.more();
+      data.further = true;
+      Object.assign(found, more, { rows: [...found.rows, ...more.rows] });
+      show();
+    };
+    const rows = what === "trips" ? table("trips", "Closed positions", [
+      timeCol("Closed, UTC", "closed"), textCol("Node", "node"),
+      { name: "Strategy", by: (r) => r.strategy, cell: (r) => strategyLink(r.node, r.strategy) },
+      textCol("Symbol", "symbol"), textCol("Side", "side", side), figureCol("Quantity", "quantity", plain),
+      figureCol("Entry", "entry", plain), figureCol("Exit", "exit", plain),
+      figureCol("Gross", "gross", gain), figureCol("Fees", "fees"), figureCol("Funding", "funding", gain),
+      figureCol("Net", "net", gain), timeCol("Opened, UTC", "opened"),
+    ], found.rows, "No position was closed that passes these filters.")
+      : fillsTable("fills", found.rows, "No fill passes these filters. Widen the dates, or choose all.");
+    return [head("Trades", h("a", { href: csv, download: "trades.csv" }, "Download CSV")),
+      filters("trades", query, go,
+        select("Show", "show", query, [["", "fills"], ["trips", "closed positions"]]),
+        select("Node", "node", query, nodes.map((id) => [id, id])),
+        select("Strategy", "strategy", query, [["", "all"], ...known.map((key) => [key, key])]),
+        input("Instrument", "instrument", query, { placeholder: "BTCUSDT-LINEAR.BYBIT" }),
+        ...(what === "trips" ? [] : [select("Side", "side", query, [["", "both"], ["BUY", "buy"], ["SELL", "sell"]]),
+          select("Kind", "kind", query, [["", "all"], ["Trade", "trades"], ["Funding", "funding"],
+          ["BustTrade", "liquidations"], ["AdlTrade", "ADL"]])]),
+        input("From, UTC", "from", query, { type: "date" }), input("To, UTC", "to", query, { type: "date" })),
+      panel(what === "trips" ? "Closed positions" : "Fills", rows,
+        data.further ? h("p.hint", null,
+        "New ones are not added while you search back: change a filter or load the page again.") : "",
+        found.next ? h("p", null, button("Search further back", further),
+          found.searched_to ? h("span.hint", null, " searched to ", moment(found.searched_to)) : "") : "")];
+  },
+};
