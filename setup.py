@@ -24,10 +24,11 @@ DATA = {
         "project_template/.*.txt",
         "project_template/*/*.yaml",
     ],
-    "live_nodes": ["nodes/*.yaml"],
     "live_nodes.dashboard": ["static/*", "static/*/*"],
+    "live_nodes": ["nodes/*.yaml", "*.md"],
     "live_nodes.install": ["Dockerfile*", "*.yaml"],
     "live_nodes.practice": ["markets/*.yaml"],
+    "strategies": ["*.md"],
 }
 
 setup(

@@ -1,4 +1,4 @@
-"""The README: its documents, its strategy and every command in it are run as a reader would.
+"""The README and the pages beside the code: their documents, strategies and commands are run.
 
 Nodes on practice trade on an exchange that the first of them starts. What needs Bybit is run
 without keys, which a node asks for before any address: options and document are checked, then it is
@@ -27,14 +27,24 @@ from catalog.providers.demo import DemoParams, generate
 from catalog.providers.demo_books import BookParams
 from catalog.providers.demo_books import generate as generate_books
 from catalog.storage.writer import CatalogWriter
+from config.components import shipped_addresses
 from config.documents.deploy import Deploy
 from config.validate import checked
+from live_nodes.deploy.rules import GUARD
+from live_nodes.local.mailbox import OPERATOR
 from live_nodes.local.practice_process import running_exchange, stop_exchange
 from tests.live_nodes.deploy.studies import study_folder
 from tests.live_nodes.documents import node_of
 
 PROJECT = Path(__file__).resolve().parents[1]
-README = (PROJECT / "README.md").read_text(encoding="utf-8")
+PAGES = {
+    name: (PROJECT / name).read_text(encoding="utf-8")
+    for name in (
+        *("README.md", "config/CONCEPTS.md", "config/MIGRATING.md"),
+        *("live_nodes/RUNBOOK.md", "strategies/TEN_MINUTES.md"),
+    )
+}
+README = "\n".join(PAGES.values())
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 COMMANDS = [
     line.removeprefix("$ ")
@@ -52,10 +62,12 @@ SECTIONS = {
 }
 """The commands under each heading, in the page's order: later ones need what earlier ones made."""
 TRADES = "Trade it live"
-OWN = "A project of your own"
+OWN, TEN = "A project of your own", "From nothing to practice"
+FOLDERS = {OWN: "my_desk", TEN: "ten_minutes"}
+"""Sections that make a project, and then work in it."""
 RECORDS = "Record order books"
 DEPLOYS = "Deploy what a study found, and undo it"
-LIVE = (TRADES, OWN, RECORDS, "What stops trading, and how to resume")
+LIVE = (TRADES, *FOLDERS, RECORDS, "What stops trading, and how to resume", "What stands")
 SLOW = ("Train when to trade the basis",)
 PERPDESK = [command for command in COMMANDS if command.startswith("perpdesk")]
 MAKE = [command for command in COMMANDS if command.startswith("make")]
@@ -140,10 +152,10 @@ def test_every_perpdesk_command_of_the_readme_works(clone: Path, section: str) -
             continue
         arguments = shlex.split(command)[1:]
         if arguments[0] == "live":
-            arguments += ["--set", AT_ONCE.format("myidea" if section == OWN else "reversal")]
+            arguments += ["--set", AT_ONCE.format("myidea" if section in FOLDERS else "reversal")]
         if arguments[0] in ("validate", "backtest", "screen") and "xs_reversal_demo" in command:
             arguments += [item for value in SHORT for item in ("--set", value)]
-        if arguments[:2] == ["catalog", "demo"] and section == OWN:
+        if arguments[:2] == ["catalog", "demo"] and section in FOLDERS:
             arguments += ["--days", "160", "--perps", "8"]
         elif arguments[:2] == ["catalog", "demo"] and "--basis" not in arguments:
             arguments[-1] = "catalog/data/another"
@@ -154,7 +166,7 @@ def test_every_perpdesk_command_of_the_readme_works(clone: Path, section: str) -
         if arguments[0] == "optimize":
             arguments += ["--set", f"backtest={short(clone)}", "--set", "folds.train_days=30"]
             arguments += ["--set", "folds.test_days=30", "--set", "folds.min_test_days=20"]
-        below = "my_desk" if section == OWN and arguments[0] != "init" else "."
+        below = "." if arguments[0] == "init" else FOLDERS.get(section, ".")
         done = perpdesk(clone, *arguments, below=below)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     if section == TRADES:
@@ -271,3 +283,21 @@ def test_a_typo_in_the_readmes_setup_is_named_by_its_line(clone: Path) -> None:
     assert f"my_idea.yaml:{line}:" in done.stderr
     assert "did you mean lookback?" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_runbook_has_a_page_for_every_verdict() -> None:
+    headings = set(re.findall(r"^## (.+)$", PAGES["live_nodes/RUNBOOK.md"], re.MULTILINE))
+    uses = [use for use in shipped_addresses() if use.startswith("actors.guards.")]
+    assert {use.partition(":")[2] for use in uses} <= headings
+    code = (PROJECT / "live_nodes" / "node" / "watch_rules.py").read_text(encoding="utf-8")
+    causes = {f"node.{cause}" for cause in re.findall(r"_halt\(\"(\w+)\"", code)}
+    assert causes | {GUARD, OPERATOR} <= headings
+    assert {"node.links", "node.sweep"} <= causes
+
+
+def test_what_the_page_about_migrating_maps_to_are_fields() -> None:
+    fields = set(re.findall(r"^\| `(\w+)` \|", (PROJECT / "config/FIELDS.md").read_text(), re.M))
+    rows = re.findall(r"^\| `.*? \| (.*?) \|", PAGES["config/MIGRATING.md"], re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert len(named) > 30
+    assert named <= fields
