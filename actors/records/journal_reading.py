@@ -327,7 +327,11 @@ class JournalReader:
 
     def query(self, statement: str, *values: Any) -> list[dict[str, Any]]:
         """Return a statement's rows, values by column name."""
-        return self._ask(statement, *values)
+        return [*self.each(statement, *values)]
+
+    def each(self, statement: str, *values: Any) -> Iterator[dict[str, Any]]:
+        """Yield a statement's rows, values by column name."""
+        yield from map(dict, self._connection.execute(statement, values))
 
     def _ask(self, statement: str, *values: Any) -> list[dict[str, Any]]:
         return [dict(row) for row in self._connection.execute(statement, values)]

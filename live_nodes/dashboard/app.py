@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -157,6 +158,12 @@ class Dashboard:
             self._found_at = time.monotonic()
         return [*self._nodes.values()]
 
+    def warm_up(self) -> None:
+        """Fold the journals before the first page asks: it takes seconds where they are long."""
+        for node in self.nodes():
+            with suppress(DeskError), node.refreshed():
+                pass
+
     def node(self, name: str) -> NodePages:
         """Return a node by its id."""
         self.nodes()
@@ -177,6 +184,7 @@ def made_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         dashboard.watcher.start()
+        threading.Thread(target=dashboard.warm_up, daemon=True).start()
         yield
         await asyncio.to_thread(dashboard.watcher.stop)
 

@@ -9,6 +9,9 @@ from __future__ import annotations
 import threading
 from array import array
 from bisect import bisect_left, bisect_right
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -29,6 +32,9 @@ from config.universe import select
 from live_nodes.node.risk_books import pass_fill
 from live_nodes.reports.live_result import CHARGES
 from strategies.account_value import is_spot
+
+TRIPS = 50_000
+"""Closed round trips that are kept to be listed; older ones stay in the trade history."""
 
 
 @dataclass
@@ -79,7 +85,8 @@ class _Booking:
 
     def __init__(self) -> None:
         self.books, self.strategies = Ledger(ZERO), dict[str, StrategyResult]()
-        self.now = self._counted = 0
+        self.closed: deque[RoundTrip] = deque(maxlen=TRIPS)
+        self.now = 0
 
     def filled(self, fill: FillRow) -> None:
         kept = self.strategies.setdefault(fill.strategy, StrategyResult())
@@ -88,9 +95,9 @@ class _Booking:
         kept.slippage += fill.slippage or ZERO
         kept.volume += fill.notional
         kept.book(fill.ts, change - fill.signed * fill.price - fill.fee)
-        for trip in self.books.closed[self._counted :]:
-            kept.nets.append(float(trip.gross() - trip.fees + trip.funding))
-        self._counted = len(self.books.closed)
+        kept.nets += [float(t.gross() - t.fees + t.funding) for t in self.books.closed]
+        self.closed.extend(self.books.closed)
+        self.books.closed.clear()
 
     def funded(self, strategy: str, instrument: str, amount: Decimal) -> None:
         kept = self.strategies.setdefault(strategy, StrategyResult())
@@ -102,11 +109,11 @@ class _Booking:
 
 
 class NodeBooks:
-    """The books of one node; `refresh` reads what is new, and may be called from any thread."""
+    """The books of one node; `refreshed` reads what is new, and may be called from any thread."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._of: object = None
         self._begin(None)
 
@@ -142,13 +149,18 @@ class NodeBooks:
 
     @property
     def trips(self) -> list[RoundTrip]:
-        """Return the closed round trips, the oldest first, then the open ones."""
-        books = self._booking.books
-        return [*books.closed, *books.open.values()]
+        """Return the last closed round trips, the oldest first, then the open ones."""
+        return [*self._booking.closed, *self._booking.books.open.values()]
 
-    def refresh(self, node: Node | None) -> None:
-        """Fold what the journal has more than before."""
-        with self._lock, read(self._folder) as journal:
+    @contextmanager
+    def refreshed(self, node: Node | None) -> Iterator[None]:
+        """Fold what the journal has more than before; nobody else does so inside."""
+        with self._lock:
+            self._refresh(node)
+            yield
+
+    def _refresh(self, node: Node | None) -> None:
+        with read(self._folder) as journal:
             run = next(iter(journal.runs()), None)
             paper = run is not None and run.environment == "paper"
             since = run.started if run is not None and paper else 0
@@ -162,28 +174,21 @@ class NodeBooks:
                 self._fold_fills(journal, node, since)
 
     def _fold_equity(self, journal: JournalReader, since: int) -> None:
-        rows = journal.query(
-            "SELECT id, ts, equity FROM equity WHERE id > ? AND ts >= ? ORDER BY id",
-            self._equity,
-            since,
-        )
-        for row in rows:
+        query = "SELECT id, ts, equity FROM equity WHERE id > ? AND ts >= ? ORDER BY id"
+        for row in journal.each(query, self._equity, since):
             self._equity = row["id"]
             self._curve.add(row["ts"], float(row["equity"]))
 
     def _fold_fills(self, journal: JournalReader, node: Node | None, since: int) -> bool:
         """Fold new executions; return False where one is older than what was folded."""
-        rows = journal.query(
-            "SELECT * FROM fills WHERE id > ? AND ts >= ? ORDER BY ts, execution_id",
-            self._fills,
-            since,
-        )
-        if rows and rows[0]["ts"] < self._last:
-            return False
-        owners = _owners(journal, node) if rows else {}
         booking: Any = self._booking
-        for row in rows:
+        owners, last = _owners(journal, node), self._last
+        # By the ids, not by the index of times: most were folded before.
+        query = "SELECT * FROM fills WHERE id > ? AND +ts >= ? ORDER BY +ts, execution_id"
+        for row in journal.each(query, self._fills, since):
             fill = from_sql(FillRow, row)
+            if fill.ts < last:
+                return False
             self._last, self._fills = fill.ts, max(self._fills, row["id"])
             if fill.instrument == COIN:
                 self.flows_known = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
@@ -86,20 +87,24 @@ class NodePages:
         """Return its status; DeskError where it never started, or can't be read."""
         return status_of(self.source.name, self.source.folder, orders=orders)
 
-    def refresh(self) -> None:
-        """Fold what is new in its journal."""
-        try:
+    @contextmanager
+    def refreshed(self) -> Iterator[None]:
+        """Fold what is new in its journal, and keep the books as they are inside."""
+        node = None
+        with suppress(DeskError):
             node = self.source.node()
-        except DeskError:
-            node = None
-        self.books.refresh(node)
+        with self.books.refreshed(node):
+            yield
 
     # -- desk and comparison ----------------------------------------------------------------------
 
     def desk(self) -> dict[str, Any]:
         """Return its row of the desk."""
+        with self.refreshed():
+            return self._desk()
+
+    def _desk(self) -> dict[str, Any]:
         now, status, folder = time.time_ns(), self.status(), self.source.folder
-        self.refresh()
         health, why = health_of(status, now)
         worth, run = status.equity, status.run
         releases, canary = Releases(folder), None
@@ -172,9 +177,8 @@ class NodePages:
 
     def comparison(self) -> list[dict[str, Any]]:
         """Return a row a strategy."""
-        self.refresh()
-        status = self.status()
-        with read(self.source.folder) as journal:
+        status = self.status(orders=False)
+        with self.refreshed(), read(self.source.folder) as journal:
             return [
                 self._row(key, status, journal) | {"curve": self._pnl(key, SPARK)}
                 for key in self._strategies()
@@ -233,7 +237,10 @@ class NodePages:
 
     def strategy(self, key: str) -> dict[str, Any]:
         """Return all of one strategy; InputError where there is none."""
-        self.refresh()
+        with self.refreshed():
+            return self._strategy(key)
+
+    def _strategy(self, key: str) -> dict[str, Any]:
         if key not in self._strategies():
             raise InputError(f"no strategy {key!r}; there are {', '.join(self._strategies())}")
         status = self.status()
@@ -308,7 +315,7 @@ class NodePages:
 
     def positions(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """Return the node's head and its positions."""
-        status = self.status()
+        status = self.status(orders=False)
         head = {
             "node": self.id,
             "environment": self.source.environment,
@@ -326,11 +333,12 @@ class NodePages:
 
     def trips(self, wanted: Mapping[str, Any], cursor: str | None, limit: int) -> dict[str, Any]:
         """Return round trips, the newest first; open ones come before."""
-        self.refresh()
+        with self.refreshed():
+            known = self.books.trips
         end, begin = wanted.get("to"), wanted.get("from")
         found = (
             trip
-            for trip in reversed(self.books.trips)
+            for trip in reversed(known)
             if all(
                 getattr(trip, n) == wanted[n] for n in ("strategy", "instrument") if wanted.get(n)
             )
@@ -402,7 +410,7 @@ class NodePages:
     def config(self) -> dict[str, Any]:
         """Return all values with their places, the releases, and what the last one changed."""
         resolved, releases = self.source.resolved(), Releases(self.source.folder)
-        move, run = releases.current(), self.status().run
+        move, run = releases.current(), self.status(orders=False).run
         changed, why = None, "the node has no release before this one"
         if move is not None and (before := releases.release(move.number).before) is not None:
             old = resolved_of(releases.document(before))
