@@ -25,7 +25,7 @@ DATA = {
         "project_template/*/*.yaml",
     ],
     "live_nodes.dashboard": ["static/*", "static/*/*"],
-    "live_nodes": ["nodes/*.yaml", "*.md"],
+    "live_nodes": ["nodes/*.yaml", "*.md", "monitoring/*"],
     "live_nodes.install": ["Dockerfile*", "*.yaml"],
     "live_nodes.practice": ["markets/*.yaml"],
     "strategies": ["*.md"],

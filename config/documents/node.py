@@ -127,6 +127,16 @@ class Gates(Part):
     """Difference of the wallet balance, USDT, that the comparison lets pass."""
 
 
+class MetricsSettings(Part):
+    """Figures of the node for Prometheus, and whether it lives, over HTTP."""
+
+    port: Annotated[int, Field(ge=1024, le=65535)] | None = None
+    """Port of ``/metrics``, ``/healthz`` and ``/readyz``, one for each node; null serves none."""
+    host: Annotated[str, Field(pattern=r"^[A-Za-z0-9.:-]+$")] = "127.0.0.1"
+    """Address that it listens on; whoever reaches it reads equity and positions without a
+    password, so only this machine's by default."""
+
+
 class Node(Setup):
     """A setup that trades."""
 
@@ -160,6 +170,12 @@ class Node(Setup):
     """Where alerts go: the name of the environment variable that holds addresses of apprise
     (Telegram, Discord, e-mail and a hundred others), separated by spaces, or channels, rules and a
     sign of life; null writes them to a file only."""
+    metrics: MetricsSettings = MetricsSettings()
+    """Figures for Prometheus."""
+    message_bus: EnvironmentName | None = None
+    """Name of the environment variable that holds the address of a Redis, which gets orders,
+    fills, positions and account states of Nautilus's message bus as streams:
+    ``redis://user:password@host:6379``, ``rediss://`` with TLS; null sends nothing."""
     on_stop: Literal["keep", "flatten"] = "keep"
     """What happens to positions when the node stops."""
     stop_deadline: Annotated[float, Field(ge=5, le=600)] = 30.0

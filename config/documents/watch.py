@@ -44,6 +44,18 @@ class Policies(Part):
     entries until one succeeds."""
 
 
+class MemorySettings(Part):
+    """The growth of the process's memory that is no more than warm-up."""
+
+    slope: Annotated[float, Field(gt=0, le=100_000)] = 50.0
+    """Growth in MB an hour, by least squares over ``window``, that raises an alert."""
+    window: Annotated[float, Field(ge=10, le=86_400)] = 3_600.0
+    """Time that the growth is measured over, in seconds; nothing is judged before it is full."""
+    restart: Literal["never", "flat"] = "never"
+    """``flat`` restarts the node in place while memory grows too fast: without a position, an
+    order or a decision under way, with the same document; halts and states stay."""
+
+
 class WatchSettings(Part):
     """Run-time watching. All times are in seconds."""
 
@@ -71,6 +83,8 @@ class WatchSettings(Part):
     record: bool = False
     """Record what strategies and guards see, beside the journal, for ``perpdesk parity``; not on
     paper, nor in a dry run."""
+    memory: MemorySettings = MemorySettings()
+    """Growth of memory."""
     throttle: ThrottleSettings = ThrottleSettings()
     """Pace of order requests."""
     policies: Policies = Policies()

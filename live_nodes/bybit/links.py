@@ -39,7 +39,8 @@ class VenueLink:
     `name` is ``public linear``, ``public spot``, ``private`` or ``trade``. `make` returns a new,
     unconnected client. Answers to client order ids with `probe_prefix` (our probes) do not reach
     the adapter. `proven` means logged in and answered since the last connect, `failure` is the
-    venue's text on a login refused since then. `half_opens` counts reconnects after silence.
+    venue's text on a login refused since then. `half_opens` counts reconnects after silence,
+    `reconnects` all after the first connect.
     """
 
     def __init__(self, name: str, make: Callable[[], Any], url: str, probe_prefix: str) -> None:
@@ -47,12 +48,12 @@ class VenueLink:
         parts = urlsplit(url)
         self.port = parts.port or (443 if parts.scheme == "wss" else 80)
         self.proven = False
-        self.half_opens = 0
+        self.half_opens = self.reconnects = 0
         self.probed_at = 0.0
         self.failure = ""
         self.was_connected = self.was_proven = self.has_connected = False
         self.down_since = 0.0
-        self.renewing = False
+        self.renewing = self.renewed = False
         self._make = make
         self._client = make()
         self._probe_prefix = probe_prefix
@@ -101,6 +102,7 @@ class VenueLink:
         self.renewing = True
         try:
             await self._renew(*self._connection)
+            self.renewed = True
         finally:
             self.renewing = False
 
@@ -172,6 +174,7 @@ class VenueLinks:
         self._half_open, self._heartbeat = half_open, heartbeat
         self._links: dict[str, VenueLink] = {}
         self._beating_since: dict[int, float] = {}
+        self._vanished = self._falls = self._unseen = 0
         self._probes = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._log = Logger("Links")
@@ -193,6 +196,18 @@ class VenueLinks:
         link = self._links.get(name)
         return link is None or link.ready
 
+    def down(self) -> tuple[str, ...]:
+        """Return the names of the links that are not reliable, sorted."""
+        return tuple(sorted(name for name, link in self._links.items() if not link.ready))
+
+    def reconnects(self) -> dict[str, int]:
+        """Return how often each link connected anew; any thread may ask.
+
+        One that came back between two checks has no name: it is ``unseen``.
+        """
+        found = {name: link.reconnects for name, link in list(self._links.items())}
+        return found | {"unseen": self._unseen}
+
     def failure(self) -> str:
         """Return the venue's text on the first refused login, else empty."""
         return next((f"{x.name}: {x.failure}" for x in self._links.values() if x.failure), "")
@@ -207,11 +222,16 @@ class VenueLinks:
     async def tick(self) -> list[str]:
         """Check, end and prove links, several times a second; return new half-open links."""
         broken = await self._end_half_open()
+        falls = 0
         for link in self._links.values():
             connected = link.connected
+            falls += link.renewed or (link.was_connected and not connected)
             if link.was_connected and not connected:
                 link.proven = False
                 link.half_opens += link.name in broken
+            if connected and (link.renewed or not link.was_connected):
+                link.reconnects += link.has_connected
+                link.renewed = False
             if connected and not link.was_connected:
                 # Keep a refusal of the first login that came before this check.
                 link.failure = "" if link.has_connected else link.failure
@@ -221,6 +241,9 @@ class VenueLinks:
             if connected and not link.proven:
                 self._prove(link)
             self._renew_lasting(link)
+        # A connection may stay listed until the check after its link fell.
+        self._unseen += max(0, self._vanished - falls - self._falls)
+        self._falls = falls
         return broken
 
     def drop_waiting(self) -> list[str]:
@@ -252,9 +275,10 @@ class VenueLinks:
         beating = [c for c in found if c.since_sent < 2 * self._heartbeat + 1]
         present = {connection.inode for connection in found}
         steady = 2 * self._heartbeat + 2
-        if any(
+        self._vanished = sum(
             now - since > steady and i not in present for i, since in self._beating_since.items()
-        ):
+        )
+        if self._vanished:
             # A link may reconnect between two checks: logins must be proven again.
             for link in self._links.values():
                 if not link.name.startswith("public"):

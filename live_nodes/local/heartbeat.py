@@ -1,15 +1,21 @@
-"""Heartbeat file, written each second: a live process with an old heartbeat hangs."""
+"""Heartbeat file, written each second: a live process with an old heartbeat hangs.
+
+What the node's parts put into `Heartbeat` is also what its exporter serves and what its service
+manager is told (`live_nodes.local.service_manager`).
+"""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from decimal import Decimal
 from pathlib import Path
 
 import msgspec
 
 from live_nodes.local.files import replace_file
+from live_nodes.local.histogram import SECONDS, Histogram
 
 FILE = "heartbeat.json"
 EVERY_S = 1.0
@@ -24,6 +30,9 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True):
     last evaluations (None: never). `verdict` is the strictest on the desk, such as ``halt_entries
     by daily: …``. `flat` means no positions. `feed_lag` is the age of market data when they were
     handled, in nanoseconds: of the newest, and the largest of the last minute; None before any.
+    `links_down` are the links that are not reliable. `stalled` is why trading makes no progress
+    though the process lives. `equity` (USDT) is None before the first. `peak` is its highest since
+    the first start, less what others paid in, and `drawdown` the fraction of the peak lost.
     """
 
     ts: int
@@ -33,23 +42,55 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True):
     verdict: str = ""
     flat: bool = True
     feed_lag: tuple[int, int] | None = None
+    links_down: tuple[str, ...] = ()
+    stalled: str = ""
+    equity: Decimal | None = None
+    peak: Decimal | None = None
+    drawdown: float | None = None
 
 
 _BEATS = msgspec.json.Decoder(Beat)
 
 
 class Heartbeat:
-    """Writes the file; `failed` takes the first reason why it can't be written."""
+    """Writes the file; `failed` takes the first reason why it can't be written.
 
-    def __init__(self, folder: Path, failed: Callable[[str], None]) -> None:
+    `guards_within` is the age of the newest evaluation of guards, in seconds, at which trading
+    counts as stalled. `fresh` begins a new peak, as paper does with a new balance.
+    `last` is the newest heartbeat, which `on_beat` is told as well. Other threads may read `last`,
+    `reconnects` (by link), `feeds` (time of each instrument's last update), `profits` (net, by
+    strategy) and the histograms of seconds.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        failed: Callable[[str], None],
+        *,
+        guards_within: float = STALE_S,
+        fresh: bool = False,
+    ) -> None:
         self._path = folder / FILE
         self._failed = failed
         self._is_failing = False
+        self._guards_within_ns = guards_within * 1e9
+        before = None if fresh else last_beat(folder)
+        self._peak = None if before is None else before.peak
         self.phase = "starting"
+        self.last: Beat | None = None
+        self.on_beat: Callable[[Beat], None] = lambda beat: None
         self.guards: Callable[[], dict[str, int | None]] = dict
         self.verdict: Callable[[], str] = str
         self.flat: Callable[[], bool] = lambda: True
         self.feed_lag: Callable[[], tuple[int, int] | None] = lambda: None
+        self.links_down: Callable[[], tuple[str, ...]] = tuple
+        self.worth: Callable[[], tuple[Decimal, Decimal] | None] = lambda: None
+        """Equity, and what others paid in of it since the first start; None before the first."""
+        self.reconnects: Callable[[], Mapping[str, int]] = dict
+        self.feeds: Callable[[], Mapping[str, int]] = dict
+        self.profits: Callable[[], Mapping[str, Decimal]] = dict
+        self.memory_slope: Callable[[], float | None] = lambda: None
+        self.loop_lag, self.order_latency = Histogram(SECONDS), Histogram(SECONDS)
 
     async def keep_beating(self) -> None:
         """Write heartbeats until cancelled."""
@@ -58,20 +99,30 @@ class Heartbeat:
 
         while True:
             self.beat()
+            planned = time.monotonic() + EVERY_S
             await asyncio.sleep(EVERY_S)
+            self.loop_lag.observe(max(0.0, time.monotonic() - planned))
 
     def beat(self, phase: str | None = None) -> None:
         """Write one heartbeat."""
         self.phase = phase or self.phase
+        now, guards = time.time_ns(), self.guards()
+        equity, drawdown = self._fall()
         beat = Beat(
-            ts=time.time_ns(),
+            ts=now,
             pid=os.getpid(),
             phase=self.phase,
-            guards=self.guards(),
+            guards=guards,
             verdict=self.verdict(),
             flat=self.flat(),
             feed_lag=self.feed_lag(),
+            links_down=self.links_down(),
+            stalled=self._stalled(guards, now),
+            equity=equity,
+            peak=self._peak,
+            drawdown=drawdown,
         )
+        self.last = beat
         try:
             replace_file(self._path, msgspec.json.encode(beat))
         except OSError as error:
@@ -80,6 +131,24 @@ class Heartbeat:
                 self._failed(f"the heartbeat file can't be written: {error}")
         else:
             self._is_failing = False
+        self.on_beat(beat)
+
+    def _fall(self) -> tuple[Decimal | None, float | None]:
+        worth = self.worth()
+        if worth is None:
+            return None, None
+        equity, flows = worth
+        # What others pay in or take out is no gain or loss.
+        made = equity - flows
+        self._peak = made if self._peak is None else max(self._peak, made)
+        peak = self._peak + flows
+        return equity, float((peak - equity) / peak) if peak > 0 else None
+
+    def _stalled(self, guards: Mapping[str, int | None], now: int) -> str:
+        newest = max((ts for ts in guards.values() if ts is not None), default=now)
+        if self.phase != "running" or now - newest <= self._guards_within_ns:
+            return ""
+        return f"no guard was evaluated for {(now - newest) / 1e9:.0f} s"
 
 
 def last_beat(folder: Path) -> Beat | None:

@@ -47,9 +47,11 @@ from live_nodes.bybit.adapter import (
 )
 from live_nodes.bybit.facts import products_of
 from live_nodes.local.endpoints import Endpoints
+from live_nodes.local.keys import Secret
 from live_nodes.node.account import CacheAccount
 from live_nodes.node.context import RunContext
 from live_nodes.node.feed import NodeFeed, NodeFeedConfig
+from live_nodes.node.message_bus import bus_config
 from live_nodes.node.paper import PaperFactory
 from live_nodes.node.preflight import Preflight, universe_of
 from live_nodes.node.report import Say
@@ -68,7 +70,13 @@ _RETRIES = {"max_retries": 3, "retry_delay_initial_ms": 200, "retry_delay_max_ms
 
 
 def node_config(
-    node: Node, endpoints: Endpoints, ids: list[str], folder: Path, *, tickers: bool = False
+    node: Node,
+    endpoints: Endpoints,
+    ids: list[str],
+    folder: Path,
+    *,
+    tickers: bool = False,
+    message_bus: Secret | None = None,
 ) -> TradingNodeConfig:
     """Return the configuration of the engine's node for all instruments `ids`, without secrets."""
     universe = universe_of(node, ids)
@@ -93,6 +101,7 @@ def node_config(
             # Reconnects of the links (Rust code) are logged only through it.
             use_pyo3=True,
         ),
+        message_bus=bus_config(message_bus),
         # Strategies keep their own history; the engine's default keeps 10,000 of each.
         cache=CacheConfig(tick_capacity=8, bar_capacity=8),
         # An error while data are handled would otherwise end the process at once, without a stop.

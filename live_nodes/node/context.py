@@ -16,7 +16,7 @@ from live_nodes.bybit.rest import VenueRest
 from live_nodes.local.alerts import Alerts
 from live_nodes.local.endpoints import Endpoints
 from live_nodes.local.heartbeat import Heartbeat
-from live_nodes.local.keys import KeyPair
+from live_nodes.local.keys import KeyPair, Secret
 from live_nodes.node.preflight import Preflight
 from live_nodes.node.report import RunOptions, Say
 from live_nodes.node.tape import Tape
@@ -41,6 +41,7 @@ class RunContext:
     heartbeat: Heartbeat
     tape: Tape = field(default_factory=Tape)
     release: RunningRelease | None = None
+    message_bus: Secret | None = None
 
     @property
     def paper(self) -> bool:

@@ -9,7 +9,7 @@ import msgspec
 from actors.desk.guard_state import FAILED, READINGS, STATE, Kept, Shown
 from actors.guards.core.halts import Latch
 from actors.guards.core.limits import Reading
-from actors.records.journal_reading import read
+from actors.records.journal_reading import JournalReader, read
 from config.documents import Node
 from config.documents.setup import Setup
 from live_nodes.local.mailbox import OPERATOR
@@ -55,7 +55,12 @@ def risk_of(folder: Path, node: Setup | Node) -> list[GuardStatus]:
     can't be read.
     """
     with read(folder) as journal:
-        kept, shown = journal.states(STATE), journal.states(READINGS)
+        return guards_in(journal, node)
+
+
+def guards_in(journal: JournalReader, node: Setup | Node) -> list[GuardStatus]:
+    """Return what `risk_of` does, of an open journal."""
+    kept, shown = journal.states(STATE), journal.states(READINGS)
     keys = [key for key, component in node.actors.items() if component.enabled]
     return [
         status

@@ -22,13 +22,16 @@ from live_nodes.local.alerts import Alerts, AlertUrl, alert_urls_of
 from live_nodes.local.alive import ping_url_of
 from live_nodes.local.endpoints import Endpoints, overridden, refuse_unconfirmed, venue_endpoints
 from live_nodes.local.folder import releases_of, state_folder
-from live_nodes.local.heartbeat import Heartbeat
+from live_nodes.local.heartbeat import STALE_S, Heartbeat
 from live_nodes.local.keys import KeyPair, Secret, key_names, keys_of, variables_of
 from live_nodes.local.practice_process import EXCHANGE, UNMET, unmet_faults
 from live_nodes.local.releases import Move, Releases
+from live_nodes.local.service_manager import ServiceManager
 from live_nodes.node.alert_watch import watching_alerts
 from live_nodes.node.context import RunContext
+from live_nodes.node.exporter import exported
 from live_nodes.node.live import NodeRun
+from live_nodes.node.message_bus import message_bus_of
 from live_nodes.node.recording import tape_of
 from live_nodes.node.report import RunOptions, RunReport, Say
 from live_nodes.node.risk import count_alerts
@@ -48,6 +51,7 @@ def launch(
     alert_urls: Sequence[AlertUrl] = (),
     release: RunningRelease | None = None,
     ping: Secret | None = None,
+    message_bus: Secret | None = None,
 ) -> RunReport:
     """Run a node until it stops or has done what `options` request.
 
@@ -55,6 +59,10 @@ def launch(
     on.
     """
     refuse_unconfirmed(node)
+    heartbeat = Heartbeat(
+        folder, say, guards_within=STALE_S + node.risk.every, fresh=node.environment == "paper"
+    )
+    heartbeat.on_beat = ServiceManager().on_beat
     with Journal.open(folder, node=node.name) as journal, ExitStack() as followed:
         if journal.restored is not None:
             say(str(journal.restored))
@@ -67,9 +75,10 @@ def launch(
             options=options,
             say=say,
             alerts=Alerts(node.name, folder, () if options.dry_run else alert_urls),
-            heartbeat=Heartbeat(folder, say),
+            heartbeat=heartbeat,
             tape=tape_of(node, options, say),
             release=release,
+            message_bus=message_bus,
         )
 
         def tell(line: str) -> None:
@@ -82,7 +91,7 @@ def launch(
         try:
             if release is not None:
                 release.begin(context)
-            with watching_alerts(context, ping):
+            with watching_alerts(context, ping), exported(context):
                 report = _in_loop(NodeRun(context))
         except BaseException as error:
             unwritable = storage_failure(error)
@@ -148,12 +157,13 @@ def live_document(
     until = None if options.seconds is None else time.monotonic() + options.seconds
     ran: int | None = None
     move, news = what_starts(releases), ""
+    again: Resolved | None = None
     while True:
         # Until the node listens itself, so that a journal just opened is closed.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         release = None
         try:
-            resolved = _sound(releases, move, file, overrides)
+            resolved = again or _sound(releases, move, file, overrides)
             release = RunningRelease(releases, move, resolved, overrides, news)
             if move is not None:
                 say_release(releases.release(move.number), file, overrides, say)
@@ -169,7 +179,12 @@ def live_document(
             continue
         if not report.takes_up:
             return report
-        ran, move, news = release.number, releases.current(), ""
+        if release.same:
+            # Not by its file, which may say something else by now.
+            move = what_starts(releases)
+            ran, news, again = None, "", None if releases.moves() else resolved
+        else:
+            ran, move, news, again = release.number, releases.current(), "", None
         if until is not None:
             options = replace(options, seconds=max(0.0, until - time.monotonic()))
 
@@ -203,6 +218,7 @@ def _run(
     if keys is not None and key_names(node):
         say(f"keys: {keys.source}")
     urls, ping = alert_urls_of(node, variables), ping_url_of(node, variables)
+    bus = message_bus_of(node, variables)
     folder = state_folder(node)
     endpoints = venue_endpoints(node, folder, say)
     own_exchange = node.environment == "practice" and node.venue_urls is None
@@ -211,7 +227,17 @@ def _run(
     unmet: list[str] = []
     try:
         report = launch(
-            node, endpoints, keys, folder, resolved.config_hash, options, say, urls, release, ping
+            node,
+            endpoints,
+            keys,
+            folder,
+            resolved.config_hash,
+            options,
+            say,
+            urls,
+            release,
+            ping,
+            bus,
         )
     finally:
         if own_exchange:

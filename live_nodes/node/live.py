@@ -42,6 +42,9 @@ from live_nodes.node.build import (
     strategies_of,
 )
 from live_nodes.node.context import NodeContext, RunContext
+from live_nodes.node.memory import MemoryWatch
+from live_nodes.node.message_bus import redis_streams
+from live_nodes.node.metrics import follow_latency
 from live_nodes.node.operator_desk import need_markets, node_guards
 from live_nodes.node.preflight import (
     GateFailure,
@@ -122,6 +125,7 @@ class NodeRun:
         self.resumed: set[str] | None = None
         self._missed: dict[str, list[Miss]] = {}
         self._executions = ExecutionLines()
+        self._memory = MemoryWatch(node.watch.memory, self._say_memory)
         self._waits = ""
         self._limits: set[str] = set()
         self._delays: dict[str, str] = {}
@@ -138,6 +142,9 @@ class NodeRun:
         context, stop = self._context, StopSignal(loop)
         stop.listen()
         context.journal.on_failure = stop.fail
+        beats = context.heartbeat
+        beats.links_down, beats.reconnects = self.links.down, self.links.reconnects
+        beats.memory_slope = lambda: self._memory.slope
         loop.set_exception_handler(partial(_on_loop_error, stop))
         beating = asyncio.create_task(context.heartbeat.keep_beating(), name="heartbeat")
         timeout = context.node.gates.request_timeout
@@ -291,13 +298,19 @@ class NodeRun:
         put_aside_long_log(context.folder / f"{LOG_FILE}.log")
         ids, loop = sorted(facts.infos), asyncio.get_running_loop()
         config = node_config(
-            node, endpoints, ids, context.folder, tickers=need_markets(self.guards)
+            node,
+            endpoints,
+            ids,
+            context.folder,
+            tickers=need_markets(self.guards),
+            message_bus=context.message_bus,
         )
         begin_recording(context, facts, there, config.actors[0].config["tickers"])
         factories = factories_of(wiring, paper=context.paper)
-        trading_node = build_node(
-            config, strategies_of(node, ids), factories, loop, context.tape.clock
-        )
+        with redis_streams(self._say_bus):
+            trading_node = build_node(
+                config, strategies_of(node, ids), factories, loop, context.tape.clock
+            )
         # The kernel installed its signal handlers when it was built; a second signal would kill it.
         stop.listen()
         # Its own stop, after an error of its queues, would leave orders open.
@@ -324,6 +337,7 @@ class NodeRun:
             )
         strategy_turns(context.tape, built.strategies)
         built.kernel.msgbus.subscribe("decisions.*", self._on_decision)
+        follow_latency(built.kernel.msgbus, context.heartbeat.order_latency)
         self.supervisor = Supervisor(built, self._on_carried_out)
         self.risk = NodeRisk(built, self.fills, self.guards, self.recovery)
         if context.options.dry_run:
@@ -377,12 +391,22 @@ class NodeRun:
             until = math.inf if options.seconds is None else time.monotonic() + options.seconds
             while time.monotonic() < until:
                 self._say_delays()
-                self._look_for_release(stop)
+                self._memory.look()
+                self._look_for_restart(stop)
                 await asyncio.sleep(min(_POLL, max(until - time.monotonic(), 0.0)))
             stop.request(f"{options.seconds:g} s are over")
         await stop.wait()
 
-    def _look_for_release(self, stop: StopSignal) -> None:
+    def _say_bus(self, text: str) -> None:
+        self._context.say(f"message bus: {text}")
+        self._context.alerts(f"message bus: {text}", "warning", "node")
+
+    def _say_memory(self, text: str) -> None:
+        self._context.say(text)
+        self._context.alerts(text, "warning", "memory")
+        self._context.journal.note("memory", text)
+
+    def _look_for_restart(self, stop: StopSignal) -> None:
         release, built = self._context.release, self.built
         if release is None or stop.asked:
             return
@@ -390,7 +414,10 @@ class NodeRun:
         assert self.supervisor is not None
         assert self.risk is not None
         try:
-            why = release.look(built, self.supervisor, self.risk)
+            parts = built, self.supervisor, self.risk
+            why = release.look(*parts)
+            if not why and built.node.watch.memory.restart == "flat":
+                why = release.begin_anew(*parts, self._memory.grows)
         except Exception as error:  # noqa: BLE001 - a stop in order, and raised after it
             stop.fail(error)
             return

@@ -133,6 +133,7 @@ class NodeRisk:
         context.heartbeat.guards = self._beats
         context.heartbeat.verdict = self._strictest
         context.heartbeat.flat = lambda: not account.positions()
+        context.heartbeat.worth, context.heartbeat.profits = self._worth, self._profits
 
     def _closer(self, owners: Mapping[str, str]) -> Closer:
         context = self._context
@@ -325,6 +326,14 @@ class NodeRisk:
         now, wall = time.monotonic_ns(), time.time_ns()
         ages = {key: heartbeats.since(key, now) for key in self.guards}
         return {key: None if age is None else wall - age for key, age in ages.items()}
+
+    def _worth(self) -> tuple[Decimal, Decimal] | None:
+        snapshot = self.desk.snapshot
+        return None if snapshot is None else (snapshot.equity, snapshot.flows)
+
+    def _profits(self) -> Mapping[str, Decimal]:
+        snapshot = self.desk.snapshot
+        return {} if snapshot is None else snapshot.results
 
     def _strictest(self) -> str:
         verdict = self.desk.verdicts.strictest(("desk",))

@@ -47,6 +47,7 @@ from strategies.messages import Action, Verdict
 from strategies.schedule import next_fire
 
 LOOK_EVERY_NS = 1_000_000_000
+FLAT_EVERY_NS = 10_000_000_000
 SAVE_EVERY_NS = 60_000_000_000
 NEAR_NS = 30_000_000_000
 """So soon before a decision a node is not restarted, or half of the schedule's period."""
@@ -56,7 +57,8 @@ PROCESS_BEGAN = time.time()
 class RunningRelease:
     """What a node runs of its releases; `move` is None for a document that was never released.
 
-    `news` is an alert of before the start. `started` is set once the strategies run.
+    `news` is an alert of before the start. `started` is set once the strategies run. `same` is set
+    when the node stops to run the same document again.
     """
 
     def __init__(
@@ -67,12 +69,12 @@ class RunningRelease:
         settings: tuple[str, ...] = (),
         news: str = "",
     ) -> None:
-        self.releases, self.started = releases, False
+        self.releases, self.started, self.same = releases, False, False
         self._runs, self._settings, self._news = resolved, settings, news
         self._next: tuple[Move, asyncio.Task[Resolved]] | None = None
         self._said: set[str] = set()
         self._canary: CanaryState | None = None
-        self._looked = self._saved = 0
+        self._looked = self._saved = self._waited = 0
         self._adopt(move)
 
     def _adopt(self, move: Move | None) -> None:
@@ -118,6 +120,24 @@ class RunningRelease:
         except (DeskError, OSError) as error:
             self._tell(context, f"releases can't be read or written: {error}", "warning")
         return ""
+
+    def begin_anew(
+        self, context: NodeContext, supervisor: Supervisor, risk: NodeRisk, grows: str
+    ) -> str:
+        """Return why to restart with the same document now, empty while memory may grow on.
+
+        Only without a position, and where a release could be taken up.
+        """
+        now = time.monotonic_ns()
+        if not grows or now - self._waited < FLAT_EVERY_NS:
+            return ""
+        self._waited, document = now, self._runs.document
+        if not context.heartbeat.flat() or unsafe(document, document, context, supervisor, risk):
+            return ""
+        self.same = True
+        why = f"restarts while flat: {grows}"
+        self._tell(context, why, "warning")
+        return why
 
     def _approach(
         self, context: NodeContext, supervisor: Supervisor, risk: NodeRisk, move: Move

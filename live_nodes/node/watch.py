@@ -85,7 +85,7 @@ class NodeWatch:
         feed.lag.on_book = lambda deltas: self._losses.see(
             deltas.instrument_id, update_id(deltas), whole=deltas.is_snapshot
         )
-        context.heartbeat.feed_lag = self._feed_lag
+        context.heartbeat.feed_lag, context.heartbeat.feeds = self._feed_lag, self._feeds.updated
 
     def begin(self) -> None:
         """Publish what halts from the start on, in place of what halted in the last run.

@@ -147,6 +147,10 @@ class FeedSilences:
         if ts_ns > self._updated.get(instrument, ts_ns):
             self._updated[instrument] = ts_ns
 
+    def updated(self) -> dict[str, int]:
+        """Return the time of each instrument's last update; any thread may ask."""
+        return dict(self._updated)
+
     def silent(self, now_ns: int) -> dict[str, float]:
         """Return the silent instruments, each with its seconds of silence."""
         return {
