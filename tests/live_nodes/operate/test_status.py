@@ -193,20 +193,27 @@ def test_a_heartbeat_has_process_phase_guards_and_strictest_verdict(tmp_path: Pa
     found = last_beat(tmp_path)
     assert (found.pid, found.phase, found.guards, found.verdict) == (PID, "starting", {}, "")
     assert found.flat
-    heart.guards = lambda: {"daily": 5, "late": None}
+    heart.guards = lambda: {"daily": found.ts, "late": None}
     heart.verdict = lambda: "flatten by daily: 5.1 % lost"
     heart.flat = lambda: False
     heart.feed_lag = lambda: (3, 9)
+    heart.links_down = lambda: ("trade",)
+    heart.worth = lambda: (D("949.5"), D(0))
     heart.beat("running")
     document = json.loads((tmp_path / FILE).read_text())
     assert document.pop("ts") >= found.ts
     assert document == {
         "pid": PID,
         "phase": "running",
-        "guards": {"daily": 5, "late": None},
+        "guards": {"daily": found.ts, "late": None},
         "verdict": "flatten by daily: 5.1 % lost",
         "flat": False,
         "feed_lag": [3, 9],
+        "links_down": ["trade"],
+        "stalled": "",
+        "equity": "949.5",
+        "peak": "949.5",
+        "drawdown": 0.0,
     }
     assert said == []
     assert os.listdir(tmp_path) == [FILE]
