@@ -144,6 +144,16 @@ class JournalReader:
         )
         return [from_sql(FillRow, row) for row in rows]
 
+    def fill_number_before(self, ts: int) -> int:
+        """Return the number before the first execution at or after a time, else the last."""
+        statement = "SELECT coalesce(min(id) - 1, (SELECT max(id) FROM fills), 0) AS id FROM fills"
+        return int(self._ask(f"{statement} WHERE ts >= ?", ts)[0]["id"])
+
+    def fills_numbered(self, after: int, limit: int) -> tuple[int, list[FillRow]]:
+        """Return some executions after a number, in the order of writing, and the last number."""
+        rows = self._ask("SELECT * FROM fills WHERE id > ? ORDER BY id LIMIT ?", after, limit)
+        return rows[-1]["id"] if rows else after, [from_sql(FillRow, row) for row in rows]
+
     def executions_since(self, ts: int) -> set[tuple[str, str]]:
         """Return instrument and id of each execution at or after a time."""
         statement = "SELECT instrument, execution_id FROM fills WHERE ts >= ?"

@@ -36,6 +36,8 @@ _LAST_TRIES = 0.25
 """Seconds between two tries at the end."""
 _LOOK = 60.0
 """Seconds after which a channel looks at the clock again, which may have been set."""
+LATE_S = 300.0
+"""Seconds after which other channels are told that one does not deliver."""
 _KEPT = msgspec.json.Decoder(dict[str, list[Alert]])
 
 
@@ -83,6 +85,7 @@ class AlertChannel:
         self._problem = ""
         self._reported = ""
         self._left = False
+        self._trying: float | None = None
         self._until: float | None = None
         self._next_at = 0.0
         self._thread = threading.Thread(target=self._run, name=f"alerts {name}", daemon=True)
@@ -101,6 +104,12 @@ class AlertChannel:
         """Return how many alerts were sent and dropped, messages sent, and tries that failed."""
         with self._changed:
             return Counter(self._counted)
+
+    @property
+    def undelivered_s(self) -> float:
+        """Seconds since when a message tries to leave, 0 while none does."""
+        with self._changed:
+            return 0.0 if self._trying is None else time.monotonic() - self._trying
 
     def news(self) -> str | None:
         """Return each failure and recovery once; None when nothing changed."""
@@ -129,6 +138,8 @@ class AlertChannel:
             batch, tries = self._take(), 0
             if not batch:
                 continue
+            with self._changed:
+                self._trying = time.monotonic()
             while not self._tried(batch):
                 tries += 1
                 pause = self._pace.backoff * 2 ** min(tries - 1, 16)
@@ -141,6 +152,7 @@ class AlertChannel:
                 self._counted["sent"] += len(batch)
                 self._counted["messages"] += 1
                 self._pacing.sent(batch, time.time_ns())
+                self._trying = None
                 self._next_at = time.monotonic() + self._pace.pause
 
     def _wait_for_some(self) -> bool:
@@ -307,6 +319,7 @@ class Alerts:
                 AlertChannel(node, name, send, pace, url.terms, kept.get(name, ()))
             )
         self._counted: Counter[str] = Counter()
+        self._late: set[str] = set()
         self._unwritten = 0
 
     def __call__(
@@ -335,6 +348,17 @@ class Alerts:
     def news(self) -> list[str]:
         """Return failures and recoveries of channels since the last call."""
         return [said for channel in self._channels if (said := channel.news()) is not None]
+
+    def watch(self) -> None:
+        """Alert when a channel has delivered nothing for long, and when it does again."""
+        for channel in self._channels:
+            name, is_late = channel.name, channel.undelivered_s >= LATE_S
+            if is_late == (name in self._late):
+                continue
+            self._late ^= {name}
+            why = f"have not arrived for {LATE_S / 60:g} min" if is_late else "arrive again"
+            level: Level = "warning" if is_late else "info"
+            self(f"alerts to {name} {why}", level, "alerts", about=name, over=not is_late)
 
     def close(self, seconds: float = FLUSH_S) -> bool:
         """Send all that may leave within `seconds`; return whether it arrived.
@@ -374,6 +398,20 @@ class Alerts:
         except OSError:
             # With a full disk the message must still leave; the journal counts it.
             self._unwritten += 1
+
+
+def send_test(node: str, urls: Sequence[AlertUrl]) -> list[str]:
+    """Send a message to each address now; return the channels to which it did not get."""
+    failed = []
+    for url in urls:
+        kind, send = _sender(url.address)
+        try:
+            arrived = send(f"{node}: test", "perpdesk can reach you here.", "info")
+        except Exception as error:  # noqa: BLE001 - its text may hold the address
+            arrived, kind = False, f"{kind}: {type(error).__name__}"
+        if not arrived:
+            failed.append(f"{url.channel} ({kind})")
+    return failed
 
 
 def _sender(address: Secret) -> tuple[str, Send]:

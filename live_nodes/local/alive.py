@@ -49,16 +49,21 @@ def keep_pinging(url: Secret, folder: Path, every_s: float, ended: threading.Eve
 
     A ping that fails is a ping that is missed: its absence is the message.
     """
+    while not ended.is_set():
+        if not not_alive(last_beat(folder), time.time_ns()):
+            pinged(url)
+        ended.wait(every_s)
+
+
+def pinged(url: Secret) -> bool:
+    """Fetch the address once; return whether it answered."""
     # Imported here, as other commands read this file.
     import http.client
     import urllib.request
 
-    while not ended.is_set():
-        if not not_alive(last_beat(folder), time.time_ns()):
-            try:
-                with urllib.request.urlopen(url.reveal(), timeout=_TIMEOUT_S):
-                    pass
-            except (OSError, ValueError, http.client.HTTPException):
-                # Not shown: the text may hold the address.
-                pass
-        ended.wait(every_s)
+    try:
+        with urllib.request.urlopen(url.reveal(), timeout=_TIMEOUT_S):
+            return True
+    except (OSError, ValueError, http.client.HTTPException):
+        # Not shown: the text may hold the address.
+        return False

@@ -129,7 +129,7 @@ class RuleBook:
             self._explained.pop(key, None)
 
     def fill(self, fill: FillRow) -> None:
-        """Take a fill, once, after the decisions before it; others' fills and funding are none."""
+        """Take a fill, after the decisions before it; others' fills and funding are none."""
         if fill.kind == FUNDING or not fill.strategy:
             return
         for key in (fill.strategy, DESK):
@@ -164,7 +164,7 @@ class RuleBook:
         for key, limit in (self._rules.no_trade_for or {}).items():
             last = self._last.get(key)
             idle = now - max(last or 0, self._started)
-            words = "none in this run yet" if last is None else f"the last at {moment_text(last)}"
+            words = "none since the start" if last is None else f"the last at {moment_text(last)}"
             who = "" if key == DESK else f"{key}: "
             text = f"{who}no trade for {age_text(idle)}: {words}"
             yield key, Reading(idle / duration_ns(limit), text, f"{who}it trades again")

@@ -34,8 +34,6 @@ _PAUSE_S = 0.01
 """Pause between two pages, in which the loop has the interpreter."""
 _DECISIONS = 2000
 """Number of newest decisions that a start looks through for the targets that count."""
-_OVERLAP_NS = 60_000_000_000
-"""How late a fill may be written: sweeps find what no push brought."""
 _MARKS = msgspec.json.Decoder(dict[str, Decimal])
 
 
@@ -72,8 +70,7 @@ class RuleWatch:
         self._since = started if node.environment == "paper" else 0
         self._conditions = Conditions()
         self._decision: int | None = None
-        self._cursor: int | None = None
-        self._seen: dict[tuple[str, str], int] = {}
+        self._fill: int | None = None
         message = terms.alive.message
         self._message_ns = None if message is None else duration_ns(message)
         self._said = 0 if self._message_ns is None else started // self._message_ns
@@ -118,26 +115,17 @@ class RuleWatch:
         return {"rules": fine, **self._book.readings(now, held, prices, equity)}
 
     def _read_fills(self, journal: JournalReader, now: int, ended: threading.Event) -> None:
-        if self._cursor is None:
+        if self._fill is None:
             rule = self._rules.cost_over_model
             since = now - (0 if rule is None else duration_ns(rule.within))
-            self._cursor = max(self._since, min([since, *self._book.decided]))
-            if (last := journal.last_fill_ts()) is not None:
-                self._cursor = min(self._cursor, last)
-        cursor = self._cursor
+            since = max(self._since, min([since, *self._book.decided]))
+            self._fill = journal.fill_number_before(since)
         while True:
-            page = journal.fills_since(cursor, _PAGE)
+            self._fill, page = journal.fills_numbered(self._fill, _PAGE)
             for fill in page:
-                key = fill.instrument, fill.execution_id
-                if key not in self._seen:
-                    self._seen[key] = fill.ts
-                    self._book.fill(fill)
+                self._book.fill(fill)
             if len(page) < _PAGE or ended.wait(_PAUSE_S):
-                break
-            cursor = max(page[-1].ts, cursor + 1)
-        if self._seen:
-            self._cursor = max(self._cursor, max(self._seen.values()) - _OVERLAP_NS)
-            self._seen = {key: ts for key, ts in self._seen.items() if ts >= self._cursor}
+                return
 
     def _say_alive(self, journal: JournalReader, now: int) -> None:
         if self._message_ns is None or now // self._message_ns == self._said:

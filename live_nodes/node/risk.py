@@ -391,3 +391,4 @@ def count_alerts(alerts: Alerts, journal: Journal) -> None:
         journal.count(name, number)
     for news in alerts.news():
         journal.note("alerts", news)
+    alerts.watch()

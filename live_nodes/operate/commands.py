@@ -256,6 +256,9 @@ def doctor(
             max=1000,
         ),
     ] = None,
+    test_alerts: Annotated[
+        bool, typer.Option("--alerts", help="Also send a message to each address of alerts.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check that everything a node needs is there: packages, clock, disk, keys, links.
@@ -271,7 +274,7 @@ def doctor(
     node = node_document(file, settings or ())
     if trade is not None:
         keep_action(state_folder(node), f"doctor --trade {trade:g}", "asked by hand")
-    findings = examine(node, trade)
+    findings = examine(node, trade, test_alerts=test_alerts)
     if as_json:
         print(as_document(findings))
     else:

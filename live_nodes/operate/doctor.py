@@ -33,8 +33,8 @@ from config.documents import Node
 from config.errors import DeskError, GateRefused, InputError, some_of
 from live_nodes.bybit.own_coins import OwnCoins, foreign_words
 from live_nodes.bybit.rest import VenueRest
-from live_nodes.local.alerts import alert_urls_of
-from live_nodes.local.alive import ping_url_of
+from live_nodes.local.alerts import alert_urls_of, send_test
+from live_nodes.local.alive import ping_url_of, pinged
 from live_nodes.local.endpoints import Endpoints, overridden, refuse_unconfirmed, venue_endpoints
 from live_nodes.local.folder import state_folder
 from live_nodes.local.keys import KeyPair, keys_of, variables_of
@@ -129,8 +129,13 @@ class DoctorCheck:
         return self.grade == "bad"
 
 
-def examine(node: Node, trade: float | None = None) -> list[DoctorCheck]:
-    """Run every check; with `trade` and no bad check, also a round trip of about so many USDT."""
+def examine(
+    node: Node, trade: float | None = None, *, test_alerts: bool = False
+) -> list[DoctorCheck]:
+    """Run every check; with `trade` and no bad check, also a round trip of about so many USDT.
+
+    With `test_alerts` each address of alerts gets a message.
+    """
     folder = state_folder(node)
     findings = [python(), packages(), disk(folder), journal(folder), catalog(node)]
     try:
@@ -143,7 +148,7 @@ def examine(node: Node, trade: float | None = None) -> list[DoctorCheck]:
     except DeskError as error:
         return [*findings, DoctorCheck("keys", "bad", str(error), "see .env.example")]
     findings.append(_keys_found(node, keys))
-    findings.append(alerts(node, variables))
+    findings.append(alerts(node, variables, test=test_alerts))
     try:
         endpoints = venue_endpoints(node, folder, lambda _: None)
     except DeskError as error:
@@ -234,11 +239,11 @@ def catalog(node: Node) -> DoctorCheck:
     return DoctorCheck("catalog", "bad", f"{node.catalog}: no catalog there", remedy)
 
 
-def alerts(node: Node, variables: Mapping[str, str]) -> DoctorCheck:
-    """Check that alerts have an address; nothing is sent."""
+def alerts(node: Node, variables: Mapping[str, str], *, test: bool = False) -> DoctorCheck:
+    """Check that alerts have an address; with `test` send a message to each, and ping."""
     try:
         found = alert_urls_of(node, variables)
-        ping_url_of(node, variables)
+        ping = ping_url_of(node, variables)
     except GateRefused as error:
         return DoctorCheck("alerts", "bad", str(error), "see .env.example")
     if not found:
@@ -246,6 +251,12 @@ def alerts(node: Node, variables: Mapping[str, str]) -> DoctorCheck:
         return DoctorCheck(
             "alerts", "warn", "alerts reach nobody: they go into a file only", remedy
         )
+    failed = send_test(node.name, found) if test else []
+    if test and ping is not None and not pinged(ping):
+        failed.append("alive.ping")
+    if failed:
+        words = f"a test message did not get to {', '.join(failed)}"
+        return DoctorCheck("alerts", "bad", words, "see the address, its token, the network")
     number, names = len(found), sorted({url.terms.addresses for url in found})
     return DoctorCheck(
         "alerts", "ok", f"{number} address{'' if number == 1 else 'es'} of {', '.join(names)}"

@@ -170,6 +170,25 @@ def test_a_dead_address_delays_no_other_and_gets_all_when_it_is_back(tmp_path: P
             assert alerts.news() == ["channel 1 of 2 (JSON): alerts arrive again"]
 
 
+def test_other_channels_are_told_once_of_one_that_does_not_deliver(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("live_nodes.local.alerts.LATE_S", 0.5)
+    port = free_port()
+    with ear() as alive:
+        urls = AlertUrl(Secret(f"json://127.0.0.1:{port}/{TOKEN}"), "phone"), alive.url("chat")
+        alerts = Alerts("reversal", tmp_path, urls, QUICK)
+        alerts.watch()
+        alerts("one")
+        eventually(lambda: (alerts.watch(), "alerts to phone" in alive.text)[1])
+        with ear(port=port) as back:
+            eventually(lambda: (alerts.watch(), "arrive again" in alive.text)[1])
+            alerts.watch()
+            assert alerts.close()
+            assert "alerts to phone 1 of 1 (JSON) have not arrived" in back.text
+    assert [line["kind"] for line in lines(tmp_path)] == ["guard", "alerts", "alerts"]
+
+
 def test_an_address_that_refuses_is_tried_less_and_less_often(tmp_path: Path) -> None:
     with ear(status=500) as there:
         alerts = alerts_to(tmp_path, there)

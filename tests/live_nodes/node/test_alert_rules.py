@@ -120,7 +120,7 @@ def test_no_trade_counts_from_the_last_fill_or_the_start_by_strategy_and_desk() 
     texts = [reading.text for reading in made.readings(3 * HOUR_NS, {}, {}, None).values()]
     assert texts == [
         "no trade for 60 min: the last at 1970-01-01 02:00:00 UTC",
-        "steady: no trade for 2 h: none in this run yet",
+        "steady: no trade for 2 h: none since the start",
     ]
 
 

@@ -78,5 +78,5 @@ def test_a_node_that_does_not_trade_alerts_and_says_that_it_runs(
         launch(node, st.where, keys(), tmp_path, "abc", options, said.append, urls)
     lines = [json.loads(line) for line in (tmp_path / FILE).read_text().splitlines()]
     assert [line["about"] for line in lines if line["kind"] == "rule"] == ["no trade desk"]
-    assert "no trade for 2 s: none in this run yet" in there.text
+    assert "no trade for 2 s: none since the start" in there.text
     assert "runs flat, equity 100000.00 USDT; nothing halts it" in there.text

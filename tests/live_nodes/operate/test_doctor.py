@@ -28,6 +28,7 @@ from live_nodes.operate.doctor_trade import quantity_of
 from tests.builders_engine import info
 from tests.live_nodes.documents import node_of
 from tests.live_nodes.killing import venue_urls
+from tests.live_nodes.local.test_alerts import ear
 from tests.live_nodes.practice.background import background
 
 
@@ -99,6 +100,17 @@ def test_alerts_that_nobody_would_get_are_found_and_no_address_is_shown(tmp_path
     assert "MARKED" not in wrong.found
     good = doctor.alerts(named, {"DESK_ALERTS": "json://127.0.0.1/MARKED"})
     assert (good.grade, good.found) == ("ok", "1 address of DESK_ALERTS")
+    with ear() as there, ear(status=403) as refuses:
+        addresses = f"{there.address.reveal()} {refuses.address.reveal()}"
+        sent = doctor.alerts(named, {"DESK_ALERTS": addresses}, test=True)
+        assert (sent.grade, sent.found) == (
+            "bad",
+            "a test message did not get to channel (JSON)",
+        )
+        assert "perpdesk can reach you here." in there.text
+        assert (
+            doctor.alerts(named, {"DESK_ALERTS": there.address.reveal()}, test=True).grade == "ok"
+        )
     pings = node(tmp_path, alerts={"alive": {"ping": "DESK_PING"}})
     wrong = doctor.alerts(pings, {"DESK_PING": "hc-ping.com/MARKED"})
     assert wrong.is_bad
