@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -172,12 +175,17 @@ class Dashboard:
             raise HTTPException(404, f"there is no node {name}; there are {known}")
         return self._nodes[name]
 
+    def result_folders(self) -> list[Path]:
+        """Return where results are: the given folders, and the reports of each node."""
+        reports = [node.source.folder / files.REPORTS for node in self.nodes()]
+        return [*self.settings.results, *reports]
+
     def chosen(self, name: str) -> list[NodePages]:
         """Return one node, or all."""
         return [self.node(name)] if name else self.nodes()
 
 
-def made_app(settings: Settings) -> FastAPI:
+def made_app(settings: Settings) -> ASGIApp:
     """Return the application."""
     dashboard = Dashboard(settings)
 
@@ -190,7 +198,6 @@ def made_app(settings: Settings) -> FastAPI:
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.dashboard = dashboard
-    app.add_middleware(Guarded, names=settings.names, https=settings.https)
     _answer_errors(app)
     _routes_of_access(app, dashboard)
     _routes_of_pages(app, dashboard)
@@ -201,7 +208,8 @@ def made_app(settings: Settings) -> FastAPI:
     def index() -> Response:
         return FileResponse(STATIC / "index.html", headers={"cache-control": "no-cache"})
 
-    return app
+    # Outside of all, so that an error has the headers, too.
+    return Guarded(app, settings.names, settings.https)
 
 
 def run(settings: Settings, host: str, port: int, say: Callable[[str], None]) -> None:
@@ -235,13 +243,13 @@ class _Static(StaticFiles):
 # -- who may ---------------------------------------------------------------------------------------
 
 
-def signed_in(request: Request) -> Session | None:
+def signed_in(request: Request, uses: bool = True) -> Session | None:
     """Return who asks; None is a read-only token. Raise HTTPException for nobody."""
     access: Access = request.app.state.dashboard.access
     kind, _, token = request.headers.get("authorization", "").partition(" ")
     if kind.lower() == "bearer" and request.method == "GET" and access.knows(token.strip()):
         return None
-    uses = BACKGROUND not in request.headers
+    uses = uses and BACKGROUND not in request.headers
     session = access.session(request.cookies.get(COOKIE, ""), uses=uses)
     if session is None:
         raise HTTPException(401, "sign in")
@@ -342,11 +350,8 @@ def _routes_of_pages(app: FastAPI, dashboard: Dashboard) -> None:
 
     @page("/api/strategies")
     def strategies(node: str = "") -> Response:
-        rows = []
-        for one in dashboard.chosen(node):
-            with suppress(DeskError):
-                rows += one.comparison()
-        return _json({"rows": rows})
+        found, errors = _of_all(dashboard.chosen(node), NodePages.comparison)
+        return _json({"rows": [*chain(*found)], "errors": errors})
 
     @page("/api/nodes/{node}/strategies/{strategy}")
     def strategy(node: str, strategy: str) -> Response:
@@ -354,13 +359,10 @@ def _routes_of_pages(app: FastAPI, dashboard: Dashboard) -> None:
 
     @page("/api/positions")
     def positions(node: str = "") -> Response:
-        heads, rows = [], []
-        for one in dashboard.chosen(node):
-            with suppress(DeskError):
-                head, held = one.positions()
-                heads.append(head)
-                rows += held
-        return _json({"now": _now(), "nodes": heads, "positions": rows})
+        found, errors = _of_all(dashboard.chosen(node), NodePages.positions)
+        rows = [*chain(*(held for _, held in found))]
+        heads = [head for head, _ in found]
+        return _json({"now": _now(), "nodes": heads, "positions": rows, "errors": errors})
 
     @page("/api/nodes/{node}/book")
     def book(node: str, instrument: str = "", at: int | None = None, seconds: int = 60) -> Response:
@@ -399,29 +401,33 @@ def _routes_of_pages(app: FastAPI, dashboard: Dashboard) -> None:
 
     @page("/api/results")
     def results() -> Response:
-        folders = dashboard.settings.results
+        folders = dashboard.result_folders()
         rows = [*files.results(folders).values()]
         return _json({"folders": [str(folder) for folder in folders], "rows": rows})
 
     @page("/results/{number}/report.html")
     def report(number: str) -> Response:
-        row = files.results(dashboard.settings.results).get(number)
+        row = files.results(dashboard.result_folders()).get(number)
         if row is None or row["report"] is None:
             raise HTTPException(404, "there is no such report")
-        return FileResponse(
-            Path(row["path"]) / files.REPORT, headers={"content-security-policy": _REPORT_POLICY}
-        )
+        headers = {"content-security-policy": _REPORT_POLICY}
+        return FileResponse(files.report_of(Path(row["path"])), headers=headers)
 
     @page("/api/events")
     async def events(request: Request) -> Response:
-        cookie = request.cookies.get(COOKIE, "")
-        by_token = "authorization" in request.headers
-        lasts = lambda: by_token or dashboard.access.session(cookie, uses=False) is not None  # noqa: E731
         return StreamingResponse(
-            _stream(dashboard, lasts),
+            _stream(dashboard, partial(_lasts, request)),
             media_type="text/event-stream",
             headers={"x-accel-buffering": "no"},
         )
+
+
+def _lasts(request: Request) -> bool:
+    try:
+        signed_in(request, uses=False)
+    except HTTPException:
+        return False
+    return True
 
 
 async def _stream(dashboard: Dashboard, lasts: Callable[[], bool]) -> AsyncIterator[bytes]:
@@ -445,6 +451,19 @@ async def _stream(dashboard: Dashboard, lasts: Callable[[], bool]) -> AsyncItera
             yield said
     finally:
         dashboard.listeners.leave(queue)
+
+
+def _of_all[T](
+    nodes: Iterable[NodePages], what: Callable[[NodePages], T]
+) -> tuple[list[T], dict[str, str]]:
+    """Return what of each node, and why others have none, by node."""
+    found, errors = list[T](), dict[str, str]()
+    for node in nodes:
+        try:
+            found.append(what(node))
+        except DeskError as error:
+            errors[node.id] = files.masked(str(error))
+    return found, errors
 
 
 def _or_error(node: NodePages, row: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -522,6 +541,8 @@ def _answer_errors(app: FastAPI) -> None:
         (InputError, 400),
         (GateRefused, 409),
         (DeskError, 503),
+        (sqlite3.Error, 503),
+        (OSError, 503),
     ]
     for kind, code in codes:
 

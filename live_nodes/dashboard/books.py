@@ -36,6 +36,9 @@ from strategies.account_value import is_spot
 TRIPS = 50_000
 """Closed round trips that are kept to be listed; older ones stay in the trade history."""
 
+TRANSFERS = "transfers complete"
+"""State of the node with the time until which it has read the venue's transaction log."""
+
 
 @dataclass
 class Curve:
@@ -123,7 +126,7 @@ class NodeBooks:
         self._last = self._fills = self._equity = 0
         self._curve = Curve()
         self.flows: list[tuple[int, Decimal]] = []
-        self.flows_known = False
+        self.flows_known_until = 0
 
     @property
     def equity(self) -> tuple[Integers, Floats]:
@@ -172,6 +175,8 @@ class NodeBooks:
                 self._begin(of)
                 self._fold_equity(journal, since)
                 self._fold_fills(journal, node, since)
+            kept = journal.load_state("node", TRANSFERS)
+            self.flows_known_until = 0 if kept is None else int(kept)
 
     def _fold_equity(self, journal: JournalReader, since: int) -> None:
         query = "SELECT id, ts, equity FROM equity WHERE id > ? AND ts >= ? ORDER BY id"
@@ -191,7 +196,6 @@ class NodeBooks:
                 return False
             self._last, self._fills = fill.ts, max(self._fills, row["id"])
             if fill.instrument == COIN:
-                self.flows_known = True
                 if fill.kind not in CHARGES:
                     self.flows.append((fill.ts, -fill.fee))
             elif fill.strategy or fill.kind != "Trade":

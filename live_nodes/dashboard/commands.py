@@ -49,7 +49,7 @@ def serve(
     nodes: Annotated[
         list[Path], typer.Argument(help="Node documents, or folders with the states of nodes.")
     ],
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8470,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8600,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     allow_remote: Annotated[
         bool, typer.Option("--allow-remote", help="Listen on an address that others reach.")
@@ -68,9 +68,9 @@ def serve(
     """Serve the pages of nodes until Ctrl-C.
 
     Reads journals and files, never a node's memory, and never slows a node. From elsewhere, come
-    through `ssh -L 8470:127.0.0.1:8470`, or a proxy with TLS.
+    through `ssh -L 8600:127.0.0.1:8600`, or a proxy with TLS.
 
-    Example: perpdesk dashboard live_nodes/state --port 8470
+    Example: perpdesk dashboard live_nodes/state --port 8600
     """
     from config.errors import GateRefused
     from live_nodes.dashboard.access import read_kept

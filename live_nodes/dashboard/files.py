@@ -18,7 +18,7 @@ from live_nodes.local.keys import variables_of
 
 TAIL = 512 * 1024
 LOGS = {"node": "node.log", "alerts": "alerts.jsonl"}
-REPORT = "report.html"
+REPORT, REPORTS = "report.html", "reports"
 RESULTS, FOLDERS = 500, 2000
 _LINE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z? \[(\w+)\] ?(.*)", re.DOTALL)
 _SECRET_NAME = re.compile(r"KEY|SECRET|TOKEN|PASSW|ALERT|CREDENTIAL", re.IGNORECASE)
@@ -94,6 +94,8 @@ def _results_in(root: Path) -> Iterator[dict[str, Any]]:
         if number >= FOLDERS or len(folder.relative_to(root).parts) > 3:
             names.clear()
         names[:] = [name for name in names if not name.startswith(".")]
+        if root.name == REPORTS and folder == root:
+            yield from (_day(folder / name) for name in files if name.endswith(".html"))
         for name, kind in (("best.json", "study"), ("summary.json", "backtest")):
             if name in files:
                 names.clear()
@@ -101,19 +103,30 @@ def _results_in(root: Path) -> Iterator[dict[str, Any]]:
                 break
 
 
+def report_of(path: Path) -> Path:
+    """Return the report of a row's path, which may be one itself."""
+    return path if path.suffix == ".html" else path / REPORT
+
+
+def _day(page: Path) -> dict[str, Any]:
+    """Return the row of a node's daily report, which is one page in its state folder."""
+    row = _row(page, "daily_report", page.stat().st_mtime_ns)
+    return row | {"name": f"{page.parents[2].name} {page.stem}", "figures": {}}
+
+
 def _result(folder: Path, name: str, kind: str) -> dict[str, Any]:
     file = folder / name
-    number = hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:16]
     changed = file.stat().st_mtime_ns
-    report = folder / REPORT
-    return {
-        "id": number,
-        "path": str(folder),
-        "made": changed // 1_000_000,
-        "report": f"/results/{number}/{REPORT}" if report.is_file() else None,
-        "kind": kind,
-        **_figures(file, kind, changed),
-    }
+    return _row(folder, kind, changed) | _figures(file, kind, changed)
+
+
+def _row(path: Path, kind: str, changed: int) -> dict[str, Any]:
+    number = hashlib.sha256(str(path.absolute()).encode()).hexdigest()[:16]
+    report = f"/results/{number}/{REPORT}" if report_of(path).is_file() else None
+    known: dict[str, Any] = dict.fromkeys(("start", "end", "accepted"))
+    known["gates_failed"] = []
+    made = changed // 1_000_000
+    return {"id": number, "path": str(path), "made": made, "report": report, "kind": kind, **known}
 
 
 @lru_cache(maxsize=RESULTS)

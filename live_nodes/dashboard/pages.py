@@ -18,7 +18,7 @@ from actors import measures
 from actors.measures import DAY
 from actors.records.journal_reading import JournalReader, read
 from actors.records.ledger import ZERO, RoundTrip
-from actors.records.rows import FillRow, OrderRow, PositionRow, from_sql
+from actors.records.rows import EquityRow, FillRow, OrderRow, PositionRow, from_sql
 from config.errors import DeskError, InputError
 from config.resolved import difference, explain, value_text
 from live_nodes.dashboard.books import Curve, NodeBooks, StrategyResult, figures_of, thinned
@@ -42,6 +42,8 @@ LOOKED_BACK = 50_000
 """Rows of a table among which a strategy's newest are looked for."""
 SPARK, CURVE = 300, 1500
 STALE_NS = 120_000_000_000
+READ_NS = 900_000_000_000
+"""Age of the newest look at the venue's transaction log at which transfers count as unknown."""
 REAL = "mainnet"
 
 _DECISION = msgspec.json.Decoder(Decision)
@@ -134,7 +136,7 @@ class NodePages:
             "feed_lag_ms": status.feed_lag and [ns / MS for ns in status.feed_lag],
             **({} if worth is None else _worth(worth)),
             "equity_ts": None if worth is None else ms(worth.ts),
-            "day": self._day(now, None if worth is None else worth.equity),
+            "day": self._day(now, worth),
             "links": [
                 {"name": x.name, "state": x.state, "since": ms(x.since), "detail": x.detail}
                 for x in status.links
@@ -152,20 +154,20 @@ class NodePages:
             "strategies": self._strategies(),
         }
 
-    def _day(self, now: int, equity: Decimal | None) -> dict[str, Any] | None:
+    def _day(self, now: int, worth: EquityRow | None) -> dict[str, Any] | None:
         begin = now // DAY * DAY
         opened = self.books.opening(begin)
-        if opened is None or equity is None:
+        if opened is None or worth is None:
             return None
         opening, paid = Decimal(repr(opened[0])), opened[1]
-        pnl = equity - opening - paid
+        pnl = worth.equity - opening - paid
         return {
             "since": ms(begin),
             "opening": opening,
             "pnl": pnl,
             "pct": float(pnl / opening) if opening else None,
             "flows": paid,
-            "flows_known": self.books.flows_known,
+            "flows_known": self.books.flows_known_until >= worth.ts - READ_NS,
         }
 
     def _strategies(self) -> list[str]:
@@ -468,7 +470,7 @@ def health_of(status: NodeStatus, now: int) -> tuple[str, list[str]]:
     return ("bad" if bad else "warning" if odd else "ok"), bad + odd
 
 
-def _worth(worth: Any) -> dict[str, Any]:
+def _worth(worth: EquityRow) -> dict[str, Any]:
     return {name: getattr(worth, name) for name in ("equity", "balance", "gross", "net")}
 
 
