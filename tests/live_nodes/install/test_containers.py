@@ -35,6 +35,14 @@ def test_docker_takes_the_file() -> None:
     subprocess.run(command, check=True)
 
 
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool (prometheus)")
+def test_prometheus_takes_its_file_and_the_alert_rules(tmp_path: Path) -> None:
+    for file in (FOLDER / "prometheus.yaml", FOLDER.parent / "monitoring" / "alerts.yml"):
+        shutil.copy(file, tmp_path)
+    command = ["promtool", "check", "config", str(tmp_path / "prometheus.yaml")]
+    subprocess.run(command, check=True)
+
+
 def test_services_name_what_is_there() -> None:
     assert set(SERVICES) == {"node", "dashboard", "prometheus", "grafana", "postgres"}
     for name, service in SERVICES.items():
@@ -68,9 +76,8 @@ def test_the_desk_runs_commands_of_perpdesk_and_prometheus_asks_its_node() -> No
     command = typer.main.get_command(build_app())
     for name in ("node", "dashboard"):
         words = [re.sub(r"\$\{\w+:-(.*)\}", r"\1", word) for word in SERVICES[name]["command"]]
-        if name != "dashboard":
-            own = command.commands[words[0]]  # type: ignore[attr-defined]
-            own.make_context(words[0], words[1:])
+        own = command.commands[words[0]]  # type: ignore[attr-defined]
+        own.make_context(words[0], words[1:])
     assert (PROJECT / re.sub(r"\$\{\w+:-(.*)\}", r"\1", SERVICES["node"]["command"][1])).is_file()
     asked = yaml.safe_load((FOLDER / "prometheus.yaml").read_text())["scrape_configs"]
     assert asked[0]["static_configs"] == [{"targets": ["node:9400"]}]

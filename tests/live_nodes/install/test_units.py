@@ -21,7 +21,7 @@ from tests.live_nodes.documents import node_file, node_of
 needs_systemd = pytest.mark.skipif(
     shutil.which(ANALYZE) is None, reason="needs systemd-analyze (apt-get install systemd)"
 )
-LATER = {"backup", "report"}
+LATER = {"report"}
 SITE = Site(node_of(), Path("/desk/node.yaml"), Path("/desk"), "root")
 
 
