@@ -27,9 +27,8 @@ _CLOCKS_NS = 5_000_000_000
 """How far the times of positions may be out of the order in which they were written."""
 
 
-def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+def connect(path: Path, mode: Literal["rwc", "rw", "ro"] = "rwc") -> sqlite3.Connection:
     """Return an autocommit connection whose rows give values by column name."""
-    mode = "ro" if read_only else "rwc"
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}",
         uri=True,
@@ -397,10 +396,7 @@ def read(folder: Path) -> Iterator[JournalReader]:
         raise InputError(f"{path}: no journal yet: this node has never been started")
     try:
         # SQLite's read-only mode would fail on the WAL of a dead writer.
-        connection = connect(path)
-        # The last to close would delete the WAL by its name, be it that of a restored journal.
-        connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE)
-        reading = JournalReader(connection)
+        reading = JournalReader(connect(path, "rw"))
         try:
             reading.show_as_this_version(path)
             yield reading

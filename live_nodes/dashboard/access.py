@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import stat
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +21,7 @@ import msgspec
 
 from config.errors import DeskError, InputError
 from live_nodes.local.files import replace_file
+from live_nodes.local.keys import private_text
 
 SHORTEST = 12
 """Characters of a password at least."""
@@ -74,10 +74,7 @@ class Session:
 def read_kept(file: Path) -> Kept | None:
     """Return what the file has, None without one; raise InputError where others can read it."""
     try:
-        mode = stat.S_IMODE(file.stat().st_mode)
-        if mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise InputError(f"{file}: others can read it: run `chmod 600 {file}`")
-        return msgspec.json.decode(file.read_bytes(), type=Kept)
+        return msgspec.json.decode(private_text(file), type=Kept)
     except FileNotFoundError:
         return None
     except (OSError, msgspec.MsgspecError) as error:

@@ -34,6 +34,8 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 STATIC = Path(__file__).parent / "static"
 LONGEST_BODY = 64 * 1024
 KEEP_OPEN_S = 15.0
+LATEST_MS = 9_000_000_000_000
+"""The year 2255: nanoseconds of what is later do not fit into a column."""
 _FOUND_S = 5.0
 
 _POLICY = (
@@ -140,9 +142,15 @@ class Dashboard:
         self.watcher = Watcher(self.nodes, self.listeners)
         self._nodes: dict[str, NodePages] = {}
         self._found_at = 0.0
+        self._lock = threading.Lock()
 
     def nodes(self) -> list[NodePages]:
         """Return the nodes, with those that were started since."""
+        with self._lock:
+            self._find()
+            return [*self._nodes.values()]
+
+    def _find(self) -> None:
         if time.monotonic() - self._found_at >= _FOUND_S or not self._found_at:
             known = self._nodes
             try:
@@ -159,7 +167,6 @@ class Dashboard:
                 for source in found
             }
             self._found_at = time.monotonic()
-        return [*self._nodes.values()]
 
     def warm_up(self) -> None:
         """Fold the journals before the first page asks: it takes seconds where they are long."""
@@ -366,7 +373,8 @@ def _routes_of_pages(app: FastAPI, dashboard: Dashboard) -> None:
 
     @page("/api/nodes/{node}/book")
     def book(node: str, instrument: str = "", at: int | None = None, seconds: int = 60) -> Response:
-        return _json(dashboard.node(node).book(instrument, at, seconds))
+        end = None if at is None else min(max(at, 0), LATEST_MS)
+        return _json(dashboard.node(node).book(instrument, end, seconds))
 
     @page("/api/trades")
     def trades(request: Request, cursor: str | None = None, limit: int = 100) -> Response:
@@ -397,7 +405,8 @@ def _routes_of_pages(app: FastAPI, dashboard: Dashboard) -> None:
     def logs(
         node: str, source: str = "node", lines: int = 200, contains: str = "", level: str = ""
     ) -> Response:
-        return _json(_logs(dashboard.node(node), source, min(lines, 2000), contains, level))
+        most = min(max(lines, 1), 2000)
+        return _json(_logs(dashboard.node(node), source, most, contains, level))
 
     @page("/api/results")
     def results() -> Response:
@@ -483,9 +492,9 @@ def _wanted(dashboard: Dashboard, query: Mapping[str, str]) -> tuple[NodePages, 
     }
     for name in ("from", "to"):
         if text := query.get(name, ""):
-            if not text.isdecimal() or len(text) > 13:
+            if not text.isdecimal():
                 raise HTTPException(400, f"{name} must be milliseconds UTC, was {text[:20]!r}")
-            wanted[name] = int(text)
+            wanted[name] = min(int(text[:14]), LATEST_MS)
     return nodes[0], wanted
 
 
@@ -497,7 +506,7 @@ def _logs(node: NodePages, source: str, most: int, contains: str, level: str) ->
         raise HTTPException(400, f"source must be one of {known}, was {source[:20]!r}")
     file = node.source.folder / files.LOGS[source]
     size = file.stat().st_size if file.is_file() else 0
-    lines = files.log_lines(files.tail(file), contains, level, max(1, most))
+    lines = files.log_lines(files.tail(file), contains, level, most)
     return {"source": source, "file": str(file), "size": size, "lines": lines}
 
 

@@ -12,6 +12,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,9 @@ class Listeners:
     def _send(self, said: bytes | None) -> None:
         with self._lock:
             for queue, loop in self._queues.items():
-                loop.call_soon_threadsafe(_put, queue, said)
+                # Whoever tells goes on, though the server has ended: a flatten does.
+                with suppress(RuntimeError):
+                    loop.call_soon_threadsafe(_put, queue, said)
 
 
 def _put(queue: asyncio.Queue[bytes | None], said: bytes | None) -> None:
@@ -135,6 +138,7 @@ class Look:
         self._connection: sqlite3.Connection | None = None
         self._inode = self._version = self._alerts = -1
         self._ids: dict[str, int] = {}
+        self._began = False
         self._status_at, self._status = 0.0, ("", "", [""])
 
     def close(self) -> None:
@@ -161,8 +165,7 @@ class Look:
         begins = self._connection is None or inode != self._inode
         if begins:
             self.close()
-            self._connection = connect(path)
-            self._connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE)
+            self._connection = connect(path, "rw")
             self._inode, self._version = inode, -1
         assert self._connection is not None
         version = self._connection.execute("PRAGMA data_version").fetchone()[0]
@@ -175,6 +178,9 @@ class Look:
             for table in _TABLES:
                 query = f"SELECT coalesce(max(id), 0) AS n FROM {table}"
                 self._ids[table] = journal.query(query)[0]["n"]
+            if self._began:
+                yield "refresh", {"ts": ms(time.time_ns())}
+            self._began = True
             return
         for table in _TABLES:
             rows = journal.query(

@@ -689,7 +689,7 @@ def _fills(
 
 
 def _number(text: str) -> int:
-    if not text.isdecimal() or len(text) > 19:
+    if not text.isdecimal() or len(text) > 19 or int(text) >= 2**63:
         raise InputError("this cursor is none that a page gave")
     return int(text)
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import get_args
 
@@ -73,7 +74,8 @@ def _resolved(file: Path, changed: int, moment: int) -> Resolved:
 def find(places: Iterable[Path]) -> list[Source]:
     """Return the nodes of documents, and all below folders, each once; sorted by name.
 
-    Raises InputError for a place that is neither, DocumentErrors for a wrong document.
+    Raises InputError for two nodes of a name, and for a place that is neither; DocumentErrors for
+    a wrong document.
     """
     found: dict[Path, Source] = {}
     for place in places:
@@ -86,4 +88,11 @@ def find(places: Iterable[Path]) -> list[Source]:
         else:
             folder = releases_of(place).state
             found[folder.resolve()] = Source(folder.parent.name, folder.name, folder, place)
-    return sorted(found.values(), key=lambda source: source.id)
+    ordered = sorted(found.values(), key=lambda source: source.id)
+    for one, other in pairwise(ordered):
+        if one.id == other.id:
+            raise InputError(
+                f"{one.folder} and {other.folder} are both of a node {one.id}: show them by "
+                "dashboards of their own"
+            )
+    return ordered

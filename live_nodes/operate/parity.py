@@ -222,8 +222,8 @@ def beside_journal(folder: Path, taken: Mapping[str, Counter[Any]], until: int) 
     if not journal.is_file():
         return [f"{journal} is gone: the recording could not be compared with it"]
     with (
-        closing(connect(folder / JOURNAL, read_only=True)) as before,
-        closing(connect(journal, read_only=True)) as after,
+        closing(connect(folder / JOURNAL, "ro")) as before,
+        closing(connect(journal, "ro")) as after,
     ):
         (run,) = before.execute("SELECT max(id) FROM runs").fetchone()
         written: dict[str, Counter[Any]] = {kind: Counter() for kind in _ROWS}
