@@ -81,7 +81,7 @@ class FillRow:
         The order's decision (`strategies.messages.Decision.id`), or the moment when a strategy that
         publishes none made it; empty for guards' exits and others' orders.
     side : {"BUY", "SELL", ""}
-        Empty for funding.
+        Of funding the venue's word, if any: it moves no position, so ask ``kind`` first.
     quantity : Decimal
         Unsigned base coin.
     reference_price : Decimal or None

@@ -104,7 +104,7 @@ def readers(key: Key) -> list[Path]:
 
 NO_RANGE = {
     "description", "funding", "liquidation", "flatten_on_empty_targets", "mark", "enabled",
-    "volatility_adjusted", "freeze_hedge", "frozen",
+    "volatility_adjusted", "freeze_hedge", "frozen", "record",
 }  # fmt: skip
 """Free text and truth values: every value of the right type is in range."""
 
@@ -117,7 +117,7 @@ _NUMBERS = {
         slope_length correlation_lookback dispersion_lookback trend_lookback least_names
         same_sign_of own_percentile history candles level max_leg risk z_lookback width
         rsi_length volume_lookback least_distance deviation budget max_open most_pairs
-        most_per_instrument half_lives moderate_z weak_z formation
+        most_per_instrument half_lives moderate_z weak_z formation funding_minutes
     """,
     "-1": """
         bps skip min_turnover min_age_days max_spread_bps min_depth move_bps max_reprices
