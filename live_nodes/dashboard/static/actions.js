@@ -55,8 +55,8 @@ export function login(session, begin) {
 let follows = null;
 
 /** Show the progress of an action that is under way in its dialog. */
-export function progressed({ action, text, done }) {
-  if (follows?.action === action) follows.show(text, done);
+export function progressed({ action, text, done, flat }) {
+  if (follows?.action === action) follows.show(text, done, flat === false);
 }
 
 /**
@@ -77,8 +77,9 @@ export function ask({ title, text, verb, danger, path, body = {}, more = [], aft
   const dialog = h("dialog", { "aria-labelledby": "ask-title", "aria-describedby": "ask-text",
     onclose: () => { follows = null; dialog.remove(); } },
   h("h2", { id: "ask-title" }, title), h("p", { id: "ask-text" }, text), form);
-  const show = (said, done) => {
+  const show = (said, done, failed) => {
     progress.textContent = said;
+    progress.className = failed ? "bad" : "";
     if (!done) return;
     close.textContent = "Close";
     close.focus();

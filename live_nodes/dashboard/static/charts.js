@@ -26,7 +26,7 @@ function summary(label, { x, series, time }) {
 
 /**
  * Return a chart. `given`: `x` (seconds, or numbers without `time`), `series` of `{name, values,
- * colour, dash, fill, steps, points}` (colour: a custom property), `bands` of pairs of series,
+ * colour, dash, fill, steps, points}` (colour: a custom property; points: their size), `bands` of pairs of series,
  * `axis` the name of x, `rest` the index that the legend names while no pointer is on the chart
  * (else each series' last).
  */
@@ -59,6 +59,15 @@ export function chart(key, label, given) {
   return node;
 }
 
+/** Return the range of an axis: a little more than its values, around one that never changes. */
+function range(_, low, high) {
+  if (low == null) return [0, 1];
+  const pad = Math.abs(low) * 0.001 || 1;
+  return low === high ? [low - pad, high + pad] : uPlot.rangeNum(low, high, 0.1, true);
+}
+const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200,
+  ...[1, 2, 4, 7, 14, 30, 60, 91, 182, 365].map((days) => days * 86400)];
+
 function options({ series, bands = [], time = true, height = 240, places = 2, axis: name = "UTC", rest }, width) {
   const axis = { stroke: css("--muted"), grid: { stroke: css("--line"), width: 1 }, ticks: { show: false } };
   // The legend names the values under the pointer, without one the last.
@@ -70,12 +79,12 @@ function options({ series, bands = [], time = true, height = 240, places = 2, ax
   return {
     width,
     height,
-    scales: { x: { time } },
+    scales: { x: { time }, y: { range } },
     tzDate: (ts) => uPlot.tzDate(new Date(ts * 1000), "Etc/UTC"),
     cursor: { points: { size: 6 }, drag: { x: true, y: false } },
-    padding: [8, 12, 0, 0],
+    padding: [8, 28, 0, 0],
     axes: [
-      { ...axis, size: 32, ...(time ? { values: ticks } : {}) },
+      { ...axis, size: 32, space: 72, ...(time ? { values: ticks, incrs: STEPS } : {}) },
       { ...axis, size: 72, values: (_, splits) => splits.map(digits) },
     ],
     series: [
@@ -88,7 +97,7 @@ function options({ series, bands = [], time = true, height = 240, places = 2, ax
         fill: s.fill ? css(s.fill) : undefined,
         paths: s.points ? () => null : s.steps ? uPlot.paths.stepped({ align: s.steps }) : undefined,
         spanGaps: true,
-        points: { show: s.points ?? false, size: 8, fill: css(s.colour ?? "--accent") },
+        points: { show: Boolean(s.points), size: s.points, fill: css(s.colour ?? "--accent") },
         value: shown(digits),
       })),
     ],

@@ -38,8 +38,8 @@ function minute({ frames, trades, fills }) {
   return { x: joined[0], places: 4, series: [
     { name: "Bid", values: joined[1], colour: "--good", steps: 1 },
     { name: "Ask", values: joined[2], colour: "--bad", steps: 1, dash: [6, 3] },
-    { name: "Trades", values: joined[3], colour: "--muted", points: true },
-      { name: "Our fills", values: joined[4], colour: "--accent", points: true }] };
+    { name: "Trades", values: joined[3], colour: "--muted", points: 4 },
+      { name: "Our fills", values: joined[4], colour: "--accent", points: 9 }] };
 }
 
 const ladder = (id, name, levels) => table(id, name, [{ name: "Price", n: true, cell: ([price]) => plain(price) },
@@ -73,9 +73,9 @@ export const book = {
     const at = (ts) => new Date(ts).toISOString().slice(0, 19);
     const chosen = filters(`book/${node}`, query, go, select("Instrument", "instrument",
       new URLSearchParams({ instrument: of.instrument }), of.instruments.map((id) => [id, id])),
-      input("From, UTC", "at", query, { type: "datetime-local", step: "1", value: at(of.from) }));
+      input("The minute until, UTC", "at", query, { type: "datetime-local", step: "1", value: at(of.to) }));
     const earlier = (ms) =>
-      `#/book/${node}?${new URLSearchParams({ instrument: of.instrument, at: at(of.from + ms) })}`;
+      `#/book/${node}?${new URLSearchParams({ instrument: of.instrument, at: at(of.to + ms) })}`;
     return [title, chosen,
       frame ? panel(`Depth of ${of.instrument}`,
         h("div.replay", null, button(replay.timer ? "Pause" : "Play", play),
@@ -89,7 +89,7 @@ export const book = {
           h("div", null, h("h3", null, "Asks"), ladder("asks", "Asks", frame.asks))))
         : h("p.empty", null, "Nothing was recorded in this minute; choose another moment."),
       of.frames.length ? panel("The minute", chart("minute", "Best prices, trades and our fills", minute(of))) : "",
-      panel("Our fills", fillsTable("book-fills", of.fills, "None in this minute.", { wide: false })),
+      panel("Our fills", fillsTable("book-fills", of.fills, "None in this minute.", { all: false })),
       panel("Trades of the market", table("market-trades", "Trades of the market",
         [timeCol("Time, UTC"), textCol("Side", "side", side), figureCol("Price", "price", plain),
         figureCol("Quantity", "quantity", plain)], of.trades.toReversed(), "No trades were recorded in this minute."))];

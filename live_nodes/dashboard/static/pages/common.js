@@ -25,9 +25,11 @@ export const noNodes = () =>
   h("p.empty", null, "No node has a journal yet. Start one: ",
     h("code", null, "perpdesk live live_nodes/nodes/xs_reversal_practice.yaml"));
 
-const KINDS = { ok: "good", running: "good", up: "good", warning: "warn", starting: "warn", stopping: "warn",
-  reconnecting: "warn", bad: "bad", dead: "bad", failed: "bad", down: "bad", halted: "bad", silent: "bad",
+const KINDS = { ok: "good", running: "good", ready: "good", warning: "warn", starting: "warn", stopping: "warn",
+  connected: "warn", bad: "bad", dead: "bad", failed: "bad", down: "bad", halted: "bad", silent: "bad",
   error: "bad", shrunk: "warn", "no reading": "warn" };
+/** Whether a node's process lives, so that what its journal says is of now. */
+export const runs = (node) => ["running", "starting", "stopping"].includes(node.state);
 export const state = (word) => badge(word, KINDS[word] ?? "");
 
 const ACTIONS = { none: "released", shrink: "shrink", halt_entries: "halt entries", reduce_only: "reduce only",
@@ -48,10 +50,15 @@ export const textCol = (name, key, how = (v) => v) => col(name, (r) => how(r[key
 export const timeCol = (name, key = "ts") => col(name, (r) => moment(r[key]), (r) => r[key]);
 export const gain = (v) => money(v, { signed: true });
 
-export const fillsTable = (id, rows, empty, { wide = true } = {}) => table(id, "Fills", [
-  timeCol("Time, UTC"), ...(wide ? [textCol("Node", "node"),
-  col("Strategy", (r) => strategyLink(r.node, r.strategy), (r) => r.strategy)] : []),
-  textCol("Symbol", "symbol"), textCol("Side", "side", side), figureCol("Quantity", "quantity", plain),
+export const strategyCol = col("Strategy", (r) => strategyLink(r.node, r.strategy), (r) => r.strategy);
+/** Return what a verdict covers, as short as it can be. */
+export const scope = (text) => h("span", { title: text }, text.replace(/^(strategy|instrument):/,
+  "").replace(/\.BYBIT$/, "") || "–");
+export const scopeCol = textCol("Scope", "scope", scope);
+
+export const fillsTable = (id, rows, empty, { all = true } = {}) => table(id, "Fills", [
+  timeCol("Time, UTC"), ...(all ? [strategyCol] : []), textCol("Symbol", "symbol"), textCol("Side", "side", side),
+  figureCol("Quantity", "quantity", plain),
   figureCol("Price", "price", plain), figureCol("Value", "notional"),
   col("Fee", (r) => (r.fee_coin === "USDT" ? money(r.fee, { places: 4 }) : `${plain(r.fee)} ${r.fee_coin}`),
   (r) => number(r, "fee"), true),
@@ -59,16 +66,15 @@ export const fillsTable = (id, rows, empty, { wide = true } = {}) => table(id, "
   textCol("Order", "order", (v) => h("code", null, v)),
 ], rows, empty);
 
-export const positionsTable = (id, rows, empty, { wide = true } = {}) => table(id, "Positions", [
-  textCol("Symbol", "symbol"), ...(wide ? [textCol("Node", "node"),
-  col("Strategy", (r) => strategyLink(r.node, r.strategy), (r) => r.strategy)] : []),
+export const positionsTable = (id, rows, empty, { all = true } = {}) => table(id, "Positions", [
+  textCol("Symbol", "symbol"), ...(all ? [textCol("Node", "node"), strategyCol] : []),
   figureCol("Quantity", "quantity", plain), figureCol("Entry", "entry", plain), figureCol("Mark", "mark", plain),
   figureCol("Value", "notional"), figureCol("Of equity", "weight", percent), figureCol("Open P&L", "unrealized", gain),
   figureCol("Open P&L, %", "pct", percent), figureCol("Realised", "realized", gain), timeCol("Changed", "changed"),
 ], rows, empty);
 
 export const verdictList = (verdicts) => h("ul.bare", null, verdicts.map((v) =>
-  h("li", null, action(v.action), " ", h("b", null, v.guard), ` ${v.scope}: ${v.reason} `,
+  h("li", null, action(v.action), " ", h("b", null, v.guard), " ", scope(v.scope), `: ${v.reason} `,
     h("span.hint", null, "since ", moment(v.since), v.until ? [", looks again ", moment(v.until)] : "")) ));
 
 /** Return a form whose fields go into the address. */

@@ -4,7 +4,7 @@ import { flatten, halt } from "../actions.js";
 import { chart, curves } from "../charts.js";
 import { ago, h, moment, money, panel, percent, table, tile, tiles } from "../dom.js";
 import {
-  action, button, gain, head, link, noNodes, state, strategyLink, textCol, timeCol, verdictList, wordsCol,
+  button, gain, head, link, noNodes, runs, state, strategyLink, textCol, timeCol, verdictList, wordsCol,
 } from "./common.js";
 
 /** Return what a halt may cover: the desk, a strategy, an instrument that is held. */
@@ -15,6 +15,8 @@ export const scopes = (strategies, instruments = []) => [["desk", "the whole des
 export const held = (n) => (n === 1 ? "1 position" : `${n ?? "all"} positions`);
 
 function one(node, { session, again }) {
+  // Verdicts have a list of their own.
+  const listed = new Set((node.verdicts ?? []).map((v) => `${v.action} on ${v.scope} by ${v.guard}`));
   const title = link(`risk/${node.node}`, node.node);
   if (node.error) return h("section.panel", { "data-key": node.node }, h("h2", null, node.node),
     h("p.bad", null, node.error));
@@ -33,8 +35,8 @@ function one(node, { session, again }) {
     node.feed_lag_ms ? `, feed ${node.feed_lag_ms[0].toFixed(0)} ms old (worst ${node.feed_lag_ms[1].toFixed(0)} ms)`
     : "",
       node.note ? `. ${node.note}` : ""),
-    node.health_why.length ? h("ul.bare", null, node.health_why.map((why) => h("li",
-    { class: node.health === "bad" ? "bad" : "warn" }, why))) : "",
+    h("ul.bare", null, node.health_why.filter((why) => !listed.has(why)).map((why) => h("li",
+    { class: node.health === "bad" ? "bad" : "warn" }, why))),
     node.closing ? h("p.notice", { role: "status" }, node.closing) : "",
     node.waiting.map((w) => h("p.notice", null,
     `Asked ${ago(w.asked)}, not yet read by the node: ${w.command} ${w.guard} (${w.reason})`)),
@@ -46,15 +48,16 @@ function one(node, { session, again }) {
       tile("Positions", `${node.positions ?? "–"}`, `${node.orders ?? 0} open orders`)),
     node.curve?.length > 1 ? chart(`curve-${node.node}`, `Equity of ${node.node}, last 24 hours`,
       { height: 150, ...curves([{ name: "Equity", points: node.curve, fill: "--accent-soft" }]) }) : "",
-    node.verdicts.length ? [h("h3", null, "Standing verdicts"), verdictList(node.verdicts)] : "",
+    node.verdicts.length ? [h("h3", null, runs(node) ? "Standing verdicts" : "Verdicts that stood at its end"),
+    verdictList(node.verdicts)] : "",
     h("p.hint", null, "Strategies: ", node.strategies.flatMap((key, i) => [i ? ", " : "",
-      strategyLink(node.node, key)]), ". ", links(node.links)));
+      strategyLink(node.node, key)]), ". ", runs(node) ? links(node.links) : ""));
 }
 
-/** Name the links that are up in one word, and each that is not with why. */
+/** Name the links that are ready in one word, and each that is not with why. */
 function links(all) {
-  const down = all.filter((l) => l.state !== "up");
-  if (!down.length) return all.length ? `All ${all.length} links to the venue are up.` : "No link to the venue yet.";
+  const down = all.filter((l) => l.state !== "ready");
+  if (!down.length) return all.length ? `All ${all.length} links to the venue are ready.` : "No link to the venue yet.";
   return ["Links: ", down.map((l) => [l.name, " ", state(l.state), ` ${l.detail} since `,
     moment(l.since, { long: false }), ". "])];
 }

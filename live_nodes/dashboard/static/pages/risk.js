@@ -1,13 +1,16 @@
 // Risk: each guard's value, limit, headroom and latch, what stands, what happened; halt and release.
 
 import { flatten, halt, release } from "../actions.js";
-import { ago, figure, h, panel, percent, table } from "../dom.js";
+import { ago, h, panel, percent, table } from "../dom.js";
 import { scopes } from "./desk.js";
 import {
-  action, button, figureCol, head, noNodes, ofNode, state, tabs, textCol, timeCol, verdictList, wordsCol,
+  action, button, figureCol, head, noNodes, ofNode, runs, scopeCol, state, tabs, textCol, timeCol, verdictList,
+    wordsCol,
 } from "./common.js";
 
 const ENDS = { manual: "when released", next_day: "at the next day", recovered: "when it recovers" };
+
+const short = (v) => (v == null ? "–" : Number(v.toPrecision(6)).toLocaleString("en"));
 
 const headroom = (g) => (g.headroom_share == null ? "–" : [
   h("meter", { min: "0", max: "1", low: "0.1", high: "0.25", optimum: "1", value: g.headroom_share,
@@ -36,24 +39,24 @@ export const risk = {
       of.closing ? h("p.notice", { role: "status" }, of.closing) : "",
       of.waiting.map((w) => h("p.notice", null,
       `Asked ${ago(w.asked)}, not yet read by the node: ${w.command} ${w.guard} (${w.reason})`)),
-      panel("What stands", standing.length ? verdictList(standing)
-      : h("p.empty", null, "No verdict stands: entries are allowed at full size."),
+      panel(runs(of) ? "What stands" : "What stood when it ended", standing.length ? verdictList(standing)
+      : h("p.empty", null, runs(of) ? "No verdict stands: entries are allowed at full size." : "No verdict stood."),
         h("p.hint", null, "Node ", state(of.state), ` heard ${ago(of.heartbeat)}`),
         loose.length ? h("div.tabs", null, loose.map((guard) => button(`Release ${guard} …`,
         () => release(node, { guard }, again)))) : ""),
-      panel("Guards", table("guards", "Guards", [textCol("Guard", "guard"), textCol("Scope", "scope"),
-      textCol("State", "state", state),
-        { name: "Value", n: true, by: (g) => g.measured, cell: (g) => g.shown.measured },
-        { name: "Limit", n: true, by: (g) => g.limit, cell: (g) => g.shown.limit },
-        { name: "Headroom", by: (g) => g.headroom_share, cell: headroom }, textCol("At its limit", "action", action),
+      panel("Guards", table("guards", "Guards", [textCol("Guard", "guard"), textCol("State", "state", state),
+        { name: "Value", n: true, by: (g) => g.measured, cell: (g) => g.shown.measured || "–" },
+        { name: "Limit", n: true, by: (g) => g.limit, cell: (g) => g.shown.limit || "–" },
+        { name: "Headroom", by: (g) => g.headroom_share, cell: headroom }, scopeCol,
+        textCol("At its limit", "action", (v) => (v === "none" ? "–" : action(v))),
         { name: "Halt", text: true, cell: (g) => (g.latched || g.since
         ? [g.latched ? "latched" : "stands", `, ends ${ENDS[g.release] ?? g.release}. ${g.reason}`] : "–") },
         timeCol("Since, UTC", "since"), timeCol("Looked, UTC", "seen"),
         { name: "Release", cell: (g) => (free(g) ? button("Release …", () => release(node, g, again)) : "–") },
       ], of.guards, "No guards. extends: risk_standard.yaml in the setup adds them.")),
       panel("History", table("verdicts", "History of verdicts",
-      [timeCol("Time, UTC"), textCol("Guard", "guard"), textCol("Scope", "scope"), textCol("Action", "action", action),
-        wordsCol("Reason", "reason"), figureCol("Value", "measured", (v) => figure(v, 4)),
-          figureCol("Limit", "limit", (v) => figure(v, 4))], of.history, "No guard has acted yet."))];
+      [timeCol("Time, UTC"), textCol("Guard", "guard"), textCol("Action", "action", action), scopeCol,
+        wordsCol("Reason", "reason"), figureCol("Value", "measured", short), figureCol("Limit", "limit", short)],
+          of.history, "No guard has acted yet."))];
   },
 };

@@ -27,7 +27,7 @@ export const comparison = {
       panel("Side by side", table("compare", "Strategies", [
         { name: "Strategy", by: (r) => r.strategy, cell: (r) => strategyLink(r.node, r.strategy) },
         textCol("Node", "node"),
-        { name: "State", by: (r) => r.halted, cell: (r) => state(r.halted ? "halted" : r.enabled ? "running" : "off") },
+        { name: "Entries", by: (r) => r.halted, cell: (r) => state(r.halted ? "halted" : r.enabled ? "on" : "off") },
         figureCol("Today", "day_realized", gain), figureCol("Realised, net", "realized", gain),
         figureCol("Open", "unrealized", gain),
         figureCol("Gross", "gross"), figureCol("Net", "net"), figureCol("Positions", "positions", (v) => v),
@@ -60,7 +60,7 @@ function signals({ ts, rows } = { rows: [] }) {
     figureCol("Rank", "rank", (v) => v), figureCol("Weight", "weight", percent), figureCol("Held", "current", plain),
     figureCol("Target", "target", plain),
     figureCol("Order", "order", plain),
-    ...(scored ? [{ name: "Parts", cell: (r) => Object.entries(r.scores ?? {}).map(([k, v]) =>
+    ...(scored ? [{ name: "Parts", text: true, cell: (r) => Object.entries(r.scores ?? {}).map(([k, v]) =>
     `${k} ${v == null ? "warming up" : figure(v)}`).join(", ") }] : []),
     { name: "Note", text: true, cell: (r) => [r.held_back_by
     ? [state("halted"), ` by ${r.held_back_by}, wanted ${plain(r.wanted)}. `] : "", r.reason] },
@@ -69,7 +69,7 @@ function signals({ ts, rows } = { rows: [] }) {
 
 function band({ band: b, band_why: reason }) {
   if (!b) return panel("Live against the backtest", h("p.empty", null,
-    `${reason ?? "No release of this node has a study"}. Deploy what a study found (perpdesk deploy) to compare.`));
+    reason ?? "No release of this node has a study."));
   const x = b.days.map(([day]) => day);
   return panel("Live against the backtest",
     h("p", null, state(b.inside == null ? "too early" : b.inside ? "ok" : "bad"), ` ${b.text}`),
@@ -98,7 +98,7 @@ export const strategy = {
         tile("Sharpe", figure(f.sharpe), young), tile("Sortino", figure(f.sortino), young),
         tile("Calmar", figure(f.calmar), young),
         tile("Max drawdown", percent(f.max_drawdown)), tile("Trades", `${t.trips ?? 0}`,
-        `${percent(t.win_rate, 0)} won`)),
+        t.trips ? `${percent(t.win_rate, 0)} won` : "")),
       panel("Equity", d.equity.curve.length > 1 ? [chart("equity", basis,
       curves([{ name: "Equity", points: d.equity.curve, fill: "--accent-soft" }])),
         chart("drawdown", "Drawdown in percent", { height: 130,
@@ -106,7 +106,7 @@ export const strategy = {
           fill: "--bad-soft" }]) })]
         : h("p.empty", null, "Equity is written while the node runs; two figures draw a line.")),
       band(d), signals(d.signals ?? undefined),
-      panel("Positions", positionsTable("strategy-positions", d.positions, "Holds nothing.", { wide: false })),
+      panel("Positions", positionsTable("strategy-positions", d.positions, "Holds nothing.", { all: false })),
       panel("Decisions", table("decisions", "Decisions", [timeCol("Time, UTC"), textCol("Kind", "kind"),
         { name: "Why", text: true, cell: why }, figureCol("Orders", "orders", (v) => v),
         figureCol("Sized on", "equity"), figureCol("Size", "multiplier", (v) => `${figure(v)} ×`),
@@ -120,6 +120,6 @@ export const strategy = {
         figureCol("Slippage", "slippage"), wordsCol("Reason", "reason"),
         textCol("Id", "id", (v) => h("code", null, v))],
       d.orders, "No orders yet.")),
-      panel("Fills", fillsTable("strategy-fills", d.fills, "No fills yet.", { wide: false }))];
+      panel("Fills", fillsTable("strategy-fills", d.fills, "No fills yet.", { all: false }))];
   },
 };

@@ -20,5 +20,5 @@ export const studies = {
       stat("Sharpe", "sharpe", (v) => figure(v)), stat("Calmar", "calmar", (v) => figure(v)),
       stat("Max drawdown", "max_drawdown", (v) => percent(v)),
       { name: "Judged", text: true, by: (r) => r.accepted, cell: judged }, textCol("Folder", "path"),
-    ], rows, "No results yet. perpdesk backtest backtests/runs/quick.yaml makes the first."))],
+    ], rows, "No results yet. perpdesk backtest FILE makes the first."))],
 };

@@ -2,7 +2,7 @@
 
 import { h, moment, panel, plain, table } from "../dom.js";
 import {
-  button, figureCol, fillsTable, filters, gain, head, input, noNodes, select, side, strategyLink, textCol, timeCol,
+  button, figureCol, fillsTable, filters, gain, head, input, noNodes, select, side, strategyCol, textCol, timeCol,
 } from "./common.js";
 
 const DAY = 86_400_000;
@@ -38,8 +38,7 @@ export const trades = {
       show();
     };
     const rows = what === "trips" ? table("trips", "Closed positions", [
-      timeCol("Closed, UTC", "closed"), textCol("Node", "node"),
-      { name: "Strategy", by: (r) => r.strategy, cell: (r) => strategyLink(r.node, r.strategy) },
+      timeCol("Closed, UTC", "closed"), strategyCol,
       textCol("Symbol", "symbol"), textCol("Side", "side", side), figureCol("Quantity", "quantity", plain),
       figureCol("Entry", "entry", plain), figureCol("Exit", "exit", plain),
       figureCol("Gross", "gross", gain), figureCol("Fees", "fees"), figureCol("Funding", "funding", gain),
