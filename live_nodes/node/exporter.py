@@ -134,7 +134,12 @@ def exported(context: RunContext) -> Iterator[None]:
         context.say(why)
         context.alerts(why, "warning", "metrics")
 
-    metrics = NodeMetrics(context.node, context.folder, heartbeat)
+    try:
+        metrics = NodeMetrics(context.node, context.folder, heartbeat)
+    except Exception as error:  # noqa: BLE001 - figures are no reason not to trade
+        failed(f"metrics can't be served: {type(error).__name__}: {error}")
+        yield
+        return
     newest, lock = [(-FRESH_S, b"")], threading.Lock()
 
     def figures() -> tuple[int, bytes]:

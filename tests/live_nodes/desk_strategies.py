@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import time
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -92,6 +94,34 @@ class Deaf(Eager):
 
     def _on_verdict(self, verdict: Verdict) -> None:
         """Do nothing."""
+
+
+class Leaking(Eager):
+    """Keeps half a megabyte each time it looks."""
+
+    Config = EagerConfig
+
+    def on_start(self) -> None:
+        super().on_start()
+        self.kept: list[bytes] = []
+
+    def _want(self, event: Any) -> None:
+        self.kept.append(bytes(range(250)) * 2_000)
+        super()._want(event)
+
+
+class HangingConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """As of any strategy."""
+
+
+class Hanging(DeskStrategy):
+    """Trades nothing, and holds the event loop for a minute when the process gets SIGUSR1."""
+
+    Config = HangingConfig
+
+    def on_start(self) -> None:
+        super().on_start()
+        signal.signal(signal.SIGUSR1, lambda *_: time.sleep(60))
 
 
 DAY = 86_400_000_000_000
