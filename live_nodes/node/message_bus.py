@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from nautilus_trader.config import DatabaseConfig, MessageBusConfig
 from nautilus_trader.core import nautilus_pyo3 as engine
@@ -74,8 +74,9 @@ def bus_config(address: Secret | None) -> MessageBusConfig:
         database=DatabaseConfig(
             host=parts.hostname,
             port=parts.port or PORT,
-            username=unquote(parts.username or "") or None,
-            password=unquote(parts.password or "") or None,
+            # The engine makes an address of them again, so they stay as they are written there.
+            username=parts.username or None,
+            password=parts.password or None,
             ssl=parts.scheme == "rediss",
             connection_timeout=2,
             response_timeout=2,
