@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
     from backtests.optimize import commands as optimizing
     from backtests.policies import commands as policies
 
-    for command in (backtest, screen, report, compare):
+    for command in (backtest, screen, compare):
         app.command(command.__name__)(command)
     policies.register(app)
     optimizing.register(app)

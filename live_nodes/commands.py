@@ -16,6 +16,7 @@ def register(app: typer.Typer) -> None:
     from live_nodes.operate.export import export
     from live_nodes.practice import commands as exchange_commands
     from live_nodes.records import commands as records_commands
+    from live_nodes.reports.commands import report
 
     node_commands.register(app)
     deploy_commands.register(app)
@@ -23,6 +24,7 @@ def register(app: typer.Typer) -> None:
     records_commands.register(app)
     install_commands.register(app)
     app.command("export")(export)
+    app.command("report")(report)
     drill_commands.register()
     exchange_commands.register(app)
     dashboard_commands.register(app)

@@ -195,13 +195,15 @@ def costs(summary: dict[str, Any]) -> Chart:
         "Gross": summary["gross_pnl"],
         "Fees": -summary["fees"],
         "Funding": summary["funding"],
+        **({"Other": summary["beside"]} if "beside" in summary else {}),
         "Net": summary["net_profit"],
     }
+    between = ["relative"] * (len(steps) - 4)
     fall = {
         "type": "waterfall",
         "x": list(steps),
         "y": [round(value, 2) for value in steps.values()],
-        "measure": ["absolute", "relative", "total", "relative", "relative", "total"],
+        "measure": ["absolute", "relative", "total", *between, "total"],
         "increasing": {"marker": {"color": "@good"}},
         "decreasing": {"marker": {"color": "@bad"}},
         "totals": {"marker": {"color": "@accent"}},

@@ -17,7 +17,7 @@ from backtests.report.provenance import flat
 from backtests.report.report_data import downsample
 from backtests.results.console import ROWS, shown
 from backtests.results.figures import curves
-from backtests.results.result import Result
+from backtests.results.result import Result, flows_of
 from config.errors import InputError
 
 COLOURS = ("accent", "btc", "good", "reduce_only", "bad", "flatten", "equal_weight", "shrink")
@@ -98,7 +98,8 @@ def _curves(results: Results) -> Chart:
     for (letter, result), colour in zip(results.items(), cycle(COLOURS), strict=False):
         summary, opening = result.summary, result.summary["starting_equity"]
         bounds += [summary["start_ns"], summary["end_ns"]]
-        lines = curves(result.table("equity"), opening, summary["start_ns"], summary["end_ns"])
+        span = summary["start_ns"], summary["end_ns"]
+        lines = curves(result.table("equity"), opening, *span, flows_of(summary))
         grown, depths = lines.equity / opening - 1, measures.drawdown(lines.equity)
         name = f"{letter} {text(summary['name'])}"
         for values, axis in ((grown, "y"), (depths, "y2")):

@@ -33,6 +33,8 @@ from backtests.results.refusals import held_back
 from backtests.results.tables import ALL
 
 FLATTEN = "flatten"
+LIVE = "at the venue"
+"""How the fills of live trading were made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +189,8 @@ def _explained(report: ReportData, costs: dict[str, dict[str, Any]]) -> str:
         "send. Closed: positions that were open when the guard said flatten, and closed while "
         "that stood. "
     )
+    if not costs and report.summary["how_filled"].get("mode") == LIVE:
+        return f'<p class="hint">{words}</p>'
     if not costs:
         return (
             f'<p class="hint">{words}What each guard cost or saved was not worked out '

@@ -18,7 +18,7 @@ import pyarrow as pa
 from actors import measures
 from actors.measures import Floats, Integers
 from backtests.results.figures import Curves, cells, column, curves, money
-from backtests.results.result import Result
+from backtests.results.result import Result, flows_of
 
 NONE = "none"
 
@@ -245,7 +245,7 @@ def read_report_data(result: Result) -> ReportData:
     equity = result.table("equity")
     return ReportData(
         result=result,
-        curves=curves(equity, summary["starting_equity"], start, end),
+        curves=curves(equity, summary["starting_equity"], start, end, flows_of(summary)),
         equity=equity,
         fills=result.table("fills"),
         positions=result.table("positions"),

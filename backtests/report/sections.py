@@ -250,6 +250,8 @@ def variants(of: str) -> Callable[[ReportData, Drawings], str]:
 
 
 def _compared(report: ReportData) -> str:
+    if not report.benchmarks:
+        return ""
     lines = report.curves
     periods = measures.periods_a_year(lines.day_ends)
     daily = {"Strategy": (lines.day_equity, lines.day_returns)}

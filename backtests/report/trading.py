@@ -47,6 +47,7 @@ def costs(report: ReportData, drawings: Drawings) -> str:
         ("Gross", summary["gross_pnl"]),
         ("Fees", -summary["fees"]),
         ("Funding", summary["funding"]),
+        *([("Other", summary["beside"])] if "beside" in summary else []),
         ("Net profit", summary["net_profit"]),
     ):
         per_traded = value / traded * 1e4 if traded else None

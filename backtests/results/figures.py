@@ -189,8 +189,9 @@ def money(table: pa.Table, name: str) -> Floats:
 
 
 def booked(table: pa.Table, name: str) -> Decimal:
-    """Return the exact sum of a column of decimal strings."""
-    return sum(map(Decimal, table.column(name).to_pylist()), Decimal(0))
+    """Return the exact sum of a column of decimal strings; empty ones are nothing."""
+    known = (value for value in table.column(name).to_pylist() if value is not None)
+    return sum(map(Decimal, known), Decimal(0))
 
 
 def finite(values: dict[str, Any]) -> dict[str, Any]:

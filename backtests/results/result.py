@@ -22,7 +22,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from backtests.results.figures import RunBooks, booked, cells, column, figures
+from backtests.results.figures import Flows, RunBooks, booked, cells, column, figures
 from backtests.results.tables import SCHEMAS, conform
 from config.errors import DeskError, InputError
 
@@ -111,7 +111,20 @@ def summarise(record: RunRecord) -> dict[str, Any]:
         "ablations": record.ablations,
         "ladder": record.ladder,
         "guard_costs": None if record.guard_costs is None else _costs(record.guard_costs),
+        **_of_account(record),
     }
+
+
+def _of_account(record: RunRecord) -> dict[str, Any]:
+    """Return what only an account at a venue has."""
+    flows = [[ts, str(amount)] for ts, amount in record.flows]
+    found = {"flows": flows, "beside": float(record.beside)}
+    return {name: value for name, value in found.items() if value}
+
+
+def flows_of(summary: dict[str, Any]) -> Flows:
+    """Return the deposits and withdrawals of a result; a backtest has none."""
+    return [(ts, Decimal(amount)) for ts, amount in summary.get("flows", ())]
 
 
 def check(record: RunRecord) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from config.documents.alerts import Alerting
+from config.documents.backtest import Targets
 from config.documents.base import DocumentName, EnvironmentName, Part
 from config.documents.deploy import Deploy
 from config.documents.setup import Setup
@@ -137,6 +138,16 @@ class MetricsSettings(Part):
     password, so only this machine's by default."""
 
 
+class LiveReports(Part):
+    """Reports of what the node did."""
+
+    daily: bool = False
+    """Whether a running node makes a report of each UTC day five minutes after it, ``reports/``
+    in its state folder, and sends its summary to where alerts go. A process of its own makes it."""
+    targets: Targets | None = None
+    """What the trader hopes for; reports show it beside what was achieved."""
+
+
 class Node(Setup):
     """A setup that trades."""
 
@@ -180,6 +191,8 @@ class Node(Setup):
     """What happens to positions when the node stops."""
     stop_deadline: Annotated[float, Field(ge=5, le=600)] = 30.0
     """Seconds within which a stop must be over."""
+    reports: LiveReports = LiveReports()
+    """Reports of what it did, also by ``perpdesk report``."""
     deploy: Deploy = Deploy()
     """How releases get to this node, with ``perpdesk deploy``."""
 

@@ -402,11 +402,16 @@ class Alerts:
 
 def send_test(node: str, urls: Sequence[AlertUrl]) -> list[str]:
     """Send a message to each address now; return the channels to which it did not get."""
+    return send_now(f"{node}: test", "perpdesk can reach you here.", "info", urls)
+
+
+def send_now(title: str, body: str, level: Level, urls: Sequence[AlertUrl]) -> list[str]:
+    """Send to each address, whatever its hours; return the channels to which it did not get."""
     failed = []
     for url in urls:
         kind, send = _sender(url.address)
         try:
-            arrived = send(f"{node}: test", "perpdesk can reach you here.", "info")
+            arrived = send(title, body, level)
         except Exception as error:  # noqa: BLE001 - its text may hold the address
             arrived, kind = False, f"{kind}: {type(error).__name__}"
         if not arrived:

@@ -6,9 +6,10 @@ import asyncio
 import gc
 import signal
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from actors.records.journal import Journal
@@ -29,6 +30,7 @@ from live_nodes.local.releases import Move, Releases
 from live_nodes.local.service_manager import ServiceManager
 from live_nodes.node.alert_watch import watching_alerts
 from live_nodes.node.context import RunContext
+from live_nodes.node.daily_reports import daily_reports
 from live_nodes.node.exporter import exported
 from live_nodes.node.live import NodeRun
 from live_nodes.node.message_bus import message_bus_of
@@ -52,8 +54,9 @@ def launch(
     release: RunningRelease | None = None,
     ping: Secret | None = None,
     message_bus: Secret | None = None,
+    beside: Callable[[RunContext], AbstractContextManager[object]] = nullcontext,
 ) -> RunReport:
-    """Run a node until it stops or has done what `options` request.
+    """Run a node until it stops or has done what `options` request; ``beside`` runs meanwhile.
 
     Raises GateRefused when something keeps it from starting. Raises DeskError when it could not go
     on.
@@ -91,7 +94,7 @@ def launch(
         try:
             if release is not None:
                 release.begin(context)
-            with watching_alerts(context, ping), exported(context):
+            with watching_alerts(context, ping), exported(context), beside(context):
                 report = _in_loop(NodeRun(context))
         except BaseException as error:
             unwritable = storage_failure(error)
@@ -167,7 +170,7 @@ def live_document(
             release = RunningRelease(releases, move, resolved, overrides, news)
             if move is not None:
                 say_release(releases.release(move.number), file, overrides, say)
-            report = _run(file, resolved, options, say, release)
+            report = _run(file, resolved, options, say, release, overrides)
         except Exception as error:
             if ran is None or move is None or (release is not None and release.started):
                 raise
@@ -204,7 +207,12 @@ def _sound(
 
 
 def _run(
-    file: Path, resolved: Resolved, options: RunOptions, say: Say, release: RunningRelease
+    file: Path,
+    resolved: Resolved,
+    options: RunOptions,
+    say: Say,
+    release: RunningRelease,
+    overrides: tuple[str, ...],
 ) -> RunReport:
     node = resolved.document
     for warning in guard_warnings(node):
@@ -238,6 +246,7 @@ def _run(
             release,
             ping,
             bus,
+            partial(daily_reports, file, overrides),
         )
     finally:
         if own_exchange:

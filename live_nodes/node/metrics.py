@@ -17,7 +17,6 @@ import msgspec
 from nautilus_trader.model.events import OrderEvent, OrderSubmitted
 
 from actors.records.journal_reading import JournalReader, read
-from actors.records.journal_schema import FUNDING
 from actors.records.rows import MARKS, FillRow
 from config.documents import Node
 from config.durations import DAY_NS, MINUTE_NS
@@ -98,7 +97,7 @@ class JournalCounts:
                 self.violations[row["guard"], Action(row["action"]).name.lower()] += row["number"]
         fills = journal.fills_since(self._from)
         for fill in fills:
-            if (fill.instrument, fill.execution_id) not in self._seen and fill.kind != FUNDING:
+            if (fill.instrument, fill.execution_id) not in self._seen and fill.side:
                 self._count(fill)
         self._seen = {(fill.instrument, fill.execution_id) for fill in fills}
         if fills:

@@ -25,6 +25,7 @@ from actors.records.coins import COIN, WholeLots, cash_moved, every_part, pays_i
 from actors.records.journal_reading import JournalReader, read
 from actors.records.ledger import ZERO, RoundTrip
 from actors.records.rows import EquityRow, FillRow, OrderRow, marks_of_day
+from backtests.report.guards import LIVE
 from backtests.report.report_data import Share, shares
 from backtests.results.figures import Curves, RunBooks, curves, figures, without_flows
 from backtests.results.result import CENT
@@ -61,7 +62,8 @@ class LiveResult:
     ``summary`` has the figures of `backtests.results.figures`, ratios time-weighted: deposits and
     withdrawals are neither gain nor loss. ``charges`` are the venue's beside fees and funding, as
     interest. ``by_strategy`` and ``by_symbol`` count what was earned in this time, also by
-    positions that were open before.
+    positions that were open before. ``rows`` are the journal's executions and transfers of it, from
+    the equity at ``first_ts`` to that at ``last_ts``; ``others`` the ids of those next to it.
     """
 
     start_ns: int
@@ -75,6 +77,10 @@ class LiveResult:
     by_strategy: list[Share]
     by_symbol: list[Share]
     warnings: list[str]
+    first_ts: int
+    last_ts: int
+    rows: tuple[FillRow, ...]
+    others: frozenset[str]
 
     @property
     def closes(self) -> bool:
@@ -240,10 +246,11 @@ def _result(
     journal: JournalReader, done: _Done, span: tuple[EquityRow, EquityRow], start: int, end: int
 ) -> LiveResult:
     first, last = span
-    done.advance(_cut(journal, done.rows, first))
+    begin, after_it = _cut(journal, done.rows, first), _cut(journal, done.rows, last)
+    done.advance(begin)
     before = _marks(journal, first)
     carried = [(trip, replace(trip), _price(trip, before)) for trip in done.books.open.values()]
-    done.advance(_cut(journal, done.rows, last))
+    done.advance(after_it)
     after = _marks(journal, last)
     held = list(done.books.open.values())
     positions = {
@@ -280,7 +287,7 @@ def _result(
         slippage=sum((fill.slippage or ZERO for fill in done.fills), ZERO),
         elapsed_s=0.0,
         how_filled={
-            "mode": "at the venue",
+            "mode": LIVE,
             "interval": "as snapshots of the node are",
             "slippage": "against the price when each order left",
             "words": "Orders were filled at the venue. Equity is the account's, in snapshots of "
@@ -303,6 +310,10 @@ def _result(
         by_strategy=shares(found, "strategy"),
         by_symbol=shares(found, "instrument"),
         warnings=warnings,
+        first_ts=first.ts,
+        last_ts=last.ts,
+        rows=tuple(done.rows[begin:after_it]),
+        others=frozenset(r.execution_id for r in (*done.rows[:begin], *done.rows[after_it:])),
     )
 
 

@@ -9,13 +9,11 @@ from types import SimpleNamespace
 import numpy as np
 import pyarrow as pa
 import pytest
-import typer
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from typer.testing import CliRunner
 
-from backtests.commands import register
 from backtests.engine.feed import PriceGrid
 from backtests.report import charts, formats
 from backtests.report import provenance as origin
@@ -26,6 +24,7 @@ from backtests.report.report_data import downsample
 from backtests.results.prices import PriceCurves
 from backtests.results.result import RunRecord, write
 from backtests.results.tables import table
+from perpdesk import build_app
 from tests.backtests.report_pages import (
     CHROMIUM,
     charts_of,
@@ -372,12 +371,9 @@ def test_a_browser_draws_every_chart_without_an_error_or_a_sideways_scroll(tmp_p
 
 
 def test_the_command_renders_a_result_again(tmp_path):
-    app = typer.Typer()
-    register(app)
-    app.callback()(lambda: None)
     folder = write(small_record(), tmp_path / "out").path
     assert not (folder / "report.html").exists()
-    done = CliRunner().invoke(app, ["report", str(folder), "--json"])
+    done = CliRunner().invoke(build_app(), ["report", str(folder), "--json"])
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout) == {"report": str(folder / "report.html")}
     assert "<title>small · perpdesk backtest</title>" in (folder / "report.html").read_text("utf-8")

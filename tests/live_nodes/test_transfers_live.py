@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal as D
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,13 @@ import pytest
 from actors.desk.guard import SEEN
 from actors.guards.core.snapshot import Snapshot
 from config.documents.scenario import Drop, LatePush
+from live_nodes.bybit.facts import LogEntry
+from live_nodes.bybit.rest import VenueRest
 from live_nodes.reports.live_result import live_result
+from live_nodes.reports.venue_log import reconcile
 from tests.live_nodes.by_hand import BUY, SELL
 from tests.live_nodes.documents import guard
-from tests.live_nodes.stage import ACCOUNT, Desk, Stage, desk_node, stage
+from tests.live_nodes.stage import ACCOUNT, Desk, Stage, desk_node, keys, stage
 
 GUARDS = {
     "daily": guard("daily_loss:DailyLoss", limit_pct=0.02, release="manual"),
@@ -91,7 +95,13 @@ def test_what_is_paid_in_and_out_is_no_profit_and_no_loss(tmp_path: Path, fault:
             assert [round(float(edge), 1) for edge in seen] == [99_986.5, 99_989.2]
             assert desk.halted() == set()
         there = st.call(lambda: st.exchange.wallet(ACCOUNT).coin("USDT").balance)
-    found = live_result(tmp_path, 0, 2**62)
+        found = live_result(tmp_path, 0, 2**62)
+
+        async def log() -> list[LogEntry]:
+            async with VenueRest(st.where.http, keys()) as rest:
+                return await rest.transactions(found.first_ts, found.last_ts)
+
+        assert reconcile(found, asyncio.run(log())).agrees
     assert (found.closes, found.charges, found.withdrawals) == (True, D(-3), D("85000.01"))
     assert round(found.books.ending_equity, 2) == round(there, 2)
     assert found.summary["max_drawdown"] < 0.001
