@@ -28,7 +28,7 @@ from nautilus_trader.model.instruments import CryptoPerpetual, CurrencyPair
 
 from config.documents import Node
 from config.errors import GateRefused
-from live_nodes.local.keys import ENV_FILE, Secret
+from live_nodes.local.keys import ENV_FILE, Secret, secret_of
 
 PORT = 6379
 AGAIN_S = 30.0
@@ -49,7 +49,7 @@ def message_bus_of(node: Node, variables: Mapping[str, str]) -> Secret | None:
     name = node.message_bus
     if name is None:
         return None
-    text = variables.get(name, "")
+    text = secret_of(name, variables)[0].reveal()
     try:
         parts = urlsplit(text)
         is_sound = parts.scheme in ("redis", "rediss") and bool(parts.hostname) and parts.port != 0

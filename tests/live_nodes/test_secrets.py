@@ -6,7 +6,8 @@ import os
 import signal
 from pathlib import Path
 
-from live_nodes.local.keys import practice_keys
+from live_nodes.local.keys import Secret, practice_keys
+from live_nodes.local.keystore import KEY_FILE, PATH, Keystore
 from tests.live_nodes.killing import MAKER, TAKER, Ground, KilledNode
 from tests.waiting import eventually
 
@@ -61,6 +62,24 @@ def test_no_key_is_found_in_anything_a_node_leaves(ground: Ground) -> None:
     assert right[1].encode() not in (ground.exchange / "exchange.log").read_bytes()
     assert (node.folder / "node.log").stat().st_size > 10_000
     assert list((node.folder / "audit").iterdir())
+
+
+def test_keys_of_the_keystore_are_used_and_found_nowhere(ground: Ground, tmp_path: Path) -> None:
+    node = marked(ground)
+    right, phrase = practice_keys(node.account), "four words of a test"
+    store = Keystore(tmp_path / "keystore.json", lambda: Secret(phrase))
+    with store.changing() as secrets:
+        secrets.update(given(right))
+    file = tmp_path / "passphrase"
+    file.write_text(phrase, encoding="utf-8")
+    file.chmod(0o600)
+    variables = {PATH: str(store.path), KEY_FILE: str(file)}
+    assert node.run("--run-once", environment=variables).code == 0, node.said()
+    assert f"keys: MARKED_KEY and MARKED_SECRET from the keystore {store.path}" in node.said()
+    assert found(ground.folder, (*right, phrase)) == []
+    file.write_text("four words of another", encoding="utf-8")
+    assert node.run("--run-once", "--force", environment=variables).code == 3
+    assert "wrong passphrase" in node.said()
 
 
 def test_no_key_is_found_in_what_a_refused_node_says_and_leaves(ground: Ground) -> None:
