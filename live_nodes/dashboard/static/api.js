@@ -61,6 +61,7 @@ export const events = {
       source.addEventListener(name, (event) => {
         const facts = JSON.parse(event.data);
         if (name === "hello") ids = facts.nodes;
+        else if (facts.node && !ids?.includes(facts.node)) ids = null;
         heard(name, facts);
       });
     }

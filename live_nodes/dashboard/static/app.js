@@ -60,18 +60,29 @@ function shell(content) {
       h("button", { type: "button", onclick: leave }, "Log out")),
     h("nav.rail", { "aria-label": "Pages" }, h("ul", null, items)),
     h("main", { id: "main", tabindex: "-1", "data-key": location.hash.split("?")[0] },
-      state.stale ? h("p.notice.bad", { role: "alert" }, state.stale) : "", content),
+      h("p.notice.bad", { role: "alert" }, state.stale), content),
     h("footer.foot", null, "Times are UTC, money in USDT, read from the journals. Charts: uPlot (MIT)."));
 }
 
 const skip = (event) => { event.preventDefault(); document.getElementById("main").focus(); };
 
-/** Draw what is known; `anew` builds the page instead of patching it. */
+/** Return the page's content; what it can't show it says, and leaves no old figures. */
+function drawn(page, given) {
+  try {
+    return page.draw(state.data, given);
+  } catch (error) {
+    console.error(error);
+    return [h("h1", { tabindex: "-1" }, page.title), h("p.notice.bad", null,
+      `This page can't show what the server sent: ${error.message}`)];
+  }
+}
+
+/** Draw what is known. */
 function show() {
   const { page, words, query } = route();
   if (!state.session) return;
   const given = { words, query, session: state.session, go, again, show };
-  const content = state.data ? page.draw(state.data, given)
+  const content = state.data ? drawn(page, given)
     : [h("h1", { tabindex: "-1" }, page.title), h("p.empty", null,
       state.stale ? "Nothing can be shown." : "Reading the journals …")];
   const fresh = shell(content);
@@ -160,7 +171,14 @@ function linked(link) {
 
 // Ages grow, and a node that died says nothing.
 setInterval(() => { if (state.session && !document.hidden && route().page.hears?.length !== 0) soon(); }, 10_000);
-document.addEventListener("visibilitychange", () => { if (state.session) soon(); });
+
+// A browser keeps six connections to a server: tabs that nobody sees give theirs back.
+const listen = () => events.open(heard, linked, ended);
+document.addEventListener("visibilitychange", () => {
+  if (!state.session || document.querySelector("dialog")) return;
+  if (document.hidden) events.close();
+  else listen();
+});
 
 // Entering and leaving ----------------------------------------------------------------------------
 
@@ -179,7 +197,7 @@ async function begin(session) {
   Object.assign(state, { session, route: "", data: null });
   app.replaceChildren();
   if (!location.hash.startsWith("#/")) history.replaceState(null, "", "#/desk");
-  events.open(heard, linked, ended);
+  listen();
   await arrive();
 }
 
@@ -188,7 +206,7 @@ async function ended() {
   linked("lost");
   await new Promise((resolve) => setTimeout(resolve, 2000));
   const session = await api.session();
-  if (session.signed_in) events.open(heard, linked, ended);
+  if (session.signed_in) listen();
   else if (session.away) ended();
   else enter();
 }

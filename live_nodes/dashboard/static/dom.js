@@ -25,11 +25,16 @@ const HANDLERS = ["onclick", "onchange", "oninput", "onsubmit", "onkeydown", "on
 const given = (field) => (field.nodeName === "SELECT" ? field.querySelector("[selected]")?.value
   : field.nodeName === "INPUT" ? field.getAttribute("value") : null);
 
-/** Make `old` equal to `fresh` in place: focus, scroll, what is typed and what is open stay. */
+/**
+ * Make `old` equal to `fresh` in place, so that focus, scroll, what is typed and what is open stay;
+ * return what stands there then.
+ */
 export function morph(old, fresh) {
   if (old.nodeName !== fresh.nodeName || old.dataset?.key !== fresh.dataset?.key) {
     old.replaceWith(fresh);
-  } else if (old.nodeType === Node.TEXT_NODE) {
+    return fresh;
+  }
+  if (old.nodeType === Node.TEXT_NODE) {
     if (old.data !== fresh.data) old.data = fresh.data;
   } else if (old.redraw) {
     old.redraw(fresh.given);
@@ -45,12 +50,26 @@ export function morph(old, fresh) {
     }
     if (old.style.cssText !== fresh.style.cssText) old.style.cssText = fresh.style.cssText;
     for (const handler of HANDLERS) old[handler] = fresh[handler];
-    const [before, after] = [[...old.childNodes], [...fresh.childNodes]];
-    after.forEach((child, i) => (i < before.length ? morph(before[i], child) : old.append(child)));
-    before.slice(after.length).forEach((child) => child.remove());
+    morphChildren(old, [...fresh.childNodes]);
     // What a person chose stays, unless the page itself now says something else.
     if (was !== given(old)) old.value = given(old) ?? "";
   }
+  return old;
+}
+
+/** Patch children: those with a key by it, others by their place among those without. */
+function morphChildren(old, fresh) {
+  const all = [...old.childNodes];
+  const named = new Map(all.filter((child) => child.dataset?.key).map((child) => [child.dataset.key, child]));
+  const others = all.filter((child) => !child.dataset?.key);
+  const found = fresh.map((child) => (child.dataset?.key ? named.get(child.dataset.key) : others.shift()));
+  all.filter((child) => !found.includes(child)).forEach((child) => child.remove());
+  let place = old.firstChild;
+  fresh.forEach((child, i) => {
+    const made = found[i] ? morph(found[i], child) : child;
+    if (found[i] && found[i] === place) place = made.nextSibling;
+    else old.insertBefore(made, place);
+  });
 }
 
 // Numbers -----------------------------------------------------------------------------------------

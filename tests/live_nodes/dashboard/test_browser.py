@@ -156,6 +156,8 @@ def test_a_fill_is_shown_within_a_second(scene: Scene) -> None:
     page = scene.do(scene.show("trades"))
     rows = page.locator("main tbody tr")
     before = scene.do(rows.count())
+    field = page.get_by_label("Instrument")
+    scene.do(field.press_sequentially("BTC"))
     scene.desk.filled(BUY, "0.013")
     began = time.monotonic()
     scene.do(expect(rows).to_have_count(before + 1, timeout=DEADLINE * 1000))
@@ -163,13 +165,16 @@ def test_a_fill_is_shown_within_a_second(scene: Scene) -> None:
     newest = scene.do(rows.first.inner_text())
     assert "0.013" in newest
     assert "buy" in newest
-    # Whoever listens hears it too.
+    # Who types goes on typing, and who listens hears it.
+    scene.do(expect(field).to_be_focused())
+    scene.do(expect(field).to_have_value("BTC"))
     scene.do(expect(page.get_by_role("status").first).to_contain_text("Fill of hand: BUY 0.013"))
 
 
 def test_filters_narrow_the_trades_and_the_csv(scene: Scene) -> None:
     async def narrow() -> tuple[list[str], str]:
         page = await scene.show("trades")
+        await page.get_by_label("Instrument").fill("btcusdt")
         await page.get_by_label("Side").select_option("SELL")
         await page.wait_for_url("**side=SELL**")
         await expect(page.locator("main tbody tr")).to_have_count(1, timeout=DEADLINE * 1000)

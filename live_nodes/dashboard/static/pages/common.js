@@ -27,7 +27,7 @@ export const noNodes = () =>
 
 const KINDS = { ok: "good", running: "good", ready: "good", warning: "warn", starting: "warn", stopping: "warn",
   connected: "warn", bad: "bad", dead: "bad", failed: "bad", down: "bad", halted: "bad", silent: "bad",
-  error: "bad", shrunk: "warn", "no reading": "warn" };
+  error: "bad", critical: "bad", shrunk: "warn", "no reading": "warn" };
 /** Whether a node's process lives, so that what its journal says is of now. */
 export const runs = (node) => ["running", "starting", "stopping"].includes(node.state);
 export const state = (word) => badge(word, KINDS[word] ?? "");

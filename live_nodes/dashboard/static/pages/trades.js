@@ -7,10 +7,17 @@ import {
 
 const DAY = 86_400_000;
 
+/** Return an instrument's id by what a trader types: BTCUSDT, BTCUSDT-SPOT, or the whole id. */
+function instrumentOf(text) {
+  const name = text.trim().toUpperCase();
+  return name.includes(".") ? name : `${name}${name.includes("-") ? "" : "-LINEAR"}.BYBIT`;
+}
+
 /** Return what the server filters by; `to` is the end of the day that is named. */
 function wanted(query) {
-  const { from, to, show, ...rest } = Object.fromEntries(query);
-  return { ...rest, from: from && Date.parse(from), to: to && Date.parse(to) + DAY };
+  const { from, to, show, instrument, ...rest } = Object.fromEntries(query);
+  return { ...rest, instrument: instrument && instrumentOf(instrument), from: from && Date.parse(from),
+    to: to && Date.parse(to) + DAY };
 }
 
 export const trades = {
@@ -50,7 +57,7 @@ export const trades = {
         select("Show", "show", query, [["", "fills"], ["trips", "closed positions"]]),
         select("Node", "node", query, nodes.map((id) => [id, id])),
         select("Strategy", "strategy", query, [["", "all"], ...known.map((key) => [key, key])]),
-        input("Instrument", "instrument", query, { placeholder: "BTCUSDT-LINEAR.BYBIT" }),
+        input("Instrument", "instrument", query, { placeholder: "BTCUSDT" }),
         ...(what === "trips" ? [] : [select("Side", "side", query, [["", "both"], ["BUY", "buy"], ["SELL", "sell"]]),
           select("Kind", "kind", query, [["", "all"], ["Trade", "trades"], ["Funding", "funding"],
           ["BustTrade", "liquidations"], ["AdlTrade", "ADL"]])]),
