@@ -118,7 +118,7 @@ def summarise(record: RunRecord) -> dict[str, Any]:
 def _of_account(record: RunRecord) -> dict[str, Any]:
     """Return what only an account at a venue has."""
     flows = [[ts, str(amount)] for ts, amount in record.flows]
-    found = {"flows": flows, "beside": float(record.beside)}
+    found = {"flows": flows, "beside": float(record.beside) if abs(record.beside) >= CENT else 0}
     return {name: value for name, value in found.items() if value}
 
 

@@ -7,6 +7,7 @@ A thread of its own waits, and a process of low priority makes the report (`perp
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -21,6 +22,7 @@ from live_nodes.node.context import RunContext
 
 AFTER_NS = 5 * MINUTE_NS
 FOLDER = "reports"
+NICENESS = "15"
 
 
 def due(now_ns: int) -> tuple[str, int]:
@@ -62,7 +64,8 @@ def daily_reports(file: Path, settings: Sequence[str], context: RunContext) -> I
 
 
 def _make(file: Path, settings: Sequence[str], day: str, context: RunContext) -> None:
-    command = [sys.executable, "-m", "perpdesk", "report", str(file), "--day", day]
+    command = ["nice", "-n", NICENESS] if shutil.which("nice") else []
+    command += [sys.executable, "-m", "perpdesk", "report", str(file), "--day", day]
     command += [part for value in settings for part in ("--set", value)]
     try:
         # It outlives the node's stop, and its Ctrl-C.

@@ -26,8 +26,6 @@ from live_nodes.reports.page import LiveFacts, is_sound, short_text, write_live
 from live_nodes.reports.venue_log import reconciled
 
 FOLDER = "reports"
-LOW = 15
-"""Niceness of a process that makes a report beside a node."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,6 @@ def day_report(file: Path, settings: Iterable[str], day: str, *, sends: bool = T
 
     A day without the node has none. Raises what `live_nodes.local.folder.node_document` raises.
     """
-    os.nice(LOW)
     resolved, node, folder = _document(file, settings)
     page = folder / FOLDER / f"{day}.html"
     page.parent.mkdir(parents=True, exist_ok=True)

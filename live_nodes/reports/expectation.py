@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from config.durations import DAY_NS
@@ -14,7 +15,10 @@ from live_nodes.reports.live_result import live_result
 
 @dataclass(frozen=True)
 class Expectation:
-    """The return of a release since it began, percent at full size, and its study's band then."""
+    """The return of a release since it began (at its size), percent for full size, and its band.
+
+    ``band`` is None where the study's does not reach this day.
+    """
 
     number: int
     since: int
@@ -34,10 +38,13 @@ class Expectation:
 def expectation(folder: Path, until: int) -> Expectation | None:
     """Return the expectation of the release that ran until a time; None without a study."""
     releases = Releases(folder)
-    move = next((one for one in reversed(releases.moves()) if one.ts < until), None)
+    moves = [move for move in releases.moves() if move.ts < until]
+    move = moves[-1] if moves else None
     if move is None or STUDY not in releases.release(move.number).files:
         return None
-    began = next(one.ts for one in releases.moves() if one.number == move.number)
+    # A canary that is over goes on at another size, by which its days before can't be judged.
+    same = takewhile(lambda one: (one.number, one.size) == (move.number, move.size), moves[::-1])
+    began = list(same)[-1].ts
     try:
         found = live_result(folder, began, until)
     except DeskError:
