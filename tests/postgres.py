@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -37,38 +38,59 @@ def _user() -> str | None:
     return next((u.pw_name for u in pwd.getpwall() if u.pw_name == "postgres"), "nobody")
 
 
-@contextmanager
-def postgres_server() -> Iterator[str]:
-    """Start a server that wants a password; yield a URL whose database is to be named."""
-    initdb, postgres = _program("initdb"), _program("postgres")
-    user = _user()
-    home = Path(tempfile.mkdtemp(prefix="perpdesk-postgres-"))
-    try:
+class Postgres:
+    """A server that wants a password; `url` ends where a database is to be named."""
+
+    def __init__(self, home: Path) -> None:
+        initdb, self._program, self._user = _program("initdb"), _program("postgres"), _user()
+        self._home = home
         (home / "password").write_text(PASSWORD)
-        if user:
+        if self._user:
             for place in (home, home / "password"):
-                shutil.chown(place, user)
+                shutil.chown(place, self._user)
         begin = [initdb, "-D", str(home / "data"), "-U", "desk", "-A", "scram-sha-256", "-N"]
         begin += ["--pwfile", str(home / "password"), "-E", "UTF8", "--locale=C"]
-        subprocess.run(begin, user=user, check=True, capture_output=True, cwd=home)
+        subprocess.run(begin, user=self._user, check=True, capture_output=True, cwd=home)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        settings = (f"port={port}", "listen_addresses=127.0.0.1", "fsync=off")
-        line = [postgres, "-D", str(home / "data"), "-k", ""]
+            self._port = probe.getsockname()[1]
+        self.url = f"postgresql://desk:{ENCODED}@127.0.0.1:{self._port}/"
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        settings = (f"port={self._port}", "listen_addresses=127.0.0.1", "fsync=off")
+        line = [self._program, "-D", str(self._home / "data"), "-k", ""]
         line += [word for setting in settings for word in ("-c", setting)]
-        with (
-            (home / "log").open("w") as log,
-            subprocess.Popen(line, user=user, cwd=home, stderr=log) as server,
-        ):
-            url = f"postgresql://desk:{ENCODED}@127.0.0.1:{port}/"
-            try:
-                eventually(lambda: _answers(url), lambda: (home / "log").read_text())
-                yield url
-            finally:
-                server.terminate()
+        with (self._home / "log").open("w") as log:
+            self._server = subprocess.Popen(line, user=self._user, cwd=self._home, stderr=log)
+        eventually(lambda: _answers(self.url), lambda: (self._home / "log").read_text())
+
+    def stop(self, how: int = signal.SIGINT) -> None:
+        """Stop it by a signal; SIGINT is a fast shutdown."""
+        self._server.send_signal(how)
+        self._server.wait()
+
+
+@contextmanager
+def running_postgres() -> Iterator[Postgres]:
+    """Run a server of its own."""
+    home = Path(tempfile.mkdtemp(prefix="perpdesk-postgres-"))
+    try:
+        server = Postgres(home)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
     finally:
         shutil.rmtree(home)
+
+
+@contextmanager
+def postgres_server() -> Iterator[str]:
+    """Run a server; yield a URL whose database is to be named."""
+    with running_postgres() as server:
+        yield server.url
 
 
 def _answers(url: str) -> bool:

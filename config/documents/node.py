@@ -187,6 +187,9 @@ class Node(Setup):
     """Name of the environment variable that holds the address of a Redis, which gets orders,
     fills, positions and account states of Nautilus's message bus as streams:
     ``redis://user:password@host:6379``, ``rediss://`` with TLS; null sends nothing."""
+    mirror: EnvironmentName | None = None
+    """Name of the environment variable that holds the URL of a PostgreSQL database into which a
+    process beside the node copies its journal; null copies it nowhere."""
     on_stop: Literal["keep", "flatten"] = "keep"
     """What happens to positions when the node stops."""
     stop_deadline: Annotated[float, Field(ge=5, le=600)] = 30.0

@@ -40,6 +40,7 @@ from live_nodes.node.risk import count_alerts
 from live_nodes.node.stop import storage_failure
 from live_nodes.node.take_up import RunningRelease, say_release, what_starts
 from live_nodes.records.follower import Follower
+from live_nodes.records.mirror import journal_of, mirror_url
 
 
 def launch(
@@ -55,6 +56,7 @@ def launch(
     ping: Secret | None = None,
     message_bus: Secret | None = None,
     beside: Callable[[RunContext], AbstractContextManager[object]] = nullcontext,
+    mirror: Secret | None = None,
 ) -> RunReport:
     """Run a node until it stops or has done what `options` request; ``beside`` runs meanwhile.
 
@@ -88,7 +90,7 @@ def launch(
             say(line)
             context.alerts(line, "warning", "records")
 
-        followed.enter_context(Follower(folder, "", tell))
+        followed.enter_context(Follower(folder, tell, mirror, journal_of(node)))
         _report_killed_run(context)
         journal.begin_run(environment=node.environment, document=document, dry_run=options.dry_run)
         try:
@@ -226,7 +228,7 @@ def _run(
     if keys is not None and key_names(node):
         say(f"keys: {keys.source}")
     urls, ping = alert_urls_of(node, variables), ping_url_of(node, variables)
-    bus = message_bus_of(node, variables)
+    bus, mirror = message_bus_of(node, variables), mirror_url(node, variables)
     folder = state_folder(node)
     endpoints = venue_endpoints(node, folder, say)
     own_exchange = node.environment == "practice" and node.venue_urls is None
@@ -247,6 +249,7 @@ def _run(
             ping,
             bus,
             partial(daily_reports, file, overrides),
+            mirror,
         )
     finally:
         if own_exchange:

@@ -1,4 +1,4 @@
-"""`perpdesk audit verify`, `audit show`, `backup` and `restore`."""
+"""`perpdesk audit verify`, `audit show`, `backup`, `restore` and `mirror`."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(audit_app)
     app.command("backup")(backup)
     app.command("restore")(restore)
+    app.command("mirror")(mirror)
 
 
 def _state(file: Path, settings: list[str] | None) -> Path:
@@ -170,3 +171,44 @@ def restore(
     print(f"{folder}: is as it was at {moment_text(manifest.made)}")
     if not resume:
         print('halted: after a look, `perpdesk risk release NODE operator --reason "…"`')
+
+
+def mirror(
+    file: NodeFile,
+    once: Annotated[
+        bool, typer.Option("--once", help="End when all is there; exit 1 where it can't be.")
+    ] = False,
+    settings: SetOption = None,
+) -> None:
+    """Copy a node's journal into the PostgreSQL database that `mirror` in its document names.
+
+    A node that has it does so while it runs; this is for one that does not, or has ended with the
+    server down. All tables are in the schema perpdesk, each row with its journal, NAME.ENVIRONMENT;
+    they are made, and brought to this version, by migrations. Runs until Ctrl-C.
+
+    Example: perpdesk mirror live_nodes/nodes/mine.yaml --once
+    """
+    import sys
+    import time
+
+    from config.errors import InputError
+    from live_nodes.local.folder import state_folder, written_node
+    from live_nodes.local.keys import variables_of
+    from live_nodes.records.mirror import Mirror, journal_of, mirror_url
+
+    node = written_node(file, settings or ())
+    url = mirror_url(node, variables_of())
+    if url is None:
+        raise InputError(f"{file}: `mirror` names no variable with the URL of a database")
+
+    def ended(seconds: float) -> bool:
+        time.sleep(0 if once else seconds)
+        return once
+
+    following = Mirror(
+        state_folder(node), journal_of(node), url, lambda line: print(line, file=sys.stderr)
+    )
+    whole = following.run(ended)
+    print(f"{following.rows} rows of {journal_of(node)} written")
+    if not whole:
+        raise typer.Exit(1)

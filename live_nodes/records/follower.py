@@ -1,7 +1,8 @@
 """The process beside a node that writes its audit chain, and mirrors its journal.
 
 It ends when the node's process has ended or closed the pipe to it, after a last look: also after
-kill -9. Run with a state folder and the name of the mirror's variable, which may be empty.
+kill -9. Run with a state folder and the journal's name in the mirror, whose URL is the first line
+of the pipe, empty without a mirror.
 """
 
 from __future__ import annotations
@@ -16,11 +17,15 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from actors.records.chain import Chain, follow_connection
 from actors.records.journal_files import NAME
 from config.errors import DeskError
+
+if TYPE_CHECKING:
+    # It brings all documents with it, and most followers need none.
+    from live_nodes.local.keys import Secret
 
 EVERY_S = 1.0
 END_S = 5.0
@@ -36,8 +41,14 @@ class Follower:
     `tell` is called in another thread.
     """
 
-    def __init__(self, folder: Path, mirror: str, tell: Callable[[str], None]) -> None:
-        self._folder, self._mirror, self._tell = folder, mirror, tell
+    def __init__(
+        self,
+        folder: Path,
+        tell: Callable[[str], None],
+        mirror: Secret | None = None,
+        name: str = "",
+    ) -> None:
+        self._folder, self._tell, self._mirror, self._name = folder, tell, mirror, name
         self._closing = threading.Event()
         self._process: subprocess.Popen[str] | None = None
         self._thread = threading.Thread(target=self._keep, name="records", daemon=True)
@@ -56,14 +67,14 @@ class Follower:
         process.stdin.close()
         self._thread.join(END_S)
 
-    @property
-    def pid(self) -> int:
-        """Of its present process, 0 without one."""
-        return 0 if self._process is None else self._process.pid
+    def kill(self) -> None:
+        """End its present process as a crash would."""
+        if self._process is not None:
+            self._process.kill()
 
     def _start(self) -> None:
         paths = os.pathsep.join(place for place in sys.path if place)
-        command = [sys.executable, "-m", __name__, str(self._folder), self._mirror]
+        command = [sys.executable, "-m", __name__, str(self._folder), self._name]
         try:
             self._process = subprocess.Popen(
                 command,
@@ -73,6 +84,9 @@ class Follower:
                 env={**os.environ, "PYTHONPATH": paths},
                 start_new_session=True,
             )
+            assert self._process.stdin is not None
+            self._process.stdin.write(f"{self._mirror.reveal() if self._mirror else ''}\n")
+            self._process.stdin.flush()
         except OSError as error:
             self._process = None
             self._tell(f"the audit chain stands still: its process can't start: {error}")
@@ -118,21 +132,32 @@ def follow(folder: Path, ended: Callable[[float], bool], say: Callable[[str], No
 
 def main() -> None:
     """Follow the journal of the folder that the arguments name."""
-    folder = Path(sys.argv[1])
+    folder, url = Path(sys.argv[1]), sys.stdin.readline().strip()
     os.nice(NICE)
+    over = threading.Event()
 
     def ended(seconds: float) -> bool:
-        # Nothing is ever sent: it can be read once the node has ended.
-        return bool(select.select([sys.stdin], [], [], seconds)[0])
+        # Nothing more is ever sent: it can be read once the node has ended.
+        if select.select([sys.stdin], [], [], seconds)[0]:
+            over.set()
+        return over.is_set()
 
     def say(line: str) -> None:
         # Once the node has ended nobody reads it, and a last look still follows.
         with suppress(OSError):
             print(line, flush=True)
 
+    if url:
+        from live_nodes.local.keys import Secret
+        from live_nodes.records.mirror import Mirror
+
+        mirror = Mirror(folder, sys.argv[2], Secret(url), say)
+        # The process ends after its last look.
+        threading.Thread(target=mirror.run, args=(over.wait,), name="mirror").start()
     try:
         follow(folder, ended, say)
     except (DeskError, sqlite3.Error, OSError) as error:
+        over.set()
         say(f"the audit chain stands still: {error}")
         sys.exit(1)
 

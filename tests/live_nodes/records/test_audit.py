@@ -1,6 +1,5 @@
 """The audit trail: what operators and nodes do is kept, chained beside the node, and shown."""
 
-import os
 import signal
 import sqlite3
 from dataclasses import replace
@@ -48,9 +47,9 @@ def test_a_follower_that_is_killed_is_started_again_and_goes_on(tmp_path, monkey
     told: list[str] = []
     with Journal.open(tmp_path, node="test") as journal:
         journal.begin_run(environment="practice", document="abc")
-        with Follower(tmp_path, "", told.append) as followed:
+        with Follower(tmp_path, told.append) as followed:
             eventually(lambda: newer(tmp_path) == 0, "the run in the chain")
-            os.kill(followed.pid, signal.SIGKILL)
+            followed.kill()
             journal.intended(ORDER)
             eventually(lambda: newer(tmp_path) == 0, "the order in the chain")
             assert told == ["the audit chain's process ended with -9; it is started again"]
@@ -103,7 +102,7 @@ def traded(tmp_path: Path) -> Path:
         journal.verdict(structs.replace(shrink, action=Action.NONE, reason="recovered"))
         now[0] = 30 * MS
         journal.verdict(shrink)
-        with Follower(folder, "", print):
+        with Follower(folder, print):
             pass
     return file
 

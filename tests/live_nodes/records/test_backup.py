@@ -154,7 +154,7 @@ def test_the_chain_of_a_backup_is_never_ahead_of_its_journal(folder, node, tmp_p
         archives.extend(back_up_node(node, folder, tmp_path / "out", 9)[0] for _ in range(5))
         stop.set()
 
-    with Journal.open(folder, node="mine") as journal, Follower(folder, "", print):
+    with Journal.open(folder, node="mine") as journal, Follower(folder, print):
         eventually((folder / FILE).exists, "the chain")
         thread = threading.Thread(target=backing_up)
         thread.start()
