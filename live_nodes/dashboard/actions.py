@@ -73,16 +73,11 @@ class Actions:
     ) -> dict[str, Any]:
         """End a guard's halts."""
         text, node = _reason(reason, address), _node(source, node_document)
+        said: list[str] = []
         done = release_guard(
-            node,
-            source.folder,
-            guard,
-            reason=text,
-            scope=scope,
-            accept=accept,
-            say=lambda line: None,
+            node, source.folder, guard, reason=text, scope=scope, accept=accept, say=said.append
         )
-        return {"done": done.done, "text": done.text}
+        return {"done": done.done, "text": "; ".join([*said, done.text])}
 
 
 def _reason(reason: str, address: str) -> str:

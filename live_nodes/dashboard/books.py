@@ -129,9 +129,14 @@ class NodeBooks:
         self.flows_known_until = 0
 
     @property
+    def account(self) -> tuple[Integers, Floats]:
+        """Return the account's equity."""
+        return self._curve.arrays()
+
+    @property
     def equity(self) -> tuple[Integers, Floats]:
-        """Return the account's curve as if nothing had been paid in or taken out."""
-        ts, values = self._curve.arrays()
+        """Return `account` as if nothing had been paid in or taken out."""
+        ts, values = self.account
         if not self.flows or not len(ts):
             return ts, values
         return ts, without_flows(ts, values, float(values[0]), self.flows)

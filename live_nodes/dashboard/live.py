@@ -23,9 +23,9 @@ from actors.records.journal_reading import JournalReader, connect
 from actors.records.rows import FillRow, OrderRow, from_sql
 from config.errors import DeskError
 from live_nodes.dashboard import pages
-from live_nodes.dashboard.files import masked, tail
+from live_nodes.dashboard.files import tail
 from live_nodes.dashboard.pages import NodePages, as_json, ms
-from live_nodes.local.alerts import FILE, Alert
+from live_nodes.local.alerts import FILE
 from live_nodes.operate.status import symbol_of
 from strategies.messages import Decision, Verdict
 
@@ -203,13 +203,8 @@ class Look:
         before, self._alerts = self._alerts, size
         if before < 0 or size <= before:
             return
-        for line in tail(file, size - before + 1)[-MOST:]:
-            try:
-                alert = msgspec.json.decode(line, type=Alert)
-            except msgspec.MsgspecError:
-                continue
-            text = {"level": alert.level, "kind": alert.kind, "text": masked(alert.text)}
-            yield "alert", {"ts": ms(alert.ts), **text}
+        rows = map(pages.alert_row, tail(file, size - before + 1)[-MOST:])
+        yield from (("alert", row) for row in rows if row is not None)
 
     def _state(self) -> Iterator[Event]:
         self._status_at = time.monotonic()

@@ -19,6 +19,7 @@ from actors.measures import DAY
 from actors.records.journal_reading import JournalReader, read
 from actors.records.ledger import ZERO, RoundTrip
 from actors.records.rows import EquityRow, FillRow, OrderRow, PositionRow, from_sql
+from config.documents.setup import Component
 from config.errors import DeskError, InputError
 from config.resolved import difference, explain, value_text
 from live_nodes.dashboard.books import Curve, NodeBooks, StrategyResult, figures_of, thinned
@@ -72,6 +73,11 @@ def ms(ts: int | None) -> int | None:
     return None if ts is None else ts // MS
 
 
+def picked(row: Any, names: str) -> dict[str, Any]:
+    """Return some attributes by their names."""
+    return {name: getattr(row, name) for name in names.split()}
+
+
 class NodePages:
     """The pages of one node; what was read of it before makes the next page quick."""
 
@@ -109,48 +115,45 @@ class NodePages:
         now, status, folder = time.time_ns(), self.status(), self.source.folder
         health, why = health_of(status, now)
         worth, run = status.equity, status.run
+        closes = any(one.verdict.action == Action.FLATTEN for one in status.verdicts)
         releases, canary = Releases(folder), None
         move = releases.current()
         if move is not None and move.days:
             kept = next((r["canary"] for r in release_rows(releases) if r["canary"]), None)
             canary = "begins" if kept is None else f"day {kept['days']:.1f} of {kept['of']}"
-        waiting = pending(folder)
+        names = ("run", "started", "ended", "equity", "balance", "gross", "net")
+        known: dict[str, Any] = dict.fromkeys(names) | {"note": "", "dry_run": False}
+        if run is not None:
+            known |= picked(run, "note dry_run") | {"run": run.id}
+            known |= {"started": ms(run.started), "ended": ms(run.ended)}
+        if worth is not None:
+            known |= picked(worth, "equity balance gross net")
         return {
             "node": self.id,
             "name": status.node,
             "environment": self.source.environment,
             "error": None,
-            "state": status.state,
             "health": health,
             "health_why": why,
-            "pid": status.pid,
-            "run": None if run is None else run.id,
-            "started": None if run is None else ms(run.started),
-            "ended": None if run is None else ms(run.ended),
-            "note": "" if run is None else run.note,
-            "dry_run": run is not None and run.dry_run,
+            **picked(status, "state pid counters"),
+            **known,
             "release": None if move is None else move.number,
             "canary": canary,
             "heartbeat": ms(status.heartbeat),
             "as_of": ms(status.as_of),
             "feed_lag_ms": status.feed_lag and [ns / MS for ns in status.feed_lag],
-            **({} if worth is None else _worth(worth)),
             "equity_ts": None if worth is None else ms(worth.ts),
             "day": self._day(now, worth),
             "links": [
-                {"name": x.name, "state": x.state, "since": ms(x.since), "detail": x.detail}
-                for x in status.links
+                picked(x, "name state detail") | {"since": ms(x.since)} for x in status.links
             ],
             "verdicts": [standing(one) for one in status.verdicts],
-            "waiting": [_request(one) for one in waiting],
-            "closing": next((n.text for n in status.notes if n.kind == "flatten"), "")
-            if any(one.verdict.action == Action.FLATTEN for one in status.verdicts)
-            else "",
+            "waiting": [_request(one) for one in pending(folder)],
+            "closing": next((n.text for n in status.notes if closes and n.kind == "flatten"), ""),
             "positions": len(status.positions),
             "orders": len(status.orders),
-            "counters": status.counters,
             "alerts": alerts_of(folder, ALERTS),
-            "curve": thinned(_since(self.books.equity, now - DAY), SPARK),
+            "curve": thinned(_since(self.books.account, now - DAY), SPARK),
             "strategies": self._strategies(),
         }
 
@@ -170,34 +173,26 @@ class NodePages:
             "flows_known": self.books.flows_known_until >= worth.ts - READ_NS,
         }
 
+    def _declared(self) -> dict[str, Component]:
+        with suppress(DeskError):
+            return dict(self.source.resolved().document.strategies)
+        return {}
+
     def _strategies(self) -> list[str]:
-        try:
-            declared = [*self.source.resolved().document.strategies]
-        except DeskError:
-            declared = []
-        return [*dict.fromkeys([*declared, *sorted(self.books.strategies)])]
+        return [*dict.fromkeys([*self._declared(), *sorted(self.books.strategies)])]
 
     def comparison(self) -> list[dict[str, Any]]:
         """Return a row a strategy."""
         status = self.status(orders=False)
         with self.refreshed(), read(self.source.folder) as journal:
-            return [
-                self._row(key, status, journal) | {"curve": self._pnl(key, SPARK)}
-                for key in self._strategies()
-            ]
-
-    def _pnl(self, key: str, most: int) -> list[tuple[int, float]]:
-        found = self.books.strategies.get(key)
-        return [] if found is None else thinned(found.curve.arrays(), most)
+            return [self._row(key, status, journal) for key in self._strategies()]
 
     def _row(self, key: str, status: NodeStatus, journal: JournalReader) -> dict[str, Any]:
-        try:
-            component = self.source.resolved().document.strategies.get(key)
-        except DeskError:
-            component = None
+        component = self._declared().get(key)
         found = self.books.strategies.get(key) or StrategyResult()
         held = [position(p, self.id, status) for p in status.positions if p.owner == key]
-        values = [one["notional"] for one in held if one["notional"] is not None]
+        # A new position has a mark only with the next equity; until then it counts at its entry.
+        values = [one["notional"] or one["quantity"] * one["entry"] for one in held]
         last = _newest(journal, "decisions", "ts", key, 1)
         halts = (one.verdict for one in status.verdicts)
         return {
@@ -209,12 +204,8 @@ class NodePages:
             "gross": sum((abs(value) for value in values), ZERO),
             "net": sum(values, ZERO),
             "unrealized": sum((one["unrealized"] or ZERO for one in held), ZERO),
-            "realized": found.realized,
+            **picked(found, "realized fees funding slippage volume"),
             "day_realized": found.realized - found.before(time.time_ns() // DAY * DAY),
-            "fees": found.fees,
-            "funding": found.funding,
-            "slippage": found.slippage,
-            "volume": found.volume,
             "trips": len(found.nets),
             "win_rate": measures.win_rate(found.nets) if found.nets else None,
             "profit_factor": measures.profit_factor(found.nets) if found.nets else None,
@@ -224,10 +215,11 @@ class NodePages:
                 halt.action >= Action.HALT_ENTRIES and halt.scope in ("desk", f"strategy:{key}")
                 for halt in halts
             ),
+            "curve": thinned(found.curve.arrays(), SPARK),
         }
 
     def _equity(self, key: str) -> tuple[str, Any]:
-        """Return the basis and the curve of a strategy's equity."""
+        """Return the basis and the curve of a strategy's equity, without what was paid in."""
         account, found = self.books.equity, self.books.strategies.get(key)
         if len(self._strategies()) == 1 or found is None:
             return "account", account if found is not None else Curve().arrays()
@@ -253,24 +245,25 @@ class NodePages:
                 _DECISION.decode(one["payload"])
                 for one in _newest(journal, "decisions", "payload", key, DECISIONS)
             ]
-            orders = _orders(journal, key)
-            shown_ids = {order.client_order_id for order in orders}
-            resting = [
-                o for o in status.orders if o.strategy == key and o.client_order_id not in shown_ids
-            ]
+            recent = _orders(journal, key)
+            named = {order.client_order_id for order in recent}
+            own = [order for order in status.orders if order.strategy == key]
+            resting = [order for order in own if order.client_order_id not in named]
             fills, _, _ = _fills(journal, {"strategy": key}, None, FILLS)
         band, why = self._band()
-        figures = row.pop("figures")
+        figures, _ = row.pop("figures"), row.pop("curve")
+        # As it is; drawdown and figures are as if nothing had been paid in or taken out.
+        equity = self.books.account if basis == "account" and len(curve[0]) else curve
         return {
-            **{name: row[name] for name in ("node", "strategy", "use", "enabled")},
+            **{name: row.pop(name) for name in ("node", "strategy", "use", "enabled")},
             "signals": _signals(made),
             "decisions": [decision_row(one) | {"why": why_of(one)} for one in made],
-            "orders": [order_row(o) for o in [*resting, *orders][:ORDERS]],
+            "orders": [order_row(o) for o in [*resting, *recent][:ORDERS]],
             "fills": [fill_row(fill, self.id) for fill in fills],
             "positions": [position(p, self.id, status) for p in status.positions if p.owner == key],
             "equity": {
                 "basis": basis,
-                "curve": thinned(curve, CURVE),
+                "curve": thinned(equity, CURVE),
                 "drawdown": thinned((curve[0], measures.drawdown(curve[1])), CURVE),
             },
             "figures": figures,
@@ -382,7 +375,6 @@ class NodePages:
             seen = ms(one.pop("last_beat"))
             one |= {"since": ms(one["since"]), "until": ms(one["until"])}
             guards.append(one | {"seen": seen, "shown": texts})
-        held = [line.status for line in found.guards if line.status.latched]
         return {
             "node": self.id,
             "state": found.state,
@@ -394,10 +386,9 @@ class NodePages:
             "waiting": [_request(one) for one in found.waiting],
             "guards": guards,
             "history": [
-                {"ts": ms(row["ts"]), **verdict_row(_VERDICT.decode(row["payload"]))}
-                for row in rows
+                verdict_row(_VERDICT.decode(row["payload"])) | {"ts": ms(row["ts"])} for row in rows
             ],
-            "releasable": [*dict.fromkeys(halt.guard for halt in held)],
+            "releasable": [*dict.fromkeys(g["guard"] for g in guards if g["latched"])],
         }
 
     def notes(self, most: int) -> list[dict[str, Any]]:
@@ -412,7 +403,9 @@ class NodePages:
     def config(self) -> dict[str, Any]:
         """Return all values with their places, the releases, and what the last one changed."""
         resolved, releases = self.source.resolved(), Releases(self.source.folder)
-        move, run = releases.current(), self.status(orders=False).run
+        move, run = releases.current(), None
+        with suppress(InputError):
+            run = self.status(orders=False).run
         changed, why = None, "the node has no release before this one"
         if move is not None and (before := releases.release(move.number).before) is not None:
             old = resolved_of(releases.document(before))
@@ -430,12 +423,8 @@ class NodePages:
                 "same": run is not None and run.document == resolved.config_hash,
             },
             "values": [
-                {
-                    "path": line.path,
-                    "value": value_text(line.value),
-                    "origin": str(line.origin),
-                }
-                for line in explain(resolved)
+                {"path": one.path, "value": value_text(one.value), "origin": str(one.origin)}
+                for one in explain(resolved)
             ],
             "releases": [
                 {name: row[name] for name in names} | {"made": ms(row["made"])}
@@ -470,18 +459,10 @@ def health_of(status: NodeStatus, now: int) -> tuple[str, list[str]]:
     return ("bad" if bad else "warning" if odd else "ok"), bad + odd
 
 
-def _worth(worth: EquityRow) -> dict[str, Any]:
-    return {name: getattr(worth, name) for name in ("equity", "balance", "gross", "net")}
-
-
 def verdict_row(verdict: Verdict) -> dict[str, Any]:
     """Return a verdict as pages have it."""
-    names = ("guard", "scope", "multiplier", "reason", "measured", "limit", "transient")
-    return {
-        **{name: getattr(verdict, name) for name in names},
-        "action": verdict.action.name.lower(),
-        "until": ms(verdict.until),
-    }
+    found = picked(verdict, "guard scope multiplier reason measured limit transient")
+    return found | {"action": verdict.action.name.lower(), "until": ms(verdict.until)}
 
 
 def standing(one: StandingVerdict) -> dict[str, Any]:
@@ -490,28 +471,24 @@ def standing(one: StandingVerdict) -> dict[str, Any]:
 
 
 def _request(request: MailRequest) -> dict[str, Any]:
-    names = ("command", "guard", "scope", "reason")
-    return {name: getattr(request, name) for name in names} | {"asked": ms(request.asked_at)}
+    return picked(request, "command guard scope reason") | {"asked": ms(request.asked_at)}
 
 
 def fill_row(fill: FillRow, node: str) -> dict[str, Any]:
     """Return an execution as pages have it."""
-    names = ["strategy", "instrument", "side", "quantity", "price", "notional", "fee", "fee_coin"]
-    names += ["liquidity", "kind", "source", "decision_id", "slippage"]
     return {
         "node": node,
         "id": fill.execution_id,
         "ts": ms(fill.ts),
         "symbol": symbol_of(fill.instrument),
         "order": fill.client_order_id,
-        **{name: getattr(fill, name) for name in names},
+        **picked(fill, "strategy instrument side quantity price notional fee fee_coin liquidity"),
+        **picked(fill, "kind source decision_id slippage"),
     }
 
 
 def order_row(order: OrderRow) -> dict[str, Any]:
     """Return an order as pages have it."""
-    names = ["strategy", "instrument", "side", "quantity", "filled", "price", "reduce_only"]
-    names += ["status", "final", "reason", "decision_id"]
     return {
         "id": order.client_order_id,
         "venue_id": order.venue_order_id,
@@ -521,7 +498,8 @@ def order_row(order: OrderRow) -> dict[str, Any]:
         "trigger": order.trigger_price,
         "type": order.order_type,
         "exit": order.is_exit,
-        **{name: getattr(order, name) for name in names},
+        **picked(order, "strategy instrument side quantity filled price reduce_only status final"),
+        **picked(order, "reason decision_id"),
     }
 
 
@@ -554,8 +532,7 @@ def _trip_row(trip: RoundTrip, node: str) -> dict[str, Any]:
     gross = trip.gross() + trip.cost
     return {
         "node": node,
-        "strategy": trip.strategy,
-        "instrument": trip.instrument,
+        **picked(trip, "strategy instrument fees funding"),
         "symbol": symbol_of(trip.instrument),
         "side": "LONG" if trip.is_long else "SHORT",
         "opened": ms(trip.ts_opened),
@@ -564,20 +541,16 @@ def _trip_row(trip: RoundTrip, node: str) -> dict[str, Any]:
         "entry": trip.entry_price,
         "exit": trip.exit_price,
         "gross": gross,
-        "fees": trip.fees,
-        "funding": trip.funding,
         "net": gross - trip.fees + trip.funding,
     }
 
 
 def decision_row(decision: Decision) -> dict[str, Any]:
     """Return a decision without its targets."""
-    names = ("strategy", "kind", "note", "equity", "multiplier", "gross", "net")
     return {
-        "id": decision.id,
         "ts": ms(decision.ts),
         "data_ts": ms(decision.data_ts),
-        **{name: getattr(decision, name) for name in names},
+        **picked(decision, "id strategy kind note equity multiplier gross net"),
         "orders": sum(1 for target in decision.targets if Decimal(target.order)),
         "refusals": _set(decision.refusals),
     }
@@ -609,10 +582,9 @@ def _signals(made: Sequence[Decision]) -> dict[str, Any]:
 
 
 def _signal(target: Target, most: float) -> dict[str, Any]:
-    names = ("instrument", "price", "score", "rank", "weight", "current", "target", "order")
     strength = abs(target.score) / most if most and target.score is not None else None
     return {
-        **{name: getattr(target, name) for name in (*names, "reason")},
+        **picked(target, "instrument price score rank weight current target order reason"),
         "symbol": symbol_of(target.instrument),
         "strength": strength,
         **{name: _set(getattr(target, name)) for name in ("held_back_by", "wanted", "scores")},
@@ -646,7 +618,7 @@ def _orders(journal: JournalReader, strategy: str) -> list[OrderRow]:
     return [order for order in found if order is not None]
 
 
-_FILTERS = {"strategy": "strategy", "instrument": "instrument", "side": "side", "kind": "kind"}
+FILTERS = ("strategy", "instrument", "side", "kind")
 
 
 def _fills(
@@ -665,27 +637,17 @@ def _fills(
         values += [_number(ts), _number(ts), _number(number)]
     order = "ORDER BY ts DESC, id DESC"
     looked = f"SELECT * FROM fills WHERE {' AND '.join(bounds)} {order} LIMIT {SEARCHED}"
-    asked = {column: wanted[name] for name, column in _FILTERS.items() if wanted.get(name)}
-    where = " AND ".join(f"{column} = ?" for column in asked) or "1"
-    rows = journal.query(
-        f"SELECT * FROM ({looked}) WHERE {where} {order} LIMIT ?",
-        *values,
-        *asked.values(),
-        limit + 1,
-    )
-    fills = [from_sql(FillRow, row) for row in rows[:limit]]
-    if len(rows) > limit:
-        last = rows[limit - 1]
-        return fills, f"{last['ts']}-{last['id']}", last["ts"]
-    end_of = journal.query(
-        f"SELECT ts, id FROM fills WHERE {' AND '.join(bounds)} {order} LIMIT 1 OFFSET ?",
-        *values,
-        SEARCHED - 1,
-    )
-    if not end_of:
+    asked = {name: wanted[name] for name in FILTERS if wanted.get(name)}
+    where = " AND ".join(f"{name} = ?" for name in asked) or "1"
+    query = f"SELECT * FROM ({looked}) WHERE {where} {order} LIMIT ?"
+    rows = journal.query(query, *values, *asked.values(), limit + 1)
+    fills, last = [from_sql(FillRow, row) for row in rows[:limit]], rows[limit - 1 : limit]
+    if len(rows) <= limit:
+        end_of = f"SELECT ts, id FROM fills WHERE {' AND '.join(bounds)} {order} LIMIT 1 OFFSET ?"
+        last = journal.query(end_of, *values, SEARCHED - 1)
+    if not last:
         return fills, None, None
-    last = end_of[0]
-    return fills, f"{last['ts']}-{last['id']}", last["ts"]
+    return fills, f"{last[0]['ts']}-{last[0]['id']}", last[0]["ts"]
 
 
 def _number(text: str) -> int:
@@ -727,15 +689,16 @@ def _is_number(text: str) -> bool:
 
 def alerts_of(folder: Path, most: int) -> list[dict[str, Any]]:
     """Return the newest alerts of a node, the newest first."""
-    found = []
-    for line in tail(folder / FILE):
-        try:
-            alert = msgspec.json.decode(line, type=Alert)
-        except msgspec.MsgspecError:
-            continue
-        found.append({**msgspec.structs.asdict(alert), "ts": ms(alert.ts)})
-        found[-1]["text"] = masked(alert.text)
-    return found[::-1][:most]
+    lines = reversed(tail(folder / FILE))
+    return [*islice(filter(None, map(alert_row, lines)), most)]
+
+
+def alert_row(line: str) -> dict[str, Any] | None:
+    """Return an alert by its line, None where the line is none."""
+    with suppress(msgspec.MsgspecError):
+        alert = msgspec.json.decode(line, type=Alert)
+        return picked(alert, "level kind") | {"ts": ms(alert.ts), "text": masked(alert.text)}
+    return None
 
 
 def totals(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -746,10 +709,6 @@ def totals(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
             continue
         kind = "real" if row["environment"] == REAL else "play"
         kept = sums[kind] or dict.fromkeys(("equity", "day_pnl", "gross", "net"), ZERO)
-        day = row["day"]["pnl"] if row["day"] else ZERO
-        for name, value in (("equity", row["equity"]), ("day_pnl", day)):
-            kept[name] += value
-        for name in ("gross", "net"):
-            kept[name] += row[name]
-        sums[kind] = kept
+        known = {**row, "day_pnl": row["day"]["pnl"] if row["day"] else ZERO}
+        sums[kind] = {name: value + known[name] for name, value in kept.items()}
     return sums

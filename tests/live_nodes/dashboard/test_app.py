@@ -108,6 +108,10 @@ def test_profit_is_net_of_fees_and_funding_and_a_deposit_is_no_gain(visitor: Vis
     # From 10,000 to 10,009.9, and with the 2,000 that were paid in to 12,019.48.
     grown = 10009.9 / 10000 * 12019.48 / 12009.9
     assert found["figures"]["total_return"] == pytest.approx(grown - 1)
+    # Its curve is the account's; only figures and drawdown are without the deposit.
+    equity = visitor.page(f"/api/nodes/{NODE}/strategies/rev")["equity"]
+    assert equity["curve"][-1][1] == 12019.48
+    assert equity["drawdown"][-1][1] == 0
     (trip,) = visitor.page("/api/trips")["rows"]
     assert (trip["side"], trip["exit"], D(trip["net"])) == ("LONG", "120", D("19.48"))
 
