@@ -82,6 +82,8 @@ def systemd(
         site.state.mkdir(parents=True)
         if site.user != owner(site.state):
             shutil.chown(site.state, site.user)
+    elif site.user != (had := owner(site.state)):
+        _say(f"warning: {site.state} is {had}'s: chown -R {site.user} {site.state}")
     to.mkdir(parents=True, exist_ok=True)
     for name, text in written.items():
         replace_file(to / name, text.encode(), durable=True)
