@@ -20,6 +20,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+import typer.main
 import yaml
 
 from backtests.optimize import running
@@ -33,6 +34,7 @@ from config.validate import checked
 from live_nodes.deploy.rules import GUARD
 from live_nodes.local.mailbox import OPERATOR
 from live_nodes.local.practice_process import running_exchange, stop_exchange
+from perpdesk import build_app
 from tests.live_nodes.deploy.studies import study_folder
 from tests.live_nodes.documents import node_of
 
@@ -293,6 +295,15 @@ def test_the_runbook_has_a_page_for_every_verdict() -> None:
     causes = {f"node.{cause}" for cause in re.findall(r"_halt\(\"(\w+)\"", code)}
     assert causes | {GUARD, OPERATOR} <= headings
     assert {"node.links", "node.sweep"} <= causes
+
+
+def test_every_command_that_a_sentence_names_is_there() -> None:
+    commands = typer.main.get_command(build_app()).commands  # type: ignore[attr-defined]
+    for words in re.findall(r"`perpdesk ([a-z]\w*(?: [a-z]\w*)?)", README):
+        first, _, second = words.partition(" ")
+        assert first in commands, words
+        inner = getattr(commands[first], "commands", {})
+        assert not inner or second in inner or not second or first == "dashboard", words
 
 
 def test_what_the_page_about_migrating_maps_to_are_fields() -> None:

@@ -24,7 +24,7 @@ from actors.records.journal_reading import version_of
 from actors.records.journal_schema import CHANGING, GROWING, VERSION
 from config.documents import Node
 from config.errors import DeskError, GateRefused
-from live_nodes.local.keys import ENV_FILE, Secret
+from live_nodes.local.keys import ENV_FILE, Secret, secret_of
 
 if TYPE_CHECKING:
     import psycopg
@@ -60,7 +60,8 @@ def mirror_url(node: Node, variables: Mapping[str, str]) -> Secret | None:
     from psycopg import ProgrammingError
     from psycopg.conninfo import conninfo_to_dict
 
-    url, what = variables.get(node.mirror, ""), f"{node.name}: mirror: {node.mirror}"
+    url = secret_of(node.mirror, variables)[0].reveal()
+    what = f"{node.name}: mirror: {node.mirror}"
     if not url:
         raise GateRefused(
             f"{what} is not set: put the server's URL into {ENV_FILE} or the environment, or leave "

@@ -15,6 +15,7 @@ import pytest
 import typer.main
 import yaml
 
+from config.validate import checked
 from perpdesk import build_app
 
 PROJECT = Path(__file__).parents[3]
@@ -81,7 +82,10 @@ def test_the_desk_runs_commands_of_perpdesk_and_prometheus_asks_its_node() -> No
     assert (PROJECT / re.sub(r"\$\{\w+:-(.*)\}", r"\1", SERVICES["node"]["command"][1])).is_file()
     asked = yaml.safe_load((FOLDER / "prometheus.yaml").read_text())["scrape_configs"]
     assert asked[0]["static_configs"] == [{"targets": ["node:9400"]}]
-    assert "--set=metrics.port=9400" in SERVICES["node"]["command"]
+    settings = [word.removeprefix("--set=") for word in SERVICES["node"]["command"][2:]]
+    node = checked(PROJECT / "live_nodes/nodes/xs_reversal_practice.yaml", settings).document
+    assert (node.metrics.port, node.metrics.host) == (9400, "0.0.0.0")
+    assert node.mirror in SERVICES["node"]["secrets"]
 
 
 def test_the_image_has_the_project_and_neither_keys_nor_root() -> None:
