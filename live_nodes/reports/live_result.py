@@ -238,6 +238,20 @@ def _marks(journal: JournalReader, at: EquityRow) -> Mapping[str, Decimal]:
     return dict.fromkeys(names, at.net / quantity) if len(names) == 1 and quantity else {}
 
 
+def _taken(journal: JournalReader, done: _Done, at: EquityRow) -> dict[int, Decimal]:
+    """Return the coins that our executions bought and others took, by `id` of the open trip."""
+    held = journal.holdings_at(at.ts)
+    return {
+        id(trip): trip.quantity - held.get(key, ZERO)
+        for key, trip in done.books.open.items()
+        if is_spot(trip.instrument)
+    }
+
+
+def _by_hand(row: FillRow, instrument: str) -> bool:
+    return row.instrument == instrument and not row.strategy and row.kind in TRADES
+
+
 def _price(trip: RoundTrip, marks: Mapping[str, Decimal]) -> Decimal:
     return marks.get(trip.instrument, trip.cost / trip.quantity if trip.quantity else ZERO)
 
@@ -250,22 +264,35 @@ def _result(
     done.advance(begin)
     before = _marks(journal, first)
     carried = [(trip, replace(trip), _price(trip, before)) for trip in done.books.open.values()]
+    lost = _taken(journal, done, first)
     done.advance(after_it)
     after = _marks(journal, last)
     held = list(done.books.open.values())
+    taken = _taken(journal, done, last)
+    sold: dict[int, Decimal] = {}
+    for trip in held:
+        coins = taken.get(id(trip), ZERO) - lost.get(id(trip), ZERO)
+        hands = [row for row in done.rows[begin:after_it] if _by_hand(row, trip.instrument)]
+        price = hands[-1].price if hands else _price(trip, after)
+        if abs(coins * price) >= CENT:
+            ts, name = hands[-1].ts if hands else last.ts, f"{trip.instrument} {last.ts}"
+            done.flows.append(Flow(ts, "own coins", -coins * price, name))
+            sold[id(trip)] = coins * (_price(trip, after) - price)
+    done.flows.sort(key=attrgetter("ts"))
     positions = {
         id(trip): trip.row(_price(trip, after))
         for trip in sorted((*done.trips, *held), key=attrgetter("ts_opened"))
     }
+    for of_trip, gained in sold.items():
+        positions[of_trip]["gross"] -= gained
+        positions[of_trip]["net"] -= gained
     for trip, then, price in carried:
         # What it had gained by then is of the time before.
-        row = positions.get(id(trip)) or positions.setdefault(id(trip), trip.row(ZERO))
-        for name, was in (
-            ("gross", then.gross(price)),
-            ("fees", then.fees),
-            ("funding", then.funding),
-        ):
-            row[name] -= was
+        row, gone = positions[id(trip)], lost.get(id(trip), ZERO)
+        # Coins that others had taken by then gain nothing more.
+        row["gross"] -= then.gross(price) + gone * (_price(trip, after) - price)
+        row["fees"] -= then.fees
+        row["funding"] -= then.funding
         row["net"] = row["gross"] - row["fees"] + row["funding"]
     unmarked = {t.instrument for t, *_ in carried if t.instrument not in before}
     unmarked |= {t.instrument for t in held if t.instrument not in after}

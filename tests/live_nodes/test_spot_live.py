@@ -19,6 +19,7 @@ from live_nodes.bybit.rest import VenueRest
 from live_nodes.operate.doctor import DoctorCheck, _foreign_coins
 from live_nodes.operate.flatten import flatten_node
 from live_nodes.operate.flatten_request import FlattenRequest
+from live_nodes.reports.live_result import live_result
 from tests.live_nodes.by_hand import BTC_ID, BUY, SELL, SPOT_ID
 from tests.live_nodes.documents import guard
 from tests.live_nodes.killing import venue_urls
@@ -249,6 +250,10 @@ def test_what_others_trade_in_coins_is_no_loss_and_no_profit(
         assert desk.strategy.holding(SPOT_ID) == D("0.020300")
         desk.wait(1.5)
         assert (most[0] < 0.0005, desk.halted() <= {"node.position"}) == (True, True)
+    found = live_result(tmp_path, 0, 2**62)
+    # The books explain the account, and its own trades cost a few dollars.
+    assert found.closes
+    assert abs(found.summary["net_profit"]) < 10
 
 
 def test_own_coins_that_others_sold_to_the_last_leave_the_books(st: Stage) -> None:

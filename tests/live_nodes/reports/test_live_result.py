@@ -94,6 +94,22 @@ def test_what_a_hand_traded_and_interest_are_named(tmp_path: Path) -> None:
     assert (found.charges, found.withdrawals) == (D("-0.5"), D("60.001"))
 
 
+def test_own_coins_that_a_hand_sold_are_taken_out_and_earn_nothing_more(tmp_path: Path) -> None:
+    """3 bought at 100, 2 of them sold by hand at 110; the last is worth 120, then 130."""
+    pair, days = "AUSDT-SPOT.BYBIT", Days(tmp_path)
+    days.snapshot(DAY, "1000", {})
+    days.fill(DAY + HOUR, "3", "100", "0", instrument=pair)
+    days.snapshot(DAY + 2 * HOUR, "1000", {pair: ("3", "100", "110")})
+    days.fill(DAY + 3 * HOUR, "-2", "110", "0.2", instrument=pair, strategy="")
+    days.snapshot(DAY + 4 * HOUR, "1019.8", {pair: ("1", "100", "110")})
+    days.snapshot(DAY + 20 * HOUR, "1019.8", {pair: ("1", "100", "120")})
+    days.snapshot(NEXT + HOUR, "1019.8", {pair: ("1", "100", "130")})
+    days.journal.close()
+    one, two = (live_result(tmp_path, at, at + 24 * HOUR) for at in (DAY, NEXT))
+    assert (closes(one), [flow.amount for flow in one.flows]) == (D(40), [D("219.8"), D(-220)])
+    assert (closes(two), two.flows) == (D(10), ())
+
+
 def test_a_time_without_the_node_is_refused(tmp_path: Path) -> None:
     two_days(tmp_path)
     with pytest.raises(InputError, match="the node did not run then"):
