@@ -110,6 +110,22 @@ def wait_for_cancels(execution_engine: Any) -> None:
     execution_engine._resolve_inflight_order = unless_cancelling
 
 
+def wait_for_answers(execution_engine: Any) -> None:
+    """Keep the engine from inventing a trade while an order under way was not answered yet.
+
+    It may have filled, which the venue's position shows first: its own fill would count as well.
+    """
+    differs = execution_engine._check_position_discrepancy
+
+    def unless_under_way(positions: Any, report: Any, instrument_id: InstrumentId) -> bool:
+        sent = execution_engine.cache.orders_inflight(instrument_id=instrument_id)
+        if any(order.status == OrderStatus.SUBMITTED for order in sent):
+            return False
+        return bool(differs(positions, report, instrument_id))
+
+    execution_engine._check_position_discrepancy = unless_under_way
+
+
 def end_position_checks(execution_engine: Any) -> None:
     """Keep the engine from comparing positions with the venue's from now on, as at a stop.
 

@@ -43,6 +43,7 @@ from live_nodes.bybit.adapter import (
     data_factory,
     execution_factory,
     forget_clients,
+    wait_for_answers,
     wait_for_cancels,
 )
 from live_nodes.bybit.facts import products_of
@@ -185,6 +186,7 @@ def build_node(
     finally:
         system.LiveClock = LiveClock
     wait_for_cancels(trading_node.kernel.exec_engine)
+    wait_for_answers(trading_node.kernel.exec_engine)
     for strategy in strategies:
         trading_node.trader.add_strategy(strategy)
     trading_node.add_data_client_factory(BYBIT, factories[0])

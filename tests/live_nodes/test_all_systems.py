@@ -31,10 +31,10 @@ from tests.waiting import eventually
 
 NODE = "live_nodes/nodes/all_systems_practice.yaml"
 SYSTEMS = {"reversal", "momentum", "scalper", "basis", "pairs"}
-SECONDS = float(os.environ.get("ALL_SYSTEMS_SECONDS", "240"))
-CYCLE_S = 240.0
+SECONDS = float(os.environ.get("ALL_SYSTEMS_SECONDS", "300"))
+CYCLE_S = 300.0
 """The scenario's faults have come and gone."""
-CALM_S = 180.0
+CALM_S = 240.0
 """Within which all must agree after the last fault."""
 CENT = Decimal("0.01")
 LEAST_FOR_MEMORY_S = 1_200.0
@@ -180,6 +180,12 @@ def traders(together: Together) -> set[str]:
         return {f.strategy for f in journal.fills_since(0) if f.kind == "Trade"}
 
 
+def halts(together: Together) -> list[str]:
+    """Return what does not end by itself, as a lost limit would not."""
+    with read(together.folder) as journal:
+        return [f"{v.guard}: {v.reason}" for _, v in journal.standing() if not v.transient]
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(7_200)
 def test_five_systems_under_mixed_faults_end_with_the_exchange_s_books(together: Together) -> None:
@@ -191,8 +197,7 @@ def test_five_systems_under_mixed_faults_end_with_the_exchange_s_books(together:
         together.cycle(faults, min(left, CYCLE_S))
     eventually(lambda: traders(together) >= SYSTEMS, lambda: traders(together), CALM_S, poll=2)
     eventually(lambda: not differences(together), lambda: differences(together), CALM_S, poll=2)
-    with read(together.folder) as journal:
-        halts = [v for _, v in journal.standing() if not v.transient]
+    eventually(lambda: not halts(together), lambda: halts(together), CALM_S, poll=2)
     together.stop()
 
     account = together.account()
@@ -218,7 +223,6 @@ def test_five_systems_under_mixed_faults_end_with_the_exchange_s_books(together:
         f"equity {equity}, theirs {account['wallet']['equity']}",
         f"memory {together.readings[0][1]:.1f} to {together.readings[-1][1]:.1f} MB,"
         f" {together.memory_mb_an_hour():+.1f} MB an hour",
-        f"halts at the end: {halts}",
         *report_lines(found),
     ):
         print(line)
@@ -231,7 +235,6 @@ def test_five_systems_under_mixed_faults_end_with_the_exchange_s_books(together:
     assert [row["order_link_id"] for row in account["open_orders"]] == []
     assert unsettled == []
     assert account["positions"] == []
-    assert halts == []
     assert traded.keys() >= SYSTEMS
     assert found.holds, report_lines(found)
     assert not [name for name, hits in together.met.items() if not hits and SECONDS >= CYCLE_S]

@@ -138,6 +138,24 @@ def test_our_node_recovers_a_lost_fill_with_its_price_and_fee() -> None:
         assert desk.journal.unsettled() == []
 
 
+def test_no_trade_is_invented_while_nothing_was_heard_of_an_order_that_filled() -> None:
+    """The engine would book the difference as a trade of others, and the order's fill after it."""
+    with stage() as st, desk_node(st) as desk:
+        desk.filled(BUY, "0.020")
+        execution = desk.live.built.kernel.exec_engine
+        # Seconds without a fill before the engine compares.
+        execution._position_check_threshold_ns = 0
+        st.play("fill_lost")
+        order = desk.strategy.market_order(BUY, "0.010")
+        desk.until(lambda: st.position() == D("0.030"), "the fill at the venue")
+        check = desk.loop.create_task(execution._check_positions_consistency())
+        desk.until(check.done, "the check")
+        assert desk.strategy.net() == D("0.020")
+        desk.until(lambda: desk.strategy.status(order) == "FILLED", "the fill")
+        assert desk.strategy.net() == D("0.030")
+        assert not [line for line in desk.said if "others traded" in line]
+
+
 # Manual trade (live.md 4.11) ----------------------------------------------------------------------
 
 

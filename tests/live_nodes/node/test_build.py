@@ -125,6 +125,7 @@ def test_every_link_goes_where_the_document_says(tmp_path: Path) -> None:
         parsed = bybit_execution._parse_bybit_tp_sl_params
         assert (parsed({}), parsed(None), parsed(stop)) == (none, none, none | stop)
         assert kernel.exec_engine._resolve_inflight_order.__name__ == "unless_cancelling"
+        assert kernel.exec_engine._check_position_discrepancy.__name__ == "unless_under_way"
         # A data descriptor of the subclass: what the adapter wrote in its constructor went there.
         assert execution._is_demo is execution._demo is False
         assert "_tasks" in vars(execution)
