@@ -123,7 +123,8 @@ class NodeBooks:
     def _begin(self, of: object) -> None:
         self._of = of
         self._booking, self._lots = _Booking(), WholeLots(every_part)
-        self._last = self._fills = self._equity = 0
+        self._last: dict[str, int] = {}
+        self._fills = self._equity = 0
         self._curve = Curve()
         self.flows: list[tuple[int, Decimal]] = []
         self.flows_known_until = 0
@@ -190,16 +191,16 @@ class NodeBooks:
             self._curve.add(row["ts"], float(row["equity"]))
 
     def _fold_fills(self, journal: JournalReader, node: Node | None, since: int) -> bool:
-        """Fold new executions; return False where one is older than what was folded."""
+        """Fold new executions; return False where one is older than others of its instrument."""
         booking: Any = self._booking
-        owners, last = _owners(journal, node), self._last
+        owners, folded = _owners(journal, node), dict(self._last)
         # By the ids, not by the index of times: most were folded before.
         query = "SELECT * FROM fills WHERE id > ? AND +ts >= ? ORDER BY +ts, execution_id"
         for row in journal.each(query, self._fills, since):
             fill = from_sql(FillRow, row)
-            if fill.ts < last:
+            if fill.ts < folded.get(fill.instrument, 0):
                 return False
-            self._last, self._fills = fill.ts, max(self._fills, row["id"])
+            self._last[fill.instrument], self._fills = fill.ts, max(self._fills, row["id"])
             if fill.instrument == COIN:
                 if fill.kind not in CHARGES:
                     self.flows.append((fill.ts, -fill.fee))
