@@ -118,7 +118,7 @@ def wait_for_answers(execution_engine: Any) -> None:
     differs = execution_engine._check_position_discrepancy
 
     def unless_under_way(positions: Any, report: Any, instrument_id: InstrumentId) -> bool:
-        sent = execution_engine.cache.orders_inflight(instrument_id=instrument_id)
+        sent = execution_engine._cache.orders_inflight(instrument_id=instrument_id)
         if any(order.status == OrderStatus.SUBMITTED for order in sent):
             return False
         return bool(differs(positions, report, instrument_id))
