@@ -48,6 +48,7 @@ from strategies.refusals import refusal_of
 SECOND = 1_000_000_000
 MAIL_EVERY = 0.25
 _WORTH_WITHIN = 10.0
+_ASK_WITHIN = 5.0
 _POLL = 0.05
 
 
@@ -309,8 +310,9 @@ class NodeRisk:
     @staticmethod
     async def _take_executions(recovery: Recovery) -> None:
         # The next sweep asks again, and reports that it could not.
-        with suppress(VenueError):
-            await recovery.catch_up()
+        with suppress(VenueError, TimeoutError):
+            async with asyncio.timeout(_ASK_WITHIN):
+                await recovery.catch_up()
 
     def _on_notice(self, maintenance: str, closed: frozenset[str]) -> None:
         before = self.desk.maintenance, self.markets.closed

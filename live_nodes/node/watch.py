@@ -114,6 +114,7 @@ class NodeWatch:
                 self._repeat(1.0, feed_lag.end_second),
                 self._keep_measuring_the_clock(),
                 *([] if self._sweep is None else [self._keep_sweeping(self._sweep)]),
+                *([] if self._sweep is None else [self._keep_reading_the_log(self._sweep)]),
                 self._keep_candles(),
             )
         finally:
@@ -286,6 +287,12 @@ class NodeWatch:
                 self._log.warning(f"A comparison with the venue failed: {error}")
             else:
                 self._failures = 0
+
+    async def _keep_reading_the_log(self, sweep: Sweep) -> None:
+        # Beside the comparisons: a log that gives no answer delays none.
+        while True:
+            await asyncio.sleep(self._document.sweep_every)
+            await sweep.take_transfers()
 
     async def _keep_candles(self) -> None:
         while True:

@@ -238,6 +238,7 @@ class Sweep:
         self._repair, self._books, self._watch = repair, books, watch
         self._urgent = urgent
         self._products = recovery.products
+        self.take_transfers = recovery.take_transfers
         # What the start found halts from the start on, before a strategy sends anything.
         here = {name: ours for name, (ours, _) in recovery.external.items()}
         there = {name: theirs for name, (_, theirs) in recovery.external.items()}
@@ -312,7 +313,6 @@ class Sweep:
         orders = await self._rest.open_orders(*self._products)
         fills = await self._recovery.take_fills(max(0, since - OVERLAP_NS), "sweep")
         held = await self._rest.positions()
-        await self._recovery.take_transfers()
         return VenueBooks(
             orders=tuple(orders),
             # Reconciliation has brought those from before the start into the engine's books.

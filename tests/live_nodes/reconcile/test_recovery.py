@@ -11,6 +11,7 @@ import pytest
 from actors.records.journal_files import NAME
 from actors.records.journal_schema import FINAL, NEVER_ARRIVED
 from actors.records.rows import OrderRow
+from config.documents.scenario import Http
 from config.errors import DeskError
 from live_nodes.bybit.facts import refused
 from live_nodes.bybit.rest import VenueError
@@ -85,6 +86,24 @@ async def test_transfers_are_journaled_once_from_the_first_start_on(scene: Scene
     await scene.recovery(products=("LINEAR",)).run()
     spent = [row.fee for row in scene.journal.fills_since(0) if row.kind == "TRADE"]
     assert spent == [D("500.0010")]
+
+
+@at_the_exchange
+async def test_a_log_that_gives_no_answer_is_noted_once_and_read_later(scene: Scene) -> None:
+    venue = scene.exchange.server.venue
+    scene.journal.state("node").save("explained", b"yes")
+    recovery = scene.recovery()
+    await recovery.run()
+    venue.exchange.transfer("anna", "TRANSFER_OUT", "USDT", D(-70), venue.clock_ms())
+    venue.faults.add("deaf", Http(path="/v5/account/transaction-log", status=404, times=2))
+    wrong: list[str] = []
+    scene.rest.on_error = lambda path, text: wrong.append(path)
+    for _ in range(3):
+        assert len(scene.journal.fills_since(0)) == 0
+        await recovery.take_transfers()
+    assert [row.fee for row in scene.journal.fills_since(0)] == [D(70)]
+    assert [note["kind"] for note in scene.journal.notes()] == ["transfers"]
+    assert (wrong, scene.rest.answers) == ([], True)
 
 
 @at_the_exchange
