@@ -12,8 +12,10 @@ them anew; only a head that was noted elsewhere shows that.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -104,7 +106,8 @@ class Chain:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._file = (folder / FILE).open("a+b")
+        # Without a buffer: what a full disk refuses must not come later.
+        self._file = (folder / FILE).open("a+b", buffering=0)
         fcntl.flock(self._file, fcntl.LOCK_EX)
         self.number, self.head = 0, NO_BLOCK
         self._upto, self._columns = dict.fromkeys(_TABLES, 0), dict[str, list[str]]()
@@ -143,10 +146,12 @@ class Chain:
             lost=lost,
         )
         text = msgspec.json.encode(block)
-        self.head = hashlib.sha256(text).hexdigest()
-        self._file.write(f"{self.head} ".encode() + text + b"\n")
-        self._file.flush()
-        self.number += 1
+        head = hashlib.sha256(text).hexdigest()
+        line, before = f"{head} ".encode() + text + b"\n", self._file.seek(0, os.SEEK_END)
+        if self._file.write(line) != len(line):
+            self._file.truncate(before)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.head, self.number = head, self.number + 1
         self._upto = self._upto | _newest_in(block)
         self._columns = self._columns | columns
         return sum(map(len, rows.values()))
@@ -234,7 +239,7 @@ def verify(journal: sqlite3.Connection, folder: Path, since: str = "", most: int
         head, block, upto, columns = last
         began = began or block.ts
         if not seen:
-            seen = head.startswith(since)
+            seen = head == since
             continue
         for table, newest in block.lost.items():
             wrong.append(

@@ -5,6 +5,7 @@ The audit chain covers each line (`actors.records.chain`).
 
 from __future__ import annotations
 
+import errno
 import getpass
 import os
 import time
@@ -51,7 +52,10 @@ def keep_action(folder: Path, action: str, reason: str, outcome: str = "", by: s
     opened = os.open(folder / ACTIONS, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         # One write, so that lines of two processes never mix.
-        os.write(opened, msgspec.json.encode(line) + b"\n")
+        text, before = msgspec.json.encode(line) + b"\n", os.fstat(opened).st_size
+        if os.write(opened, text) != len(text):
+            os.ftruncate(opened, before)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.fsync(opened)
     finally:
         os.close(opened)

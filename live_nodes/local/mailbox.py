@@ -103,14 +103,14 @@ def answer(folder: Path, request_id: str, timeout: float) -> MailAnswer | None:
         return found
 
 
-def withdraw(folder: Path, request_id: str) -> bool:
+def withdraw(folder: Path, request_id: str, reason: str) -> bool:
     """Withdraw a request; False when the node has already taken it."""
     try:
         (mailbox_of(folder) / f"{request_id}{_REQUEST}").unlink()
     except FileNotFoundError:
         return False
     with suppress(OSError):
-        keep_action(folder, f"withdraw {request_id}", "before the node had read it")
+        keep_action(folder, f"withdraw {request_id}", reason, "the node had not read it")
     return True
 
 

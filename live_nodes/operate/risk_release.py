@@ -98,7 +98,8 @@ def _for_the_next_start(
         for waiting in pending(folder):
             # The node has not read it yet, so it can be withdrawn.
             same = not request.scope or (waiting.scope or "desk") == request.scope
-            if waiting.command != "release" and same and withdraw(folder, waiting.id):
+            other = waiting.command != "release" and same
+            if other and withdraw(folder, waiting.id, request.reason):
                 say(f"taken out of the mailbox: {waiting.command} ({waiting.reason})")
     stands = [
         row

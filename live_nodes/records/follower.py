@@ -31,7 +31,9 @@ EVERY_S = 1.0
 END_S = 5.0
 """How long a stop of the node waits for the last look."""
 AGAIN_S = 5.0
-"""A follower that ended is started again after so long."""
+"""A follower that ended is started again after so long, then twice as long, up to `SOUND_S`."""
+SOUND_S = 300.0
+"""One that ran so long is sound: what it says is told again."""
 NICE = 10
 
 
@@ -74,7 +76,7 @@ class Follower:
 
     def _start(self) -> None:
         paths = os.pathsep.join(place for place in sys.path if place)
-        command = [sys.executable, "-m", __name__, str(self._folder), self._name]
+        command = [sys.executable, "-P", "-m", __name__, str(self._folder), self._name]
         try:
             self._process = subprocess.Popen(
                 command,
@@ -87,24 +89,37 @@ class Follower:
             assert self._process.stdin is not None
             self._process.stdin.write(f"{self._mirror.reveal() if self._mirror else ''}\n")
             self._process.stdin.flush()
+            if self._closing.is_set():
+                self._process.stdin.close()
         except OSError as error:
             self._process = None
             self._tell(f"the audit chain stands still: its process can't start: {error}")
 
     def _keep(self) -> None:
+        pause, told = AGAIN_S, set[str]()
         while True:
-            process = self._process
+            process, began = self._process, time.monotonic()
             if process is not None:
                 assert process.stdout is not None
                 for line in process.stdout:
-                    self._tell(line.rstrip("\n"))
+                    self._tell_once(line.rstrip("\n"), told, began)
                 code = process.wait()
                 if self._closing.is_set():
                     return
-                self._tell(f"the audit chain's process ended with {code}; it is started again")
-            if self._closing.wait(AGAIN_S):
+                ended = f"the audit chain's process ended with {code}: started again"
+                self._tell_once(ended, told, began)
+            if time.monotonic() - began > SOUND_S:
+                pause = AGAIN_S
+            if self._closing.wait(pause):
                 return
+            pause = min(2 * pause, SOUND_S)
             self._start()
+
+    def _tell_once(self, line: str, told: set[str], began: float) -> None:
+        # One that ends again and again says the same each time.
+        if line not in told or time.monotonic() - began > SOUND_S:
+            told.add(line)
+            self._tell(line)
 
 
 def follow(folder: Path, ended: Callable[[float], bool], say: Callable[[str], None]) -> None:

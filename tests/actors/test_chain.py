@@ -1,5 +1,6 @@
 """The audit chain names the row that was changed, removed or inserted, and its own block."""
 
+import resource
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -113,6 +114,21 @@ def test_a_half_written_block_is_written_again(folder: Path) -> None:
     whole = (folder / FILE).read_bytes()
     (folder / FILE).write_bytes(whole[:-40])
     assert said(folder).newer == 1
+    assert chained(folder) == 1
+    assert said(folder).wrong == []
+
+
+def test_a_block_that_a_full_disk_cuts_is_taken_back_and_written_later(folder: Path) -> None:
+    (folder / ACTIONS).write_text('{"action":"flatten"}\n{"action":"release"}\n')
+    size, known = (folder / FILE).stat().st_size, resource.getrlimit(resource.RLIMIT_FSIZE)
+    with Journal.open(folder, node="test"):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, known[1]))
+        try:
+            with pytest.raises(OSError, match="No space left"):
+                chained(folder)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, known)
+    assert (folder / FILE).stat().st_size == size
     assert chained(folder) == 1
     assert said(folder).wrong == []
 

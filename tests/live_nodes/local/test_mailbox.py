@@ -71,8 +71,8 @@ def test_a_request_without_an_answer_in_time_can_be_withdrawn(tmp_path: Path) ->
     began = time.monotonic()
     assert answer(tmp_path, name, 0.1) is None
     assert 0.1 <= time.monotonic() - began < slack(2)
-    assert withdraw(tmp_path, name)
-    assert not withdraw(tmp_path, name)
+    assert withdraw(tmp_path, name, "back")
+    assert not withdraw(tmp_path, name, "back")
     assert pending(tmp_path) == []
 
 

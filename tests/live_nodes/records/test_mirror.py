@@ -27,6 +27,7 @@ from strategies.messages import Action, Decision, Verdict
 from strategies.refusals import Refusal
 from tests.actors.test_journal import FILL, ORDER
 from tests.live_nodes.documents import node_of
+from tests.live_nodes.killing import Ground
 from tests.postgres import PASSWORD, Postgres, new_database, running_postgres
 from tests.waiting import eventually
 
@@ -210,6 +211,20 @@ def test_no_row_is_lost_or_doubled_by_kills_of_either_side(
                 eventually(lambda: reached(url) == 60, told, poll=0.1)
             assert rows_of_mirror(url) == rows_of_journal(tmp_path)
     assert not any(PASSWORD in line for line in told)
+
+
+@pytest.mark.slow
+def test_what_a_killed_node_wrote_is_in_its_mirror(ground: Ground, url: str) -> None:
+    node = ground.node(mirror="RECORDS")
+    fatal = ("trade: sent submit_order", 2)
+    killed = node.run("--run-once", fatal=fatal, environment={"RECORDS": url})
+    assert killed.signal == signal.SIGKILL
+
+    def equal() -> bool:
+        name = f"{node.account}.practice"
+        return reached(url) >= 0 and rows_of_mirror(url, name) == rows_of_journal(node.folder)
+
+    eventually(equal, "its last rows in the mirror", poll=0.2)
 
 
 def reached(url: str) -> int:
