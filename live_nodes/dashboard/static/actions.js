@@ -70,8 +70,8 @@ export function ask({ title, text, verb, danger, path, body = {}, more = [], aft
   const form = h("form", null, who(), more,
     h("label", null, "Reason, kept in the journal",
       h("textarea", { name: "reason", rows: "2", required: true, minlength: "3", maxlength: "300" })),
-    field("Code of your authenticator app", CODE, "A fresh one, or your password below."),
     field("Password", { name: "password", type: "password", autocomplete: "current-password" }),
+    field("Code of your authenticator app", CODE, "Instead of the password: one that was not used yet."),
     problem, progress,
     h("div.acts", null, close, h("button.main", { class: danger ? "danger" : "" }, verb)));
   const dialog = h("dialog", { "aria-labelledby": "ask-title", "aria-describedby": "ask-text",
@@ -86,7 +86,7 @@ export function ask({ title, text, verb, danger, path, body = {}, more = [], aft
     after?.();
   };
   submits(form, problem, async ({ code, password, ...fields }) => {
-    if (!code && !password) throw new Error("Give a code of your authenticator app, or your password.");
+    if (!code && !password) throw new Error("Give your password, or a code of your authenticator app.");
     const proof = code ? { code } : { password };
     const sent = { ...body, ...fields, ...(fields.accept ? { accept: true } : {}), ...proof };
     const answer = await api.post(path, sent);

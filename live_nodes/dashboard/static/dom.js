@@ -106,9 +106,9 @@ export function plain(text) {
 }
 
 /** Return a ratio, a statistic and no money, as a percentage or with so many places. */
-export const percent = (x, places = 2) =>
-  x == null ? "–" : `${(100 * x).toFixed(places).replace("-", "−")} %`;
-export const figure = (x, places = 2) => (x == null ? "–" : Number(x).toFixed(places).replace("-", "−"));
+export const figure = (x, places = 2) =>
+  (x == null ? "–" : Number(x).toFixed(places).replace(/^-(?=.*[1-9])/, "−").replace("-", ""));
+export const percent = (x, places = 2) => (x == null ? "–" : `${figure(100 * x, places)} %`);
 
 // Times -------------------------------------------------------------------------------------------
 

@@ -334,7 +334,7 @@ def test_flatten_closes_all_and_release_lets_in_again(scene: Scene) -> None:
         dialog = page.get_by_role("dialog")
         await dialog.get_by_label("Reason").fill("enough for today")
         await dialog.get_by_role("button", name="Flatten now").click()
-        await expect(dialog.get_by_role("alert")).to_contain_text("or your password")
+        await expect(dialog.get_by_role("alert")).to_contain_text("Give your password")
         await dialog.get_by_label("Password", exact=True).fill("a wrong horse battery")
         await dialog.get_by_role("button", name="Flatten now").click()
         await expect(dialog.get_by_role("alert")).to_contain_text("wrong")

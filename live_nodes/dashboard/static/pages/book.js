@@ -6,7 +6,7 @@ import {
   button, fillsTable, figureCol, filters, head, input, noNodes, ofNode, select, side, tabs, textCol, timeCol,
 } from "./common.js";
 
-const replay = { of: null, frame: 0, timer: null };
+const replay = { of: null, frame: 0, timer: null, wait: null };
 const STEP_MS = 500;
 
 function pause() {
@@ -49,10 +49,15 @@ export const book = {
   name: "book", title: "Order book", key: "b", hears: [],
   read: (given) => ofNode(given, "book", { instrument: given.query.get("instrument"),
   at: given.query.get("at") && Date.parse(`${given.query.get("at")}Z`), seconds: 60 }),
-  draw({ nodes, node, of }, { query, go, show }) {
+  draw({ nodes, node, of }, { query, go, show, again }) {
     if (!node) return [head("Order book"), noNodes()];
     const title = [head("Order book"), tabs("book", nodes, node)];
-    if (!of.available) return [title, h("p.empty", null, of.why)];
+    if (!of.available) {
+      // A long recording is read in the background; a node may begin to record.
+      clearTimeout(replay.wait);
+      replay.wait = setTimeout(() => location.hash.startsWith("#/book") && again(true), 1500);
+      return [title, h("p.empty", null, of.why)];
+    }
     const key = `${node} ${of.instrument} ${of.from}`;
     if (replay.of !== key) { pause(); Object.assign(replay, { of: key, frame: Math.max(0, of.frames.length - 1) }); }
     const frame = of.frames[Math.min(replay.frame, of.frames.length - 1)];

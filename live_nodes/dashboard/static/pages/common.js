@@ -21,6 +21,9 @@ export async function ofNode({ words, api, automatic }, path, params) {
 export const tabs = (page, nodes, chosen) => (nodes.length < 2 ? "" : h("nav.tabs", { "aria-label": "Nodes" },
   nodes.map((node) => h("a", { href: `#/${page}/${node}`, "aria-current": node === chosen ? "page" : null }, node))));
 
+/** Say which nodes could not be read, so that none is missing unseen; empty where all could. */
+export const unread = (errors) => (Object.keys(errors ?? {}).length ? h("div.notice.bad", { role: "alert" },
+  Object.entries(errors).map(([node, why]) => h("div", null, h("b", null, node), ` can't be read: ${why}`))) : "");
 export const noNodes = () =>
   h("p.empty", null, "No node has a journal yet. Start one: ",
     h("code", null, "perpdesk live live_nodes/nodes/xs_reversal_practice.yaml"));
@@ -56,6 +59,9 @@ export const scope = (text) => h("span", { title: text }, text.replace(/^(strate
   "").replace(/\.BYBIT$/, "") || "–");
 export const scopeCol = textCol("Scope", "scope", scope);
 
+/** Return an average price without the zeros that division left at its end. */
+export const average = (v) => (v?.includes(".") ? plain(v.replace(/\.?0+$/, "")) : plain(v));
+
 export const fillsTable = (id, rows, empty, { all = true } = {}) => table(id, "Fills", [
   timeCol("Time, UTC"), ...(all ? [strategyCol] : []), textCol("Symbol", "symbol"), textCol("Side", "side", side),
   figureCol("Quantity", "quantity", plain),
@@ -67,8 +73,9 @@ export const fillsTable = (id, rows, empty, { all = true } = {}) => table(id, "F
 ], rows, empty);
 
 export const positionsTable = (id, rows, empty, { all = true } = {}) => table(id, "Positions", [
-  textCol("Symbol", "symbol"), ...(all ? [textCol("Node", "node"), strategyCol] : []),
-  figureCol("Quantity", "quantity", plain), figureCol("Entry", "entry", plain), figureCol("Mark", "mark", plain),
+  textCol("Symbol", "symbol"), ...(all && new Set(rows.map((r) => r.node)).size > 1 ? [textCol("Node", "node")] : []),
+  ...(all ? [strategyCol] : []), figureCol("Quantity", "quantity", plain), figureCol("Entry", "entry", average),
+  figureCol("Mark", "mark", plain),
   figureCol("Value", "notional"), figureCol("Of equity", "weight", percent), figureCol("Open P&L", "unrealized", gain),
   figureCol("Open P&L, %", "pct", percent), figureCol("Realised", "realized", gain), timeCol("Changed", "changed"),
 ], rows, empty);

@@ -4,7 +4,7 @@ import { chart, curves } from "../charts.js";
 import { figure, h, moment, money, panel, percent, plain, table, tile, tiles } from "../dom.js";
 import {
   figureCol, fillsTable, gain, head, link, noNodes, positionsTable, side, state, strategyLink, textCol, timeCol,
-  wordsCol,
+    unread, wordsCol,
 } from "./common.js";
 
 const YOUNG = "needs 30 days";
@@ -12,17 +12,23 @@ const yearly = (figures, name) => (figures?.[name] == null ? h("span.muted", { t
   : figure(figures[name]));
 const statCol = (name, key, how) => ({ name, n: true, by: (r) => r.figures?.[key], cell: (r) => how(r.figures) });
 
+/** Carry each result, which changes at fills alone, on to the newest of all. */
+function steps(lines) {
+  const last = Math.max(...lines.map(({ points }) => points.at(-1)[0]));
+  return lines.map(({ name, points }) => ({ name, points: [...points, [last, points.at(-1)[1]]], steps: 1 }));
+}
+
 export const comparison = {
   name: "compare", title: "Strategies", key: "s", hears: ["fill", "decision", "verdict", "equity", "refresh"],
   read: ({ api, automatic }) => api.get("strategies", {}, automatic),
-  draw({ rows }) {
-    if (!rows.length) return [head("Strategies"), noNodes()];
+  draw({ rows, errors }) {
+    if (!rows.length && !unread(errors)) return [head("Strategies"), noNodes()];
     const lines = rows.filter((r) => r.curve.length > 1)
       .map((r) => ({ name: rows.some((o) => o !== r && o.strategy === r.strategy) ? `${r.node} ${r.strategy}`
         : r.strategy, points: r.curve }));
-    return [head("Strategies"),
+    return [head("Strategies"), unread(errors),
       panel("Net result since the journal began", lines.length
-        ? chart("compare", "Net realised result of each strategy", curves(lines))
+        ? chart("compare", "Net realised result of each strategy", curves(steps(lines)))
         : h("p.empty", null, "The first closed positions draw a line here.")),
       panel("Side by side", table("compare", "Strategies", [
         { name: "Strategy", by: (r) => r.strategy, cell: (r) => strategyLink(r.node, r.strategy) },
@@ -39,7 +45,8 @@ export const comparison = {
         statCol("Sharpe", "sharpe", (f) => yearly(f, "sharpe")),
         statCol("Max drawdown", "max_drawdown", (f) => percent(f?.max_drawdown)),
         timeCol("Last decision", "last_decision"),
-      ], rows, ""), h("p.hint", null, "Realised, net: after fees and funding. Sharpe needs 30 days."))];
+      ], rows, "No node could be read."),
+        h("p.hint", null, "Realised, net: after fees and funding. Sharpe needs 30 days."))];
   },
 };
 
@@ -100,9 +107,11 @@ export const strategy = {
         tile("Max drawdown", percent(f.max_drawdown)), tile("Trades", `${t.trips ?? 0}`,
         t.trips ? `${percent(t.win_rate, 0)} won` : "")),
       panel("Equity", d.equity.curve.length > 1 ? [chart("equity", basis,
-      curves([{ name: "Equity", points: d.equity.curve, fill: "--accent-soft" }])),
+      curves([{ name: "Equity", points: d.equity.curve, fill: "--accent-soft",
+      steps: d.equity.basis === "account" ? null : 1 }])),
         chart("drawdown", "Drawdown in percent", { height: 130,
-          ...curves([{ name: "Drawdown, %", points: d.equity.drawdown.map(([ts, v]) => [ts, 100 * v]), colour: "--bad",
+          ...curves([{ name: "Drawdown, %", points: d.equity.drawdown.map(([ts, v]) => [ts, 100 * v]),
+          steps: d.equity.basis === "account" ? null : 1, colour: "--bad",
           fill: "--bad-soft" }]) })]
         : h("p.empty", null, "Equity is written while the node runs; two figures draw a line.")),
       band(d), signals(d.signals ?? undefined),
@@ -117,7 +126,7 @@ export const strategy = {
         figureCol("Quantity", "quantity", plain), figureCol("Filled", "filled", plain),
         figureCol("Price", "price", plain), figureCol("Trigger", "trigger", plain),
         textCol("Type", "type"), textCol("Status", "status"), textCol("Role", "exit", (v) => (v ? "exit" : "entry")),
-        figureCol("Slippage", "slippage"), wordsCol("Reason", "reason"),
+        wordsCol("Reason", "reason"),
         textCol("Id", "id", (v) => h("code", null, v))],
       d.orders, "No orders yet.")),
       panel("Fills", fillsTable("strategy-fills", d.fills, "No fills yet.", { all: false }))];

@@ -1,8 +1,9 @@
 // History of fills and of closed round trips, filtered, and as CSV.
 
-import { h, moment, panel, plain, table } from "../dom.js";
+import { badge, h, moment, panel, plain, table } from "../dom.js";
 import {
-  button, figureCol, fillsTable, filters, gain, head, input, noNodes, select, side, strategyCol, textCol, timeCol,
+  average, button, figureCol, fillsTable, filters, gain, head, input, noNodes, select, side, strategyCol, textCol,
+    timeCol,
 } from "./common.js";
 
 const DAY = 86_400_000;
@@ -44,25 +45,27 @@ export const trades = {
       Object.assign(found, more, { rows: [...found.rows, ...more.rows] });
       show();
     };
-    const rows = what === "trips" ? table("trips", "Closed positions", [
-      timeCol("Closed, UTC", "closed"), strategyCol,
+    const rows = what === "trips" ? table("trips", "Round trips", [
+      { name: "Closed, UTC", by: (r) => r.closed, cell: (r) => (r.closed ? moment(r.closed) : badge("open")) },
+      strategyCol,
       textCol("Symbol", "symbol"), textCol("Side", "side", side), figureCol("Quantity", "quantity", plain),
-      figureCol("Entry", "entry", plain), figureCol("Exit", "exit", plain),
+      figureCol("Entry", "entry", average), figureCol("Exit", "exit", average),
       figureCol("Gross", "gross", gain), figureCol("Fees", "fees"), figureCol("Funding", "funding", gain),
       figureCol("Net", "net", gain), timeCol("Opened, UTC", "opened"),
-    ], found.rows, "No position was closed that passes these filters.")
+    ], found.rows, "No position, open or closed, passes these filters.")
       : fillsTable("fills", found.rows, "No fill passes these filters. Widen the dates, or choose all.");
     return [head("Trades", h("a", { href: csv, download: "trades.csv" }, "Download CSV")),
       filters("trades", query, go,
-        select("Show", "show", query, [["", "fills"], ["trips", "closed positions"]]),
+        select("Show", "show", query, [["", "fills"], ["trips", "round trips"]]),
         select("Node", "node", query, nodes.map((id) => [id, id])),
         select("Strategy", "strategy", query, [["", "all"], ...known.map((key) => [key, key])]),
         input("Instrument", "instrument", query, { placeholder: "BTCUSDT" }),
         ...(what === "trips" ? [] : [select("Side", "side", query, [["", "both"], ["BUY", "buy"], ["SELL", "sell"]]),
           select("Kind", "kind", query, [["", "all"], ["Trade", "trades"], ["Funding", "funding"],
-          ["BustTrade", "liquidations"], ["AdlTrade", "ADL"]])]),
+          ["BustTrade", "liquidations"], ["AdlTrade", "ADL"], ["TRANSFER_IN", "deposits"],
+          ["TRANSFER_OUT", "withdrawals"]])]),
         input("From, UTC", "from", query, { type: "date" }), input("To, UTC", "to", query, { type: "date" })),
-      panel(what === "trips" ? "Closed positions" : "Fills", rows,
+      panel(what === "trips" ? "Round trips" : "Fills", rows,
         data.further ? h("p.hint", null,
         "New ones are not added while you search back: change a filter or load the page again.") : "",
         found.next ? h("p", null, button("Search further back", further),
