@@ -9,6 +9,7 @@ import csv
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from tests.bench.live import journal, wire
 from tests.bench.live.meter import Reading
 from tests.bench.live.parties import ROOT, VenueProcess, party
+from tests.live_nodes.node.test_metrics import free_port, get
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "600"))
 UPDATES_PER_SECOND = 400
@@ -79,6 +81,59 @@ def test_a_node_that_trades_for_long_neither_grows_nor_gets_late() -> None:
     assert lags[len(lags) // 2] < LATEST_P99_MS
     if SECONDS >= LEAST_SECONDS:
         assert slope < MOST_MB_A_MINUTE + orders_a_minute * MOST_KB_AN_ORDER / 1024
+
+
+HOURS = 10
+LOAD = {"messages": HOURS * 3600 * 20, "orders": HOURS * 60}
+"""Of ten hours: twenty books a second, an order a minute."""
+HURRY = 10
+MOST_MB_AN_HOUR = 10.0
+
+
+@pytest.mark.soak
+def test_the_load_of_ten_hours_grows_memory_by_less_than_ten_megabytes_an_hour() -> None:
+    """In ten minutes; what goes by the clock goes ten times faster."""
+    rate = LOAD["messages"] / SECONDS
+    port = free_port()
+    changes: dict[str, Any] = {
+        "metrics": {"port": port},
+        "risk": {"every": 0.5 / HURRY},
+        "watch": {
+            "throttle": {"per_second": 1000, "burst": 1000},
+            "sweep_every": 10 / HURRY,
+            "snapshot_every": 10 / HURRY,
+            "clock_every": 30 / HURRY,
+            "backup_every": 300 / HURRY,
+        },
+    }
+    # One of two signals is its own.
+    every = round(LOAD["messages"] / 2 / LOAD["orders"])
+    settings: dict[str, Any] = {"trades": True, "every": every, "all_books": True, "guards": True}
+    with (
+        VenueProcess(signals=2) as venue,
+        party("ours", venue, **settings, changes=changes) as ours,
+    ):
+        venue.tell("pace", rate=rate)
+        ours.first_order_ns()
+        venue.tell("begin")
+        began = time.monotonic()
+        while time.monotonic() - began < SECONDS:
+            # As often as a Prometheus would in ten hours, for the share that the clock has.
+            get(port, "/metrics")
+            time.sleep(15 / HURRY)
+        orders = len(venue.tell("report")["arrivals"]["ours"])
+        readings = ours.readings()
+    heard = np.array([r.messages for r in readings])
+    hours = heard / LOAD["messages"] * HOURS
+    rss = np.array([r.rss_mb for r in readings])
+    steady = hours >= WARM * hours[-1]
+    slope = float(np.polyfit(hours[steady], rss[steady], 1)[0])
+    print(f"{heard[-1]:,} books and {orders:,} orders, as in {hours[-1]:.1f} hours")
+    print(f"memory {rss[0]:.1f} MB at first, {rss[steady][0]:.1f} warm, {rss[-1]:.1f} at last")
+    print(f"slope after the warm-up {slope:+.2f} MB an hour of the load")
+    if SECONDS >= LEAST_SECONDS:
+        assert hours[-1] > 0.8 * HOURS
+        assert slope < MOST_MB_AN_HOUR
 
 
 def record(readings: list[Reading]) -> None:

@@ -75,7 +75,8 @@ class Party:
 
     `folder` takes its files; a second start goes on in it. When it `trades` it answers its own
     signal by orders, one of `every` so many changes, and listens to no other unless to `all_books`.
-    With `guards` ours has the standard ones, and with `scalps` the scalper's signals.
+    With `guards` ours has the standard ones, and with `scalps` the scalper's signals; `changes`
+    replace top-level keys of its document.
     """
 
     def __init__(
@@ -89,7 +90,9 @@ class Party:
         guards: bool = False,
         all_books: bool = False,
         scalps: bool = False,
+        changes: dict[str, Any] | None = None,
     ) -> None:
+        self._changes = changes or {}
         self.name, self._venue, self._guards, self._scalps = name, venue, guards, scalps
         self._folder = folder / name
         self._folder.mkdir()
@@ -192,6 +195,7 @@ class Party:
             document["extends"] = str(ROOT / "config/presets/risk_standard.yaml")
             # It pays fees with each trade, and would soon rest.
             document["actors"] = {"losses": {"enabled": False}}
+        document |= self._changes
         file = self._folder / "node.yaml"
         file.write_text(yaml.safe_dump(document), encoding="utf-8")
         return ["perpdesk", "live", str(file)]
