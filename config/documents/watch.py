@@ -52,8 +52,8 @@ class MemorySettings(Part):
     window: Annotated[float, Field(ge=10, le=86_400)] = 3_600.0
     """Time that the growth is measured over, in seconds; nothing is judged before it is full."""
     restart: Literal["never", "flat"] = "never"
-    """``flat`` restarts the node in place while memory grows too fast: without a position, an
-    order or a decision under way, with the same document; halts and states stay."""
+    """``flat`` restarts the node's process while memory grows too fast: without a position, an
+    order or a decision under way, with the same document and pid; halts and states stay."""
 
 
 class WatchSettings(Part):

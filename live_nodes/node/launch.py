@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
@@ -14,7 +16,7 @@ from pathlib import Path
 
 from actors.records.journal import Journal
 from config.documents import Node
-from config.errors import DocumentErrors, InputError
+from config.errors import DeskError, DocumentErrors, InputError
 from config.guard_warnings import guard_warnings
 from config.resolved import Resolved
 from config.validate import checked
@@ -185,9 +187,12 @@ def live_document(
         if not report.takes_up:
             return report
         if release.same:
+            ran, news, move = None, "", what_starts(releases)
+            if until is None and _is_same(releases, move, file, overrides, resolved):
+                _begin_process_anew()
             # Not by its file, which may say something else by now.
-            move = what_starts(releases)
-            ran, news, again = None, "", None if releases.moves() else resolved
+            again = None if releases.moves() else resolved
+            say("the process goes on: its document was changed, or it runs for a time only")
         else:
             ran, move, news, again = release.number, releases.current(), "", None
         if until is not None:
@@ -206,6 +211,27 @@ def _sound(
             f"{errors}\nthe release that is to run is not sound any more; `perpdesk deploy {file}` "
             "makes another, `perpdesk rollback` goes back to one before it"
         ) from None
+
+
+def _is_same(
+    releases: Releases, move: Move | None, file: Path, overrides: tuple[str, ...], ran: Resolved
+) -> bool:
+    try:
+        return _sound(releases, move, file, overrides).config_hash == ran.config_hash
+    except DeskError:
+        return False
+
+
+def _begin_process_anew() -> None:
+    """Replace this process by a new one of the same command and pid; all memory goes.
+
+    The engine of a run that ended stays in memory: only the end of a process frees it.
+    """
+    script = sys.modules["__main__"].__file__
+    assert script is not None
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, [sys.executable, script, *sys.argv[1:]])
 
 
 def _run(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from config.documents.watch import MemorySettings
 from live_nodes.local.mailbox import MailRequest, ask
 from live_nodes.node.memory import SAMPLES, MemoryWatch, resident_mb
 from tests.live_nodes.killing import Ground
-from tests.waiting import eventually
+from tests.waiting import DEADLINE, eventually
 
 AAA = "AAAUSDT-LINEAR.BYBIT"
 
@@ -57,34 +59,73 @@ def test_the_resident_memory_grows_by_what_is_kept() -> None:
     assert kept
 
 
+class Leaks:
+    """A node as a process of its own whose strategy keeps two megabytes a second."""
+
+    def __init__(self, ground: Ground, *options: str) -> None:
+        params = {"wants": {AAA: "1"}, "prices": {AAA: "100"}}
+        use = "tests.live_nodes.desk_strategies:Leaking"
+        self.node = ground.node(
+            strategies={"leaks": {"use": use, "instruments": [AAA], "params": params}},
+            watch={"memory": {"slope": 500, "window": 10, "restart": "flat"}},
+        )
+        self.output = self.node.file.with_suffix(".out")
+        command = [sys.executable, "perpdesk.py", "live", str(self.node.file), *options]
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+
+    def said(self, words: str, times: int = 1) -> None:
+        eventually(lambda: self.output.read_text().count(words) >= times, self.output.read_text)
+
+    def flatten_when_it_grows(self) -> None:
+        self.said("it restarts as soon as it is flat")
+        assert self.node.positions()
+        assert "restarts while flat" not in self.output.read_text()
+        ask(self.node.folder, MailRequest(command="flatten", reason="I am off"))
+        self.said("restarts while flat: memory grows by")
+        self.said(" runs (pid ", 2)
+        assert (self.process.poll(), self.node.positions()) == (None, {})
+
+    def resident_mb(self) -> float:
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(DEADLINE) == 0, self.output.read_text()
+
+
 @pytest.mark.slow
-def test_a_node_whose_memory_grows_restarts_in_place_once_it_is_flat(ground: Ground) -> None:
-    params = {"wants": {AAA: "1"}, "prices": {AAA: "100"}}
-    use = "tests.live_nodes.desk_strategies:Leaking"
-    memory = {"slope": 500, "window": 10, "restart": "flat"}
-    node = ground.node(
-        strategies={"leaks": {"use": use, "instruments": [AAA], "params": params}},
-        watch={"memory": memory},
-    )
-    pid = node.begin()
+def test_a_node_whose_memory_grows_begins_anew_once_it_is_flat(ground: Ground) -> None:
+    leaks = Leaks(ground)
+    try:
+        leaks.said(" runs (pid ")
+        first = leaks.resident_mb()
+        eventually(lambda: leaks.resident_mb() > first + 60)
+        leaks.flatten_when_it_grows()
+        assert leaks.resident_mb() < first + 20
+        with read(leaks.node.folder) as journal:
+            assert [verdict.guard for _, verdict in journal.standing()] == ["operator"]
+            newer, older = journal.runs(2)
+        assert (newer.document, newer.pid) == (older.document, leaks.process.pid)
+        assert older.phase == "stopped"
+        leaks.stop()
+    finally:
+        leaks.process.kill()
 
-    def said(words: str, times: int = 1) -> None:
-        eventually(lambda: node.said().count(words) >= times, node.said)
 
-    said("it restarts as soon as it is flat")
-    # What its file says from here on is not what runs.
-    text = yaml.safe_load(node.file.read_text()) | {"stop_deadline": 40.0}
-    node.file.write_text(yaml.safe_dump(text))
-    assert node.positions()
-    assert "restarts while flat" not in node.said()
-    ask(node.folder, MailRequest(command="flatten", reason="I am off"))
-    said("restarts while flat: memory grows by")
-    said(" runs (pid ", 2)
-    assert (node.pid, node.dead, node.positions()) == (pid, False, {})
-    with read(node.folder) as journal:
-        assert [verdict.guard for _, verdict in journal.standing()] == ["operator"]
-        newer, older = journal.runs(2)
-    assert newer.document == older.document
-    os.kill(node.pid, signal.SIGTERM)
-    assert node.ended().code == 0, node.said()
-    assert Path(node.folder / "alerts.jsonl").read_text().count("restarts while flat") == 1
+@pytest.mark.slow
+def test_it_does_not_take_up_what_its_file_says_by_now(ground: Ground) -> None:
+    leaks = Leaks(ground)
+    try:
+        leaks.said(" runs (pid ")
+        text = yaml.safe_load(leaks.node.file.read_text()) | {"stop_deadline": 40.0}
+        leaks.node.file.write_text(yaml.safe_dump(text))
+        leaks.flatten_when_it_grows()
+        leaks.said("the process goes on: its document was changed")
+        with read(leaks.node.folder) as journal:
+            newer, older = journal.runs(2)
+        assert newer.document == older.document
+        leaks.stop()
+    finally:
+        leaks.process.kill()
