@@ -62,7 +62,11 @@ def report(
         if since or until or day or out:
             raise InputError(f"{source}: is a result; --from, --to, --day and --out are of a node")
         from backtests.commands import report as of_result
+        from backtests.report.guards import LIVE
+        from backtests.results.result import read
 
+        if read(source).summary.get("how_filled", {}).get("mode") == LIVE:
+            raise InputError(f"{source}: is live trading; make it anew of its node, with --from")
         return of_result(source, at, window, symbol, as_json)
     if (since is None) == (day is None):
         raise InputError("of a node: give --day yesterday, or --from and maybe --to")

@@ -76,7 +76,7 @@ def test_any_time_becomes_a_result_that_reads_and_renders_like_a_backtest_s(
     assert result.summary["flows"] == [[1728108000000000000, "2000"]]
     assert result.summary["targets"]["win_rate"] == 0.5
     assert Path(made["report"]).read_text("utf-8").count('id="targets"') == 1
-    assert Path(report(tmp_path / "out")["report"]).is_file()
+    assert "make it anew of its node" in str(report(tmp_path / "out", code=1).exception)
 
 
 @pytest.mark.parametrize(
