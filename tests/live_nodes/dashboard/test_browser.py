@@ -146,6 +146,7 @@ def test_a_wrong_code_lets_nobody_in(scene: Scene) -> None:
         await page.get_by_role("button", name="Log in").click()
         said = await page.get_by_role("alert").filter(has_text="wrong").inner_text()
         assert await page.get_by_role("heading", name="Desk", exact=True).count() == 0
+        assert (await Axe().run(page)).response["violations"] == []
         await page.context.close()
         return said
 
@@ -335,6 +336,7 @@ def test_flatten_closes_all_and_release_lets_in_again(scene: Scene) -> None:
         await dialog.get_by_label("Reason").fill("enough for today")
         await dialog.get_by_role("button", name="Flatten now").click()
         await expect(dialog.get_by_role("alert")).to_contain_text("Give your password")
+        assert (await Axe().run(page)).response["violations"] == []
         await dialog.get_by_label("Password", exact=True).fill("a wrong horse battery")
         await dialog.get_by_role("button", name="Flatten now").click()
         await expect(dialog.get_by_role("alert")).to_contain_text("wrong")
