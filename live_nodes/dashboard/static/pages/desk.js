@@ -21,8 +21,8 @@ function one(node, { session, again }) {
   if (node.error) return h("section.panel", { "data-key": node.node }, h("h2", null, node.node),
     h("p.bad", null, node.error));
   const day = node.day;
-  const flows = day && !day.flows_known ? "deposits and withdrawals count as results" : day &&
-    `${percent(day.pct)} of ${day.opening ? "the opening" : "–"}`;
+  const flows = !day ? "" : day.flows_known ? `${percent(day.pct)} of the opening`
+    : "deposits and withdrawals count as results";
   const acts = session.read_only ? "" : h("div.acts", null,
     button("Halt entries", () => halt(node.node, scopes(node.strategies), again)),
     button("Flatten", () => flatten(node.node, held(node.positions), again), "danger"));
@@ -62,17 +62,19 @@ function links(all) {
     moment(l.since, { long: false }), ". "])];
 }
 
-const total = (name, sum) => (sum ? [
-  tile(`Equity, ${name}`, money(sum.equity)), tile(`Today, ${name}`, gain(sum.day_pnl)),
+const total = (name, sum, without) => (sum ? [
+  tile(`Equity, ${name}`, money(sum.equity), without), tile(`Today, ${name}`, gain(sum.day_pnl)),
   tile(`Gross, ${name}`, money(sum.gross)), tile(`Net, ${name}`, money(sum.net))] : []);
 
 export const desk = {
   name: "desk", title: "Desk", key: "d",
   read: ({ api, automatic }) => api.get("desk", {}, automatic),
   draw(data, given) {
-    const alerts = data.nodes.flatMap((n) => (n.alerts ?? []).map((a) => ({ node: n.node, ...a }))).sort((a,
-      b) => b.ts - a.ts);
-    const sums = [...total("real money", data.total.real), ...total("practice", data.total.play)];
+    const alerts = data.nodes.flatMap((n) => (n.alerts ?? []).map((a) => ({ node: n.node, ...a })))
+      .sort((a, b) => b.ts - a.ts);
+    const unknown = data.nodes.filter((n) => n.equity == null).map((n) => n.node);
+    const without = unknown.length ? `without ${unknown.join(", ")}: unknown` : "";
+    const sums = [...total("real money", data.total.real, without), ...total("practice", data.total.play, without)];
     return [head("Desk"),
       data.nodes.length > 1 && sums.length ? tiles(...sums) : "",
       data.nodes.length ? data.nodes.map((node) => one(node, given)) : noNodes(),
