@@ -6,7 +6,7 @@ Times are UNIX nanoseconds (UTC). Clocks may jump: what waits is measured anew a
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import msgspec
@@ -39,13 +39,15 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class AlertPacing:
     """Says what a channel sends, and when. The caller gives the time."""
 
-    def __init__(self, terms: AlertChannelTerms) -> None:
+    def __init__(self, terms: AlertChannelTerms, kept: Iterable[Alert] = ()) -> None:
         self._terms, self._least = terms, RANK[terms.severity]
         self._digest = 0 if terms.digest is None else duration_ns(terms.digest)
         self._sent: deque[int] = deque(maxlen=terms.per_hour or 0)
         self._escalating = Escalating(terms.escalation) if terms.escalation else None
         self._open: set[str] = set()
         self.waiting: list[Alert] = []
+        for alert in kept:
+            self._admit(alert)
 
     def put(self, alert: Alert) -> None:
         """Take an alert of the node, if it is for this channel."""
@@ -164,6 +166,15 @@ class Escalating:
 
 def _escalated(alert: Alert, why: str, now: int) -> Alert:
     return replace(alert, ts=now, level="critical", text=f"escalated, {why}: {alert.text}")
+
+
+def kept_places(alerts: Sequence[Alert], most: int) -> list[int]:
+    """Return which of too many alerts are kept: the critical ones, the first and the newest."""
+    last = len(alerts) - 1
+    ranked = sorted(
+        range(len(alerts)), key=lambda n: (alerts[n].level != "critical", min(n, last - n))
+    )
+    return sorted(ranked[:most])
 
 
 def quiet_until(quiet: QuietHours, at: int) -> int:

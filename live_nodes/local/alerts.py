@@ -3,7 +3,8 @@
 Addresses are apprise's (https://github.com/caronc/apprise/wiki), in environment variables. They
 hold tokens: nothing here shows them, and apprise's own log, which does, is silenced. Each address
 has its own thread, so a slow one delays nothing; `alert_pacing` says what it sends when. Alerts
-that can't leave yet share the next message; of too many, the first and the newest are kept.
+that can't leave yet share the next message; of too many, the critical, the first and the newest
+are kept.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import msgspec
 from config.documents import Node
 from config.documents.alerts import AlertChannelTerms
 from config.errors import GateRefused
-from live_nodes.local.alert_pacing import RANK, Alert, AlertPacing, Level
+from live_nodes.local.alert_pacing import RANK, Alert, AlertPacing, Level, kept_places
 from live_nodes.local.files import replace_file
 from live_nodes.local.keys import ENV_FILE, Secret, secret_of
 
@@ -78,8 +79,7 @@ class AlertChannel:
     ) -> None:
         self.name = name
         self._node, self._send, self._pace = node, send, pace or Pace()
-        self._pacing = AlertPacing(terms)
-        self._pacing.waiting += kept
+        self._pacing = AlertPacing(terms, kept)
         self._changed = threading.Condition()
         self._counted: Counter[str] = Counter()
         self._problem = ""
@@ -95,9 +95,7 @@ class AlertChannel:
         """Queue an alert without waiting."""
         with self._changed:
             self._pacing.put(alert)
-            if len(self._pacing.waiting) > self._pace.waiting:
-                del self._pacing.waiting[self._pace.waiting // 2]
-                self._counted["dropped"] += 1
+            self._pacing.waiting = self._shortened(self._pacing.waiting)
             self._changed.notify_all()
 
     def counted(self) -> Counter[str]:
@@ -120,16 +118,20 @@ class AlertChannel:
             return f"{self.name}: {self._problem or 'alerts arrive again'}"
 
     def kept(self) -> list[Alert]:
-        """Return what waits for the end of quiet hours, after `close`."""
+        """Return what waits for the end of quiet hours, after `ended`."""
         with self._changed:
             return self._pacing.kept(time.time_ns())
 
-    def close(self, seconds: float) -> bool:
-        """Send all that may leave within `seconds`; return whether it arrived."""
+    def end(self, seconds: float) -> None:
+        """Send now all that may leave, and try for so long."""
         with self._changed:
             self._until = time.monotonic() + seconds
             self._changed.notify_all()
-        self._thread.join(seconds)
+
+    def ended(self) -> bool:
+        """Wait for the time given to `end` at most; return whether all that may leave arrived."""
+        assert self._until is not None
+        self._thread.join(max(0.0, self._until - time.monotonic()))
         with self._changed:
             return not self._thread.is_alive() and not self._left
 
@@ -173,14 +175,12 @@ class AlertChannel:
         with self._changed:
             return self._pacing.take(time.time_ns(), ends=self._until is not None)
 
-    def _shortened(self, batch: list[Alert]) -> list[Alert]:
-        over = len(batch) - self._pace.waiting
-        if over <= 0:
-            return batch
-        half = self._pace.waiting // 2
+    def _shortened(self, alerts: list[Alert]) -> list[Alert]:
+        if len(alerts) <= self._pace.waiting:
+            return alerts
         with self._changed:
-            self._counted["dropped"] += over
-        return batch[:half] + batch[half + over :]
+            self._counted["dropped"] += len(alerts) - self._pace.waiting
+        return [alerts[n] for n in kept_places(alerts, self._pace.waiting)]
 
     def _pause_after_failure(self, seconds: float) -> bool:
         with self._changed:
@@ -223,19 +223,11 @@ def message(node: str, batch: Sequence[Alert]) -> tuple[str, str, Level]:
     if len(batch) == 1:
         return f"{node}: {batch[0].kind}", lines[0], level
     if len(lines) > LINES:
-        lines = _some(lines, [alert.level == "critical" for alert in alerts])
+        places = kept_places(alerts, LINES)
+        gap = next(n for n, place in enumerate([*places, -1]) if place != n)
+        lines = [lines[place] for place in places]
+        lines.insert(gap, f"… and {len(alerts) - LINES} more, see alerts.jsonl …")
     return f"{node}: {len(batch)} alerts", "\n".join(lines), level
-
-
-def _some(lines: Sequence[str], critical: Sequence[bool]) -> list[str]:
-    """Return the critical lines, and others from both ends; say how many are left out."""
-    last = len(lines) - 1
-    places = sorted(range(len(lines)), key=lambda n: (not critical[n], min(n, last - n)))
-    shown = sorted(places[:LINES])
-    gap = next(n for n, place in enumerate([*shown, -1]) if place != n)
-    more = f"… and {len(lines) - LINES} more, see alerts.jsonl …"
-    found = [lines[place] for place in shown]
-    return [*found[:gap], more, *found[gap:]]
 
 
 def _cut(text: str) -> str:
@@ -307,14 +299,14 @@ class Alerts:
         self._path, self._kept_path = folder / FILE, folder / KEPT_FILE
         if self._path.is_file() and self._path.stat().st_size > FILE_BYTES:
             self._path.replace(self._path.with_suffix(".old.jsonl"))
-        kept, of_channel = self._take_kept(), Counter(url.channel for url in urls)
+        # A dry run sends nothing, and leaves the next start what it is to send.
+        kept = self._take_kept() if urls else {}
         number: Counter[str] = Counter()
         self._channels = []
         for url in urls:
             number[url.channel] += 1
             kind, send = _sender(url.address)
-            place = f"{number[url.channel]} of {of_channel[url.channel]} ({kind})"
-            name = f"{url.channel} {place}"
+            name = f"{url.channel} {number[url.channel]} ({kind})"
             self._channels.append(
                 AlertChannel(node, name, send, pace, url.terms, kept.get(name, ()))
             )
@@ -365,10 +357,9 @@ class Alerts:
 
         What waits for the end of quiet hours is sent by the next start.
         """
-        deadline = time.monotonic() + seconds
-        arrived = [
-            channel.close(max(0.0, deadline - time.monotonic())) for channel in self._channels
-        ]
+        for channel in self._channels:
+            channel.end(seconds)
+        arrived = [channel.ended() for channel in self._channels]
         kept = {channel.name: channel.kept() for channel in self._channels}
         try:
             if any(kept.values()):
@@ -400,11 +391,6 @@ class Alerts:
             self._unwritten += 1
 
 
-def send_test(node: str, urls: Sequence[AlertUrl]) -> list[str]:
-    """Send a message to each address now; return the channels to which it did not get."""
-    return send_now(f"{node}: test", "perpdesk can reach you here.", "info", urls)
-
-
 def send_now(title: str, body: str, level: Level, urls: Sequence[AlertUrl]) -> list[str]:
     """Send to each address, whatever its hours; return the channels to which it did not get."""
     failed = []
@@ -423,7 +409,7 @@ def _sender(address: Secret) -> tuple[str, Send]:
     from apprise import NotifyType
 
     service = _service(address.reveal())
-    assert service is not None, "checked by addresses_of"
+    assert service is not None, "checked by _addresses"
     kinds = {"info": NotifyType.INFO, "warning": NotifyType.WARNING, "critical": NotifyType.FAILURE}
 
     def send(title: str, body: str, level: Level) -> bool:

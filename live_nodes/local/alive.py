@@ -1,4 +1,4 @@
-"""Ping a dead man's switch while the node's loop runs: who misses the pings raises the alarm."""
+"""Ping a dead man's switch while a node trades: who misses the pings raises the alarm."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def not_alive(beat: Beat | None, now_ns: int, within_s: float = STALE_S) -> str:
         return "it has never written a heartbeat"
     if now_ns - beat.ts > within_s * 1e9:
         return f"its last heartbeat is {age_text(now_ns - beat.ts)} old ({beat.phase})"
-    return "" if beat.phase == "running" else f"it is {beat.phase}"
+    return beat.stalled if beat.phase == "running" else f"it is {beat.phase}"
 
 
 def keep_pinging(url: Secret, folder: Path, every_s: float, ended: threading.Event) -> None:

@@ -181,7 +181,7 @@ def alive(
     ] = "10s",
     as_json: JsonOption = False,
 ) -> None:
-    """Check that a node's loop runs, by its heartbeat: exit code 0 if it does, else 1.
+    """Check that a node runs and its trading makes progress: exit code 0 if so, else 1.
 
     For another machine: by ssh, or where the state folder is shared (--set state=DIR).
 

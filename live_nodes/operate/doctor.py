@@ -33,7 +33,7 @@ from config.documents import Node
 from config.errors import DeskError, GateRefused, InputError, some_of
 from live_nodes.bybit.own_coins import OwnCoins, foreign_words
 from live_nodes.bybit.rest import VenueRest
-from live_nodes.local.alerts import alert_urls_of, send_test
+from live_nodes.local.alerts import alert_urls_of, send_now
 from live_nodes.local.alive import ping_url_of, pinged
 from live_nodes.local.endpoints import Endpoints, overridden, refuse_unconfirmed, venue_endpoints
 from live_nodes.local.folder import state_folder
@@ -251,7 +251,8 @@ def alerts(node: Node, variables: Mapping[str, str], *, test: bool = False) -> D
         return DoctorCheck(
             "alerts", "warn", "alerts reach nobody: they go into a file only", remedy
         )
-    failed = send_test(node.name, found) if test else []
+    body = "perpdesk can reach you here."
+    failed = send_now(f"{node.name}: test", body, "info", found) if test else []
     if test and ping is not None and not pinged(ping):
         failed.append("alive.ping")
     if failed:

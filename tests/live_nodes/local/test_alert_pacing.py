@@ -8,7 +8,7 @@ import pytest
 
 from config.documents.alerts import AlertChannelTerms, QuietHours
 from config.durations import HOUR_NS, MINUTE_NS, SECOND_NS
-from live_nodes.local.alert_pacing import Alert, AlertPacing, Level, quiet_until
+from live_nodes.local.alert_pacing import Alert, AlertPacing, Level, kept_places, quiet_until
 
 NIGHT = {"start": "22:00", "end": "06:00"}
 
@@ -124,6 +124,19 @@ def test_who_heard_that_something_began_hears_that_it_is_over() -> None:
     made.put(alert("is over", 3, "info", "daily", over=True))
     made.put(alert("is over again", 4, "info", "daily", over=True))
     assert texts(made.take(5)) == ["begins", "is over"]
+
+
+def test_who_is_to_hear_after_a_restart_that_something_began_hears_that_it_is_over() -> None:
+    terms = AlertChannelTerms(addresses="DESK", severity="warning")
+    made = AlertPacing(terms, [alert("begins", 1, "warning", "daily")])
+    made.put(alert("is over", 3, "info", "daily", over=True))
+    assert texts(made.take(5)) == ["begins", "is over"]
+
+
+def test_of_too_many_alerts_a_critical_one_is_kept() -> None:
+    batch = [alert(str(n), n, "critical" if n in (2, 3) else "info") for n in range(6)]
+    assert kept_places(batch, 3) == [0, 2, 3]
+    assert kept_places(batch, 5) == [0, 1, 2, 3, 5]
 
 
 def escalated(**terms: Any) -> AlertPacing:

@@ -161,13 +161,13 @@ def test_a_dead_address_delays_no_other_and_gets_all_when_it_is_back(tmp_path: P
         eventually(lambda: alive.heard)
         eventually(lambda: alerts._channels[0].counted()["failures"] >= 2)
         [news] = alerts.news()
-        assert news.startswith("channel 1 of 2 (JSON): the service refuses it or can't be reached")
+        assert news.startswith("channel 1 (JSON): the service refuses it or can't be reached")
         assert alerts.news() == []
         alerts("two")
         with ear(port=port) as back:
             eventually(lambda: "one" in back.text and "two" in back.text)
             assert alerts.close()
-            assert alerts.news() == ["channel 1 of 2 (JSON): alerts arrive again"]
+            assert alerts.news() == ["channel 1 (JSON): alerts arrive again"]
 
 
 def test_other_channels_are_told_once_of_one_that_does_not_deliver(
@@ -185,7 +185,7 @@ def test_other_channels_are_told_once_of_one_that_does_not_deliver(
             eventually(lambda: (alerts.watch(), "arrive again" in alive.text)[1])
             alerts.watch()
             assert alerts.close()
-            assert "alerts to phone 1 of 1 (JSON) have not arrived" in back.text
+            assert "alerts to phone 1 (JSON) have not arrived" in back.text
     assert [line["kind"] for line in lines(tmp_path)] == ["guard", "alerts", "alerts"]
 
 
@@ -232,6 +232,16 @@ def test_waiting_alerts_leave_at_the_stop(tmp_path: Path) -> None:
     assert "last words" in there.text
 
 
+def test_an_address_that_hangs_leaves_the_others_their_time_at_the_stop(tmp_path: Path) -> None:
+    with ear(hangs=30.0) as stuck, ear() as there:
+        alerts = alerts_to(tmp_path, stuck, there, pace=Pace(gather=0.02, pause=60))
+        alerts("one")
+        eventually(lambda: there.heard)
+        alerts("last words")
+        assert not alerts.close(slack(0.5))
+        assert "last words" in there.text
+
+
 def test_while_an_address_is_dead_the_first_and_the_newest_are_kept() -> None:
     sent: list[str] = []
     open_now = threading.Event()
@@ -249,7 +259,8 @@ def test_while_an_address_is_dead_the_first_and_the_newest_are_kept() -> None:
             time.sleep(0.05)
     time.sleep(0.1)
     open_now.set()
-    assert channel.close(DEADLINE)
+    channel.end(DEADLINE)
+    assert channel.ended()
     text = "\n".join(sent)
     assert "number 0\n" in text
     assert text.endswith("number 199")
@@ -266,7 +277,8 @@ def test_errors_of_a_service_are_counted_and_their_texts_not_shown() -> None:
     channel.put(Alert(ts=0, level="warning", kind="guard", text="x"))
     eventually(lambda: channel.counted()["failures"])
     assert channel.news() == "one: failed: RuntimeError"
-    assert not channel.close(0.1)
+    channel.end(0.1)
+    assert not channel.ended()
 
 
 def test_an_alert_that_cannot_be_written_is_sent_all_the_same(tmp_path: Path) -> None:
@@ -348,6 +360,8 @@ def test_what_waits_for_the_end_of_quiet_hours_is_sent_by_the_next_start(tmp_pat
         eventually(lambda: there.heard)
         assert alerts.close()
         assert "a guard halts" not in there.text
+        # A dry run sends nothing.
+        Alerts("reversal", tmp_path)
         alerts = Alerts("reversal", tmp_path, [there.url()], QUICK)
         eventually(lambda: "a guard halts" in there.text)
         assert alerts.close()

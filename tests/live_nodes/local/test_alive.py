@@ -45,6 +45,7 @@ def test_a_node_is_alive_while_it_runs_and_its_heartbeat_is_fresh(
 ) -> None:
     assert not_alive(Beat(ts=100 * S, pid=1, phase=phase), (100 + age) * S) == why
     assert not_alive(None, 0) == "it has never written a heartbeat"
+    assert not_alive(Beat(ts=1, pid=1, phase="running", stalled="guards wait"), 2) == "guards wait"
 
 
 @contextmanager
