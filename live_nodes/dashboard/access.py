@@ -30,6 +30,7 @@ IDLE_S, LASTS_S = 30 * 60.0, 12 * 3600.0
 WINDOW_S, TRIES, ALL_TRIES = 15 * 60.0, 5, 30
 """Wrong tries of an address, and of all, within so many seconds; then nobody is asked."""
 _STEP_S = 30
+_SIGNED_IN = "session "
 _SESSIONS = 100
 
 
@@ -105,7 +106,13 @@ def set_password(file: Path, password: str) -> str:
     tokens = {} if before is None else before.tokens
     hashed = argon2.PasswordHasher().hash(password)
     write_kept(file, Kept(password=hashed, totp=totp, tokens=tokens))
+    # Whoever may write here is the owner, whom the wrong tries of others kept out.
+    _tries_of(file).unlink(missing_ok=True)
     return totp
+
+
+def _tries_of(file: Path) -> Path:
+    return file.with_suffix(".tries.json")
 
 
 def add_token(file: Path, name: str) -> str:
@@ -139,7 +146,7 @@ class Access:
 
     def __init__(self, file: Path, clock: Callable[[], float] = time.time) -> None:
         self._file, self._clock = file, clock
-        self._tries = file.with_suffix(".tries.json")
+        self._tries = _tries_of(file)
         self._lock = threading.Lock()
         self._sessions: dict[str, Session] = {}
 
@@ -160,10 +167,14 @@ class Access:
             self._sessions[_digest(cookie)] = made
             return cookie, made
 
-    def confirm(self, address: str, password: str, code: str) -> None:
-        """Check the password, or a code, of somebody signed in again; raise AccessError."""
+    def confirm(self, session: Session, password: str, code: str) -> None:
+        """Check the password, or a code, of somebody signed in again; raise AccessError.
+
+        Tries count by session: those of others, who may come by the same proxy, must not keep the
+        owner from flattening.
+        """
         with self._lock:
-            self._let_in(address, password, code, both=False)
+            self._let_in(f"{_SIGNED_IN}{_digest(session.csrf)[:16]}", password, code, both=False)
 
     def session(self, cookie: str, *, uses: bool = True) -> Session | None:
         """Return the session of a cookie, None where it has ended; `uses` keeps it from idling."""
@@ -232,8 +243,11 @@ class Access:
 
 
 def _refuse_many(tries: Tries, address: str, now: float) -> None:
-    mine, everyone = tries.wrong.get(address, []), sorted(chain(*tries.wrong.values()))
-    for times, most in ((mine, TRIES), (everyone, ALL_TRIES)):
+    limits = [(tries.wrong.get(address, []), TRIES)]
+    if not address.startswith(_SIGNED_IN):
+        strangers = (t for a, t in tries.wrong.items() if not a.startswith(_SIGNED_IN))
+        limits.append((sorted(chain(*strangers)), ALL_TRIES))
+    for times, most in limits:
         if len(times) >= most:
             wait = times[-most] + WINDOW_S - now
             raise AccessError(f"too many wrong tries: wait {wait / 60:.0f} minutes", max(1.0, wait))

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from hmac import compare_digest
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
@@ -36,6 +37,8 @@ LONGEST_BODY = 64 * 1024
 KEEP_OPEN_S = 15.0
 LATEST_MS = 9_000_000_000_000
 """The year 2255: nanoseconds of what is later do not fit into a column."""
+UNREADABLE = (DeskError, sqlite3.Error, OSError, msgspec.MsgspecError)
+"""What a node's files may raise: it is said, and the other nodes are shown."""
 _FOUND_S = 5.0
 
 _POLICY = (
@@ -171,7 +174,7 @@ class Dashboard:
     def warm_up(self) -> None:
         """Fold the journals before the first page asks: it takes seconds where they are long."""
         for node in self.nodes():
-            with suppress(DeskError), node.refreshed():
+            with suppress(*UNREADABLE), node.refreshed():
                 pass
 
     def node(self, name: str) -> NodePages:
@@ -266,15 +269,9 @@ def signed_in(request: Request, uses: bool = True) -> Session | None:
 def acting(request: Request, session: Annotated[Session | None, Depends(signed_in)]) -> Session:
     """Return whose page sent a POST; raise HTTPException where it was another site's."""
     sent = request.headers.get(CSRF, "")
-    if session is None or not sent or not _same(sent, session.csrf):
+    if session is None or not compare_digest(sent.encode(), session.csrf.encode()):
         raise HTTPException(403, "this request did not come from the dashboard's own page")
     return session
-
-
-def _same(one: str, other: str) -> bool:
-    from hmac import compare_digest
-
-    return compare_digest(one.encode(), other.encode())
 
 
 async def _body[T](request: Request, kind: type[T]) -> T:
@@ -470,7 +467,7 @@ def _of_all[T](
     for node in nodes:
         try:
             found.append(what(node))
-        except DeskError as error:
+        except UNREADABLE as error:
             errors[node.id] = files.masked(str(error))
     return found, errors
 
@@ -478,7 +475,7 @@ def _of_all[T](
 def _or_error(node: NodePages, row: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     try:
         return row()
-    except DeskError as error:
+    except UNREADABLE as error:
         known = {"node": node.id, "name": node.source.name, "environment": node.source.environment}
         return {**known, "error": files.masked(str(error)), "health": "bad"}
 
@@ -516,22 +513,20 @@ def _logs(node: NodePages, source: str, most: int, contains: str, level: str) ->
 def _routes_of_actions(app: FastAPI, dashboard: Dashboard) -> None:
     access, actions = dashboard.access, dashboard.actions
 
-    async def confirmed(request: Request) -> Action:
-        sent, address = await _body(request, Action), _address(request)
-        try:
-            await asyncio.to_thread(access.confirm, address, sent.password, sent.code)
-        except AccessError as refused:
-            room = dashboard.settings.access.parent
-            await asyncio.to_thread(_keep_refusal, room, "action", refused, address)
-            raise
-        return sent
-
     def act(name: str, work: Callable[[NodePages, str, Action], dict[str, Any]], code: int) -> None:
-        @app.post(f"/api/nodes/{{node}}/{name}", dependencies=[Depends(acting)])
-        async def done(request: Request, node: str) -> Response:
+        @app.post(f"/api/nodes/{{node}}/{name}")
+        async def done(
+            request: Request, node: str, session: Annotated[Session, Depends(acting)]
+        ) -> Response:
             shown = await asyncio.to_thread(dashboard.node, node)
-            sent = await confirmed(request)
-            return _json(await asyncio.to_thread(work, shown, _address(request), sent), code)
+            sent, address = await _body(request, Action), _address(request)
+            try:
+                await asyncio.to_thread(access.confirm, session, sent.password, sent.code)
+            except AccessError as refused:
+                room = dashboard.settings.access.parent
+                await asyncio.to_thread(_keep_refusal, room, "action", refused, address)
+                raise
+            return _json(await asyncio.to_thread(work, shown, address, sent), code)
 
     act("flatten", lambda n, by, a: actions.flatten(n.source, by, a.reason), 202)
     act("halt", lambda n, by, a: actions.halt(n.source, by, a.reason, a.scope), 200)
@@ -546,14 +541,8 @@ def _routes_of_actions(app: FastAPI, dashboard: Dashboard) -> None:
 
 
 def _answer_errors(app: FastAPI) -> None:
-    codes: list[tuple[type[Exception], int]] = [
-        (InputError, 400),
-        (GateRefused, 409),
-        (DeskError, 503),
-        (sqlite3.Error, 503),
-        (OSError, 503),
-    ]
-    for kind, code in codes:
+    codes = {**dict.fromkeys(UNREADABLE, 503), InputError: 400, GateRefused: 409}
+    for kind, code in codes.items():
 
         async def answer(request: Request, error: Exception, code: int = code) -> Response:
             return _said(code, files.masked(str(error)))

@@ -26,6 +26,7 @@ from actors.records.journal_files import NAME
 from actors.records.journal_reading import JournalReader, read
 from actors.records.ledger import ZERO, Ledger, RoundTrip
 from actors.records.rows import FillRow, from_sql
+from backtests.report.report_data import downsample
 from backtests.results.figures import without_flows
 from config.documents import Node
 from config.universe import select
@@ -228,16 +229,7 @@ def _owners(journal: JournalReader, node: Node | None) -> dict[str, str]:
 def thinned(curve: tuple[Integers, Floats], most: int) -> list[tuple[int, float]]:
     """Return at most so many samples, milliseconds: first, last, and each part's extremes."""
     ts, values = curve
-    if len(ts) <= most:
-        kept = np.arange(len(ts))
-    else:
-        parts = np.linspace(0, len(ts), most // 4 + 1).astype(np.int64)[:-1]
-        ends = np.append(parts[1:], len(ts))
-        picks = [
-            {a, a + int(values[a:b].argmin()), a + int(values[a:b].argmax()), b - 1}
-            for a, b in zip(parts.tolist(), ends.tolist(), strict=True)
-        ]
-        kept = np.array(sorted(set[int]().union(*picks)), dtype=np.int64)
+    kept = downsample(values, most)
     return list(zip((ts[kept] // 1_000_000).tolist(), values[kept].tolist(), strict=True))
 
 

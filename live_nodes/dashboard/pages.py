@@ -225,7 +225,9 @@ class NodePages:
             return "account", account if found is not None else Curve().arrays()
         ts, profit = found.curve.arrays()
         base = self.books.opening(int(ts[0]))
-        return "realized", (ts, profit + (base[0] if base else 0.0))
+        # From before its first booking, whose fee counts.
+        profit = np.concatenate(([0.0], profit)) + (base[0] if base else 0.0)
+        return "realized", (np.concatenate((ts[:1], ts)), profit)
 
     # -- one strategy -----------------------------------------------------------------------------
 
@@ -328,21 +330,23 @@ class NodePages:
 
     def trips(self, wanted: Mapping[str, Any], cursor: str | None, limit: int) -> dict[str, Any]:
         """Return round trips, the newest first; open ones come before."""
-        with self.refreshed():
-            known = self.books.trips
         end, begin = wanted.get("to"), wanted.get("from")
-        found = (
-            trip
-            for trip in reversed(known)
-            if all(
-                getattr(trip, n) == wanted[n] for n in ("strategy", "instrument") if wanted.get(n)
-            )
-            and (end is None or (trip.ts_closed or trip.ts_opened) <= end * MS)
-            and (begin is None or trip.ts_closed is None or trip.ts_closed >= begin * MS)
-        )
         start = _number(cursor or "0")
-        chosen = [*islice(found, start, start + limit + 1)]
-        rows = [_trip_row(trip, self.id) for trip in chosen[:limit]]
+        # Open ones change with the next execution, so all of it is done inside.
+        with self.refreshed():
+            found = (
+                trip
+                for trip in reversed(self.books.trips)
+                if all(
+                    getattr(trip, name) == wanted[name]
+                    for name in ("strategy", "instrument")
+                    if wanted.get(name)
+                )
+                and (end is None or (trip.ts_closed or trip.ts_opened) <= end * MS)
+                and (begin is None or trip.ts_closed is None or trip.ts_closed >= begin * MS)
+            )
+            chosen = [*islice(found, start, start + limit + 1)]
+            rows = [_trip_row(trip, self.id) for trip in chosen[:limit]]
         return {"rows": rows, "next": str(start + limit) if len(chosen) > limit else None}
 
     def book(self, instrument: str, at: int | None, seconds: int) -> dict[str, Any]:

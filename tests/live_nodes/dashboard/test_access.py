@@ -126,8 +126,31 @@ def test_a_session_ends_idle_at_its_age_and_with_a_new_password(door: Door) -> N
 
 
 def test_an_action_takes_the_password_or_a_code_again(door: Door) -> None:
-    door.access.confirm("a", PASSWORD, "")
-    door.access.confirm("a", "", door.code)
+    session = door.access.session(door.enter())
+    assert session is not None
+    door.access.confirm(session, PASSWORD, "")
+    door.now += 30
+    door.access.confirm(session, "", door.code)
     for password, code in (("", door.code), ("wrong", ""), ("", "ä"), ("wrong", door.code)):
         with pytest.raises(AccessError, match="wrong, or the code was used"):
-            door.access.confirm("a", password, code)
+            door.access.confirm(session, password, code)
+
+
+def test_wrong_tries_of_others_never_keep_from_acting_and_a_new_password_forgets_them(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "ALL_TRIES", TRIES + 1)
+    session = door.access.session(door.enter("proxy"))
+    assert session is not None
+    assert [door.fails("proxy") for _ in range(TRIES)] == [0] * TRIES
+    assert door.fails("b") == 0
+    assert door.fails("b", code=door.code) > 0
+    door.access.confirm(session, PASSWORD, "")
+    # One's own wrong tries count, and keep nobody else out.
+    for _ in range(TRIES):
+        with pytest.raises(AccessError, match="are wrong"):
+            door.access.confirm(session, "wrong", "")
+    with pytest.raises(AccessError, match="too many"):
+        door.access.confirm(session, PASSWORD, "")
+    door.secret = set_password(door.file, PASSWORD)
+    assert door.enter("proxy")

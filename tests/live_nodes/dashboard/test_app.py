@@ -11,6 +11,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from actors.records.journal_files import NAME
 from config.durations import SECOND_NS
 from live_nodes.dashboard.access import add_token
 from live_nodes.local.actions import actions
@@ -20,7 +21,7 @@ from perpdesk import build_app
 from strategies.messages import Action, Decision, Target, Verdict
 from tests.live_nodes.dashboard.served import PASSWORD, Events, Visitor, serving, visiting
 from tests.live_nodes.documents import guard, node_file
-from tests.live_nodes.reports.journals import BTC, DAY, HOUR, Days, two_days
+from tests.live_nodes.reports.journals import BTC, DAY, ETH, HOUR, Days, two_days
 
 NODE = "mine.practice"
 
@@ -114,6 +115,40 @@ def test_profit_is_net_of_fees_and_funding_and_a_deposit_is_no_gain(visitor: Vis
     assert equity["drawdown"][-1][1] == 0
     (trip,) = visitor.page("/api/trips")["rows"]
     assert (trip["side"], trip["exit"], D(trip["net"])) == ("LONG", "120", D("19.48"))
+
+
+def test_two_strategies_earn_apart_from_the_first_fee_on(tmp_path: Path) -> None:
+    file, folder = node(tmp_path)
+    days = Days(folder)
+    days.snapshot(DAY, "10000", {})
+    days.fill(DAY + HOUR, "1", "100", "0.1")
+    days.fill(DAY + 2 * HOUR, "-1", "120", "0.12")
+    days.fill(DAY + 3 * HOUR, "2", "50", "0.2", strategy="other", instrument=ETH)
+    days.fill(DAY + 4 * HOUR, "-1", "40", "0.04", strategy="other", instrument=ETH)
+    days.journal.close()
+    with visiting(tmp_path, file) as visitor:
+        one, other = visitor.page("/api/strategies")["rows"]
+    assert (D(one["realized"]), D(other["realized"])) == (D("19.78"), D("-10.24"))
+    assert one["figures"]["basis"] == other["figures"]["basis"] == "realized"
+    assert one["figures"]["total_return"] == pytest.approx(19.78 / 10000)
+    assert other["figures"]["total_return"] == pytest.approx(-10.24 / 10000)
+    assert other["figures"]["max_drawdown"] == pytest.approx(10.24 / 10000)
+    assert [x for _, x in one["curve"]] == [-0.1, 19.78]
+
+
+def test_a_journal_that_is_broken_hides_no_other_node(tmp_path: Path) -> None:
+    file, folder = node(tmp_path)
+    two_days(folder)
+    broken = tmp_path / "state" / "broken" / "practice"
+    broken.mkdir(parents=True)
+    (broken / NAME).write_bytes(b"no database at all, and longer than its head of 100 bytes" * 9)
+    with visiting(tmp_path, file, tmp_path / "state") as visitor:
+        desk = visitor.page("/api/desk")
+        assert [bool(row["error"]) for row in desk["nodes"]] == [True, False]
+        assert D(desk["total"]["play"]["equity"]) == D("12019.48")
+        for path in ("strategies", "positions"):
+            assert list(visitor.page(f"/api/{path}")["errors"]) == ["broken.practice"]
+        assert visitor.get("/api/nodes/broken.practice/logs?source=notes").status_code == 503
 
 
 def test_trades_are_filtered_and_continue_and_leave_as_csv(visitor: Visitor) -> None:
