@@ -172,6 +172,7 @@ def live_document(
         try:
             resolved = again or _sound(releases, move, file, overrides)
             release = RunningRelease(releases, move, resolved, overrides, news)
+            release.vain = again is not None
             if move is not None:
                 say_release(releases.release(move.number), file, overrides, say)
             report = _run(file, resolved, options, say, release, overrides)
@@ -188,11 +189,11 @@ def live_document(
             return report
         if release.same:
             ran, news, move = None, "", what_starts(releases)
-            if until is None and _is_same(releases, move, file, overrides, resolved):
+            if _is_same(releases, move, file, overrides, resolved):
                 _begin_process_anew()
-            # Not by its file, which may say something else by now.
+            # Not by its file, which says something else by now.
             again = None if releases.moves() else resolved
-            say("the process goes on: its document was changed, or it runs for a time only")
+            say("its document was changed: what ran goes on in this process, and keeps its memory")
         else:
             ran, move, news, again = release.number, releases.current(), "", None
         if until is not None:

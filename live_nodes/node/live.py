@@ -416,7 +416,8 @@ class NodeRun:
         try:
             parts = built, self.supervisor, self.risk
             why = release.look(*parts)
-            if not why and built.node.watch.memory.restart == "flat":
+            lasts = self._context.options.seconds is None
+            if not why and lasts and built.node.watch.memory.restart == "flat":
                 why = release.begin_anew(*parts, self._memory.grows)
         except Exception as error:  # noqa: BLE001 - a stop in order, and raised after it
             stop.fail(error)

@@ -58,7 +58,7 @@ class RunningRelease:
     """What a node runs of its releases; `move` is None for a document that was never released.
 
     `news` is an alert of before the start. `started` is set once the strategies run. `same` is set
-    when the node stops to run the same document again.
+    when the node stops to run the same document again, which would be in `vain` after it once was.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class RunningRelease:
         settings: tuple[str, ...] = (),
         news: str = "",
     ) -> None:
-        self.releases, self.started, self.same = releases, False, False
+        self.releases, self.started, self.same, self.vain = releases, False, False, False
         self._runs, self._settings, self._news = resolved, settings, news
         self._next: tuple[Move, asyncio.Task[Resolved]] | None = None
         self._said: set[str] = set()
@@ -129,7 +129,7 @@ class RunningRelease:
         Only without a position, and where a release could be taken up.
         """
         now = time.monotonic_ns()
-        if not grows or now - self._waited < FLAT_EVERY_NS:
+        if not grows or self.vain or now - self._waited < FLAT_EVERY_NS:
             return ""
         self._waited, document = now, self._runs.document
         if not context.heartbeat.flat() or unsafe(document, document, context, supervisor, risk):

@@ -122,7 +122,7 @@ def test_it_does_not_take_up_what_its_file_says_by_now(ground: Ground) -> None:
         text = yaml.safe_load(leaks.node.file.read_text()) | {"stop_deadline": 40.0}
         leaks.node.file.write_text(yaml.safe_dump(text))
         leaks.flatten_when_it_grows()
-        leaks.said("the process goes on: its document was changed")
+        leaks.said("its document was changed: what ran goes on in this process")
         with read(leaks.node.folder) as journal:
             newer, older = journal.runs(2)
         assert newer.document == older.document
