@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from nautilus_trader.core import nautilus_pyo3 as engine
 
 from live_nodes.bybit.links import VenueLink, VenueLinks
+from live_nodes.bybit.sockets import SUPPORTED
 from tests.live_nodes.practice.still_market import KEYS, practice
 from tests.waiting import DEADLINE
 
@@ -52,6 +54,7 @@ async def links_are_proven_and_renewed() -> None:
             # The answer to the proof does not reach the adapter.
             assert not any(isinstance(m, engine.OrderCancelRejected) for m in received)
             assert links.failure() == ""
+            assert links.reconnects() == dict.fromkeys([*of, "unseen"], 0)
             assert links.ready("a link that this environment does not have")
 
             public = of["public linear"]
@@ -70,6 +73,23 @@ async def links_are_proven_and_renewed() -> None:
             await until(lambda: received)
             await until(lambda: public.subscription_count() == 2)
             assert links.by_name()["public linear"].connected
+            await links.tick()
+            assert links.reconnects() == {"public linear": 1, "private": 0, "trade": 0, "unseen": 0}
+            if SUPPORTED:
+                # Steady connections, one of which is back before the next check.
+                steady = time.monotonic() + 5
+                await until(lambda: time.monotonic() > steady)
+                running.server.sockets.cut("private")
+                await asyncio.sleep(1.0)
+                assert of["private"].connected
+                await links.tick()
+                await until(lambda: of["private"].ready)
+                found = links.reconnects()
+                assert found == {"public linear": 1, "private": 0, "trade": 0, "unseen": 1}
+            running.server.sockets.cut("trade")
+            # Of its own name, or unseen where this machine is slow.
+            await until(lambda: sum(links.reconnects().values()) == 2 + SUPPORTED)
+            await until(lambda: links.down() == ())
         finally:
             links.close()
             for link in of.values():
