@@ -22,7 +22,7 @@ DESK = "desk"
 def _under(key: str, written: Any) -> BeforeValidator:
     """Take a plain value for a mapping of one key; `written` is the type of both."""
     return BeforeValidator(
-        lambda v: {key: v} if isinstance(v, int | float | str) else v,
+        lambda v: {key: v} if type(v) in (int, float, str) else v,
         json_schema_input_type=written,
     )
 
@@ -122,7 +122,7 @@ class Alive(Part):
 
     ping: EnvironmentName | None = None
     """Name of the environment variable with an http(s) address of a dead man's switch, such as
-    healthchecks.io or Uptime Kuma: it is fetched while the node's loop runs. Null for none."""
+    healthchecks.io or Uptime Kuma: it is fetched while trading makes progress. Null for none."""
     every: AlertDuration = "1m"
     """Pause between two pings; let the switch wait for some of them."""
     message: AlertDuration | None = None

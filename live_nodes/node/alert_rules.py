@@ -106,7 +106,7 @@ class RuleBook:
     """What the rules remember of fills and decisions; `started` is the start of the run."""
 
     def __init__(self, node: Node, rules: AlertRules, started: int) -> None:
-        self._rules, self._started = rules, started
+        self._rules, self._started, self._strategies = rules, started, node.strategies
         tested, usual = node.expected.fees, ProductFees()
         self._fees = {False: tested.linear or usual.linear, True: tested.spot or usual.spot}
         self._last: dict[str, int] = {}
@@ -121,7 +121,8 @@ class RuleBook:
 
     def decision(self, decision: Decision) -> None:
         """Take a decision; scalpers' are left at once, by orders of their own."""
-        if decision.kind not in ("rebalance", "flatten"):
+        is_ours = decision.strategy in self._strategies
+        if decision.kind not in ("rebalance", "flatten") or not is_ours:
             return
         for target in decision.targets:
             key = decision.strategy, target.instrument

@@ -72,8 +72,10 @@ class RuleWatch:
         self._decision: int | None = None
         self._fill: int | None = None
         message = terms.alive.message
-        self._message_ns = None if message is None else duration_ns(message)
-        self._said = 0 if self._message_ns is None else started // self._message_ns
+        self._message_ns, self._said = duration_ns(message) if message else 0, started
+        rules = terms.rules
+        asked = rules.no_trade_for, rules.cost_over_model, rules.drift_from_target, message
+        self._is_asked = any(asked)
 
     def run(self, ended: threading.Event) -> None:
         """Look again and again until `ended`."""
@@ -82,6 +84,8 @@ class RuleWatch:
 
     def look(self, now: int, ended: threading.Event | None = None) -> None:
         """Measure once, and alert on what begins and what is over."""
+        if not self._is_asked:
+            return
         try:
             with read(self._folder) as journal:
                 readings = self._measured(journal, now, ended or threading.Event())
@@ -128,12 +132,12 @@ class RuleWatch:
                 return
 
     def _say_alive(self, journal: JournalReader, now: int) -> None:
-        if self._message_ns is None or now // self._message_ns == self._said:
+        if not self._message_ns or now // self._message_ns == self._said // self._message_ns:
             return
         beat = last_beat(self._folder)
         if beat is None or not_alive(beat, now):
             return
-        self._said = now // self._message_ns
+        self._said = now
         worth = journal.last_equity()
         equity = "" if worth is None else f", equity {worth.equity:.2f} USDT"
         state = "flat" if beat.flat else "with positions"

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from pydantic import ValidationError
 
 from actors.records.journal import Journal
 from actors.records.rows import MARKS, EquityRow, FillRow, PositionRow
@@ -110,6 +111,11 @@ def test_costs_over_the_models_are_measured_over_enough_newest_fills() -> None:
     assert shares(made, 4 * HOUR_NS) == {}
 
 
+def test_a_share_is_not_given_as_true() -> None:
+    with pytest.raises(ValidationError):
+        book(cost_over_model=True)
+
+
 def test_no_trade_counts_from_the_last_fill_or_the_start_by_strategy_and_desk() -> None:
     made = book(HOUR_NS, no_trade_for={"desk": "2h", "steady": "4h"})
     assert shares(made, 2 * HOUR_NS) == {"no trade desk": 0.5, "no trade steady": 0.25}
@@ -129,6 +135,8 @@ def test_drift_is_what_is_held_off_the_newest_targets_at_mark_prices() -> None:
     made.decision(decision(1, BTC="1", ETH="-2"))
     made.decision(decision(2, "wait", BTC="9"))
     made.decision(decision(2, "scalp", BTC="9"))
+    # Of a strategy that the node had once: nobody trades to its targets.
+    made.decision(msgspec.structs.replace(decision(2, ETH="5"), strategy="gone"))
     assert shares(made, 3, BTC="1", ETH="-2") == {"drift steady": 0.0}
     # 0.5 at the mark of 200, and 1 at its target's price of 100: 200 of 1,000 USDT.
     assert shares(made, 3, BTC="1.5", ETH="-1") == {"drift steady": 2.0}
@@ -151,6 +159,14 @@ def test_what_a_stop_or_a_guard_closed_is_no_drift_until_the_next_decision() -> 
     assert shares(made, 13) == {"drift steady": 0.0}
     made.decision(decision(20, BTC="1"))
     assert shares(made, 21) == {"drift steady": 2.0}
+
+
+def test_who_asks_for_no_rule_gets_no_alert_of_the_rules(tmp_path: Path) -> None:
+    node, told = node_of(alerts="DESK_ALERTS"), Told()
+    assert node.alerts is not None
+    # There is no journal.
+    RuleWatch(node, node.alerts, tmp_path, told, 0).look(HOUR_NS)
+    assert told == []
 
 
 class Told(list[tuple[str, str, bool]]):
