@@ -102,6 +102,7 @@ def test_the_projects_node_trades_on_practice_and_passes_its_drill(run: Run) -> 
         run("live", "nodes/practice.yaml", "--run-once", "--force", "--set", taker)
         status = json.loads(run("status", "nodes/practice.yaml", "--json"))
         assert status["positions"]
+        assert run("audit", "verify", "nodes/practice.yaml")
         drilled = run("risk", "drill", "nodes/practice.yaml", "--guard", "daily", "--json")
         assert {row["world"] for row in json.loads(drilled)["rows"]} == {"backtest", "practice"}
     finally:

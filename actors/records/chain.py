@@ -268,7 +268,9 @@ def verify(journal: sqlite3.Connection, folder: Path, since: str = "", most: int
 
 def follow_connection(path: Path) -> sqlite3.Connection:
     """Open a journal to follow it; its end leaves the WAL as it is, whoever else has it open."""
-    connection = sqlite3.connect(path, isolation_level=None)
+    # It makes none where there is none.
+    where = f"{path.absolute().as_uri()}?mode=rw"
+    connection = sqlite3.connect(where, uri=True, isolation_level=None)
     connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
     connection.execute("PRAGMA query_only=ON")
     return connection

@@ -191,6 +191,7 @@ def mirror(
     import sys
     import time
 
+    from actors.records.journal_files import NAME
     from config.errors import InputError
     from live_nodes.local.folder import state_folder, written_node
     from live_nodes.local.keys import variables_of
@@ -198,16 +199,17 @@ def mirror(
 
     node = written_node(file, settings or ())
     url = mirror_url(node, variables_of())
+    folder = state_folder(node)
     if url is None:
         raise InputError(f"{file}: `mirror` names no variable with the URL of a database")
+    if not (folder / NAME).exists():
+        raise InputError(f"{folder / NAME}: no journal yet: there is nothing to mirror")
 
     def ended(seconds: float) -> bool:
         time.sleep(0 if once else seconds)
         return once
 
-    following = Mirror(
-        state_folder(node), journal_of(node), url, lambda line: print(line, file=sys.stderr)
-    )
+    following = Mirror(folder, journal_of(node), url, lambda line: print(line, file=sys.stderr))
     whole = following.run(ended)
     print(f"{following.rows} rows of {journal_of(node)} written")
     if not whole:

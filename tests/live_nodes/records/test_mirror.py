@@ -179,6 +179,13 @@ def test_a_mirror_that_can_not_be_reached_says_so_once_and_never_the_password(tm
     assert "geheim" not in said[0]
 
 
+def test_a_mirror_of_a_node_that_never_ran_makes_no_journal(tmp_path: Path, url: str) -> None:
+    said: list[str] = []
+    assert not mirrored(tmp_path, url, said)
+    assert said == ["the mirror waits: unable to open database file"]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_is_no_url_of_a_server_keeps_a_node_from_starting() -> None:
     node = node_of(mirror="RECORDS")
     for text in ("", "geheim", "postgresql://desk:geheim@[x/", "mysql://desk:geheim@host/x"):
