@@ -27,12 +27,10 @@ PATH, KEY_FILE, PASSPHRASE = "PERPDESK_KEYSTORE", "PERPDESK_KEY_FILE", "PERPDESK
 """Names of the variables with the keystore's path, a file with its passphrase, or this itself."""
 FORMAT = b"perpdesk keystore 1"
 SHORTEST = 12
-"""Least characters of a new passphrase."""
+"""Least characters of a passphrase."""
 SALT_BYTES, NONCE_BYTES = 16, 12
 SCRYPT = {"n": 1 << 17, "r": 8, "p": 1, "dklen": 32, "maxmem": 1 << 28}
 """OWASP's parameters (Password Storage Cheat Sheet): 128 MiB and some tenths of a second a try."""
-
-Unlock = Callable[[], Secret]
 
 
 @dataclass(frozen=True)
@@ -40,14 +38,14 @@ class Keystore:
     """The keystore at a path; `unlock` returns its passphrase, once that is needed."""
 
     path: Path
-    unlock: Unlock = field(repr=False)
+    unlock: Callable[[], Secret] = field(repr=False)
 
     @classmethod
-    def default(cls, unlock: Unlock | None = None) -> Keystore:
+    def default(cls) -> Keystore:
         """Return the user's keystore: at PERPDESK_KEYSTORE, else in the configuration folder."""
         config = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
         path = Path(os.environ.get(PATH) or Path(config) / "perpdesk" / "keystore.json")
-        return cls(path, unlock or functools.partial(passphrase, path))
+        return cls(path, functools.partial(passphrase, path))
 
     def __str__(self) -> str:
         return f"the keystore {self.path}"
@@ -107,33 +105,32 @@ def _key(secret: Secret, salt: bytes) -> bytes:
 
 
 @functools.cache
-def passphrase(path: Path, *, new: bool = False) -> Secret:
+def passphrase(path: Path) -> Secret:
     """Return the passphrase: of a variable or credential, of a key file, else ask for it.
 
     It is kept for the life of the process, as a node that takes up a release reads its keys again.
     Raises GateRefused where nobody can be asked. Raises InputError if others can read the key file,
-    or a `new` passphrase is short or was not repeated.
+    or the passphrase is short, or that of a new keystore was not repeated.
     """
     if given := variables_of().get(PASSPHRASE):
-        return Secret(given)
-    if file := os.environ.get(KEY_FILE):
+        place, text = PASSPHRASE, given
+    elif place := os.environ.get(KEY_FILE, ""):
         try:
-            text = private_text(Path(file)).strip()
+            text = private_text(Path(place)).strip()
         except OSError as error:
             raise GateRefused(f"{KEY_FILE}: {error}") from None
-        if len(text) < SHORTEST:
-            raise InputError(f"{file}: holds fewer than {SHORTEST} characters; make it anew")
-        return Secret(text)
-    if not on_terminal():
+    elif on_terminal():
+        is_new, place = not path.exists(), str(path)
+        text = getpass.getpass(f"{'New passphrase' if is_new else 'Passphrase'} of {path}: ")
+        if is_new and getpass.getpass("Again: ") != text:
+            raise InputError("the two are not the same; nothing was written")
+    else:
         raise GateRefused(
             f"the keystore {path} is locked, and there is no terminal to ask for its passphrase: "
             f"name a file that holds it ({KEY_FILE}), or let systemd give it ({PASSPHRASE})"
         )
-    text = getpass.getpass(f"{'New passphrase' if new else 'Passphrase'} of {path}: ")
-    if new and len(text) < SHORTEST:
-        raise InputError(f"a passphrase has {SHORTEST} characters or more: four words, say")
-    if new and getpass.getpass("Again: ") != text:
-        raise InputError("the two are not the same; nothing was written")
+    if len(text) < SHORTEST:
+        raise InputError(f"{place}: a passphrase has {SHORTEST} characters or more")
     return Secret(text)
 
 

@@ -46,12 +46,11 @@ def add(
     Example: perpdesk keys add BYBIT_API_KEY < key.txt
     """
     import re
-    from functools import partial
     from getpass import getpass
 
     from config.errors import InputError
     from config.suggestions import ENVIRONMENT_NAME
-    from live_nodes.local.keystore import Keystore, passphrase
+    from live_nodes.local.keystore import Keystore
 
     if not re.match(ENVIRONMENT_NAME, name):
         # It may be the secret itself.
@@ -59,10 +58,7 @@ def add(
     text = getpass(f"Value of {name}: ") if sys.stdin.isatty() else sys.stdin.read()
     if not (value := text.strip()).isprintable() or not value:
         raise InputError(f"{name}: one line with the secret is needed; nothing was written")
-    store = Keystore.default()
-    if not store.path.exists():
-        store = Keystore(store.path, partial(passphrase, store.path, new=True))
-    with store.changing() as secrets:
+    with (store := Keystore.default()).changing() as secrets:
         if name in secrets and not replace:
             raise InputError(f"{name} is in {store} already; --replace replaces it")
         secrets[name] = value
@@ -79,9 +75,8 @@ def list_names(as_json: JsonOption = False) -> None:
 
     from live_nodes.local.keys import variables_of
 
-    store, variables = _existing(), variables_of()
-    first = {name: variables.sources[name] for name in variables if variables[name]}
-    rows = {name: first.get(name) for name in sorted(store.secrets())}
+    names, variables = sorted(_existing().secrets()), variables_of()
+    rows = {name: variables.sources[name] if variables.get(name) else None for name in names}
     if as_json:
         print(json.dumps([{"name": name, "hidden_by": place} for name, place in rows.items()]))
         return

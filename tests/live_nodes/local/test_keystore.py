@@ -152,6 +152,8 @@ def test_without_terminal_and_key_file_the_node_is_refused_and_says_what_helps()
     code, _, err = perpdesk_keys("list", PERPDESK_KEY_FILE="")
     assert (code, "Traceback" in err) == (3, False)
     assert "is locked, and there is no terminal" in err
+    code, _, err = perpdesk_keys("list", PERPDESK_PASSPHRASE="short")
+    assert (code, "PERPDESK_PASSPHRASE: a passphrase has 12 characters or more" in err) == (2, True)
     file = os.environ[keystore.KEY_FILE]
     os.chmod(file, 0o644)
     code, _, err = perpdesk_keys("list")
