@@ -78,7 +78,6 @@ class Site:
     user: str
     study: Path | None = None
     credentials: Mapping[str, Path] = field(default_factory=dict)
-    program: tuple[str, ...] = ()
 
     @property
     def state(self) -> Path:
@@ -126,7 +125,7 @@ def _service(
     site: Site, what: str, command: list[str], own: str, writes: str, *, ordering: str = "",
     install: str = "",
 ) -> str:  # fmt: skip
-    words = " ".join(map(_word, (*(site.program or program()), *command)))
+    words = " ".join(map(_word, (*program(), *command)))
     return (
         f"{_head(what)}{ordering}\n[Service]\n{own}User={site.user}\n"
         f"WorkingDirectory={_path(site.project)}\nExecStart={words}\n"

@@ -13,20 +13,18 @@ ANALYZE = "systemd-analyze"
 
 def verified(files: Sequence[Path]) -> list[str]:
     """Return what systemd finds wrong with units; nothing where it is not installed."""
-    if shutil.which(ANALYZE) is None:
-        return []
-    done = _analyze("verify", "--man=no", *map(str, files))
-    return [line for line in done.stderr.splitlines() if any(f.name in line for f in files)]
+    lines = _analyze("verify", "--man=no", *map(str, files)).stderr.splitlines()
+    return [line for line in lines if any(file.name in line for file in files)]
 
 
 def exposure(service: Path) -> float | None:
     """Return how exposed a service is, from 0 to 10; None where systemd does not say it."""
-    if shutil.which(ANALYZE) is None:
-        return None
-    done = _analyze("security", "--offline=yes", "--no-pager", str(service))
-    found = re.search(r"Overall exposure level.*?: ([0-9.]+)", done.stdout)
+    said = _analyze("security", "--offline=yes", "--no-pager", str(service)).stdout
+    found = re.search(r"Overall exposure level.*?: ([0-9.]+)", said)
     return float(found[1]) if found else None
 
 
 def _analyze(*words: str) -> subprocess.CompletedProcess[str]:
+    if shutil.which(ANALYZE) is None:
+        return subprocess.CompletedProcess(words, 127, "", "")
     return subprocess.run([ANALYZE, *words], capture_output=True, text=True, check=False)

@@ -52,14 +52,17 @@ def test_systemd_finds_nothing_wrong_and_the_services_are_hardly_exposed(tmp_pat
 
 def test_every_command_of_the_units_is_one_of_perpdesk() -> None:
     command = typer.main.get_command(build_app())
-    found = units(replace(SITE, study=Path("/desk/study.yaml"), program=("perpdesk",)))
+    found = units(replace(SITE, study=Path("/desk/study.yaml")))
     run = {name: shlex.split(lines(text, "ExecStart")[0]) for name, text in found.items()
            if name.endswith(".service")}  # fmt: skip
-    assert run["perpdesk-mine.service"] == ["perpdesk", "live", "/desk/node.yaml"]
+    python, script, *words = run["perpdesk-mine.service"]
+    assert words == ["live", "/desk/node.yaml"]
+    assert os.access(python, os.X_OK)
+    assert Path(script).is_file()
     assert len(run) == 4
-    for name, words in run.items():
-        own = command.commands[words[1]]  # type: ignore[attr-defined]
-        own.make_context(words[1], words[2:])
+    for name, (_, _, word, *words) in run.items():
+        own = command.commands[word]  # type: ignore[attr-defined]
+        own.make_context(word, words)
         if name != "perpdesk-mine.service":
             assert lines(found[name.replace(".service", ".timer")], "OnCalendar")[0].endswith("UTC")
     assert lines(found["perpdesk-mine-report.timer"], "OnCalendar") == ["*-*-* 00:05:00 UTC"]
@@ -95,9 +98,3 @@ def test_paths_are_quoted_and_those_that_no_unit_can_have_refused() -> None:
     for odd in ('/a"b', "/a\nb", "/a$b"):
         with pytest.raises(InputError, match="can't stand in a unit"):
             units(replace(SITE, file=Path(odd)))
-
-
-def test_what_runs_the_units_exists() -> None:
-    words = shlex.split(lines(units(SITE)["perpdesk-mine.service"], "ExecStart")[0])
-    assert os.access(words[0], os.X_OK)
-    assert Path(words[1]).is_file()
