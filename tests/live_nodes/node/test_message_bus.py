@@ -143,7 +143,7 @@ def test_redis_gets_messages_again_after_it_was_gone_or_hung(
 
 @pytest.mark.parametrize(
     "text",
-    ["", "localhost:6379", "http://localhost", "redis://", "redis://x:y@h:no", "redis://h/3"],
+    ["", "localhost:6379", "http://localhost", "redis://:pw@", "redis://x:y@h:no", "redis://h/3"],
 )
 def test_an_address_that_is_none_is_refused_and_not_shown(text: str) -> None:
     node = node_of(message_bus="MY_REDIS")

@@ -98,13 +98,11 @@ def test_a_real_prometheus_scrapes_every_figure_of_a_node_that_trades(tmp_path: 
         desk.filled(SELL, "0.010")
         order = desk.strategy.market_order(BUY, "900")
         desk.until(lambda: desk.strategy.status(order) in ("DENIED", "REJECTED"), "the refusal")
-        st.play("links_cut", "public", at=Decimal(0))
+        st.play("links_cut", "trade", at=Decimal(0), seconds=Decimal(1))
         scraped = eventually_in(desk, lambda: ask("fills_total == 2"), "two fills in Prometheus")
         assert scraped[0]["metric"]["strategy"] == "hand"
         assert scraped[0]["metric"]["node"] == "scene"
-        eventually_in(
-            desk, lambda: ask('ws_reconnect_total{link="public linear"} == 1'), "the link"
-        )
+        eventually_in(desk, lambda: ask('ws_reconnect_total{link="trade"} == 1'), "the link")
         eventually_in(desk, lambda: ask('exposure_usdt{kind="net"} > 0'), "the position")
         assert ask("up == 1")
         assert ask("orders_total == 2")
@@ -264,7 +262,7 @@ def test_each_execution_counts_once_however_late_it_is_found(tmp_path: Path) -> 
         counts.read(journal)
         assert counts.fills == {("steady",): 0}
         # Recovery finds one of an hour before the start, a sweep one of four minutes ago.
-        for found in (fill(2, 3600), fill(3, 0), fill(4, 240), fill(5, 0, kind="Funding")):
+        for found in (fill(2, 3600), fill(3, 0), fill(4, 240), fill(5, 0, kind="Funding", side="")):
             journal.fill(found)
             counts.read(journal)
             counts.read(journal)
