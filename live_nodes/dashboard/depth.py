@@ -8,31 +8,35 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from config.durations import SECOND_NS
 from config.errors import InputError
 from live_nodes.node.recording import newest
-from live_nodes.node.stream import Recording, Turn, thawed
+from live_nodes.node.stream import STREAM, Recording, Turn, thawed
 
 LEVELS, FRAMES, TRADES, LONGEST_S = 25, 120, 500, 300
+MARKS = 128
+"""How often the books of a recording are kept at most: with more, each second one is dropped."""
 _MARK_NS = 60 * SECOND_NS
 _DATA = ("data at once", "data")
 Side = dict[float, tuple[str, str]]
 
 
+@dataclass
 class Book:
     """Both sides of a book by price: price and size as text. Quotes make one of one level."""
 
-    def __init__(self, sides: tuple[Side, Side] | None = None) -> None:
-        self.bids, self.asks = sides or ({}, {})
-        self.is_whole = sides is not None
+    bids: Side = field(default_factory=dict)
+    asks: Side = field(default_factory=dict)
+    is_whole: bool = False
 
-    def copied(self) -> tuple[Side, Side]:
-        """Return copies of both sides."""
-        return dict(self.bids), dict(self.asks)
+    def copied(self) -> Book:
+        """Return a copy."""
+        return Book(dict(self.bids), dict(self.asks), self.is_whole)
 
     def delta(self, delta: Any) -> None:
         """Apply one change of a level."""
@@ -63,31 +67,34 @@ class Book:
         return {"ts": ts // 1_000_000, "bids": bids, "asks": asks}
 
 
+@dataclass
 class _Books:
     """Books of all instruments while a recording is read; `deep` have more than quotes."""
 
-    def __init__(self) -> None:
-        self.books: dict[str, Book] = {}
-        self.deep: set[str] = set()
-        self.now = 0
+    books: dict[str, Book] = field(default_factory=dict)
+    deep: set[str] = field(default_factory=set)
+    now: int = 0
 
-    def take(self, data: Any) -> str:
-        """Take a message; return its instrument where it changed a book."""
+    def take(self, data: Any) -> None:
+        """Take a message."""
         kind = type(data).__name__
         if kind not in ("OrderBookDeltas", "QuoteTick"):
-            return ""
+            return
         name, self.now = data.instrument_id.value, max(self.now, data.ts_init)
         if kind == "QuoteTick":
-            if name in self.deep:
-                return ""
-            self.books.setdefault(name, Book()).quote(data)
-            return str(name)
+            if name not in self.deep:
+                self.books.setdefault(name, Book()).quote(data)
+            return
         if name not in self.deep:
             self.deep.add(name)
             self.books[name] = Book()
         for delta in data.deltas:
             self.books[name].delta(delta)
-        return str(name)
+
+    def copied(self, names: Iterable[str]) -> _Books:
+        """Return a copy with some of the books."""
+        books = {name: self.books[name].copied() for name in names if name in self.books}
+        return _Books(books, set(self.deep), self.now)
 
 
 class Depth:
@@ -96,14 +103,7 @@ class Depth:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()
-        self._recording: Path | None = None
-        self._follower: threading.Thread | None = None
-        self._begin(None)
-
-    def _begin(self, recording: Path | None) -> None:
-        self._recording, self._place, self._state = recording, 0, _Books()
-        self._marks: list[tuple[int, int, dict[str, tuple[Side, Side]], set[str]]] = []
-        self._error = ""
+        self._followed: _Followed | None = None
 
     def page(self, instrument: str, at: int | None, seconds: int) -> dict[str, Any]:
         """Return frames and trades of a window that ends at a time, UNIX ms, or with the newest.
@@ -113,26 +113,23 @@ class Depth:
         """
         recording = newest(self._folder)
         with self._lock:
-            if recording != self._recording:
-                self._begin(recording)
-            if self._follower is None or not self._follower.is_alive():
-                self._follower = threading.Thread(target=self._follow, daemon=True)
-                self._follower.start()
-            follower = self._follower
-        follower.join(1.0)
-        names = sorted([*self._state.books], key=lambda name: (name not in self._state.deep, name))
-        if follower.is_alive():
-            share = self._place / max(1, (recording / "stream").stat().st_size)
-            return {"available": False, "instruments": names, "why": f"reads it: {share:.0%} done"}
-        if self._error or not names:
-            why = self._error or "neither books nor quotes are recorded yet"
+            found = self._followed
+            if found is None or found.recording != recording:
+                found = self._followed = _Followed(recording)
+            reads = found.reads_on()
+        names = sorted(found.books.books.copy(), key=lambda n: (n not in found.books.deep, n))
+        why = found.error if names or found.error else "neither books nor quotes are recorded yet"
+        if reads:
+            share = found.place / max(1, (recording / STREAM).stat().st_size)
+            why = f"reads it: {share:.0%} done"
+        if why:
             return {"available": False, "instruments": names, "why": why}
         if instrument and instrument not in names:
             raise InputError(f"no book of {instrument} is recorded; there are {', '.join(names)}")
         name = instrument or names[0]
-        end = self._state.now if at is None else at * 1_000_000
+        end = found.books.now if at is None else at * 1_000_000
         begin = end - min(max(seconds, 1), LONGEST_S) * SECOND_NS
-        frames, trades = self._window(name, begin, end)
+        frames, trades = found.window(name, begin, end)
         return {
             "available": True,
             "instrument": name,
@@ -140,46 +137,61 @@ class Depth:
             "recording": recording.name,
             "from": begin // 1_000_000,
             "to": end // 1_000_000,
-            "kind": "book" if name in self._state.deep else "quotes",
+            "kind": "book" if name in found.books.deep else "quotes",
             "frames": frames,
             "trades": trades,
         }
 
-    def _follow(self) -> None:
-        state, recording = self._state, self._recording
-        assert recording is not None
-        try:
-            for place, turns in Recording(recording).blocks(self._place):
-                for data in _data_of(turns):
-                    state.take(data)
-                self._place = place
-                if not self._marks or state.now - self._marks[-1][0] >= _MARK_NS:
-                    kept = {name: book.copied() for name, book in state.books.items()}
-                    self._marks.append((state.now, place, kept, set(state.deep)))
-        except Exception as error:  # noqa: BLE001 - a recording of another version fails anyhow
-            self._error = f"{recording.name} can't be read: {type(error).__name__}: {error}"
 
-    def _window(
+class _Followed:
+    """A recording: the books up to `place`, `marks` of them before, and why no more can be read."""
+
+    def __init__(self, recording: Path) -> None:
+        self.recording, self.books = recording, _Books()
+        self.place, self.error = 0, ""
+        self.marks: list[tuple[int, _Books]] = []
+        self._every = _MARK_NS
+        self._thread: threading.Thread | None = None
+
+    def reads_on(self) -> bool:
+        """Read what is new in another thread; return whether that takes longer than a second."""
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._follow, daemon=True)
+            self._thread.start()
+        self._thread.join(1.0)
+        return self._thread.is_alive()
+
+    def _follow(self) -> None:
+        try:
+            for place, turns in Recording(self.recording).blocks(self.place):
+                for data in _data_of(turns):
+                    self.books.take(data)
+                self.place = place
+                if not self.marks or self.books.now - self.marks[-1][1].now >= self._every:
+                    self.marks.append((place, self.books.copied(self.books.books)))
+                if len(self.marks) > MARKS:
+                    self.marks = self.marks[::2]
+                    self._every *= 2
+        except Exception as error:  # noqa: BLE001 - a recording of another version fails anyhow
+            self.error = f"{self.recording.name} can't be read: {type(error).__name__}: {error}"
+
+    def window(
         self, name: str, begin: int, end: int
     ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        state, start = _Books(), 0
-        mark = bisect_right(self._marks, begin, key=lambda mark: mark[0]) - 1
-        if mark >= 0:
-            _, start, kept, deep = self._marks[mark]
-            state.deep = set(deep)
-            if name in kept:
-                bids, asks = kept[name]
-                state.books[name] = Book((dict(bids), dict(asks)))
-        assert self._recording is not None
+        """Return frames of a book, and trades."""
+        marks = self.marks
+        mark = bisect_right(marks, begin, key=lambda mark: mark[1].now) - 1
+        start, books = marks[mark] if mark >= 0 else (0, _Books())
+        books = books.copied([name])
         frames: list[dict[str, Any]] = []
         trades: list[dict[str, Any]] = []
         step = max((end - begin) // FRAMES, SECOND_NS // 2)
         due = begin
-        for _, turns in Recording(self._recording).blocks(start):
+        for _, turns in Recording(self.recording).blocks(start):
             for data in _data_of(turns):
                 if getattr(getattr(data, "instrument_id", None), "value", "") != name:
                     continue
-                ts, book = data.ts_init, state.books.get(name)
+                ts, book = data.ts_init, books.books.get(name)
                 while due <= min(ts, end) and len(frames) < FRAMES:
                     if book is not None and book.is_whole:
                         frames.append(book.frame(due))
@@ -195,9 +207,9 @@ class Depth:
                             "side": "BUY" if data.aggressor_side.name == "BUYER" else "SELL",
                         }
                     )
-                state.take(data)
-        if (book := state.books.get(name)) is not None and book.is_whole:
-            frames.append(book.frame(min(end, max(state.now, begin))))
+                books.take(data)
+        if (book := books.books.get(name)) is not None and book.is_whole:
+            frames.append(book.frame(min(end, max(books.now, begin))))
         return frames, trades[-TRADES:]
 
 

@@ -20,23 +20,31 @@ import msgspec
 
 from actors.records.journal_files import NAME
 from actors.records.journal_reading import JournalReader, connect
-from actors.records.rows import FillRow, OrderRow, from_sql
+from actors.records.rows import FillRow, from_sql
 from config.errors import DeskError
 from live_nodes.dashboard import pages
 from live_nodes.dashboard.files import tail
 from live_nodes.dashboard.pages import NodePages, as_json, ms
 from live_nodes.local.alerts import FILE
-from live_nodes.operate.status import symbol_of
-from strategies.messages import Decision, Verdict
+from strategies.messages import Verdict
 
 EVERY_S = 0.2
 STATUS_S = 1.0
 MOST = 200
-"""New rows of a table in one look; with more, pages are told to read everything anew."""
+"""New executions or verdicts in one look that pages hear of one by one."""
 WAITING = 1000
 """Events that a slow browser may have waiting; then it is told to connect anew."""
-_HISTORY = ("decisions", "verdicts", "notes", "equity", "position_snapshots")
-_TABLES = ("intents", "order_events", "fills", *_HISTORY)
+_EVENTS = {
+    "fills": "fill",
+    "verdicts": "verdict",
+    "intents": "order",
+    "order_events": "order",
+    "decisions": "decision",
+    "equity": "equity",
+    "position_snapshots": "position",
+    "notes": "note",
+}
+"""Event of each table; pages read what they show anew, only what they say aloud comes with it."""
 
 Event = tuple[str, dict[str, Any]]
 _log = logging.getLogger("uvicorn.error")
@@ -112,21 +120,19 @@ class Watcher:
     def _run(self) -> None:
         while not self._end.wait(EVERY_S):
             try:
-                self._look()
+                nodes = {node.id: node for node in self._nodes()}
+                for name in [n for n, look in self._looks.items() if look.node is not nodes.get(n)]:
+                    self._looks.pop(name).close()
+                for node in nodes.values():
+                    look = self._looks.setdefault(node.id, Look(node))
+                    for name, data in look.events():
+                        self._listeners.tell(name, {"node": node.id, **data})
             except Exception:  # noqa: BLE001 - whatever one node has, the others are watched
                 # A page that no more changes would look as if nothing happened.
                 _log.exception("the journals can't be watched now")
                 self._end.wait(STATUS_S)
         for look in self._looks.values():
             look.close()
-
-    def _look(self) -> None:
-        for node in self._nodes():
-            look = self._looks.get(node.id)
-            if look is None or look.node is not node:
-                look = self._looks[node.id] = Look(node)
-            for name, data in look.events():
-                self._listeners.tell(name, {"node": node.id, **data})
 
 
 class Look:
@@ -138,7 +144,6 @@ class Look:
         self._connection: sqlite3.Connection | None = None
         self._inode = self._version = self._alerts = -1
         self._ids: dict[str, int] = {}
-        self._began = False
         self._status_at, self._status = 0.0, ("", "", [""])
 
     def close(self) -> None:
@@ -153,7 +158,7 @@ class Look:
             found = [*self._journal(), *self._alert_lines()]
             if time.monotonic() - self._status_at >= STATUS_S:
                 found += self._state()
-        except (DeskError, sqlite3.Error, OSError):
+        except (DeskError, sqlite3.Error, OSError, msgspec.MsgspecError):
             # Being restored, or gone: the page says so, and the next look tries again.
             self.close()
             return []
@@ -171,28 +176,25 @@ class Look:
         version = self._connection.execute("PRAGMA data_version").fetchone()[0]
         if version == self._version:
             return
-        self._version = version
+        self._version, now = version, ms(time.time_ns())
         journal = JournalReader(self._connection)
         if begins:
             journal.show_as_this_version(path)
-            for table in _TABLES:
-                query = f"SELECT coalesce(max(id), 0) AS n FROM {table}"
-                self._ids[table] = journal.query(query)[0]["n"]
-            if self._began:
-                yield "refresh", {"ts": ms(time.time_ns())}
-            self._began = True
+        newest = "SELECT coalesce(max(id), 0) AS n FROM "
+        before = self._ids
+        self._ids = {table: journal.query(newest + table)[0]["n"] for table in _EVENTS}
+        if begins:
+            if before:
+                yield "refresh", {"ts": now}
             return
-        for table in _TABLES:
-            rows = journal.query(
-                f"SELECT * FROM {table} WHERE id > ? ORDER BY id LIMIT {MOST}", self._ids[table]
-            )
-            if rows:
-                self._ids[table] = rows[-1]["id"]
-                yield from _told(table, rows, journal, self.node.id)
-            if len(rows) == MOST:
-                query = f"SELECT max(id) AS n FROM {table}"
-                self._ids[table] = journal.query(query)[0]["n"]
-                yield "refresh", {"ts": ms(time.time_ns())}
+        for table, name in _EVENTS.items():
+            span = before[table], self._ids[table]
+            if table in ("fills", "verdicts"):
+                query = f"SELECT * FROM {table} WHERE id > ? AND id <= ? ORDER BY id DESC LIMIT ?"
+                for row in reversed(journal.query(query, *span, MOST)):
+                    yield name, _said(table, row, self.node.id)
+            elif span[0] < span[1]:
+                yield name, {"ts": now}
 
     def _alert_lines(self) -> Iterator[Event]:
         file = self._folder / FILE
@@ -217,43 +219,8 @@ class Look:
             yield "status", {"ts": now, "state": found[0], "health": health, "health_why": why}
 
 
-def _told(
-    table: str, rows: list[dict[str, Any]], journal: JournalReader, node: str
-) -> Iterator[Event]:
-    if table in ("intents", "order_events"):
-        for name in dict.fromkeys(row["client_order_id"] for row in rows):
-            order: OrderRow | None = journal.order(name)
-            if order is not None:
-                yield "order", {"ts": ms(order.changed), **pages.order_row(order)}
-    elif table == "fills":
-        yield from (("fill", pages.fill_row(from_sql(FillRow, row), node)) for row in rows)
-    elif table == "equity":
-        row = rows[-1]
-        names = ("equity", "balance", "gross", "net")
-        yield "equity", {"ts": ms(row["ts"]), **{name: row[name] for name in names}}
-    elif table == "notes":
-        for row in rows:
-            yield "note", {"ts": ms(row["ts"]), "kind": row["kind"], "text": row["text"]}
-    elif table == "verdicts":
-        for row in rows:
-            verdict = msgspec.json.decode(row["payload"], type=Verdict)
-            yield "verdict", {"ts": ms(row["ts"]), **pages.verdict_row(verdict)}
-    elif table == "decisions":
-        for row in rows:
-            made = msgspec.json.decode(row["payload"], type=Decision)
-            yield "decision", pages.decision_row(made)
-    else:
-        newest = {(row["owner"], row["instrument"]): row for row in rows}
-        for (owner, instrument), row in newest.items():
-            yield (
-                "position",
-                {
-                    "ts": ms(row["ts"]),
-                    "strategy": owner,
-                    "instrument": instrument,
-                    "symbol": symbol_of(instrument),
-                    "quantity": row["quantity"],
-                    "entry": row["entry_price"],
-                    "realized": row["realized"],
-                },
-            )
+def _said(table: str, row: dict[str, Any], node: str) -> dict[str, Any]:
+    if table == "fills":
+        return pages.fill_row(from_sql(FillRow, row), node)
+    verdict = msgspec.json.decode(row["payload"], type=Verdict)
+    return {"ts": ms(row["ts"]), **pages.verdict_row(verdict)}

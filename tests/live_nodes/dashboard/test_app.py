@@ -255,7 +255,7 @@ def test_what_a_node_writes_comes_as_an_event_within_a_second(tmp_path: Path) ->
         )  # fmt: skip
         days.journal.verdict(Verdict(action=Action.FLATTEN, guard="daily", reason="a loss"))
         assert events.of("verdict")[0]["action"] == "flatten"
-        assert events.of("decision")[0]["orders"] == 1
+        assert events.of("decision")[0]["node"] == NODE
         # A late one, from before, is booked where it belongs.
         days.fill(DAY + SECOND_NS, "-1", "130", "0", execution_id="late")
         page = visitor.page(f"/api/nodes/{NODE}/strategies/rev")

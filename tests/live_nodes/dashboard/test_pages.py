@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from nautilus_trader.model.data import BookOrder, OrderBookDelta, OrderBookDeltas, TradeTick
 from nautilus_trader.model.enums import AggressorSide, BookAction, OrderSide
 from nautilus_trader.model.identifiers import InstrumentId, TradeId
 from nautilus_trader.model.objects import Price, Quantity
 
 from config.durations import DAY_NS, SECOND_NS
-from live_nodes.dashboard import files
+from live_nodes.dashboard import depth, files
 from live_nodes.dashboard.books import Curve, thinned
 from live_nodes.dashboard.pages import NodePages
 from live_nodes.dashboard.sources import find
@@ -84,6 +85,26 @@ def test_a_recorded_book_is_shown_as_it_was_and_as_it_is(tmp_path: Path) -> None
     block(stream, OrderBookDeltas(NAME, [delta(add, OrderSide.BUY, "99.9", "1", later + SECOND)]))
     assert node.book(BTC, None, 60)["frames"][-1]["bids"][0] == ("99.9", "1")
     assert "no book of X" in node.book("X", None, 60)["why"]
+
+
+def test_the_books_of_a_long_recording_are_kept_so_often_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(depth, "MARKS", 4)
+    stream = tmp_path / "recordings" / "a" / STREAM
+    stream.parent.mkdir(parents=True)
+    for minute in range(40):
+        ts = DAY + minute * 60 * SECOND
+        bid = delta(BookAction.ADD, OrderSide.BUY, f"{minute + 1}", "1", ts)
+        whole = [OrderBookDelta.clear(NAME, 0, ts, ts), bid]
+        block(stream, OrderBookDeltas(NAME, whole))
+    followed = depth._Followed(stream.parent)
+    assert not followed.reads_on()
+    assert 2 <= len(followed.marks) <= 4
+    for minute in (0, 7, 31, 39):
+        at = DAY + minute * 60 * SECOND
+        frames, _ = followed.window(BTC, at, at + SECOND)
+        assert frames[-1]["bids"] == [(f"{minute + 1}", "1")]
 
 
 def test_the_return_since_a_release_stands_beside_its_studys_band(tmp_path: Path) -> None:
