@@ -12,7 +12,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hmac import compare_digest
 from itertools import chain
 from pathlib import Path
@@ -30,7 +30,6 @@ IDLE_S, LASTS_S = 30 * 60.0, 12 * 3600.0
 WINDOW_S, TRIES, ALL_TRIES = 15 * 60.0, 5, 30
 """Wrong tries of an address, and of all, within so many seconds; then nobody is asked."""
 _STEP_S = 30
-_SIGNED_IN = "session "
 _SESSIONS = 100
 
 
@@ -59,12 +58,16 @@ class AccessError(Exception):
 
 @dataclass(kw_only=True)
 class Session:
-    """One signed-in browser; times are UNIX seconds, `of` the access that let it in."""
+    """One signed-in browser; times are UNIX seconds, `of` the access that let it in.
+
+    `wrong` are its wrong tries to confirm an action.
+    """
 
     csrf: str
     of: str
     made: float
     used: float
+    wrong: list[float] = field(default_factory=list)
 
     @property
     def ends(self) -> float:
@@ -158,8 +161,15 @@ class Access:
     def sign_in(self, address: str, password: str, code: str) -> tuple[str, Session]:
         """Return the cookie of a new session, and the session; raise AccessError."""
         with self._lock:
-            kept = self._let_in(address, password, code, both=True)
-            now = self._clock()
+            kept, now, tries = _set_up(self._file), self._clock(), self._read_tries()
+            _refuse_many(tries.wrong.get(address, []), TRIES, now)
+            _refuse_many(sorted(chain(*tries.wrong.values())), ALL_TRIES, now)
+            # As wrong before it is looked at: a kill in between must not give a try for nothing.
+            tries.wrong.setdefault(address, []).append(now)
+            self._write(tries)
+            tries.used = self._proven(kept, tries.used, password, code, both=True)
+            del tries.wrong[address]
+            self._write(tries)
             while len(self._sessions) >= _SESSIONS:
                 self._sessions.pop(next(iter(self._sessions)))
             cookie = secrets.token_urlsafe(32)
@@ -170,11 +180,19 @@ class Access:
     def confirm(self, session: Session, password: str, code: str) -> None:
         """Check the password, or a code, of somebody signed in again; raise AccessError.
 
-        Tries count by session: those of others, who may come by the same proxy, must not keep the
-        owner from flattening.
+        Tries count by session: neither those of others, who may come by the same proxy, nor a full
+        disk must keep the owner from flattening.
         """
         with self._lock:
-            self._let_in(f"{_SIGNED_IN}{_digest(session.csrf)[:16]}", password, code, both=False)
+            kept, now, tries = _set_up(self._file), self._clock(), self._read_tries()
+            session.wrong = [ts for ts in session.wrong if ts > now - WINDOW_S]
+            _refuse_many(session.wrong, TRIES, now)
+            session.wrong.append(now)
+            step = self._proven(kept, tries.used, password, code, both=False)
+            session.wrong.pop()
+            if step:
+                tries.used = step
+                self._write(tries)
 
     def session(self, cookie: str, *, uses: bool = True) -> Session | None:
         """Return the session of a cookie, None where it has ended; `uses` keeps it from idling."""
@@ -201,15 +219,11 @@ class Access:
         kept, digest = read_kept(self._file), _digest(token)
         return kept is not None and any(compare_digest(digest, t) for t in kept.tokens.values())
 
-    def _let_in(self, address: str, password: str, code: str, *, both: bool) -> Kept:
+    def _proven(self, kept: Kept, used: int, password: str, code: str, *, both: bool) -> int:
+        """Return the step of the code, 0 where the password did; raise AccessError."""
         import argon2
         import pyotp
 
-        kept, now, tries = _set_up(self._file), self._clock(), self._read_tries()
-        _refuse_many(tries, address, now)
-        # As wrong before it is looked at: a kill in between must not give a try for nothing.
-        tries.wrong.setdefault(address, []).append(now)
-        self._write(tries)
         is_password, step = False, 0
         if both or password:
             try:
@@ -217,15 +231,13 @@ class Access:
             except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
                 is_password = False
         if both or not password:
-            totp, this, sent = pyotp.TOTP(kept.totp), int(now) // _STEP_S, code.encode()
-            for one in range(max(this - 1, tries.used + 1), this + 2):
-                step = one if compare_digest(totp.at(one * _STEP_S).encode(), sent) else step
+            totp, this = pyotp.TOTP(kept.totp), int(self._clock()) // _STEP_S
+            for one in range(max(this - 1, used + 1), this + 2):
+                right = compare_digest(totp.at(one * _STEP_S).encode(), code.encode())
+                step = one if right else step
         if not (is_password and step if both else is_password or step):
             raise AccessError("password or code are wrong, or the code was used before")
-        del tries.wrong[address]
-        tries.used = max(tries.used, step)
-        self._write(tries)
-        return kept
+        return step
 
     def _read_tries(self) -> Tries:
         try:
@@ -242,15 +254,10 @@ class Access:
         replace_file(self._tries, msgspec.json.encode(tries))
 
 
-def _refuse_many(tries: Tries, address: str, now: float) -> None:
-    limits = [(tries.wrong.get(address, []), TRIES)]
-    if not address.startswith(_SIGNED_IN):
-        strangers = (t for a, t in tries.wrong.items() if not a.startswith(_SIGNED_IN))
-        limits.append((sorted(chain(*strangers)), ALL_TRIES))
-    for times, most in limits:
-        if len(times) >= most:
-            wait = times[-most] + WINDOW_S - now
-            raise AccessError(f"too many wrong tries: wait {wait / 60:.0f} minutes", max(1.0, wait))
+def _refuse_many(times: list[float], most: int, now: float) -> None:
+    if len(times) >= most:
+        wait = times[-most] + WINDOW_S - now
+        raise AccessError(f"too many wrong tries: wait {wait / 60:.0f} minutes", max(1.0, wait))
 
 
 def _of(kept: Kept) -> str:

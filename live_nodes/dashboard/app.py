@@ -174,7 +174,7 @@ class Dashboard:
     def warm_up(self) -> None:
         """Fold the journals before the first page asks: it takes seconds where they are long."""
         for node in self.nodes():
-            with suppress(*UNREADABLE), node.refreshed():
+            with suppress(*UNREADABLE), node.books.refreshed():
                 pass
 
     def node(self, name: str) -> NodePages:

@@ -21,18 +21,13 @@ import numpy as np
 
 from actors import measures
 from actors.measures import DAY, Floats, Integers
-from actors.records.coins import COIN, WholeLots, cash_moved, every_part
 from actors.records.journal_files import NAME
 from actors.records.journal_reading import JournalReader, read
-from actors.records.ledger import ZERO, Ledger, RoundTrip
+from actors.records.ledger import ZERO, RoundTrip
 from actors.records.rows import FillRow, from_sql
 from backtests.report.report_data import downsample
 from backtests.results.figures import without_flows
-from config.documents import Node
-from config.universe import select
-from live_nodes.node.risk_books import pass_fill
-from live_nodes.reports.live_result import CHARGES
-from strategies.account_value import is_spot
+from live_nodes.reports.executions import BY_HAND, Executions
 
 TRIPS = 50_000
 """Closed round trips that are kept to be listed; older ones stay in the trade history."""
@@ -84,32 +79,40 @@ class StrategyResult:
         return round(Decimal(repr(self.curve.values[place - 1])), 8) if place else ZERO
 
 
-class _Booking:
-    """Takes executions by owner, as the guards' desk of a node does."""
+@dataclass(kw_only=True)
+class _Booking(Executions):
+    """Splits executions by strategy; `closed` are the last round trips that ended."""
 
-    def __init__(self) -> None:
-        self.books, self.strategies = Ledger(ZERO), dict[str, StrategyResult]()
-        self.closed: deque[RoundTrip] = deque(maxlen=TRIPS)
-        self.now = 0
+    strategies: dict[str, StrategyResult] = field(default_factory=dict)
+    closed: deque[RoundTrip] = field(default_factory=lambda: deque(maxlen=TRIPS))
 
     def filled(self, fill: FillRow) -> None:
-        kept = self.strategies.setdefault(fill.strategy, StrategyResult())
-        change = self.books.book(fill)
+        """Book a fill; those by hand are of no strategy."""
+        if fill.strategy == BY_HAND:
+            return
+        kept, before = self._of(fill.strategy), self._cost(fill)
+        trip = self.booked(fill)
         kept.fees += fill.fee
         kept.slippage += fill.slippage or ZERO
         kept.volume += fill.notional
-        kept.book(fill.ts, change - fill.signed * fill.price - fill.fee)
-        kept.nets += [float(t.gross() - t.fees + t.funding) for t in self.books.closed]
-        self.closed.extend(self.books.closed)
-        self.books.closed.clear()
+        kept.book(fill.ts, self._cost(fill) - before - fill.signed * fill.price - fill.fee)
+        if trip is not None:
+            kept.nets.append(float(trip.gross() - trip.fees + trip.funding))
+            self.closed.append(trip)
 
     def funded(self, strategy: str, instrument: str, amount: Decimal) -> None:
-        kept = self.strategies.setdefault(strategy, StrategyResult())
-        trip = self.books.open.get((strategy, instrument))
-        if trip is not None:
-            trip.funding += amount
-        kept.funding += amount
-        kept.book(self.now, amount)
+        """Book a funding payment."""
+        super().funded(strategy, instrument, amount)
+        assert self.row is not None
+        self._of(strategy).funding += amount
+        self._of(strategy).book(self.row.ts, amount)
+
+    def _of(self, strategy: str) -> StrategyResult:
+        return self.strategies.setdefault(strategy, StrategyResult())
+
+    def _cost(self, fill: FillRow) -> Decimal:
+        trip = self.books.open.get((fill.strategy, fill.instrument))
+        return ZERO if trip is None else trip.cost
 
 
 class NodeBooks:
@@ -123,11 +126,10 @@ class NodeBooks:
 
     def _begin(self, of: object) -> None:
         self._of = of
-        self._booking, self._lots = _Booking(), WholeLots(every_part)
+        self._booking = _Booking()
         self._last: dict[str, int] = {}
         self._fills = self._equity = 0
         self._curve = Curve()
-        self.flows: list[tuple[int, Decimal]] = []
         self.flows_known_until = 0
 
     @property
@@ -139,9 +141,10 @@ class NodeBooks:
     def equity(self) -> tuple[Integers, Floats]:
         """Return `account` as if nothing had been paid in or taken out."""
         ts, values = self.account
-        if not self.flows or not len(ts):
+        flows = [(flow.ts, flow.amount) for flow in self._booking.flows]
+        if not flows or not len(ts):
             return ts, values
-        return ts, without_flows(ts, values, float(values[0]), self.flows)
+        return ts, without_flows(ts, values, float(values[0]), flows)
 
     def opening(self, ts: int) -> tuple[float, Decimal] | None:
         """Return the account's equity at a time, and what was paid in since; None before any."""
@@ -150,7 +153,8 @@ class NodeBooks:
             return None
         place = max(0, bisect_right(curve.ts, ts) - 1)
         since = curve.ts[place]
-        return curve.values[place], sum((paid for at, paid in self.flows if at > since), ZERO)
+        paid = (flow.amount for flow in self._booking.flows if flow.ts > since)
+        return curve.values[place], sum(paid, ZERO)
 
     @property
     def strategies(self) -> dict[str, StrategyResult]:
@@ -163,13 +167,13 @@ class NodeBooks:
         return [*self._booking.closed, *self._booking.books.open.values()]
 
     @contextmanager
-    def refreshed(self, node: Node | None) -> Iterator[None]:
+    def refreshed(self) -> Iterator[None]:
         """Fold what the journal has more than before; nobody else does so inside."""
         with self._lock:
-            self._refresh(node)
+            self._refresh()
             yield
 
-    def _refresh(self, node: Node | None) -> None:
+    def _refresh(self) -> None:
         with read(self._folder) as journal:
             run = next(iter(journal.runs()), None)
             paper = run is not None and run.environment == "paper"
@@ -177,11 +181,10 @@ class NodeBooks:
             of = (self._folder / NAME).stat().st_ino, since
             if of != self._of:
                 self._begin(of)
-            self._fold_equity(journal, since)
-            if not self._fold_fills(journal, node, since):
+            if not self._fold_fills(journal, since):
                 self._begin(of)
-                self._fold_equity(journal, since)
-                self._fold_fills(journal, node, since)
+                self._fold_fills(journal, since)
+            self._fold_equity(journal, since)
             kept = journal.load_state("node", TRANSFERS)
             self.flows_known_until = 0 if kept is None else int(kept)
 
@@ -191,10 +194,9 @@ class NodeBooks:
             self._equity = row["id"]
             self._curve.add(row["ts"], float(row["equity"]))
 
-    def _fold_fills(self, journal: JournalReader, node: Node | None, since: int) -> bool:
+    def _fold_fills(self, journal: JournalReader, since: int) -> bool:
         """Fold new executions; return False where one is older than others of its instrument."""
-        booking: Any = self._booking
-        owners, folded = _owners(journal, node), dict(self._last)
+        folded = dict(self._last)
         # By the ids, not by the index of times: most were folded before.
         query = "SELECT * FROM fills WHERE id > ? AND +ts >= ? ORDER BY +ts, execution_id"
         for row in journal.each(query, self._fills, since):
@@ -202,28 +204,8 @@ class NodeBooks:
             if fill.ts < folded.get(fill.instrument, 0):
                 return False
             self._last[fill.instrument], self._fills = fill.ts, max(self._fills, row["id"])
-            if fill.instrument == COIN:
-                if fill.kind not in CHARGES:
-                    self.flows.append((fill.ts, -fill.fee))
-            elif fill.strategy or fill.kind != "Trade":
-                self._booking.now = fill.ts
-                pass_fill(fill, booking, owners, self._lots)
-            elif is_spot(fill.instrument):
-                # As in `reports`: what others pay for coins of theirs goes out.
-                self.flows.append((fill.ts, cash_moved(fill)))
+            self._booking.take(fill)
         return True
-
-
-def _owners(journal: JournalReader, node: Node | None) -> dict[str, str]:
-    """Return who gets what no order says: funding after a close, a liquidation after one."""
-    if node is None:
-        return {}
-    names = [row.instrument for row in journal.holdings()]
-    return {
-        name: key
-        for key, component in node.strategies.items()
-        for name in select(names, node.universe, component)
-    }
 
 
 def thinned(curve: tuple[Integers, Floats], most: int) -> list[tuple[int, float]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
@@ -95,20 +95,11 @@ class NodePages:
         """Return its status; DeskError where it never started, or can't be read."""
         return status_of(self.source.name, self.source.folder, orders=orders)
 
-    @contextmanager
-    def refreshed(self) -> Iterator[None]:
-        """Fold what is new in its journal, and keep the books as they are inside."""
-        node = None
-        with suppress(DeskError):
-            node = self.source.node()
-        with self.books.refreshed(node):
-            yield
-
     # -- desk and comparison ----------------------------------------------------------------------
 
     def desk(self) -> dict[str, Any]:
         """Return its row of the desk."""
-        with self.refreshed():
+        with self.books.refreshed():
             return self._desk()
 
     def _desk(self) -> dict[str, Any]:
@@ -184,7 +175,7 @@ class NodePages:
     def comparison(self) -> list[dict[str, Any]]:
         """Return a row a strategy."""
         status = self.status(orders=False)
-        with self.refreshed(), read(self.source.folder) as journal:
+        with self.books.refreshed(), read(self.source.folder) as journal:
             return [self._row(key, status, journal) for key in self._strategies()]
 
     def _row(self, key: str, status: NodeStatus, journal: JournalReader) -> dict[str, Any]:
@@ -233,7 +224,7 @@ class NodePages:
 
     def strategy(self, key: str) -> dict[str, Any]:
         """Return all of one strategy; InputError where there is none."""
-        with self.refreshed():
+        with self.books.refreshed():
             return self._strategy(key)
 
     def _strategy(self, key: str) -> dict[str, Any]:
@@ -333,7 +324,7 @@ class NodePages:
         end, begin = wanted.get("to"), wanted.get("from")
         start = _number(cursor or "0")
         # Open ones change with the next execution, so all of it is done inside.
-        with self.refreshed():
+        with self.books.refreshed():
             found = (
                 trip
                 for trip in reversed(self.books.trips)
@@ -449,6 +440,8 @@ def health_of(status: NodeStatus, now: int) -> tuple[str, list[str]]:
         bad.append("its process is gone without an end: nothing watches its positions")
     if status.state == "failed":
         bad.append("it failed: " + ("" if status.run is None else status.run.note))
+    if status.pid is None:
+        return ("bad" if bad else "ok"), bad
     bad += [f"link {x.name} is down: {x.detail}" for x in status.links if x.state == "down"]
     odd = [
         f"{one.verdict.action.name.lower()} on {one.verdict.scope} by {one.verdict.guard}"
@@ -458,8 +451,6 @@ def health_of(status: NodeStatus, now: int) -> tuple[str, list[str]]:
     running, worth = status.state == "running", status.equity
     if running and worth is not None and now - worth.ts > STALE_NS:
         odd.append(f"its equity is {(now - worth.ts) / 1e9:,.0f} s old")
-    if status.pid is None:
-        return ("bad" if bad else "ok"), bad
     return ("bad" if bad else "warning" if odd else "ok"), bad + odd
 
 

@@ -20,8 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from actors import measures
-from actors.desk.books import StrategyBooks
-from actors.records.coins import COIN, WholeLots, cash_moved, every_part, pays_in_coin
+from actors.records.coins import WholeLots, every_part, pays_in_coin
 from actors.records.journal_reading import JournalReader, read
 from actors.records.ledger import ZERO, RoundTrip
 from actors.records.rows import EquityRow, FillRow, OrderRow, marks_of_day
@@ -31,28 +30,16 @@ from backtests.results.figures import Curves, RunBooks, curves, figures, without
 from backtests.results.result import CENT
 from backtests.results.tables import SCHEMAS, conform, fill_columns, table
 from config.errors import InputError
-from live_nodes.bybit.facts import CHARGES, TRADES
+from live_nodes.bybit.facts import TRADES
 from live_nodes.local.timefmt import moment_text
-from live_nodes.node.risk_books import pass_fill
 from live_nodes.operate.export import lot_of
+from live_nodes.reports.executions import Executions, Flow
 from strategies.account_value import is_spot
 from strategies.messages import Action, Verdict, encode
 from strategies.refusals import refusal_of
 
-BY_HAND = "by hand"
-"""Stands for the strategy of perpetuals that others traded in the account."""
 SLACK_NS = 5_000_000_000
 """How long an execution may take from the venue into the books, and clocks differ."""
-
-
-@dataclass(frozen=True)
-class Flow:
-    """USDT that were paid in (positive) or taken out; ``kind`` is the venue's word."""
-
-    ts: int
-    kind: str
-    amount: Decimal
-    id: str
 
 
 @dataclass(frozen=True)
@@ -121,68 +108,44 @@ def live_result(folder: Path, since_ns: int, until_ns: int) -> LiveResult:
             )
         fills = journal.fills_since(began)
         in_coins = any(map(pays_in_coin, fills))
-        done = _Done(fills, WholeLots(lot_of(journal.orders_since(0)) if in_coins else every_part))
+        lots = WholeLots(lot_of(journal.orders_since(0)) if in_coins else every_part)
+        done = _Done(rows=fills, lots=lots)
         start = max(since_ns, first.ts)
         return _result(journal, done, (first, last), start, max(last.ts, start + 1))
 
 
-@dataclass(slots=True)
-class _Done:
+@dataclass(kw_only=True)
+class _Done(Executions):
     """Books of all executions so far, and rows of those since the last cut."""
 
     rows: Sequence[FillRow]
-    lots: WholeLots
-    books: StrategyBooks = field(default_factory=StrategyBooks)
     taken: int = 0
     fills: list[FillRow] = field(default_factory=list)
     funding: list[dict[str, Any]] = field(default_factory=list)
-    flows: list[Flow] = field(default_factory=list)
-    charges: Decimal = ZERO
     trips: list[RoundTrip] = field(default_factory=list)
-    _owners: dict[str, str] = field(default_factory=dict)
     _ended: dict[tuple[str, str], RoundTrip] = field(default_factory=dict)
-    _paid: FillRow | None = None
 
     def advance(self, cut: int) -> None:
         """Book the executions before a cut."""
         self.fills, self.funding, self.flows, self.trips = [], [], [], []
         self.charges = ZERO
         for row in self.rows[self.taken : cut]:
-            self._take(row)
+            self.take(row)
         self.taken = cut
-
-    def _take(self, row: FillRow) -> None:
-        if row.instrument == COIN:
-            if row.kind in CHARGES:
-                self.charges -= row.fee
-            else:
-                self.flows.append(Flow(row.ts, row.kind, -row.fee, row.execution_id))
-        elif row.strategy or row.kind != "Trade":
-            self._paid = row
-            pass_fill(row, self, self._owners, self.lots)
-        elif is_spot(row.instrument):
-            # Their coins do not count, so what they paid for them went out.
-            self.flows.append(Flow(row.ts, "spot by hand", cash_moved(row), row.execution_id))
-        else:
-            self.filled(replace(row, strategy=BY_HAND))
 
     def filled(self, fill: FillRow) -> None:
         """Book a fill (`risk_books.FillListener`)."""
-        key = fill.strategy, fill.instrument
-        trip = self.books.open.get(key)
-        self.books.fill(fill)
         self.fills.append(fill)
-        self._owners[fill.instrument] = fill.strategy
-        if trip is not None and trip.ts_closed is not None:
+        if (trip := self.booked(fill)) is not None:
             self.trips.append(trip)
-            self._ended[key] = trip
+            self._ended[fill.strategy, fill.instrument] = trip
 
     def funded(self, strategy: str, instrument: str, amount: Decimal) -> None:
         """Book a funding payment, which may come after the position is closed."""
-        row, key = self._paid, (strategy, instrument)
+        row, key = self.row, (strategy, instrument)
         assert row is not None
         trip = self.books.open.get(key)
-        self.books.funding(strategy, instrument, amount)
+        super().funded(strategy, instrument, amount)
         if trip is None:
             if key not in self._ended or self._ended[key] not in self.trips:
                 self.charges += amount

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -154,3 +155,14 @@ def test_wrong_tries_of_others_never_keep_from_acting_and_a_new_password_forgets
         door.access.confirm(session, PASSWORD, "")
     door.secret = set_password(door.file, PASSWORD)
     assert door.enter("proxy")
+
+
+def test_the_password_confirms_an_action_where_nothing_can_be_written(door: Door) -> None:
+    session = door.access.session(door.enter())
+    assert session is not None
+    door.file.with_name(f".access.tries.json.{os.getpid()}.writing").mkdir()
+    door.access.confirm(session, PASSWORD, "")
+    door.now += 30
+    # A code counts once, which must be written.
+    with pytest.raises(OSError, match="writing"):
+        door.access.confirm(session, "", door.code)
