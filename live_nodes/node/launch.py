@@ -165,6 +165,7 @@ def live_document(
     ran: int | None = None
     move, news = what_starts(releases), ""
     again: Resolved | None = None
+    vain = False
     while True:
         # Until the node listens itself, so that a journal just opened is closed.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -172,7 +173,7 @@ def live_document(
         try:
             resolved = again or _sound(releases, move, file, overrides)
             release = RunningRelease(releases, move, resolved, overrides, news)
-            release.vain = again is not None
+            release.vain = vain
             if move is not None:
                 say_release(releases.release(move.number), file, overrides, say)
             report = _run(file, resolved, options, say, release, overrides)
@@ -188,12 +189,13 @@ def live_document(
         if not report.takes_up:
             return report
         if release.same:
-            ran, news, move = None, "", what_starts(releases)
+            ran, news, move, vain = None, "", what_starts(releases), True
+            why = "its document was changed"
             if _is_same(releases, move, file, overrides, resolved):
-                _begin_process_anew()
+                why = _begin_process_anew()
             # Not by its file, which says something else by now.
             again = None if releases.moves() else resolved
-            say("its document was changed: what ran goes on in this process, and keeps its memory")
+            say(f"{why}: what ran goes on in this process, and keeps its memory")
         else:
             ran, move, news, again = release.number, releases.current(), "", None
         if until is not None:
@@ -223,16 +225,18 @@ def _is_same(
         return False
 
 
-def _begin_process_anew() -> None:
-    """Replace this process by a new one of the same command and pid; all memory goes.
+def _begin_process_anew() -> str:
+    """Replace this process by a new one of the same command and pid; return only why it can't.
 
     The engine of a run that ended stays in memory: only the end of a process frees it.
     """
-    script = sys.modules["__main__"].__file__
-    assert script is not None
+    script = str(getattr(sys.modules["__main__"], "__file__", ""))
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execv(sys.executable, [sys.executable, script, *sys.argv[1:]])
+    try:
+        os.execv(sys.executable, [sys.executable, script, *sys.argv[1:]])
+    except OSError as error:
+        return f"{sys.executable} can't be started: {error}"
 
 
 def _run(
