@@ -258,7 +258,12 @@ def test_guards_receive_the_market_the_venue_and_failures(tmp_path: Path) -> Non
                 return [x for x in recorder.tape if isinstance(x, kinds)]
 
             assert isinstance(recorder.tape[0], Snapshot)
-            desk.until(lambda: seen(Snapshot)[-1].maintenance, "the announcement")
+
+            def whole() -> bool:
+                newest = seen(Snapshot)[-1]
+                return bool(newest.maintenance and newest.markets[NAME].bid)
+
+            desk.until(whole, "the announcement and a book")
             snapshot = seen(Snapshot)[-1]
             assert snapshot.equity == snapshot.balance == D("100000")
             assert snapshot.maintenance.endswith("UTC: upgrade")
