@@ -54,7 +54,6 @@ def systemd(
     Example: perpdesk install systemd live_nodes/nodes/xs_reversal_practice.yaml --to units
     """
     import re
-    import shutil
 
     from config.errors import InputError
     from config.suggestions import ENVIRONMENT_NAME
@@ -78,11 +77,8 @@ def systemd(
         study.absolute() if study else None, credentials,
     )  # fmt: skip
     written = units(site)
-    if not site.state.exists():
-        site.state.mkdir(parents=True)
-        if site.user != owner(site.state):
-            shutil.chown(site.state, site.user)
-    elif site.user != (had := owner(site.state)):
+    site.state.mkdir(parents=True, exist_ok=True)
+    if site.user != (had := owner(site.state)):
         _say(f"warning: {site.state} is {had}'s: chown -R {site.user} {site.state}")
     to.mkdir(parents=True, exist_ok=True)
     for name, text in written.items():

@@ -36,6 +36,7 @@ def test_systemd_finds_nothing_wrong_and_the_services_are_hardly_exposed(tmp_pat
     words += ["--credential", "BYBIT_API_KEY=/etc/desk/key"]
     done = CliRunner().invoke(build_app(), words)
     assert done.exit_code == 0, done.output
+    assert f"chown -R daemon {tmp_path / 'state'}" in done.stderr
     files = [Path(line) for line in done.stdout.split()]
     assert len(files) == 7
     assert verified(files) == []
