@@ -216,7 +216,7 @@ def message(node: str, batch: Sequence[Alert]) -> tuple[str, str, Level]:
         first.setdefault(alert.text, alert)
     alerts, level = list(first.values()), max((a.level for a in batch), key=RANK.__getitem__)
     lines = [
-        f"{datetime.fromtimestamp(alert.ts / 1e9, UTC):%H:%M:%S} UTC {_cut(alert.text)}"
+        f"{datetime.fromtimestamp(alert.ts / 1e9, UTC):%m-%d %H:%M:%S} UTC {_cut(alert.text)}"
         + (f" (x {times[alert.text]})" if times[alert.text] > 1 else "")
         for alert in alerts
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -50,8 +51,9 @@ def keep_pinging(url: Secret, folder: Path, every_s: float, ended: threading.Eve
     A ping that fails is a ping that is missed: its absence is the message.
     """
     while not ended.is_set():
-        if not not_alive(last_beat(folder), time.time_ns()):
-            pinged(url)
+        with suppress(OSError):
+            if not not_alive(last_beat(folder), time.time_ns()):
+                pinged(url)
         ended.wait(every_s)
 
 

@@ -296,15 +296,15 @@ def test_a_message_counts_repetitions_and_is_cut_when_it_is_long() -> None:
         return Alert(ts=3_600_000_000_000, level=level, kind="guard", text=text)
 
     title, body, level = message("n", [alert("a"), alert("b", "critical"), alert("a")])
-    assert (title, body) == ("n: 3 alerts", "01:00:00 UTC a (x 2)\n01:00:00 UTC b")
+    assert (title, body) == ("n: 3 alerts", "01-01 01:00:00 UTC a (x 2)\n01-01 01:00:00 UTC b")
     assert level == "critical"
     _, body, _ = message("n", [alert("x" * 1000)])
-    assert len(body) == len("01:00:00 UTC ") + 400
+    assert len(body) == len("01-01 01:00:00 UTC ") + 400
     _, body, _ = message("n", [alert(str(number)) for number in range(30)])
     assert body.splitlines()[4:7] == [
-        "01:00:00 UTC 4",
+        "01-01 01:00:00 UTC 4",
         "… and 20 more, see alerts.jsonl …",
-        "01:00:00 UTC 25",
+        "01-01 01:00:00 UTC 25",
     ]
 
 
@@ -313,7 +313,7 @@ def test_a_critical_alert_is_shown_among_many_others() -> None:
     batch[15] = Alert(ts=0, level="critical", kind="guard", text="NOT flat")
     lines = message("n", batch)[1].splitlines()
     assert len(lines) == LINES + 1
-    assert lines[5:7] == ["… and 20 more, see alerts.jsonl …", "00:00:00 UTC NOT flat"]
+    assert lines[5:7] == ["… and 20 more, see alerts.jsonl …", "01-01 00:00:00 UTC NOT flat"]
 
 
 def test_addresses_are_found_by_the_name_of_a_variable() -> None:

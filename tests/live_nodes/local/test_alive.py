@@ -72,12 +72,16 @@ def switch() -> Iterator[tuple[str, list[str]]]:
 def test_it_is_pinged_while_the_loop_runs_and_no_more_once_it_hangs(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    beat(tmp_path)
+    # What can't be read now is read again.
+    (tmp_path / FILE).mkdir()
     with switch() as (url, fetched):
         ended = threading.Event()
         given = Secret(url), tmp_path, 0.02, ended
         pinging = threading.Thread(target=keep_pinging, args=given, daemon=True)
         pinging.start()
+        time.sleep(0.1)
+        (tmp_path / FILE).rmdir()
+        beat(tmp_path)
         # A switch that fails once is asked again.
         eventually(lambda: len(fetched) >= 3)
         assert set(fetched) == {"/ping/t0ken"}
