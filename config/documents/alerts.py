@@ -57,6 +57,12 @@ class Escalation(Part):
     within: AlertDuration = "30m"
     """Time in which repetitions count."""
 
+    @model_validator(mode="after")
+    def _find_something(self) -> Escalation:
+        if self.stands is None and self.repeats is None:
+            raise ValueError("without stands and repeats nothing escalates")
+        return self
+
 
 class AlertChannelTerms(Part):
     """One place that gets alerts, and how often it may be disturbed."""
@@ -75,6 +81,12 @@ class AlertChannelTerms(Part):
     """Hours in which little leaves; null for none."""
     escalation: Escalation | None = None
     """What comes here because it repeats or stands; null for nothing."""
+
+    @model_validator(mode="after")
+    def _get_something(self) -> AlertChannelTerms:
+        if self.severity == "escalated" and self.escalation is None:
+            raise ValueError("severity escalated needs an escalation: nothing comes here otherwise")
+        return self
 
 
 class CostRule(Part):

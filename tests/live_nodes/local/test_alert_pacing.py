@@ -62,7 +62,7 @@ def test_quiet_hours_over_midnight_end_in_the_morning(now: int, until: int) -> N
         ({"quiet": NIGHT, "digest": "4h"}, "info", "06:00"),
         ({"quiet": {"start": "12:00", "end": "13:00"}}, "info", "03:10"),
         ({"severity": "warning"}, "info", None),
-        ({"severity": "escalated"}, "critical", None),
+        ({"severity": "escalated", "escalation": {}}, "critical", None),
     ],
 )
 def test_an_alert_of_ten_past_three_leaves_when_its_channel_lets_it(
