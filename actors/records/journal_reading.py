@@ -246,10 +246,11 @@ class JournalReader:
         return int(self._ask("SELECT coalesce(max(id), 0) AS id FROM decisions")[0]["id"])
 
     def decisions_numbered(self, after: int, until: int, *kinds: str) -> list[Decision]:
-        """Return the decisions of some kinds by their numbers, the oldest first."""
+        """Return decisions of some kinds by their numbers, the oldest first, none of dry runs."""
         rows = self._ask(
             "SELECT payload FROM decisions WHERE id > ? AND id <= ?"
-            f" AND kind IN ({', '.join('?' * len(kinds))}) ORDER BY id",
+            f" AND kind IN ({', '.join('?' * len(kinds))})"
+            " AND run NOT IN (SELECT id FROM runs WHERE dry_run) ORDER BY id",
             after,
             until,
             *kinds,

@@ -189,11 +189,15 @@ def test_rules_are_measured_out_of_the_journal_and_tell_of_begin_and_end(tmp_pat
     assert "the alert rules can't be measured" in text
     told.clear()
     with Journal.open(tmp_path, node="mine") as journal:
+        # Nobody carries out what a dry run decides.
+        journal.begin_run(environment="practice", document="abc", dry_run=True)
+        journal.decision(decision(HOUR_NS, ETH="9"))
         journal.begin_run(environment="practice", document="abc")
         journal.decision(decision(HOUR_NS, BTC="1"))
         journal.positions([PositionRow(BTC, "steady", HOUR_NS, D(1), D(200), D(0))])
         journal.save_state("", MARKS, msgspec.json.encode({BTC: D(200)}))
         journal.equity(EquityRow(HOUR_NS, D(1000), D(1000), D(0), D(0)))
+        watch.look(2 * HOUR_NS - 10 * MINUTE_NS)
         watch.look(2 * HOUR_NS)
         assert told == [("info", "the alert rules are measured again", True)]
         journal.positions([PositionRow(BTC, "steady", 2 * HOUR_NS, D("0.4"), D(200), D(0))])
