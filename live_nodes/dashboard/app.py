@@ -403,7 +403,7 @@ def _routes_of_pages(app: FastAPI, dashboard: Dashboard) -> None:
         node: str, source: str = "node", lines: int = 200, contains: str = "", level: str = ""
     ) -> Response:
         most = min(max(lines, 1), 2000)
-        return _json(_logs(dashboard.node(node), source, most, contains, level))
+        return _json(dashboard.node(node).logs(source, most, contains, level))
 
     @page("/api/results")
     def results() -> Response:
@@ -493,18 +493,6 @@ def _wanted(dashboard: Dashboard, query: Mapping[str, str]) -> tuple[NodePages, 
                 raise HTTPException(400, f"{name} must be milliseconds UTC, was {text[:20]!r}")
             wanted[name] = min(int(text[:14]), LATEST_MS)
     return nodes[0], wanted
-
-
-def _logs(node: NodePages, source: str, most: int, contains: str, level: str) -> dict[str, Any]:
-    if source == "notes":
-        return {"source": source, "file": "journal.db", "size": None, "lines": node.notes(most)}
-    if source not in files.LOGS:
-        known = ", ".join([*files.LOGS, "notes"])
-        raise HTTPException(400, f"source must be one of {known}, was {source[:20]!r}")
-    file = node.source.folder / files.LOGS[source]
-    size = file.stat().st_size if file.is_file() else 0
-    lines = files.log_lines(files.tail(file), contains, level, most)
-    return {"source": source, "file": str(file), "size": size, "lines": lines}
 
 
 # -- actions ---------------------------------------------------------------------------------------

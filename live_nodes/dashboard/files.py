@@ -13,11 +13,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from actors.records.journal_files import NAME
 from config.errors import InputError
+from live_nodes.local.alerts import FILE
 from live_nodes.local.keys import variables_of
 
 TAIL = 512 * 1024
-LOGS = {"node": "node.log", "alerts": "alerts.jsonl"}
+LOGS = {"node": "node.log", "alerts": FILE, "notes": NAME}
 REPORT, REPORTS = "report.html", "reports"
 RESULTS, FOLDERS = 500, 2000
 _LINE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z? \[(\w+)\] ?(.*)", re.DOTALL)
@@ -65,19 +67,15 @@ def _values(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted({v for v in found if len(v) >= _SHORTEST}, key=len, reverse=True))
 
 
-def log_lines(lines: Iterable[str], contains: str, level: str, most: int) -> list[dict[str, Any]]:
-    """Return the last matching lines, the oldest first, without secrets."""
-    found: list[dict[str, Any]] = []
-    for line in lines:
-        match = _LINE.match(line)
-        ts, word, text = None, "", line
-        if match is not None:
-            day, part, word, text = match.groups()
-            second = datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()
-            ts = int(second) * 1000 + int((part or "0").ljust(3, "0")[:3])
-        if (not contains or contains.lower() in line.lower()) and level in ("", word):
-            found.append({"ts": ts, "level": word, "text": text})
-    return [line | {"text": masked(line["text"])} for line in found[-most:]]
+def log_line(line: str) -> dict[str, Any]:
+    """Return time, level and text of a line of a log; another line is text alone."""
+    match = _LINE.match(line)
+    if match is None:
+        return {"ts": None, "level": "", "text": line}
+    day, part, level, text = match.groups()
+    second = datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()
+    ts = int(second) * 1000 + int((part or "0").ljust(3, "0")[:3])
+    return {"ts": ts, "level": level, "text": text}
 
 
 def results(folders: Iterable[Path]) -> dict[str, dict[str, Any]]:

@@ -24,7 +24,7 @@ from config.errors import DeskError, InputError
 from config.resolved import difference, explain, value_text
 from live_nodes.dashboard.books import Curve, NodeBooks, StrategyResult, figures_of, thinned
 from live_nodes.dashboard.depth import Depth
-from live_nodes.dashboard.files import masked, tail
+from live_nodes.dashboard.files import LOGS, log_line, masked, tail
 from live_nodes.dashboard.sources import Source, resolved_of
 from live_nodes.deploy.listing import rows as release_rows
 from live_nodes.deploy.study import outcome_of
@@ -250,7 +250,7 @@ class NodePages:
         return {
             **{name: row.pop(name) for name in ("node", "strategy", "use", "enabled")},
             "signals": _signals(made),
-            "decisions": [decision_row(one) | {"why": why_of(one)} for one in made],
+            "decisions": [_decision_row(one) for one in made],
             "orders": [order_row(o) for o in [*resting, *recent][:ORDERS]],
             "fills": [fill_row(fill, self.id) for fill in fills],
             "positions": [position(p, self.id, status) for p in status.positions if p.owner == key],
@@ -386,14 +386,27 @@ class NodePages:
             "releasable": [*dict.fromkeys(g["guard"] for g in guards if g["latched"])],
         }
 
-    def notes(self, most: int) -> list[dict[str, Any]]:
-        """Return the newest notes of its journal as lines of a log, the oldest first."""
-        with read(self.source.folder) as journal:
-            found = journal.notes(most)
-        return [
-            {"ts": ms(n["ts"]), "level": n["kind"], "text": masked(n["text"])}
-            for n in reversed(found)
-        ]
+    def logs(self, source: str, most: int, contains: str, level: str) -> dict[str, Any]:
+        """Return the last lines of a log that pass the filters, the oldest first, masked."""
+        if source not in LOGS:
+            raise InputError(f"source must be one of {', '.join(LOGS)}, was {source[:20]!r}")
+        file = self.source.folder / LOGS[source]
+        if source == "notes":
+            with read(self.source.folder) as journal:
+                notes = reversed(journal.notes(SEARCHED))
+            lines = [{"ts": ms(n["ts"]), "level": n["kind"], "text": n["text"]} for n in notes]
+        else:
+            made = map(alert_row if source == "alerts" else log_line, tail(file))
+            lines = [line for line in made if line is not None]
+        # The engine writes WARN, others WARNING.
+        found = [
+            line
+            for line in lines
+            if contains.lower() in line["text"].lower()
+            and line["level"].lower().startswith(level[:4].lower())
+        ][-most:]
+        shown = [line | {"text": masked(line["text"])} for line in found]
+        return {"source": source, "file": str(file), "lines": shown}
 
     def config(self) -> dict[str, Any]:
         """Return all values with their places, the releases, and what the last one changed."""
@@ -540,18 +553,18 @@ def _trip_row(trip: RoundTrip, node: str) -> dict[str, Any]:
     }
 
 
-def decision_row(decision: Decision) -> dict[str, Any]:
-    """Return a decision without its targets."""
+def _decision_row(decision: Decision) -> dict[str, Any]:
     return {
         "ts": ms(decision.ts),
         "data_ts": ms(decision.data_ts),
         **picked(decision, "id strategy kind note equity multiplier gross net"),
         "orders": sum(1 for target in decision.targets if Decimal(target.order)),
         "refusals": _set(decision.refusals),
+        "why": _why(decision),
     }
 
 
-def why_of(decision: Decision) -> list[str]:
+def _why(decision: Decision) -> list[str]:
     """Return a line for each instrument that is traded, or left out for a reason."""
     lines = []
     for target in decision.targets:
@@ -665,21 +678,17 @@ def csv_lines(pages: NodePages, wanted: Mapping[str, Any]) -> Iterator[str]:
     while True:
         page = pages.trades(wanted, cursor, SEARCHED)
         for row in page["rows"]:
-            yield ",".join(map(_cell, (_plain(row[name]) for name in names))) + "\r\n"
+            yield ",".join(_cell(row[name]) for name in names) + "\r\n"
         if (cursor := page["next"]) is None:
             return
 
 
 def _cell(value: Any) -> str:
-    text = "" if value is None else str(value)
-    # A cell that begins so is run by a spreadsheet; numbers may be negative.
-    if text[:1] in ("=", "+", "@", "\t", "\r") or (text[:1] == "-" and not _is_number(text)):
+    text = "" if value is None else str(_plain(value))
+    # A text that begins so is run by a spreadsheet; numbers may be negative.
+    if isinstance(value, str) and text.startswith(("=", "+", "-", "@", "\t", "\r")):
         text = "'" + text
     return '"' + text.replace('"', '""') + '"' if set(text) & set(',"\r\n') else text
-
-
-def _is_number(text: str) -> bool:
-    return text.lstrip("-").replace(".", "", 1).isdecimal()
 
 
 def alerts_of(folder: Path, most: int) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from decimal import Decimal as D
 from pathlib import Path
 
+import msgspec
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -194,8 +195,15 @@ def test_logs_hide_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     two_days(folder)
     text = "2026-01-01T00:00:01.250Z [WARN] sent s3cret-of-mine with api_key=abcdef to https://u:p@host\n"
     (folder / "node.log").write_text(f"half a line\n2026-01-01T00:00:00Z [INFO] fine\n{text}")
+    alert = {"ts": 1_000_000, "level": "warning", "kind": "k", "text": "token=abc"}
+    (folder / "alerts.jsonl").write_bytes(b"half\n" + msgspec.json.encode(alert) + b"\n")
     with visiting(tmp_path, file) as visitor:
-        lines = visitor.page(f"/api/nodes/{NODE}/logs?level=WARN")["lines"]
+        log = f"/api/nodes/{NODE}/logs"
+        lines = visitor.page(f"{log}?level=WARNING")["lines"]
+        (found,) = visitor.page(f"{log}?source=alerts&level=WARNING&contains=TOKEN")["lines"]
+        assert (found["ts"], found["level"], found["text"]) == (1, "warning", "token=***")
+        assert visitor.page(f"{log}?source=alerts&level=ERROR")["lines"] == []
+        assert visitor.page(f"{log}?source=notes&contains=nothing such")["lines"] == []
     assert lines == [
         {
             "ts": 1_767_225_601_250,
