@@ -22,7 +22,7 @@ from live_nodes.local.folder import node_document, node_to_stop, state_folder
 from live_nodes.operate.flatten_request import ask_to_flatten
 from live_nodes.operate.risk_release import halt_entries, release_guard
 
-SHORTEST = 3
+SHORTEST, LONGEST = 3, 1000
 FLATTEN_S = 300.0
 Tell = Callable[[str, dict[str, Any]], None]
 
@@ -81,8 +81,9 @@ class Actions:
 
 
 def _reason(reason: str, address: str) -> str:
-    if len(reason.strip()) < SHORTEST:
-        raise InputError("say why, in your words: it is kept in the journal")
+    # A node puts aside a request that is too long, unread.
+    if not SHORTEST <= len(reason.strip()) <= LONGEST:
+        raise InputError(f"say why in {SHORTEST} to {LONGEST:,} characters: the journal keeps it")
     return f"{reason.strip()} (dashboard, {address})"
 
 

@@ -96,7 +96,7 @@ class Guarded:
     """Refuses what calls the server by another name, and sends the headers with all answers."""
 
     def __init__(self, app: ASGIApp, names: Iterable[str], https: bool) -> None:
-        self._app, self._names = app, {*LOOPBACK, *names}
+        self._app, self._names = app, {*LOOPBACK, *map(str.lower, names)}
         self._headers = dict(_HEADERS)
         if https:
             self._headers["strict-transport-security"] = "max-age=31536000"
@@ -150,26 +150,19 @@ class Dashboard:
     def nodes(self) -> list[NodePages]:
         """Return the nodes, with those that were started since."""
         with self._lock:
-            self._find()
-            return [*self._nodes.values()]
-
-    def _find(self) -> None:
-        if time.monotonic() - self._found_at >= _FOUND_S or not self._found_at:
             known = self._nodes
-            try:
-                found = find(self.settings.places)
-            except DeskError:
-                # A document that is being edited must not hide what runs.
-                if not known:
-                    raise
-                found = [node.source for node in known.values()]
-            self._nodes = {
-                source.id: kept
-                if (kept := known.get(source.id)) is not None and kept.source == source
-                else NodePages(source)
-                for source in found
-            }
-            self._found_at = time.monotonic()
+            if not known or time.monotonic() - self._found_at >= _FOUND_S:
+                try:
+                    sources = find(self.settings.places)
+                except (DeskError, OSError):
+                    # A document that is being edited must not hide what runs.
+                    if not known:
+                        raise
+                    sources = [node.source for node in known.values()]
+                before = {node.source: node for node in known.values()}
+                self._nodes = {one.id: before.get(one) or NodePages(one) for one in sources}
+                self._found_at = time.monotonic()
+            return [*self._nodes.values()]
 
     def warm_up(self) -> None:
         """Fold the journals before the first page asks: it takes seconds where they are long."""
@@ -530,23 +523,17 @@ def _routes_of_actions(app: FastAPI, dashboard: Dashboard) -> None:
 
 def _answer_errors(app: FastAPI) -> None:
     codes = {**dict.fromkeys(UNREADABLE, 503), InputError: 400, GateRefused: 409}
-    for kind, code in codes.items():
 
-        async def answer(request: Request, error: Exception, code: int = code) -> Response:
-            return _said(code, files.masked(str(error)))
+    async def answer(request: Request, error: Exception) -> Response:
+        if isinstance(error, AccessError):
+            return _refused(error, reauthenticate=True)
+        if isinstance(error, HTTPException):
+            return _said(error.status_code, str(error.detail))
+        code = next(codes[kind] for kind in type(error).__mro__ if kind in codes)
+        return _said(code, files.masked(str(error)))
 
+    for kind in (AccessError, HTTPException, *codes):
         app.add_exception_handler(kind, answer)
-
-    async def refused(request: Request, error: Exception) -> Response:
-        assert isinstance(error, AccessError)
-        return _refused(error, reauthenticate=True)
-
-    async def http(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        return _said(error.status_code, str(error.detail))
-
-    app.add_exception_handler(AccessError, refused)
-    app.add_exception_handler(HTTPException, http)
 
 
 def _keep_refusal(room: Path, what: str, refused: AccessError, address: str) -> None:

@@ -27,12 +27,12 @@ from live_nodes.dashboard.depth import Depth
 from live_nodes.dashboard.files import LOGS, log_line, masked, tail
 from live_nodes.dashboard.sources import Source, resolved_of
 from live_nodes.deploy.listing import rows as release_rows
-from live_nodes.deploy.study import outcome_of
 from live_nodes.local.alerts import FILE, Alert
 from live_nodes.local.mailbox import MailRequest, pending
-from live_nodes.local.releases import STUDY, Releases
+from live_nodes.local.releases import Releases
 from live_nodes.operate.risk_status import risk_status, shown
 from live_nodes.operate.status import NodeStatus, StandingVerdict, status_of, symbol_of
+from live_nodes.reports.expectation import studied
 from strategies.messages import Action, Decision, Target, Verdict
 
 MS = 1_000_000
@@ -112,13 +112,13 @@ class NodePages:
         if move is not None and move.days:
             kept = next((r["canary"] for r in release_rows(releases) if r["canary"]), None)
             canary = "begins" if kept is None else f"day {kept['days']:.1f} of {kept['of']}"
-        names = ("run", "started", "ended", "equity", "balance", "gross", "net")
+        names = ("run", "started", "ended", "equity", "gross", "net")
         known: dict[str, Any] = dict.fromkeys(names) | {"note": "", "dry_run": False}
         if run is not None:
             known |= picked(run, "note dry_run") | {"run": run.id}
             known |= {"started": ms(run.started), "ended": ms(run.ended)}
         if worth is not None:
-            known |= picked(worth, "equity balance gross net")
+            known |= picked(worth, "equity gross net")
         return {
             "node": self.id,
             "name": status.node,
@@ -126,12 +126,11 @@ class NodePages:
             "error": None,
             "health": health,
             "health_why": why,
-            **picked(status, "state pid counters"),
+            **picked(status, "state pid"),
             **known,
             "release": None if move is None else move.number,
             "canary": canary,
             "heartbeat": ms(status.heartbeat),
-            "as_of": ms(status.as_of),
             "feed_lag_ms": status.feed_lag and [ns / MS for ns in status.feed_lag],
             "equity_ts": None if worth is None else ms(worth.ts),
             "day": self._day(now, worth),
@@ -267,32 +266,28 @@ class NodePages:
 
     def _band(self) -> tuple[dict[str, Any] | None, str]:
         """Return the account's return since the release beside the study's band, or why not."""
-        releases = Releases(self.source.folder)
-        move = releases.current()
-        if move is None or not releases.release(move.number).study:
+        found = studied(self.source.folder, time.time_ns())
+        if found is None:
             return None, "no release of this node has a study: perpdesk deploy NODE --study DIR"
-        text = releases.read(move.number, STUDY)
-        outcome = outcome_of(text, releases.of(move.number) / STUDY)
-        days = outcome.monte_carlo.band.days
-        if not days:
-            return None, f"study {outcome.study} has no Monte Carlo band"
+        if not found.days:
+            return None, f"study {found.study} has no Monte Carlo band"
         ts, values = self.books.equity
         if not len(ts):
             return None, "the account has no equity yet"
         last: bool | None = None
         rows: list[Any] = []
-        begin = values[max(0, int(np.searchsorted(ts, move.ts, "right")) - 1)]
-        for day, (low, up) in enumerate(days, start=1):
-            end, live = move.ts + day * DAY, None
+        begin = values[max(0, int(np.searchsorted(ts, found.since, "right")) - 1)]
+        for day, (low, up) in enumerate(found.days, start=1):
+            end, live = found.since + day * DAY, None
             if ts[-1] >= end:
                 value = values[int(ts.searchsorted(end, "right")) - 1]
-                live = 100.0 * float(value / begin - 1) / move.size
+                live = 100.0 * float(value / begin - 1) / found.size
                 last = low <= live <= up
             rows.append((day, low, up, live))
         return {
-            "release": move.number,
-            "study": outcome.study,
-            "since": ms(move.ts),
+            "release": found.number,
+            "study": found.study,
+            "since": ms(found.since),
             "days": rows,
             "inside": last,
             "text": "The account's return at the end of each day since the release, for full size, "
@@ -556,7 +551,6 @@ def _trip_row(trip: RoundTrip, node: str) -> dict[str, Any]:
 def _decision_row(decision: Decision) -> dict[str, Any]:
     return {
         "ts": ms(decision.ts),
-        "data_ts": ms(decision.data_ts),
         **picked(decision, "id strategy kind note equity multiplier gross net"),
         "orders": sum(1 for target in decision.targets if Decimal(target.order)),
         "refusals": _set(decision.refusals),

@@ -35,8 +35,19 @@ class Expectation:
         return "inside" if lower <= self.pct <= upper else "OUTSIDE"
 
 
-def expectation(folder: Path, until: int) -> Expectation | None:
-    """Return the expectation of the release that ran until a time; None without a study."""
+@dataclass(frozen=True)
+class Studied:
+    """A release that runs since a time at a size, and its study's band by days, percent."""
+
+    number: int
+    since: int
+    size: float
+    study: str
+    days: list[tuple[float, float]]
+
+
+def studied(folder: Path, until: int) -> Studied | None:
+    """Return what the release that ran until a time has of its study; None without one."""
     releases = Releases(folder)
     moves = [move for move in releases.moves() if move.ts < until]
     move = moves[-1] if moves else None
@@ -44,13 +55,21 @@ def expectation(folder: Path, until: int) -> Expectation | None:
         return None
     # A canary that is over goes on at another size, by which its days before can't be judged.
     same = takewhile(lambda one: (one.number, one.size) == (move.number, move.size), moves[::-1])
-    began = list(same)[-1].ts
+    began, path = list(same)[-1].ts, releases.of(move.number) / STUDY
+    outcome = outcome_of(releases.read(move.number, STUDY), path)
+    days = outcome.monte_carlo.band.days
+    return Studied(move.number, began, move.size, outcome.study, days)
+
+
+def expectation(folder: Path, until: int) -> Expectation | None:
+    """Return the expectation of the release that ran until a time; None without a study."""
+    one = studied(folder, until)
+    if one is None:
+        return None
     try:
-        found = live_result(folder, began, until)
+        found = live_result(folder, one.since, until)
     except DeskError:
         return None
-    path = releases.of(move.number) / STUDY
-    days = outcome_of(releases.read(move.number, STUDY), path).monte_carlo.band.days
-    day = max(1, (until - began) // DAY_NS)
-    band = days[day - 1] if day <= len(days) else None
-    return Expectation(move.number, began, day, found.summary["return_pct"] / move.size, band)
+    day = max(1, (until - one.since) // DAY_NS)
+    band = one.days[day - 1] if day <= len(one.days) else None
+    return Expectation(one.number, one.since, day, found.summary["return_pct"] / one.size, band)

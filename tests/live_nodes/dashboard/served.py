@@ -45,7 +45,8 @@ def serving(folder: Path, *places: Path) -> Iterator[tuple[str, str]]:
     """Serve nodes; yield the address and the secret of the codes."""
     file = folder / "access" / "access.json"
     secret = access.set_password(file, PASSWORD)
-    app = made_app(Settings(places=places, results=(folder / "results",), access=file))
+    names, results = ("Desk.Example",), (folder / "results",)
+    app = made_app(Settings(places=places, results=results, access=file, names=names))
     server = uvicorn.Server(
         uvicorn.Config(app, port=0, log_level="warning", timeout_graceful_shutdown=1)
     )
