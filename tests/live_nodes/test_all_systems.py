@@ -30,6 +30,7 @@ from tests.live_nodes.stage import SCENARIOS
 from tests.waiting import eventually
 
 NODE = "live_nodes/nodes/all_systems_practice.yaml"
+PERPDESK = [sys.executable, "perpdesk.py"]
 SYSTEMS = {"reversal", "momentum", "scalper", "basis", "pairs"}
 SECONDS = float(os.environ.get("ALL_SYSTEMS_SECONDS", "300"))
 CYCLE_S = 300.0
@@ -51,11 +52,19 @@ class Together:
         self.output = state / "output"
         self.readings: list[tuple[float, float]] = []
         self.met: Counter[str] = Counter()
-        command = ["live", NODE, "--set", f"state={state}", "--set", "on_stop=flatten"]
+        self.node = [NODE, "--set", f"state={state}", "--set", "on_stop=flatten"]
         with self.output.open("w") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "perpdesk.py", *command], stdout=output, stderr=output
+                [*PERPDESK, "live", *self.node], stdout=output, stderr=output
             )
+
+    def ask(self, *command: str) -> str:
+        """Run another command about the node, which must succeed."""
+        done = subprocess.run(
+            [*PERPDESK, *command, *self.node], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
     def admin(self, path: str, method: str = "GET", body: Any = None) -> Any:
         endpoint = running_exchange(self.folder / "exchange")
@@ -202,12 +211,14 @@ def test_five_systems_under_mixed_faults_end_with_the_exchange_s_books(together:
 
     account = together.account()
     with read(together.folder) as journal:
-        fills, unsettled, equity = (
-            journal.fills_since(0),
-            journal.unsettled(),
+        fills, unsettled = journal.fills_since(0), journal.unsettled()
+        decisions, orders, equity = (
+            journal.decisions(),
+            journal.orders_since(0),
             journal.last_equity(),
         )
-        decisions, orders = journal.decisions(), journal.orders_since(0)
+    audit = together.ask("audit", "verify")
+    report = json.loads(together.ask("report", "--from", "2020-01-01", "--json"))
     found = compare(sorted((together.folder / "recordings").iterdir())[-1])
     start = Decimal(100_000)
     fees = sum((f.fee for f in fills if f.kind != "Funding" and f.fee_coin == "USDT"), ZERO)
@@ -223,11 +234,14 @@ def test_five_systems_under_mixed_faults_end_with_the_exchange_s_books(together:
         f"equity {equity}, theirs {account['wallet']['equity']}",
         f"memory {together.readings[0][1]:.1f} to {together.readings[-1][1]:.1f} MB,"
         f" {together.memory_mb_an_hour():+.1f} MB an hour",
+        audit,
+        report["text"],
         *report_lines(found),
     ):
         print(line)
 
     assert differences(together) == []
+    assert report["sound"]
     assert abs(cash - wallet["USDT"]) < CENT
     # What is left of a lot counts as a fee of its buy.
     assert equity is not None
