@@ -118,16 +118,18 @@ _NUMBERS = {
         same_sign_of own_percentile history candles level max_leg risk z_lookback width
         rsi_length volume_lookback least_distance deviation budget max_open most_pairs
         most_per_instrument half_lives moderate_z weak_z formation funding_minutes
+        short_s warm_s
     """,
     "-1": """
         bps skip min_turnover min_age_days max_spread_bps min_depth move_bps max_reprices
-        max_slippage_bps seed admin_port limit exit_grace entry exit low_bps high_bps most_bps
+        max_slippage_bps seed admin_port limit exit_grace entry low_bps high_bps most_bps
         least_bps high_slope_bps low_dispersion_bps hit_rate profit_factor
         enter leave same_sign max_net cooldown stop_width stop_volume volume prior enter_rsi
         leave_rsi strong moderate divergence base jitter delay
     """,
 }
 OUT_OF_RANGE = {name: value for value, names in _NUMBERS.items() for name in names.split()} | {
+    "exit": "-2",
     "extends": "no_such_file.yaml", "kind": "backtset", "name": "Not A Name", "catalog": '""',
     "market": '""', "start": "2024-13-01", "end": "1999-01-01", "venue": "bybt",
     "product": "inverse", "intervals": "[1h, 7m]", "base_url": "ftp://localhost",
