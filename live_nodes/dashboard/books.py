@@ -6,7 +6,9 @@ another one, and where an execution came late, as a sweep finds one.
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import deque
@@ -14,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +27,16 @@ from actors.measures import DAY, Floats, Integers
 from actors.records.journal_files import NAME
 from actors.records.journal_reading import JournalReader, read
 from actors.records.ledger import ZERO, RoundTrip
-from actors.records.rows import FillRow, from_sql
+from actors.records.rows import FillRow, OrderRow, from_sql
 from backtests.report.report_data import downsample
 from backtests.results.figures import without_flows
 from live_nodes.reports.executions import BY_HAND, Executions
 
 TRIPS = 50_000
 """Closed round trips that are kept to be listed; older ones stay in the trade history."""
+
+SEARCH_S = 60.0
+"""How often open orders are looked for among all, which takes long; meanwhile they are followed."""
 
 TRANSFERS = "transfers complete"
 """State of the node with the time until which it has read the venue's transaction log."""
@@ -129,6 +135,9 @@ class NodeBooks:
         self._booking = _Booking()
         self._last: dict[str, int] = {}
         self._fills = self._equity = 0
+        self._open: dict[str, OrderRow] = {}
+        self._order_ids = 0, 0
+        self._searched = -math.inf
         self._curve = Curve()
         self.flows_known_until = 0
 
@@ -166,6 +175,11 @@ class NodeBooks:
         """Return the last closed round trips, the oldest first, then the open ones."""
         return [*self._booking.closed, *self._booking.books.open.values()]
 
+    def orders(self, since: float) -> list[OrderRow]:
+        """Return the open orders made at or after a time, the oldest first."""
+        found = (order for order in self._open.values() if order.created >= since)
+        return sorted(found, key=attrgetter("created", "client_order_id"))
+
     @contextmanager
     def refreshed(self) -> Iterator[None]:
         """Fold what the journal has more than before; nobody else does so inside."""
@@ -185,6 +199,7 @@ class NodeBooks:
                 self._begin(of)
                 self._fold_fills(journal, since)
             self._fold_equity(journal, since)
+            self._follow_orders(journal)
             kept = journal.load_state("node", TRANSFERS)
             self.flows_known_until = 0 if kept is None else int(kept)
 
@@ -193,6 +208,21 @@ class NodeBooks:
         for row in journal.each(query, self._equity, since):
             self._equity = row["id"]
             self._curve.add(row["ts"], float(row["equity"]))
+
+    def _follow_orders(self, journal: JournalReader) -> None:
+        before, now = self._order_ids, time.monotonic()
+        self._order_ids = journal.last_id("intents"), journal.last_id("order_events")
+        if now - self._searched >= SEARCH_S:
+            # Those that recovery adopted come without a request or an event of theirs.
+            self._searched, found = now, journal.unsettled()
+        else:
+            query = (
+                "SELECT client_order_id AS name FROM intents WHERE id > ?"
+                " UNION SELECT client_order_id FROM order_events WHERE id > ?"
+            )
+            names = {*self._open, *(row["name"] for row in journal.query(query, *before))}
+            found = [order for name in names if (order := journal.order(name)) is not None]
+        self._open = {order.client_order_id: order for order in found if not order.final}
 
     def _fold_fills(self, journal: JournalReader, since: int) -> bool:
         """Fold new executions; return False where one is older than others of its instrument."""

@@ -210,7 +210,7 @@ class Look:
 
     def _state(self) -> Iterator[Event]:
         self._status_at = time.monotonic()
-        status = self.node.status(orders=False)
+        status = self.node.status()
         health, why = pages.health_of(status, time.time_ns())
         found = (status.state, health, [] if status.pid is None else why)
         if found != self._status:

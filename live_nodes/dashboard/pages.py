@@ -31,7 +31,13 @@ from live_nodes.local.alerts import FILE, Alert
 from live_nodes.local.mailbox import MailRequest, pending
 from live_nodes.local.releases import Releases
 from live_nodes.operate.risk_status import risk_status, shown
-from live_nodes.operate.status import NodeStatus, StandingVerdict, status_of, symbol_of
+from live_nodes.operate.status import (
+    NodeStatus,
+    StandingVerdict,
+    books_begin,
+    status_of,
+    symbol_of,
+)
 from live_nodes.reports.expectation import studied
 from strategies.messages import Action, Decision, Target, Verdict
 
@@ -91,9 +97,12 @@ class NodePages:
         """Return the node's name in pages."""
         return self.source.id
 
-    def status(self, *, orders: bool = True) -> NodeStatus:
-        """Return its status; DeskError where it never started, or can't be read."""
-        return status_of(self.source.name, self.source.folder, orders=orders)
+    def status(self) -> NodeStatus:
+        """Return its status without orders; DeskError where it never started, or is unreadable."""
+        return status_of(self.source.name, self.source.folder, orders=False)
+
+    def _open_orders(self, status: NodeStatus) -> list[OrderRow]:
+        return self.books.orders(books_begin(status.run, status.pid))
 
     # -- desk and comparison ----------------------------------------------------------------------
 
@@ -141,7 +150,7 @@ class NodePages:
             "waiting": [_request(one) for one in pending(folder)],
             "closing": next((n.text for n in status.notes if closes and n.kind == "flatten"), ""),
             "positions": len(status.positions),
-            "orders": len(status.orders),
+            "orders": len(self._open_orders(status)),
             "alerts": alerts_of(folder, ALERTS),
             "curve": thinned(_since(self.books.account, now - DAY), SPARK),
             "strategies": self._strategies(),
@@ -173,7 +182,7 @@ class NodePages:
 
     def comparison(self) -> list[dict[str, Any]]:
         """Return a row a strategy."""
-        status = self.status(orders=False)
+        status = self.status()
         with self.books.refreshed(), read(self.source.folder) as journal:
             return [self._row(key, status, journal) for key in self._strategies()]
 
@@ -239,7 +248,7 @@ class NodePages:
             ]
             recent = _orders(journal, key)
             named = {order.client_order_id for order in recent}
-            own = [order for order in status.orders if order.strategy == key]
+            own = [order for order in self._open_orders(status) if order.strategy == key]
             resting = [order for order in own if order.client_order_id not in named]
             fills, _, _ = _fills(journal, {"strategy": key}, None, FILLS)
         band, why = self._band()
@@ -298,7 +307,7 @@ class NodePages:
 
     def positions(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """Return the node's head and its positions."""
-        status = self.status(orders=False)
+        status = self.status()
         head = {
             "node": self.id,
             "environment": self.source.environment,
@@ -408,7 +417,7 @@ class NodePages:
         resolved, releases = self.source.resolved(), Releases(self.source.folder)
         move, run = releases.current(), None
         with suppress(InputError):
-            run = self.status(orders=False).run
+            run = self.status().run
         changed, why = None, "the node has no release before this one"
         if move is not None and (before := releases.release(move.number).before) is not None:
             old = resolved_of(releases.document(before))

@@ -109,7 +109,7 @@ def risk_status(node: Node, folder: Path, now_ns: int | None = None) -> RiskStat
     Raises InputError if the node has never been started.
     """
     now = time.time_ns() if now_ns is None else now_ns
-    status = status_of(node.name, folder)
+    status = status_of(node.name, folder, orders=False)
     beat = last_beat(folder)
     standing = [s for s in status.verdicts if s.verdict.until is None or s.verdict.until > now]
     closing, waiting = _closing(standing, status, folder), pending(folder)

@@ -113,7 +113,7 @@ def status_of(
         moments = [row.changed for row in links] + [note.ts for note in notes]
         moments += [] if worth is None else [worth.ts]
         moments += [] if run is None else [run.ended or run.started]
-        since = _books_begin(run, pid)
+        since = books_begin(run, pid)
         held = [p for p in journal.holdings() if p.changed >= since]
         positions = [p for p in held if p.quantity]
         kept = journal.load_state("", MARKS)
@@ -161,7 +161,7 @@ def _of_run(links: list[LinkRow], run: Run | None) -> list[LinkRow]:
     return [replace(link, since=max(link.since, began)) for link in links if link.changed >= began]
 
 
-def _books_begin(run: Run | None, pid: int | None) -> float:
+def books_begin(run: Run | None, pid: int | None) -> float:
     """Return the start of positions and orders: on paper they end with the process."""
     if run is None or run.environment != "paper":
         return 0

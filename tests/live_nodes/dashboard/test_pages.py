@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from nautilus_trader.model.enums import AggressorSide, BookAction, OrderSide
 from nautilus_trader.model.identifiers import InstrumentId, TradeId
 from nautilus_trader.model.objects import Price, Quantity
 
+from actors.records.order_facts import OrderFacts
 from config.durations import DAY_NS, SECOND_NS
-from live_nodes.dashboard import depth, files
+from live_nodes.dashboard import books, depth, files
 from live_nodes.dashboard.books import Curve, thinned
 from live_nodes.dashboard.pages import NodePages
 from live_nodes.dashboard.sources import find
@@ -85,6 +87,31 @@ def test_a_recorded_book_is_shown_as_it_was_and_as_it_is(tmp_path: Path) -> None
     block(stream, OrderBookDeltas(NAME, [delta(add, OrderSide.BUY, "99.9", "1", later + SECOND)]))
     assert node.book(BTC, None, 60)["frames"][-1]["bids"][0] == ("99.9", "1")
     assert "no book of X" in node.book("X", None, 60)["why"]
+
+
+def test_open_orders_are_followed_without_searching_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = pages(tmp_path)
+    days = Days(node.source.folder)
+    days.snapshot(DAY, "10000", {})
+
+    def asks(name: str) -> OrderFacts:
+        return OrderFacts("submit", name, "steady", BTC, "BUY", Decimal(1), DAY, Decimal(90))
+
+    days.journal.intended(asks("one"))
+    assert node.desk()["orders"] == 1
+    days.journal.intended(asks("two"))
+    days.journal.adopt(asks("unknown"), "v", "ACCEPTED")
+    assert node.desk()["orders"] == 2
+    days.journal.outcome("one", "FILLED")
+    assert node.desk()["orders"] == 1
+    shown = node.strategy("steady")["orders"][0]
+    assert (shown["id"], shown["status"]) == ("two", "INTENDED")
+    # One that recovery found at the venue is found by a search.
+    monkeypatch.setattr(books, "SEARCH_S", 0.0)
+    assert node.desk()["orders"] == 2
+    days.journal.close()
 
 
 def test_the_books_of_a_long_recording_are_kept_so_often_and_no_more(
