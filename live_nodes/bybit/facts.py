@@ -235,8 +235,15 @@ TRADES = frozenset({"Trade", "AdlTrade", "BustTrade", "BlockTrade", "Delivery"})
 
 EXECUTED = frozenset({"TRADE", "SETTLEMENT", "DELIVERY", "LIQUIDATION", "ADL"})
 """``type`` of the transaction log's entries of executions, which `/v5/execution/list` has too."""
-CHARGES = frozenset({"INTEREST", "FEE_REFUND", "AUTO_DEDUCTION"})
-"""``type`` of entries that cost or bring money and are neither execution nor transfer."""
+_CHARGES = frozenset({"INTEREST", "FEE", "PENALTY", "DEDUCTION"})
+
+
+def is_charge(kind: str) -> bool:
+    """Whether a log entry's ``type`` is a cost or its refund: interest, fees; not a transfer.
+
+    By its words, as Bybit adds kinds: a cost must not look like a withdrawal, which is no loss.
+    """
+    return not _CHARGES.isdisjoint(kind.split("_"))
 
 
 def is_attached(order: VenueOrder) -> bool:

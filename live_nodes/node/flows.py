@@ -16,7 +16,7 @@ import msgspec
 from actors.records.coins import COIN, ZERO, Lot, cash_moved, coins_moved, every_part
 from actors.records.journal_schema import FUNDING
 from actors.records.rows import FillRow
-from live_nodes.bybit.facts import CHARGES, TRADES
+from live_nodes.bybit.facts import TRADES, is_charge
 from strategies.account_value import is_spot
 from strategies.state import StateStore, decoded
 
@@ -77,7 +77,7 @@ class CapitalFlows:
         if kept is None:
             return
         if fill.kind == FUNDING or fill.instrument == COIN:
-            if fill.kind not in (FUNDING, *CHARGES) and fill.ts >= kept.since:
+            if fill.kind != FUNDING and not is_charge(fill.kind) and fill.ts >= kept.since:
                 kept.total -= fill.fee
             self.pending(fill.ts, -fill.fee)
         elif not is_spot(fill.instrument) or fill.kind not in TRADES:

@@ -9,7 +9,7 @@ from actors.desk.books import StrategyBooks
 from actors.records.coins import COIN, WholeLots, cash_moved, every_part
 from actors.records.ledger import ZERO, RoundTrip
 from actors.records.rows import FillRow
-from live_nodes.bybit.facts import CHARGES
+from live_nodes.bybit.facts import is_charge
 from live_nodes.node.risk_books import pass_fill
 from strategies.account_value import is_spot
 
@@ -45,7 +45,7 @@ class Executions:
         """Book a row of the journal."""
         self.row = row
         if row.instrument == COIN:
-            if row.kind in CHARGES:
+            if is_charge(row.kind):
                 self.charges -= row.fee
             else:
                 self.flows.append(Flow(row.ts, row.kind, -row.fee, row.execution_id))

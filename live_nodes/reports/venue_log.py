@@ -15,7 +15,7 @@ from actors.records.ledger import ZERO
 from backtests.results.result import CENT
 from config.documents import Node
 from config.errors import DeskError, GateRefused
-from live_nodes.bybit.facts import CHARGES, TRADES, LogEntry
+from live_nodes.bybit.facts import TRADES, LogEntry, is_charge
 from live_nodes.bybit.rest import VenueRest
 from live_nodes.local.endpoints import venue_endpoints
 from live_nodes.local.keys import keys_of
@@ -120,7 +120,7 @@ def reconcile(found: LiveResult, entries: Iterable[LogEntry]) -> Reconciliation:
 
 
 def _moved(kind: str) -> str:
-    return "Interest and charges" if kind in CHARGES else "Transfers"
+    return "Interest and charges" if is_charge(kind) else "Transfers"
 
 
 def _add(money: Money, what: str, coin: str, amount: Decimal) -> None:

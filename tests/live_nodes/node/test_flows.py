@@ -36,7 +36,7 @@ def test_what_a_trade_moves_in_usdt(
     assert cash_moved(fill) == D(moved)
 
 
-def test_transfers_count_once_and_interest_is_a_loss(tmp_path: Path) -> None:
+def test_transfers_count_once_and_interest_and_fees_are_losses(tmp_path: Path) -> None:
     """One from before the first start is in the equity that the guards began with."""
     followed: list[D] = []
     with Journal.open(tmp_path, node="n") as journal:
@@ -50,12 +50,14 @@ def test_transfers_count_once_and_interest_is_a_loss(tmp_path: Path) -> None:
             (12, "TRANSFER_OUT", "300"),
             (13, "INTEREST", "0.5"),
             (14, "Funding", "0.2"),
+            (15, "AUTO_INTEREST_REPAYMENT_INS_LOAN", "7"),
+            (16, "CUSTODY_NETWORK_FEE", "1"),
         ):
             moved = a_fill(0, 0, left, instrument="USDT", kind=kind, strategy="", ts=ts)
             name = PAIR if kind == "Funding" else "USDT"
             journal.fill(replace(moved, side="", execution_id=str(ts), instrument=name))
         assert flows.total == D(1700)
-        assert followed == [D(500), D(2000), D(-300), D("-0.5"), D("-0.2")]
+        assert followed == [D(500), D(2000), D(-300), D("-0.5"), D("-0.2"), D(-7), D(-1)]
 
 
 def test_flows_of_others_count_once_over_restarts(tmp_path: Path) -> None:
