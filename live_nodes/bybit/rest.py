@@ -262,11 +262,14 @@ class VenueRest:
 
     async def transactions(self, since_ns: int, until_ns: int, coin: str = "") -> list[LogEntry]:
         """Return the account's transaction log, since <= ts <= until, oldest first."""
-        found: dict[str, LogEntry] = {}
+        found: dict[tuple[str, str], LogEntry] = {}
         params = {"accountType": "UNIFIED"} | ({"currency": coin} if coin else {})
         async for row in self._weeks(LOG_PATH, params, PAGE, since_ns, until_ns):
-            entry = entry_of(row)
-            found[entry.id] = entry
+            try:
+                entry = entry_of(row)
+            except (KeyError, ValueError, ArithmeticError) as error:
+                raise VenueError(f"{LOG_PATH}: an entry that can't be read: {row}") from error
+            found[entry.id, entry.coin] = entry
         return sorted(found.values(), key=lambda entry: (entry.ts_ns, entry.id))
 
     async def cancel(self, instrument: str, order_id: str, order_filter: str = "") -> bool:

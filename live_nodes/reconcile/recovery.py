@@ -223,10 +223,10 @@ class Recovery:
                 self._unread = str(error)
                 self.journal.note("transfers", f"not told from gains and losses now: {error}")
             return
+        self._unread = ""
         with self.journal.together():
-            known = self.journal.executions_since(since)
             for entry in moved if complete is not None else ():
-                if (COIN, entry.id) not in known and self._is_transfer(entry):
+                if self._is_transfer(entry):
                     self.journal.fill(transfer_row(entry))
             state.save(_TRANSFERS, str(until).encode())
 

@@ -15,6 +15,7 @@ from config.documents.scenario import Http
 from config.errors import DeskError
 from live_nodes.bybit.facts import refused
 from live_nodes.bybit.rest import VenueError
+from live_nodes.practice.wire import account_payloads
 from live_nodes.practice.exchange.model import FINAL_STATUSES
 from live_nodes.reconcile.recovery import Recovered
 from live_nodes.reconcile.recovery_rules import (
@@ -104,6 +105,16 @@ async def test_a_log_that_gives_no_answer_is_noted_once_and_read_later(scene: Sc
     assert [row.fee for row in scene.journal.fills_since(0)] == [D(70)]
     assert [note["kind"] for note in scene.journal.notes()] == ["transfers"]
     assert (wrong, scene.rest.answers) == ([], True)
+    # Once for each time that it is so, and an entry that can't be read stops no node.
+    venue.faults.add("deaf again", Http(path="/v5/account/transaction-log", status=404, times=1))
+    await recovery.take_transfers()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(
+            account_payloads, "transferred", lambda row: {"id": "odd", "currency": "USDT"}
+        )
+        await recovery.take_transfers()
+    assert [note["kind"] for note in scene.journal.notes()] == ["transfers"] * 3
+    assert "can't be read: {'id': 'odd'" in scene.journal.notes(1)[0]["text"]
 
 
 @at_the_exchange
