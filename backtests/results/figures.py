@@ -38,6 +38,8 @@ class Curves:
     day_returns: Floats
 
 
+LATE_NS = 5_000_000_000
+"""So much later than the venue an account's books may have a flow."""
 Flows = Sequence[tuple[int, Decimal]]
 """Times (UNIX nanoseconds, UTC), rising, and what was paid in then; negative is taken out."""
 
@@ -62,12 +64,18 @@ def curves(
 
 def without_flows(ts: Integers, equity: Floats, opening: float, flows: Flows) -> Floats:
     """Return the curve of an account as if nothing had been paid in or taken out."""
-    moved = np.zeros(len(ts))
+    values, moved = np.concatenate(([opening], equity)), np.zeros(len(ts))
+    rises = np.diff(values)
     for at, amount in flows:
-        # Up to the first sample that has it; what came after the last is in none.
-        if (sample := int(np.searchsorted(ts, at))) < len(ts):
-            moved[sample] += float(amount)
-    return measures.without_flows(np.concatenate(([opening], equity)), moved)[1:]
+        # The books learn of it a moment later, so that a sample may come between; what came after
+        # the last one is in none.
+        first, last = (int(np.searchsorted(ts, moment)) for moment in (at, at + LATE_NS))
+        near = range(first, min(last + 1, len(ts)))
+        if near:
+            moved[min(near, key=lambda n: abs(rises[n] - moved[n] - float(amount)))] += float(
+                amount
+            )
+    return measures.without_flows(values, moved)[1:]
 
 
 @dataclass(frozen=True, kw_only=True)

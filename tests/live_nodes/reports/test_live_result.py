@@ -63,6 +63,20 @@ def test_a_withdrawal_of_half_is_no_drawdown(tmp_path: Path) -> None:
     assert found.warnings[0].startswith("THE BOOKS DO NOT CLOSE: the account has +400.00 USDT")
 
 
+@pytest.mark.parametrize("has_it", [False, True])
+def test_a_deposit_right_before_a_snapshot_is_no_drawdown(tmp_path: Path, has_it: bool) -> None:
+    """The node learns of it a moment after the venue's time of it, and a snapshot may lie between."""
+    days = Days(tmp_path)
+    days.snapshot(DAY + HOUR, "1000", {})
+    days.paid(DAY + 2 * HOUR - SECOND_NS, "-9000", "TRANSFER_IN", "USDT")
+    days.snapshot(DAY + 2 * HOUR, "10010" if has_it else "1010", {})
+    days.snapshot(DAY + 2 * HOUR + 10 * SECOND_NS, "10010", {})
+    days.journal.close()
+    found = live_result(tmp_path, DAY, NEXT)
+    assert found.summary["max_drawdown"] == 0
+    assert found.summary["return_pct"] == pytest.approx(0.1 if has_it else 1)
+
+
 @pytest.mark.parametrize("late", [-SECOND_NS, SECOND_NS])
 def test_an_execution_under_way_at_midnight_counts_where_the_equity_has_it(
     tmp_path: Path, late: int
