@@ -306,37 +306,9 @@ class JournalReader:
         rows = self._ask("SELECT name, value FROM counters ORDER BY name")
         return {row["name"]: row["value"] for row in rows}
 
-    def last_id(self, table: Literal["intents", "order_events", "verdicts"]) -> int:
+    def last_id(self, table: str) -> int:
         """Return the id of the newest row of a table that only grows, 0 for none."""
         return int(self._ask(f"SELECT coalesce(max(id), 0) AS id FROM {table}")[0]["id"])
-
-    def requests_after(self, last: int) -> list[dict[str, Any]]:
-        """Count the requests after an id by strategy, operation and whether they were refused.
-
-        Each row has the ``number``, and the newest id as ``last``; so have the next two.
-        """
-        return self._ask(
-            "SELECT strategy, operation, refused IS NOT NULL AS refused, count(*) AS number,"
-            " max(id) AS last FROM intents WHERE id > ? GROUP BY 1, 2, 3",
-            last,
-        )
-
-    def events_after(self, last: int) -> list[dict[str, Any]]:
-        """Count the order events after an id by strategy and event."""
-        return self._ask(
-            "SELECT coalesce(o.strategy, '') AS strategy, e.event, count(*) AS number,"
-            " max(e.id) AS last FROM order_events e LEFT JOIN orders o USING (client_order_id)"
-            " WHERE e.id > ? GROUP BY 1, 2",
-            last,
-        )
-
-    def verdicts_after(self, last: int) -> list[dict[str, Any]]:
-        """Count the verdicts after an id by guard and action."""
-        return self._ask(
-            "SELECT guard, action, count(*) AS number, max(id) AS last FROM verdicts"
-            " WHERE id > ? GROUP BY 1, 2",
-            last,
-        )
 
     def notes(self, limit: int = -1) -> list[dict[str, Any]]:
         """Return the last notes, the newest first."""

@@ -19,15 +19,13 @@ from nautilus_trader.model.events import OrderEvent, OrderSubmitted
 from actors.records.journal_reading import JournalReader, read
 from actors.records.rows import MARKS, FillRow
 from config.documents import Node
-from config.durations import DAY_NS, MINUTE_NS
 from config.errors import DeskError
+from live_nodes.bybit.facts import TRADES
 from live_nodes.local.heartbeat import Beat, Heartbeat
 from live_nodes.local.histogram import BPS, Histogram
 from live_nodes.node.guard_status import guards_in
 from strategies.messages import Action
 
-OVERLAP_NS = 5 * MINUTE_NS
-"""An execution counts if it comes this much later than newer ones."""
 PHASES = ("starting", "running", "stopping", "stopped", "failed")
 _REJECTED = {
     "OrderRejected": "order",
@@ -35,6 +33,14 @@ _REJECTED = {
     "OrderCancelRejected": "cancel",
 }
 _OPERATIONS = {"submit": "order", "modify": "amend", "cancel": "cancel"}
+_COUNTED = {
+    "intents": "strategy, operation, refused IS NOT NULL AS refused FROM intents"
+    " WHERE id > ? AND id <= ? GROUP BY 2, 3, 4",
+    "order_events": "coalesce(o.strategy, '') AS strategy, e.event FROM order_events e"
+    " LEFT JOIN orders o USING (client_order_id) WHERE e.id > ? AND e.id <= ? GROUP BY 2, 3",
+    "verdicts": "guard, action FROM verdicts WHERE id > ? AND id <= ? GROUP BY 2, 3",
+}
+"""What is counted of a table's new rows, and by what."""
 Rows = Mapping[Any, float] | float
 """Values by label values; a number has no labels of its own."""
 
@@ -70,42 +76,31 @@ class JournalCounts:
         self.violations = _zeros((guard, "halt_entries") for guard in guards)
         self.slippage_bps = {key: Histogram(BPS) for key in keys}
         self._last: dict[str, int] = {}
-        self._from = time.time_ns() - DAY_NS
-        self._seen: set[tuple[str, str]] = set()
 
     def read(self, journal: JournalReader) -> None:
         """Count what is new; the first time, only remember what is there."""
-        if not self._last:
-            self._last = {
-                "intents": journal.last_id("intents"),
-                "order_events": journal.last_id("order_events"),
-                "verdicts": journal.last_id("verdicts"),
-            }
-            self._seen = journal.executions_since(self._from)
-            return
-        for row in self._new("intents", journal.requests_after(self._last["intents"])):
+        newest = {table: journal.last_id(table) for table in (*_COUNTED, "fills")}
+        before, self._last = self._last or newest, newest
+        intents, events, verdicts = (
+            journal.query(f"SELECT count(*) AS number, {query}", before[table], newest[table])
+            for table, query in _COUNTED.items()
+        )
+        for row in intents:
             request = _OPERATIONS.get(row["operation"], row["operation"])
             if row["refused"]:
                 self.rejects[row["strategy"], "gate", request] += row["number"]
             elif request == "order":
                 self.orders[row["strategy"],] += row["number"]
-        for row in self._new("order_events", journal.events_after(self._last["order_events"])):
+        for row in events:
             if row["event"] in _REJECTED:
                 self.rejects[row["strategy"], "venue", _REJECTED[row["event"]]] += row["number"]
-        for row in self._new("verdicts", journal.verdicts_after(self._last["verdicts"])):
+        for row in verdicts:
             if row["action"] > Action.NONE:
                 self.violations[row["guard"], Action(row["action"]).name.lower()] += row["number"]
-        fills = journal.fills_since(self._from)
+        self._last["fills"], fills = journal.fills_numbered(before["fills"], -1)
         for fill in fills:
-            if (fill.instrument, fill.execution_id) not in self._seen and fill.side:
+            if fill.kind in TRADES:
                 self._count(fill)
-        self._seen = {(fill.instrument, fill.execution_id) for fill in fills}
-        if fills:
-            self._from = max(self._from, fills[-1].ts - OVERLAP_NS)
-
-    def _new(self, table: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        self._last[table] = max([self._last[table], *(row["last"] for row in rows)])
-        return rows
 
     def _count(self, fill: FillRow) -> None:
         key, notional = fill.strategy, float(fill.notional)

@@ -261,17 +261,20 @@ def test_each_execution_counts_once_however_late_it_is_found(tmp_path: Path) -> 
         journal.fill(fill(1, 3600))
         counts.read(journal)
         assert counts.fills == {("steady",): 0}
-        # Recovery finds one of an hour before the start, a sweep one of four minutes ago.
-        for found in (fill(2, 3600), fill(3, 0), fill(4, 240), fill(5, 0, kind="Funding", side="")):
+        # Recovery finds one of an hour before the start, a sweep one of a quarter of an hour ago.
+        late = (fill(2, 3600), fill(3, 0), fill(4, 240), fill(5, 900))
+        # Bybit gives funding a side, which is no trade's.
+        others = [fill(n, 0, kind="Funding") for n in (6, 7)]
+        for found in (*late, *others):
             journal.fill(found)
             counts.read(journal)
             counts.read(journal)
-    assert counts.fills == {("steady",): 3}
-    assert counts.traded["steady",] == 606
-    assert counts.slippage["steady",] == 6
+    assert counts.fills == {("steady",): 4}
+    assert counts.traded["steady",] == 808
+    assert counts.slippage["steady",] == 8
     # 1 of 101 is 99 bps, which is between 50 and 100.
     buckets = dict(counts.slippage_bps["steady"].buckets())
-    assert (buckets["50.0"], buckets["100.0"]) == (0, 3)
+    assert (buckets["50.0"], buckets["100.0"]) == (0, 4)
 
 
 @pytest.mark.slow
