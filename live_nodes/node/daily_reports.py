@@ -23,6 +23,8 @@ from live_nodes.node.context import RunContext
 AFTER_NS = 5 * MINUTE_NS
 FOLDER = "reports"
 NICENESS = "15"
+LONGEST_S = 3600.0
+"""A report that takes longer is given up, so that the next day has its own."""
 
 
 def due(now_ns: int) -> tuple[str, int]:
@@ -71,12 +73,12 @@ def _make(file: Path, settings: Sequence[str], day: str, context: RunContext) ->
         # It outlives the node's stop, and its Ctrl-C.
         done = subprocess.run(
             [*command, "--json", "--no-send"], stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, start_new_session=True, check=False,
+            text=True, start_new_session=True, check=False, timeout=LONGEST_S,
         )  # fmt: skip
         if done.returncode:
             raise OSError((done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1])
         made = json.loads(done.stdout)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
         text = f"the report of {day} could not be made: {error}"
         context.say(text)
         context.alerts(text, "warning", "daily report")
