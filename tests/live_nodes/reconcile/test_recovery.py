@@ -15,8 +15,8 @@ from config.documents.scenario import Http
 from config.errors import DeskError
 from live_nodes.bybit.facts import refused
 from live_nodes.bybit.rest import VenueError
-from live_nodes.practice.wire import account_payloads
 from live_nodes.practice.exchange.model import FINAL_STATUSES
+from live_nodes.practice.wire import account_payloads
 from live_nodes.reconcile.recovery import Recovered
 from live_nodes.reconcile.recovery_rules import (
     OVERLAP_NS,

@@ -65,7 +65,7 @@ def test_a_withdrawal_of_half_is_no_drawdown(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("has_it", [False, True])
 def test_a_deposit_right_before_a_snapshot_is_no_drawdown(tmp_path: Path, has_it: bool) -> None:
-    """The node learns of it a moment after the venue's time of it, and a snapshot may lie between."""
+    """The books learn of it a moment later, and a snapshot may lie between."""
     days = Days(tmp_path)
     days.snapshot(DAY + HOUR, "1000", {})
     days.paid(DAY + 2 * HOUR - SECOND_NS, "-9000", "TRANSFER_IN", "USDT")
