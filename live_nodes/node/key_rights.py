@@ -1,4 +1,4 @@
-"""Judge what an API key may do beyond trading, and what would take it away.
+"""Judge an API key: rights to withdraw, binding to IP addresses, expiry.
 
 Facts are those of ``GET /v5/user/query-api``
 (https://bybit-exchange.github.io/docs/v5/user/apikey-info). Rights that are missing are
@@ -53,12 +53,10 @@ def _expiry(text: str, now: datetime) -> KeyFinding:
     try:
         ends = datetime.fromisoformat(text).replace(tzinfo=UTC)
     except ValueError:
+        ends = now
+    if ends <= now:
+        # The venue refuses an expired key itself, so an earlier date stands for none.
         return KeyFinding("expiry", "none given")
-    # The venue refuses an expired key itself, so an earlier date stands for none.
-    if not now < ends < now + SOON:
-        return KeyFinding("expiry", f"{ends:%Y-%m-%d}" if ends > now else "none given")
-    return KeyFinding(
-        "expiry",
-        f"expires at {ends:%Y-%m-%d %H:%M} UTC, in {(ends - now).days} days",
-        f"make another {_SETTINGS}, or bind it to an address: then it lasts",
-    )
+    found = f"expires at {ends:%Y-%m-%d %H:%M} UTC, in {(ends - now).days} days"
+    remedy = f"make another {_SETTINGS}, or bind it to an address: then it lasts"
+    return KeyFinding("expiry", found, remedy if ends < now + SOON else "")
