@@ -379,3 +379,7 @@ def read(folder: Path) -> Iterator[JournalReader]:
         raise DeskError(
             f"{path}: can't be read: {error}; SQLite needs the right to write in its folder"
         ) from error
+    except sqlite3.DatabaseError as error:
+        raise DeskError(
+            f"{path}: it is damaged ({error}); the next start restores its backup"
+        ) from error

@@ -159,6 +159,11 @@ class Dashboard:
                     if not known:
                         raise
                     sources = [node.source for node in known.values()]
+                # Whose journal is gone must say so, not vanish with its positions.
+                seen = {one.id for one in sources}
+                lost = [n.source for n in known.values() if n.id not in seen]
+                sources += [source for source in lost if source.folder.is_dir()]
+                sources.sort(key=lambda source: source.id)
                 before = {node.source: node for node in known.values()}
                 self._nodes = {one.id: before.get(one) or NodePages(one) for one in sources}
                 self._found_at = time.monotonic()

@@ -30,7 +30,7 @@ from live_nodes.deploy.listing import rows as release_rows
 from live_nodes.local.alerts import FILE, Alert
 from live_nodes.local.mailbox import MailRequest, pending
 from live_nodes.local.releases import Releases
-from live_nodes.operate.risk_status import risk_status, shown
+from live_nodes.operate.risk_status import closing_of, risk_status, shown
 from live_nodes.operate.status import (
     NodeStatus,
     StandingVerdict,
@@ -115,7 +115,6 @@ class NodePages:
         now, status, folder = time.time_ns(), self.status(), self.source.folder
         health, why = health_of(status, now)
         worth, run = status.equity, status.run
-        closes = any(one.verdict.action == Action.FLATTEN for one in status.verdicts)
         releases, canary = Releases(folder), None
         move = releases.current()
         if move is not None and move.days:
@@ -148,7 +147,7 @@ class NodePages:
             ],
             "verdicts": [standing(one) for one in status.verdicts],
             "waiting": [_request(one) for one in pending(folder)],
-            "closing": next((n.text for n in status.notes if closes and n.kind == "flatten"), ""),
+            "closing": closing_of(status, folder),
             "positions": len(status.positions),
             "orders": len(self._open_orders(status)),
             "alerts": alerts_of(folder, ALERTS),
@@ -379,8 +378,7 @@ class NodePages:
             "state": found.state,
             "now": ms(time.time_ns()),
             "heartbeat": ms(found.heartbeat),
-            "strictest": None if found.strictest is None else verdict_row(found.strictest),
-            "others": [standing(one) for one in found.others],
+            "standing": [standing(one) for one in (*found.desk, *found.others)],
             "closing": found.closing,
             "waiting": [_request(one) for one in found.waiting],
             "guards": guards,
@@ -459,7 +457,8 @@ def health_of(status: NodeStatus, now: int) -> tuple[str, list[str]]:
         bad.append("it failed: " + ("" if status.run is None else status.run.note))
     if status.pid is None:
         return ("bad" if bad else "ok"), bad
-    bad += [f"link {x.name} is down: {x.detail}" for x in status.links if x.state == "down"]
+    down = [x for x in status.links if x.state == "down"]
+    bad += [f"link {x.name} is down" + (f": {x.detail}" if x.detail else "") for x in down]
     odd = [
         f"{one.verdict.action.name.lower()} on {one.verdict.scope} by {one.verdict.guard}"
         for one in status.verdicts

@@ -23,6 +23,8 @@ from live_nodes.local.files import replace_file
 FOLDER = "mailbox"
 OPERATOR = "operator"
 """Key of the operator's own guard, the kill switch."""
+ASKED = "asked"
+"""Outcome of an action that lies in the mailbox."""
 SCOPE = re.compile(r"desk|strategy:[a-z0-9]{1,8}|instrument:[^\s:]+")
 LONGEST = 64 * 1024
 """Maximum size of a request in bytes."""
@@ -83,7 +85,7 @@ def ask(folder: Path, request: MailRequest) -> str:
     replace_file(box / f"{name}{_REQUEST}", msgspec.json.encode(request), durable=True)
     # The request is there already: a full disk must not stop who asks to close.
     with suppress(OSError):
-        keep_action(folder, _words(request), request.reason, "asked")
+        keep_action(folder, _words(request), request.reason, ASKED)
     return name
 
 

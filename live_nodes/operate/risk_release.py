@@ -12,6 +12,7 @@ from pathlib import Path
 from actors.records.journal_files import NAME, holder
 from config.documents import Node
 from config.errors import DeskError, GateRefused, InputError, did_you_mean
+from config.universe import select
 from live_nodes.local.mailbox import OPERATOR, SCOPE, MailRequest, answer, ask, pending, withdraw
 from live_nodes.local.timefmt import moment_text
 from live_nodes.node.guard_status import GuardStatus, risk_of
@@ -60,9 +61,11 @@ def halt_entries(node: Node, folder: Path, reason: str, scope: str = "desk") -> 
     """Let nothing enter until the guard ``operator`` is released; positions stay as they are.
 
     A node that does not run reads it at its next start, before any strategy. Raises InputError
-    without a reason, or for a scope that is none; DeskError when the node runs and does not answer.
+    without a reason, or for a scope that is none of the node's, which would hold nothing back;
+    DeskError when the node runs and does not answer.
     """
     _check_text(reason, scope)
+    _check_scope(node, scope)
     request = MailRequest(command="halt", scope=scope, reason=reason)
     if (done := _by_the_node(node, folder, request)) is not None:
         return done
@@ -149,6 +152,20 @@ def _check_text(reason: str, scope: str) -> None:
         raise InputError(
             f"--scope must be desk, strategy:KEY or instrument:ID, was {scope!r}, "
             "such as instrument:BTCUSDT-LINEAR.BYBIT"
+        )
+
+
+def _check_scope(node: Node, scope: str) -> None:
+    kind, _, name = scope.partition(":")
+    if kind == "strategy" and name not in node.strategies:
+        near = did_you_mean(name, node.strategies)
+        hint = f" (did you mean {near}?)" if near else ""
+        known = ", ".join(node.strategies)
+        raise InputError(f"{node.name} has no strategy {name!r}; it has {known}{hint}")
+    if kind == "instrument" and not select([name], node.universe):
+        raise InputError(
+            f"{name!r} is no instrument of {node.name}, so nothing would be halted: "
+            f"universe.instruments has {', '.join(node.universe.instruments)}"
         )
 
 

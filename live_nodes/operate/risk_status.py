@@ -18,8 +18,9 @@ from config.components import resolve
 from config.documents import Node
 from config.documents.setup import Component
 from config.params import complete_params
+from live_nodes.local.actions import actions
 from live_nodes.local.heartbeat import last_beat
-from live_nodes.local.mailbox import OPERATOR, MailRequest, pending
+from live_nodes.local.mailbox import ASKED, OPERATOR, MailRequest, pending
 from live_nodes.local.timefmt import age_text, moment_text
 from live_nodes.node.guard_status import GuardStatus, risk_of
 from live_nodes.operate.status import NodeStatus, StandingVerdict, status_of, table
@@ -81,7 +82,8 @@ class RiskStatus:
 
     `state` is that of `NodeStatus`. Without a `pid` no process runs and this is the last state.
     `as_of` and `heartbeat` are the last writes of the journal and the heartbeat file. `strictest`
-    is the strictest verdict on the whole desk, `others` are on a strategy or an instrument.
+    is the strictest verdict on the whole desk, `desk` all of them, `others` are on a strategy or an
+    instrument.
     `closing` is the progress of a flatten, `waiting` are unread mailbox requests; a halt among
     them stands already, as the node reads it before any strategy. The operator's halts are last in
     `guards`.
@@ -93,6 +95,7 @@ class RiskStatus:
     as_of: int | None
     heartbeat: int | None
     strictest: Verdict | None
+    desk: list[StandingVerdict]
     others: list[StandingVerdict]
     closing: str
     waiting: list[MailRequest]
@@ -111,15 +114,10 @@ def risk_status(node: Node, folder: Path, now_ns: int | None = None) -> RiskStat
     now = time.time_ns() if now_ns is None else now_ns
     status = status_of(node.name, folder, orders=False)
     beat = last_beat(folder)
-    standing = [s for s in status.verdicts if s.verdict.until is None or s.verdict.until > now]
-    closing, waiting = _closing(standing, status, folder), pending(folder)
-    guards, by_mail = (
-        risk_of(folder, node),
-        [_halt_of(r) for r in waiting if r.command != "release"],
-    )
-    if by_mail:
+    waiting, guards = pending(folder), risk_of(folder, node)
+    standing = _all_standing(status, waiting, now)
+    if by_mail := [_halt_of(r) for r in waiting if r.command != "release"]:
         guards = [g for g in guards if g.guard != OPERATOR or g.latched] + by_mail
-        standing += [_standing(halt) for halt in by_mail]
     desk = strictest([s.verdict for s in standing if s.verdict.scope == "desk"])
     beats = beat.guards if beat is not None and beat.pid == status.pid else {}
     return RiskStatus(
@@ -129,11 +127,27 @@ def risk_status(node: Node, folder: Path, now_ns: int | None = None) -> RiskStat
         as_of=status.as_of,
         heartbeat=None if beat is None else beat.ts,
         strictest=None if desk.action == Action.NONE else desk,
+        desk=sorted(
+            (s for s in standing if s.verdict.scope == "desk"), key=lambda s: -s.verdict.action
+        ),
         others=[s for s in standing if s.verdict.scope != "desk"],
-        closing=closing,
+        closing=_closing(standing, status, folder),
         waiting=waiting,
         guards=[_line(node, found, beats.get(found.guard), status, now) for found in guards],
     )
+
+
+def closing_of(status: NodeStatus, folder: Path) -> str:
+    """Return how a flatten goes that stands or waits, empty without one."""
+    standing = _all_standing(status, pending(folder), time.time_ns())
+    return _closing(standing, status, folder)
+
+
+def _all_standing(
+    status: NodeStatus, waiting: list[MailRequest], now: int
+) -> list[StandingVerdict]:
+    kept = [s for s in status.verdicts if s.verdict.until is None or s.verdict.until > now]
+    return kept + [_standing(_halt_of(r)) for r in waiting if r.command != "release"]
 
 
 def _halt_of(request: MailRequest) -> GuardStatus:
@@ -189,14 +203,16 @@ def _closing(standing: list[StandingVerdict], status: NodeStatus, folder: Path) 
         return ""
     since = min(s.since for s in flattens)
     with read(folder) as journal:
-        said = [
-            note["text"]
-            for note in journal.notes(200)
-            if note["kind"] == _FLATTEN and note["ts"] >= since
-        ]
+        said = [(n["ts"], n["text"]) for n in journal.notes(200) if n["kind"] == _FLATTEN]
+    # A node that is dead or hangs notes nothing: who closed at the venue instead kept how it ended.
+    ended = [a for a in actions(folder) if a.action == _FLATTEN and a.outcome not in ("", ASKED)]
+    said += [(a.ts, a.outcome) for a in ended]
+    newest = max((one for one in said if one[0] >= since), default=None)
     scopes = ", ".join(f"{s.verdict.scope} by {s.verdict.guard}" for s in flattens)
     held = len(status.positions)
-    words = said[0] if said else f"{held} position{'' if held == 1 else 's'} held"
+    words = f"{held} position{'' if held == 1 else 's'} held"
+    if newest is not None:
+        words = newest[1].partition("\n")[0]
     return f"flatten of {scopes}: {words}"
 
 

@@ -115,7 +115,7 @@ export const halt = (node, scopes, after) => ask({
 });
 
 export const release = (node, { guard, scope = "" }, after) => ask({
-  title: `Release ${guard} of ${node}?`, verb: "Release", path: `nodes/${node}/release`, body: { guard, scope }, after,
+  title: `Release ${guard}${scope && scope !== "desk" ? ` on ${scope}` : ""} of ${node}?`, verb: "Release", path: `nodes/${node}/release`, body: { guard, scope }, after,
   text: "Ends this halt. While its limit is still reached the release is refused, with the figures.",
   more: [h("label.check", null, h("input", { type: "checkbox", name: "accept", value: "yes" }),
     "Release although the limit is reached: measure anew from here")],

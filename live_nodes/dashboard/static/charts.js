@@ -75,7 +75,11 @@ function options({ series, bands = [], time = true, height = 240, places = 2, ax
     const value = u.cursor.idx != null ? v : rest != null ? u.data[i][rest] : u.data[i].findLast((x) => x != null);
     return value == null ? "–" : words(value);
   };
-  const digits = (v) => v.toLocaleString("en", { maximumFractionDigits: places });
+  const text = (v, how) => v.toLocaleString("en", how).replace(/^-0$/, "0").replace("-", "−");
+  // What is small must not look like nothing.
+  const digits = (v) => text(v, v && Math.abs(v) < 10 ** -places ? { maximumSignificantDigits: 2 }
+    : { maximumFractionDigits: places });
+  const split = (v, step) => text(v, { maximumFractionDigits: Math.max(places, Math.ceil(-Math.log10(step))) });
   return {
     width,
     height,
@@ -85,7 +89,7 @@ function options({ series, bands = [], time = true, height = 240, places = 2, ax
     padding: [8, 28, 0, 0],
     axes: [
       { ...axis, size: 32, space: 72, ...(time ? { values: ticks, incrs: STEPS } : {}) },
-      { ...axis, size: 72, values: (_, splits) => splits.map(digits) },
+      { ...axis, size: 72, values: (_, splits, axis, space, step) => splits.map((v) => split(v, step)) },
     ],
     series: [
       { label: name, value: shown((v) => (time ? utc(v, 0, 19) : digits(v))) },

@@ -153,6 +153,23 @@ def test_a_journal_that_is_broken_hides_no_other_node(tmp_path: Path) -> None:
         assert visitor.get("/api/nodes/broken.practice/logs?source=notes").status_code == 503
 
 
+def test_a_node_whose_journal_is_gone_says_so_and_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, folder = node(tmp_path)
+    two_days(folder)
+    monkeypatch.setattr("live_nodes.dashboard.app._FOUND_S", 0.0)
+    with visiting(tmp_path, tmp_path / "state") as visitor:
+        assert [row["error"] for row in visitor.page("/api/desk")["nodes"]] == [None]
+        (folder / NAME).rename(folder / "elsewhere.db")
+        (row,) = visitor.page("/api/desk")["nodes"]
+        assert "no journal yet" in row["error"]
+        damaged = b"no database at all, and longer than its head of 100 bytes" * 9
+        (folder / NAME).write_bytes(damaged)
+        (row,) = visitor.page("/api/desk")["nodes"]
+        assert row["error"].startswith(f"{folder / NAME}: it is damaged (file is not a database)")
+
+
 def test_trades_are_filtered_and_continue_and_leave_as_csv(visitor: Visitor) -> None:
     page = visitor.page("/api/trades?limit=2")
     assert [row["kind"] for row in page["rows"]] == ["Trade", "TRANSFER_IN"]

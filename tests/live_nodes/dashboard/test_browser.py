@@ -326,6 +326,12 @@ def test_money_is_rounded_without_floats(scene: Scene, exact: str, places: int, 
     assert scene.do(scene.page.evaluate(code, [exact, places])) == shown
 
 
+def test_an_average_price_has_no_zeros_that_a_division_left(scene: Scene) -> None:
+    code = "async (x) => (await import('/static/pages/common.js')).average(x)"
+    shown = [scene.do(scene.page.evaluate(code, x)) for x in ("253.03999999999996", "100", "1.50")]
+    assert shown == ["253.04", "100", "1.5"]
+
+
 def test_flatten_closes_all_and_release_lets_in_again(scene: Scene) -> None:
     at, desk = scene.desk.stage, scene.desk
 

@@ -20,6 +20,7 @@ from actors.guards.core.halts import Latch
 from actors.guards.core.limits import Reading
 from actors.records.journal import Journal
 from config.errors import DeskError, GateRefused, InputError
+from live_nodes.local.actions import keep_action
 from live_nodes.local.folder import node_document, state_folder
 from live_nodes.local.heartbeat import FILE as BEAT
 from live_nodes.local.heartbeat import Beat
@@ -212,6 +213,37 @@ def test_a_halt_by_hand_while_no_node_runs_stands_and_can_be_taken_back(past: Pa
     release_guard(past.node, past.folder, "operator", reason="fine", say=said.append)
     assert said == ["taken out of the mailbox: halt (odd fills)"]
     assert pending(past.folder) == []
+
+
+@pytest.mark.parametrize(
+    ("scope", "said"),
+    [
+        ("strategy:stedy", "guarded has no strategy 'stedy'; it has steady (did you mean steady?)"),
+        ("instrument:BTCUSDT", "'BTCUSDT' is no instrument of guarded, so nothing would be halted"),
+    ],
+)
+def test_a_halt_of_what_the_node_does_not_have_is_refused(
+    past: Past, scope: str, said: str
+) -> None:
+    past.ends()
+    with pytest.raises(InputError, match=re.escape(said)):
+        halt_entries(past.node, past.folder, "odd fills", scope)
+    assert pending(past.folder) == []
+
+
+def test_a_flatten_at_the_venue_says_how_it_ended_though_no_node_read_it(past: Past) -> None:
+    past.ends()
+    ask_to_flatten(past.node, "off to bed", lambda line: None)
+    assert past.status().closing == "flatten of desk by operator: 0 positions held"
+    keep_action(past.folder, "flatten", "off to bed", "flat after 1.9 s\nthe halt waits")
+    assert past.status().closing == "flatten of desk by operator: flat after 1.9 s"
+
+
+def test_a_weaker_halt_of_the_desk_is_not_hidden_by_a_flatten(past: Past) -> None:
+    past.kept("errors", latch("desk", "", 5.0, 5.0, action=int(Action.HALT_ENTRIES)))
+    past.kept("operator", latch("desk", "", 1.0, 0.0, reason="off to bed"))
+    past.ends()
+    assert [row.verdict.guard for row in past.status().desk] == ["operator", "errors"]
 
 
 def test_a_required_guard_that_beats_no_more_is_silent(past: Past, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 // What several pages show: titles, tabs of nodes, tables of fills and positions, verdicts.
 
-import { badge, h, moment, money, percent, plain, table } from "../dom.js";
+import { ago, badge, h, moment, money, percent, plain, table } from "../dom.js";
 
 export const link = (path, ...text) => h("a", { href: `#/${path}` }, ...text);
 export const strategyLink = (node, key) =>
@@ -60,7 +60,7 @@ export const scope = (text) => h("span", { title: text }, text.replace(/^(strate
 export const scopeCol = textCol("Scope", "scope", scope);
 
 /** Return an average price without the zeros that division left at its end. */
-export const average = (v) => (v?.includes(".") ? plain(v.replace(/\.?0+$/, "")) : plain(v));
+export const average = (v) => (v?.includes(".") ? plain(v).replace(/\.?0+$/, "") : plain(v));
 
 export const fillsTable = (id, rows, empty, { all = true } = {}) => table(id, "Fills", [
   timeCol("Time, UTC"), ...(all ? [strategyCol] : []), textCol("Symbol", "symbol"), textCol("Side", "side", side),
@@ -80,9 +80,15 @@ export const positionsTable = (id, rows, empty, { all = true } = {}) => table(id
   figureCol("Open P&L, %", "pct", percent), figureCol("Realised", "realized", gain), timeCol("Changed", "changed"),
 ], rows, empty);
 
-export const verdictList = (verdicts) => h("ul.bare", null, verdicts.map((v) =>
+/** Return what was asked of a node and is not read yet. */
+export const waitingList = (node) => node.waiting.map((w) => h("p.notice", null, `Asked ${ago(w.asked)}, `
+  + `${runs(node) ? "not yet read by the node" : "the node reads it at its next start"}: ${w.command} ${w.guard} `
+  + `(${w.reason})`));
+
+/** Return verdicts as a list; `acts` what can be done about one. */
+export const verdictList = (verdicts, acts = () => "") => h("ul.bare", null, verdicts.map((v) =>
   h("li", null, action(v.action), " ", h("b", null, v.guard), " ", scope(v.scope), `: ${v.reason} `,
-    h("span.hint", null, "since ", moment(v.since), v.until ? [", looks again ", moment(v.until)] : "")) ));
+    h("span.hint", null, "since ", moment(v.since), v.until ? [", looks again ", moment(v.until)] : ""), acts(v))));
 
 /** Return a form whose fields go into the address. */
 export function filters(page, query, go, ...fields) {

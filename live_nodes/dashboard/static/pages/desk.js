@@ -4,7 +4,7 @@ import { flatten, halt } from "../actions.js";
 import { chart, curves } from "../charts.js";
 import { ago, h, moment, money, panel, percent, table, tile, tiles } from "../dom.js";
 import {
-  button, gain, head, link, noNodes, runs, state, strategyLink, textCol, timeCol, verdictList, wordsCol,
+  button, gain, head, link, noNodes, runs, state, strategyLink, textCol, timeCol, verdictList, waitingList, wordsCol,
 } from "./common.js";
 
 /** Return what a halt may cover: the desk, a strategy, an instrument that is held. */
@@ -18,14 +18,15 @@ function one(node, { session, again }) {
   // Verdicts have a list of their own.
   const listed = new Set((node.verdicts ?? []).map((v) => `${v.action} on ${v.scope} by ${v.guard}`));
   const title = link(`risk/${node.node}`, node.node);
-  if (node.error) return h("section.panel", { "data-key": node.node }, h("h2", null, node.node),
-    h("p.bad", null, node.error));
   const day = node.day;
   const flows = !day ? "" : day.flows_known ? `${percent(day.pct)} of the opening`
     : "deposits and withdrawals count as results";
   const acts = session.read_only ? "" : h("div.acts", null,
-    button("Halt entries", () => halt(node.node, scopes(node.strategies), again)),
+    button("Halt entries", () => halt(node.node, scopes(node.strategies ?? []), again)),
     button("Flatten", () => flatten(node.node, held(node.positions), again), "danger"));
+  // What can't be read can be closed all the same.
+  if (node.error) return h("section.panel", { "data-key": node.node },
+    h("div.head", null, h("h2", null, node.node), acts), h("p.bad", null, node.error));
   const facts = [node.environment, node.run && `run ${node.run}`, node.release && `release ${node.release}`,
     node.canary && `canary ${node.canary}`,
     node.dry_run && "dry run, sends nothing", node.pid && `process ${node.pid}`].filter(Boolean).join(" · ");
@@ -38,8 +39,7 @@ function one(node, { session, again }) {
     h("ul.bare", null, node.health_why.filter((why) => !listed.has(why)).map((why) => h("li",
     { class: node.health === "bad" ? "bad" : "warn" }, why))),
     node.closing ? h("p.notice", { role: "status" }, node.closing) : "",
-    node.waiting.map((w) => h("p.notice", null,
-    `Asked ${ago(w.asked)}, not yet read by the node: ${w.command} ${w.guard} (${w.reason})`)),
+    waitingList(node),
     tiles(
       tile("Equity", money(node.equity), node.equity && node.equity_ts
       ? ["at ", moment(node.equity_ts, { long: false })] : "no figure yet"),

@@ -5,7 +5,7 @@ import { ago, h, panel, percent, table } from "../dom.js";
 import { scopes } from "./desk.js";
 import {
   action, button, figureCol, head, noNodes, ofNode, runs, scopeCol, state, tabs, textCol, timeCol, verdictList,
-    wordsCol,
+    waitingList, wordsCol,
 } from "./common.js";
 
 const ENDS = { manual: "when released", next_day: "at the next day", recovered: "when it recovers" };
@@ -33,17 +33,17 @@ export const risk = {
       button("Halt entries", () => halt(node, scopes(strategies.rows.map((r) => r.strategy), ids), again)),
       button("Flatten", () => flatten(node, n === 1 ? "1 position" : `${n} positions`, again), "danger")];
     const free = (g) => !session.read_only && of.releasable.includes(g.guard) && (g.latched || g.state === "halted");
-    const loose = session.read_only ? [] : of.releasable.filter((guard) => !of.guards.some((g) => g.guard === guard));
-    const standing = [of.strictest, ...of.others].filter(Boolean);
+    const offered = (v) => (!session.read_only && of.releasable.includes(v.guard)
+      ? [" ", button("Release …", () => release(node, v, again))] : "");
+    // What holds back stands above what does not; the rest keeps its order.
+    const quiet = (g) => ["ok", "no reading"].includes(g.state);
+    const guards = of.guards.toSorted((a, b) => quiet(a) - quiet(b));
     return [head(`Risk of ${node}`, ...acts), tabs("risk", nodes, node),
       of.closing ? h("p.notice", { role: "status" }, of.closing) : "",
-      of.waiting.map((w) => h("p.notice", null,
-      `Asked ${ago(w.asked)}, not yet read by the node: ${w.command} ${w.guard} (${w.reason})`)),
-      panel(runs(of) ? "What stands" : "What stood when it ended", standing.length ? verdictList(standing)
+      waitingList(of),
+      panel(runs(of) ? "What stands" : "What stood when it ended", of.standing.length ? verdictList(of.standing, offered)
       : h("p.empty", null, runs(of) ? "No verdict stands: entries are allowed at full size." : "No verdict stood."),
-        h("p.hint", null, "Node ", state(of.state), ` heard ${ago(of.heartbeat)}`),
-        loose.length ? h("div.tabs", null, loose.map((guard) => button(`Release ${guard} …`,
-        () => release(node, { guard }, again)))) : ""),
+        h("p.hint", null, "Node ", state(of.state), ` heard ${ago(of.heartbeat)}`)),
       panel("Guards", table("guards", "Guards", [textCol("Guard", "guard"), textCol("State", "state", state),
         { name: "Value", n: true, by: (g) => g.measured, cell: (g) => g.shown.measured || "–" },
         { name: "Limit", n: true, by: (g) => g.limit, cell: (g) => g.shown.limit || "–" },
@@ -53,7 +53,7 @@ export const risk = {
         ? [g.latched ? "latched" : "stands", `, ends ${ENDS[g.release] ?? g.release}. ${g.reason}`] : "–") },
         timeCol("Since, UTC", "since"), timeCol("Looked, UTC", "seen"),
         { name: "Release", cell: (g) => (free(g) ? button("Release …", () => release(node, g, again)) : "–") },
-      ], of.guards, "No guards. extends: risk_standard.yaml in the setup adds them.")),
+      ], guards, "No guards. extends: risk_standard.yaml in the setup adds them.")),
       panel("History", table("verdicts", "History of verdicts",
       [timeCol("Time, UTC"), textCol("Guard", "guard"), textCol("Action", "action", action), scopeCol,
         wordsCol("Reason", "reason"), figureCol("Value", "measured", short), figureCol("Limit", "limit", short)],
