@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from config.documents import Node
@@ -18,7 +17,7 @@ from config.errors import DeskError, InputError
 from live_nodes.dashboard.pages import ms
 from live_nodes.dashboard.sources import Source
 from live_nodes.local.actions import keep_action
-from live_nodes.local.folder import node_document, node_to_stop, state_folder
+from live_nodes.local.folder import node_to_stop, state_folder
 from live_nodes.operate.flatten_request import ask_to_flatten
 from live_nodes.operate.risk_release import halt_entries, release_guard
 
@@ -38,7 +37,7 @@ class Actions:
         """Leave the halt in the node's mailbox, and close everything in another thread."""
         text = _reason(reason, address)
         said: list[str] = []
-        node = _node(source, lambda file: node_to_stop(file, (), said.append))
+        node = _node(source, said.append)
         asked = ask_to_flatten(node, text, said.append)
         action = f"a{next(self._numbers)}"
 
@@ -64,16 +63,17 @@ class Actions:
 
     def halt(self, source: Source, address: str, reason: str, scope: str) -> dict[str, Any]:
         """Let nothing enter."""
-        text, node = _reason(reason, address), _node(source, node_document)
+        said: list[str] = []
+        text, node = _reason(reason, address), _node(source, said.append)
         done = halt_entries(node, source.folder, text, scope or "desk")
-        return {"done": done.done, "text": done.text}
+        return {"done": done.done, "text": "; ".join([*said, done.text])}
 
     def release(
         self, source: Source, address: str, reason: str, guard: str, scope: str, accept: bool
     ) -> dict[str, Any]:
         """End a guard's halts."""
-        text, node = _reason(reason, address), _node(source, node_document)
         said: list[str] = []
+        text, node = _reason(reason, address), _node(source, said.append)
         done = release_guard(
             node, source.folder, guard, reason=text, scope=scope, accept=accept, say=said.append
         )
@@ -87,9 +87,12 @@ def _reason(reason: str, address: str) -> str:
     return f"{reason.strip()} (dashboard, {address})"
 
 
-def _node(source: Source, read: Callable[[Path], Node]) -> Node:
-    """Return what an action is on; never another node than the one that is shown."""
-    node = read(source.file or source.document_file)
+def _node(source: Source, say: Callable[[str], None]) -> Node:
+    """Return what an action is on; never another node than the one that is shown.
+
+    Errors in strategies, which somebody may edit just now, must not keep it from being halted.
+    """
+    node = node_to_stop(source.file or source.document_file, (), say)
     if state_folder(node).resolve() != source.folder.resolve():
         raise DeskError(
             f"{source.id}: its document keeps its state in {state_folder(node)}, not in "

@@ -364,15 +364,17 @@ def halt(
     """
     import json
 
-    from live_nodes.local.folder import node_document, state_folder
+    from live_nodes.local.folder import node_to_stop, state_folder
     from live_nodes.operate.risk_release import halt_entries
 
-    document = node_document(file, settings or ())
+    say = _on_stderr()
+    # Errors in strategies, which somebody may edit just now, must not keep it from being halted.
+    document = node_to_stop(file, settings or (), say)
     done = halt_entries(document, state_folder(document), reason, scope)
     if as_json:
         print(json.dumps({"done": done.done, "text": done.text}, indent=2))
     else:
-        _on_stderr()(done.text)
+        say(done.text)
 
 
 @risk_app.command("flatten")

@@ -258,6 +258,13 @@ def test_a_halt_needs_the_page_a_reason_and_the_password_and_waits_for_a_dead_no
         unknown = visitor.act(f"/api/nodes/{NODE}/release", guard="dayly", **sent)
         assert unknown.status_code == 400
         assert "did you mean daily?" in unknown.json()["error"]
+        # Nor does a strategy that somebody edits meanwhile keep it from being halted.
+        file.write_text(file.read_text().replace("desk_strategies:Steady", "desk_strategies:Ste"))
+        assert visitor.act(path, **sent).json()["done"] is False
+        assert (
+            "operator"
+            in visitor.act(path.replace("halt", "release"), guard="operator", **sent).text
+        )
     assert "action refused" in [one.action for one in actions(tmp_path / "access")]
 
 
