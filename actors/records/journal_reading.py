@@ -18,7 +18,7 @@ from actors.records.journal_files import NAME
 from actors.records.journal_schema import OLD_VIEWS, TAKEN, VERSION
 from actors.records.rows import EquityRow, FillRow, LinkRow, OrderRow, PositionRow, Run, from_sql
 from config.errors import DeskError, InputError
-from strategies.messages import Decision, Verdict
+from strategies.messages import Action, Decision, Verdict
 
 _DECISIONS = msgspec.json.Decoder(Decision)
 _VERDICTS = msgspec.json.Decoder(Verdict)
@@ -231,10 +231,20 @@ class JournalReader:
         rows = self._between("decisions", since, until - 1)
         return [_DECISIONS.decode(row["payload"]) for row in rows]
 
-    def verdicts_until(self, ts: int) -> list[tuple[int, Verdict]]:
-        """Return the verdicts from before a time, each with its own, the oldest first."""
-        rows = self._ask("SELECT ts, payload FROM verdicts WHERE ts < ? ORDER BY id", ts)
-        return [(row["ts"], _VERDICTS.decode(row["payload"])) for row in rows]
+    def verdicts_between(self, since: int, until: int) -> list[tuple[int, Verdict]]:
+        """Return the verdicts that stood at ``since``, then those of since <= ts < until.
+
+        Each has its own time; both are in the order of writing.
+        """
+        rows = self._ask("SELECT ts, payload FROM verdicts WHERE ts < ? ORDER BY id", until)
+        found = [(row["ts"], _VERDICTS.decode(row["payload"])) for row in rows]
+        stood: dict[tuple[str, str], tuple[int, Verdict]] = {}
+        for ts, verdict in found:
+            if ts < since:
+                stood.pop((verdict.guard, verdict.scope), None)
+                if verdict.action != Action.NONE:
+                    stood[verdict.guard, verdict.scope] = ts, verdict
+        return [*stood.values(), *(one for one in found if one[0] >= since)]
 
     def decisions(self, limit: int = -1) -> list[Decision]:
         """Return the last decisions, the newest first."""

@@ -48,9 +48,8 @@ def curves(
     equity: pa.Table, opening: float, start_ns: int, end_ns: int, flows: Flows = ()
 ) -> Curves:
     """Return the curves of an equity table; `measures.without_flows` of an account with flows."""
-    ts, values = column(equity, "ts"), column(equity, "equity")
-    if flows:
-        values = without_flows(ts, values, opening, flows)
+    ts = column(equity, "ts")
+    values = without_flows(ts, column(equity, "equity"), opening, flows)
     ends, closes = measures.daily_closes(ts, values, start_ns, end_ns, opening)
     later = ts > start_ns
     return Curves(
@@ -64,6 +63,8 @@ def curves(
 
 def without_flows(ts: Integers, equity: Floats, opening: float, flows: Flows) -> Floats:
     """Return the curve of an account as if nothing had been paid in or taken out."""
+    if not flows:
+        return equity
     values, moved = np.concatenate(([opening], equity)), np.zeros(len(ts))
     rises = np.diff(values)
     for at, amount in flows:

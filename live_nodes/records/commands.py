@@ -99,7 +99,7 @@ def audit_show(
 
     folder = _state(file, settings)
     with read(folder) as journal:
-        lines = trail(journal.connection, actions(folder), name)
+        lines = trail(journal, actions(folder), name)
     if as_json:
         print(json.dumps([asdict(line) for line in lines], indent=2))
         return

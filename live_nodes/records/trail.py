@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
 import msgspec
 
+from actors.records.journal_reading import JournalReader
 from config.errors import InputError
 from live_nodes.local.actions import OperatorAction
 from strategies.messages import Action, Decision, Verdict
 from strategies.refusals import readable
 
 _DECISIONS = msgspec.json.Decoder(Decision)
-_VERDICTS = msgspec.json.Decoder(Verdict)
-
 
 _IN_A_MOMENT = "operator", "verdict", "decision", "request", "event", "fill"
 
@@ -31,7 +29,7 @@ class TrailLine:
     text: str
 
 
-def trail(journal: sqlite3.Connection, acted: list[OperatorAction], name: str) -> list[TrailLine]:
+def trail(reader: JournalReader, acted: list[OperatorAction], name: str) -> list[TrailLine]:
     """Return the trail of a decision, or of an order and its decision, in order of time.
 
     Verdicts are those that stood when it began and those that came until its last event, of the
@@ -39,9 +37,9 @@ def trail(journal: sqlite3.Connection, acted: list[OperatorAction], name: str) -
 
     Raises InputError if the journal has neither an order nor a decision of this name.
     """
-    requests = _ask(journal, "intents WHERE client_order_id = ? OR decision_id = ?", name, name)
+    requests = _ask(reader, "intents WHERE client_order_id = ? OR decision_id = ?", name, name)
     decision_id = next((row["decision_id"] for row in requests), "") or name
-    found = _ask(journal, "decisions WHERE decision_id = ?", decision_id)
+    found = _ask(reader, "decisions WHERE decision_id = ?", decision_id)
     if not requests and not found:
         raise InputError(
             f"no order and no decision {name!r} in the journal: ids are in `perpdesk export NODE` "
@@ -51,9 +49,9 @@ def trail(journal: sqlite3.Connection, acted: list[OperatorAction], name: str) -
     lines = [_decided(decision) for decision in decisions]
     for order in dict.fromkeys(row["client_order_id"] for row in requests):
         # Its cancels have no decision of their own.
-        mine = _ask(journal, "intents WHERE client_order_id = ?", order)
-        events = _ask(journal, "order_events WHERE client_order_id = ?", order)
-        fills = _ask(journal, "fills WHERE client_order_id = ?", order)
+        mine = _ask(reader, "intents WHERE client_order_id = ?", order)
+        events = _ask(reader, "order_events WHERE client_order_id = ?", order)
+        fills = _ask(reader, "fills WHERE client_order_id = ?", order)
         lines += [_requested(row) for row in mine] + [_filled(row) for row in fills]
         for row in events:
             why = f": {row['detail']}" if row["detail"] else ""
@@ -65,7 +63,11 @@ def trail(journal: sqlite3.Connection, acted: list[OperatorAction], name: str) -
     scopes = {"desk", *(f"strategy:{x}" for x in strategies)}
     scopes |= {f"instrument:{x}" for x in instruments}
     first, last = min(line.ts for line in lines), max(line.ts for line in lines)
-    lines += _verdicts(journal, scopes, first, last)
+    lines += [
+        _judged(ts, verdict)
+        for ts, verdict in reader.verdicts_between(first, last + 1)
+        if verdict.scope in scopes
+    ]
     lines += [
         TrailLine(one.ts, "operator", one.by, f"{one.action}: {one.reason} {one.outcome}".strip())
         for one in acted
@@ -75,8 +77,8 @@ def trail(journal: sqlite3.Connection, acted: list[OperatorAction], name: str) -
     return sorted(lines, key=lambda x: (x.ts // 1_000_000, _IN_A_MOMENT.index(x.kind), x.ts))
 
 
-def _ask(journal: sqlite3.Connection, rest: str, *values: Any) -> list[sqlite3.Row]:
-    return journal.execute(f"SELECT * FROM {rest} ORDER BY ts", values).fetchall()
+def _ask(reader: JournalReader, rest: str, *values: Any) -> list[dict[str, Any]]:
+    return reader.query(f"SELECT * FROM {rest} ORDER BY ts", *values)
 
 
 def _decided(decision: Decision) -> TrailLine:
@@ -93,7 +95,7 @@ def _decided(decision: Decision) -> TrailLine:
     return TrailLine(decision.ts, "decision", decision.id, "; ".join([text, *orders]))
 
 
-def _requested(row: sqlite3.Row) -> TrailLine:
+def _requested(row: dict[str, Any]) -> TrailLine:
     price = "" if row["price"] is None else f" at {row['price']}"
     why = f" ({row['reason']})" if row["reason"] else ""
     refused = "" if row["refused"] is None else f"; refused: {readable(row['refused'])}"
@@ -102,7 +104,7 @@ def _requested(row: sqlite3.Row) -> TrailLine:
     return TrailLine(row["ts"], "request", row["client_order_id"], text)
 
 
-def _filled(row: sqlite3.Row) -> TrailLine:
+def _filled(row: dict[str, Any]) -> TrailLine:
     reference = row["reference_price"]
     text = (
         f"{row['side']} {row['quantity']} {row['instrument']} at {row['price']}, "
@@ -113,27 +115,9 @@ def _filled(row: sqlite3.Row) -> TrailLine:
     return TrailLine(row["ts"], "fill", row["client_order_id"], text)
 
 
-def _verdicts(
-    journal: sqlite3.Connection, scopes: set[str], first: int, last: int
-) -> list[TrailLine]:
-    marks = ", ".join("?" * len(scopes))
-    rows = _ask(journal, f"verdicts WHERE scope IN ({marks}) AND ts <= ?", *scopes, last)
-    before: dict[tuple[str, str], sqlite3.Row] = {}
-    shown = []
-    for row in rows:
-        if row["ts"] >= first:
-            shown.append(row)
-        elif row["action"] == Action.NONE:
-            before.pop((row["guard"], row["scope"]), None)
-        else:
-            before[row["guard"], row["scope"]] = row
-    return [_judged(row) for row in (*before.values(), *shown)]
-
-
-def _judged(row: sqlite3.Row) -> TrailLine:
-    verdict = _VERDICTS.decode(row["payload"])
+def _judged(ts: int, verdict: Verdict) -> TrailLine:
     limit = "" if verdict.measured is None else f", {verdict.measured:g} of {verdict.limit:g}"
     size = f" to {verdict.multiplier:g}" if verdict.action == Action.SHRINK else ""
     why = f": {verdict.reason}" if verdict.reason else ""
     text = f"{Action(verdict.action).name.lower()}{size} on {verdict.scope}{limit}{why}"
-    return TrailLine(row["ts"], "verdict", verdict.guard, text)
+    return TrailLine(ts, "verdict", verdict.guard, text)

@@ -29,7 +29,7 @@ FOLDER = "reports"
 
 
 @dataclass(frozen=True)
-class Made:
+class WrittenReport:
     """A report: its page, the summary in words, and whether all its books agree.
 
     ``text`` is empty where the page was there before, ``page`` None where there was nothing to
@@ -71,7 +71,9 @@ def moment_of(option: str, words: str) -> int:
     return int(found.replace(tzinfo=found.tzinfo or UTC).timestamp()) * 1_000_000_000
 
 
-def day_report(file: Path, settings: Iterable[str], day: str, *, sends: bool = True) -> Made:
+def day_report(
+    file: Path, settings: Iterable[str], day: str, *, sends: bool = True
+) -> WrittenReport:
     """Make the report of a day once, and send its summary at once to where the node's alerts go.
 
     A day without the node has none. Raises what `live_nodes.local.folder.node_document` raises.
@@ -83,12 +85,12 @@ def day_report(file: Path, settings: Iterable[str], day: str, *, sends: bool = T
     with (page.parent / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if page.is_file():
-            return Made(page)
+            return WrittenReport(page)
         start = moment_of("--day", day)
         try:
             found = _facts(node, folder, start, start + DAY_NS)
         except InputError as error:
-            return Made(None, str(error))
+            return WrittenReport(None, str(error))
         with tempfile.TemporaryDirectory(dir=page.parent, prefix=".making-") as made:
             write_live(found, resolved, node, Path(made) / "result")
             os.replace(Path(made) / "result" / "report.html", page)
@@ -102,12 +104,12 @@ def day_report(file: Path, settings: Iterable[str], day: str, *, sends: bool = T
             if url.terms.severity != "escalated" and RANK[url.terms.severity] <= RANK[level]
         ]
         unsent = send_now(f"{node.name}: daily report", text, level, urls)
-    return Made(page, text, sound, tuple(unsent))
+    return WrittenReport(page, text, sound, tuple(unsent))
 
 
 def range_report(
     file: Path, settings: Iterable[str], since: int, until: int, out: Path | None
-) -> Made:
+) -> WrittenReport:
     """Make the report of any time as a result folder, ``reports/FROM_TO`` of the state without one.
 
     Raises InputError where the node did not run then.
@@ -117,7 +119,7 @@ def range_report(
     names = (datetime.fromtimestamp(ts / 1e9, UTC) for ts in (since, found.result.end_ns))
     out = out or folder / FOLDER / "_".join(f"{one:%Y%m%dT%H%M%SZ}" for one in names)
     write_live(found, resolved, node, out)
-    return Made(out / "report.html", short_text(found, node.name), is_sound(found))
+    return WrittenReport(out / "report.html", short_text(found, node.name), is_sound(found))
 
 
 def _document(file: Path, settings: Iterable[str]) -> tuple[Resolved, Node, Path]:

@@ -35,7 +35,7 @@ from live_nodes.local.timefmt import moment_text
 from live_nodes.operate.export import lot_of
 from live_nodes.reports.executions import Executions, Flow
 from strategies.account_value import is_spot
-from strategies.messages import Action, Verdict, encode
+from strategies.messages import encode
 from strategies.refusals import refusal_of
 
 SLACK_NS = 5_000_000_000
@@ -123,7 +123,6 @@ class _Done(Executions):
     fills: list[FillRow] = field(default_factory=list)
     funding: list[dict[str, Any]] = field(default_factory=list)
     trips: list[RoundTrip] = field(default_factory=list)
-    _ended: dict[tuple[str, str], RoundTrip] = field(default_factory=dict)
 
     def advance(self, cut: int) -> None:
         """Book the executions before a cut."""
@@ -138,7 +137,6 @@ class _Done(Executions):
         self.fills.append(fill)
         if (trip := self.booked(fill)) is not None:
             self.trips.append(trip)
-            self._ended[fill.strategy, fill.instrument] = trip
 
     def funded(self, strategy: str, instrument: str, amount: Decimal) -> None:
         """Book a funding payment, which may come after the position is closed."""
@@ -147,10 +145,11 @@ class _Done(Executions):
         trip = self.books.open.get(key)
         super().funded(strategy, instrument, amount)
         if trip is None:
-            if key not in self._ended or self._ended[key] not in self.trips:
+            ended = (one for one in reversed(self.trips) if (one.strategy, one.instrument) == key)
+            if (last := next(ended, None)) is None:
                 self.charges += amount
                 return
-            self._ended[key].funding += amount
+            last.funding += amount
         self.funding.append(
             {
                 "ts": row.ts,
@@ -173,10 +172,11 @@ def _cut(journal: JournalReader, rows: Sequence[FillRow], at: EquityRow) -> int:
         bisect.bisect_right(rows, at.ts + slack, key=attrgetter("ts"))
         for slack in (0, -SLACK_NS, SLACK_NS)
     )
-    moves = [r.kind in TRADES and not is_spot(r.instrument) for r in rows[:after]]
-    names = {
-        r.instrument for r, moved in zip(rows[first:after], moves[first:], strict=True) if moved
-    }
+
+    def moves(row: FillRow) -> bool:
+        return row.kind in TRADES and not is_spot(row.instrument)
+
+    names = {row.instrument for row in rows[first:after] if moves(row)}
     lacking = dict.fromkeys(names, ZERO)
     for (_, name), quantity in journal.holdings_at(at.ts).items():
         if name in names:
@@ -185,7 +185,7 @@ def _cut(journal: JournalReader, rows: Sequence[FillRow], at: EquityRow) -> int:
     for place in range(after + 1):
         if place >= first and not any(lacking.values()):
             fits.append(place)
-        if place < after and moves[place] and rows[place].instrument in names:
+        if place < after and rows[place].instrument in names and moves(rows[place]):
             lacking[rows[place].instrument] -= rows[place].signed
     return min(fits, key=lambda place: abs(place - cut), default=cut)
 
@@ -349,7 +349,7 @@ def _tables(
     samples = [opened, *(row for row in journal.equity_curve(start + 1, end))]
     ts, equity, cash, gross, net = (np.array(values) for values in zip(*samples, strict=True))
     paid = [(flow.ts, flow.amount) for flow in done.flows]
-    lines = without_flows(ts, equity, float(first.equity), paid) if paid else equity
+    lines = without_flows(ts, equity, float(first.equity), paid)
     curve = {"ts": ts, "equity": equity, "cash": cash, "unrealized": equity - cash}
     curve |= {"gross": gross, "net": net, "drawdown": -measures.drawdown(lines)}
     fills = [replace(f, kind="order" if f.kind == "Trade" else f.kind) for f in done.fills]
@@ -366,7 +366,12 @@ def _tables(
             for one in decisions
         ],
         "funding": done.funding,
-        "verdicts": _verdicts(journal, start, end),
+        "verdicts": [
+            {name: getattr(verdict, name, None) for name in SCHEMAS["verdicts"].names}
+            # Those that stood before count from the start on.
+            | {"ts": max(ts, start), "action": verdict.action.name.lower()}
+            for ts, verdict in journal.verdicts_between(start, end)
+        ],
         "prices": [],
     }
     tables = {name: table(name, rows) for name, rows in made.items()}
@@ -394,19 +399,3 @@ def _order(order: OrderRow, refused: str) -> dict[str, Any]:
         "refusal": None if refusal is None else refusal.code,
         "refused_by": None if refusal is None else refusal.guard or None,
     }
-
-
-def _verdicts(journal: JournalReader, start: int, end: int) -> Iterator[dict[str, Any]]:
-    """Return the verdicts of a time; those that stood before, from its start on."""
-    standing: dict[tuple[str, str], tuple[int, Verdict]] = {}
-    later = []
-    for ts, verdict in journal.verdicts_until(end):
-        if ts >= start:
-            later.append((ts, verdict))
-        elif verdict.action == Action.NONE:
-            standing.pop((verdict.guard, verdict.scope), None)
-        else:
-            standing[verdict.guard, verdict.scope] = start, verdict
-    for ts, verdict in (*standing.values(), *later):
-        row = {name: getattr(verdict, name, None) for name in SCHEMAS["verdicts"].names}
-        yield row | {"ts": ts, "action": verdict.action.name.lower()}
