@@ -12,12 +12,15 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
 
-from nautilus_trader.model.enums import OrderSide
+from nautilus_trader.model.enums import OrderSide, OrderStatus
 from nautilus_trader.model.events import OrderFilled, PositionEvent, PositionOpened
+from nautilus_trader.model.identifiers import ClientOrderId
 
 ZERO = Decimal(0)
 PATIENCE_NS = 5_000_000_000
 """After this time the wallet is asked for: a link that was down gets no old push again."""
+LONGEST_NS = 60_000_000_000
+"""In which the engine learns of every own execution: it asks for orders, and sweeps compare."""
 ASK_EVERY_NS = 1_000_000_000
 LATE_NS = 1_000_000_000
 """A wallet older than the newest by more is a push that came late, not a difference of clocks."""
@@ -35,7 +38,8 @@ class PendingCash:
     A wallet shows all executions before it. Of those of its own millisecond it shows the first so
     many that explain best how it changed. ``fetch`` asks the venue for the wallet, ``ask`` for
     executions and transfers (`follow`). With it, a change without any is believed only after a
-    while: others' trades, transfers, and what a link lost, show in the wallet first.
+    while: others' trades, transfers, and what a link lost, show in the wallet first. Own executions
+    that the engine has not (`expect`), and orders that nobody answered, are waited for longer.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class PendingCash:
         self._doubted: tuple[int, int] | None = None
         self._realised: dict[str, Decimal] = {}
         self._moved: list[_Moved] = []
+        self._expected: list[tuple[str, str]] = []
         self._wallet: tuple[int, Decimal] | None = None
         self._unexplained = self._newest = ZERO
 
@@ -85,6 +90,15 @@ class PendingCash:
         if self._doubted is not None:
             # Others trade on: what they did last may be found next.
             self._doubted = now, self._doubted[1]
+
+    def expect(self, order: str, execution: str) -> None:
+        """Wait for an own execution, by client order id and its own, until the engine has it."""
+        self._expected.append((order, execution))
+        self._expected = [one for one in self._expected if self._lacks(*one)]
+
+    def _lacks(self, order: str, execution: str) -> bool:
+        found = self._cache.order(ClientOrderId(order))
+        return found is not None and all(one.value != execution for one in found.trade_ids)
 
     def known(self, drawn_up: int, balance: Decimal) -> Decimal:
         """Return the newest amount if it is that of this wallet, without a trace in a recording."""
@@ -145,7 +159,7 @@ class PendingCash:
             self._doubted = None
             return ZERO
         first, last = self._doubted or (now, now - ASK_EVERY_NS)
-        if now - first > PATIENCE_NS:
+        if now - first > (LONGEST_NS if self._awaits(drawn_up) else PATIENCE_NS):
             self._doubted, self._unexplained, self._since = None, ZERO, drawn_up + 1
             return ZERO
         if now - last >= ASK_EVERY_NS:
@@ -153,6 +167,13 @@ class PendingCash:
             self._ask()
         self._doubted = first, last
         return self._unexplained
+
+    def _awaits(self, drawn_up: int) -> bool:
+        """Return whether an own order may explain a wallet, of which the engine has not heard."""
+        sent = self._cache.orders_inflight()
+        unanswered = [one for one in sent if one.status == OrderStatus.SUBMITTED]
+        self._expected = [one for one in self._expected if self._lacks(*one)]
+        return bool(self._expected) or any(o.ts_init < drawn_up + LATE_NS for o in unanswered)
 
 
 def _sum(rows: Iterable[_Moved]) -> Decimal:

@@ -196,6 +196,7 @@ class NodeRisk:
         explained, lot_of = context.journal.explained(), context.facts.lot_of
         flows.begin(self.desk.now(), explained, account.positions(), account.price, lot_of)
         flows.pending = self.pending_cash.follow
+        self._fills.expect = self.pending_cash.expect
         self._kernel.msgbus.subscribe("events.position.*", self._on_position_event)
         decisions = decisions_of(context.strategies, self.desk.now())
         for guard in self.guards.values():

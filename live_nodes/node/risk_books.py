@@ -7,7 +7,7 @@ of recovery, are marked unseen and passed to the guards then.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import Protocol
@@ -52,6 +52,8 @@ class FillBooking:
     ) -> None:
         self._journal, self._fresh, self._dry_run = journal, fresh, dry_run
         self.flows = CapitalFlows(MemoryState() if fresh else journal.state(OWNER), dry_run=dry_run)
+        self.expect: Callable[[str, str], None] = lambda order, execution: None
+        """Gets own executions, of which the engine may hear later."""
         self._desk: FillListener | None = None
         self._owners: Mapping[str, str] = {}
         self._lots = WholeLots(every_part)
@@ -91,6 +93,8 @@ class FillBooking:
 
     def _on_fill(self, row: FillRow) -> None:
         self.flows.on_fill(row)
+        if row.strategy and row.client_order_id and row.kind in TRADES:
+            self.expect(row.client_order_id, row.execution_id)
         coin = row.fee_coin
         if coin not in ("", COIN, *self._fee_coins) and not pays_in_coin(row):
             self._fee_coins.add(coin)

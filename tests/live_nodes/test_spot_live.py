@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal as D
@@ -445,3 +446,32 @@ def test_a_lost_answer_or_fill_is_found(st: Stage, fault: Any) -> None:
         assert strategy.holdings() == {PAIR: D("0.020225")}
         desk.until(lambda: not desk.halted(), "the end of the halt")
         assert abs(desk.journal.explained()[PAIR] - wallet(st)) < D("0.00000001")
+
+
+@pytest.mark.parametrize("resting", [False, True], ids=["asked for", "found by a sweep"])
+def test_equity_stands_while_a_sale_of_coins_is_known_to_the_wallet_alone(
+    st: Stage, resting: bool
+) -> None:
+    """The wallet has what they brought, the engine still has them: guards saw a peak of both."""
+    with desk_node(st, watch={"sweep_every": 1.0 if resting else 60.0}, **BOTH) as desk:
+        strategy = spot(desk)
+        desk.filled(BUY, "0.020")
+        desk.until(lambda: abs(worth(desk) - D("99998.9")) < D(1), "the equity")
+        if resting:
+            order = strategy.limit(SELL, "50000.2", "0.019")
+            desk.until(lambda: strategy.status(order) == "ACCEPTED", "the acceptance")
+        st.play("fill_lost")
+        if resting:
+            st.call(lambda: st.market.prints.append((SPOT, "Buy", D("50000.2"), D(9))))
+        else:
+            order = strategy.market_order(SELL, "0.019")
+        seen = set()
+
+        def sold() -> bool:
+            seen.add(round(worth(desk)))
+            return bool(strategy.status(order) == "FILLED")
+
+        desk.until(sold, "the fill")
+        until = time.monotonic() + 6
+        desk.until(lambda: sold() and time.monotonic() > until, "what comes after")
+        assert max(seen) - min(seen) <= 3, seen

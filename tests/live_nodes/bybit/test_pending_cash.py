@@ -35,6 +35,9 @@ class Position:
     def position(self, name: Any) -> Any:
         return self
 
+    def orders_inflight(self) -> list[Any]:
+        return []
+
     def realises(self, amount: str, ts: int) -> None:
         self.realized_pnl = Money(self.realized_pnl.as_decimal() + D(amount), USDT)
         event: Any = SimpleNamespace(position_id=NAME, realized_pnl=self.realized_pnl, ts_event=ts)
@@ -134,6 +137,24 @@ def test_a_wallet_that_no_execution_explains_is_believed_after_five_seconds() ->
     # The withdrawal was a trade after all, which the sweep finds.
     book.cash.follow(41, D(-7))
     assert book.pending(41, "788") == 0
+
+
+def test_an_own_execution_that_the_engine_lacks_is_waited_for_a_minute_at_most() -> None:
+    book, now, known = Position(), [0], list[Any]()
+    book.cash = PendingCash(book, lambda: now[0], ask=lambda: None)
+    book.order = lambda name: SimpleNamespace(trade_ids=known)  # type: ignore[attr-defined]
+    assert book.pending(10, "1000") == 0
+    assert book.pending(20, "1400") == D(-400)
+    book.cash.expect("order", "execution")
+    now[0] = 59 * SECOND
+    assert book.pending(20, "1400") == D(-400)
+    known.append(SimpleNamespace(value="execution"))
+    assert book.pending(20, "1400") == 0
+    known.clear()
+    book.cash.expect("order", "execution")
+    assert book.pending(30, "1800") == D(-400)
+    now[0] += 61 * SECOND
+    assert book.pending(30, "1800") == 0
 
 
 def test_after_a_change_that_the_next_wallet_took_back_one_is_looked_for_as_long() -> None:
