@@ -39,7 +39,7 @@ from live_nodes.operate.status import (
     symbol_of,
 )
 from live_nodes.reports.expectation import studied
-from strategies.messages import Action, Decision, Target, Verdict
+from strategies.messages import Action, Decision, Verdict
 
 MS = 1_000_000
 ALERTS, DECISIONS, ORDERS, FILLS, HISTORY = 20, 50, 100, 100, 200
@@ -561,7 +561,7 @@ def _decision_row(decision: Decision) -> dict[str, Any]:
         "ts": ms(decision.ts),
         **picked(decision, "id strategy kind note equity multiplier gross net"),
         "orders": sum(1 for target in decision.targets if Decimal(target.order)),
-        "refusals": _set(decision.refusals),
+        "refusals": decision.refusals or None,
         "why": _why(decision),
     }
 
@@ -571,9 +571,8 @@ def _why(decision: Decision) -> list[str]:
     lines = []
     for target in decision.targets:
         order, why = Decimal(target.order), target.reason
-        held = _set(target.held_back_by)
-        if held:
-            why = f"held back by {held}" + (f", {why}" if why else "")
+        if target.held_back_by:
+            why = f"held back by {target.held_back_by}" + (f", {why}" if why else "")
         if not order and not why:
             continue
         does = f"{'buys' if order > 0 else 'sells'} {abs(order):f}" if order else "no order"
@@ -588,21 +587,15 @@ def _signals(made: Sequence[Decision]) -> dict[str, Any]:
     if newest is None:
         return {"ts": None, "rows": []}
     most = max((abs(t.score) for t in newest.targets if t.score is not None), default=0.0)
-    return {"ts": ms(newest.ts), "rows": [_signal(target, most) for target in newest.targets]}
-
-
-def _signal(target: Target, most: float) -> dict[str, Any]:
-    strength = abs(target.score) / most if most and target.score is not None else None
-    return {
-        **picked(target, "instrument price score rank weight current target order reason"),
-        "symbol": symbol_of(target.instrument),
-        "strength": strength,
-        **{name: _set(getattr(target, name)) for name in ("held_back_by", "wanted", "scores")},
-    }
-
-
-def _set(value: Any) -> Any:
-    return None if value is msgspec.UNSET else value
+    rows = [
+        {
+            **msgspec.to_builtins(target),
+            "symbol": symbol_of(target.instrument),
+            "strength": abs(target.score) / most if most and target.score is not None else None,
+        }
+        for target in newest.targets
+    ]
+    return {"ts": ms(newest.ts), "rows": rows}
 
 
 # -- queries ---------------------------------------------------------------------------------------
