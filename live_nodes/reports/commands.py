@@ -78,9 +78,11 @@ def report(
         made = daily.day_report(source, settings or (), daily.day_of(day), sends=sends)
     else:
         assert since is not None
-        end = time.time_ns() if until is None else daily.moment_of("--to", until)
         begin = daily.moment_of("--from", since)
-        if end <= begin:
+        end = None if until is None else daily.moment_of("--to", until)
+        if end is None and begin >= time.time_ns():
+            raise InputError("--from: must be before now (UTC)")
+        if end is not None and begin >= end:
             raise InputError("--to: must be after --from")
         made = daily.range_report(source, settings or (), begin, end, out)
     if as_json:

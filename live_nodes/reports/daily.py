@@ -108,9 +108,11 @@ def day_report(
 
 
 def range_report(
-    file: Path, settings: Iterable[str], since: int, until: int, out: Path | None
+    file: Path, settings: Iterable[str], since: int, until: int | None, out: Path | None
 ) -> WrittenReport:
     """Make the report of any time as a result folder, ``reports/FROM_TO`` of the state without one.
+
+    ``until`` None is now.
 
     Raises InputError where the node did not run then.
     """
@@ -129,7 +131,8 @@ def _document(file: Path, settings: Iterable[str]) -> tuple[Resolved, Node, Path
     return resolved, node, state_folder(node)
 
 
-def _facts(node: Node, folder: Path, since: int, until: int) -> LiveFacts:
+def _facts(node: Node, folder: Path, since: int, until: int | None) -> LiveFacts:
     found = live_result(folder, since, until)
+    until = time.time_ns() if until is None else until
     log, every = reconciled(found, node, folder), node.watch.snapshot_every * 1e9
     return LiveFacts(found, min(until, time.time_ns()), every, log, expectation(folder, until))

@@ -8,6 +8,7 @@ the node saw it, all else comes from executions: so the equation is a check.
 from __future__ import annotations
 
 import bisect
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -85,8 +86,10 @@ class LiveResult:
         return -sum((flow.amount for flow in self.flows if flow.amount < ZERO), ZERO)
 
 
-def live_result(folder: Path, since_ns: int, until_ns: int) -> LiveResult:
+def live_result(folder: Path, since_ns: int, until_ns: int | None) -> LiveResult:
     """Return what the node with its state in ``folder`` did from ``since_ns`` until ``until_ns``.
+
+    ``until_ns`` None is now, also while the node writes.
 
     It begins at the last equity by ``since_ns`` (at the node's first one, if later) and ends at the
     last by ``until_ns``, so that times that follow each other add up. Of paper trading it has the
@@ -96,6 +99,8 @@ def live_result(folder: Path, since_ns: int, until_ns: int) -> LiveResult:
     """
     with read(folder) as journal, journal.at_one_moment():
         runs = journal.runs()
+        # After the first reading, so that it has the newest equity: only of that marks are kept.
+        until_ns = time.time_ns() if until_ns is None else until_ns
         began = runs[0].started if runs and runs[0].environment == "paper" else 0
         first = journal.last_equity_until(max(since_ns, began))
         if first is None or first.ts < began:
@@ -201,6 +206,18 @@ def _marks(journal: JournalReader, at: EquityRow) -> Mapping[str, Decimal]:
     return dict.fromkeys(names, at.net / quantity) if len(names) == 1 and quantity else {}
 
 
+def _any_price(done: _Done) -> dict[str, Decimal]:
+    """Return a price for instruments in which owners are long what others are short, as by hand.
+
+    The account holds none of them, so there is no mark price; any does that is the same for all.
+    """
+    net: dict[str, Decimal] = {}
+    for trip in done.books.open.values():
+        net[trip.instrument] = net.get(trip.instrument, ZERO) + trip.quantity
+    prices = {row.instrument: row.price for row in done.rows[: done.taken] if row.kind in TRADES}
+    return {name: prices[name] for name, quantity in net.items() if not quantity}
+
+
 def _taken(journal: JournalReader, done: _Done, at: EquityRow) -> dict[int, Decimal]:
     """Return the coins that our executions bought and others took, by `id` of the open trip."""
     held = journal.holdings_at(at.ts)
@@ -225,11 +242,11 @@ def _result(
     first, last = span
     begin, after_it = _cut(journal, done.rows, first), _cut(journal, done.rows, last)
     done.advance(begin)
-    before = _marks(journal, first)
+    before = {**_any_price(done), **_marks(journal, first)}
     carried = [(trip, replace(trip), _price(trip, before)) for trip in done.books.open.values()]
     lost = _taken(journal, done, first)
     done.advance(after_it)
-    after = _marks(journal, last)
+    after = {**_any_price(done), **_marks(journal, last)}
     held = list(done.books.open.values())
     taken = _taken(journal, done, last)
     sold: dict[int, Decimal] = {}

@@ -124,6 +124,32 @@ def test_own_coins_that_a_hand_sold_are_taken_out_and_earn_nothing_more(tmp_path
     assert (closes(two), two.flows) == (D(10), ())
 
 
+def test_what_a_hand_opened_and_a_strategy_closed_needs_no_mark_price(tmp_path: Path) -> None:
+    """Bought by hand at 100, sold by the strategy at 90: the account holds none of it since."""
+    days = Days(tmp_path)
+    days.snapshot(DAY, "1000", {})
+    days.fill(DAY + HOUR, "1", "100", "0", strategy="")
+    days.fill(DAY + 2 * HOUR, "-1", "90", "0")
+    days.snapshot(DAY + 3 * HOUR, "990", {})
+    days.snapshot(NEXT + HOUR, "990", {})
+    days.journal.close()
+    one, two = (live_result(tmp_path, at, at + 24 * HOUR) for at in (DAY, NEXT))
+    assert (closes(one), closes(two)) == (D(-10), D(0))
+
+
+def test_a_report_until_now_has_the_newest_equity_of_a_node_that_goes_on(tmp_path: Path) -> None:
+    """Marks are kept of the newest alone: the report of a moment before would not close."""
+    days = Days(tmp_path)
+    days.snapshot(DAY, "1000", {})
+    days.fill(DAY + HOUR, "1", "100", "0")
+    days.fill(DAY + HOUR, "1", "50", "0", instrument=ETH)
+    for hour, mark in ((2, "110"), (3, "120")):
+        days.snapshot(DAY + hour * HOUR, "1000", {BTC: ("1", "100", mark), ETH: ("1", "50", "50")})
+    days.journal.close()
+    assert closes(live_result(tmp_path, DAY, None)) == D(20)
+    assert not live_result(tmp_path, DAY, DAY + 2 * HOUR).closes
+
+
 def test_a_time_without_the_node_is_refused(tmp_path: Path) -> None:
     two_days(tmp_path)
     with pytest.raises(InputError, match="the node did not run then"):

@@ -87,6 +87,7 @@ def test_any_time_becomes_a_result_that_reads_and_renders_like_a_backtest_s(
         (["--day", "soon"], "give a day as 2026-03-31"),
         (["--from", "2024-10-05", "--to", "2024-10-04"], "must be after --from"),
         (["--from", "noon"], "give a UTC time"),
+        (["--from", "2999-01-01"], "must be before now"),
         (["--from", "2023-01-01", "--to", "2023-01-02"], "the node did not run then"),
     ],
 )
