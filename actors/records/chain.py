@@ -54,12 +54,16 @@ class Block(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Chained(NamedTuple):
-    """A block as it was read: its hash, the newest ids in the chain before it, and columns."""
+    """A block as it was read: its hash, the newest ids in the chain before it, and columns.
+
+    `end` is where its line ends in the file.
+    """
 
     head: str
     block: Block
     upto: dict[str, int]
     columns: dict[str, list[str]]
+    end: int
 
 
 def _newest_in(block: Block) -> dict[str, int]:
@@ -75,6 +79,7 @@ def blocks(folder: Path) -> Iterator[Chained]:
     A last line that a power cut tore is left out.
     """
     previous, upto, columns = NO_BLOCK, dict.fromkeys(_TABLES, 0), dict[str, list[str]]()
+    end = 0
     try:
         file = (folder / FILE).open("rb")
     except FileNotFoundError:
@@ -96,9 +101,9 @@ def blocks(folder: Path) -> Iterator[Chained]:
                     "before: blocks were removed or put in"
                 )
             columns = columns | block.columns
-            yield Chained(head.decode(), block, upto, columns)
+            previous, end = head.decode(), end + len(line)
+            yield Chained(previous, block, upto, columns, end)
             upto = upto | _newest_in(block)
-            previous = head.decode()
 
 
 class Chain:
@@ -111,11 +116,12 @@ class Chain:
         fcntl.flock(self._file, fcntl.LOCK_EX)
         self.number, self.head = 0, NO_BLOCK
         self._upto, self._columns = dict.fromkeys(_TABLES, 0), dict[str, list[str]]()
-        for head, block, upto, self._columns in blocks(folder):
-            self.number, self.head, self._upto = block.number + 1, head, upto | _newest_in(block)
-        self._file.seek(0)
-        whole = self._file.read().rfind(b"\n") + 1
-        self._file.truncate(whole)
+        end = 0
+        for one in blocks(folder):
+            self.head, self._columns, end = one.head, one.columns, one.end
+            self.number, self._upto = one.block.number + 1, one.upto | _newest_in(one.block)
+        # What a power cut tore is written again.
+        self._file.truncate(end)
 
     def add(self, journal: sqlite3.Connection, now_ns: int) -> int:
         """Write a block of what is new in the journal; return how many rows that were."""
@@ -236,7 +242,7 @@ def verify(journal: sqlite3.Connection, folder: Path, since: str = "", most: int
     last: Chained | None = None
     counted, began, seen = 0, 0, not since
     for last in blocks(folder):
-        head, block, upto, columns = last
+        head, block, upto, columns, _ = last
         began = began or block.ts
         if not seen:
             seen = head == since
@@ -260,7 +266,7 @@ def verify(journal: sqlite3.Connection, folder: Path, since: str = "", most: int
         raise InputError(f"{folder / FILE}: no chain yet: the node's next start begins it")
     if not seen:
         raise InputError(f"{folder / FILE}: has no block {since}: it was made anew, or cut off")
-    _, block, upto, _ = last
+    _, block, upto, *_ = last
     upto = upto | _newest_in(block)
     newer = sum(max(0, _newest(journal, folder, table) - upto[table]) for table in _TABLES)
     return Verified(wrong, block.number + 1, counted, newer, last.head, began, block.ts)

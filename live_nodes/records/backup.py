@@ -100,29 +100,30 @@ def back_up_node(node: Node, folder: Path, out: Path, keep: int) -> tuple[Path, 
 
 def _packed(archive: tarfile.TarFile, node: Node, folder: Path, now: int, copy: Path) -> Manifest:
     files: dict[str, FileRecord] = {}
-    head = ""
-    for name in _names(folder):
+    head = b""
+    # The journal last: a halt whose request has left the mailbox is in it.
+    for name in (*_names(folder), NAME):
+        copy.unlink(missing_ok=True)
         try:
-            # Whole, as others write on.
-            data, mode = (folder / name).read_bytes(), (folder / name).stat().st_mode & 0o777
+            mode = (folder / name).stat().st_mode & 0o777
+            # Of a copy, as others write on.
+            (copy_journal if name == NAME else shutil.copyfile)(folder / name, copy)
         except FileNotFoundError:
             # A request of the mailbox that the node has carried out by now.
             continue
-        if name == CHAIN:
-            head = data[: data.rfind(b"\n")].rsplit(b"\n", 1)[-1][:64].decode()
-        files[name] = FileRecord(len(data), hashlib.sha256(data).hexdigest(), mode)
-        _add(archive, name, io.BytesIO(data), files[name])
-    # The journal last: a halt whose request has left the mailbox is in it.
-    copy_journal(folder / NAME, copy)
-    if (found := damage(copy)) is not None:
-        raise DeskError(f"{folder / NAME}: is damaged, so no backup is made of it: {found}")
-    with copy.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        files[NAME] = FileRecord(file.seek(0, io.SEEK_END), digest, 0o644)
-        file.seek(0)
-        _add(archive, NAME, file, files[NAME])
+        if name == NAME and (found := damage(copy)) is not None:
+            raise DeskError(f"{folder / NAME}: is damaged, so no backup is made of it: {found}")
+        with copy.open("rb") as file:
+            if name == CHAIN:
+                for line in file:
+                    head = line[:64] if line.endswith(b"\n") else head
+                file.seek(0)
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            files[name] = FileRecord(file.seek(0, io.SEEK_END), digest, mode)
+            file.seek(0)
+            _add(archive, name, file, files[name])
     manifest = Manifest(
-        node=node.name, environment=node.environment, made=now, head=head, files=files
+        node=node.name, environment=node.environment, made=now, head=head.decode(), files=files
     )
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
     _add(archive, MANIFEST, io.BytesIO(text), FileRecord(len(text), "", 0o644))

@@ -109,13 +109,7 @@ def render_live(facts_: LiveFacts, node: Node, result: Result) -> str:
         ("trades", "Trades", "Trades", trading.distribution, True),
         ("exits", "Exits", "Exit reasons", trading.by_exit, True),
         ("list", "List", "All trades", trade_list.trade_list, True),
-        (
-            "parameters",
-            "Parameters",
-            "Parameters",
-            lambda one, _: origin.parameters(one),
-            True,
-        ),
+        ("parameters", "Parameters", "Parameters", lambda of, _: origin.parameters(of), True),
     ]
     written = [
         (key, word, title, section(report, drawings))

@@ -2,6 +2,7 @@
 
 import resource
 import sqlite3
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -149,3 +150,17 @@ def test_rows_that_a_journal_lost_are_named_and_the_chain_goes_on(folder: Path) 
     ]
     # Who has seen why notes the head, and verifies what came after it.
     assert said(folder, found.head).wrong == []
+
+
+def test_a_long_chain_is_never_held_in_memory(folder: Path) -> None:
+    with Journal.open(folder, node="test") as journal:
+        with journal.together():
+            for _ in range(60_000):
+                journal.note("n", "")
+        while chained(folder):
+            pass
+    tracemalloc.start()
+    Chain(folder).close()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < (folder / FILE).stat().st_size / 2

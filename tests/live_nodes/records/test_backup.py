@@ -4,6 +4,7 @@ import random
 import signal
 import sqlite3
 import threading
+import tracemalloc
 from collections.abc import Callable
 from decimal import Decimal as D
 from pathlib import Path
@@ -141,6 +142,16 @@ def test_an_archive_of_another_node_is_refused(folder: Path, node: Node, tmp_pat
     other = node_of(state=str(tmp_path / "state"), name="other")
     with pytest.raises(InputError, match="is of mine on practice, not of other on practice"):
         restore_node(other, tmp_path / "state/other/practice", archive)
+
+
+def test_large_files_are_never_held_in_memory(folder: Path, node: Node, tmp_path: Path) -> None:
+    (folder / FILE).write_bytes((64 * b"a" + b" {}\n") * 450_000)
+    tracemalloc.start()
+    _, manifest = back_up_node(node, folder, tmp_path / "out", 1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (manifest.files[FILE].size, manifest.head) == (450_000 * 68, 64 * "a")
+    assert peak < 15_000_000
 
 
 def test_only_the_newest_archives_are_kept(folder: Path, node: Node, tmp_path: Path) -> None:
