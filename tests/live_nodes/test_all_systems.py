@@ -32,6 +32,9 @@ from tests.waiting import eventually
 NODE = "live_nodes/nodes/all_systems_practice.yaml"
 PERPDESK = [sys.executable, "perpdesk.py"]
 SYSTEMS = {"reversal", "momentum", "scalper", "basis", "pairs"}
+OF_FAULTS = ("cooldown", "crossed", "depth", "errors", "funding", "latency", "rejects", "spread")
+EXPLAINED = {*OF_FAULTS, "stale", "unhedged", "node.clock", "node.feed", "node.links", "node.sweep"}
+"""Guards that halt for the faults and for the market; no other has a reason to."""
 SECONDS = float(os.environ.get("ALL_SYSTEMS_SECONDS", "300"))
 CYCLE_S = 300.0
 """The scenario's faults have come and gone."""
@@ -212,6 +215,7 @@ def test_five_systems_under_mixed_faults_end_with_the_exchange_s_books(together:
     account = together.account()
     with read(together.folder) as journal:
         fills, unsettled = journal.fills_since(0), journal.unsettled()
+        halted = {verdict.guard for verdict in journal.verdicts() if verdict.action}
         decisions, orders, equity = (
             journal.decisions(),
             journal.orders_since(0),
@@ -230,6 +234,7 @@ def test_five_systems_under_mixed_faults_end_with_the_exchange_s_books(together:
     for line in (
         f"decisions {len(decisions)}, orders {len(orders)}, fills {dict(traded)}",
         f"faults met: {dict(together.met)}",
+        f"halts by {sorted(halted)}",
         f"fees {fees:.4f}, funding {funding:.4f}, cash {cash:.4f}, theirs {wallet['USDT']:.4f}",
         f"equity {equity}, theirs {account['wallet']['equity']}",
         f"memory {together.readings[0][1]:.1f} to {together.readings[-1][1]:.1f} MB,"
@@ -242,6 +247,7 @@ def test_five_systems_under_mixed_faults_end_with_the_exchange_s_books(together:
 
     assert differences(together) == []
     assert report["sound"]
+    assert halted <= EXPLAINED
     assert abs(cash - wallet["USDT"]) < CENT
     # What is left of a lot counts as a fee of its buy.
     assert equity is not None
