@@ -27,6 +27,16 @@ def every_part(instrument: str) -> Decimal:
     return ZERO
 
 
+def seen_lot(quantity: Decimal) -> Decimal | None:
+    """Return the power of ten that a quantity is written in; None for a 0 that says nothing.
+
+    >>> seen_lot(Decimal("1.80"))
+    Decimal('0.01')
+    """
+    exponent = int(quantity.as_tuple().exponent)
+    return Decimal(1).scaleb(min(exponent, 0)) if quantity or exponent else None
+
+
 def base_coin(instrument: str) -> str:
     """Return the coin that a spot pair buys.
 

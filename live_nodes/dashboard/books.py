@@ -24,6 +24,7 @@ import numpy as np
 
 from actors import measures
 from actors.measures import DAY, Floats, Integers
+from actors.records.coins import WholeLots, seen_lot
 from actors.records.journal_files import NAME
 from actors.records.journal_reading import JournalReader, read
 from actors.records.ledger import ZERO, RoundTrip
@@ -31,6 +32,7 @@ from actors.records.rows import FillRow, OrderRow, from_sql
 from backtests.report.report_data import downsample
 from backtests.results.figures import without_flows
 from live_nodes.reports.executions import BY_HAND, Executions
+from strategies.account_value import is_spot
 
 TRIPS = 50_000
 """Closed round trips that are kept to be listed; older ones stay in the trade history."""
@@ -131,8 +133,10 @@ class NodeBooks:
         self._begin(None)
 
     def _begin(self, of: object) -> None:
+        if of != self._of:
+            self._lots: dict[str, Decimal] = {}
         self._of = of
-        self._booking = _Booking()
+        self._booking = _Booking(lots=WholeLots(lambda name: self._lots.get(name, ZERO)))
         self._last: dict[str, int] = {}
         self._fills = self._equity = 0
         self._open: dict[str, OrderRow] = {}
@@ -195,7 +199,8 @@ class NodeBooks:
             of = (self._folder / NAME).stat().st_ino, since
             if of != self._of:
                 self._begin(of)
-            if not self._fold_fills(journal, since):
+            known = [self._learn(row.instrument, row.quantity) for row in journal.holdings()]
+            if (any(known) and self._fills) or not self._fold_fills(journal, since):
                 self._begin(of)
                 self._fold_fills(journal, since)
             self._fold_equity(journal, since)
@@ -225,8 +230,10 @@ class NodeBooks:
         self._open = {order.client_order_id: order for order in found if not order.final}
 
     def _fold_fills(self, journal: JournalReader, since: int) -> bool:
-        """Fold new executions; return False where one is older than others of its instrument."""
-        folded = dict(self._last)
+        """Fold new executions; return False where one is older than others of its instrument, or
+        shows a finer lot than its coins were booked in.
+        """
+        folded, finer = dict(self._last), False
         # By the ids, not by the index of times: most were folded before.
         query = "SELECT * FROM fills WHERE id > ? AND +ts >= ? ORDER BY +ts, execution_id"
         for row in journal.each(query, self._fills, since):
@@ -234,8 +241,17 @@ class NodeBooks:
             if fill.ts < folded.get(fill.instrument, 0):
                 return False
             self._last[fill.instrument], self._fills = fill.ts, max(self._fills, row["id"])
+            finer |= self._learn(fill.instrument, fill.quantity)
             self._booking.take(fill)
-        return True
+        return not finer
+
+    def _learn(self, instrument: str, quantity: Decimal) -> bool:
+        """Learn the lot of spot from a quantity; return whether it is finer than was known."""
+        lot = seen_lot(quantity) if is_spot(instrument) else None
+        finer = lot is not None and lot < self._lots.get(instrument, lot + 1)
+        if lot is not None and finer:
+            self._lots[instrument] = lot
+        return finer
 
 
 def thinned(curve: tuple[Integers, Floats], most: int) -> list[tuple[int, float]]:

@@ -23,7 +23,7 @@ from config.commands import JsonOption, SetOption
 if TYPE_CHECKING:
     from actors.desk.books import StrategyBooks
     from actors.records.coins import Lot
-    from actors.records.rows import FillRow, OrderRow
+    from actors.records.rows import FillRow, OrderRow, PositionRow
     from strategies.messages import Decision
 
 Rows = list[dict[str, Any]]
@@ -138,13 +138,14 @@ def of_node(folder: Path) -> Exported:
 
     with read(folder) as journal:
         orders, fills = journal.orders_since(0), journal.fills_since(0)
+        held = journal.holdings()
         decisions, equity = journal.decisions()[::-1], journal.equity_since(0)
         mids = {
             name: msgspec.json.decode(journal.load_state(OWNER, name) or b"[]", type=list[float])
             for name in journal.state_names(OWNER, "")
         }
     pnl = _Pnl([(row.ts, row.equity) for row in equity])
-    trips, lots = _Trips(pnl.books), WholeLots(lot_of(orders))
+    trips, lots = _Trips(pnl.books), WholeLots(lot_of([*orders, *fills, *held]))
     for fill in fills:
         pass_fill(fill, trips, {}, lots)
         pnl.add(fill.ts, fill.instrument, fill.price)
@@ -159,12 +160,14 @@ def of_node(folder: Path) -> Exported:
     return Exported(decisions, names, rows, trips.closed, trips.fills, pnl.rows)
 
 
-def lot_of(orders: Iterable[OrderRow]) -> Lot:
-    """Return instruments' lot steps as their orders show them: these are for whole lots."""
+def lot_of(rows: Iterable[OrderRow | FillRow | PositionRow]) -> Lot:
+    """Return instruments' lot steps as quantities of whole lots show them: the finest of all."""
+    from actors.records.coins import seen_lot
+
     finest: dict[str, Decimal] = {}
-    for order in orders:
-        places = Decimal(1).scaleb(int(order.quantity.normalize().as_tuple().exponent))
-        finest[order.instrument] = min(places, finest.get(order.instrument, places))
+    for row in rows:
+        if (lot := seen_lot(row.quantity)) is not None:
+            finest[row.instrument] = min(lot, finest.get(row.instrument, lot))
     return lambda name: finest.get(name, Decimal(0))
 
 

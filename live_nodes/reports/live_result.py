@@ -24,7 +24,7 @@ from actors import measures
 from actors.records.coins import WholeLots, every_part, pays_in_coin
 from actors.records.journal_reading import JournalReader, read
 from actors.records.ledger import ZERO, RoundTrip
-from actors.records.rows import EquityRow, FillRow, OrderRow, marks_of_day
+from actors.records.rows import EquityRow, FillRow, OrderRow, PositionRow, marks_of_day
 from backtests.report.guards import LIVE
 from backtests.report.report_data import Share, shares
 from backtests.results.figures import Curves, RunBooks, curves, figures, without_flows
@@ -113,7 +113,11 @@ def live_result(folder: Path, since_ns: int, until_ns: int | None) -> LiveResult
             )
         fills = journal.fills_since(began)
         in_coins = any(map(pays_in_coin, fills))
-        lots = WholeLots(lot_of(journal.orders_since(0)) if in_coins else every_part)
+        # Orders are written without zeros at their end: two coins alone look like a lot of one.
+        shown: list[OrderRow | FillRow | PositionRow] = [*fills]
+        if in_coins:
+            shown += [*journal.orders_since(0), *journal.holdings()]
+        lots = WholeLots(lot_of(shown) if in_coins else every_part)
         done = _Done(rows=fills, lots=lots)
         start = max(since_ns, first.ts)
         return _result(journal, done, (first, last), start, max(last.ts, start + 1))

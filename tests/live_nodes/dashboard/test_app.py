@@ -18,6 +18,7 @@ from live_nodes.dashboard.access import add_token
 from live_nodes.local.actions import actions
 from live_nodes.local.folder import node_document, state_folder
 from live_nodes.local.mailbox import pending
+from live_nodes.reports.live_result import live_result
 from perpdesk import build_app
 from strategies.messages import Action, Decision, Target, Verdict
 from tests.live_nodes.dashboard.served import PASSWORD, Events, Visitor, serving, visiting
@@ -117,6 +118,25 @@ def test_profit_is_net_of_fees_and_funding_and_a_deposit_is_no_gain(visitor: Vis
     assert equity["drawdown"][-1][1] == 0
     (trip,) = visitor.page("/api/trips")["rows"]
     assert (trip["side"], trip["exit"], D(trip["net"])) == ("LONG", "120", D("19.48"))
+
+
+def test_coins_beyond_whole_lots_are_a_fee_as_they_are_in_the_report(tmp_path: Path) -> None:
+    """A fee in coins leaves 1.99 of 2 coins bought at 100, and 0.008 that are no lot."""
+    pair, (file, folder) = "AUSDT-SPOT.BYBIT", node(tmp_path)
+    days = Days(folder)
+    days.snapshot(DAY, "1000", {})
+    days.fill(DAY + HOUR, "2", "100", "0.002", instrument=pair, fee_coin="A")
+    days.snapshot(DAY + 2 * HOUR, "999", {pair: ("1.99", "100", "100")})
+    days.fill(DAY + 3 * HOUR, "-1.99", "110", "0", instrument=pair)
+    days.snapshot(DAY + 4 * HOUR, "1018.9", {pair: ("0", "0", "110")})
+    days.journal.close()
+    with visiting(tmp_path, file) as visitor:
+        (row,) = visitor.page("/api/strategies")["rows"]
+        trips = visitor.page("/api/trips")["rows"]
+    assert (D(row["fees"]), D(row["realized"]), row["trips"]) == (D(1), D("18.9"), 1)
+    assert [trip["closed"] is None for trip in trips] == [False]
+    (share,) = live_result(folder, DAY, DAY + 24 * HOUR).by_strategy
+    assert share.net == pytest.approx(18.9)
 
 
 def test_two_strategies_earn_apart_from_the_first_fee_on(tmp_path: Path) -> None:
