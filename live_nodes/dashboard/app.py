@@ -380,6 +380,8 @@ def _routes_of_pages(app: FastAPI, dashboard: Dashboard) -> None:
     def trades_csv(request: Request) -> Response:
         node, wanted = _wanted(dashboard, request.query_params)
         headers = {"content-disposition": f'attachment; filename="trades-{node.id}.csv"'}
+        # What can't be read must be refused here, not cut off after the answer began.
+        node.trades(wanted, None, 1)
         lines = pages.csv_lines(node, wanted)
         return StreamingResponse(lines, media_type="text/csv", headers=headers)
 

@@ -22,6 +22,9 @@ EVERY_S = 1.0
 STALE_S = 10.0
 """Age of a heartbeat at which a living process counts as hanging."""
 
+STARTING_S = 120.0
+"""The same while a node starts: it builds its engine in one go, on a busy machine for a minute."""
+
 
 class Beat(msgspec.Struct, frozen=True, kw_only=True):
     """One heartbeat; times are UNIX nanoseconds (UTC).
@@ -165,8 +168,10 @@ def last_beat(folder: Path) -> Beat | None:
 def hangs(beat: Beat | None, pid: int | None, started: int, now_ns: int) -> str:
     """Return why a living process hangs, else empty; times are UNIX nanoseconds (UTC)."""
     # Ignore an earlier process's heartbeat.
-    newest = beat.ts if beat is not None and beat.pid == pid else started
-    if now_ns - newest <= STALE_S * 1e9:
+    own = beat if beat is not None and beat.pid == pid else None
+    newest = started if own is None else own.ts
+    limit = STARTING_S if own is not None and own.phase == "starting" else STALE_S
+    if now_ns - newest <= limit * 1e9:
         return ""
     seconds = (now_ns - newest) / 1e9
     return (

@@ -170,7 +170,8 @@ def test_a_journal_that_is_broken_hides_no_other_node(tmp_path: Path) -> None:
         assert D(desk["total"]["play"]["equity"]) == D("12019.48")
         for path in ("strategies", "positions"):
             assert list(visitor.page(f"/api/{path}")["errors"]) == ["broken.practice"]
-        assert visitor.get("/api/nodes/broken.practice/logs?source=notes").status_code == 503
+        for path in ("nodes/broken.practice/logs?source=notes", "trades.csv?node=broken.practice"):
+            assert visitor.get(f"/api/{path}").status_code == 503
 
 
 def test_a_node_whose_journal_is_gone_says_so_and_stays(

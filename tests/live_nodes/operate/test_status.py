@@ -243,6 +243,10 @@ def test_a_process_hangs_once_its_heartbeat_is_older_than_ten_seconds() -> None:
     beat = Beat(ts=now - limit, pid=7, phase="running")
     assert hangs(beat, 7, 0, now) == ""
     assert "process 7 lives but has written no heartbeat for 10 s" in hangs(beat, 7, 0, now + 1)
+    # It builds its engine in one go.
+    starting = Beat(ts=0, pid=7, phase="starting")
+    assert hangs(starting, 7, 0, 120 * SECOND) == ""
+    assert "for 121 s" in hangs(starting, 7, 0, 121 * SECOND)
     # Another process's heartbeat says nothing: what counts is how long ago the run began.
     assert hangs(beat, 8, now - limit, now) == ""
     assert "no heartbeat for 10 s" in hangs(beat, 8, now - limit - 1, now)
