@@ -20,6 +20,7 @@ import tarfile
 import tempfile
 import time
 import zlib
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -28,6 +29,7 @@ import msgspec
 
 from actors.records.chain import FILE as CHAIN
 from actors.records.journal_files import NAME, Lock, copy_journal, damage, holder
+from actors.records.journal_reading import version_of
 from config.documents import Node
 from config.errors import DeskError, GateRefused, InputError
 from live_nodes.local.actions import keep_action
@@ -111,7 +113,7 @@ def _packed(archive: tarfile.TarFile, node: Node, folder: Path, now: int, copy: 
         except FileNotFoundError:
             # A request of the mailbox that the node has carried out by now.
             continue
-        if name == NAME and (found := damage(copy)) is not None:
+        if name == NAME and (found := _damage(copy)) is not None:
             raise DeskError(f"{folder / NAME}: is damaged, so no backup is made of it: {found}")
         with copy.open("rb") as file:
             if name == CHAIN:
@@ -128,6 +130,14 @@ def _packed(archive: tarfile.TarFile, node: Node, folder: Path, now: int, copy: 
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
     _add(archive, MANIFEST, io.BytesIO(text), FileRecord(len(text), "", 0o644))
     return manifest
+
+
+def _damage(journal: Path) -> str | None:
+    """Return what is wrong with a journal; an empty one would trade as if for the first time."""
+    if (found := damage(journal)) is not None:
+        return found
+    with closing(sqlite3.connect(journal)) as connection:
+        return None if version_of(connection, journal) else "it is empty"
 
 
 def _names(folder: Path) -> list[str]:
@@ -201,7 +211,7 @@ def _unpacked(archive: Path, staged: Path, node: Node) -> Manifest:
         raise InputError(
             f"{archive}: is damaged, nothing was restored: {error or type(error).__name__}"
         ) from error
-    found = damage(staged / NAME) if NAME in manifest.files else "it is not there"
+    found = _damage(staged / NAME) if NAME in manifest.files else "it is not there"
     if found is not None:
         raise InputError(f"{archive}: its journal is damaged, nothing was restored: {found}")
     return manifest

@@ -137,6 +137,14 @@ def test_a_damaged_archive_changes_nothing(
     assert orders(folder) == 1
 
 
+def test_an_empty_journal_is_backed_up_as_little_as_a_damaged_one(folder, node, tmp_path):
+    """Restored, it would trade as if for the first time."""
+    (folder / NAME).write_bytes(b"")
+    with pytest.raises(DeskError, match="is damaged, so no backup is made of it: it is empty"):
+        back_up_node(node, folder, tmp_path / "out", 1)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_an_archive_of_another_node_is_refused(folder: Path, node: Node, tmp_path: Path) -> None:
     archive, _ = back_up_node(node, folder, tmp_path / "out", 1)
     other = node_of(state=str(tmp_path / "state"), name="other")
