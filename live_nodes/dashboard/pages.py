@@ -687,9 +687,11 @@ def _cell(value: Any) -> str:
 
 
 def alerts_of(folder: Path, most: int) -> list[dict[str, Any]]:
-    """Return the newest alerts of a node, the newest first."""
+    """Return the newest alerts of a node, the newest first; what only informs leaves first."""
     lines = reversed(tail(folder / FILE))
-    return [*islice(filter(None, map(alert_row, lines)), most)]
+    newest = [*islice(filter(None, map(alert_row, lines)), 10 * most)]
+    kept = sorted(newest, key=lambda alert: alert["level"] == "info")[:most]
+    return sorted(kept, key=lambda alert: -alert["ts"])
 
 
 def alert_row(line: str) -> dict[str, Any] | None:

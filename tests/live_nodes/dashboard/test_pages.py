@@ -198,3 +198,10 @@ def test_alerts_and_secrets_in_them(tmp_path: Path) -> None:
     (node.source.folder / "alerts.jsonl").write_bytes(text)
     (alert,) = node.desk()["alerts"]
     assert (alert["ts"], alert["level"], alert["text"]) == (1, "warning", "token=***")
+    # Each guard says that it measures again, and a warning from before is still seen.
+    with (node.source.folder / "alerts.jsonl").open("ab") as file:
+        for second in range(2, 50):
+            line = {"ts": second * 1_000_000, "level": "info", "kind": "k", "text": "again"}
+            file.write(msgspec.json.encode(line) + b"\n")
+    shown = node.desk()["alerts"]
+    assert [alert["ts"] for alert in shown] == [*range(49, 30, -1), 1]
