@@ -80,14 +80,16 @@ class Keystore:
     @contextmanager
     def changing(self) -> Iterator[dict[str, str]]:
         """Yield all secrets and write them back at the end, while other writers wait."""
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with self.path.with_name(f"{self.path.name}.lock").open("w") as lock:
+        # Where a link leads: in its place, the file there would keep what was taken out.
+        path = self.path.resolve()
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with path.with_name(f"{path.name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            secrets = self.secrets() if self.path.exists() else {}
+            secrets = self.secrets() if path.exists() else {}
             yield secrets
-            self._write(secrets)
+            self._write(path, secrets)
 
-    def _write(self, secrets: Mapping[str, str]) -> None:
+    def _write(self, path: Path, secrets: Mapping[str, str]) -> None:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         salt, nonce = os.urandom(SALT_BYTES), os.urandom(NONCE_BYTES)
@@ -96,7 +98,7 @@ class Keystore:
         texts = {"salt": salt, "nonce": nonce, "box": box}
         kept = {name: base64.b64encode(value).decode() for name, value in texts.items()}
         content = json.dumps({"format": FORMAT.decode(), **kept}, indent=2).encode()
-        replace_file(self.path, content, durable=True, mode=0o600)
+        replace_file(path, content, durable=True, mode=0o600)
 
 
 @functools.cache

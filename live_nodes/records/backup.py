@@ -164,6 +164,7 @@ def restore_node(node: Node, folder: Path, archive: Path, *, halted: bool = True
     Raises GateRefused where the node runs. Raises InputError where the archive is damaged, or of
     another node. Raises DeskError where the folder can't be written.
     """
+    folder = folder.resolve()  # Not the link to it is exchanged.
     if (pid := holder(folder)) is not None:
         raise GateRefused(f"{node.name} is running (process {pid}): stop it first")
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")

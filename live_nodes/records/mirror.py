@@ -115,6 +115,7 @@ class Mirror:
         """Mirror until `ended`, which waits for so many seconds; return whether all is there."""
         import psycopg
         import sqlalchemy as sa
+        from alembic.util import CommandError
 
         while True:
             try:
@@ -132,6 +133,11 @@ class Mirror:
                 self._tell(f"the mirror waits: {str(error).strip().splitlines()[0]}")
             except DeskError as error:
                 self._tell(f"the mirror waits: {error}")
+            except (CommandError, KeyError) as error:
+                self._tell(
+                    "the mirror waits: its tables are not this version's, another perpdesk or "
+                    f"somebody changed them: {type(error).__name__}: {error}"
+                )
             if ended(_AGAIN_S):
                 return False
 

@@ -132,6 +132,17 @@ def test_a_wrong_passphrase_and_a_changed_byte_are_one_clear_error_and_damage_an
         store.secrets()
 
 
+def test_a_keystore_behind_a_link_is_written_where_it_is(tmp_path: Path) -> None:
+    """In the link's place, the file there would keep a secret that was taken out."""
+    store = kept(ONE="1", TWO="2")
+    store.path.rename(tmp_path / "elsewhere.json")
+    store.path.symlink_to(tmp_path / "elsewhere.json")
+    with store.changing() as found:
+        del found["ONE"]
+    assert store.path.is_symlink()
+    assert Keystore(tmp_path / "elsewhere.json", store.unlock).secrets() == {"TWO": "2"}
+
+
 def test_writes_take_turns_and_a_failed_one_changes_nothing() -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda name: kept(**{name: MARK}), ("ONE", "TWO", "THREE", "FOUR")))

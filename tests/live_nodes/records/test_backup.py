@@ -137,6 +137,16 @@ def test_a_damaged_archive_changes_nothing(
     assert orders(folder) == 1
 
 
+def test_a_state_behind_a_link_is_restored_where_it_is(folder, node, tmp_path):
+    archive, _ = back_up_node(node, folder, tmp_path / "out", 1)
+    folder.rename(tmp_path / "disk")
+    folder.symlink_to(tmp_path / "disk")
+    restore_node(node, folder, archive)
+    assert folder.is_symlink()
+    assert (tmp_path / "disk/exchange/exchange.db").exists()
+    assert len(list(tmp_path.glob("disk.before-*"))) == 1
+
+
 def test_an_empty_journal_is_backed_up_as_little_as_a_damaged_one(folder, node, tmp_path):
     """Restored, it would trade as if for the first time."""
     (folder / NAME).write_bytes(b"")

@@ -179,6 +179,26 @@ def test_a_mirror_that_can_not_be_reached_says_so_once_and_never_the_password(tm
     assert "geheim" not in said[0]
 
 
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ("UPDATE perpdesk.alembic_version SET version_num = 'next'", "'next'"),
+        ("DROP TABLE perpdesk.counters", "KeyError: 'counters'"),
+    ],
+)
+def test_a_server_with_other_tables_is_said_and_the_mirror_waits(
+    journal: Journal, tmp_path: Path, url: str, change: str, why: str
+) -> None:
+    """A newer perpdesk migrated them, or somebody dropped one."""
+    assert mirrored(tmp_path, url)
+    with psycopg.connect(url) as server:
+        server.execute(change.encode())
+    said: list[str] = []
+    assert not mirrored(tmp_path, url, said)
+    assert "the mirror waits: its tables are not this version's" in said[0]
+    assert why in said[0]
+
+
 def test_a_mirror_of_a_node_that_never_ran_makes_no_journal(tmp_path: Path, url: str) -> None:
     said: list[str] = []
     assert not mirrored(tmp_path, url, said)
