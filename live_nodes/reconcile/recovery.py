@@ -50,6 +50,11 @@ PATIENCE_S = 6.0
 CANCEL_DEADLINE_S = 10.0
 _TRANSFERS = "transfers complete"
 """State with the time until which the transaction log is read."""
+_TRANSFERS_FROM = "transfers from"
+"""State with the time of the first start: what moved before is in the equity."""
+_LATE_LOG_NS = 300_000_000_000
+"""The log may be so late: Bybit warns of delays in wild markets
+(https://bybit-exchange.github.io/docs/v5/account/transaction-log)."""
 MEMORY_NS = 730 * 86_400_000_000_000
 """Bybit answers for executions of the past two years
 (https://bybit-exchange.github.io/docs/v5/order/execution)."""
@@ -214,10 +219,11 @@ class Recovery:
         so, and the next time asks again: until then nothing tells transfers from losses.
         """
         until, state = time.time_ns(), self.journal.state("node")
-        complete = state.load(_TRANSFERS)
+        complete = int(state.load(_TRANSFERS) or state.load(_TRANSFERS_FROM) or until)
+        began = int(state.load(_TRANSFERS_FROM) or complete)
+        state.save(_TRANSFERS_FROM, str(began).encode())
         try:
-            since = until if complete is None else int(complete) - OVERLAP_NS
-            moved = await self.rest.transactions(since, until, COIN)
+            moved = await self.rest.transactions(max(began, complete - _LATE_LOG_NS), until, COIN)
         except VenueError as error:
             if str(error) != self._unread:
                 self._unread = str(error)
@@ -225,8 +231,8 @@ class Recovery:
             return
         self._unread = ""
         with self.journal.together():
-            for entry in moved if complete is not None else ():
-                if self._is_transfer(entry):
+            for entry in moved:
+                if entry.ts_ns >= began and self._is_transfer(entry):
                     self.journal.fill(transfer_row(entry))
             state.save(_TRANSFERS, str(until).encode())
 

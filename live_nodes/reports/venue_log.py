@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -86,7 +85,7 @@ def reconcile(found: LiveResult, entries: Iterable[LogEntry]) -> Reconciliation:
     """
     ours, theirs = Money(), Money()
     known = {row.execution_id for row in found.rows}
-    seen: Counter[str] = Counter()
+    seen: set[str] = set()
     for row in found.rows:
         if row.kind == FUNDING:
             _add(ours, "Funding", COIN, -row.fee)
@@ -103,7 +102,7 @@ def reconcile(found: LiveResult, entries: Iterable[LogEntry]) -> Reconciliation:
         if entry.coin != COIN and entry.trade_id not in known:
             # Other coins come and go without the node, which counts its own executions alone.
             continue
-        seen[name if name in known else entry.trade_id or entry.id] += 1
+        seen.add(name if name in known else entry.trade_id or entry.id)
         if entry.kind == "SETTLEMENT":
             _add(theirs, "Funding", entry.coin, entry.funding - entry.fee)
         elif entry.trade_id and entry.id not in known:
@@ -115,8 +114,8 @@ def reconcile(found: LiveResult, entries: Iterable[LogEntry]) -> Reconciliation:
         for key in sorted({*ours, *theirs, ("Fees", COIN), ("Funding", COIN), ("Transfers", COIN)})
         if key[1] == COIN or ours.get(key) or theirs.get(key)
     )
-    hidden = tuple(sorted(seen.keys() - known))
-    return Reconciliation(amounts, tuple(sorted(known - seen.keys())), hidden)
+    hidden = tuple(sorted(seen - known))
+    return Reconciliation(amounts, tuple(sorted(known - seen)), hidden)
 
 
 def _moved(kind: str) -> str:
