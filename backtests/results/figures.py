@@ -63,6 +63,8 @@ def curves(
 
 def without_flows(ts: Integers, equity: Floats, opening: float, flows: Flows) -> Floats:
     """Return the curve of an account as if nothing had been paid in or taken out."""
+    # The first sample has what was paid in before.
+    flows = [flow for flow in flows if len(ts) and flow[0] > ts[0]]
     if not flows:
         return equity
     values, moved = np.concatenate(([opening], equity)), np.zeros(len(ts))

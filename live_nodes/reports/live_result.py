@@ -305,7 +305,7 @@ def _result(
             "the node, and stays as it was while the node did not run.",
         },
         warnings=warnings,
-        flows=tuple((flow.ts, flow.amount) for flow in done.flows),
+        flows=_after(start, done.flows),
         beside=done.charges + left,
     )
     found = books.tables["positions"]
@@ -358,6 +358,11 @@ def _warnings(left: Decimal, unmarked: Collection[str], done: _Done, carried: in
         )
 
 
+def _after(start: int, flows: Iterable[Flow]) -> list[tuple[int, Decimal]]:
+    # What moved while the node was down, before the start, is not in the equity of the start.
+    return [(max(flow.ts, start + 1), flow.amount) for flow in flows]
+
+
 def _tables(
     journal: JournalReader,
     done: _Done,
@@ -369,8 +374,7 @@ def _tables(
     opened = (start, *map(float, (first.equity, first.balance, first.gross, first.net)))
     samples = [opened, *(row for row in journal.equity_curve(start + 1, end))]
     ts, equity, cash, gross, net = (np.array(values) for values in zip(*samples, strict=True))
-    paid = [(flow.ts, flow.amount) for flow in done.flows]
-    lines = without_flows(ts, equity, float(first.equity), paid)
+    lines = without_flows(ts, equity, float(first.equity), _after(start, done.flows))
     curve = {"ts": ts, "equity": equity, "cash": cash, "unrealized": equity - cash}
     curve |= {"gross": gross, "net": net, "drawdown": -measures.drawdown(lines)}
     fills = [replace(f, kind="order" if f.kind == "Trade" else f.kind) for f in done.fills]

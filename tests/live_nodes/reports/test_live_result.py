@@ -5,8 +5,10 @@ from __future__ import annotations
 from decimal import Decimal as D
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from backtests.results.figures import without_flows
 from config.durations import SECOND_NS
 from config.errors import InputError
 from live_nodes.reports.live_result import LiveResult, live_result
@@ -75,6 +77,24 @@ def test_a_deposit_right_before_a_snapshot_is_no_drawdown(tmp_path: Path, has_it
     found = live_result(tmp_path, DAY, NEXT)
     assert found.summary["max_drawdown"] == 0
     assert found.summary["return_pct"] == pytest.approx(0.1 if has_it else 1)
+
+
+def test_a_deposit_while_the_node_is_down_over_midnight_is_no_drawdown(tmp_path: Path) -> None:
+    days = Days(tmp_path)
+    days.snapshot(DAY + 23 * HOUR, "1000", {})
+    days.paid(NEXT - HOUR // 2, "-9000", "TRANSFER_IN", "USDT")
+    days.snapshot(NEXT + HOUR, "10010", {})
+    days.journal.close()
+    found = live_result(tmp_path, NEXT, NEXT + 24 * HOUR)
+    assert (found.deposits, found.summary["max_drawdown"]) == (D(9000), 0)
+    assert found.books.tables["equity"]["drawdown"].to_pylist() == [0, 0]
+    assert found.summary["return_pct"] == pytest.approx(0.1)
+
+
+def test_what_was_paid_in_before_a_curve_begins_is_in_it() -> None:
+    curve = np.array([100.0, 110.0])
+    found = without_flows(np.array([10, 20]), curve, 100.0, [(5, D(40))])
+    assert found == pytest.approx(curve)
 
 
 @pytest.mark.parametrize("late", [-SECOND_NS, SECOND_NS])
