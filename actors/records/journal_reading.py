@@ -97,7 +97,7 @@ class JournalReader:
 
     def runs(self, limit: int = 1) -> list[Run]:
         """Return the last runs, the newest first."""
-        rows = self._ask("SELECT * FROM runs ORDER BY id DESC LIMIT ?", limit)
+        rows = self.query("SELECT * FROM runs ORDER BY id DESC LIMIT ?", limit)
         return [from_sql(Run, row) for row in rows]
 
     def unsettled(self) -> list[OrderRow]:
@@ -119,7 +119,7 @@ class JournalReader:
 
     def intents(self, client_order_id: str | None = None) -> list[dict[str, Any]]:
         """Return the requests of one order, or all, in the order they were written."""
-        return self._ask(
+        return self.query(
             "SELECT * FROM intents WHERE ? IS NULL OR client_order_id = ? ORDER BY id",
             client_order_id,
             client_order_id,
@@ -132,13 +132,13 @@ class JournalReader:
 
     def order_events(self, client_order_id: str) -> list[dict[str, Any]]:
         """Return an order's events in the order they came."""
-        return self._ask(
+        return self.query(
             "SELECT * FROM order_events WHERE client_order_id = ? ORDER BY id", client_order_id
         )
 
     def fills_since(self, ts: int, limit: int = -1) -> list[FillRow]:
         """Return the executions at or after a time, the oldest first."""
-        rows = self._ask(
+        rows = self.query(
             "SELECT * FROM fills WHERE ts >= ? ORDER BY ts, execution_id LIMIT ?", ts, limit
         )
         return [from_sql(FillRow, row) for row in rows]
@@ -146,11 +146,11 @@ class JournalReader:
     def fill_number_before(self, ts: int) -> int:
         """Return the number before the first execution at or after a time, else the last."""
         statement = "SELECT coalesce(min(id) - 1, (SELECT max(id) FROM fills), 0) AS id FROM fills"
-        return int(self._ask(f"{statement} WHERE ts >= ?", ts)[0]["id"])
+        return int(self.query(f"{statement} WHERE ts >= ?", ts)[0]["id"])
 
     def fills_numbered(self, after: int, limit: int) -> tuple[int, list[FillRow]]:
         """Return some executions after a number, in the order of writing, and the last number."""
-        rows = self._ask("SELECT * FROM fills WHERE id > ? ORDER BY id LIMIT ?", after, limit)
+        rows = self.query("SELECT * FROM fills WHERE id > ? ORDER BY id LIMIT ?", after, limit)
         return rows[-1]["id"] if rows else after, [from_sql(FillRow, row) for row in rows]
 
     def executions_since(self, ts: int) -> set[tuple[str, str]]:
@@ -160,23 +160,23 @@ class JournalReader:
 
     def explained(self) -> dict[str, Decimal]:
         """Return the positions from our own orders, signed base coin by instrument."""
-        rows = self._ask("SELECT instrument, quantity FROM explained")
+        rows = self.query("SELECT instrument, quantity FROM explained")
         return {row["instrument"]: Decimal(row["quantity"]) for row in rows}
 
     def explained_in(self, instrument: str) -> Decimal:
         """Return the position from our own orders in one instrument, signed base coin."""
-        rows = self._ask("SELECT quantity FROM explained WHERE instrument = ?", instrument)
+        rows = self.query("SELECT quantity FROM explained WHERE instrument = ?", instrument)
         return Decimal(rows[0]["quantity"]) if rows else Decimal(0)
 
     def own(self) -> dict[str, Decimal]:
         """Return `explained` without the coins that others took of them (`Journal.take`)."""
-        rows = self._ask("SELECT * FROM state WHERE owner = 'node' AND name GLOB ?", f"{TAKEN}*")
+        rows = self.query("SELECT * FROM state WHERE owner = 'node' AND name GLOB ?", f"{TAKEN}*")
         taken = {row["name"].removeprefix(TAKEN): Decimal(row["value"].decode()) for row in rows}
         return {name: held - taken.get(name, 0) for name, held in self.explained().items()}
 
     def last_owner(self, instrument: str) -> str:
         """Return the strategy of the newest own execution in an instrument, empty without one."""
-        rows = self._ask(
+        rows = self.query(
             "SELECT strategy FROM fills WHERE instrument = ? AND strategy != ''"
             " ORDER BY ts DESC LIMIT 1",
             instrument,
@@ -185,26 +185,26 @@ class JournalReader:
 
     def last_fill_ts(self) -> int | None:
         """Return the time of the newest execution."""
-        return self._ask("SELECT max(ts) AS ts FROM fills")[0]["ts"]
+        return self.query("SELECT max(ts) AS ts FROM fills")[0]["ts"]
 
     def holdings(self) -> list[PositionRow]:
         """Return the newest state of every position, closed ones included."""
-        rows = self._ask("SELECT * FROM positions ORDER BY instrument, owner")
+        rows = self.query("SELECT * FROM positions ORDER BY instrument, owner")
         return [from_sql(PositionRow, row) for row in rows]
 
     def last_equity(self) -> EquityRow | None:
         """Return the last equity of the account."""
-        rows = self._ask("SELECT * FROM equity ORDER BY id DESC LIMIT 1")
+        rows = self.query("SELECT * FROM equity ORDER BY id DESC LIMIT 1")
         return from_sql(EquityRow, rows[0]) if rows else None
 
     def equity_since(self, ts: int) -> list[EquityRow]:
         """Return the account's equity from a time on, the oldest first."""
-        rows = self._ask("SELECT * FROM equity WHERE ts >= ? ORDER BY id", ts)
+        rows = self.query("SELECT * FROM equity WHERE ts >= ? ORDER BY id", ts)
         return [from_sql(EquityRow, row) for row in rows]
 
     def last_equity_until(self, ts: int) -> EquityRow | None:
         """Return the last equity at or before a time."""
-        rows = self._ask("SELECT * FROM equity WHERE id = ?", self._first_id("equity", ts + 1) - 1)
+        rows = self.query("SELECT * FROM equity WHERE id = ?", self._first_id("equity", ts + 1) - 1)
         return from_sql(EquityRow, rows[0]) if rows else None
 
     def equity_between(self, since: int, until: int) -> list[EquityRow]:
@@ -236,7 +236,7 @@ class JournalReader:
 
         Each has its own time; both are in the order of writing.
         """
-        rows = self._ask("SELECT ts, payload FROM verdicts WHERE ts < ? ORDER BY id", until)
+        rows = self.query("SELECT ts, payload FROM verdicts WHERE ts < ? ORDER BY id", until)
         found = [(row["ts"], _VERDICTS.decode(row["payload"])) for row in rows]
         stood: dict[tuple[str, str], tuple[int, Verdict]] = {}
         for ts, verdict in found:
@@ -248,16 +248,16 @@ class JournalReader:
 
     def decisions(self, limit: int = -1) -> list[Decision]:
         """Return the last decisions, the newest first."""
-        rows = self._ask("SELECT payload FROM decisions ORDER BY id DESC LIMIT ?", limit)
+        rows = self.query("SELECT payload FROM decisions ORDER BY id DESC LIMIT ?", limit)
         return [_DECISIONS.decode(row["payload"]) for row in rows]
 
     def last_decision_number(self) -> int:
         """Return the number of the newest decision, 0 without any."""
-        return int(self._ask("SELECT coalesce(max(id), 0) AS id FROM decisions")[0]["id"])
+        return int(self.query("SELECT coalesce(max(id), 0) AS id FROM decisions")[0]["id"])
 
     def decisions_numbered(self, after: int, until: int, *kinds: str) -> list[Decision]:
         """Return decisions of some kinds by their numbers, the oldest first, none of dry runs."""
-        rows = self._ask(
+        rows = self.query(
             "SELECT payload FROM decisions WHERE id > ? AND id <= ?"
             f" AND kind IN ({', '.join('?' * len(kinds))})"
             " AND run NOT IN (SELECT id FROM runs WHERE dry_run) ORDER BY id",
@@ -269,27 +269,29 @@ class JournalReader:
 
     def standing(self) -> list[tuple[int, Verdict]]:
         """Return the verdicts that still stand, each with its start time."""
-        rows = self._ask("SELECT since, payload FROM standing ORDER BY guard, scope")
+        rows = self.query("SELECT since, payload FROM standing ORDER BY guard, scope")
         return [(row["since"], _VERDICTS.decode(row["payload"])) for row in rows]
 
     def verdicts(self, limit: int = -1) -> list[Verdict]:
         """Return the last verdicts, the newest first."""
-        rows = self._ask("SELECT payload FROM verdicts ORDER BY id DESC LIMIT ?", limit)
+        rows = self.query("SELECT payload FROM verdicts ORDER BY id DESC LIMIT ?", limit)
         return [_VERDICTS.decode(row["payload"]) for row in rows]
 
     def verdicts_of(self, guard: str) -> list[tuple[int, int, Verdict]]:
         """Return all verdicts of a guard, the oldest first, as run, time and verdict."""
-        rows = self._ask("SELECT run, ts, payload FROM verdicts WHERE guard = ? ORDER BY id", guard)
+        rows = self.query(
+            "SELECT run, ts, payload FROM verdicts WHERE guard = ? ORDER BY id", guard
+        )
         return [(row["run"], row["ts"], _VERDICTS.decode(row["payload"])) for row in rows]
 
     def load_state(self, owner: str, name: str) -> bytes | None:
         """Return an owner's last saved state of a name, or None."""
-        rows = self._ask("SELECT value FROM state WHERE owner = ? AND name = ?", owner, name)
+        rows = self.query("SELECT value FROM state WHERE owner = ? AND name = ?", owner, name)
         return bytes(rows[0]["value"]) if rows else None
 
     def state_names(self, owner: str, beginning: str) -> list[str]:
         """Return the names of an owner's states with this prefix, sorted."""
-        rows = self._ask(
+        rows = self.query(
             "SELECT name FROM state WHERE owner = ? AND name GLOB ? ORDER BY name",
             owner,
             f"{beginning}*",
@@ -298,31 +300,31 @@ class JournalReader:
 
     def states(self, name: str) -> dict[str, bytes]:
         """Return the last saved states of a name, by owner."""
-        rows = self._ask("SELECT owner, value FROM state WHERE name = ? ORDER BY owner", name)
+        rows = self.query("SELECT owner, value FROM state WHERE name = ? ORDER BY owner", name)
         return {row["owner"]: bytes(row["value"]) for row in rows}
 
     def gates(self, run: int) -> list[dict[str, Any]]:
         """Return the results of the start-up gates in a run."""
-        return self._ask(
+        return self.query(
             "SELECT ts, name, passed, detail FROM gates WHERE run = ? ORDER BY id", run
         )
 
     def links(self) -> list[LinkRow]:
         """Return the newest state of every link."""
-        return [from_sql(LinkRow, row) for row in self._ask("SELECT * FROM links ORDER BY name")]
+        return [from_sql(LinkRow, row) for row in self.query("SELECT * FROM links ORDER BY name")]
 
     def counters(self) -> dict[str, int]:
         """Return all counters by name."""
-        rows = self._ask("SELECT name, value FROM counters ORDER BY name")
+        rows = self.query("SELECT name, value FROM counters ORDER BY name")
         return {row["name"]: row["value"] for row in rows}
 
     def last_id(self, table: str) -> int:
         """Return the id of the newest row of a table that only grows, 0 for none."""
-        return int(self._ask(f"SELECT coalesce(max(id), 0) AS id FROM {table}")[0]["id"])
+        return int(self.query(f"SELECT coalesce(max(id), 0) AS id FROM {table}")[0]["id"])
 
     def notes(self, limit: int = -1) -> list[dict[str, Any]]:
         """Return the last notes, the newest first."""
-        return self._ask("SELECT run, ts, kind, text FROM notes ORDER BY id DESC LIMIT ?", limit)
+        return self.query("SELECT run, ts, kind, text FROM notes ORDER BY id DESC LIMIT ?", limit)
 
     def _between(self, table: str, since: int, until: int) -> list[dict[str, Any]]:
         return [dict(row) for row in self._rows(table, since, until, "*")]
@@ -346,7 +348,7 @@ class JournalReader:
         return int(low)
 
     def _orders(self, where: str, *values: Any) -> list[OrderRow]:
-        rows = self._ask(f"SELECT * FROM orders {where}", *values)
+        rows = self.query(f"SELECT * FROM orders {where}", *values)
         return [from_sql(OrderRow, row) for row in rows]
 
     def query(self, statement: str, *values: Any) -> list[dict[str, Any]]:
@@ -356,9 +358,6 @@ class JournalReader:
     def each(self, statement: str, *values: Any) -> Iterator[dict[str, Any]]:
         """Yield a statement's rows, values by column name."""
         yield from map(dict, self._connection.execute(statement, values))
-
-    def _ask(self, statement: str, *values: Any) -> list[dict[str, Any]]:
-        return [dict(row) for row in self._connection.execute(statement, values)]
 
 
 @contextmanager
