@@ -21,7 +21,8 @@ from actors.guards.core.windows import Mark, bounds_below, fresh, session_start
 class DailyLossParams(ResultParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The most that a UTC day may lose; at least one of the limits is needed.
 
-    The loss is measured from the first equity seen on the day. A withdrawal looks like a loss.
+    The loss is measured from the first equity seen on the day. What others pay in or take out is
+    neither gain nor loss.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ class SessionProfitParams(ResultParams, frozen=True, kw_only=True, forbid_unknow
     """The profit at which the desk stops; at least one of the limits is needed.
 
     What is open could give the gain back, so all is closed unless ``action`` says otherwise. A
-    deposit looks like a profit.
+    deposit is no profit.
 
     Parameters
     ----------

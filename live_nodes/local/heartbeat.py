@@ -35,7 +35,8 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True):
     handled, in nanoseconds: of the newest, and the largest of the last minute; None before any.
     `links_down` are the links that are not reliable. `stalled` is why trading makes no progress
     though the process lives. `equity` (USDT) is None before the first. `peak` is its highest since
-    the first start, less what others paid in, and `drawdown` the fraction of the peak lost.
+    the first start, grown and shrunk in proportion by what others moved, of which it has `flows`;
+    `drawdown` is the fraction of the peak lost.
     """
 
     ts: int
@@ -49,6 +50,7 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True):
     stalled: str = ""
     equity: Decimal | None = None
     peak: Decimal | None = None
+    flows: Decimal = Decimal(0)
     drawdown: float | None = None
 
 
@@ -79,6 +81,7 @@ class Heartbeat:
         self._guards_within_ns = guards_within * 1e9
         before = None if fresh else last_beat(folder)
         self._peak = None if before is None else before.peak
+        self._flows = Decimal(0) if before is None else before.flows
         self.phase = "starting"
         self.last: Beat | None = None
         self.on_beat: Callable[[Beat], None] = lambda beat: None
@@ -123,6 +126,7 @@ class Heartbeat:
             stalled=self._stalled(guards, now),
             equity=equity,
             peak=self._peak,
+            flows=self._flows,
             drawdown=drawdown,
         )
         self.last = beat
@@ -141,11 +145,11 @@ class Heartbeat:
         if worth is None:
             return None, None
         equity, flows = worth
-        # What others pay in or take out is no gain or loss.
-        made = equity - flows
-        self._peak = made if self._peak is None else max(self._peak, made)
-        peak = self._peak + flows
-        return equity, float((peak - equity) / peak) if peak > 0 else None
+        # As guards have it: what others move is no gain or loss, and leaves the fraction as it was.
+        before = equity - (flows - self._flows)
+        peak = equity if self._peak is None or before <= 0 else self._peak * equity / before
+        self._peak, self._flows = max(peak, equity), flows
+        return equity, float(1 - equity / self._peak) if self._peak > 0 else None
 
     def _stalled(self, guards: Mapping[str, int | None], now: int) -> str:
         newest = max((ts for ts in guards.values() if ts is not None), default=now)

@@ -25,8 +25,8 @@ class CurveParams(ResultParams, frozen=True, kw_only=True, forbid_unknown_fields
     ----------
     of : {"desk", "strategies"}
         The account's equity; or each strategy's own curve, which is its capital plus its net
-        result, so that only the strategy that lost is held back. A withdrawal from the account
-        looks like a loss of the desk, never like one of a strategy.
+        result, so that only the strategy that lost is held back. What others pay in or take
+        out is neither gain nor loss.
     capital : float or None
         Of each strategy, settlement currency; null is the account's equity at the guard's first
         start without what the strategies had made of it by then, so that a lone strategy has the

@@ -224,6 +224,10 @@ def test_drawdown_is_from_the_peak_over_restarts_and_no_withdrawal_is_a_loss(
     assert beats(again, "1080") == pytest.approx(0.1)
     # Of 1200 others took 200, and 1000 are still there: none is lost.
     assert beats(again, "1000", "-200") == 0
+    # Half of it is lost; nine times the rest paid in makes that no smaller, nor half out larger.
+    assert beats(again, "500", "-200") == 0.5
+    assert beats(again, "5000", "4300") == 0.5
+    assert beats(Heartbeat(tmp_path, print), "2500", "1800") == 0.5
     assert beats(Heartbeat(tmp_path, print, fresh=True), "500") == 0
 
 
