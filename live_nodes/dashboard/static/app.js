@@ -43,6 +43,9 @@ function route() {
   return { page: known, words, query: new URLSearchParams(query) };
 }
 
+/** Return whether the address changed and `arrive` is still to hear of it: what was read is another page's. */
+const moved = () => state.route !== location.hash.split("?")[0];
+
 function shell(content) {
   const { page } = route();
   const link = { live: ["good", "live"], connecting: ["warn", "connecting …"] }[state.link] ?? ["bad", "no updates"];
@@ -80,7 +83,7 @@ function drawn(page, given) {
 /** Draw what is known. */
 function show() {
   const { page, words, query } = route();
-  if (!state.session) return;
+  if (!state.session || moved()) return;
   const given = { words, query, session: state.session, go, again, show };
   const content = state.data ? drawn(page, given)
     : [h("h1", { tabindex: "-1" }, page.title), h("p.empty", null,
@@ -97,16 +100,17 @@ function show() {
 
 /** Read the page's data once more and draw it; `automatic` when nobody asked for it. */
 async function again(automatic = false) {
+  if (moved()) return;
   const turn = ++state.turn;
   const { page, words, query } = route();
   try {
     const data = await page.read({ words, query, api, automatic, before: state.data });
-    if (turn !== state.turn) return;
+    if (turn !== state.turn || moved()) return;
     state.data = data;
     state.stale = "";
     state.read = Date.now();
   } catch (error) {
-    if (turn !== state.turn) return;
+    if (turn !== state.turn || moved()) return;
     if (error instanceof LoggedOut) return enter();
     const at = new Date(state.read).toISOString().slice(11, 19);
     state.stale = error.message + (state.data ? `. The figures below are those of ${at} UTC.` : ".");

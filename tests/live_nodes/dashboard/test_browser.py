@@ -279,6 +279,20 @@ def test_keys_lead_to_pages_and_their_titles(scene: Scene) -> None:
     assert scene.do(press()) == ("source", "main")
 
 
+def test_a_page_is_never_drawn_from_what_another_read(scene: Scene) -> None:
+    """The browser says that the address changed a moment after it did."""
+
+    async def hurry() -> None:
+        page = await scene.show("desk")
+        await page.evaluate("""() => {
+            location.hash = "#/positions";
+            document.querySelector("[title='Shortcut: t']").click();
+        }""")
+        await page.get_by_role("heading", name="Positions").first.wait_for()
+
+    scene.do(hurry())
+
+
 def test_what_a_journal_says_never_becomes_markup(scene: Scene) -> None:
     scene.desk.journal.note("test", "<img src=x onerror=alert(1)> of a bad day")
 
