@@ -231,8 +231,17 @@ class Verified(NamedTuple):
     ended: int
 
 
-def verify(journal: sqlite3.Connection, folder: Path, since: str = "", most: int = 20) -> Verified:
+def verify(
+    journal: sqlite3.Connection,
+    folder: Path,
+    since: str = "",
+    most: int = 20,
+    *,
+    stopped: bool = False,
+) -> Verified:
     """Compare a journal with its chain, from the block after the head `since` on.
+
+    Where the node has `stopped` in order, its chain has all that it wrote: newer rows are not its.
 
     Raises DeskError where the chain itself was changed. Raises InputError where it has no such
     head, or there is no chain.
@@ -268,8 +277,15 @@ def verify(journal: sqlite3.Connection, folder: Path, since: str = "", most: int
         raise InputError(f"{folder / FILE}: has no block {since}: it was made anew, or cut off")
     _, block, upto, *_ = last
     upto = upto | _newest_in(block)
-    newer = sum(max(0, _newest(journal, folder, table) - upto[table]) for table in _TABLES)
-    return Verified(wrong, block.number + 1, counted, newer, last.head, began, block.ts)
+    newer = {table: max(0, _newest(journal, folder, table) - upto[table]) for table in _TABLES}
+    wrong += [
+        f"{table}: {count} rows came after the node had stopped, or its chain ended before it"
+        for table, count in newer.items()
+        if stopped and count and table != ACTIONS
+    ]
+    return Verified(
+        wrong, block.number + 1, counted, sum(newer.values()), last.head, began, block.ts
+    )
 
 
 def follow_connection(path: Path) -> sqlite3.Connection:

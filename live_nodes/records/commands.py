@@ -56,12 +56,15 @@ def audit_verify(
     import json
 
     from actors.records.chain import verify
+    from actors.records.journal_files import holder
     from actors.records.journal_reading import read
     from live_nodes.local.timefmt import moment_text
 
     folder = _state(file, settings)
     with read(folder) as journal:
-        found = verify(journal.connection, folder, head)
+        # A node that ran on meanwhile has begun another run.
+        stopped = holder(folder) is None and any(run.ended for run in journal.runs())
+        found = verify(journal.connection, folder, head, stopped=stopped)
     if as_json:
         print(json.dumps(found._asdict(), indent=2))
     else:

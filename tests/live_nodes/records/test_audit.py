@@ -13,8 +13,8 @@ from actors.records.chain import FILE, verify
 from actors.records.journal import Journal
 from actors.records.journal_files import NAME
 from config.documents import Node
-from live_nodes.local.actions import actions
-from live_nodes.local.folder import state_folder
+from live_nodes.local.actions import actions, keep_action
+from live_nodes.local.folder import node_document, state_folder
 from live_nodes.local.mailbox import MailRequest, ask, withdraw
 from live_nodes.local.releases import Move, Releases
 from live_nodes.records import follower
@@ -123,6 +123,28 @@ def test_the_trail_shows_decision_order_fill_and_the_verdicts_meanwhile(traded, 
             f"{at}.022 UTC  fill      n-rev-abc-1: BUY 0.004 BTCUSDT-LINEAR.BYBIT at 50000.1, "
             "taker, fee 0.11 USDT, execution e-1 by push",
         ]
+
+
+def test_verify_exits_1_where_rows_came_after_the_node_had_stopped(traded: Path, capsys) -> None:
+    """The next start would take them for its own; what an operator does meanwhile is in order."""
+    folder = state_folder(node_document(traded))
+    with Journal.open(folder, node="mine") as journal:
+        journal.begin_run(environment="practice", document="abc")
+        journal.end_run()
+        audit_verify(traded)
+        with Follower(folder, print):
+            pass
+    keep_action(folder, "release", "by hand")
+    audit_verify(traded)
+    assert "1 newer rows" in capsys.readouterr().out
+    journal = sqlite3.connect(folder / NAME)
+    journal.execute("INSERT INTO notes (run, ts, kind, text) VALUES (1, 1, 'x', 'put in')")
+    journal.commit()
+    journal.close()
+    with pytest.raises(typer.Exit) as ended:
+        audit_verify(traded)
+    assert ended.value.exit_code == 1
+    assert "notes: 1 rows came after the node had stopped" in capsys.readouterr().out
 
 
 def test_verify_exits_1_and_names_the_row_that_was_changed(traded: Path, capsys) -> None:
