@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import sqlite3
 import threading
 import time
@@ -221,13 +223,21 @@ def made_app(settings: Settings) -> ASGIApp:
 
 
 def run(settings: Settings, host: str, port: int, say: Callable[[str], None]) -> None:
-    """Serve until SIGINT or SIGTERM; port 0 takes a free one, which is said."""
+    """Serve until SIGINT or SIGTERM; port 0 takes a free one, which is said.
+
+    Raises DeskError where the port can't be had.
+    """
     import uvicorn
 
+    try:
+        listening = socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET
+        )
+    except OSError as error:
+        why = os.strerror(error.errno or 0)
+        raise DeskError(f"{host}:{port}: {why}; --port names another") from None
     config = uvicorn.Config(
         made_app(settings),
-        host=host,
-        port=port,
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -235,7 +245,6 @@ def run(settings: Settings, host: str, port: int, say: Callable[[str], None]) ->
         proxy_headers=False,
         timeout_graceful_shutdown=1,
     )
-    listening = config.bind_socket()
     shown = f"[{host}]" if ":" in host else host
     say(f"dashboard at http://{shown}:{listening.getsockname()[1]}")
     uvicorn.Server(config).run([listening])
