@@ -69,7 +69,8 @@ def without_flows(ts: Integers, equity: Floats, opening: float, flows: Flows) ->
         return equity
     values, moved = np.concatenate(([opening], equity)), np.zeros(len(ts))
     rises = np.diff(values)
-    for at, amount in flows:
+    # The largest first: of two in one sample it says which that is.
+    for at, amount in sorted(flows, key=lambda flow: -abs(flow[1])):
         # The books learn of it a moment later, so that a sample may come between; what came after
         # the last one is in none.
         first, last = (int(np.searchsorted(ts, moment)) for moment in (at, at + LATE_NS))

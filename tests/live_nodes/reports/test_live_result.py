@@ -97,6 +97,18 @@ def test_what_was_paid_in_before_a_curve_begins_is_in_it() -> None:
     assert found == pytest.approx(curve)
 
 
+def test_what_came_and_went_between_two_snapshots_is_no_drawdown(tmp_path: Path) -> None:
+    """45,000 out and 50,000 in within a second, and not a cent earned or lost."""
+    days = Days(tmp_path)
+    for second, cash in ((0, "50000"), (10, "55000"), (12, "55000"), (14, "55000")):
+        days.snapshot(DAY + second * SECOND_NS, cash, {})
+    days.paid(DAY + 9 * SECOND_NS, "45000", "TRANSFER_OUT", "USDT")
+    days.paid(DAY + 9 * SECOND_NS + 1, "-50000", "TRANSFER_IN", "USDT")
+    days.journal.close()
+    found = live_result(tmp_path, DAY, NEXT)
+    assert (found.summary["max_drawdown"], found.summary["return_pct"]) == (0, 0)
+
+
 @pytest.mark.parametrize("late", [-SECOND_NS, SECOND_NS])
 def test_an_execution_under_way_at_midnight_counts_where_the_equity_has_it(
     tmp_path: Path, late: int
