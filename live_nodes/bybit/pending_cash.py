@@ -49,7 +49,7 @@ class PendingCash:
         fetch: Callable[[], object] = lambda: None,
         ask: Callable[[], object] | None = None,
     ) -> None:
-        self._cache, self._monotonic_ns, self._fetch, self._ask = cache, monotonic_ns, fetch, ask
+        self._cache, self._monotonic_ns, self._fetch, self.ask = cache, monotonic_ns, fetch, ask
         self._asked = self._since = 0
         self._doubted: tuple[int, int] | None = None
         self._realised: dict[str, Decimal] = {}
@@ -151,11 +151,11 @@ class PendingCash:
 
     @property
     def _is_odd(self) -> bool:
-        return self._ask is not None and abs(self._unexplained) >= LEAST
+        return self.ask is not None and abs(self._unexplained) >= LEAST
 
     def _doubt(self, now: int, drawn_up: int) -> Decimal:
         """Return the wallet's change that is not believed yet, and ask for its executions."""
-        if not self._is_odd or self._ask is None:
+        if not self._is_odd or self.ask is None:
             self._doubted = None
             return ZERO
         first, last = self._doubted or (now, now - ASK_EVERY_NS)
@@ -164,7 +164,7 @@ class PendingCash:
             return ZERO
         if now - last >= ASK_EVERY_NS:
             last = now
-            self._ask()
+            self.ask()
         self._doubted = first, last
         return self._unexplained
 

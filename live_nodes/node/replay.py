@@ -273,6 +273,8 @@ class Replay:
         JournalRecorder(kernel, journal, lambda name: adopts or own_key(node.tag, name) is not None)
         fills = FillBooking(journal, tape=self.tape)
         self.risk = NodeRisk(context, fills, node_guards(node))
+        # Nodes that record ask the venue about a wallet; its answers are turns.
+        self.risk.pending_cash.ask = lambda: None
         gate.sender = lambda command, requests: None
         gate.hold(self.tape.asks("links", lambda facts: None))
         calls = self.tape.calls

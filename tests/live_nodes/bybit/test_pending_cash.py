@@ -90,7 +90,7 @@ def test_a_wallet_that_comes_after_a_newer_one_changes_nothing() -> None:
 def test_a_transfer_counts_once_it_is_found_though_its_stamp_is_after_the_wallet_s() -> None:
     book = Position()
     asked: list[int] = []
-    book.cash._ask = lambda: asked.append(1)
+    book.cash.ask = lambda: asked.append(1)
     assert book.pending(SECOND, "1000") == 0
     # 400 are gone, and nobody knows why yet: they are not.
     assert (book.pending(2 * SECOND, "600"), asked) == (D(400), [1])

@@ -84,12 +84,20 @@ def record(where: Endpoints, folder: Path, kind: str) -> None:
     document = node_of(
         strategies=strategies,
         universe={"instruments": names},
-        actors={"daily": daily(limit_pct=0.0001)},
+        actors={"daily": daily(limit_pct=0.5 if kind == "lost fill" else 0.0001)},
         risk={"every": 0.5},
         watch={"record": True},
     )
     keys = KeyPair(Secret("practice-anna"), Secret("practice-secret-anna"))
-    launch(document, where, keys, folder, "hash", RunOptions(seconds=9), print)
+    launch(
+        document,
+        where,
+        keys,
+        folder,
+        "hash",
+        RunOptions(seconds=15 if kind == "lost fill" else 9),
+        print,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +119,9 @@ def recorded_session(
         # Looks at a basis need books that change. What is imported alters a process's nodes.
         from tests.live_nodes.stage import stage
 
-        with stage() if kind == "basis" else background() as exchange:
+        with stage() if kind in ("basis", "lost fill") else background() as exchange:
+            if kind == "lost fill":
+                exchange.play("fill_lost")
             fresh.submit(record, exchange.where, state, kind).result(300)
         return newest(state)
 
@@ -191,6 +201,14 @@ def test_a_session_on_books_with_coins_beside_replays_to_the_same(
     assert {(BTC, "LIMIT"), (PAIR, "LIMIT")} <= sent.keys(), sent
     assert "MARKET" in {kind for _, kind in sent}, sent
     assert found.counts["verdict"][0]
+
+
+def test_a_session_in_which_a_wallet_was_doubted_replays_to_the_same(
+    recorded_session: Record, replay: Replays
+) -> None:
+    """Nothing was heard of a fill whose fee the wallet shows, until it was asked for."""
+    found = replay(recorded_session("lost fill"))
+    assert found.holds, report_lines(found)
 
 
 def test_a_basis_replays_the_same_looks_decisions_and_orders(
