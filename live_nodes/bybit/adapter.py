@@ -74,6 +74,7 @@ from live_nodes.bybit.facts import refused
 from live_nodes.bybit.links import VenueLink, VenueLinks
 from live_nodes.bybit.rest import VenueError
 from live_nodes.bybit.spot import PAID, SpotBooks, SpotWiring, is_spot_stop
+from live_nodes.bybit.unanswered import unanswered
 from live_nodes.local.endpoints import Endpoints
 from live_nodes.local.keys import KeyPair
 from strategies.refusals import as_reason, refusal_of
@@ -118,8 +119,7 @@ def wait_for_answers(execution_engine: Any) -> None:
     differs = execution_engine._check_position_discrepancy
 
     def unless_under_way(positions: Any, report: Any, instrument_id: InstrumentId) -> bool:
-        sent = execution_engine._cache.orders_inflight(instrument_id=instrument_id)
-        if any(order.status == OrderStatus.SUBMITTED for order in sent):
+        if unanswered(execution_engine._cache, instrument_id):
             return False
         return bool(differs(positions, report, instrument_id))
 

@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
 
-from nautilus_trader.model.enums import OrderSide, OrderStatus
+from nautilus_trader.model.enums import OrderSide
 from nautilus_trader.model.events import OrderFilled, PositionEvent, PositionOpened
 from nautilus_trader.model.identifiers import ClientOrderId
+
+from live_nodes.bybit.unanswered import unanswered
 
 ZERO = Decimal(0)
 PATIENCE_NS = 5_000_000_000
@@ -170,10 +172,9 @@ class PendingCash:
 
     def _awaits(self, drawn_up: int) -> bool:
         """Return whether an own order may explain a wallet, of which the engine has not heard."""
-        sent = self._cache.orders_inflight()
-        unanswered = [one for one in sent if one.status == OrderStatus.SUBMITTED]
         self._expected = [one for one in self._expected if self._lacks(*one)]
-        return bool(self._expected) or any(o.ts_init < drawn_up + LATE_NS for o in unanswered)
+        sent = unanswered(self._cache)
+        return bool(self._expected) or any(one.ts_init < drawn_up + LATE_NS for one in sent)
 
 
 def _sum(rows: Iterable[_Moved]) -> Decimal:

@@ -19,6 +19,7 @@ from nautilus_trader.model.events import OrderRejected
 from nautilus_trader.model.identifiers import ClientId, ClientOrderId, InstrumentId, VenueOrderId
 
 from catalog.instruments import VENUE
+from live_nodes.bybit.unanswered import unanswered
 from live_nodes.reconcile.sweep import FindingKind, SweepFinding
 from strategies.refusals import as_reason, from_venue
 
@@ -39,8 +40,13 @@ class Repairer:
         client = self._kernel.exec_engine._clients[ClientId(VENUE)]
         instrument_id = InstrumentId.from_str(finding.instrument)
         taken = False
-        link_id, order_id = _order_of(finding)
-        if link_id or order_id:
+        orders = [_order_of(finding)]
+        if finding.kind is FindingKind.POSITION_DIFFERS:
+            sent = unanswered(self._kernel.cache, instrument_id)
+            orders += [(order.client_order_id.value, "") for order in sent]
+        for link_id, order_id in orders:
+            if not (link_id or order_id):
+                continue
             report = await client.generate_order_status_report(
                 GenerateOrderStatusReport(
                     instrument_id=instrument_id,
@@ -70,7 +76,9 @@ class Repairer:
             # The engine takes no fill that is older than one it took this way.
             for report in sorted(reports, key=lambda report: report.ts_event):
                 taken |= self._is_missing(report) and self._take(report)
-        if finding.kind is FindingKind.POSITION_DIFFERS:
+        # The engine books what differs as a trade of others: an order's own fill would count, too.
+        differs = finding.kind is FindingKind.POSITION_DIFFERS
+        if differs and not unanswered(self._kernel.cache, instrument_id):
             for report in await client.generate_position_status_reports(
                 GeneratePositionStatusReports(
                     instrument_id=instrument_id,

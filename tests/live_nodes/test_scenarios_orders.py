@@ -11,8 +11,10 @@ from nautilus_trader.live.config import LiveExecEngineConfig
 
 import live_nodes.node.build
 import live_nodes.reconcile.venue_books
-from config.documents.scenario import LostRequest
+from config.documents.scenario import Http, LostRequest
 from live_nodes.bybit.adapter import DeskExecutionClient
+from live_nodes.reconcile.repair import Repairer
+from live_nodes.reconcile.sweep import FindingKind, SweepFinding
 from tests.live_nodes.by_hand import BTC_ID, BUY, SELL
 from tests.live_nodes.practice.still_market import BTC
 from tests.live_nodes.stage import NAME, Desk, Stage, desk_node, stage
@@ -138,17 +140,27 @@ def test_our_node_recovers_a_lost_fill_with_its_price_and_fee() -> None:
         assert desk.journal.unsettled() == []
 
 
-def test_no_trade_is_invented_while_nothing_was_heard_of_an_order_that_filled() -> None:
+@pytest.mark.parametrize("by_repair", [False, True], ids=["the engine", "a repair"])
+def test_no_trade_is_invented_while_nothing_was_heard_of_an_order_that_filled(
+    by_repair: bool,
+) -> None:
     """The engine would book the difference as a trade of others, and the order's fill after it."""
     with stage() as st, desk_node(st) as desk:
         desk.filled(BUY, "0.020")
-        execution = desk.live.built.kernel.exec_engine
+        kernel = desk.live.built.kernel
         # Seconds without a fill before the engine compares.
-        execution._position_check_threshold_ns = 0
+        kernel.exec_engine._position_check_threshold_ns = 0
         st.play("fill_lost")
+        # Orders can't be asked for, and the strategy takes it back meanwhile.
+        no_answer = Http(path="/v5/order/*", ret_code=10016, seconds=4)
+        st.call(lambda: st.faults.add("closed", no_answer))
         order = desk.strategy.market_order(BUY, "0.010")
         desk.until(lambda: st.position() == D("0.030"), "the fill at the venue")
-        check = desk.loop.create_task(execution._check_positions_consistency())
+        desk.do(lambda: desk.strategy.cancel_order(desk.strategy.cache.order(order)))
+        desk.until(lambda: desk.strategy.status(order) == "PENDING_CANCEL", "the cancel")
+        finding = SweepFinding(FindingKind.POSITION_DIFFERS, NAME, NAME, "")
+        look = kernel.exec_engine._check_positions_consistency()
+        check = desk.loop.create_task(Repairer(kernel).repair(finding) if by_repair else look)
         desk.until(check.done, "the check")
         check.result()
         assert desk.strategy.net() == D("0.020")

@@ -15,7 +15,7 @@ import pytest
 from actors.desk.guard import SEEN
 from config.documents import Node
 from config.documents.node import VenueUrls
-from config.documents.scenario import Drop, LatePush, LostAck, LostFill, RefusedOp
+from config.documents.scenario import Drop, Http, LatePush, LostAck, LostFill, RefusedOp
 from live_nodes.bybit.rest import VenueRest
 from live_nodes.operate.doctor import DoctorCheck, _foreign_coins
 from live_nodes.operate.flatten import flatten_node
@@ -448,11 +448,12 @@ def test_a_lost_answer_or_fill_is_found(st: Stage, fault: Any) -> None:
         assert abs(desk.journal.explained()[PAIR] - wallet(st)) < D("0.00000001")
 
 
-@pytest.mark.parametrize("resting", [False, True], ids=["asked for", "found by a sweep"])
+@pytest.mark.parametrize("how", ["asked for", "found by a sweep", "cancelled, in maintenance"])
 def test_equity_stands_while_a_sale_of_coins_is_known_to_the_wallet_alone(
-    st: Stage, resting: bool
+    st: Stage, how: str
 ) -> None:
     """The wallet has what they brought, the engine still has them: guards saw a peak of both."""
+    resting = how == "found by a sweep"
     with desk_node(st, watch={"sweep_every": 1.0 if resting else 60.0}, **BOTH) as desk:
         strategy = spot(desk)
         desk.filled(BUY, "0.020")
@@ -465,6 +466,11 @@ def test_equity_stands_while_a_sale_of_coins_is_known_to_the_wallet_alone(
             st.call(lambda: st.market.prints.append((SPOT, "Buy", D("50000.2"), D(9))))
         else:
             order = strategy.market_order(SELL, "0.019")
+        if how == "cancelled, in maintenance":
+            desk.until(lambda: worth(desk) and st.struck("fill"), "the fill")
+            no_answer = Http(ret_code=10016, seconds=12, times=1000)
+            st.call(lambda: st.faults.add("closed", no_answer))
+            desk.do(lambda: strategy.cancel_order(strategy.cache.order(order)))
         seen = set()
 
         def sold() -> bool:

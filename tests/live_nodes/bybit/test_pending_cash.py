@@ -35,7 +35,7 @@ class Position:
     def position(self, name: Any) -> Any:
         return self
 
-    def orders_inflight(self) -> list[Any]:
+    def orders_inflight(self, instrument_id: Any) -> list[Any]:
         return []
 
     def realises(self, amount: str, ts: int) -> None:
