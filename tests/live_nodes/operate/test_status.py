@@ -213,6 +213,7 @@ def test_a_heartbeat_has_process_phase_guards_and_strictest_verdict(tmp_path: Pa
         "stalled": "",
         "equity": "949.5",
         "peak": "949.5",
+        "flows": "0",
         "drawdown": 0.0,
     }
     assert said == []
