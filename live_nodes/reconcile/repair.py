@@ -40,7 +40,7 @@ class Repairer:
         client = self._kernel.exec_engine._clients[ClientId(VENUE)]
         instrument_id = InstrumentId.from_str(finding.instrument)
         taken = False
-        orders = [_order_of(finding)]
+        orders = [self._order_of(finding)]
         if finding.kind is FindingKind.POSITION_DIFFERS:
             sent = unanswered(self._kernel.cache, instrument_id)
             orders += [(order.client_order_id.value, "") for order in sent]
@@ -119,13 +119,18 @@ class Repairer:
         order = self._kernel.cache.order(report.client_order_id)
         return order is not None and report.trade_id not in order.trade_ids
 
+    def _order_of(self, finding: SweepFinding) -> tuple[str, str]:
+        if finding.fill is not None:
+            return finding.fill.order_link_id, finding.fill.order_id
+        if finding.order is not None:
+            return finding.order.order_link_id, finding.order.order_id
+        if finding.kind is not FindingKind.LOST_ORDER:
+            return "", ""
+        order = self._kernel.cache.order(ClientOrderId(finding.key))
+        if not order.ts_submitted and order.venue_order_id is not None:
+            # Taken over from the venue, which may not know the id that the engine gave it.
+            return "", order.venue_order_id.value
+        return finding.key, ""
+
     def _now(self) -> int:
         return int(self._kernel.clock.timestamp_ns())
-
-
-def _order_of(finding: SweepFinding) -> tuple[str, str]:
-    if finding.fill is not None:
-        return finding.fill.order_link_id, finding.fill.order_id
-    if finding.order is not None:
-        return finding.order.order_link_id, finding.order.order_id
-    return (finding.key, "") if finding.kind is FindingKind.LOST_ORDER else ("", "")

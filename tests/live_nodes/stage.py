@@ -209,17 +209,20 @@ class Stage(InThread):
         """Let bitcoin jump to a price, mark and book together."""
         self.call(lambda: self.market.move(BTC, D(price), self.server.venue.clock_ms()))
 
+    def cancel_all(self) -> None:
+        """Cancel the account's orders in perpetuals past the node."""
+
+        def cancel() -> None:
+            everything = CancelAllRequest(category="linear", settle_coin="USDT")
+            self.exchange.cancel_all(ACCOUNT, everything, self.server.venue.clock_ms())
+            self.server.venue.settle([BTC])
+
+        self.call(cancel)
+
     def clear(self) -> None:
         """Leave no fault, no open order and no position of the account."""
         self.end_faults()
-
-        def clear() -> None:
-            now = self.server.venue.clock_ms()
-            everything = CancelAllRequest(category="linear", settle_coin="USDT")
-            self.exchange.cancel_all(ACCOUNT, everything, now)
-            self.server.venue.settle([BTC])
-
-        self.call(clear)
+        self.cancel_all()
         for symbol in ("BTCUSDT", "ETHUSDT"):
             held = self.position(symbol)
             if held:

@@ -11,7 +11,7 @@ from nautilus_trader.live.config import LiveExecEngineConfig
 
 import live_nodes.node.build
 import live_nodes.reconcile.venue_books
-from config.documents.scenario import Http, LostRequest
+from config.documents.scenario import Drop, Http, LostRequest
 from live_nodes.bybit.adapter import DeskExecutionClient
 from live_nodes.reconcile.repair import Repairer
 from live_nodes.reconcile.sweep import FindingKind, SweepFinding
@@ -209,6 +209,20 @@ def test_an_order_of_others_is_reported_left_alone_and_never_taken_for_ours(
             desk.until(lambda: "node.position" in desk.halted(), "the halt")
             assert any("the venue holds 0.010, our orders made 0" in line for line in desk.said)
             assert [fill.strategy for fill in desk.fills()] == [""]
+
+
+def test_an_order_of_others_whose_end_was_lost_ends_in_our_books_too() -> None:
+    """Such as a stop that the venue keeps: known there by its own id, it kept a desk from flat."""
+    with stage() as st, desk_node(st) as desk:
+        cache = desk.strategy.cache
+        st.order("Buy", "0.010", "49000")
+        desk.until(lambda: cache.orders_open(instrument_id=BTC_ID), "the order")
+        lost = Drop(model="drop", topic="order", times=10)
+        st.call(lambda: st.faults.add("lost", lost))
+        st.cancel_all()
+        assert not st.open_orders()
+        desk.until(lambda: not cache.orders_open(instrument_id=BTC_ID), "its end")
+        desk.until(lambda: desk.counted("lost_order_repaired") == 1, "the count")
 
 
 def test_our_node_goes_on_with_a_manual_trade_where_the_document_only_wants_a_report() -> None:
