@@ -40,6 +40,9 @@ GROWING = (
 CHANGING = ("orders", "positions", "explained", "standing", "state", "links", "counters")
 """Tables of newest states."""
 
+TRANSFERS_READ = "transfers complete"
+"""The node's state with the time until which the venue's transaction log is read."""
+
 FINAL = frozenset({"FILLED", "CANCELED", "EXPIRED", "REJECTED", "DENIED", NEVER_ARRIVED})
 """Final states of an order."""
 

@@ -449,6 +449,8 @@ async def _stream(dashboard: Dashboard, lasts: Callable[[], bool]) -> AsyncItera
     queue = dashboard.listeners.join()
     try:
         nodes = [node.id for node in await asyncio.to_thread(dashboard.nodes)]
+        # A page that reads now must hear of all that comes after.
+        await asyncio.to_thread(dashboard.watcher.looked.wait, KEEP_OPEN_S)
         yield message("hello", {"now": _now(), "nodes": nodes})
         looked = time.monotonic()
         while True:

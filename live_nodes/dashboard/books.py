@@ -27,6 +27,7 @@ from actors.measures import DAY, Floats, Integers
 from actors.records.coins import WholeLots, seen_lot
 from actors.records.journal_files import NAME
 from actors.records.journal_reading import JournalReader, read
+from actors.records.journal_schema import TRANSFERS_READ
 from actors.records.ledger import ZERO, RoundTrip
 from actors.records.rows import FillRow, OrderRow, from_sql
 from backtests.report.report_data import downsample
@@ -39,9 +40,6 @@ TRIPS = 50_000
 
 SEARCH_S = 60.0
 """How often open orders are looked for among all, which takes long; meanwhile they are followed."""
-
-TRANSFERS = "transfers complete"
-"""State of the node with the time until which it has read the venue's transaction log."""
 
 
 @dataclass
@@ -205,7 +203,7 @@ class NodeBooks:
                 self._fold_fills(journal, since)
             self._fold_equity(journal, since)
             self._follow_orders(journal)
-            kept = journal.load_state("node", TRANSFERS)
+            kept = journal.load_state("node", TRANSFERS_READ)
             self.flows_known_until = 0 if kept is None else int(kept)
 
     def _fold_equity(self, journal: JournalReader, since: int) -> None:

@@ -105,6 +105,8 @@ class Watcher:
         self._nodes, self._listeners = nodes, listeners
         self._looks: dict[str, Look] = {}
         self._end = threading.Event()
+        self.looked = threading.Event()
+        """Set from the first look on: what is new after it is told."""
         self._thread = threading.Thread(target=self._run, name="journals", daemon=True)
 
     def start(self) -> None:
@@ -127,6 +129,7 @@ class Watcher:
                     look = self._looks.setdefault(node.id, Look(node))
                     for name, data in look.events():
                         self._listeners.tell(name, {"node": node.id, **data})
+                self.looked.set()
             except Exception:  # noqa: BLE001 - whatever one node has, the others are watched
                 # A page that no more changes would look as if nothing happened.
                 _log.exception("the journals can't be watched now")

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import msgspec
 
+from actors.guards.core.snapshot import Snapshot
+from actors.guards.core.windows import Mark, best, carried, fresh
 from live_nodes.local.files import replace_file
 from live_nodes.local.histogram import SECONDS, Histogram
 
@@ -35,8 +37,7 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True):
     handled, in nanoseconds: of the newest, and the largest of the last minute; None before any.
     `links_down` are the links that are not reliable. `stalled` is why trading makes no progress
     though the process lives. `equity` (USDT) is None before the first. `peak` is its highest since
-    the first start, grown and shrunk in proportion by what others moved, of which it has `flows`;
-    `drawdown` is the fraction of the peak lost.
+    the first start, as guards have it (`carried`); `drawdown` is the fraction of it that is lost.
     """
 
     ts: int
@@ -49,8 +50,7 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True):
     links_down: tuple[str, ...] = ()
     stalled: str = ""
     equity: Decimal | None = None
-    peak: Decimal | None = None
-    flows: Decimal = Decimal(0)
+    peak: Mark | None = None
     drawdown: float | None = None
 
 
@@ -61,7 +61,7 @@ class Heartbeat:
     """Writes the file; `failed` takes the first reason why it can't be written.
 
     `guards_within` is the age of the newest evaluation of guards, in seconds, at which trading
-    counts as stalled. `fresh` begins a new peak, as paper does with a new balance.
+    counts as stalled. `anew` begins a new peak, as paper does with a new balance.
     `last` is the newest heartbeat, which `on_beat` is told as well. Other threads may read `last`,
     `reconnects` (by link), `feeds` (time of each instrument's last update), `profits` (net, by
     strategy) and the histograms of seconds.
@@ -73,15 +73,14 @@ class Heartbeat:
         failed: Callable[[str], None],
         *,
         guards_within: float = STALE_S,
-        fresh: bool = False,
+        anew: bool = False,
     ) -> None:
         self._path = folder / FILE
         self._failed = failed
         self._is_failing = False
         self._guards_within_ns = guards_within * 1e9
-        before = None if fresh else last_beat(folder)
+        before = None if anew else last_beat(folder)
         self._peak = None if before is None else before.peak
-        self._flows = Decimal(0) if before is None else before.flows
         self.phase = "starting"
         self.last: Beat | None = None
         self.on_beat: Callable[[Beat], None] = lambda beat: None
@@ -90,8 +89,7 @@ class Heartbeat:
         self.flat: Callable[[], bool] = lambda: True
         self.feed_lag: Callable[[], tuple[int, int] | None] = lambda: None
         self.links_down: Callable[[], tuple[str, ...]] = tuple
-        self.worth: Callable[[], tuple[Decimal, Decimal] | None] = lambda: None
-        """Equity, and what others paid in of it since the first start; None before the first."""
+        self.desk: Callable[[], Snapshot | None] = lambda: None
         self.reconnects: Callable[[], Mapping[str, int]] = dict
         self.feeds: Callable[[], Mapping[str, int]] = dict
         self.profits: Callable[[], Mapping[str, Decimal]] = dict
@@ -126,7 +124,6 @@ class Heartbeat:
             stalled=self._stalled(guards, now),
             equity=equity,
             peak=self._peak,
-            flows=self._flows,
             drawdown=drawdown,
         )
         self.last = beat
@@ -141,15 +138,14 @@ class Heartbeat:
         self.on_beat(beat)
 
     def _fall(self) -> tuple[Decimal | None, float | None]:
-        worth = self.worth()
-        if worth is None:
+        desk, peak = self.desk(), self._peak
+        if desk is None:
             return None, None
-        equity, flows = worth
-        # As guards have it: what others move is no gain or loss, and leaves the fraction as it was.
-        before = equity - (flows - self._flows)
-        peak = equity if self._peak is None or before <= 0 else self._peak * equity / before
-        self._peak, self._flows = max(peak, equity), flows
-        return equity, float(1 - equity / self._peak) if self._peak > 0 else None
+        if peak is None:
+            peak = fresh(desk.equity, desk.now, desk.flows)
+        self._peak = peak = best(carried(peak, desk), desk.equity, desk.now, "all")
+        lost = peak.lost(desk.equity, money=False)
+        return desk.equity, float(lost / peak.value) if peak.value > 0 else None
 
     def _stalled(self, guards: Mapping[str, int | None], now: int) -> str:
         newest = max((ts for ts in guards.values() if ts is not None), default=now)

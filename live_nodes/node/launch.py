@@ -67,7 +67,7 @@ def launch(
     """
     refuse_unconfirmed(node)
     heartbeat = Heartbeat(
-        folder, say, guards_within=STALE_S + node.risk.every, fresh=node.environment == "paper"
+        folder, say, guards_within=STALE_S + node.risk.every, anew=node.environment == "paper"
     )
     heartbeat.on_beat = ServiceManager().on_beat
     with Journal.open(folder, node=node.name) as journal, ExitStack() as followed:

@@ -134,7 +134,8 @@ class NodeRisk:
         context.heartbeat.guards = self._beats
         context.heartbeat.verdict = self._strictest
         context.heartbeat.flat = lambda: not account.positions()
-        context.heartbeat.worth, context.heartbeat.profits = self._worth, self._profits
+        context.heartbeat.desk = lambda: self.desk.snapshot
+        context.heartbeat.profits = self._profits
 
     def _closer(self, owners: Mapping[str, str]) -> Closer:
         context = self._context
@@ -329,10 +330,6 @@ class NodeRisk:
         now, wall = time.monotonic_ns(), time.time_ns()
         ages = {key: heartbeats.since(key, now) for key in self.guards}
         return {key: None if age is None else wall - age for key, age in ages.items()}
-
-    def _worth(self) -> tuple[Decimal, Decimal] | None:
-        snapshot = self.desk.snapshot
-        return None if snapshot is None else (snapshot.equity, snapshot.flows)
 
     def _profits(self) -> Mapping[str, Decimal]:
         snapshot = self.desk.snapshot

@@ -15,6 +15,7 @@ from decimal import Decimal
 
 from actors.records.coins import COIN, base_coin
 from actors.records.journal import Journal
+from actors.records.journal_schema import TRANSFERS_READ
 from actors.records.order_facts import OrderFacts
 from actors.records.rows import FillRow, OrderRow
 from config.documents.watch import Policies
@@ -48,8 +49,6 @@ from strategies.order_ids import own_key, owner_of
 PATIENCE_S = 6.0
 """Seconds between two misses of an order: over Bybit's receive window (5 s)."""
 CANCEL_DEADLINE_S = 10.0
-_TRANSFERS = "transfers complete"
-"""State with the time until which the transaction log is read."""
 _TRANSFERS_FROM = "transfers from"
 """State with the time of the first start: what moved before is in the equity."""
 _LATE_LOG_NS = 300_000_000_000
@@ -219,7 +218,7 @@ class Recovery:
         so, and the next time asks again: until then nothing tells transfers from losses.
         """
         until, state = time.time_ns(), self.journal.state("node")
-        complete = int(state.load(_TRANSFERS) or state.load(_TRANSFERS_FROM) or until)
+        complete = int(state.load(TRANSFERS_READ) or state.load(_TRANSFERS_FROM) or until)
         began = int(state.load(_TRANSFERS_FROM) or complete)
         state.save(_TRANSFERS_FROM, str(began).encode())
         try:
@@ -234,7 +233,7 @@ class Recovery:
             for entry in moved:
                 if entry.ts_ns >= began and self._is_transfer(entry):
                     self.journal.fill(transfer_row(entry))
-            state.save(_TRANSFERS, str(until).encode())
+            state.save(TRANSFERS_READ, str(until).encode())
 
     def _is_transfer(self, entry: LogEntry) -> bool:
         others = is_spot(entry.instrument) and "SPOT" not in self.products

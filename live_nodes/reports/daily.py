@@ -80,7 +80,9 @@ def day_report(
     """
     resolved, node, folder = _document(file, settings)
     page = folder / FOLDER / f"{day}.html"
-    page.parent.mkdir(parents=True, exist_ok=True)
+    if not folder.is_dir():
+        return WrittenReport(None, f"{folder}: the node was never started")
+    page.parent.mkdir(exist_ok=True)
     # A timer and the node itself may ask at the same moment.
     with (page.parent / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -21,6 +21,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from actors.guards.core.snapshot import Snapshot
 from actors.records.journal import Journal
 from actors.records.rows import FillRow
 from live_nodes.local.heartbeat import Beat, Heartbeat
@@ -213,7 +214,7 @@ def test_drawdown_is_from_the_peak_over_restarts_and_no_withdrawal_is_a_loss(
     tmp_path: Path,
 ) -> None:
     def beats(heart: Heartbeat, equity: str, flows: str = "0") -> float | None:
-        heart.worth = lambda: (Decimal(equity), Decimal(flows))
+        heart.desk = lambda: Snapshot(now=0, equity=Decimal(equity), flows=Decimal(flows))
         heart.beat("running")
         assert heart.last is not None
         return heart.last.drawdown
@@ -228,7 +229,7 @@ def test_drawdown_is_from_the_peak_over_restarts_and_no_withdrawal_is_a_loss(
     assert beats(again, "500", "-200") == 0.5
     assert beats(again, "5000", "4300") == 0.5
     assert beats(Heartbeat(tmp_path, print), "2500", "1800") == 0.5
-    assert beats(Heartbeat(tmp_path, print, fresh=True), "500") == 0
+    assert beats(Heartbeat(tmp_path, print, anew=True), "500") == 0
 
 
 def test_a_loop_that_beats_while_no_guard_is_evaluated_is_stalled(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 from rich.console import Console
 
+from actors.guards.core.snapshot import Snapshot
 from actors.records.journal import Journal
 from actors.records.rows import MARKS, EquityRow, PositionRow
 from config.errors import InputError
@@ -198,7 +199,7 @@ def test_a_heartbeat_has_process_phase_guards_and_strictest_verdict(tmp_path: Pa
     heart.flat = lambda: False
     heart.feed_lag = lambda: (3, 9)
     heart.links_down = lambda: ("trade",)
-    heart.worth = lambda: (D("949.5"), D(0))
+    heart.desk = lambda: Snapshot(now=0, equity=D("949.5"))
     heart.beat("running")
     document = json.loads((tmp_path / FILE).read_text())
     assert document.pop("ts") >= found.ts
@@ -212,8 +213,7 @@ def test_a_heartbeat_has_process_phase_guards_and_strictest_verdict(tmp_path: Pa
         "links_down": ["trade"],
         "stalled": "",
         "equity": "949.5",
-        "peak": "949.5",
-        "flows": "0",
+        "peak": {"day": 0, "value": "949.5", "flows": "0"},
         "drawdown": 0.0,
     }
     assert said == []
