@@ -17,11 +17,13 @@ from live_nodes.reports.live_result import live_result
 class Expectation:
     """The return of a release since it began (at its size), percent for full size, and its band.
 
-    ``band`` is None where the study's does not reach this day.
+    It is that at the end of the newest whole day, as the band is of ends of days, or until now in
+    the first. ``band`` is None where the study's does not reach this day.
     """
 
     number: int
     since: int
+    until: int
     day: int
     pct: float
     band: tuple[float, float] | None
@@ -66,10 +68,12 @@ def expectation(folder: Path, until: int) -> Expectation | None:
     one = studied(folder, until)
     if one is None:
         return None
+    day = max(1, (until - one.since) // DAY_NS)
+    until = min(until, one.since + day * DAY_NS)
     try:
         found = live_result(folder, one.since, until)
     except DeskError:
         return None
-    day = max(1, (until - one.since) // DAY_NS)
+    pct = found.summary["return_pct"] / one.size
     band = one.days[day - 1] if day <= len(one.days) else None
-    return Expectation(one.number, one.since, day, found.summary["return_pct"] / one.size, band)
+    return Expectation(one.number, one.since, until, day, pct, band)

@@ -250,7 +250,7 @@ def _expected(facts_: LiveFacts) -> str:
         )
     rows = [
         ["Release", f"{found.number}, since {moment(found.since)} UTC"],
-        ["Return since, for full size", f"{found.pct:+.2f} %"],
+        [f"Return until {moment(found.until)} UTC, for full size", f"{found.pct:+.2f} %"],
         [
             f"Band of its study at day {found.day}",
             UNDEFINED

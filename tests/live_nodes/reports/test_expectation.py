@@ -10,7 +10,7 @@ import pytest
 
 from live_nodes.local.releases import STUDY, Move, Releases
 from live_nodes.reports.expectation import expectation
-from tests.live_nodes.reports.journals import DAY, HOUR, two_days
+from tests.live_nodes.reports.journals import DAY, HOUR, Days, two_days
 
 NEXT = DAY + 24 * HOUR
 
@@ -47,6 +47,19 @@ def test_a_canary_counts_at_full_size_from_its_own_beginning(
     # 9.58 of 12,009.90, the deposit among it, at a fortieth of the size: from the last equity on.
     assert found.pct == pytest.approx(40 * 100 * 9.58 / 12_009.9)
     assert found.words.startswith(words)
+
+
+def test_it_is_compared_at_the_end_of_a_day_like_the_band(tmp_path: Path) -> None:
+    """+1 % after a day, and +3 % a while later: the band of the first day is not of that."""
+    days = Days(tmp_path)
+    for hour, cash in ((0, "1000"), (24, "1010"), (40, "1030"), (48, "1015")):
+        days.snapshot(DAY + hour * HOUR, cash, {})
+    days.journal.close()
+    released(tmp_path, (1, 0, 1.0), lower_pct=[-2.0, -4.0], upper_pct=[2.0, 4.0])
+    seen = [expectation(tmp_path, DAY + hour * HOUR) for hour in (24, 41, 48)]
+    assert [(f.day, round(f.pct, 6), f.words) for f in seen if f] == [
+        (1, 1.0, "inside"), (1, 1.0, "inside"), (2, 1.5, "inside"),
+    ]  # fmt: skip
 
 
 def test_without_a_study_or_a_release_nothing_is_expected(tmp_path: Path) -> None:
