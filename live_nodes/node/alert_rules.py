@@ -124,10 +124,13 @@ class RuleBook:
         is_ours = decision.strategy in self._strategies
         if decision.kind not in ("rebalance", "flatten") or not is_ours:
             return
+        leaves_all = not any(Decimal(target.target) for target in decision.targets)
         for target in decision.targets:
             key = decision.strategy, target.instrument
-            self._decided[key] = decision.ts, target
-            self._explained.pop(key, None)
+            # An exit from one instrument lists others as they are, whose orders go on.
+            if decision.kind == "rebalance" or leaves_all or Decimal(target.order):
+                self._decided[key] = decision.ts, target
+                self._explained.pop(key, None)
 
     def fill(self, fill: FillRow) -> None:
         """Take a fill, after the decisions before it; others' fills and funding are none."""
@@ -200,8 +203,9 @@ class RuleBook:
         for key, (_, target) in sorted(self._decided.items(), key=lambda item: item[0]):
             strategy, name = key
             given = None if target.price is None else Decimal(repr(target.price))
-            wanted = Decimal(target.target) + self._explained.get(key, ZERO)
-            has = held.get(key, ZERO)
+            has, closed = held.get(key, ZERO), self._explained.get(key, ZERO)
+            # A part of it was filled, and all of that was closed.
+            wanted = ZERO if closed and not has else Decimal(target.target) + closed
             value = abs(has - wanted) * (prices.get(name) or given or ZERO)
             words = f"{name} holds {has:f}, wanted {wanted:f}"
             off.setdefault(strategy, []).append((value, words))

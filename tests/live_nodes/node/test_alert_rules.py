@@ -161,6 +161,31 @@ def test_what_a_stop_or_a_guard_closed_is_no_drift_until_the_next_decision() -> 
     assert shares(made, 21) == {"drift steady": 2.0}
 
 
+def test_an_exit_from_one_instrument_leaves_the_targets_of_others_whose_orders_go_on() -> None:
+    made = book(drift_from_target=0.1)
+    made.decision(decision(10, BTC="4", ETH="1"))
+    # Of 4 BTC 1 is there, the rest is under way.
+    leaves = decision(11, "flatten", BTC="1", ETH="0")
+    targets = [msgspec.structs.replace(t, order="0" if t.target == "1" else "-1")
+               for t in leaves.targets]  # fmt: skip
+    made.decision(msgspec.structs.replace(leaves, targets=tuple(targets)))
+    assert shares(made, 12, BTC="4") == {"drift steady": 0.0}
+    assert shares(made, 12, BTC="1", ETH="1") == {"drift steady": 7.0}
+    # Who leaves all wants nothing more of what was not filled yet.
+    made.decision(decision(13, "flatten", BTC="0", ETH="0"))
+    assert shares(made, 14) == {"drift steady": 0.0}
+
+
+def test_a_part_of_a_target_that_a_stop_closed_is_no_drift() -> None:
+    made = book(drift_from_target=0.1)
+    made.decision(decision(10, BTC="1"))
+    made.fill(replace(FILL, ts=11, side="BUY", quantity=D("0.4")))
+    made.fill(replace(FILL, ts=12, side="SELL", quantity=D("0.4"), client_order_id=STOP))
+    assert shares(made, 13) == {"drift steady": 0.0}
+    # What goes on to be bought is measured again.
+    assert shares(made, 13, BTC="0.1") == {"drift steady": 1.0}
+
+
 def test_who_asks_for_no_rule_gets_no_alert_of_the_rules(tmp_path: Path) -> None:
     node, told = node_of(alerts="DESK_ALERTS"), Told()
     assert node.alerts is not None
