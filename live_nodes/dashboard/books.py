@@ -41,6 +41,9 @@ TRIPS = 50_000
 SEARCH_S = 60.0
 """How often open orders are looked for among all, which takes long; meanwhile they are followed."""
 
+Samples = tuple[Integers, Floats]
+"""Times, UNIX nanoseconds (UTC), and values."""
+
 
 @dataclass
 class Curve:
@@ -166,6 +169,25 @@ class NodeBooks:
         since = curve.ts[place]
         paid = (flow.amount for flow in self._booking.flows if flow.ts > since)
         return curve.values[place], sum(paid, ZERO)
+
+    def on_account(self, profit: Curve) -> tuple[Samples, Samples]:
+        """Return a strategy's profit on the account's equity when it began.
+
+        Twice: as it is, and as shares of an equity that has what was paid in and taken out since.
+        """
+        ts, gains = profit.arrays()
+        # From before its first booking, whose fee counts.
+        ts, gains = np.concatenate((ts[:1], ts)), np.concatenate(([0.0], gains))
+        before = max(0, bisect_right(self._curve.ts, ts[0]) - 1)
+        since = self._curve.ts[before] if self._curve.ts else 0
+        gains += self._curve.values[before] if self._curve.ts else 0.0
+        moved = np.zeros(len(ts) + 1)
+        for flow in self._booking.flows:
+            if flow.ts > since:
+                moved[1 + np.searchsorted(ts[1:], flow.ts)] += float(flow.amount)
+        # What came after its last booking changes nothing of it.
+        moved = moved[:-1]
+        return (ts, gains), (ts, measures.without_flows(gains + np.cumsum(moved), moved[1:]))
 
     @property
     def strategies(self) -> dict[str, StrategyResult]:

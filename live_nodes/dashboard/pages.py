@@ -22,7 +22,14 @@ from actors.records.rows import EquityRow, FillRow, OrderRow, PositionRow, from_
 from config.documents.setup import Component
 from config.errors import DeskError, InputError
 from config.resolved import difference, explain, value_text
-from live_nodes.dashboard.books import Curve, NodeBooks, StrategyResult, figures_of, thinned
+from live_nodes.dashboard.books import (
+    Curve,
+    NodeBooks,
+    Samples,
+    StrategyResult,
+    figures_of,
+    thinned,
+)
 from live_nodes.dashboard.depth import Depth
 from live_nodes.dashboard.files import LOGS, log_line, masked, tail
 from live_nodes.dashboard.sources import Source, resolved_of
@@ -192,6 +199,7 @@ class NodePages:
         # A new position has a mark only with the next equity; until then it counts at its entry.
         values = [one["notional"] or one["quantity"] * one["entry"] for one in held]
         last = _newest(journal, "decisions", "ts", key, 1)
+        basis, _, weighed = self._equity(key)
         halts = (one.verdict for one in status.verdicts)
         return {
             "node": self.id,
@@ -207,7 +215,7 @@ class NodePages:
             "trips": len(found.nets),
             "win_rate": measures.win_rate(found.nets) if found.nets else None,
             "profit_factor": measures.profit_factor(found.nets) if found.nets else None,
-            "figures": figures_of(*self._equity(key)),
+            "figures": figures_of(basis, weighed),
             "last_decision": ms(last[0]["ts"]) if last else None,
             "halted": any(
                 halt.action >= Action.HALT_ENTRIES and halt.scope in ("desk", f"strategy:{key}")
@@ -216,16 +224,13 @@ class NodePages:
             "curve": thinned(found.curve.arrays(), SPARK),
         }
 
-    def _equity(self, key: str) -> tuple[str, Any]:
-        """Return the basis and the curve of a strategy's equity, without what was paid in."""
-        account, found = self.books.equity, self.books.strategies.get(key)
+    def _equity(self, key: str) -> tuple[str, Samples, Samples]:
+        """Return the basis and the curve of a strategy's equity, as it is and without flows."""
+        books, found = self.books, self.books.strategies.get(key)
         if len(self._strategies()) == 1 or found is None:
-            return "account", account if found is not None else Curve().arrays()
-        ts, profit = found.curve.arrays()
-        base = self.books.opening(int(ts[0]))
-        # From before its first booking, whose fee counts.
-        profit = np.concatenate(([0.0], profit)) + (base[0] if base else 0.0)
-        return "realized", (np.concatenate((ts[:1], ts)), profit)
+            curve = books.equity if found is not None else Curve().arrays()
+            return "account", books.account if found is not None else curve, curve
+        return "realized", *books.on_account(found.curve)
 
     # -- one strategy -----------------------------------------------------------------------------
 
@@ -238,7 +243,7 @@ class NodePages:
         if key not in self._strategies():
             raise InputError(f"no strategy {key!r}; there are {', '.join(self._strategies())}")
         status = self.status()
-        basis, curve = self._equity(key)
+        basis, equity, weighed = self._equity(key)
         with read(self.source.folder) as journal:
             row = self._row(key, status, journal)
             made = [
@@ -252,8 +257,6 @@ class NodePages:
             fills, _, _ = _fills(journal, {"strategy": key}, None, FILLS)
         band, why = self._band()
         figures, _ = row.pop("figures"), row.pop("curve")
-        # As it is; drawdown and figures are as if nothing had been paid in or taken out.
-        equity = self.books.account if basis == "account" and len(curve[0]) else curve
         return {
             **{name: row.pop(name) for name in ("node", "strategy", "use", "enabled")},
             "signals": _signals(made),
@@ -264,7 +267,7 @@ class NodePages:
             "equity": {
                 "basis": basis,
                 "curve": thinned(equity, CURVE),
-                "drawdown": thinned((curve[0], measures.drawdown(curve[1])), CURVE),
+                "drawdown": thinned((weighed[0], measures.drawdown(weighed[1])), CURVE),
             },
             "figures": figures,
             "totals": row,

@@ -162,6 +162,36 @@ def test_two_strategies_earn_apart_from_the_first_fee_on(tmp_path: Path) -> None
     assert [x for _, x in one["curve"]] == [-0.1, 19.78]
 
 
+def test_one_of_two_strategies_earns_on_what_the_account_has_by_then(tmp_path: Path) -> None:
+    """100 on 10,000, then 1,001 on 100,100, and -910.1 on 91,010.01 after 10,090.99 have left."""
+    file, folder = node(tmp_path)
+    days = Days(folder)
+    days.snapshot(DAY, "10000", {})
+    days.fill(DAY + HOUR, "1", "100", "0", strategy="other", instrument=ETH)
+    made = (
+        ("1", "1000"),
+        ("-1", "1100"),
+        ("1", "1000"),
+        ("-1", "2001"),
+        ("1", "1000"),
+        ("-1", "89.9"),
+    )
+    for hour, (quantity, price) in enumerate(made, start=2):
+        days.fill(DAY + hour * HOUR, quantity, price, "0")
+    days.paid(DAY + 3 * HOUR + 1, "-90000", "TRANSFER_IN", "USDT")
+    days.paid(DAY + 5 * HOUR + 1, "10090.99", "TRANSFER_OUT", "USDT")
+    days.journal.close()
+    with visiting(tmp_path, file) as visitor:
+        one, _ = visitor.page("/api/strategies")["rows"]
+        equity = visitor.page(f"/api/nodes/{NODE}/strategies/rev")["equity"]
+    assert D(one["realized"]) == D("190.9")
+    assert one["figures"]["total_return"] == pytest.approx(1.01 * 1.01 * 0.99 - 1, abs=1e-9)
+    assert one["figures"]["max_drawdown"] == pytest.approx(0.01, abs=1e-9)
+    assert equity["drawdown"][-1][1] == pytest.approx(-0.01, abs=1e-9)
+    # The curve has what was earned, as it is.
+    assert equity["curve"][-1][1] == 10190.9
+
+
 def test_a_journal_that_is_broken_hides_no_other_node(tmp_path: Path) -> None:
     file, folder = node(tmp_path)
     two_days(folder)
