@@ -36,6 +36,11 @@ def test_docker_takes_the_file() -> None:
     subprocess.run(command, check=True)
 
 
+@pytest.mark.skipif(shutil.which("hadolint") is None, reason="needs hadolint")
+def test_hadolint_finds_nothing_in_the_dockerfile() -> None:
+    subprocess.run(["hadolint", str(FOLDER / "Dockerfile")], check=True)
+
+
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool (prometheus)")
 def test_prometheus_takes_its_file_and_the_alert_rules(tmp_path: Path) -> None:
     for file in (FOLDER / "prometheus.yaml", FOLDER.parent / "monitoring" / "alerts.yml"):
@@ -96,5 +101,5 @@ def test_the_image_has_the_project_and_neither_keys_nor_root() -> None:
     ignored = (FOLDER / "Dockerfile.dockerignore").read_text().split()
     assert {"**/.env", "secrets", "live_nodes/state"} <= set(ignored)
     users = re.findall(r"^USER (\S+)$", DOCKERFILE, re.MULTILINE)
-    assert users == ["desk"]
+    assert users == ["1000"]
     assert DOCKERFILE.index("\nUSER") < DOCKERFILE.index("\nENTRYPOINT")
