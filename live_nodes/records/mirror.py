@@ -10,9 +10,10 @@ name ``NAME.ENVIRONMENT until <UTC stamp>``.
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -34,7 +35,9 @@ EVERY_S = 1.0
 MOST = 5000
 """Rows of a table in one transaction."""
 _SHARE = 20
-"""A look may take one part in so many of the time."""
+"""A look may take this machine's processor for one part in so many of the time."""
+LATE_S = 60.0
+"""It is said that a server has not answered for so long."""
 _BACK_NS = 600_000_000_000
 """So far back orders are read again, as the node's clock may be set back."""
 _AGAIN_S = 1.0
@@ -120,7 +123,8 @@ class Mirror:
         while True:
             try:
                 if not self._migrated:
-                    migrate(self._url)
+                    with self._waiting():
+                        migrate(self._url)
                     self._migrated = True
                 with (
                     psycopg.connect(self._url.reveal(), autocommit=True, **_PARAMETERS) as server,
@@ -146,20 +150,34 @@ class Mirror:
             self._say(trouble or "the mirror goes on")
         self._trouble = trouble
 
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        """Say that a server does not answer: one that is frozen, or locked, ends no connection."""
+        words = f"the mirror waits: its server has not answered for {LATE_S:g} s"
+        late = threading.Timer(LATE_S, self._tell, (words,))
+        late.daemon = True
+        late.start()
+        try:
+            yield
+        finally:
+            late.cancel()
+
     def _follow(self, session: _Session, ended: Callable[[float], bool]) -> bool:
         """Return whether it ended; not, where another file took the journal's place."""
-        session.resume()
+        with self._waiting():
+            session.resume()
         opened, last = self._path.stat().st_ino, False
         while True:
-            began = time.monotonic()
-            count, more = session.look()
+            began = time.thread_time()
+            with self._waiting():
+                count, more = session.look()
             self.rows += count
             self._tell("")
             if more:
                 continue
             if last:
                 return True
-            last = ended(max(EVERY_S, _SHARE * (time.monotonic() - began)))
+            last = ended(max(EVERY_S, _SHARE * (time.thread_time() - began)))
             if self._path.stat().st_ino != opened:
                 return False
 

@@ -3,6 +3,7 @@
 import random
 import signal
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -197,6 +198,30 @@ def test_a_server_with_other_tables_is_said_and_the_mirror_waits(
     assert not mirrored(tmp_path, url, said)
     assert "the mirror waits: its tables are not this version's" in said[0]
     assert why in said[0]
+
+
+def test_a_server_that_does_not_answer_is_said_and_what_came_meanwhile_follows_at_once(
+    journal: Journal, tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mirror, "LATE_S", 4.0)
+    assert mirrored(tmp_path, url)
+    over, said = threading.Event(), list[str]()
+    following = Mirror(tmp_path, MINE, Secret(url), said.append)
+    thread = threading.Thread(target=following.run, args=(over.wait,))
+    thread.start()
+    try:
+        with psycopg.connect(url) as busy:
+            busy.execute("LOCK TABLE perpdesk.fills")
+            filled(journal, 1)
+            eventually(lambda: said, "word of it")
+        eventually(lambda: reached(url) == 2, said)
+        filled(journal, 2)
+        eventually(lambda: rows_of_mirror(url) == rows_of_journal(tmp_path), said)
+    finally:
+        over.set()
+        thread.join()
+    late = "the mirror waits: its server has not answered for 4 s"
+    assert said == [late, "the mirror goes on"]
 
 
 def test_a_mirror_of_a_node_that_never_ran_makes_no_journal(tmp_path: Path, url: str) -> None:
