@@ -40,8 +40,9 @@ class PendingCash:
     A wallet shows all executions before it. Of those of its own millisecond it shows the first so
     many that explain best how it changed. ``fetch`` asks the venue for the wallet, ``ask`` for
     executions and transfers (`follow`). With it, a change without any is believed only after a
-    while: others' trades, transfers, and what a link lost, show in the wallet first. Own executions
-    that the engine has not (`expect`), and orders that nobody answered, are waited for longer.
+    while: others' trades, transfers, and what a link lost, show in the wallet first. The venue's
+    answer (`answered`), own executions that the engine has not (`expect`), and orders that nobody
+    answered, are waited for longer.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class PendingCash:
         ask: Callable[[], object] | None = None,
     ) -> None:
         self._cache, self._monotonic_ns, self._fetch, self.ask = cache, monotonic_ns, fetch, ask
-        self._asked = self._since = 0
+        self._asked = self._since = self._answered = 0
         self._doubted: tuple[int, int] | None = None
         self._realised: dict[str, Decimal] = {}
         self._moved: list[_Moved] = []
@@ -92,6 +93,10 @@ class PendingCash:
         if self._doubted is not None:
             # Others trade on: what they did last may be found next.
             self._doubted = now, self._doubted[1]
+
+    def answered(self, asked: int) -> None:
+        """Take note that all executions are told that were there when it was asked (monotonic)."""
+        self._answered = asked
 
     def expect(self, order: str, execution: str) -> None:
         """Wait for an own execution, by client order id and its own, until the engine has it."""
@@ -161,7 +166,8 @@ class PendingCash:
             self._doubted = None
             return ZERO
         first, last = self._doubted or (now, now - ASK_EVERY_NS)
-        if now - first > (LONGEST_NS if self._awaits(drawn_up) else PATIENCE_NS):
+        waits = self._answered < first or self._awaits(drawn_up)
+        if now - first > (LONGEST_NS if waits else PATIENCE_NS):
             self._doubted, self._unexplained, self._since = None, ZERO, drawn_up + 1
             return ZERO
         if now - last >= ASK_EVERY_NS:

@@ -80,6 +80,7 @@ class NodeRisk:
             lambda: context.links.fetch_wallet(),
             None if recovery is None else self._ask_executions,
         )
+        tape.take(self.pending_cash, "answered")
         self._asking: asyncio.Task[None] | None = None
         account = context.gate.account
         assert isinstance(account, CacheAccount)
@@ -309,12 +310,13 @@ class NodeRisk:
         if self._recovery is not None and (self._asking is None or self._asking.done()):
             self._asking = asyncio.create_task(self._take_executions(self._recovery))
 
-    @staticmethod
-    async def _take_executions(recovery: Recovery) -> None:
+    async def _take_executions(self, recovery: Recovery) -> None:
+        asked = time.monotonic_ns()
         # The next sweep asks again, and reports that it could not.
         with suppress(VenueError, TimeoutError):
             async with asyncio.timeout(_ASK_WITHIN):
                 await recovery.catch_up()
+            self.pending_cash.answered(asked)
 
     def _on_notice(self, maintenance: str, closed: frozenset[str]) -> None:
         before = self.desk.maintenance, self.markets.closed

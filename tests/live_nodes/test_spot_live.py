@@ -448,13 +448,18 @@ def test_a_lost_answer_or_fill_is_found(st: Stage, fault: Any) -> None:
         assert abs(desk.journal.explained()[PAIR] - wallet(st)) < D("0.00000001")
 
 
-@pytest.mark.parametrize("how", ["asked for", "found by a sweep", "cancelled, in maintenance"])
+@pytest.mark.parametrize(
+    "how",
+    ["asked for", "found by a sweep", "cancelled, in maintenance", "accepted, in maintenance"],
+)
 def test_equity_stands_while_a_sale_of_coins_is_known_to_the_wallet_alone(
     st: Stage, how: str
 ) -> None:
     """The wallet has what they brought, the engine still has them: guards saw a peak of both."""
-    resting = how == "found by a sweep"
-    with desk_node(st, watch={"sweep_every": 1.0 if resting else 60.0}, **BOTH) as desk:
+    resting = how in ("found by a sweep", "accepted, in maintenance")
+    sweeps = {"sweep_every": 1.0 if how == "found by a sweep" else 60.0}
+    no_answer = Http(ret_code=10016, seconds=12, times=1000)
+    with desk_node(st, watch=sweeps, **BOTH) as desk:
         strategy = spot(desk)
         desk.filled(BUY, "0.020")
         desk.until(lambda: abs(worth(desk) - D("99998.9")) < D(1), "the equity")
@@ -462,13 +467,14 @@ def test_equity_stands_while_a_sale_of_coins_is_known_to_the_wallet_alone(
             order = strategy.limit(SELL, "50000.2", "0.019")
             desk.until(lambda: strategy.status(order) == "ACCEPTED", "the acceptance")
         st.play("fill_lost")
+        if how == "accepted, in maintenance":
+            st.call(lambda: st.faults.add("closed", no_answer))
         if resting:
             st.call(lambda: st.market.prints.append((SPOT, "Buy", D("50000.2"), D(9))))
         else:
             order = strategy.market_order(SELL, "0.019")
         if how == "cancelled, in maintenance":
             desk.until(lambda: worth(desk) and st.struck("fill"), "the fill")
-            no_answer = Http(ret_code=10016, seconds=12, times=1000)
             st.call(lambda: st.faults.add("closed", no_answer))
             desk.do(lambda: strategy.cancel_order(strategy.cache.order(order)))
         seen = set()

@@ -132,6 +132,7 @@ def test_a_wallet_that_no_execution_explains_is_believed_after_five_seconds() ->
     book.cash.follow(41, D(5))
     assert book.pending(30, "790") == D(5)
     assert book.pending(41, "788") == D(7)
+    book.cash.answered(now[0])
     now[0] = 7 * SECOND
     assert book.pending(41, "788") == 0
     # The withdrawal was a trade after all, which the sweep finds.
@@ -155,6 +156,23 @@ def test_an_own_execution_that_the_engine_lacks_is_waited_for_a_minute_at_most()
     assert book.pending(30, "1800") == D(-400)
     now[0] += 61 * SECOND
     assert book.pending(30, "1800") == 0
+
+
+def test_a_wallet_is_doubted_until_the_venue_has_answered_and_a_minute_at_most() -> None:
+    """In a maintenance nobody says what a lost message would have: 400 of a coin that was bought."""
+    book, now = Position(), [0]
+    book.cash = PendingCash(book, lambda: now[0], ask=lambda: None)
+    assert book.pending(10, "1000") == 0
+    book.cash.answered(now[0])
+    now[0] = SECOND
+    assert book.pending(20, "600") == D(400)
+    now[0] = 31 * SECOND
+    assert book.pending(20, "600") == D(400)
+    book.cash.answered(now[0])
+    assert book.pending(20, "600") == 0
+    assert book.pending(30, "200") == D(400)
+    now[0] += 61 * SECOND
+    assert book.pending(30, "200") == 0
 
 
 def test_after_a_change_that_the_next_wallet_took_back_one_is_looked_for_as_long() -> None:
