@@ -159,7 +159,7 @@ def test_an_own_execution_that_the_engine_lacks_is_waited_for_a_minute_at_most()
 
 
 def test_a_wallet_is_doubted_until_the_venue_has_answered_and_a_minute_at_most() -> None:
-    """In a maintenance nobody says what a lost message would have: 400 of a coin that was bought."""
+    """In a maintenance nobody tells of a lost message: 400 paid for a coin that was bought."""
     book, now = Position(), [0]
     book.cash = PendingCash(book, lambda: now[0], ask=lambda: None)
     assert book.pending(10, "1000") == 0
