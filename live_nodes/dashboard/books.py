@@ -32,7 +32,7 @@ from actors.records.ledger import ZERO, RoundTrip
 from actors.records.rows import FillRow, OrderRow, from_sql
 from backtests.report.report_data import downsample
 from backtests.results.figures import without_flows
-from live_nodes.reports.executions import BY_HAND, Executions
+from live_nodes.reports.executions import Executions
 from strategies.account_value import is_spot
 
 TRIPS = 50_000
@@ -96,9 +96,7 @@ class _Booking(Executions):
     closed: deque[RoundTrip] = field(default_factory=lambda: deque(maxlen=TRIPS))
 
     def filled(self, fill: FillRow) -> None:
-        """Book a fill; those by hand are of no strategy."""
-        if fill.strategy == BY_HAND:
-            return
+        """Book a fill."""
         kept, before = self._of(fill.strategy), self._cost(fill)
         trip = self.booked(fill)
         kept.fees += fill.fee

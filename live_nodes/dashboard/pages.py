@@ -45,6 +45,7 @@ from live_nodes.operate.status import (
     status_of,
     symbol_of,
 )
+from live_nodes.reports.executions import BY_HAND
 from live_nodes.reports.expectation import studied
 from strategies.messages import Action, Decision, Verdict
 
@@ -159,7 +160,7 @@ class NodePages:
             "orders": len(self._open_orders(status)),
             "alerts": alerts_of(folder, ALERTS),
             "curve": thinned(_since(self.books.account, now - DAY), SPARK),
-            "strategies": self._strategies(),
+            "strategies": [*self._declared()] or self._strategies(),
         }
 
     def _day(self, now: int, worth: EquityRow | None) -> dict[str, Any] | None:
@@ -187,7 +188,7 @@ class NodePages:
         return [*dict.fromkeys([*self._declared(), *sorted(self.books.strategies)])]
 
     def comparison(self) -> list[dict[str, Any]]:
-        """Return a row a strategy."""
+        """Return a row a strategy, and one of what others traded by hand."""
         status = self.status()
         with self.books.refreshed(), read(self.source.folder) as journal:
             return [self._row(key, status, journal) for key in self._strategies()]
@@ -195,7 +196,7 @@ class NodePages:
     def _row(self, key: str, status: NodeStatus, journal: JournalReader) -> dict[str, Any]:
         component = self._declared().get(key)
         found = self.books.strategies.get(key) or StrategyResult()
-        held = [position(p, self.id, status) for p in status.positions if p.owner == key]
+        held = self._held(key, status)
         # A new position has a mark only with the next equity; until then it counts at its entry.
         values = [one["notional"] or one["quantity"] * one["entry"] for one in held]
         last = _newest(journal, "decisions", "ts", key, 1)
@@ -223,6 +224,10 @@ class NodePages:
             ),
             "curve": thinned(found.curve.arrays(), SPARK),
         }
+
+    def _held(self, key: str, status: NodeStatus) -> list[dict[str, Any]]:
+        owner = "" if key == BY_HAND else key
+        return [position(p, self.id, status) for p in status.positions if p.owner == owner]
 
     def _equity(self, key: str) -> tuple[str, Samples, Samples]:
         """Return the basis and the curve of a strategy's equity, as it is and without flows."""
@@ -263,7 +268,7 @@ class NodePages:
             "decisions": [_decision_row(one) for one in made],
             "orders": [order_row(o) for o in [*resting, *recent][:ORDERS]],
             "fills": [fill_row(fill, self.id) for fill in fills],
-            "positions": [position(p, self.id, status) for p in status.positions if p.owner == key],
+            "positions": self._held(key, status),
             "equity": {
                 "basis": basis,
                 "curve": thinned(equity, CURVE),
@@ -644,6 +649,8 @@ def _fills(
     order = "ORDER BY ts DESC, id DESC"
     looked = f"SELECT * FROM fills WHERE {' AND '.join(bounds)} {order} LIMIT {SEARCHED}"
     asked = {name: wanted[name] for name in FILTERS if wanted.get(name)}
+    if asked.get("strategy") == BY_HAND:
+        asked = {"kind": "Trade"} | asked | {"strategy": ""}
     where = " AND ".join(f"{name} = ?" for name in asked) or "1"
     query = f"SELECT * FROM ({looked}) WHERE {where} {order} LIMIT ?"
     rows = journal.query(query, *values, *asked.values(), limit + 1)

@@ -162,6 +162,27 @@ def test_two_strategies_earn_apart_from_the_first_fee_on(tmp_path: Path) -> None
     assert [x for _, x in one["curve"]] == [-0.1, 19.78]
 
 
+def test_what_was_traded_by_hand_has_a_row_of_its_own(tmp_path: Path) -> None:
+    file, folder = node(tmp_path)
+    days = Days(folder)
+    days.snapshot(DAY, "10000", {})
+    days.fill(DAY + HOUR, "1", "100", "0.1")
+    days.fill(DAY + 2 * HOUR, "3", "50", "0.2", strategy="", instrument=ETH)
+    days.fill(DAY + 3 * HOUR, "-3", "40", "0.1", strategy="", instrument=ETH)
+    days.paid(DAY + 4 * HOUR, "-100", "TRANSFER_IN", "USDT")
+    days.journal.close()
+    with visiting(tmp_path, file) as visitor:
+        own, hand = visitor.page("/api/strategies")["rows"]
+        page = visitor.page(f"/api/nodes/{NODE}/strategies/by%20hand")
+        (desk,) = visitor.page("/api/desk")["nodes"]
+    assert (own["strategy"], D(own["realized"])) == ("rev", D("-0.1"))
+    assert (hand["strategy"], hand["use"], hand["trips"]) == ("by hand", None, 1)
+    assert D(hand["realized"]) == D("-30.3")
+    assert [D(fill["price"]) for fill in page["fills"]] == [40, 50]
+    # Nothing of it can be halted.
+    assert desk["strategies"] == ["rev"]
+
+
 def test_one_of_two_strategies_earns_on_what_the_account_has_by_then(tmp_path: Path) -> None:
     """100 on 10,000, then 1,001 on 100,100, and -910.1 on 91,010.01 after 10,090.99 have left."""
     file, folder = node(tmp_path)

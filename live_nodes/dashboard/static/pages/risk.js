@@ -30,7 +30,7 @@ export const risk = {
     const ids = [...new Set(held.positions.map((p) => p.instrument))];
     const n = held.positions.length;
     const acts = session.read_only ? [] : [
-      button("Halt entries", () => halt(node, scopes(strategies.rows.map((r) => r.strategy), ids), again)),
+      button("Halt entries", () => halt(node, scopes(strategies.rows.filter((r) => r.use).map((r) => r.strategy), ids), again)),
       button("Flatten", () => flatten(node, n === 1 ? "1 position" : `${n} positions`, again), "danger")];
     const free = (g) => !session.read_only && of.releasable.includes(g.guard) && (g.latched || g.state === "halted");
     const offered = (v) => (!session.read_only && of.releasable.includes(v.guard)

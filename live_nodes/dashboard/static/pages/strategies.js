@@ -99,7 +99,7 @@ export const strategy = {
     const young = f.sharpe == null ? YOUNG : "a year of 365 days";
     return [head(d.strategy, link(`risk/${d.node}`, "Risk"),
       link(`trades?node=${d.node}&strategy=${d.strategy}`, "Trades"), link(`config/${d.node}`, "Configuration")),
-      h("p.hint", null, `${d.node} · ${d.use}${d.enabled ? "" : " · switched off"} · ${basis}`),
+      h("p.hint", null, `${d.node} · ${d.use ?? "not in the document"}${d.enabled || !d.use ? "" : " · switched off"} · ${basis}`),
       tiles(tile("Realised, net", gain(t.realized)), tile("Open", gain(t.unrealized)),
       tile("Return", percent(f.total_return), f.days == null ? "" : `${figure(f.days, 1)} days`),
         tile("Sharpe", figure(f.sharpe), young), tile("Sortino", figure(f.sortino), young),
