@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from config.documents import KINDS, StrategyComponent
-from config.errors import Problem, did_you_mean
+from config.errors import Problem, did_you_mean, some_of
 from config.reading import Origin, Path, Tree, descend, key_problem, known_keys, plain, problem
 from config.suggestions import (
     ENVIRONMENT_NAME,
@@ -23,6 +23,8 @@ from config.suggestions import (
     suggest_spelling,
 )
 
+_KEYS = 8
+"""Number of keys that are shown where a mapping is expected."""
 SECRET_PATHS = (("account", "keys"),)
 """Only names of variables are allowed below these: a value could be printed."""
 
@@ -34,6 +36,7 @@ _EXPECTED = {
     "list_type": "expected a list",
     "string_type": "expected text",
     "bool_type": "expected true or false",
+    "bool_parsing": "expected true or false",
     "int_type": "expected a whole number",
     "float_type": "expected a number",
     "float_parsing": "expected a number",
@@ -80,7 +83,7 @@ def _in_words(model: type[BaseModel], tree: Tree, error: ValidationError) -> Ite
         elif kind.startswith("union_tag"):
             yield _wrong_model(tree, path, detail)
         else:
-            message, suggestion = _message(detail, path)
+            message, suggestion = _message(detail, path, known_keys(model, path, tree))
             yield problem(tree, path, message, suggestion)
 
 
@@ -141,13 +144,13 @@ def _missing(tree: Tree, path: Path) -> Problem:
     return problem(tree, path, message, suggestion)
 
 
-def _message(detail: Any, path: Path) -> tuple[str, str]:
+def _message(detail: Any, path: Path, keys: Sequence[str] = ()) -> tuple[str, str]:
     kind, given, context = detail["type"], detail["input"], detail.get("ctx", {})
     if any(path[: len(secret)] == secret for secret in SECRET_PATHS):
         return "must be the name of an environment variable, such as BYBIT_API_KEY", ""
     was = f", was {shown(given)}"
     if kind in _EXPECTED:
-        return _EXPECTED[kind] + was + _remedy(kind, given, path), ""
+        return _EXPECTED[kind] + was + _remedy(kind, given, path, keys), ""
     if kind == "literal_error":
         options = context["expected"].replace("'", "").replace(" or ", ", ")
         words = options.split(", ")
@@ -171,11 +174,15 @@ def _message(detail: Any, path: Path) -> tuple[str, str]:
     return detail["msg"].replace("Input should", "must") + was + (remedy and f"; {remedy}"), ""
 
 
-def _remedy(kind: str, given: object, path: Path) -> str:
+def _remedy(kind: str, given: object, path: Path, keys: Sequence[str]) -> str:
     if _EXPECTED[kind].endswith("keys"):
         if given is None:
             return ": indent its keys further than its own"
-        return ": a space must follow each colon" if re.match(r"^\w+:\S", str(given)) else ""
+        if re.match(r"^\w+:\S", str(given)):
+            return ": a space must follow each colon"
+        return f"; they are {some_of(keys, _KEYS)}" if keys else ""
+    if kind == "string_type" and type(given) in (int, float):
+        return f"; write {given}s, {given}m, {given}h or {given}d for a time, else '{given}'"
     found = (
         suggest_number(given, path[-1], fraction=False)
         if _EXPECTED[kind].endswith("number")

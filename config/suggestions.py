@@ -12,6 +12,7 @@ GLOB = r"^[A-Z0-9*?\[\]!.-]+$"
 """Letters of an instrument id or of a pattern of ids."""
 INSTRUMENT = r"^[A-Z0-9]+-(LINEAR|SPOT)\.BYBIT$"
 ENVIRONMENT_NAME = r"^[A-Z][A-Z0-9_]{2,63}$"
+HOST = r"^[A-Za-z0-9.:-]+$"
 FORMS = {
     DURATION: "a duration such as 30s, 5m, 4h or 1d",
     FINE_DURATION: "a duration such as 300ms, 30s, 5m or 4h",
@@ -19,6 +20,7 @@ FORMS = {
     GLOB: "an id such as BTCUSDT-LINEAR.BYBIT, or a pattern of ids such as *-LINEAR.BYBIT",
     INSTRUMENT: "an id such as BTCUSDT-LINEAR.BYBIT",
     ENVIRONMENT_NAME: "the name of an environment variable, such as DESK_ALERTS, set in .env",
+    HOST: "a host such as 127.0.0.1",
 }
 """Words for a regular expression."""
 KEYS_ELSEWHERE = (
@@ -123,6 +125,8 @@ def suggest_number(value: object, field: object, *, fraction: bool = True) -> st
     if not isinstance(value, str):
         return ""
     match = _NUMBER.match(value)
+    if meant := suggest_duration(value):
+        return f"write {duration_ns(meant) / 1e9:g} where seconds are counted"
     if match is None:
         return "write numbers as 1234.5, without commas" if _COMMA.match(value) else ""
     number = float(match[1])

@@ -15,6 +15,7 @@ from config.documents.deploy import Deploy
 from config.documents.setup import Setup
 from config.documents.venue import Fees
 from config.documents.watch import WatchSettings
+from config.suggestions import HOST
 
 Environment = Literal["practice", "paper", "demo", "testnet", "mainnet"]
 """Where orders go; only ``mainnet`` is real money."""
@@ -133,7 +134,7 @@ class MetricsSettings(Part):
 
     port: Annotated[int, Field(ge=1024, le=65535)] | None = None
     """Port of ``/metrics``, ``/healthz`` and ``/readyz``, one for each node; null serves none."""
-    host: Annotated[str, Field(pattern=r"^[A-Za-z0-9.:-]+$")] = "127.0.0.1"
+    host: Annotated[str, Field(pattern=HOST)] = "127.0.0.1"
     """Address that it listens on; whoever reaches it reads equity and positions without a
     password, so only this machine's by default."""
 

@@ -82,6 +82,26 @@ def test_a_wrong_line_is_answered_with_its_remedy(tmp_path, more, words):
     assert found.endswith(words)
 
 
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (
+            "alerts: {channels: {chat: DESK_CHAT}}",
+            "alerts.channels.chat: expected a mapping of keys, was 'DESK_CHAT'; "
+            "they are addresses, severity, per_hour, digest, quiet, escalation",
+        ),
+        ("metrics: 9400", "expected a mapping of keys, was 9400; they are port, host"),
+        ("metrics: {port: 9400, host: 'http://x'}", "a host such as 127.0.0.1, was 'http://x'"),
+        ("alerts: {alive: {every: 1}}", "text, was 1; write 1s, 1m, 1h or 1d for a time, else '1'"),
+        ("watch: {sweep_every: 10s}", "a number, was '10s'; write 10 where seconds are counted"),
+        ("watch: {record: sure}", "watch.record: expected true or false, was 'sure'"),
+    ],
+)
+def test_an_option_of_a_node_is_answered_with_its_remedy(tmp_path, more, words):
+    (found,) = said(tmp_path, NODE + more)
+    assert found.endswith(words)
+
+
 def test_keys_that_lost_their_indent_are_told_where_they_belong(tmp_path):
     assert said(tmp_path, RUN % "" + "venue:\nleverage: 3\n") == [
         "6:7: venue: expected a mapping of keys, was nothing: indent its keys further than its own",
