@@ -176,7 +176,9 @@ class NodePages:
             "pnl": pnl,
             "pct": float(pnl / opening) if opening else None,
             "flows": paid,
-            "flows_known": self.books.flows_known_until >= worth.ts - READ_NS,
+            # Paper has no deposits.
+            "flows_known": self.source.environment == "paper"
+            or self.books.flows_known_until >= worth.ts - READ_NS,
         }
 
     def _declared(self) -> dict[str, Component]:

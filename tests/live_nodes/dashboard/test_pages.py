@@ -190,6 +190,17 @@ def test_a_thinned_curve_keeps_its_ends_and_its_extremes() -> None:
     assert {(4_321_000, 5.0), (777_000, -5.0), (0, 0.0), (9_999_000, 0.0)} <= set(found)
 
 
+@pytest.mark.parametrize(("environment", "known"), [("paper", True), ("practice", False)])
+def test_deposits_are_known_on_paper_which_has_none_and_else_of_the_venue(
+    tmp_path: Path, environment: str, known: bool
+) -> None:
+    (node,) = find([node_file(tmp_path, state=str(tmp_path / "s"), environment=environment)])
+    days = Days(node.folder, environment)
+    days.snapshot(DAY, "10000", {})
+    days.journal.close()
+    assert NodePages(node).desk()["day"]["flows_known"] is known
+
+
 def test_alerts_and_secrets_in_them(tmp_path: Path) -> None:
     node = pages(tmp_path)
     two_days(node.source.folder)
