@@ -42,6 +42,7 @@ from live_nodes.operate.status import (
     NodeStatus,
     StandingVerdict,
     books_begin,
+    on_paper,
     status_of,
     symbol_of,
 )
@@ -462,7 +463,8 @@ def health_of(status: NodeStatus, now: int) -> tuple[str, list[str]]:
     """Return ok, warning or bad, and why."""
     bad = [status.hangs] if status.hangs else []
     if status.state == "dead":
-        bad.append("its process is gone without an end: nothing watches its positions")
+        left = "" if on_paper(status.run) else ": nothing watches its positions"
+        bad.append(f"its process is gone without an end{left}")
     if status.state == "failed":
         bad.append("it failed: " + ("" if status.run is None else status.run.note))
     if status.pid is None:

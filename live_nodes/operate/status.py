@@ -161,9 +161,14 @@ def _of_run(links: list[LinkRow], run: Run | None) -> list[LinkRow]:
     return [replace(link, since=max(link.since, began)) for link in links if link.changed >= began]
 
 
+def on_paper(run: Run | None) -> bool:
+    """Whether positions and orders of a run end with its process."""
+    return run is not None and run.environment == "paper"
+
+
 def books_begin(run: Run | None, pid: int | None) -> float:
     """Return the start of positions and orders: on paper they end with the process."""
-    if run is None or run.environment != "paper":
+    if run is None or not on_paper(run):
         return 0
     return math.inf if pid is None else run.started
 
@@ -188,10 +193,13 @@ def rendered(status: NodeStatus, now_ns: int | None = None) -> RenderableType:
         (status.node, "bold"), "  ", (status.state, _COLORS.get(status.state, "yellow"))
     )
     if status.state == "dead":
-        head.append(
-            "  (its process was killed, or the machine went down; below is what it wrote last. "
-            "Its orders may rest at the venue, and nothing watches them: start the node again)"
+        left = (
+            "its orders and positions on paper ended with it"
+            if on_paper(status.run)
+            else "below is what it wrote last. "
+            "Its orders may rest at the venue, and nothing watches them: start the node again"
         )
+        head.append(f"  (its process was killed, or the machine went down; {left})")
     if status.run is not None:
         run = status.run
         head.append(

@@ -19,6 +19,7 @@ from actors.guards.core.snapshot import Snapshot
 from actors.records.journal import Journal
 from actors.records.rows import MARKS, EquityRow, PositionRow
 from config.errors import InputError
+from live_nodes.dashboard.pages import health_of
 from live_nodes.local.heartbeat import FILE, STALE_S, Beat, Heartbeat, hangs, last_beat
 from live_nodes.operate.status import rendered, status_of
 from strategies.messages import Action, Decision, Target, Verdict
@@ -146,6 +147,19 @@ def test_a_start_that_was_refused_names_its_gate(tmp_path: Path) -> None:
         journal.end_run("failed", "gate clock")
     assert status_of("test", tmp_path).state == "failed"
     assert "gate clock refused: 2 s late" in told(tmp_path)
+
+
+@pytest.mark.parametrize(("environment", "left"), [("paper", False), ("demo", True)])
+def test_a_killed_node_leaves_orders_and_positions_at_a_venue_and_none_on_paper(
+    tmp_path: Path, environment: str, left: bool
+) -> None:
+    with Journal.open(tmp_path, node="test", clock_ns=lambda: MINUTE) as journal:
+        journal.begin_run(environment=environment, document="abc")
+    page = told(tmp_path, width=400)
+    assert ("Its orders may rest at the venue" in page) is left
+    assert ("its orders and positions on paper ended with it" in page) is not left
+    bad, why = health_of(status_of("test", tmp_path), 10 * MINUTE)
+    assert (bad, "nothing watches its positions" in why[0]) == ("bad", left)
 
 
 def test_a_node_that_was_killed_is_dead_and_its_last_words_are_there(tmp_path: Path) -> None:
