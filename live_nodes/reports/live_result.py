@@ -286,7 +286,8 @@ def _result(
     }
     paid_in = sum((flow.amount for flow in done.flows), ZERO)
     left = last.equity - first.equity - sums["net"] - paid_in - done.charges
-    warnings = list(_warnings(left, unmarked, done, len(carried)))
+    marked = sum(trip.instrument in before for trip, *_ in carried)
+    warnings = list(_warnings(left, unmarked, done, marked))
     books = RunBooks(
         tables=_tables(journal, done, positions.values(), first, (start, end)),
         benchmarks=table("benchmarks", []),

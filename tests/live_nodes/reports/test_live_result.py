@@ -180,6 +180,10 @@ def test_a_report_until_now_has_the_newest_equity_of_a_node_that_goes_on(tmp_pat
     days.journal.close()
     assert closes(live_result(tmp_path, DAY, None)) == D(20)
     assert not live_result(tmp_path, DAY, DAY + 2 * HOUR).closes
+    # From in between both count from their entries, and it says nothing else.
+    words = " ".join(live_result(tmp_path, DAY + 2 * HOUR, None).warnings)
+    assert "what was open there counts from its entry" in words
+    assert "what they gained before" not in words
 
 
 def test_a_time_without_the_node_is_refused(tmp_path: Path) -> None:
