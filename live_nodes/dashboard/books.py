@@ -179,13 +179,17 @@ class NodeBooks:
         before = max(0, bisect_right(self._curve.ts, ts[0]) - 1)
         since = self._curve.ts[before] if self._curve.ts else 0
         gains += self._curve.values[before] if self._curve.ts else 0.0
-        moved = np.zeros(len(ts) + 1)
-        for flow in self._booking.flows:
-            if flow.ts > since:
-                moved[1 + np.searchsorted(ts[1:], flow.ts)] += float(flow.amount)
-        # What came after its last booking changes nothing of it.
-        moved = moved[:-1]
-        return (ts, gains), (ts, measures.without_flows(gains + np.cumsum(moved), moved[1:]))
+        # A sample of its own for each, so that what comes next is a share of what is left by then;
+        # what came after its last booking changes nothing of it.
+        flows = [flow for flow in self._booking.flows if since < flow.ts <= ts[-1]]
+        at = np.array([max(flow.ts, ts[0]) for flow in flows], dtype=np.int64)
+        places = 1 + np.searchsorted(ts[1:], at)
+        moved = np.insert(np.zeros(len(ts)), places, [float(flow.amount) for flow in flows])
+        shared = np.insert(gains, places, gains[places - 1]) + np.cumsum(moved)
+        return (ts, gains), (
+            np.insert(ts, places, at),
+            measures.without_flows(shared, moved[1:]),
+        )
 
     @property
     def strategies(self) -> dict[str, StrategyResult]:

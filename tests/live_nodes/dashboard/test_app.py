@@ -200,7 +200,8 @@ def test_one_of_two_strategies_earns_on_what_the_account_has_by_then(tmp_path: P
     for hour, (quantity, price) in enumerate(made, start=2):
         days.fill(DAY + hour * HOUR, quantity, price, "0")
     days.paid(DAY + 3 * HOUR + 1, "-90000", "TRANSFER_IN", "USDT")
-    days.paid(DAY + 5 * HOUR + 1, "10090.99", "TRANSFER_OUT", "USDT")
+    # Right before the loss.
+    days.paid(DAY + 6 * HOUR + 1, "10090.99", "TRANSFER_OUT", "USDT")
     days.journal.close()
     with visiting(tmp_path, file) as visitor:
         one, _ = visitor.page("/api/strategies")["rows"]
