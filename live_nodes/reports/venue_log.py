@@ -61,7 +61,10 @@ class Reconciliation:
 def reconciled(found: LiveResult, node: Node, folder: Path) -> Reconciliation:
     """Ask the venue for its log of the result's time, and compare."""
     if node.environment == "paper":
-        return Reconciliation(why="Paper trades at no venue: there is no log to compare with.")
+        return Reconciliation(
+            why="Paper trades at no venue: there is no log to compare with. It is filled better "
+            "than at the venue, and neither pays nor receives funding."
+        )
     try:
         entries = asyncio.run(_fetched(found, node, folder))
     except DeskError as error:

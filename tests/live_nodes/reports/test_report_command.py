@@ -53,6 +53,7 @@ def test_a_day_has_one_page_and_one_message(
     for words in (
         "The books close to the cent", "Paid in and taken out", "transfer in", "2,000.00 USDT were",
         "What the profit is made of", "No study was released", "Paper trades at no venue",
+        "neither pays nor receives funding",
     ):  # fmt: skip
         assert words in seen
     again = report(node, "--day", "2024-10-05")
