@@ -386,7 +386,8 @@ def read(folder: Path) -> Iterator[JournalReader]:
             reading.close()
     except sqlite3.OperationalError as error:
         raise DeskError(
-            f"{path}: can't be read: {error}; SQLite needs the right to write in its folder"
+            f"{path}: can't be read: {error}; SQLite needs the right and the room to write in "
+            "its folder"
         ) from error
     except sqlite3.DatabaseError as error:
         raise DeskError(
