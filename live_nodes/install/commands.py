@@ -54,6 +54,8 @@ def systemd(
     Example: perpdesk install systemd live_nodes/nodes/xs_reversal_practice.yaml --to units
     """
     import re
+    import shutil
+    from contextlib import suppress
 
     from config.errors import InputError
     from config.suggestions import ENVIRONMENT_NAME
@@ -77,7 +79,17 @@ def systemd(
         study.absolute() if study else None, credentials,
     )  # fmt: skip
     written = units(site)
-    site.state.mkdir(parents=True, exist_ok=True)
+    services = [name for name in written if name.endswith(".service")]
+    there = to / services[0]
+    if there.is_file() and str(site.file) not in there.read_text():
+        raise InputError(
+            f"{there} runs another document than {site.file}: give one of the nodes another name, "
+            "or remove that unit"
+        )
+    if not site.state.exists():
+        site.state.mkdir(parents=True)
+        with suppress(PermissionError, LookupError):
+            shutil.chown(site.state, site.user)
     if site.user != (had := owner(site.state)):
         _say(f"warning: {site.state} is {had}'s: chown -R {site.user} {site.state}")
     to.mkdir(parents=True, exist_ok=True)
@@ -87,7 +99,6 @@ def systemd(
     _say(f"runs as {site.user}" + " (better: a user of its own, --user)" * (site.user == "root"))
     for line in verified([to / name for name in written]):
         _say(line)
-    services = [name for name in written if name.endswith(".service")]
     if (score := exposure(to / services[0])) is not None:
         _say(f"systemd-analyze security: exposure {score} of 10")
     starts = [services[0], *(name for name in written if name.endswith(".timer"))]

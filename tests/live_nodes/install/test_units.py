@@ -13,7 +13,7 @@ import typer.main
 from typer.testing import CliRunner
 
 from config.errors import InputError
-from live_nodes.install.units import Site, units
+from live_nodes.install.units import Site, owner, units
 from live_nodes.install.verify import ANALYZE, exposure, verified
 from perpdesk import build_app
 from tests.live_nodes.documents import node_file, node_of
@@ -36,7 +36,8 @@ def test_systemd_finds_nothing_wrong_and_the_services_are_hardly_exposed(tmp_pat
     words += ["--credential", "BYBIT_API_KEY=/etc/desk/key"]
     done = CliRunner().invoke(build_app(), words)
     assert done.exit_code == 0, done.output
-    assert f"chown -R daemon {tmp_path / 'state'}" in done.stderr
+    is_told = f"chown -R daemon {tmp_path / 'state'}" in done.stderr
+    assert is_told == (owner(tmp_path / "state") != "daemon")
     files = [Path(line) for line in done.stdout.split()]
     assert len(files) == 7
     assert verified(files) == []
@@ -49,6 +50,20 @@ def test_systemd_finds_nothing_wrong_and_the_services_are_hardly_exposed(tmp_pat
     broken = files[0].read_text().replace("Type=notify", "Type=nonsense")
     files[0].write_text(broken)
     assert "nonsense" in verified(files)[0]
+
+
+def test_a_unit_that_runs_another_document_is_not_replaced(tmp_path: Path) -> None:
+    """Both of the name ``mine``: one of practice, and one with money, that would end it."""
+    words = ["--to", str(tmp_path / "units"), "--user", "daemon"]
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    one, two = (node_file(tmp_path / name, state=str(tmp_path)) for name in ("one", "two"))
+    for file in (one, one, two):
+        done = CliRunner().invoke(build_app(), ["install", "systemd", str(file), *words])
+        assert isinstance(done.exception, InputError) == (file == two), done.output
+    unit = tmp_path / "units" / "perpdesk-mine.service"
+    assert f"{unit} runs another document than {two}" in str(done.exception)
+    assert str(one) in unit.read_text()
 
 
 def test_every_command_of_the_units_is_one_of_perpdesk() -> None:
