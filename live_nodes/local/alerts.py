@@ -81,6 +81,7 @@ class AlertChannel:
         self._node, self._send, self._pace = node, send, pace or Pace()
         self._pacing = AlertPacing(terms, kept)
         self._changed = threading.Condition()
+        self._sending: list[Alert] = []
         self._counted: Counter[str] = Counter()
         self._problem = ""
         self._reported = ""
@@ -117,6 +118,11 @@ class AlertChannel:
             self._reported = self._problem
             return f"{self.name}: {self._problem or 'alerts arrive again'}"
 
+    def unsent(self) -> list[Alert]:
+        """Return what waits, and what tries to leave."""
+        with self._changed:
+            return [*self._sending, *self._pacing.waiting]
+
     def kept(self) -> list[Alert]:
         """Return what waits for the end of quiet hours, after `ended`."""
         with self._changed:
@@ -149,8 +155,9 @@ class AlertChannel:
                     with self._changed:
                         self._left = True
                     return
-                batch = self._shortened(batch + self._take())
+                batch = self._sending = self._shortened(batch + self._take())
             with self._changed:
+                self._sending = []
                 self._counted["sent"] += len(batch)
                 self._counted["messages"] += 1
                 self._pacing.sent(batch, time.time_ns())
@@ -173,7 +180,9 @@ class AlertChannel:
 
     def _take(self) -> list[Alert]:
         with self._changed:
-            return self._pacing.take(time.time_ns(), ends=self._until is not None)
+            taken = self._pacing.take(time.time_ns(), ends=self._until is not None)
+            self._sending = [*self._sending, *taken]
+            return taken
 
     def _shortened(self, alerts: list[Alert]) -> list[Alert]:
         if len(alerts) <= self._pace.waiting:
@@ -310,6 +319,7 @@ class Alerts:
             self._channels.append(
                 AlertChannel(node, name, send, pace, url.terms, kept.get(name, ()))
             )
+        self._kept: dict[str, list[Alert]] | None = None
         self._counted: Counter[str] = Counter()
         self._late: set[str] = set()
         self._unwritten = 0
@@ -342,7 +352,11 @@ class Alerts:
         return [said for channel in self._channels if (said := channel.news()) is not None]
 
     def watch(self) -> None:
-        """Alert when a channel has delivered nothing for long, and when it does again."""
+        """Alert when a channel has delivered nothing for long, and when it does again.
+
+        It keeps what is not sent, for the start after a kill.
+        """
+        self._keep({channel.name: channel.unsent() for channel in self._channels})
         for channel in self._channels:
             name, is_late = channel.name, channel.undelivered_s >= LATE_S
             if is_late == (name in self._late):
@@ -361,17 +375,31 @@ class Alerts:
             channel.end(seconds)
         arrived = [channel.ended() for channel in self._channels]
         kept = {channel.name: channel.kept() for channel in self._channels}
-        try:
-            if any(kept.values()):
-                replace_file(self._kept_path, msgspec.json.encode(kept))
-        except OSError:
+        if not self._keep(kept):
             self._unwritten += sum(map(len, kept.values()))
         return all(arrived)
 
+    def _keep(self, kept: dict[str, list[Alert]]) -> bool:
+        """Write what the next start is to send, where it has changed; return whether it is there.
+
+        A dry run has no channels, and leaves what is there.
+        """
+        if kept == self._kept or not self._channels:
+            return True
+        try:
+            if any(kept.values()):
+                replace_file(self._kept_path, msgspec.json.encode(kept))
+            else:
+                self._kept_path.unlink(missing_ok=True)
+        except OSError:
+            return False
+        self._kept = kept
+        return True
+
     def _take_kept(self) -> dict[str, list[Alert]]:
         try:
+            # It stays until it is written anew: this start may be killed, too.
             kept = _KEPT.decode(self._kept_path.read_bytes())
-            self._kept_path.unlink()
         except (OSError, msgspec.DecodeError):
             # None, or one of another version: alerts.jsonl has them all.
             return {}

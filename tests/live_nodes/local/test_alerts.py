@@ -368,6 +368,19 @@ def test_what_waits_for_the_end_of_quiet_hours_is_sent_by_the_next_start(tmp_pat
     assert not (tmp_path / KEPT_FILE).exists()
 
 
+def test_what_a_killed_node_had_not_sent_is_sent_by_the_next_start(tmp_path: Path) -> None:
+    with ear() as there:
+        killed = Alerts("reversal", tmp_path, [there.url(digest="1d")], QUICK)
+        killed("a guard halts")
+        killed.watch()
+        alerts = Alerts("reversal", tmp_path, [there.url()], QUICK)
+        eventually(lambda: "a guard halts" in there.text)
+        alerts.watch()
+        assert alerts.close()
+        assert not (tmp_path / KEPT_FILE).exists()
+        killed.close()
+
+
 @pytest.mark.parametrize("text", [None, "", "   "])
 def test_a_node_whose_alerts_would_reach_nobody_does_not_start(text: str | None) -> None:
     variables = {} if text is None else {"DESK_ALERTS": text}
