@@ -183,6 +183,15 @@ class JournalReader:
         )
         return str(rows[0]["strategy"]) if rows else ""
 
+    def last_own_fill(self, instrument: str) -> FillRow | None:
+        """Return the newest execution of an own order in an instrument that has an id."""
+        rows = self.query(
+            "SELECT * FROM fills WHERE instrument = ? AND strategy != '' AND client_order_id != ''"
+            " ORDER BY ts DESC, id DESC LIMIT 1",
+            instrument,
+        )
+        return from_sql(FillRow, rows[0]) if rows else None
+
     def last_fill_ts(self) -> int | None:
         """Return the time of the newest execution."""
         return self.query("SELECT max(ts) AS ts FROM fills")[0]["ts"]

@@ -12,7 +12,7 @@ import gc
 import math
 import os
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Collection, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
@@ -21,10 +21,12 @@ from typing import Any
 from nautilus_trader.model.events import OrderEvent
 
 from actors.records.journal import JournalError
+from catalog.providers.bybit_http import BybitHistory
 from config.errors import DeskError, GateRefused, some_of
 from live_nodes.bybit.adapter import ClientWiring, end_position_checks
+from live_nodes.bybit.facts import VenueOrder, order_text
 from live_nodes.bybit.links import VenueLinks
-from live_nodes.bybit.own_coins import entry_prices
+from live_nodes.bybit.own_coins import entry_prices, sellable
 from live_nodes.bybit.rest import TOO_MANY, VenueError, VenueRest
 from live_nodes.bybit.spot import SpotWiring
 from live_nodes.node.account import CacheAccount
@@ -46,6 +48,7 @@ from live_nodes.node.memory import MemoryWatch
 from live_nodes.node.message_bus import redis_streams
 from live_nodes.node.metrics import follow_latency
 from live_nodes.node.operator_desk import need_markets, node_guards
+from live_nodes.node.owners import keep_owners, lost_positions, orphaned_orders, owners_gate
 from live_nodes.node.preflight import (
     GateFailure,
     Preflight,
@@ -78,8 +81,9 @@ from live_nodes.node.stop import (
 )
 from live_nodes.node.supervisor import Supervisor
 from live_nodes.node.turns import DATA_NOW, engine_turns, strategy_turns
-from live_nodes.node.warm_up import WarmUp
+from live_nodes.node.warm_up import WarmUp, listings
 from live_nodes.reconcile.recovery import Recovered, Recovery
+from strategies.account_value import is_spot
 from strategies.base import DeskStrategy
 from strategies.messages import Decision
 
@@ -214,6 +218,8 @@ class NodeRun:
         there: Mapping[str, Decimal] = {}
         if not context.paper:
             there = await stop.guard(self._gated("positions", rest.positions()))
+            if self.recovery is not None:
+                await stop.guard(self._keep_owners(self.recovery, facts, found.kept, there))
         rest.waits_out = lambda _: False
         built = self._build(rest, facts, stop, there)
         warm_up = WarmUp(facts.histories, facts.infos, built.strategies)
@@ -267,6 +273,46 @@ class NodeRun:
         context.journal.phase("running")
         context.heartbeat.beat("running")
         context.say(f"{node.name} runs (pid {os.getpid()})")
+
+    async def _keep_owners(
+        self,
+        recovery: Recovery,
+        facts: Preflight,
+        kept: Collection[VenueOrder],
+        there: Mapping[str, Decimal],
+    ) -> None:
+        context, node, journal = self._context, self._context.node, self._context.journal
+        lost = lost_positions(node, journal, there)
+        dust = await self._gated("owners", self._dust(recovery.rest, facts, there, lost))
+        lost = {name: why for name, why in lost.items() if name not in dust}
+        if node.watch.policies.external_positions == "halt":
+            self._pass(owners_gate(lost.values()))
+        for line in lost.values():
+            context.say(f"left to others: {line}")
+            context.alerts(f"left to others: {line}", "warning", "node")
+        keep_owners(node, journal, journal.state("node"), lost)
+        orphaned = orphaned_orders(node, kept, there)
+        await self._gated("recovery", recovery.cancel(orphaned))
+        for order in orphaned:
+            context.say(
+                f"leftover cancelled: {order_text(order)}, which no strategy knows any more"
+            )
+
+    async def _dust(
+        self,
+        rest: VenueRest,
+        facts: Preflight,
+        there: Mapping[str, Decimal],
+        names: Collection[str],
+    ) -> set[str]:
+        """Return the pairs of which the node has too few coins to sell, or that trade no more."""
+        found, infos = set(filter(is_spot, names)), facts.infos
+        if not found <= infos.keys():
+            infos = await listings({"SPOT": BybitHistory("SPOT", rest.base_url)})
+        for name in found & infos.keys():
+            if sellable(infos[name], there[name], await rest.price(name)):
+                found.remove(name)
+        return found
 
     async def _recovered(self, asked: Awaitable[Recovered]) -> Recovered:
         found = await self._gated("recovery", asked)
