@@ -29,6 +29,7 @@ from live_nodes.bybit.links import VenueLinks
 from live_nodes.bybit.own_coins import entry_prices, sellable
 from live_nodes.bybit.rest import TOO_MANY, VenueError, VenueRest
 from live_nodes.bybit.spot import SpotWiring
+from live_nodes.local.account_lock import AccountLock
 from live_nodes.node.account import CacheAccount
 from live_nodes.node.at_once import handle_at_once
 from live_nodes.node.build import (
@@ -134,6 +135,7 @@ class NodeRun:
         self._limits: set[str] = set()
         self._delays: dict[str, str] = {}
         self._unprotected: dict[str, set[str]] = {}
+        self._lock: AccountLock | None = None
 
     @property
     def strategies(self) -> dict[str, DeskStrategy]:
@@ -169,6 +171,8 @@ class NodeRun:
         finally:
             beating.cancel()
             stop.release_signals()
+            if self._lock is not None:
+                self._lock.close()
 
     def _waits_out(self, until: float, error: VenueError) -> bool:
         goes_on = error.code in TOO_MANY and time.monotonic() < until
@@ -204,6 +208,8 @@ class NodeRun:
     async def _start(self, rest: VenueRest, facts: Preflight, stop: StopSignal) -> None:
         context, node = self._context, self._context.node
         if context.trades_at_venue:
+            # Before leftovers are cancelled: they would be the other node's.
+            self._lock = AccountLock(f"{context.endpoints.http} {facts.user}", node.name)
             self.recovery = Recovery(
                 context.journal,
                 rest,

@@ -245,6 +245,8 @@ class Preflight:
     """Those that the start sets at the venue (a dry run does not)."""
     key_warnings: tuple[str, ...] = ()
     """Risks of the key of real money."""
+    user: str = ""
+    """The venue's number of the account, empty on paper."""
 
     def lot_of(self, instrument: str) -> Decimal:
         """Return an instrument's lot step; zero where the venue lists it no more."""
@@ -281,6 +283,7 @@ async def preflight(node: Node, rest: VenueRest, *, may_set: bool = False) -> Pr
     leverages: dict[str, Decimal] = {}
     changes: dict[str, Decimal] = {}
     risks: list[KeyFinding] = []
+    user = ""
     failures = clock_gate(reading.skew, reading.round_trip, node.gates.max_clock_skew)
     if failures:
         # Signed requests must not fail by the clock's fault, before that is said.
@@ -289,6 +292,7 @@ async def preflight(node: Node, rest: VenueRest, *, may_set: bool = False) -> Pr
         if node.environment != "paper":
             # The first signed request, so that a wrong key shows early.
             permissions = await rest.permissions()
+            user = str(permissions.get("userID", ""))
         histories = {name: BybitHistory(name, rest.base_url) for name in products_asked(node)}
         infos = await listings(histories)
         universe = universe_of(node, infos)
@@ -327,7 +331,7 @@ async def preflight(node: Node, rest: VenueRest, *, may_set: bool = False) -> Pr
     warnings = (f"{risk.found}: {risk.remedy}" for risk in risks if risk.remedy)
     return Preflight(
         infos, universe, products, histories, reading, failures, leverages, changes,
-        tuple(warnings) if node.environment == "mainnet" else (),
+        tuple(warnings) if node.environment == "mainnet" else (), user,
     )  # fmt: skip
 
 

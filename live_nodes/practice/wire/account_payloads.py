@@ -5,6 +5,7 @@ Always write every key: Nautilus's adapter silently drops a push with a missing 
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from decimal import Decimal
 
@@ -213,6 +214,7 @@ def fee_rate(symbol: str, fees: FeeRates) -> Json:
 def api_key(account: str, key: str, terms: KeyTerms, now_ms: int) -> Json:
     """Write ``GET /v5/user/query-api``."""
     days = int((terms.expires.timestamp() - now_ms / 1_000) // 86_400)
+    user = zlib.crc32(account.encode())
     return {
         "id": account, "note": "practice", "apiKey": key, "readOnly": int(terms.read_only),
         "secret": "", "permissions": {
@@ -220,10 +222,10 @@ def api_key(account: str, key: str, terms: KeyTerms, now_ms: int) -> Json:
         },
         "ips": list(terms.ips), "type": 1, "deadlineDay": days,
         "expiredAt": f"{terms.expires:%Y-%m-%dT%H:%M:%SZ}",
-        "createdAt": "2024-01-01T00:00:00Z", "unified": 0, "uta": 1, "userID": 1, "inviterID": 0,
+        "createdAt": "2024-01-01T00:00:00Z", "unified": 0, "uta": 1, "userID": user, "inviterID": 0,
         "vipLevel": "No VIP", "mktMakerLevel": "0", "affiliateID": 0, "rsaPublicKey": "",
         "isMaster": True, "parentUid": "0", "kycLevel": "LEVEL_1", "kycRegion": "",
-        "userIDInt64": "1", "inviterIDInt64": "0", "affiliateIDInt64": "0",
+        "userIDInt64": str(user), "inviterIDInt64": "0", "affiliateIDInt64": "0",
     }  # fmt: skip
 
 
