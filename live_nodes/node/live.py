@@ -590,8 +590,9 @@ class NodeRun:
                 for line in self.report.left if stop.error is not None else ():
                     context.say(f"after the stop: {line}")
                 await self._take_last_fills(deadline)
-            if closes and context.node.on_stop == "keep" and not stop.takes_up:
-                # Asked to stop while it stopped for a release.
+            kept = context.node.on_stop == "keep" or (stop.quick and context.trades_at_venue)
+            if closes and kept and not stop.takes_up:
+                # Hurried, or asked to stop while it stopped for a release.
                 names = some_of([*self.report.positions])
                 self.report.left += [f"{names} still held"] * bool(names)
         self.report.refusals = built.gate.refusals

@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nautilus_trader.model.enums import OrderSide
 
 from actors.records.journal_files import NAME, holder
 from actors.records.journal_reading import read
+from config.errors import DeskError
 from live_nodes.local.practice_process import running_exchange
+from live_nodes.node.report import raise_left
 from perpdesk import INTERRUPTED
 from tests.live_nodes.killing import (
     MAKER,
@@ -28,6 +31,8 @@ from tests.live_nodes.killing import (
     faults_of,
     targets_of,
 )
+from tests.live_nodes.stage import NAME as BITCOIN
+from tests.live_nodes.stage import desk_node, stage
 from tests.waiting import eventually, slack
 
 FAR: dict[str, Any] = MAKER | {
@@ -117,6 +122,17 @@ def test_a_second_signal_ends_at_once_and_loses_nothing_of_the_journal(ground: G
     assert again.code == 0, again.said
     assert node.at_the_exchange()["open_orders"] == []
     assert node.positions() == targets_of(node.decisions()[0])
+
+
+def test_a_second_signal_says_what_it_leaves_although_a_stop_was_to_close_it() -> None:
+    with stage() as st, desk_node(st, on_stop="flatten") as desk:
+        desk.filled(OrderSide.BUY)
+        for _ in range(2):
+            desk.loop.call_soon(signal.raise_signal, signal.SIGTERM)
+        desk.until(desk.task.done, "the stop")
+        assert st.position() == Decimal("0.010")
+        with pytest.raises(DeskError, match=f"after the stop: {BITCOIN} still held"):
+            raise_left(desk.task.result())
 
 
 @pytest.mark.parametrize(
