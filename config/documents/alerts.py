@@ -13,7 +13,7 @@ AlertDuration = Annotated[str, Field(pattern=DURATION)]
 UtcTime = Annotated[str, Field(pattern=CLOCK)]
 Severity = Literal["info", "warning", "critical"]
 NoTrade = dict[ComponentKey, AlertDuration]
-Share = Annotated[float, Field(gt=0, le=10)]
+Share = Annotated[float, Field(gt=0, le=1)]
 
 
 DESK = "desk"
