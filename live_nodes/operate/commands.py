@@ -410,11 +410,14 @@ def flatten(
     document = node_to_stop(file, settings or (), say)
     asked = ask_to_flatten(document, reason, say)
     # Only now what takes longer: the halt lies in the mailbox already.
+    import signal
     from contextlib import suppress
 
     from live_nodes.local.actions import keep_action
     from live_nodes.operate.flatten import flatten_node
 
+    # As Ctrl-C: stops are cancelled by then, and what is left must not stay untold.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     outcome = flatten_node(document, asked, seconds, say)
     with suppress(OSError):
         keep_action(asked.folder, "flatten", reason, outcome.summary_text)

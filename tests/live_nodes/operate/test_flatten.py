@@ -6,9 +6,12 @@ import asyncio
 import itertools
 import json
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from decimal import Decimal as D
+from itertools import takewhile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -236,6 +239,18 @@ def test_ctrl_c_reports_what_is_left(at: Stage, tmp_path: Path) -> None:
     assert not outcome.flat
     assert f"position: 0.010 {NAME}" in outcome.left[0]
     assert "waits in the mailbox" in outcome.halt
+
+
+def test_a_command_that_is_ended_reports_what_is_left(at: Stage, tmp_path: Path) -> None:
+    held_in_a_halted_market(at)
+    command = [sys.executable, "-m", "perpdesk", "risk", "flatten", str(written(tmp_path, at))]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        said = "".join(takewhile(lambda line: "to go" not in line, process.stderr))
+        process.terminate()
+        said += process.stderr.read()
+    assert process.returncode == 1, said
+    assert f"position: 0.010 {NAME}" in said
 
 
 def test_wrong_keys_are_one_clear_error(
