@@ -214,7 +214,10 @@ def links_gate(lacking: Mapping[str, str]) -> list[GateFailure]:
 
 
 _SAME = "the same in our books as at the venue"
-_AGAIN = "start again; if it stays, compare with the venue's own page"
+_AGAIN = (
+    "start again; if it stays, compare with the venue's own page, or close all "
+    "(perpdesk risk flatten)"
+)
 
 
 def _failing(gate: str, found: list[str], limit: str, remedy: str) -> list[GateFailure]:

@@ -111,6 +111,8 @@ KEYS_REFUSED = (401, 10003, 10004, 10005, 10007, 10009, 10010, 10029, 33004)
 (https://bybit-exchange.github.io/docs/v5/error)."""
 CLOCK_IS_OFF = 10002
 NOTHING_TO_REDUCE = 110017
+QTY_INVALID = 10001
+"""Bybit's code of a wrong parameter, such as a size that is no whole number of lots."""
 LOOKS = 2
 """Consecutive looks that must find nothing: orders under way can arrive after the first."""
 NAMED_FROM = Decimal(1)
@@ -294,19 +296,27 @@ class VenueFlatten:
 
     async def _close(self, name: str, quantity: Decimal) -> None:
         if self._reach.takes_all_of(name) and not is_spot(name):
-            for part, own in pieces(quantity, self._own.explained.get(name, ZERO)):
-                await self._send(name, part, self._name(name, own))
+            parts = pieces(quantity, self._own.explained.get(name, ZERO))
+            try:
+                for part, own in parts:
+                    await self._send(name, part, self._name(name, own))
+            except VenueError as error:
+                if error.code != QTY_INVALID:
+                    raise
+                # The venue's lot has grown since: the whole goes in any size.
+                await self._send(name, quantity, self._name(name, parts[0][1]), whole=True)
             return
         link_id = self._name(name, own=True)
         # Sent twice, it would close more than it must: wait for its end.
         self._waiting[name] = (link_id, time.monotonic())
         await self._send(name, quantity, link_id)
 
-    async def _send(self, name: str, part: Decimal, link_id: str) -> None:
+    async def _send(self, name: str, part: Decimal, link_id: str, *, whole: bool = False) -> None:
         fields = {
             "side": "Sell" if part > 0 else "Buy",
             "orderType": "Market",
-            "qty": f"{abs(part):f}",
+            "qty": "0" if whole else f"{abs(part):f}",
+            **({"closeOnTrigger": True} if whole else {}),
             **({"marketUnit": "baseCoin"} if is_spot(name) else {"reduceOnly": True}),
             "orderLinkId": link_id,
         }

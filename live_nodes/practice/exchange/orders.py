@@ -55,8 +55,9 @@ def create(state: ExchangeState, name: str, request: OrderRequest) -> OrderRow:
     if request.order_link_id and request.order_link_id in account.by_link:
         raise refusals.DUPLICATE_LINK(request.category)
     conditional = request.trigger_price is not None
+    closes_all = not request.qty
     request = _with_qty(account, request, conditional)
-    _check_steps(market, request)
+    _check_steps(market, request, closes_all=closes_all)
     check_stop_sides(market, request)
     _check_counts(account, request, conditional)
     order = _order(account, market, request)
@@ -101,7 +102,7 @@ def _with_qty(account: PracticeAccount, request: OrderRequest, conditional: bool
     return replace(request, qty=min(request.qty, room) if request.qty else room)
 
 
-def _check_steps(market: MarketState, request: OrderRequest) -> None:
+def _check_steps(market: MarketState, request: OrderRequest, *, closes_all: bool) -> None:
     symbol = market.symbol
     limit = request.order_type == "Limit"
     check_price(symbol, request.price if limit else None)
@@ -118,7 +119,9 @@ def _check_steps(market: MarketState, request: OrderRequest) -> None:
             raise refusals.AMOUNT_PRECISION()
         check_value(symbol, request.qty, reduce_only=False)
         return
-    check_qty(symbol, request.qty, market_order=not limit, reduce_only=request.reduce_only)
+    if not (closes_all and request.qty):
+        # All of a position goes, also of one from before the lot grew.
+        check_qty(symbol, request.qty, market_order=not limit, reduce_only=request.reduce_only)
     if price:
         check_value(symbol, request.qty * price, reduce_only=request.reduce_only)
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal as D
 from itertools import takewhile
 from pathlib import Path
@@ -225,6 +226,22 @@ def test_what_can_not_be_closed_in_time_is_named(at: Stage, tmp_path: Path) -> N
     assert any("Trading is currently not allowed" in line for line in said)
     assert any(line.startswith("NOT flat after 1 s") for line in said)
     assert outcome.summary_text.startswith("NOT flat after 2")
+
+
+def test_a_position_of_half_a_lot_goes_after_the_venue_made_its_lots_larger(
+    at: Stage, tmp_path: Path
+) -> None:
+    at.order("Buy", "0.015", name=mine())
+    (bitcoin,) = (symbol for symbol in at.market.listed if symbol.key == BTC)
+    larger = replace(bitcoin, lot=D("0.01"), min_qty=D("0.01"))
+    now = at.server.venue.clock_ms
+    at.call(lambda: at.exchange.put_symbol(larger, now()))
+    try:
+        outcome, said = switched(node_at(tmp_path, at))
+        assert outcome.flat, said
+        assert at.position() == 0
+    finally:
+        at.call(lambda: at.exchange.put_symbol(bitcoin, now()))
 
 
 def test_ctrl_c_reports_what_is_left(at: Stage, tmp_path: Path) -> None:
