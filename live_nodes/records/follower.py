@@ -162,19 +162,23 @@ def main() -> None:
         with suppress(OSError):
             print(line, flush=True)
 
+    mirroring = threading.Thread()
     if url:
         from live_nodes.local.keys import Secret
         from live_nodes.records.mirror import Mirror
 
         mirror = Mirror(folder, sys.argv[2], Secret(url), say)
-        # The process ends after its last look.
-        threading.Thread(target=mirror.run, args=(over.wait,), name="mirror").start()
+        mirroring = threading.Thread(target=mirror.run, args=(over.wait,), name="mirror")
+    mirroring.start()
     try:
         follow(folder, ended, say)
     except (DeskError, sqlite3.Error, OSError) as error:
         over.set()
         say(f"the audit chain stands still: {error}")
         sys.exit(1)
+    finally:
+        # For its last look, which starts a thread: a process that ends can't.
+        mirroring.join()
 
 
 if __name__ == "__main__":

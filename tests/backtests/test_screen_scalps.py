@@ -174,9 +174,9 @@ def test_a_real_recording_gives_what_the_readme_says_of_it(tmp_path: Path) -> No
     (found,) = screen_scalper(document, "scalper")
     assert found.cost_bps == pytest.approx(8.5, abs=0.05)
     _, moments, moves = next(row for row in found.fused if row[0] == 0.2)
-    assert moments == 23
+    assert moments == 26
     assert moves[0] == pytest.approx(0.7, abs=0.05)
-    assert moves[2] == pytest.approx(2.4, abs=0.05)
+    assert moves[2] == pytest.approx(2.8, abs=0.05)
     outcome = run(prepare(document))
     assert len(outcome.tables["orders"]) == 0
     counted: Counter[str] = Counter()

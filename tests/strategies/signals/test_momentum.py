@@ -123,4 +123,4 @@ def test_mirrored_returns_have_the_mirrored_forecast(seed, power):
     returns = np.random.default_rng(seed).normal(0, 0.02, (3, 8))
     plain = momentum_forecast(returns, [1, 2, 3], winsorize=0.1, power=power, cap=1.5)
     mirrored = momentum_forecast(-returns, [1, 2, 3], winsorize=0.1, power=power, cap=1.5)
-    np.testing.assert_allclose(mirrored, -plain, rtol=1e-12)
+    np.testing.assert_allclose(mirrored, -plain, rtol=1e-12, atol=1e-12)
