@@ -118,7 +118,10 @@ async def venue_differences(context: NodeContext, left_alone: LeftAlone) -> list
         if order.venue_order_id is not None
     }
     failures = orders_gate(there, here)
-    failures += positions_gate(await rest.positions(), account.positions())
+    spot = "SPOT" in context.facts.products
+    # Coins of pairs that the node traded once, as a rest too small to be sold, are in no books.
+    held = {name: q for name, q in (await rest.positions()).items() if spot or not is_spot(name)}
+    failures += positions_gate(held, account.positions())
     tolerance = context.node.gates.balance_tolerance
     return failures + balance_gate(await rest.balance(), account.wallet(), tolerance)
 

@@ -87,3 +87,23 @@ def test_a_stop_of_a_strategy_that_is_gone_does_not_wait_for_the_position_of_ano
         assert st.position() == 0
         with desk_node(st, folder=tmp_path, strategies={"other": {"use": USE}}):
             assert st.open_orders() == {}
+
+
+def test_a_node_that_trades_no_spot_any_more_starts_beside_coins_that_it_bought(
+    tmp_path: Path,
+) -> None:
+    coins = "BTCUSDT-SPOT.BYBIT"
+    pair: dict[str, Any] = {
+        "universe": {"instruments": (coins, NAME)},
+        "strategies": {"hand": HAND | {"instruments": (coins,)}, "other": HAND},
+    }
+    with stage() as st:
+        with desk_node(st, folder=tmp_path, **pair) as desk:
+            desk.filled(OrderSide.BUY)
+        with (
+            pytest.raises(GateRefused, match="gate owners: hand's BTCUSDT-SPOT"),
+            desk_node(st, folder=tmp_path),
+        ):
+            pass
+        with desk_node(st, folder=tmp_path, watch=REPORT) as desk:
+            assert desk.strategy.holdings() == {}
