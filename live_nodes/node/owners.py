@@ -29,11 +29,14 @@ def lost_positions(
 ) -> dict[str, str]:
     """Return why the document would take positions from their strategies, in words, by instrument.
 
-    `held` is signed base coin. The newest order in an instrument says whose its position is.
+    `held` is signed base coin. The newest order in an instrument says whose its position is; what
+    no own order explains is others' anyway.
     """
     uses, left = (_read(journal.load_state("node", name)) for name in (_USES, _LEFT))
     found = {}
     for name, quantity in sorted(held.items()):
+        if not journal.explained_in(name):
+            continue
         fill = journal.last_own_fill(name)
         owner = None if fill is None else owner_of(fill.client_order_id)
         if fill is None or owner is None or left.get(name) == fill.execution_id:

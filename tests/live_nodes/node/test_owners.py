@@ -107,3 +107,13 @@ def test_a_node_that_trades_no_spot_any_more_starts_beside_coins_that_it_bought(
             pass
         with desk_node(st, folder=tmp_path, watch=REPORT) as desk:
             assert desk.strategy.holdings() == {}
+
+
+def test_what_was_bought_by_hand_belongs_to_no_strategy_that_is_gone(tmp_path: Path) -> None:
+    with stage() as st:
+        with desk_node(st, folder=tmp_path) as desk:
+            desk.filled(OrderSide.BUY)
+            desk.filled(OrderSide.SELL)
+        st.order("Buy", "0.010", None, "by-hand")
+        with desk_node(st, folder=tmp_path, strategies={"other": {"use": USE}}):
+            assert st.position() == D("0.010")
