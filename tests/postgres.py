@@ -101,9 +101,9 @@ def _answers(url: str) -> bool:
     return True
 
 
-def new_database(server: str) -> str:
+def new_database(server: str, how: str = "") -> str:
     """Make an empty database; return its URL."""
     name = f"trials_{uuid4().hex}"
     with psycopg.connect(f"{server}postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
+        connection.execute(f"CREATE DATABASE {name} {how}".encode())
     return server + name

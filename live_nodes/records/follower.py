@@ -162,6 +162,12 @@ def main() -> None:
         with suppress(OSError):
             print(line, flush=True)
 
+    def crashed(how: threading.ExceptHookArgs) -> None:
+        # The node tells of a process that ended, and starts it again; a mere thread nobody misses.
+        threading.__excepthook__(how)
+        os._exit(1)
+
+    threading.excepthook = crashed
     mirroring = threading.Thread()
     if url:
         from live_nodes.local.keys import Secret

@@ -46,6 +46,7 @@ _PARAMETERS: dict[str, Any] = {
     "tcp_user_timeout": 20_000,
     "options": "-c statement_timeout=60000",
     "application_name": "perpdesk mirror",
+    "client_encoding": "UTF8",  # A database of SQL_ASCII gives bytes else.
 }
 _DELETES = ("standing", "state")
 """Tables that a node deletes rows of."""

@@ -170,6 +170,12 @@ def test_a_journal_that_went_back_begins_anew_and_what_was_mirrored_stays(journa
     assert rows_of_mirror(url, said[0].split("'")[1]) == before
 
 
+def test_a_database_without_an_encoding_gets_the_same_rows(tmp_path, journal, server):
+    plain = new_database(server.url, "TEMPLATE template0 ENCODING SQL_ASCII LOCALE 'C'")
+    assert mirrored(tmp_path, plain, [])
+    assert rows_of_mirror(f"{plain}?client_encoding=UTF8") == rows_of_journal(tmp_path)
+
+
 def test_a_mirror_that_can_not_be_reached_says_so_once_and_never_the_password(tmp_path, journal):
     said: list[str] = []
     nowhere = Mirror(tmp_path, MINE, Secret("postgresql://a:geheim@127.0.0.1:1/x"), said.append)
@@ -238,6 +244,17 @@ def test_what_is_no_url_of_a_server_keeps_a_node_from_starting() -> None:
             mirror_url(node, {"RECORDS": text})
         assert "geheim" not in str(refused.value)
     assert mirror_url(node_of(), {}) is None
+
+
+def test_a_mirror_that_breaks_is_told_and_started_again(tmp_path, journal, url):
+    """Somebody made words of numbers, which nobody has thought of."""
+    assert mirrored(tmp_path, url, [])
+    with psycopg.connect(url) as server:
+        server.execute("ALTER TABLE perpdesk.notes ALTER COLUMN id TYPE text")
+        server.execute("UPDATE perpdesk.notes SET id = 'first'")
+    told: list[str] = []
+    with Follower(tmp_path, told.append, Secret(url), MINE):
+        eventually(lambda: any("ended with 1: started again" in line for line in told), told)
 
 
 @pytest.mark.slow
