@@ -9,14 +9,16 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from actors.records.journal import Journal
+from actors.records.journal_files import NAME, holder
+from actors.records.journal_reading import read
 from config.documents import Node
-from config.errors import DeskError, DocumentErrors, InputError
+from config.errors import DeskError, DocumentErrors, InputError, some_of
 from config.guard_warnings import guard_warnings
 from config.resolved import Resolved
 from config.validate import checked
@@ -94,6 +96,7 @@ def launch(
 
         followed.enter_context(Follower(folder, tell, mirror, journal_of(node)))
         _report_killed_run(context)
+        _report_left_money(context)
         journal.begin_run(environment=node.environment, document=document, dry_run=options.dry_run)
         try:
             if release is not None:
@@ -123,6 +126,22 @@ def _report_killed_run(context: RunContext) -> None:
             "warning",
             "node",
         )
+
+
+def _report_left_money(context: RunContext) -> None:
+    """Say what the node holds with real money while its document names another environment."""
+    real = context.folder.parent / "mainnet"
+    if context.folder == real or not (real / NAME).is_file() or holder(real) is not None:
+        return
+    with suppress(DeskError), read(real) as journal:
+        held = [f"{name} {size:f}" for name, size in sorted(journal.explained().items()) if size]
+        if held:
+            words = (
+                f"mainnet: {some_of(held, 3)} held by the journal in {real}, and nothing watches "
+                "it: start the node there, or close it (perpdesk risk flatten)"
+            )
+            context.say(words)
+            context.alerts(words, "warning", "node")
 
 
 def _end(context: RunContext, phase: str, reason: str) -> None:

@@ -26,7 +26,7 @@ from live_nodes.node.report import RunOptions, RunReport, raise_left
 from live_nodes.operate.commands import live
 from live_nodes.operate.status import status_of
 from live_nodes.practice.faults import FaultEffect
-from tests.actors.test_journal import ORDER
+from tests.actors.test_journal import FILL, ORDER
 from tests.live_nodes.documents import STEADY, node_file, node_of
 from tests.live_nodes.practice.background import Background, background
 from tests.live_nodes.stage import stage
@@ -275,6 +275,19 @@ def test_a_decision_has_the_candles_that_the_feed_has_lost(tmp_path: Path) -> No
         assert decision.kind == "rebalance", decision
         prices = {target.instrument: target.price for target in decision.targets}
         assert prices["BTCUSDT-LINEAR.BYBIT"] is not None, decision
+
+
+def test_a_start_elsewhere_says_what_is_held_with_real_money(run: Run) -> None:
+    """The document named mainnet before; its node bought, and stopped."""
+    with Journal.open(run.folder.parent / "mainnet", node="steady") as journal:
+        journal.begin_run(environment="mainnet", document="hash")
+        journal.fill(FILL)
+        run()
+        assert not any("mainnet" in line for line in run.said)
+    run()
+    (line,) = (line for line in run.said if line.startswith("mainnet: "))
+    assert f"{FILL.instrument} {FILL.signed:f} held" in line
+    assert f"{run.folder.parent / 'mainnet'}, and nothing watches it" in line
 
 
 def test_a_paper_node_begins_anew_at_each_start_and_says_so(tmp_path: Path) -> None:
