@@ -49,7 +49,7 @@ from live_nodes.node.memory import MemoryWatch
 from live_nodes.node.message_bus import redis_streams
 from live_nodes.node.metrics import follow_latency
 from live_nodes.node.operator_desk import need_markets, node_guards
-from live_nodes.node.owners import keep_owners, lost_positions, orphaned_orders, owners_gate
+from live_nodes.node.owners import leave_to_others, lost_positions, orphaned_orders, owners_gate
 from live_nodes.node.preflight import (
     GateFailure,
     Preflight,
@@ -296,7 +296,7 @@ class NodeRun:
         for line in lost.values():
             context.say(f"left to others: {line}")
             context.alerts(f"left to others: {line}", "warning", "node")
-        keep_owners(node, journal, journal.state("node"), lost)
+        leave_to_others(journal, journal.state("node"), lost)
         orphaned = orphaned_orders(node, kept, there)
         await self._gated("recovery", recovery.cancel(orphaned))
         for order in orphaned:

@@ -19,9 +19,9 @@ from live_nodes.node.preflight import GateFailure
 from strategies.order_ids import Owner, owner_of
 from strategies.state import StateStore
 
-_USES, _LEFT = "uses", "left to others"
-"""Names of the node's states: each strategy's class by key; executions that were last in
-positions which the user left to others, by instrument."""
+_LEFT = "left to others"
+"""Name of the node's state: executions that were last in positions which the user left to others,
+by instrument."""
 
 
 def lost_positions(
@@ -32,8 +32,7 @@ def lost_positions(
     `held` is signed base coin. The newest order in an instrument says whose its position is; what
     no own order explains is others' anyway.
     """
-    uses, left = (_read(journal.load_state("node", name)) for name in (_USES, _LEFT))
-    found = {}
+    left, found = _read(journal.load_state("node", _LEFT)), {}
     for name, quantity in sorted(held.items()):
         if not journal.explained_in(name):
             continue
@@ -41,7 +40,7 @@ def lost_positions(
         owner = None if fill is None else owner_of(fill.client_order_id)
         if fill is None or owner is None or left.get(name) == fill.execution_id:
             continue
-        if why := _why_not_its(node, owner, name, uses.get(owner.key)):
+        if why := _why_not_its(node, owner, name):
             found[name] = f"{owner.key}'s {name} {quantity.normalize():f}: {why}"
     return found
 
@@ -57,14 +56,11 @@ def owners_gate(lost: Iterable[str]) -> list[GateFailure]:
     return [GateFailure("owners", one, must, remedy) for one in lost]
 
 
-def keep_owners(node: Node, journal: JournalReader, state: StateStore, lost: Iterable[str]) -> None:
-    """Save the strategies' classes, and which positions of `lost` instruments are others' now."""
-    uses = {key: c.use for key, c in node.strategies.items() if c.enabled}
+def leave_to_others(journal: JournalReader, state: StateStore, lost: Iterable[str]) -> None:
+    """Save that positions of `lost` instruments are others' now."""
     fills = {name: fill.execution_id for name in lost if (fill := journal.last_own_fill(name))}
-    for name, values in ((_USES, uses), (_LEFT, fills)):
-        before = _read(state.load(name))
-        if before | values != before:
-            state.save(name, json.dumps(before | values).encode())
+    if fills:
+        state.save(_LEFT, json.dumps(_read(state.load(_LEFT)) | fills).encode())
 
 
 def orphaned_orders(
@@ -81,13 +77,13 @@ def orphaned_orders(
         traded = any(
             c.enabled and select([name], node.universe, c) for c in node.strategies.values()
         )
-        lost = owner is not None and bool(_why_not_its(node, owner, name, None))
+        lost = owner is not None and bool(_why_not_its(node, owner, name))
         return lost and (traded or name not in held)
 
     return [order for order in orders if is_orphan(order)]
 
 
-def _why_not_its(node: Node, owner: Owner, name: str, use: str | None) -> str:
+def _why_not_its(node: Node, owner: Owner, name: str) -> str:
     key = f"strategies.{owner.key}"
     component = node.strategies.get(owner.key)
     if owner.tag != node.tag:
@@ -98,7 +94,7 @@ def _why_not_its(node: Node, owner: Owner, name: str, use: str | None) -> str:
         return f"{key}.enabled is false"
     if not select([name], node.universe, component):
         return f"universe or {key}.instruments lack it"
-    return f"{key}.use was {use}" if use not in (None, component.use) else ""
+    return ""
 
 
 def _read(saved: bytes | None) -> dict[str, str]:

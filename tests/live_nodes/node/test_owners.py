@@ -27,9 +27,6 @@ CHANGES: dict[str, dict[str, Any]] = {
     "universe or strategies.hand.instruments lack": {
         "universe": {"instruments": (ETHER,)}, "strategies": {"hand": {"use": USE}}
     },
-    f"strategies.hand.use was {USE}": {
-        "strategies": {"hand": HAND | {"use": "tests.live_nodes.desk_strategies:Hanging"}}
-    },
     "tag was n1 and is n2": {"tag": "n2"},
 }  # fmt: skip
 REPORT = {"policies": {"external_positions": "report"}}
