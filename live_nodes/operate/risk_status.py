@@ -50,11 +50,11 @@ def unit_of(component: Component, allow: tuple[str, ...], key: str) -> str:
 def shown(value: float, unit: str) -> str:
     """Return a value with its unit; for ``%``, the value is a fraction."""
     if unit == PERCENT:
-        return f"{value * 100:.2f} %"
+        return f"{value * 100:z.2f} %"
     if unit == "USDT":
-        number = f"{value:,.2f}"
+        number = f"{value:z,.2f}"
     else:
-        number = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+        number = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:z.4g}"
     return f"{number} {unit}".rstrip()
 
 

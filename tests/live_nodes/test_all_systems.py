@@ -33,7 +33,8 @@ NODE = "live_nodes/nodes/all_systems_practice.yaml"
 PERPDESK = [sys.executable, "perpdesk.py"]
 SYSTEMS = {"reversal", "momentum", "scalper", "basis", "pairs"}
 OF_FAULTS = ("cooldown", "crossed", "depth", "errors", "funding", "latency", "rejects", "spread")
-EXPLAINED = {*OF_FAULTS, "stale", "unhedged", "node.clock", "node.feed", "node.links", "node.sweep"}
+OF_NODE = ("node.clock", "node.feed", "node.links", "node.position", "node.sweep")
+EXPLAINED = {*OF_FAULTS, *OF_NODE, "stale", "unhedged"}
 """Guards that halt for the faults and for the market; no other has a reason to."""
 SECONDS = float(os.environ.get("ALL_SYSTEMS_SECONDS", "300"))
 CYCLE_S = 300.0

@@ -288,6 +288,7 @@ def test_the_status_is_json_for_machines(past: Past) -> None:
         (14_490.0, "s", "14,490 s"),
         (0.01007, "s", "0.01007 s"),
         (3.0, "losses", "3 losses"),
+        (-0.0, "errors", "0 errors"),
         (0.9, "", "0.9"),
     ],
 )
