@@ -468,8 +468,9 @@ class DeskExecutionClient(BybitExecutionClient):
                 report.order_status = order.status
         elif _refused_in_part(report):
             report.order_status = OrderStatus.CANCELED
-        if report.order_status == OrderStatus.REJECTED and report.cancel_reason:
-            report.cancel_reason = _coded(report.cancel_reason)
+        if report.order_status == OrderStatus.REJECTED:
+            # Without words the engine says UNKNOWN, as of an order that it gives up.
+            report.cancel_reason = _coded(report.cancel_reason or "rejected for a reason not told")
         return report
 
     def _send_order_event(self, event: OrderEvent) -> None:

@@ -11,7 +11,7 @@ from nautilus_trader.live.config import LiveExecEngineConfig
 
 import live_nodes.node.build
 import live_nodes.reconcile.venue_books
-from config.documents.scenario import Drop, Http, LostRequest
+from config.documents.scenario import Drop, Http, LostAck, LostRequest
 from live_nodes.bybit.adapter import DeskExecutionClient
 from live_nodes.reconcile.repair import Repairer
 from live_nodes.reconcile.sweep import FindingKind, SweepFinding
@@ -103,6 +103,18 @@ def test_our_tactic_goes_on_after_a_post_only_order_crossed() -> None:
         desk.until(lambda: CROSSED in str(desk.strategy.events), "the crossing")
         desk.until(lambda: not desk.strategy.busy, "the end")
         assert desk.strategy.net() == st.position() == D("0.010")
+
+
+def test_a_rejection_of_which_only_a_question_tells_is_final() -> None:
+    """As of an order that crossed while a maintenance cut its link."""
+    with stage() as st, desk_node(st) as desk:
+        st.call(lambda: st.faults.add("answer", LostAck(op="order.create", times=1)))
+        st.call(lambda: st.faults.add("push", Drop(channel="private", topic="order")))
+        order = desk.strategy.limit(BUY, "50010", post_only=True)
+        desk.until(lambda: desk.strategy.status(order) == "REJECTED", "the end")
+        row = desk.journal.order(order.value)
+        assert (row.status, row.final) == ("REJECTED", True)
+        assert desk.journal.unsettled() == []
 
 
 def test_an_order_that_got_lost_with_its_cancel_ends() -> None:
