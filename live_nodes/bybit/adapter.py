@@ -77,7 +77,7 @@ from live_nodes.bybit.spot import PAID, SpotBooks, SpotWiring, is_spot_stop
 from live_nodes.bybit.unanswered import unanswered
 from live_nodes.local.endpoints import Endpoints
 from live_nodes.local.keys import KeyPair
-from strategies.refusals import as_reason, refusal_of
+from strategies.refusals import Refusal, as_reason, refusal_of
 
 
 def first_part(
@@ -469,8 +469,8 @@ class DeskExecutionClient(BybitExecutionClient):
         elif _refused_in_part(report):
             report.order_status = OrderStatus.CANCELED
         if report.order_status == OrderStatus.REJECTED:
-            # Without words the engine says UNKNOWN, as of an order that it gives up.
-            report.cancel_reason = _coded(report.cancel_reason or "rejected for a reason not told")
+            why = report.cancel_reason
+            report.cancel_reason = _coded(why) if why else _NOT_TOLD
         return report
 
     def _send_order_event(self, event: OrderEvent) -> None:
@@ -583,6 +583,11 @@ def not_sent(order: Order) -> str | None:
 def _refused_in_part(report: OrderStatusReport) -> bool:
     # What was filled was in the market: the engine would not take its rejection.
     return report.order_status == OrderStatus.REJECTED and report.filled_qty > 0
+
+
+# Without words the engine says UNKNOWN, as of an order that it gives up. It may be a post-only one
+# that crossed, so it is not for good.
+_NOT_TOLD = as_reason(Refusal(code="venue", transient=True, text="rejected for a reason not told"))
 
 
 def _coded(words: str) -> str:

@@ -15,6 +15,7 @@ from config.documents.scenario import Drop, Http, LostAck, LostRequest
 from live_nodes.bybit.adapter import DeskExecutionClient
 from live_nodes.reconcile.repair import Repairer
 from live_nodes.reconcile.sweep import FindingKind, SweepFinding
+from strategies.refusals import refusal_of
 from tests.live_nodes.by_hand import BTC_ID, BUY, SELL
 from tests.live_nodes.practice.still_market import BTC
 from tests.live_nodes.stage import NAME, Desk, Stage, desk_node, stage
@@ -115,6 +116,9 @@ def test_a_rejection_of_which_only_a_question_tells_is_final() -> None:
         row = desk.journal.order(order.value)
         assert (row.status, row.final) == ("REJECTED", True)
         assert desk.journal.unsettled() == []
+        # Pairs don't block a leg for it.
+        why = refusal_of(desk.strategy.cache.order(order).last_event.reason)
+        assert (why.code, why.transient) == ("venue", True)
 
 
 def test_an_order_that_got_lost_with_its_cancel_ends() -> None:
