@@ -179,10 +179,10 @@ def main() -> None:
     try:
         follow(folder, ended, say)
     except (DeskError, sqlite3.Error, OSError) as error:
-        over.set()
         say(f"the audit chain stands still: {error}")
         sys.exit(1)
     finally:
+        over.set()
         # For its last look, which starts a thread: a process that ends can't.
         mirroring.join()
 
