@@ -81,7 +81,8 @@ def systemd(
     written = units(site)
     services = [name for name in written if name.endswith(".service")]
     there = to / services[0]
-    if there.is_file() and str(site.file) not in there.read_text():
+    runs = re.compile(r"^ExecStart=.* live (.*)$", re.MULTILINE)
+    if there.is_file() and runs.findall(there.read_text()) != runs.findall(written[there.name]):
         raise InputError(
             f"{there} runs another document than {site.file}: give one of the nodes another name, "
             "or remove that unit"

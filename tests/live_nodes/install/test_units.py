@@ -55,15 +55,17 @@ def test_systemd_finds_nothing_wrong_and_the_services_are_hardly_exposed(tmp_pat
 def test_a_unit_that_runs_another_document_is_not_replaced(tmp_path: Path) -> None:
     """Both of the name ``mine``: one of practice, and one with money, that would end it."""
     words = ["--to", str(tmp_path / "units"), "--user", "daemon"]
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-    one, two = (node_file(tmp_path / name, state=str(tmp_path)) for name in ("one", "two"))
+    # A path that is part of the other.
+    folders = [tmp_path / "srv" / "one%", tmp_path / "srv"]
+    folders[0].mkdir(parents=True)
+    one, two = (node_file(folder, state=str(tmp_path)) for folder in folders)
+    two = two.rename(tmp_path / "srv" / "node.yam")
     for file in (one, one, two):
         done = CliRunner().invoke(build_app(), ["install", "systemd", str(file), *words])
         assert isinstance(done.exception, InputError) == (file == two), done.output
     unit = tmp_path / "units" / "perpdesk-mine.service"
     assert f"{unit} runs another document than {two}" in str(done.exception)
-    assert str(one) in unit.read_text()
+    assert str(one).replace("%", "%%") in unit.read_text()
 
 
 def test_every_command_of_the_units_is_one_of_perpdesk() -> None:
