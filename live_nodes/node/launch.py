@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -133,15 +133,21 @@ def _report_left_money(context: RunContext) -> None:
     real = context.folder.parent / "mainnet"
     if context.folder == real or not (real / NAME).is_file() or holder(real) is not None:
         return
-    with suppress(DeskError), read(real) as journal:
-        held = [f"{name} {size:f}" for name, size in sorted(journal.explained().items()) if size]
-        if held:
-            words = (
-                f"mainnet: {some_of(held, 3)} held by the journal in {real}, and nothing watches "
-                "it: start the node there, or close it (perpdesk risk flatten)"
-            )
-            context.say(words)
-            context.alerts(words, "warning", "node")
+    try:
+        with read(real) as journal:
+            explained = journal.explained()
+    except DeskError as error:
+        held = [f"nobody knows what, as its journal can't be read: {error}"]
+    else:
+        held = [f"{name} {size:f}" for name, size in sorted(explained.items()) if size]
+    if held:
+        words = (
+            f"mainnet: {some_of(held, 3)} held by the journal in {real}, and nothing watches it: "
+            "start the node there, or close it (perpdesk risk flatten NODE --set "
+            "environment=mainnet)"
+        )
+        context.say(words)
+        context.alerts(words, "warning", "node")
 
 
 def _end(context: RunContext, phase: str, reason: str) -> None:

@@ -302,7 +302,7 @@ def _result(
             "mode": LIVE,
             "interval": "as snapshots of the node are",
             "slippage": "against the price when each order left",
-            "words": "Orders were filled at the venue, on paper by this machine. Equity is the "
+            "words": "Orders were filled at the venue (on paper: by this machine). Equity is the "
             "account's, in snapshots of the node, and stays as it was while the node did not run.",
         },
         warnings=warnings,
