@@ -36,7 +36,7 @@ from live_nodes.drill.world import (
 from strategies.messages import Action, Verdict
 
 SECOND_NS = 1_000_000_000
-HELD_WITHIN = 60.0
+HELD_WITHIN = 20.0
 REFUSED_WITHIN = 10.0
 RELEASED_WITHIN = 30.0
 TRADES_WITHIN = 10.0
