@@ -32,7 +32,7 @@ from actors.records.ledger import ZERO, RoundTrip
 from actors.records.rows import FillRow, OrderRow, from_sql
 from backtests.report.report_data import downsample
 from backtests.results.figures import without_flows
-from live_nodes.reports.executions import Executions
+from live_nodes.reports.executions import Executions, Flow
 from strategies.account_value import is_spot
 
 TRIPS = 50_000
@@ -158,15 +158,14 @@ class NodeBooks:
             return ts, values
         return ts, without_flows(ts, values, float(values[0]), flows)
 
-    def opening(self, ts: int) -> tuple[float, Decimal] | None:
-        """Return the account's equity at a time, and what was paid in since; None before any."""
+    def opening(self, ts: int) -> tuple[float, list[Flow]] | None:
+        """Return the account's equity at a time, and what was paid since; None before any."""
         curve = self._curve
         if not curve.ts:
             return None
         place = max(0, bisect_right(curve.ts, ts) - 1)
         since = curve.ts[place]
-        paid = (flow.amount for flow in self._booking.flows if flow.ts > since)
-        return curve.values[place], sum(paid, ZERO)
+        return curve.values[place], [flow for flow in self._booking.flows if flow.ts > since]
 
     def on_account(self, profit: Curve) -> tuple[Samples, Samples]:
         """Return a strategy's profit on the account's equity when it began.
@@ -176,12 +175,11 @@ class NodeBooks:
         ts, gains = profit.arrays()
         # From before its first booking, whose fee counts.
         ts, gains = np.concatenate((ts[:1], ts)), np.concatenate(([0.0], gains))
-        before = max(0, bisect_right(self._curve.ts, ts[0]) - 1)
-        since = self._curve.ts[before] if self._curve.ts else 0
-        gains += self._curve.values[before] if self._curve.ts else 0.0
+        base, paid = self.opening(int(ts[0])) or (0.0, [])
+        gains += base
         # A sample of its own for each, so that what comes next is a share of what is left by then;
         # what came after its last booking changes nothing of it.
-        flows = [flow for flow in self._booking.flows if since < flow.ts <= ts[-1]]
+        flows = [flow for flow in paid if flow.ts <= ts[-1]]
         at = np.array([max(flow.ts, ts[0]) for flow in flows], dtype=np.int64)
         places = 1 + np.searchsorted(ts[1:], at)
         moved = np.insert(np.zeros(len(ts)), places, [float(flow.amount) for flow in flows])

@@ -169,7 +169,8 @@ class NodePages:
         opened = self.books.opening(begin)
         if opened is None or worth is None:
             return None
-        opening, paid = Decimal(repr(opened[0])), opened[1]
+        opening = Decimal(repr(opened[0]))
+        paid = sum((flow.amount for flow in opened[1]), ZERO)
         pnl = worth.equity - opening - paid
         return {
             "since": ms(begin),
