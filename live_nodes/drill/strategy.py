@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nautilus_trader.model.enums import OrderSide
+from nautilus_trader.model.events import OrderCanceled, OrderEvent
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.objects import Quantity
 
@@ -20,9 +21,13 @@ from actors.guards.core.drill import Trade
 from live_nodes.drill.world import Insist, Instruction, read_instruction
 from strategies.base import DeskStrategy, DeskStrategyConfig
 from strategies.messages import Verdict
+from strategies.order_tags import reason_of
 
 SECOND_NS = 1_000_000_000
 LOOK_NS = 50_000_000
+TO_HOLD = "drill: to be held"
+HOLD_AGAIN_S = 0.5
+"""Pause before what a hold's market order found nobody for is sent again; a book fills up."""
 
 
 class DrillConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -45,6 +50,7 @@ class Drill(DeskStrategy):
         self._number = -1
         self._insists: Insist | None = None
         self._timers = 0
+        self._holds: dict[InstrumentId, Decimal] = {}
         if self.config.instructions:
             self._file = Path(self.config.instructions)
             self._every("instructions", LOOK_NS, self._look)
@@ -63,17 +69,23 @@ class Drill(DeskStrategy):
         """Stop the retries."""
         self._insists = None
 
+    def on_order_event(self, event: OrderEvent) -> None:
+        """Send again what the exchange cancelled of a hold, as where its book is thin."""
+        super().on_order_event(event)
+        if isinstance(event, OrderCanceled) and event.instrument_id in self._holds:
+            order = self.cache.order(event.client_order_id)
+            if order is not None and reason_of(order.tags) == TO_HOLD:
+                self._at(HOLD_AGAIN_S, partial(self._hold_again, self._number, order.instrument_id))
+
     def obey(self, instruction: Instruction) -> None:
         """Carry out an instruction, unless it came before."""
         if instruction.number == self._number:
             return
         self._number = instruction.number
-        for name in sorted(instruction.hold):
-            instrument_id = InstrumentId.from_str(name)
-            wanted = Decimal(instruction.hold[name])
-            order = wanted - self.holding(instrument_id)
-            if order:
-                self.send_market(instrument_id, order, "drill: to be held")
+        holds = instruction.hold.items()
+        self._holds = {InstrumentId.from_str(name): Decimal(size) for name, size in holds}
+        for name in sorted(self._holds):
+            self._hold(name)
         for trade in instruction.trades:
             if trade.after:
                 self._at(trade.after, partial(self._trade, trade))
@@ -86,6 +98,15 @@ class Drill(DeskStrategy):
             self.clock.cancel_timer("insist")
         if self._insists is not None:
             self._every("insist", round(self._insists.every * SECOND_NS), self._try)
+
+    def _hold(self, name: InstrumentId) -> None:
+        order = self._holds[name] - self.holding(name)
+        if order:
+            self.send_market(name, order, TO_HOLD)
+
+    def _hold_again(self, number: int, name: InstrumentId, event: Any) -> None:
+        if number == self._number and not self.orders_under_way({name.value}):
+            self._hold(name)
 
     def _look(self, event: Any) -> None:
         instruction = read_instruction(self._file)

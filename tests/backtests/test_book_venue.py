@@ -20,6 +20,8 @@ from nautilus_trader.model.objects import Price, Quantity
 from backtests.engine.feed import Settlement
 from backtests.engine.latency import command_delay_ns, feed_delay_ns, is_burst
 from config.documents import Bursts, Fees, Latency, ProductFees, WayLatency
+from live_nodes.drill.strategy import Drill, DrillConfig
+from live_nodes.drill.world import Instruction
 from strategies import protector
 from strategies.desk_config import DeskStrategyConfig
 from strategies.on_loop import wake_in
@@ -101,6 +103,25 @@ def test_mids_are_noted_at_a_fill_and_after_it(later: list[Row], mids: tuple[Any
     assert desk.fill_mids is not None
     (row,) = desk.fill_mids.rows
     assert tuple(row.get(key) for key in ("mid", "mid_1s", "mid_5s", "mid_30s")) == mids
+
+
+class Told(Drill):
+    """A drill's strategy that is told in its first second to hold 5."""
+
+    def on_start(self) -> None:
+        super().on_start()
+        told = Instruction(number=1, hold={A: "5"})
+        self.clock.set_time_alert_ns("told", second(1), lambda _: self.obey(told))
+
+
+def test_a_drill_sends_again_what_a_thin_book_left_of_its_position() -> None:
+    strategy = Told(DrillConfig(key="drill", instruments=(A,)))
+    strategy.expect_book("none")
+    more = Book(1.4, [(-1, 100.4, 0.5)]), Book(1.9, [(-1, 100.5, 9.0)])
+    desk = play_book([opening(), *more, END], cast(Any, strategy)).desk
+    assert [fill.quantity for fill, _ in desk.accountant.fills] == [1, 1, 1, D("0.5"), D("1.5")]
+    sent = [round((o.ts_init - START) / 1e9, 3) for o in desk.engine.kernel.cache.orders()]
+    assert sorted(sent) == [1, 1.5, 2]
 
 
 class Insistent(Holder):
