@@ -31,6 +31,7 @@ from live_nodes.dashboard.live import Listeners, Watcher, message
 from live_nodes.dashboard.pages import NodePages, as_json
 from live_nodes.dashboard.sources import find
 from live_nodes.local.actions import keep_action
+from live_nodes.local.folder import REPORTS
 
 COOKIE, CSRF, BACKGROUND = "perpdesk_session", "x-csrf-token", "x-background"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -187,7 +188,7 @@ class Dashboard:
 
     def result_folders(self) -> list[Path]:
         """Return where results are: the given folders, and the reports of each node."""
-        reports = [node.source.folder / files.REPORTS for node in self.nodes()]
+        reports = [node.source.folder / REPORTS for node in self.nodes()]
         return [*self.settings.results, *reports]
 
     def chosen(self, name: str) -> list[NodePages]:

@@ -16,11 +16,12 @@ from typing import Any
 from actors.records.journal_files import NAME
 from config.errors import InputError
 from live_nodes.local.alerts import FILE
+from live_nodes.local.folder import REPORTS
 from live_nodes.local.keys import variables_of
 
 TAIL = 512 * 1024
 LOGS = {"node": "node.log", "alerts": FILE, "notes": NAME}
-REPORT, REPORTS = "report.html", "reports"
+REPORT = "report.html"
 RESULTS, FOLDERS = 500, 2000
 _LINE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z? \[(\w+)\] ?(.*)", re.DOTALL)
 _SECRET_NAME = re.compile(r"KEY|SECRET|TOKEN|PASSW|ALERT|CREDENTIAL", re.IGNORECASE)

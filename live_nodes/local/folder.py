@@ -14,6 +14,11 @@ from live_nodes.local.endpoints import overridden
 from live_nodes.local.keys import variables_of
 from live_nodes.local.releases import Releases
 
+REPORTS = "reports"
+"""Folder of a node's reports in its state folder."""
+UNREAD = ".unread"
+"""End of a file beside the page of a day whose venue's log could not be read yet."""
+
 
 def state_folder(node: Node) -> Path:
     """Return the node's state folder, one for each environment; only one node may use it.

@@ -18,10 +18,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from config.durations import DAY_NS, MINUTE_NS
+from live_nodes.local.folder import REPORTS, UNREAD
 from live_nodes.node.context import RunContext
 
 AFTER_NS = 5 * MINUTE_NS
-FOLDER = "reports"
+AGAIN_NS = 60 * MINUTE_NS
 NICENESS = "15"
 LONGEST_S = 3600.0
 """A report that takes longer is given up, so that the next day has its own."""
@@ -42,16 +43,21 @@ def due(now_ns: int) -> tuple[str, int]:
 def daily_reports(file: Path, settings: Sequence[str], context: RunContext) -> Iterator[None]:
     """Make the report of each day that ends meanwhile, and of the last one before if it lacks.
 
+    One whose venue's log could not be read is made again each hour, until the next day's.
     Only where the node's document wants it, and the node is to go on trading.
     """
     ended, options = threading.Event(), context.options
-    folder = context.folder / FOLDER
+    folder = context.folder / REPORTS
 
     def keep_reporting() -> None:
         while True:
             day, following = due(time.time_ns())
-            if not (folder / f"{day}.html").exists():
+            page = folder / f"{day}.html"
+            unread = page.with_suffix(UNREAD)
+            if unread.exists() or not page.exists():
                 _make(file, settings, day, context)
+            if unread.exists():
+                following = min(following, time.time_ns() + AGAIN_NS)
             # The wall clock may be set: look again now and then.
             while time.time_ns() < following:
                 if ended.wait(min(60.0, max(0.0, (following - time.time_ns()) / 1e9))):

@@ -18,14 +18,12 @@ from config.load import load
 from config.resolved import Resolved
 from live_nodes.local.alerts import RANK, Level, alert_urls_of, send_now
 from live_nodes.local.endpoints import overridden
-from live_nodes.local.folder import releases_of, state_folder
+from live_nodes.local.folder import REPORTS, UNREAD, releases_of, state_folder
 from live_nodes.local.keys import variables_of
 from live_nodes.reports.expectation import expectation
 from live_nodes.reports.live_result import live_result
 from live_nodes.reports.page import LiveFacts, is_sound, short_text, write_live
 from live_nodes.reports.venue_log import reconciled
-
-FOLDER = "reports"
 
 
 @dataclass(frozen=True)
@@ -76,17 +74,20 @@ def day_report(
 ) -> WrittenReport:
     """Make the report of a day once, and send its summary at once to where the node's alerts go.
 
-    A day without the node has none. Raises what `live_nodes.local.folder.node_document` raises.
+    It is made again where the venue's log could not be read, and sent again once it could. A day
+    without the node has none. Raises what `live_nodes.local.folder.node_document` raises.
     """
     resolved, node, folder = _document(file, settings)
-    page = folder / FOLDER / f"{day}.html"
+    page = folder / REPORTS / f"{day}.html"
+    unread = page.with_suffix(UNREAD)
     if not folder.is_dir():
         return WrittenReport(None, f"{folder}: the node was never started")
     page.parent.mkdir(exist_ok=True)
     # A timer and the node itself may ask at the same moment.
     with (page.parent / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if page.is_file():
+        made_before = page.is_file()
+        if made_before and not unread.is_file():
             return WrittenReport(page)
         start = moment_of("--day", day)
         try:
@@ -95,7 +96,13 @@ def day_report(
             return WrittenReport(None, str(error))
         with tempfile.TemporaryDirectory(dir=page.parent, prefix=".making-") as made:
             write_live(found, resolved, node, Path(made) / "result")
+            if found.reconciliation.unread:
+                unread.touch()
             os.replace(Path(made) / "result" / "report.html", page)
+        if not found.reconciliation.unread:
+            unread.unlink(missing_ok=True)
+        elif made_before:
+            return WrittenReport(page)
     text, sound = short_text(found, f"{day} UTC"), is_sound(found)
     unsent = []
     if sends:
@@ -121,7 +128,7 @@ def range_report(
     resolved, node, folder = _document(file, settings)
     found = _facts(node, folder, since, until)
     names = (datetime.fromtimestamp(ts / 1e9, UTC) for ts in (since, found.result.end_ns))
-    out = out or folder / FOLDER / "_".join(f"{one:%Y%m%dT%H%M%SZ}" for one in names)
+    out = out or folder / REPORTS / "_".join(f"{one:%Y%m%dT%H%M%SZ}" for one in names)
     write_live(found, resolved, node, out)
     return WrittenReport(out / "report.html", short_text(found, node.name), is_sound(found))
 

@@ -43,13 +43,14 @@ class Compared:
 class Reconciliation:
     """Our journal against the venue's log: amounts, and ids that only one of them has.
 
-    ``why`` says why nothing was compared.
+    ``why`` says why nothing was compared; ``unread`` is a log that may be readable later.
     """
 
     amounts: tuple[Compared, ...] = ()
     only_ours: tuple[str, ...] = ()
     only_theirs: tuple[str, ...] = ()
     why: str = ""
+    unread: bool = False
 
     @property
     def agrees(self) -> bool:
@@ -68,7 +69,8 @@ def reconciled(found: LiveResult, node: Node, folder: Path) -> Reconciliation:
     try:
         entries = asyncio.run(_fetched(found, node, folder))
     except DeskError as error:
-        return Reconciliation(why=f"The venue's transaction log could not be read: {error}")
+        why = f"The venue's transaction log could not be read: {error}"
+        return Reconciliation(why=why, unread=True)
     return reconcile(found, entries)
 
 

@@ -83,3 +83,19 @@ def test_a_failure_is_told_and_what_is_there_or_not_wanted_is_not_made(
         with daily_reports.daily_reports(Path("n.yaml"), (), node):
             pass
     assert (len(node.told), (tmp_path / "asked").exists()) == (2, False)
+
+
+def test_a_report_without_the_venue_s_log_is_made_again_later(
+    node: Any, prints: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daily_reports, "AGAIN_NS", 0)
+    day, _ = daily_reports.due(time.time_ns())
+    (tmp_path / "reports").mkdir()
+    unread = tmp_path / "reports" / f"{day}.unread"
+    (tmp_path / "reports" / f"{day}.html").touch()
+    unread.touch()
+    made = json.dumps({"report": "day.html", "text": "net +1", "sound": True})
+    prints(f"echo '{made}'; [ -e {tmp_path}/twice ] && rm -f {unread}; touch {tmp_path}/twice")
+    with daily_reports.daily_reports(Path("n.yaml"), (), node):
+        eventually(lambda: len(node.told) == 4, "the second report")
+    assert not unread.exists()

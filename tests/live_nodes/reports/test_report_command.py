@@ -14,6 +14,7 @@ from live_nodes.local.folder import node_document, state_folder
 from live_nodes.reports import daily
 from perpdesk import build_app
 from tests.live_nodes.documents import node_file
+from tests.live_nodes.practice.background import background
 from tests.live_nodes.reports.journals import two_days
 
 
@@ -60,6 +61,38 @@ def test_a_day_has_one_page_and_one_message(
     assert (again["report"], again["text"]) == (made["report"], "")
     assert len(sent) == 1
     assert sorted(path.name for path in page.parent.iterdir()) == [".lock", "2024-10-05.html"]
+
+
+def test_a_day_whose_venue_log_was_not_read_is_made_again_and_sent_once_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+    monkeypatch.setattr(daily, "send_now", lambda _, text, *more: sent.append(text) or [])
+
+    def asked(port: int) -> None:
+        links = {
+            f"ws_{name}": f"ws://127.0.0.1:{port}/v5/{name}"
+            for name in ("public", "private", "trade")
+        }
+        urls = {"http": f"http://127.0.0.1:{port}"} | links
+        file = node_file(tmp_path, state=str(tmp_path / "state"), venue_urls=urls)
+        if not sent:
+            two_days(state_folder(node_document(file)))
+        report(file, "--day", "2024-10-05")
+
+    asked(1)
+    asked(1)
+    with background() as exchange:
+        asked(exchange.port)
+        asked(exchange.port)
+    endings = [text.rsplit(". ", 1)[1] for text in sent]
+    assert endings == [
+        "books close, not compared with the venue's log",
+        "THE VENUE'S LOG DISAGREES",
+    ]
+    page = tmp_path / "state/mine/practice/reports/2024-10-05.html"
+    assert "could not be read" not in page.read_text("utf-8")
+    assert not page.with_suffix(".unread").exists()
 
 
 def test_a_day_without_the_node_has_no_page(node: Path) -> None:
