@@ -15,7 +15,6 @@ NAMES = (
     "guards",
     "studies",
     "trials",
-    "screen",
     "pairs",
     "writer",
     "memory",
