@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from config.commands import JsonOption, SetOption
+
 if TYPE_CHECKING:
     from config.documents import Backtest
 
 File = Annotated[Path, typer.Argument(help="A backtest document (kind: backtest).")]
-Overrides = Annotated[
-    list[str] | None, typer.Option("--set", help="Change one value: --set venue.leverage=2")
-]
 
 
 def register(app: typer.Typer) -> None:
@@ -32,7 +31,7 @@ def register(app: typer.Typer) -> None:
 
 def backtest(
     file: File,
-    overrides: Overrides = None,
+    overrides: SetOption = None,
     out: Annotated[
         Path | None, typer.Option(help="Result folder (default results/<name>-<UTC stamp>).")
     ] = None,
@@ -67,19 +66,13 @@ def backtest(
     Example: perpdesk backtest backtests/runs/xs_reversal_demo.yaml --set venue.leverage=2 --stress
     """
     from rich.console import Console
-    from rich.progress import BarColumn, TextColumn
 
     from backtests.results.console import figures_table, variants_table
     from backtests.session import backtest_document
-    from config.progress import LongWork, Remaining
+    from config.progress import LongWork
 
     console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
-    )
-    with LongWork(*columns, Remaining()) as bar:
+    with LongWork() as bar:
         task = bar.add_task("reading the catalog", total=1.0)
         begun = False
 
@@ -121,13 +114,11 @@ def backtest(
 
 def screen(
     file: File,
-    overrides: Overrides = None,
+    overrides: SetOption = None,
     weights: Annotated[
         Path | None, typer.Option(help="Write every decision's scores and weights to this Parquet.")
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print figures and daily rows as JSON on stdout.")
-    ] = False,
+    as_json: JsonOption = False,
     vary: Annotated[
         list[str] | None,
         typer.Option(
@@ -149,12 +140,9 @@ def screen(
 
     from backtests.screening import screen as screening
     from config.documents import Backtest
-    from config.errors import InputError
     from config.validate import checked
 
-    document = checked(file, overrides or ()).document
-    if not isinstance(document, Backtest):
-        raise InputError(f"{file}: kind is {document.kind}, but screen runs kind: backtest")
+    document = checked(file, overrides or (), Backtest).document
     if _screened_scalper(file, document, overrides or [], vary or [], as_json):
         return
     found = screening.screen_document(document)
@@ -195,8 +183,7 @@ def _screened_scalper(
     said = []
     for chosen in product(*(values.split(",") for _, _, values in paths)):
         sets = [f"{path}={value}" for (path, _, _), value in zip(paths, chosen, strict=True)]
-        changed = checked(file, [*overrides, *sets]).document
-        assert isinstance(changed, Backtest)
+        changed = checked(file, [*overrides, *sets], Backtest).document
         for key in keys:
             found = screen_scalper(changed, key)
             said += [{"strategy": key, "set": sets, **one} for one in as_dict(found)]
@@ -209,27 +196,8 @@ def _screened_scalper(
     return True
 
 
-def report(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A result folder.")],
-    at: Annotated[
-        str | None,
-        typer.Option(
-            help='Picture around this UTC time instead ("2025-03-03 07:30:20"): the book, trades, '
-            "own orders and fills of a run on books or quotes."
-        ),
-    ] = None,
-    window: Annotated[str, typer.Option(help="How much the picture shows: 30s, 5m.")] = "60s",
-    symbol: Annotated[
-        str, typer.Option(help="Its instrument (default: that of most own fills).")
-    ] = "",
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the path as JSON on stdout.")
-    ] = False,
-) -> None:
-    """Render the report of a result again, from its files, or a picture of a minute of the run.
-
-    Example: perpdesk report results/xs_reversal_books --at "2025-03-03 07:30:20" --window 60s
-    """
+def report(folder: Path, at: str | None, window: str, symbol: str, as_json: bool) -> None:
+    """Render the report of a result again, from its files, or a picture of a minute of the run."""
     from backtests.report.page import render, write_page
     from backtests.results.result import read
     from config.errors import InputError
@@ -252,9 +220,7 @@ def compare(
     out: Annotated[
         Path | None, typer.Option(help="The page (default compare-<UTC stamp>.html beside them).")
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print figures and differences as JSON on stdout.")
-    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Compare results: figures side by side, all curves in one page, and differing parameters.
 

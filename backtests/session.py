@@ -55,10 +55,8 @@ def backtest_document(
 
     Raises DocumentErrors with all errors of the document, before any engine starts.
     """
-    resolved = checked(file, overrides)
+    resolved = checked(file, overrides, Backtest)
     document = resolved.document
-    if not isinstance(document, Backtest):
-        raise InputError(f"{file}: kind is {document.kind}, but backtest runs kind: backtest")
     folder = out if out is not None else default_folder(document.name)
     claim(folder, overwrite)
     started = time.time()

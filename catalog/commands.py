@@ -11,7 +11,7 @@ import typer
 
 from catalog.demo.parameters import DemoParams
 from config.catalogs import folder_only
-from config.commands import LISTS
+from config.commands import LISTS, JsonOption, SetOption
 from config.durations import STORED
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ Symbols = Annotated[
     str | None,
     typer.Option(metavar="A,B,…", help="Only these: BTCUSDT, BTCUSDT-SPOT.BYBIT, or *USDT."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -88,7 +87,7 @@ def make_demo(
         float | None,
         typer.Option(help="Length in hours, else 2 of --books, 120 of --basis."),
     ] = None,
-    json: Json = False,
+    json: JsonOption = False,
 ) -> None:
     """Invent a market: perps and spot, hourly and daily, mark prices and funding.
 
@@ -193,7 +192,7 @@ def import_files(
             metavar="FILE.yaml", help="Names of a table's columns: `volume: Amount`, a line each."
         ),
     ] = None,
-    json: Json = False,
+    json: JsonOption = False,
 ) -> None:
     """Import files; importing again changes nothing, a longer range extends.
 
@@ -238,7 +237,7 @@ def resample_candles(
     interval: Annotated[str, typer.Argument(metavar="INTERVAL", help="To make: 1d, 4h …")],
     catalog: Folder,
     symbols: Symbols = None,
-    json: Json = False,
+    json: JsonOption = False,
 ) -> None:
     """Make longer candles and mark prices from shorter ones, aligned to midnight UTC.
 
@@ -257,10 +256,8 @@ def resample_candles(
 
 def pull_ingest(
     file: Annotated[Path, typer.Argument(metavar="INGEST.yaml", help="A document of kind ingest.")],
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Override one value.")
-    ] = None,
-    json: Json = False,
+    settings: SetOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Pull instruments, candles, mark prices and funding from Bybit; stop and go on at will.
 
@@ -269,13 +266,9 @@ def pull_ingest(
     from catalog import show
     from catalog.pull import pull
     from config.documents import Ingest
-    from config.errors import InputError
     from config.validate import checked
 
-    resolved = checked(file, settings or ())
-    ingest = resolved.document
-    if not isinstance(ingest, Ingest):
-        raise InputError(f"{file}: kind is {resolved.kind}, but a pull needs kind: ingest")
+    ingest = checked(file, settings or (), Ingest).document
     with show.pieces("Pulling") as progress:
         writer = pull(ingest, progress)
     show.written(Path(ingest.catalog), writer, json)
@@ -289,7 +282,7 @@ def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
     return value
 
 
-def ls(catalog: Folder = DEMO_CATALOG, json: Json = False) -> None:
+def ls(catalog: Folder = DEMO_CATALOG, json: JsonOption = False) -> None:
     """Show what is there, from when to when, and where it came from.
 
     Example: perpdesk catalog ls --catalog catalog/data/demo
@@ -303,7 +296,7 @@ def ls(catalog: Folder = DEMO_CATALOG, json: Json = False) -> None:
 def check(
     catalog: Folder = DEMO_CATALOG,
     every: Annotated[bool, typer.Option("--all", help="Show all findings, not 50.")] = False,
-    json: Json = False,
+    json: JsonOption = False,
 ) -> None:
     """Look for gaps, impossible or stale candles, odd funding, broken books; exit 1 if wrong.
 
@@ -322,7 +315,7 @@ def check(
         raise typer.Exit(1)
 
 
-def rebuild_cache(catalog: Folder = DEMO_CATALOG, json: Json = False) -> None:
+def rebuild_cache(catalog: Folder = DEMO_CATALOG, json: JsonOption = False) -> None:
     """Make the engine's own files anew from the raw ones.
 
     Example: perpdesk catalog rebuild --catalog catalog/data/demo

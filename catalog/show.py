@@ -29,7 +29,7 @@ from catalog.storage.store import Catalog
 from catalog.storage.writer import CatalogWriter
 from config.durations import minute_text
 from config.errors import some_of
-from config.progress import LongWork, Remaining
+from config.progress import LongWork
 
 MOST_FINDINGS = 50
 MOST_WARNINGS = 10
@@ -238,7 +238,7 @@ def _series_count(catalog: Catalog) -> int:
 def progress(*columns: Any) -> LongWork:
     """Return a progress display on stderr."""
     shown = columns or (SpinnerColumn(), TextColumn("{task.description}"))
-    return LongWork(*shown, TimeElapsedColumn(), Remaining())
+    return LongWork(*shown, TimeElapsedColumn())
 
 
 @contextmanager

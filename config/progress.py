@@ -7,7 +7,7 @@ import threading
 from typing import Any
 
 from rich.console import Console
-from rich.progress import Progress, ProgressColumn, Task
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
 FIRST_S = 3.0
@@ -35,7 +35,9 @@ class LongWork(Progress):
     """Bars on a terminal; elsewhere a line of each task after seconds, then each ten seconds."""
 
     def __init__(self, *columns: Any, first_s: float = FIRST_S, each_s: float = EACH_S) -> None:
-        super().__init__(*columns, console=Console(stderr=True), transient=True)
+        percent = TextColumn("{task.percentage:>3.0f}%")
+        shown = columns or (TextColumn("{task.description}"), BarColumn(), percent)
+        super().__init__(*shown, Remaining(), console=Console(stderr=True), transient=True)
         self._first, self._each = first_s, each_s
         self._over = threading.Event()
 

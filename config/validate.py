@@ -9,7 +9,8 @@ from typing import Any
 from config.catalogs import url_of
 from config.documents import KINDS, Backtest, ExchangeDocument, Node, Setup
 from config.documents.alerts import DESK
-from config.errors import DocumentErrors, Problem, did_you_mean, in_order
+from config.documents.base import Part
+from config.errors import DocumentErrors, InputError, Problem, did_you_mean, in_order
 from config.guard_warnings import guard_warnings
 from config.load import examine
 from config.reading import key_problem
@@ -113,11 +114,17 @@ def _named_documents(document: Any) -> Iterator[tuple[tuple[str, ...], str]]:
         yield ("faults",), document.faults
 
 
-def checked(path: str | Path, overrides: Iterable[str] = ()) -> Resolved:
-    """Return a document that has passed every check; raise DocumentErrors with all problems."""
+def checked(path: str | Path, overrides: Iterable[str] = (), kind: type[Part] = Part) -> Resolved:
+    """Return a document of a kind that has passed every check.
+
+    Raises DocumentErrors with all problems, InputError for another kind.
+    """
     resolved, problems = _examine(path, overrides)
     if problems or resolved is None:
         raise DocumentErrors(problems)
+    if not isinstance(resolved.document, kind):
+        wanted = kind.model_fields["kind"].default
+        raise InputError(f"{path}: kind is {resolved.kind}, but this needs kind: {wanted}")
     return resolved
 
 

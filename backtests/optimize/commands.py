@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from config.commands import JsonOption, SetOption
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -34,10 +36,7 @@ def register(app: typer.Typer) -> None:
 
 def optimize(
     file: Annotated[Path, typer.Argument(metavar="STUDY", help="A study (kind: study).")],
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Change one value of the study: --set gates.sharpe=1"),
-    ] = None,
+    overrides: SetOption = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Other draws of candidates.")] = None,
     candidates: Annotated[
         int | None, typer.Option(min=2, help="How many candidates are drawn.")
@@ -141,16 +140,13 @@ def _try_seeds(
     file: Path, sets: list[str], found: Found, workers: int | str, progress: Progress | None
 ) -> Found:
     """Run a study; with `until` again with the next seed, until one reaches it."""
-    from rich.progress import BarColumn, TextColumn
-
     from backtests.optimize import plan, report, study
     from backtests.optimize.dashboard import Board
     from backtests.studies.trial_ledger import TrialLedger, ledger_path
     from config.errors import GateRefused
-    from config.progress import LongWork, Remaining
+    from config.progress import LongWork
 
-    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%")
-    with LongWork(*columns, Remaining()) as bar, TrialLedger(ledger_path()) as ledger:
+    with LongWork() as bar, TrialLedger(ledger_path()) as ledger:
         task, stage, began = bar.add_task("begin", total=1), "", time.monotonic()
 
         def tell(name: str, done: int, total: int, best: str) -> None:
@@ -203,7 +199,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="A study's name, or it
 
 def listed(
     context: typer.Context,
-    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON on stdout.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """List studies: state, progress, the best so far, and gates; follow and stop those that run.
 

@@ -132,12 +132,8 @@ def plan(file: Path, overrides: Sequence[str] = ()) -> Found:
 
     Raises DocumentErrors or InputError with file and field of what is wrong.
     """
-    resolved = checked(file, overrides)
-    study = resolved.document
-    if not isinstance(study, Study):
-        raise InputError(f"{file}: kind is {study.kind}, but optimize runs kind: study")
-    document = checked(study.backtest).document
-    assert isinstance(document, Backtest)  # the check of studies has seen it
+    study: Study = checked(file, overrides, Study).document
+    document: Backtest = checked(study.backtest, kind=Backtest).document
     start, end = document.window.start_ns, document.window.end_ns
     if study.window_days is not None:
         start = max(start, end - study.window_days * DAY_NS)

@@ -10,17 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from config.commands import JsonOption, SetOption
+
 if TYPE_CHECKING:
     from backtests.policies.walk_forward import Judged
     from config.documents import Backtest
 
 File = Annotated[Path, typer.Argument(help="A backtest document with a basis arbitrage.")]
-Overrides = Annotated[
-    list[str] | None, typer.Option("--set", help="Change one value: --set window.end=2025-03-06")
-]
 Root = Annotated[Path, typer.Option("--policies", help="Folder of all policies.")]
 Name = Annotated[str, typer.Option(help="The policy's name.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -39,7 +37,7 @@ def register(app: typer.Typer) -> None:
 def train(
     file: File,
     name: Name,
-    overrides: Overrides = None,
+    overrides: SetOption = None,
     folds: Annotated[
         int, typer.Option(help="Stretches that are tested, one after the other.", min=1, max=50)
     ] = 4,
@@ -63,7 +61,7 @@ def train(
         typer.Option("--always-trees", help="Keep trees that do not beat the threshold, too."),
     ] = False,
     policies: Root = Path("policies"),
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Learn when to enter and leave, and compare it out of sample with the best fixed threshold.
 
@@ -116,9 +114,9 @@ def evaluate(
     file: File,
     name: Name,
     version: Annotated[str | None, typer.Option(help="Its version (default: the newest).")] = None,
-    overrides: Overrides = None,
+    overrides: SetOption = None,
     policies: Root = Path("policies"),
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Judge a policy on a document's window, beside all that it is compared with.
 
@@ -141,7 +139,7 @@ def evaluate(
         print(f"! {warning}", file=sys.stderr)
 
 
-def list_(policies: Root = Path("policies"), as_json: Json = False) -> None:
+def list_(policies: Root = Path("policies"), as_json: JsonOption = False) -> None:
     """List policies: what decides, and what they earned out of sample.
 
     Example: perpdesk policy list
@@ -164,7 +162,7 @@ def show(
         str | None, typer.Argument(help="Its version (default: the newest).")
     ] = None,
     policies: Root = Path("policies"),
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show a policy's manifest: window, data, features with ranges, scores.
 
@@ -201,22 +199,17 @@ def _line(manifest: Mapping[str, Any]) -> str:
 
 def _document(file: Path, overrides: list[str] | None) -> Backtest:
     from config.documents import Backtest
-    from config.errors import InputError
     from config.validate import checked
 
-    document = checked(file, overrides or ()).document
-    if not isinstance(document, Backtest):
-        raise InputError(f"{file}: kind is {document.kind}, but policies learn from kind: backtest")
-    return document
+    found: Backtest = checked(file, overrides or (), Backtest).document
+    return found
 
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    from rich.progress import BarColumn, TextColumn
+    from config.progress import LongWork
 
-    from config.progress import LongWork, Remaining
-
-    with LongWork(TextColumn("{task.description}"), BarColumn(), Remaining()) as bar:
+    with LongWork() as bar:
         task = bar.add_task("reading the catalog", total=None)
 
         def progress(words: str, done: int, total: int) -> None:

@@ -46,7 +46,6 @@ def exchange_command(
     import msgspec
 
     from config.documents import ExchangeDocument
-    from config.errors import InputError
     from config.validate import checked
 
     if stop:
@@ -55,9 +54,7 @@ def exchange_command(
     overrides = list(settings or ())
     overrides += [f"port={port}"] if port is not None else []
     overrides += [f"admin_port={admin_port}"] if admin_port is not None else []
-    document = checked(file, overrides).document
-    if not isinstance(document, ExchangeDocument):
-        raise InputError(f"{file}: kind is {document.kind}, but an exchange needs kind: exchange")
+    document: ExchangeDocument = checked(file, overrides, ExchangeDocument).document
     # aiohttp and the catalog take a second to import; a wrong document is answered before.
     from live_nodes.practice.process import run_exchange
 
