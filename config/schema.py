@@ -61,30 +61,12 @@ def schema(kind: str) -> dict[str, Any]:
 
 def as_text(kind: str) -> str:
     """Return the schema as the text of its file."""
-    return json.dumps(_bounds_alike(schema(kind)), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(schema(kind), indent=2, ensure_ascii=False) + "\n"
 
 
 def fields_page() -> str:
     """Return the page about every field."""
-    return fields.as_page({kind: _bounds_alike(schema(kind)) for kind in KINDS})
-
-
-def _bounds_alike(node: Any) -> Any:
-    """Return the schema with whole bounds as integers.
-
-    Python shares the types ``Annotated[float, Meta(ge=0)]`` and ``Meta(ge=0.0)``, so which of the
-    two is written would depend on the order of imports.
-    """
-    if isinstance(node, list):
-        return [_bounds_alike(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    return {
-        key: int(value)
-        if key in _BOUNDS and isinstance(value, float) and value.is_integer()
-        else _bounds_alike(value)
-        for key, value in node.items()
-    }
+    return fields.as_page({kind: schema(kind) for kind in KINDS})
 
 
 def _as_written(node: Any) -> Any:
@@ -100,6 +82,10 @@ def _as_written(node: Any) -> Any:
             result[key] = {name: _as_written(inner) for name, inner in value.items()}
         elif key in ("default", "const", "enum"):
             result[key] = value
+        elif key in _BOUNDS and isinstance(value, float) and value.is_integer():
+            # Python shares the types ``Annotated[float, Meta(ge=0)]`` and ``Meta(ge=0.0)``: which
+            # of the two is written would depend on the order of imports.
+            result[key] = int(value)
         else:
             result["anyOf" if key == "oneOf" else key] = _as_written(value)
     if "patternProperties" in result:

@@ -26,6 +26,11 @@ from config.shipped import PREFIX
 
 WRITTEN = ("best.json", "best.yaml", "trials.parquet", "report.html", JOURNAL, f"{JOURNAL}.lock")
 """Files of a study's folder."""
+AS_THEY_ARE = (
+    *("accepted", "monte_carlo", "stress", "stress_refused", "sensitivity", "stability"),
+    "known_before",
+)
+"""What best.json has of a study without a change."""
 
 
 def summary(found: Found) -> dict[str, Any]:
@@ -34,7 +39,7 @@ def summary(found: Found) -> dict[str, Any]:
     start, end = map(minute_text, found.window)
     return {
         "study": found.study.name,
-        "accepted": found.accepted,
+        **{name: getattr(found, name) for name in AS_THEY_ARE},
         "window": [start, end],
         "hold_out": None if found.held is None else list(map(minute_text, found.held)),
         "hold_out_seen_by": found.held_seen,
@@ -51,11 +56,6 @@ def summary(found: Found) -> dict[str, Any]:
             "chosen": [found.candidates[i] if i >= 0 else None for i in outside.chosen],
         },
         "gates": [gate._asdict() | {"measured": known(gate.measured)} for gate in found.gates],
-        "monte_carlo": found.monte_carlo,
-        "stress": found.stress,
-        "stress_refused": found.stress_refused,
-        "sensitivity": found.sensitivity,
-        "stability": found.stability,
         "min_track_record_days": known(min_track_record(moments(found.full[found.best]))),
         "screen_rank_correlation": known(found.fidelity),
         "screen_sample": len(found.sample),
@@ -63,7 +63,6 @@ def summary(found: Found) -> dict[str, Any]:
         "not_seen_by_the_screen": found.unseen,
         "screened": len(found.screened),
         "run": len(found.figures),
-        "known_before": found.known_before,
         "refused": len(found.refused),
         "stopped": len(found.stopped),
         "front": front(found),

@@ -108,14 +108,8 @@ def described(folder: Path) -> dict[str, Any]:
         "name": _name(folder),
         "state": said["ended"] or "stopped" if pid is None else "running",
         "process": pid,
-        "stage": said["stage"],
-        "done": said["done"],
-        "total": said["total"],
-        "best": said["best"],
+        **{name: said[name] for name in ("stage", "done", "total", "best", "why", "at", "words")},
         "gates": {gate["name"]: gate["passed"] for gate in found.get("gates", ())},
-        "why": said["why"],
-        "at": said["at"],
-        "words": said["words"],
         "log": str(folder / LOG) if (folder / LOG).exists() else None,
     }
 

@@ -30,6 +30,11 @@ CENT = Decimal("0.01")
 TABLES = ("orders", "fills", "positions", "equity", "decisions", "funding", "verdicts", "prices")
 PAIR_TABLES = ("pair_events", "pair_curves")
 """Tables of a run that trades pairs."""
+AS_THEY_ARE = (
+    *("name", "start_ns", "end_ns", "config_hash", "data_hash", "engine_version", "elapsed_s"),
+    *("how_filled", "interruptions", "warnings", "targets", "stress", "ablations", "ladder"),
+)
+"""What `summary.json` has of a record without a change."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,36 +95,18 @@ class Result:
 def summarise(record: RunRecord) -> dict[str, Any]:
     """Return the contents of `summary.json`."""
     return {
-        "name": record.name,
+        **{name: getattr(record, name) for name in AS_THEY_ARE},
         "start": _iso(record.start_ns),
         "end": _iso(record.end_ns),
-        "start_ns": record.start_ns,
-        "end_ns": record.end_ns,
         **figures(record, record.start_ns, record.end_ns),
         "verdicts": verdicts_by_guard(record.tables["verdicts"]),
         "refused_orders": record.tables["orders"].column("status").to_pylist().count("DENIED"),
-        "config_hash": record.config_hash,
-        "data_hash": record.data_hash,
-        "engine_version": record.engine_version,
         "started": _iso(int(record.started * 1e9)),
-        "elapsed_s": record.elapsed_s,
-        "how_filled": record.how_filled,
-        "interruptions": record.interruptions,
-        "warnings": record.warnings,
-        "targets": record.targets,
-        "stress": record.stress,
-        "ablations": record.ablations,
-        "ladder": record.ladder,
         "guard_costs": None if record.guard_costs is None else _costs(record.guard_costs),
-        **_of_account(record),
+        # What only an account at a venue has.
+        **({"flows": [[ts, str(amount)] for ts, amount in record.flows]} if record.flows else {}),
+        **({"beside": float(record.beside)} if abs(record.beside) >= CENT else {}),
     }
-
-
-def _of_account(record: RunRecord) -> dict[str, Any]:
-    """Return what only an account at a venue has."""
-    flows = [[ts, str(amount)] for ts, amount in record.flows]
-    found = {"flows": flows, "beside": float(record.beside) if abs(record.beside) >= CENT else 0}
-    return {name: value for name, value in found.items() if value}
 
 
 def flows_of(summary: dict[str, Any]) -> Flows:
