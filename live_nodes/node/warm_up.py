@@ -10,6 +10,7 @@ from catalog.instruments import InstrumentInfo
 from catalog.panel import Panel, one_below_another, side_by_side
 from catalog.providers.bybit_http import BybitHistory
 from catalog.series import KINDS
+from catalog.storage.manifest import SeriesKey
 from config.durations import interval_ns
 from config.errors import DeskError, GateRefused
 from strategies.base import DeskStrategy
@@ -80,7 +81,8 @@ class WarmUp:
             for name in sorted(lacking):
                 info = self._infos[name]
                 start = close - rows * interval_ns(interval)
-                table = await self._histories[info.product].klines(info, interval, start, close)
+                key = SeriesKey("bars", interval, name)
+                table = await self._histories[info.product].rows(info, key, start, close)
                 if table.num_rows and table["ts"][-1].as_py() == close:
                     tables[name] = table
             if tables:
@@ -118,8 +120,8 @@ class WarmUp:
             for name in self._ids(interval):
                 # One request after the other: the client's rate limit applies.
                 info = self._infos[name]
-                history = self._histories[info.product]
-                tables[name] = await history.klines(info, interval, start, end)
+                key = SeriesKey("bars", interval, name)
+                tables[name] = await self._histories[info.product].rows(info, key, start, end)
                 candles += tables[name].num_rows
             self._hand_over(side_by_side(tables), interval)
             self._until[interval] = end
@@ -140,7 +142,8 @@ class WarmUp:
             # Spot has no funding; Bybit gives no answer for it.
             if (info := self._infos[name]).product == "LINEAR":
                 history = self._histories[info.product]
-                table = await history.funding(info, now_ns - back[name], now_ns)
+                key = SeriesKey("funding", "", name)
+                table = await history.rows(info, key, now_ns - back[name], now_ns)
                 # As in the catalog: by time, on the minute.
                 tables[name] = KINDS["funding"].normalize(table, name).sort_by("ts")
         for strategy in self._strategies.values():

@@ -55,7 +55,7 @@ class Market:
     def _instruments_info(self, query: dict[str, str]) -> dict:
         index = int(query.get("cursor", 0))
         rows = [self._instrument(s) for s in self.symbols]
-        # Pages of two for our own question, which passes the cursor on; Nautilus asks for all.
+        # Pages of two: the question passes the cursor on.
         page = rows[index : index + 2]
         cursor = str(index + 2) if index + 2 < len(rows) else ""
         return {"category": "linear", "list": page, "nextPageCursor": cursor}

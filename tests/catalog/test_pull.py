@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from nautilus_trader.core import nautilus_pyo3 as engine
 
 from catalog.providers.bybit_http import BybitHistory
 from catalog.pull import pull
@@ -183,21 +182,3 @@ def test_all_means_every_page_of_instruments(server, tmp_path):
         return [info.symbol for info in await history.instruments(None)]
 
     assert asyncio.run(ask()) == list(server.market.symbols)
-
-
-def test_nautilus_still_gives_last_prices_for_mark_prices(server):
-    """Pins the trap that `bybit_http` works around; when this fails, use `request_bars` there."""
-
-    async def ask() -> None:
-        client = engine.BybitHttpClient(base_url=server.url)
-        linear = engine.BybitProductType.LINEAR
-        for instrument in await client.request_instruments(linear):
-            client.cache_instrument(instrument)
-        series = engine.BarType.from_str(f"{BTC}-1-HOUR-MARK-EXTERNAL")
-        start = datetime(2024, 1, 1, tzinfo=UTC)
-        await client.request_bars(linear, series, start=start, end=datetime(2024, 1, 2, tzinfo=UTC))
-
-    asyncio.run(ask())
-
-    assert server.market.count("kline") == 1
-    assert server.market.count("mark-price-kline") == 0

@@ -16,6 +16,7 @@ import pytest
 from backtests.engine.build import strategies_of
 from backtests.run import prepare, run
 from catalog.providers.bybit_http import BybitHistory
+from catalog.storage.manifest import SeriesKey
 from config.documents import Backtest
 from config.documents.exchange import ReplayMarket
 from config.durations import DAY_NS
@@ -51,7 +52,7 @@ class Venue:
         self.asked: list[str] = []
         self.has = {A, B}
 
-    async def klines(self, info: Info, interval: str, start: int, end: int) -> pa.Table:
+    async def rows(self, info: Info, key: SeriesKey, start: int, end: int) -> pa.Table:
         self.asked.append(info.id)
         stamps = range(start + MINUTE, end + MINUTE, MINUTE) if info.id in self.has else []
         closes = pa.array([stamp / MINUTE for stamp in stamps], pa.float64())
@@ -237,7 +238,7 @@ def test_a_settlement_that_is_late_is_asked_for_until_it_is_there() -> None:
     asked: list[int] = []
     stamps = [hour * n for n in (8, 16)]
 
-    async def funding(info: Any, start: int, end: int) -> pa.Table:
+    async def rows(info: Any, key: SeriesKey, start: int, end: int) -> pa.Table:
         asked.append(end)
         known = [ts + 3_000_000 for ts in stamps]  # As the venue stamps them
         return pa.table({"ts": pa.array(known), "rate": pa.array([0.0001] * len(known))})
@@ -258,7 +259,7 @@ def test_a_settlement_that_is_late_is_asked_for_until_it_is_there() -> None:
         def funding_lacking(self, ts_ns: int) -> list[str]:
             return [A] if self.history.lacks_funding(ts_ns) else []
 
-    venue, funded, infos = SimpleNamespace(funding=funding), Funded(), {A: Info(A)}
+    venue, funded, infos = SimpleNamespace(rows=rows), Funded(), {A: Info(A)}
     warm_up = WarmUp({"LINEAR": venue}, infos, {"r": funded})  # type: ignore[arg-type,dict-item]
     asyncio.run(warm_up.run(23 * hour, 1.0))
     complete(warm_up, 23 * hour + 9 * SECOND)  # None is due, and this hour's are known.
@@ -281,11 +282,11 @@ def test_funding_is_asked_for_again_only_when_an_hour_has_passed() -> None:
     asked: list[tuple[int, int]] = []
     given: list[pa.Table] = []
 
-    async def funding(info: Any, start: int, end: int) -> pa.Table:
+    async def rows(info: Any, key: SeriesKey, start: int, end: int) -> pa.Table:
         asked.append((start, end))
         return pa.table({"ts": pa.array([end // hour * hour]), "rate": pa.array([0.0001])})
 
-    venue: Any = SimpleNamespace(funding=funding)
+    venue: Any = SimpleNamespace(rows=rows)
     reader: Any = SimpleNamespace(
         ids=(A,), history_needed=dict, funding_needed=lambda: DAY_NS, warm_up_funding=given.append
     )
