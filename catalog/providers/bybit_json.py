@@ -21,7 +21,8 @@ from catalog.instruments import InstrumentInfo, instrument_id
 from catalog.providers.base import Import, ImportOptions
 from catalog.providers.files import find, infer_interval
 from catalog.providers.symbols import contract_refused
-from catalog.providers.tables import decode, read_content
+from catalog.providers.tables import decode
+from catalog.providers.ticks import sources
 from catalog.series import BARS, FUNDING, KINDS, MARKS
 from config.durations import interval_ns
 from config.errors import InputError
@@ -38,7 +39,7 @@ def read(paths: Sequence[Path], options: ImportOptions) -> Iterator[Import]:
 
 
 def _answers(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    text = decode(read_content(path), str(path))
+    text = "".join(decode(stream.read(), where) for where, _, stream in sources(path, SUFFIXES))
     lines = text.splitlines() if ".jsonl" in path.name else [text]
     for number, line in enumerate(lines, start=1):
         where = f"{path}:{number}" if len(lines) > 1 else str(path)

@@ -8,8 +8,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +18,7 @@ import pyarrow.csv
 import pyarrow.feather
 import pyarrow.parquet as pq
 
-from catalog.providers.files import is_shadow
+from catalog.providers.ticks import sources
 from config.errors import InputError
 
 SUFFIXES = (".parquet", ".csv", ".csv.gz", ".tsv", ".txt", ".json", ".json.gz", ".zip")
@@ -46,41 +44,11 @@ class SourceTable(NamedTuple):
 
 def load_tables(path: Path) -> Iterator[SourceTable]:
     """Load the tables of one file, several of a .zip; raise InputError with the file and place."""
-    if path.suffix != ".zip":
-        yield SourceTable(_load(path.name, path, None, str(path)), str(path), path.name)
+    if path.suffix in (".parquet", ".feather"):
+        yield SourceTable(_load(path.name, path, str(path)), str(path), path.name)
         return
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                if name.endswith(SUFFIXES) and not is_shadow(name):
-                    where = f"{path}:{name}"
-                    content = archive.read(name)
-                    yield SourceTable(_load(name, path, content, where), where, Path(name).name)
-    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: the archive is damaged or cut short: {error}") from error
-
-
-def read_content(path: Path) -> bytes:
-    """Read a file, unpacked if it ends in .gz; raise InputError if it is cut short."""
-    content = path.read_bytes()
-    if path.suffix != ".gz":
-        return content
-    done = b""
-    while content:
-        unpacker = zlib.decompressobj(wbits=31)
-        try:
-            done += unpacker.decompress(content)
-            problem = "" if unpacker.eof else "the file ends too early"
-        except zlib.error as error:
-            problem = str(error)
-        if problem:
-            line = done.count(b"\n") + 1
-            raise InputError(
-                f"{path}: the archive is damaged or cut short at line {line} ({problem}); "
-                "fetch it again"
-            )
-        content = unpacker.unused_data
-    return done
+    for where, inner, stream in sources(path, SUFFIXES):
+        yield SourceTable(_load(inner.name, stream.read(), where), where, inner.name)
 
 
 def decode(content: bytes, where: str) -> str:
@@ -97,15 +65,16 @@ def decode(content: bytes, where: str) -> str:
     return text
 
 
-def _load(name: str, path: Path, content: bytes | None, where: str) -> pa.Table:
+def _load(name: str, content: Path | bytes, where: str) -> pa.Table:
     kind = Path(name.removesuffix(".gz")).suffix
     try:
         if kind in (".parquet", ".feather"):
-            source: Any = path if content is None else pa.BufferReader(content)
+            source: Any = pa.BufferReader(content) if isinstance(content, bytes) else content
             if kind == ".parquet":
                 return pq.read_table(source, partitioning=None)
             return pyarrow.feather.read_table(source)
-        text = decode(read_content(path) if content is None else content, where)
+        assert isinstance(content, bytes)
+        text = decode(content, where)
         return _from_json(text, where) if kind == ".json" else _from_csv(text, where)
     except (pa.ArrowInvalid, OSError) as error:
         words = str(error).splitlines()[0]

@@ -295,8 +295,8 @@ def test_archives_and_encodings_are_opened(tmp_path, name, content):
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("BTCUSDT.csv.gz", gzip.compress(TWO.encode(), mtime=0)[:-20], r"cut short at line \d"),
-        ("BTCUSDT.csv.gz", TWO.encode(), "damaged or cut short at line 1"),
+        ("BTCUSDT.csv.gz", gzip.compress(TWO.encode(), mtime=0)[:-20], r"cut short after line \d"),
+        ("BTCUSDT.csv.gz", TWO.encode(), "damaged or cut short after line 0"),
         ("BTCUSDT.zip", packed(TWO)[:-30], "damaged or cut short"),
         ("BTCUSDT.csv", TWO.encode("utf-16")[2:], "line 1: a zero byte"),
         ("BTCUSDT.csv", TWO.encode() + b"\xff\xfe", "line 4: not UTF-8"),
