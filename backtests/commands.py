@@ -163,11 +163,12 @@ def _screened_scalper(
     file: Path, document: Backtest, overrides: list[str], vary: list[str], as_json: bool
 ) -> bool:
     """Screen the document's scalper, if it has one, for all combinations of the varied values."""
+    from dataclasses import asdict
     from itertools import product
 
     from rich.console import Console
 
-    from backtests.screening.scalps import as_dict, scalp_tables, scalpers_of, screen_scalper
+    from backtests.screening.scalps import scalp_tables, scalpers_of, screen_scalper
     from config.documents import Backtest
     from config.errors import InputError
     from config.validate import checked
@@ -186,7 +187,7 @@ def _screened_scalper(
         changed = checked(file, [*overrides, *sets], Backtest).document
         for key in keys:
             found = screen_scalper(changed, key)
-            said += [{"strategy": key, "set": sets, **one} for one in as_dict(found)]
+            said += [{"strategy": key, "set": sets, **asdict(one)} for one in found]
             if not as_json:
                 words = "".join(f", {each.rpartition('.')[2]}" for each in sets)
                 for table in scalp_tables(found, words):

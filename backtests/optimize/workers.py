@@ -99,11 +99,11 @@ class Workers(Pool):
         for process in processes:
             process.kill()
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+    def shutdown(self) -> None:
         """End all once their work is done."""
-        self._threads.shutdown(wait, cancel_futures=cancel_futures)
+        self._threads.shutdown()
         for pool in self._pools:
-            pool.shutdown(wait)
+            pool.shutdown()
 
     def _run[T](self, work: Callable[..., T], *arguments: Any) -> T:
         with self._lock:

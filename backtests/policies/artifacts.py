@@ -35,9 +35,8 @@ def write(
 
     ``facts`` are the manifest's ``low`` and ``high`` and all else that is to be known.
     """
-    folder = root / name
-    with writing(folder):
-        return _write(folder, name, threshold, trees, facts)
+    with writing(root / name):
+        return _write(root / name, name, threshold, trees, facts)
 
 
 @contextmanager

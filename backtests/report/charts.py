@@ -187,9 +187,9 @@ def turnover(report: ReportData) -> Chart:
     return _over_days(report, "turnover", 200, [bars], {"ticksuffix": "×"})
 
 
-def costs(summary: dict[str, Any]) -> Chart:
-    """Waterfall from the profit before costs to net profit, cost by cost."""
-    steps = {
+def cost_steps(summary: dict[str, Any]) -> dict[str, float]:
+    """Return what leads from the profit before costs to net profit, by name."""
+    return {
         "Before slippage": summary["gross_before_slippage"],
         "Slippage": -summary["slippage"],
         "Gross": summary["gross_pnl"],
@@ -198,6 +198,11 @@ def costs(summary: dict[str, Any]) -> Chart:
         **({"Other": summary["beside"]} if "beside" in summary else {}),
         "Net": summary["net_profit"],
     }
+
+
+def costs(summary: dict[str, Any]) -> Chart:
+    """Waterfall from the profit before costs to net profit, cost by cost."""
+    steps = cost_steps(summary)
     between = ["relative"] * (len(steps) - 4)
     fall = {
         "type": "waterfall",

@@ -85,10 +85,10 @@ def price_charts(report: ReportData, drawings: Drawings) -> str:
     """A price chart of each traded symbol with its entries and exits, drawn when it is chosen."""
     if report.prices is None or not len(report.prices):
         return "<p>This result keeps no prices: nothing was traded, or its version kept none.</p>"
-    drawings.tables["prices"] = price_columns(report.prices)
-    options = "".join(
-        f"<option>{text(name)}</option>" for name in sorted(drawings.tables["prices"]["symbols"])
-    )
+    names = [symbol(name) for name in report.prices.column("instrument").to_pylist()]
+    ts, found = curves_by_name(report.prices, names, ("close", "low", "high"))
+    drawings.tables["prices"] = {"ts": ts, "symbols": found}
+    options = "".join(f"<option>{text(name)}</option>" for name in sorted(found))
     return (
         '<div class="bar"><select id="price-symbol" aria-label="Symbol"><option value="">Choose a '
         f'symbol</option>{options}</select></div><div id="price-chart"></div>'
@@ -96,13 +96,6 @@ def price_charts(report: ReportData, drawings: Drawings) -> str:
         "its lowest and highest. ▲ opened long, ▼ opened short, × closed, at the average price of "
         "the fills; the line between them is green for a profit.</p>"
     )
-
-
-def price_columns(prices: pa.Table) -> dict[str, Any]:
-    """Return the prices by symbol on one common list of times, None where there are none."""
-    names = [symbol(name) for name in prices.column("instrument").to_pylist()]
-    ts, found = curves_by_name(prices, names, ("close", "low", "high"))
-    return {"ts": ts, "symbols": found}
 
 
 def curves_by_name(

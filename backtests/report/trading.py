@@ -41,19 +41,11 @@ def costs(report: ReportData, drawings: Drawings) -> str:
     summary = report.summary
     traded, opening = summary["traded_notional"], summary["starting_equity"]
     rows = []
-    for name, value in (
-        ("Before slippage", summary["gross_before_slippage"]),
-        ("Slippage", -summary["slippage"]),
-        ("Gross", summary["gross_pnl"]),
-        ("Fees", -summary["fees"]),
-        ("Funding", summary["funding"]),
-        *([("Other", summary["beside"])] if "beside" in summary else []),
-        ("Net profit", summary["net_profit"]),
-    ):
+    for name, value in charts.cost_steps(summary).items():
         per_traded = value / traded * 1e4 if traded else None
         rows.append(
             [
-                name,
+                "Net profit" if name == "Net" else name,
                 money(value),
                 f'<td class="n {tone(value)}">{percent(value / opening, 2, signed=True)}</td>',
                 f"{number(per_traded, 2, signed=True)}",

@@ -7,10 +7,10 @@ figures are moves of the mid after a score, before any order: no fill, queue or 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -268,11 +268,6 @@ def screen_scalper(document: Backtest, key: str) -> list[ScalpFigures]:
     fees = document.venue.fees.linear
     maker, taker = float(fees.maker), float(fees.taker)
     return [judge(name, found, rules, maker, taker) for name, rules, found in scored(document, key)]
-
-
-def as_dict(found: Sequence[ScalpFigures]) -> list[dict[str, Any]]:
-    """Return the figures for ``--json``."""
-    return [asdict(one) for one in found]
 
 
 def scalp_tables(found: Sequence[ScalpFigures], title: str = "") -> Iterator[Table]:

@@ -35,7 +35,7 @@ from actors.records.prices import CachePrices
 from backtests.engine.build import BacktestDesk, build, strategies_of, subscribe
 from backtests.engine.feed import PriceGrid, Settlement
 from backtests.engine.market import RunMarket, market_of
-from catalog.instruments import InstrumentInfo
+from catalog.instruments import InstrumentInfo, instrument_info
 from config.documents import Backtest, FixedBpsSlippage
 from config.durations import nanoseconds, parse
 from config.errors import GateRefused
@@ -360,21 +360,8 @@ class BacktestWorld(World):
 
 def _info(name: str) -> InstrumentInfo:
     symbol, product = name.removesuffix(".BYBIT").split("-")
-    quote = "USDC" if symbol.endswith("USDC") else "USDT"
-    facts, linear = facts_of(name), product == "LINEAR"
-    return InstrumentInfo(
-        id=name,
-        symbol=symbol,
-        product=product,
-        base=symbol.removesuffix(quote),
-        quote=quote,
-        settle=quote,
-        tick=f"{facts.tick:f}",
-        lot=f"{facts.lot:f}",
-        min_qty=f"{facts.lot:f}",
-        max_qty=None,
-        min_notional="5",
-        max_leverage="100",
-        maintenance_margin="0.005" if linear else "0",
-        funding_minutes=FUNDING_MINUTES if linear else 0,
+    tick, lot = (f"{step:f}" for step in (facts_of(name).tick, facts_of(name).lot))
+    margins = {"max_leverage": "100", "maintenance_margin": "0.005"}
+    return instrument_info(
+        symbol, product, tick=tick, lot=lot, funding_minutes=FUNDING_MINUTES, **margins
     )

@@ -16,7 +16,7 @@ from typing import Any
 from actors.desk.build import guards_of
 from actors.guards.core.guard import Guard
 from config.documents import Setup
-from config.errors import DeskError, InputError, did_you_mean
+from config.errors import DeskError, InputError, hint
 from config.guard_warnings import idle_guards
 from config.resolved import Resolved
 from live_nodes.drill.backtest_world import BacktestWorld
@@ -105,11 +105,8 @@ def _chosen(resolved: Resolved, keys: Sequence[str]) -> dict[str, Guard[Any, Any
     there |= {OPERATOR: OperatorGuard().guard}
     for key in keys:
         if key not in there:
-            near = did_you_mean(key, there)
-            hint = f" (did you mean {near}?)" if near else ""
-            raise InputError(
-                f"{resolved.file}: no enabled guard {key}{hint}; there are {', '.join(there)}"
-            )
+            known = f"there are {', '.join(there)}"
+            raise InputError(f"{resolved.file}: no enabled guard {key}{hint(key, there)}; {known}")
     return {key: guard for key, guard in there.items() if not keys or key in keys}
 
 
