@@ -59,7 +59,7 @@ async def run_exchange(
         start = partial(serve, exchange, market, keys, faults, store, limits=limits)
         server = await _serving(start, "port", document.port, port)
         ends.push_async_callback(server.stop)
-        admin = AdminPort(server, market, faults, store)
+        admin = AdminPort(server)
         ends.push_async_callback(admin.stop)
         ends.callback(endpoint_file(state).unlink, missing_ok=True)
         admin_port = await _serving(admin.listen, "admin_port", document.admin_port, admin_port)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from decimal import Decimal
 
@@ -219,12 +218,3 @@ class PracticeAccount:
         held.current_realised += amount
         held.total_realised += amount
         held.updated_ms = self.updated_ms = now_ms
-
-
-def closed_by_order(executions: Iterable[ExecutionRow]) -> list[list[ExecutionRow]]:
-    """Return each order's fills that closed something, the newest order first."""
-    by_order: dict[str, list[ExecutionRow]] = {}
-    for fill in executions:
-        if fill.closed_size:
-            by_order.setdefault(fill.order_id, []).append(fill)
-    return sorted(by_order.values(), key=lambda fills: fills[-1].time_ms, reverse=True)

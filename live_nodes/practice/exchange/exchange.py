@@ -18,7 +18,6 @@ from live_nodes.practice.exchange.accounts import (
     Coin,
     LinearPosition,
     PracticeAccount,
-    closed_by_order,
 )
 from live_nodes.practice.exchange.book import MarketState, RestingOrder
 from live_nodes.practice.exchange.margins import margins_of, position_of, wallet_of
@@ -31,6 +30,7 @@ from live_nodes.practice.exchange.model import (
     Side,
 )
 from live_nodes.practice.exchange.records import (
+    ROW_TYPES,
     Event,
     ExecutionRow,
     MarketRow,
@@ -255,7 +255,11 @@ class Exchange:
 
     def closed_by_order(self, account: str) -> list[list[ExecutionRow]]:
         """Return each order's fills that closed something, the newest order first."""
-        return closed_by_order(self._state.account(account).executions)
+        by_order: dict[str, list[ExecutionRow]] = {}
+        for fill in self._state.account(account).executions:
+            if fill.closed_size:
+                by_order.setdefault(fill.order_id, []).append(fill)
+        return sorted(by_order.values(), key=lambda fills: fills[-1].time_ms, reverse=True)
 
     def drain(self) -> list[Event]:
         """Return and clear the events since the last call, oldest first."""
@@ -303,9 +307,7 @@ class Exchange:
 
 def _restore(state: ExchangeState, kept: Iterable[Row]) -> int:
     """Load rows; return their latest time (UTC ms). ValueError: unknown account."""
-    by_kind: dict[type, list] = {
-        t: [] for t in (OrderRow, ExecutionRow, TransferRow, PositionRow, WalletRow, MarketRow)
-    }
+    by_kind: dict[type, list] = {kind: [] for kind in ROW_TYPES.values()}
     for row in kept:
         by_kind[type(row)].append(row)
         state.seq = max(state.seq, row.seq)
@@ -320,11 +322,9 @@ def _restore(state: ExchangeState, kept: Iterable[Row]) -> int:
     for row in sorted(by_kind[TransferRow], key=lambda r: r.seq):
         _account(state, row.account).transfers.append(row)
     _orders(state, by_kind[OrderRow])
-    fills = [row.time_ms for kind in (ExecutionRow, TransferRow) for row in by_kind[kind]]
-    changes = [
-        row.updated_ms for kind in (OrderRow, PositionRow, WalletRow) for row in by_kind[kind]
-    ]
-    return max([0, *fills, *changes])
+    fills = [row.time_ms for row in (*by_kind[ExecutionRow], *by_kind[TransferRow])]
+    changed = (*by_kind[OrderRow], *by_kind[PositionRow], *by_kind[WalletRow])
+    return max([0, *fills, *(row.updated_ms for row in changed)])
 
 
 def _account(state: ExchangeState, name: str) -> PracticeAccount:

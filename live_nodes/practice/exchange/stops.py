@@ -148,7 +148,7 @@ def set_full(
                 )
             continue
         wait(state, _child(state, account, ("linear", symbol), side, stop, name,
-                           abs(held.size), "Full", ""))  # fmt: skip
+                           abs(held.size)))  # fmt: skip
     state.position_changed(account.name, symbol)
 
 
@@ -183,7 +183,7 @@ def set_trailing(
     if order is None:
         side: Side = "Sell" if held.size > 0 else "Buy"
         order = _child(state, account, market.key, side, StopSetting(False, ZERO, "LastPrice"),
-                       TRAILING, abs(held.size), "Full", "")  # fmt: skip
+                       TRAILING, abs(held.size))  # fmt: skip
     order = replace(
         order, create_type="CreateByTrailingStop", trailing=distance, active_price=active_price,
         trigger_price=None, updated_ms=state.now_ms,
@@ -215,14 +215,8 @@ def _trailed(order: OrderRow, last: Decimal) -> OrderRow:
 
 def full_stop(account: PracticeAccount, symbol: str, name: str) -> OrderRow | None:
     """Return the waiting stop of the whole position of a kind, None when there is none."""
-    return next(
-        (
-            o
-            for o in account.open.values()
-            if o.symbol == symbol and o.untriggered and o.stop_order_type == name
-        ),
-        None,
-    )
+    found = (o for o in account.open.values() if o.symbol == symbol and o.untriggered)
+    return next((order for order in found if order.stop_order_type == name), None)
 
 
 def add_partial(
@@ -246,7 +240,7 @@ def add_partial(
                 break
         else:
             wait(state, _child(state, account, parent.key, _other(parent.side), stop, name,
-                               qty, "Partial", parent.order_id))  # fmt: skip
+                               qty, parent.order_id))  # fmt: skip
 
 
 def wait(state: ExchangeState, order: OrderRow) -> OrderRow:
@@ -258,13 +252,8 @@ def wait(state: ExchangeState, order: OrderRow) -> OrderRow:
 
 def siblings(account: PracticeAccount, order: OrderRow) -> list[OrderRow]:
     """Return the waiting other orders of a partial TP/SL pair."""
-    if not order.parent_id:
-        return []
-    return [
-        o
-        for o in account.open.values()
-        if o.parent_id == order.parent_id and o.untriggered and o.order_id != order.order_id
-    ]
+    found = (o for o in account.open.values() if order.parent_id and o.untriggered)
+    return [o for o in found if o.parent_id == order.parent_id and o.order_id != order.order_id]
 
 
 def _other(side: Side) -> Side:
@@ -279,24 +268,23 @@ def _child(
     stop: StopSetting,
     name: str,
     qty: Decimal,
-    mode: str,
-    parent_id: str,
+    parent_id: str = "",
 ) -> OrderRow:
     number, order_id = state.next_order()
     market = state.markets[key]
     linear = key[0] == "linear"
-    words = {True: "TakeProfit", False: "StopLoss"}[stop.profit]
+    words = FULL[0 if stop.profit else 1]
     return OrderRow(
         account=account.name, number=number, order_id=order_id, order_link_id="",
         category="linear" if linear else "spot", symbol=key[1], side=side,
         order_type=stop.order_type, qty=qty, price=stop.limit or ZERO,
         time_in_force="GTC" if stop.order_type == "Limit" else "IOC", status="Untriggered",
         created_ms=state.now_ms, updated_ms=state.now_ms,
-        create_type=f"CreateBy{'Partial' if linear and mode == 'Partial' else ''}{words}",
+        create_type=f"CreateBy{'Partial' if linear and parent_id else ''}{words}",
         reduce_only=linear, close_on_trigger=linear, market_unit="" if linear else "baseCoin",
         stop_order_type=name, trigger_price=stop.trigger,
         trigger_direction=1 if (side == "Sell") == stop.profit else 2,
         trigger_by=(stop.by or "LastPrice") if linear else "",
         order_filter="StopOrder" if linear else "tpslOrder", last_price_on_created=market.last,
-        tpsl_mode="Partial" if mode == "Partial" else "Full", parent_id=parent_id,
+        tpsl_mode="Partial" if parent_id else "Full", parent_id=parent_id,
     )  # fmt: skip

@@ -95,17 +95,12 @@ class CandleColumns(NamedTuple):
         return CandleColumns._make(column[chosen] for column in self)
 
 
-def no_candles() -> CandleColumns:
-    """Return columns without rows."""
-    none = np.empty(0, np.int64)
-    return CandleColumns(none, none, none, none, none, none, np.empty(0, np.float64))
-
-
 def joined(parts: Iterable[CandleColumns]) -> CandleColumns:
-    """Concatenate the parts, which must be in order."""
+    """Concatenate the parts, which must be in order; none give columns without rows."""
     found = [part for part in parts if len(part.start)]
     if not found:
-        return no_candles()
+        none = np.empty(0, np.int64)
+        return CandleColumns(none, none, none, none, none, none, np.empty(0, np.float64))
     return CandleColumns(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any, Literal
 
 from live_nodes.practice.exchange.model import Key, Level, PracticeSymbol
@@ -112,7 +112,7 @@ def _moved(symbol: PracticeSymbol, levels: Levels, by: Decimal) -> list[Level]:
     return [(price + by, size) for price, size in levels if price + by >= symbol.tick]
 
 
-def _on_tick(symbol: PracticeSymbol, price: Decimal, rounding: str = ROUND_HALF_EVEN) -> Decimal:
+def _on_tick(symbol: PracticeSymbol, price: Decimal, rounding: str) -> Decimal:
     return (price / symbol.tick).to_integral_value(rounding) * symbol.tick
 
 
@@ -124,8 +124,8 @@ class Announcement:
     title: str
     begin_ms: int
     end_ms: int
-    services: tuple[int, ...] = (TRADING,)
-    products: tuple[int, ...] = (FUTURES, SPOT)
+    services: tuple[int, ...]
+    products: tuple[int, ...]
     cancelled: bool = False
 
     def state(self, now_ms: int) -> str:

@@ -22,7 +22,6 @@ from live_nodes.practice.market.feed import (
     CandleColumns,
     FundingRate,
     PriceKind,
-    no_candles,
 )
 
 MS = 1_000_000
@@ -168,8 +167,6 @@ class ReplaySource:
     def _read(self, key: Key, kind: str) -> CandleColumns:
         info = self._infos[key]
         table = self._catalog.series(kind, self._interval, info.id, 0, NO_NS)
-        if not table.num_rows:
-            return no_candles()
         closes = table.column("ts").to_numpy() // MS
         starts = self._anchor.wall_ms + (
             (closes - self._own_ms - self._anchor.catalog_ms) // self._anchor.speed

@@ -48,14 +48,12 @@ _LOGGED = {
 
 def position(record: PositionRow) -> Json:
     """Write a position for ``GET /v5/position/list``."""
-    shared = _position(record)
-    return shared | {"avgPrice": plain(record.entry)}
+    return _position(record) | {"avgPrice": plain(record.entry)}
 
 
 def position_push(record: PositionRow) -> Json:
     """Write a position for the push topic ``position``."""
-    shared = _position(record)
-    return shared | {"category": "linear", "entryPrice": plain(record.entry)}
+    return _position(record) | {"category": "linear", "entryPrice": plain(record.entry)}
 
 
 def _position(record: PositionRow) -> Json:

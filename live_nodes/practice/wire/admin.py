@@ -44,8 +44,7 @@ from config.documents.scenario import Fault, HaltFault
 from live_nodes.practice.exchange.model import BybitRefusal, Key, Side
 from live_nodes.practice.exchange.records import OrderRow
 from live_nodes.practice.exchange.requests import OrderRequest
-from live_nodes.practice.exchange.store import StateFile
-from live_nodes.practice.faults import CHANNELS, Faults
+from live_nodes.practice.faults import CHANNELS
 from live_nodes.practice.market.market_controls import (
     FUTURES,
     SPOT,
@@ -53,7 +52,7 @@ from live_nodes.practice.market.market_controls import (
     BookControl,
     ControlKind,
 )
-from live_nodes.practice.market.path_market import MINUTE_MS, PathMarket
+from live_nodes.practice.market.path_market import MINUTE_MS
 from live_nodes.practice.wire.access import KeyTerms
 from live_nodes.practice.wire.server import HOST, Server
 
@@ -161,16 +160,12 @@ class AnnounceRequest(Part):
 class AdminPort:
     """The admin port of one exchange."""
 
-    def __init__(
-        self, server: Server, market: PathMarket, faults: Faults, store: StateFile
-    ) -> None:
+    def __init__(self, server: Server) -> None:
         self._server = server
-        self._venue = server.venue
-        self._market = market
-        self._faults = faults
-        self._store = store
+        self._venue = venue = server.venue
+        self._market, self._faults, self._store = venue.market, venue.faults, venue.store
         self._runner: web.AppRunner | None = None
-        market.controls = server.venue.controls
+        self._market.controls = venue.controls
 
     def _routes(self) -> tuple[tuple[str, str, Any, Callable[..., Any]], ...]:
         faults = dict[DocumentName, Fault]

@@ -55,6 +55,10 @@ class WireConnection:
         self._outbox.append(text)
         self._waiting.set()
 
+    def say(self, message: Json, delay_s: float = 0.0) -> None:
+        """Queue a message as JSON."""
+        self.send(msgspec.json.encode(message).decode(), delay_s)
+
     async def receive(self) -> str | None:
         """Return the next text; None when the client has gone. Answers protocol pings."""
         while True:
@@ -112,8 +116,3 @@ def trade_reply(connection: WireConnection, message: Json, code: int, words: str
     """Return a reply in the format of the trade link; `reqId` only when it was given."""
     given = {"reqId": message["reqId"]} if "reqId" in message else {}
     return given | {"retCode": code, "retMsg": words, "connId": connection.id}
-
-
-def text_of(message: Json) -> str:
-    """Encode a message as JSON."""
-    return msgspec.json.encode(message).decode()

@@ -182,14 +182,9 @@ def _best(side: Sequence[Level]) -> tuple[str, str]:
 
 
 def kline(candle: Candle) -> list[str]:
-    """Write an element of ``GET /v5/market/kline``."""
+    """Write an element of ``GET /v5/market/kline``; of marks and indices, only the first five."""
     prices = [f"{price:f}" for price in (candle.open, candle.high, candle.low, candle.close)]
     return [str(candle.start_ms), *prices, plain(candle.volume), plain(candle.turnover)]
-
-
-def price_kline(candle: Candle) -> list[str]:
-    """Write an element of ``GET /v5/market/mark-price-kline`` or ``index-price-kline``."""
-    return kline(candle)[:5]
 
 
 def kline_push(candle: Candle, interval: str, confirmed: bool, now_ms: int) -> Json:

@@ -73,12 +73,8 @@ def klines(price: PriceKind, venue: PracticeVenue, request: PracticeRequest) -> 
     rows: list[Candle] = venue.market.klines(
         symbol.key, interval, start, end, size, request.now_ms, price
     )
-    spell = write.kline if price == "last" else write.price_kline
-    return {
-        "symbol": symbol.name,
-        "category": symbol.category,
-        "list": [spell(row) for row in reversed(rows)],
-    }
+    found = [write.kline(row)[: 7 if price == "last" else 5] for row in reversed(rows)]
+    return {"symbol": symbol.name, "category": symbol.category, "list": found}
 
 
 def funding_history(venue: PracticeVenue, request: PracticeRequest) -> Json:

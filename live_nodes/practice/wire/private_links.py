@@ -26,7 +26,7 @@ from live_nodes.practice.exchange.records import (
 from live_nodes.practice.faults import FaultEffect
 from live_nodes.practice.wire import account_payloads as write
 from live_nodes.practice.wire.access import TIMESTAMP, WINDOW, Keyring, check_time
-from live_nodes.practice.wire.connections import WireConnection, text_of, trade_reply
+from live_nodes.practice.wire.connections import WireConnection, trade_reply
 from live_nodes.practice.wire.spelling import Json
 from live_nodes.practice.wire.venue import PracticeResponse, PracticeVenue, RequestDispatcher
 
@@ -57,10 +57,8 @@ def logged_in(venue: PracticeVenue, keyring: Keyring, link: Channel, message: Js
 class TradeLink:
     """Answers messages on the trade link."""
 
-    def __init__(
-        self, venue: PracticeVenue, dispatcher: RequestDispatcher, keyring: Keyring
-    ) -> None:
-        self._venue = venue
+    def __init__(self, dispatcher: RequestDispatcher, keyring: Keyring) -> None:
+        self._venue = dispatcher.venue
         self._dispatcher = dispatcher
         self._keyring = keyring
         self._requests: OrderedDict[tuple[str, str], None] = OrderedDict()
@@ -70,7 +68,7 @@ class TradeLink:
         op = message.get("op")
         if op == "ping":
             pong = {"op": "pong", "data": [str(self._venue.client_ms())]}
-            connection.send(text_of(trade_reply(connection, message, 0, "OK") | pong))
+            connection.say(trade_reply(connection, message, 0, "OK") | pong)
         elif op == "auth":
             code, words = 0, "OK"
             try:
@@ -79,7 +77,7 @@ class TradeLink:
                 connection.account = logged_in(self._venue, self._keyring, "trade", message)
             except BybitRefusal as refusal:
                 code, words = refusal.code, refusal.message
-            connection.send(text_of(trade_reply(connection, message, code, words) | {"op": "auth"}))
+            connection.say(trade_reply(connection, message, code, words) | {"op": "auth"})
         else:
             self._operate(connection, str(op), message)
 
@@ -99,8 +97,8 @@ class TradeLink:
             reply = answer
             if fault is not None and fault.ret_code is not None:
                 reply = PracticeResponse(fault.ret_code, fault.message)
-            text = text_of(self._acknowledgement(connection, op, message, reply))
-            connection.send(text, fault.delay_s if fault is not None else 0.0)
+            said = self._acknowledgement(connection, op, message, reply)
+            connection.say(said, fault.delay_s if fault is not None else 0.0)
         if answer.events:
             self._venue.publish(answer.events)
 

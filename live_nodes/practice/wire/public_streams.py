@@ -28,7 +28,6 @@ from live_nodes.practice.wire.market_payloads import (
 from live_nodes.practice.wire.spelling import Json
 from live_nodes.practice.wire.venue import PracticeVenue
 
-encode = msgspec.json.encode
 DEPTHS = {"linear": (1, 50, 200, 500, 1000), "spot": (1, 50, 200, 1000)}
 BOOK_PAUSE_MS = {1: 0, 50: 0, 200: 100, 500: 100, 1000: 200}
 REPEAT_MS = 3_000
@@ -80,7 +79,10 @@ class PublicStreams:
         """Push public trades and everything else that changed."""
         prints = [event for event in events if isinstance(event, Printed)]
         for key, group in groupby(prints, lambda event: event.key):
-            self._publish_trades(key, list(group), now_ms)
+            name = f"publicTrade.{key[1]}"
+            if (key[0], name) in self._listeners:
+                data = [public_trade(one) for one in group]
+                self._send(key[0], name, _message(name, "snapshot", data, now_ms))
         for event in events:
             if isinstance(event, ExecutionRow) and event.exec_type == "BustTrade":
                 name = f"allLiquidation.{event.symbol}"
@@ -93,16 +95,10 @@ class PublicStreams:
                 for message in topic.news(key in keys, now_ms):
                     self._send(key[0], topic.name, message)
 
-    def _publish_trades(self, key: Key, prints: list[Printed], now_ms: int) -> None:
-        name = f"publicTrade.{key[1]}"
-        if (key[0], name) in self._listeners:
-            data = [public_trade(one) for one in prints]
-            self._send(key[0], name, _message(name, "snapshot", data, now_ms))
-
     def _send(self, category: str, name: str, message: Json) -> None:
         listeners = self._listeners[(category, name)]
         for delay_s, changed in self._venue.faults.on_push("public", name, message):
-            text = encode(changed).decode()
+            text = msgspec.json.encode(changed).decode()
             for connection in listeners:
                 connection.send(text, delay_s)
 

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -100,11 +101,10 @@ async def serve(
 ) -> Server:
     """Listen on 127.0.0.1 (0: a free port) and step. OSError: a taken port."""
     venue = PracticeVenue(exchange, market, store, faults, keys)
-    limits = limits or RateLimits()
     keyring = Keyring(keys)
-    dispatcher = RequestDispatcher(venue, limits, HANDLERS, order_requests.HANDLERS)
-    sockets = Sockets(venue, dispatcher, keyring)
-    rest = Rest(venue, dispatcher, keyring, limits)
+    dispatcher = RequestDispatcher(venue, limits or RateLimits(), HANDLERS, order_requests.HANDLERS)
+    sockets = Sockets(dispatcher, keyring)
+    rest = Rest(dispatcher, keyring)
     # The market's first step quotes books, so that no client sees empty ones.
     venue.step()
     app = web.Application(client_max_size=1 << 20)
@@ -120,28 +120,22 @@ async def serve(
     return Server(venue, rest, sockets, runner)
 
 
+@dataclass(frozen=True)
 class Rest:
     """All REST paths; `received` counts requests by ``"METHOD path"``, refused ones too."""
 
-    def __init__(
-        self,
-        venue: PracticeVenue,
-        dispatcher: RequestDispatcher,
-        keyring: Keyring,
-        limits: RateLimits,
-    ) -> None:
-        self._venue = venue
-        self._dispatcher = dispatcher
-        self._keyring = keyring
-        self._limits = limits
-        self.received: Counter[str] = Counter()
+    dispatcher: RequestDispatcher
+    keyring: Keyring
+    received: Counter[str] = field(default_factory=Counter)
 
     def routes(self) -> list[web.RouteDef]:
         """Return one route for every path: an unknown path gets Bybit's answer."""
         return [web.route("*", "/{path:.*}", self._handle)]
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        if not self._limits.take_address(request.remote or "", self._venue.clock_ms()):
+        if not self.dispatcher.limits.take_address(
+            request.remote or "", self.dispatcher.venue.clock_ms()
+        ):
             return web.Response(status=403, text="access too frequent")
         path = request.path
         query = request.raw_path.partition("?")[2]
@@ -155,11 +149,13 @@ class Rest:
             body = _body(raw)
             if not public:
                 payload = body if request.method == "POST" else query
-                account = self._keyring.request(request.headers, payload, self._venue.client_ms())
+                account = self.keyring.request(
+                    request.headers, payload, self.dispatcher.venue.client_ms()
+                )
             params = _params(request, body)
         except BybitRefusal as refusal:
             refused, params = PracticeResponse(refusal.code, refusal.message), {}
-        fault = self._venue.faults.on_http(request.method, path, account or None)
+        fault = self.dispatcher.venue.faults.on_http(request.method, path, account or None)
         if refused is not None:
             answer = refused
         elif fault is None or fault.execute or _only_waits(fault):
@@ -167,9 +163,9 @@ class Rest:
             if fault is not None and not fault.execute:
                 await asyncio.sleep(fault.delay_s)
                 fault = None
-            answer = self._dispatcher.answer(path, account, params)
+            answer = self.dispatcher.answer(path, account, params)
             if answer.events:
-                self._venue.publish(answer.events)
+                self.dispatcher.venue.publish(answer.events)
         else:
             answer = PracticeResponse()
         if fault is not None:
@@ -195,7 +191,7 @@ class Rest:
         return self._respond(answer)
 
     def _respond(self, answer: PracticeResponse) -> web.Response:
-        now_ms = self._venue.client_ms()
+        now_ms = self.dispatcher.venue.client_ms()
         envelope = {
             "retCode": answer.code,
             "retMsg": answer.message,

@@ -13,11 +13,11 @@ from aiohttp import web
 from config.documents.scenario import Channel
 from live_nodes.practice.exchange.model import BybitRefusal
 from live_nodes.practice.wire.access import Keyring
-from live_nodes.practice.wire.connections import WireConnection, stream_reply, text_of
+from live_nodes.practice.wire.connections import WireConnection, stream_reply
 from live_nodes.practice.wire.private_links import TOPICS, PrivateStreams, TradeLink, logged_in
 from live_nodes.practice.wire.public_streams import PublicStreams
 from live_nodes.practice.wire.spelling import Json
-from live_nodes.practice.wire.venue import PracticeVenue, RequestDispatcher
+from live_nodes.practice.wire.venue import RequestDispatcher
 
 MOST_SPOT_ARGS = 10
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -26,14 +26,12 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Sockets:
     """All WebSocket links of the exchange."""
 
-    def __init__(
-        self, venue: PracticeVenue, dispatcher: RequestDispatcher, keyring: Keyring
-    ) -> None:
-        self._venue = venue
+    def __init__(self, dispatcher: RequestDispatcher, keyring: Keyring) -> None:
+        self._venue = venue = dispatcher.venue
         self._keyring = keyring
         self.public = PublicStreams(venue)
         self.private = PrivateStreams(venue)
-        self._trade = TradeLink(venue, dispatcher, keyring)
+        self._trade = TradeLink(dispatcher, keyring)
         venue.listeners += [self.public.publish, self.private.publish]
         self._open: dict[Channel, set[WireConnection]] = {
             "public": set(),
@@ -89,9 +87,7 @@ class Sockets:
                 try:
                     message = msgspec.json.decode(text, type=dict[str, Any])
                 except msgspec.DecodeError:
-                    connection.send(
-                        text_of(stream_reply(connection, {}, "", False, "error:invalid JSON"))
-                    )
+                    connection.say(stream_reply(connection, {}, "", False, "error:invalid JSON"))
                     continue
                 act(connection, message)
         finally:
@@ -107,7 +103,7 @@ class Sockets:
         category = connection.product
         op = message.get("op")
         if op == "ping":
-            connection.send(text_of(stream_reply(connection, message, "ping", True, "pong")))
+            connection.say(stream_reply(connection, message, "ping", True, "pong"))
             return
         snapshots: list[Json | None] = []
         refused = ""
@@ -127,22 +123,16 @@ class Sockets:
                 raise BybitRefusal(10001, f"error:unknown op:{op}")
         except BybitRefusal as refusal:
             refused = refusal.message
-        connection.send(text_of(stream_reply(connection, message, op, not refused, refused)))
+        connection.say(stream_reply(connection, message, op, not refused, refused))
         for snapshot in snapshots:
             if snapshot is not None:
-                connection.send(text_of(snapshot))
+                connection.say(snapshot)
 
     def _on_private(self, connection: WireConnection, message: Json) -> None:
         op = message.get("op")
         if op == "ping":
-            connection.send(
-                text_of(
-                    {
-                        "req_id": message.get("req_id", ""), "op": "pong",
-                        "args": [str(self._venue.client_ms())], "conn_id": connection.id,
-                    }
-                )
-            )  # fmt: skip
+            pong = {"op": "pong", "args": [str(self._venue.client_ms())]}
+            connection.say({"req_id": message.get("req_id", ""), **pong, "conn_id": connection.id})
             return
         refused = ""
         try:
@@ -156,7 +146,7 @@ class Sockets:
                 self._subscribe_private(connection, op, _names(message))
         except BybitRefusal as refusal:
             refused = refusal.message
-        connection.send(text_of(stream_reply(connection, message, op, not refused, refused)))
+        connection.say(stream_reply(connection, message, op, not refused, refused))
 
     def _subscribe_private(self, connection: WireConnection, op: str, names: list[str]) -> None:
         if op == "unsubscribe":

@@ -164,46 +164,40 @@ class PracticeResponse:
 Handler = Callable[[PracticeVenue, PracticeRequest], Json]
 
 
+@dataclass(frozen=True)
 class RequestDispatcher:
     """Carries out requests by path, within the rate limits; those in `writing` change something.
 
     A handler returns Bybit's ``result`` (a batch's also has ``retExtInfo``) or raises BybitRefusal.
     """
 
-    def __init__(
-        self,
-        venue: PracticeVenue,
-        limits: RateLimits,
-        handlers: Mapping[str, Handler],
-        writing: Collection[str] = (),
-    ) -> None:
-        self._venue = venue
-        self._limits = limits
-        self._handlers = handlers
-        self._writing = writing
+    venue: PracticeVenue
+    limits: RateLimits
+    handlers: Mapping[str, Handler]
+    writing: Collection[str] = ()
 
     def answer(self, path: str, account: str, params: Mapping[str, Any]) -> PracticeResponse:
         """Carry out a request; its changes are stored when this returns."""
-        handler = self._handlers.get(path)
+        handler = self.handlers.get(path)
         if handler is None:
             return PracticeResponse(*NOT_FOUND)
-        now_ms = self._venue.clock_ms()
+        now_ms = self.venue.clock_ms()
         count = 1
         if path.endswith(BATCH) and isinstance(params.get("request"), list):
             count = max(1, len(params["request"]))
         spot = params.get("category") == "spot"
-        allowance = self._limits.take(account, path, spot, now_ms, count) if account else None
+        allowance = self.limits.take(account, path, spot, now_ms, count) if account else None
         if allowance is not None and not allowance.granted:
             return PracticeResponse(*TOO_MANY, allowance=allowance)
         granted = allowance.granted if allowance is not None else count
         try:
             if account:
-                writes = path if path in self._writing else ""
-                self._venue.key_terms[account].check(now_ms, spot=spot, writes=writes)
-            result = handler(self._venue, PracticeRequest(account, params, now_ms, granted))
+                writes = path if path in self.writing else ""
+                self.venue.key_terms[account].check(now_ms, spot=spot, writes=writes)
+            result = handler(self.venue, PracticeRequest(account, params, now_ms, granted))
         except BybitRefusal as refusal:
             return PracticeResponse(refusal.code, refusal.message, allowance=allowance)
         ext = result.pop("retExtInfo", {})
         return PracticeResponse(
-            result=result, ext=ext, allowance=allowance, events=self._venue.commit()
+            result=result, ext=ext, allowance=allowance, events=self.venue.commit()
         )

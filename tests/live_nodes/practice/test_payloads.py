@@ -222,8 +222,6 @@ def test_numbers_in_payloads() -> None:
     empty = write.ticker(("spot", "BTCUSDT"), PRICES, [], [])
     assert [empty[name] for name in ("bid1Price", "bid1Size", "ask1Price", "ask1Size")] == [""] * 4
     assert len(write.kline(CANDLE)) == 7
-    assert write.price_kline(CANDLE) == write.kline(CANDLE)[:5]
-    assert len(examples_of("docs v5/market/mark-kline")[0]) == 5
     assert write.kline_push(CANDLE, "5", False, NOW)["end"] == 1_672_325_099_999
     # Numbers are written without exponent.
     for value, text in (("0.00000012", "0.00000012"), ("1E+3", "1000"), ("5.00", "5"), ("0", "0")):
