@@ -40,17 +40,16 @@ def _unwatched(_: str) -> None:
     return None
 
 
-def _fees_times(venue: Venue, factor: int) -> dict[str, Any]:
-    def times(fees: Fees) -> Fees:
-        worse = {"maker": fees.maker * factor, "taker": fees.taker * factor}
-        return fees.model_copy(update=worse)
+def _fees_twice(venue: Venue) -> dict[str, Any]:
+    def twice(fees: Fees) -> Fees:
+        return fees.model_copy(update={"maker": fees.maker * 2, "taker": fees.taker * 2})
 
-    kinds = {"linear": times(venue.fees.linear), "spot": times(venue.fees.spot)}
+    kinds = {"linear": twice(venue.fees.linear), "spot": twice(venue.fees.spot)}
     return {"fees": venue.fees.model_copy(update=kinds)}
 
 
 VENUES: dict[str, Callable[[Venue], dict[str, Any]]] = {
-    "fees x2": lambda venue: _fees_times(venue, 2),
+    "fees x2": _fees_twice,
     "slippage x3": lambda venue: {"slippage": venue.slippage.times(3)},
 }
 """Name of a stressed run to the fields of the venue that it changes."""
@@ -78,7 +77,7 @@ LADDER: dict[str, dict[str, Any] | Callable[[Venue], dict[str, Any]]] = {
     **{f"queue {queue}": {"queue": queue} for queue in ("optimistic", "realistic", "pessimistic")},
     "fees maker rebate": {"fees": ProductFees(linear=Fees(maker=REBATE, taker=VIP_0.linear.taker))},
     "fees VIP 0": {"fees": VIP_0},
-    "fees VIP 0 x2": lambda venue: _fees_times(Venue(), 2),
+    "fees VIP 0 x2": lambda venue: _fees_twice(Venue()),
 }
 """Rungs of ``--ladder``, each alone: what it changes of the venue as specified."""
 

@@ -120,7 +120,11 @@ def make_demo(
     catalog = catalog or (DEMO_BASIS if basis else DEMO_CATALOG)
     with show.working("Inventing the demo market"):
         if basis:
-            market = _basis(seed, hours)
+            from catalog.demo.basis import BasisParams
+            from catalog.providers.demo_basis import generate
+
+            length = BasisParams.hours if hours is None else hours
+            market = generate(BasisParams(seed=seed, hours=length))
         else:
             market = demo.generate(params)
             market = replace(market, note=f"{market.note} {days} days, {perps} perps.")
@@ -147,13 +151,6 @@ def _make_books(catalog: Path, seed: int, hours: float | None, json: bool) -> No
             step(part.source)
     (catalog / PLANTED).write_bytes(msgspec.json.format(msgspec.json.encode(planted), indent=1))
     show.written(catalog, writer, json)
-
-
-def _basis(seed: int, hours: float | None) -> Import:
-    from catalog.demo.basis import BasisParams
-    from catalog.providers.demo_basis import generate
-
-    return generate(BasisParams(seed=seed, hours=BasisParams.hours if hours is None else hours))
 
 
 def _refuse_others(catalog: Path, market: Import) -> None:

@@ -142,8 +142,8 @@ def _tiles(found: Found) -> str:
     around, of = found.sensitivity, found.monte_carlo
     earned, fell = (of[key]["worst_5"] for key in ("total_return_pct", "max_drawdown"))
     return tile_row(
-        ("Return", hundredths(found.figures[found.best]["return_pct"], signed=True), "in sample"),
-        ("Worst 5 % of paths", hundredths(earned, signed=True), "or less"),
+        ("Return", hundredths(found.figures[found.best]["return_pct"]), "in sample"),
+        ("Worst 5 % of paths", hundredths(earned), "or less"),
         ("Worst 5 % of drawdowns", percent(fell), "or deeper"),
         ("Neighbours keep", percent(around["plateau"], 0), around["shape"] or ""),
     )
@@ -274,10 +274,10 @@ def fan(study: Study, drawings: Drawings) -> str:
     rows = []
     for name, of in ((f"{block['days']:,} days", block), (f"{trades['count']:,} trades", trades)):
         earned, fell = of["total_return_pct"], of["max_drawdown"]
-        money = [hundredths(earned[key], signed=True) for key in ("median", "best_5")]
+        money = [hundredths(earned[key]) for key in ("median", "best_5")]
         depth = [percent(fell[key]) for key in ("worst_5", "median")]
         rows.append([name, _gain(earned["worst_5"]), *money, *depth])
-    least, most = (hundredths(band[key][-1], signed=True) for key in ("lower_pct", "upper_pct"))
+    least, most = (hundredths(band[key][-1]) for key in ("lower_pct", "upper_pct"))
     head = ["Resampled", "Return: worst 5 %", "median", "best 5 %", "Drawdown: worst 5 %", "median"]
     tiers = [[percent(float(tier), 0), percent(share)] for tier, share in block["ruin"].items()]
     return (
@@ -563,7 +563,7 @@ def _shown(value: Any) -> str:
 
 
 def _gain(value: float | None) -> str:
-    return f'<td class="n {tone(value)}">{hundredths(value, signed=True)}</td>'
+    return f'<td class="n {tone(value)}">{hundredths(value)}</td>'
 
 
 def _dates(spans: Sequence[Span]) -> str:

@@ -38,9 +38,9 @@ def percent(value: float | None, digits: int = 1, *, signed: bool = False) -> st
     return shown if shown == UNDEFINED else f"{shown}\u202f%"
 
 
-def hundredths(value: float | None, *, signed: bool = False) -> str:
-    """Return a figure in percent as ``12.3 %``."""
-    return percent(None if value is None else value / 100, signed=signed)
+def hundredths(value: float | None) -> str:
+    """Return a figure in percent as ``+12.3 %``."""
+    return percent(None if value is None else value / 100, signed=True)
 
 
 def multiple(value: float | None, digits: int = 2) -> str:
