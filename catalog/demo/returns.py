@@ -7,11 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog.demo import universe
 from catalog.demo.parameters import STEPS_PER_DAY, STEPS_PER_HOUR, DemoParams
 from catalog.demo.universe import SECTORS, DemoPerp, Purpose, stream
-from catalog.instruments import instrument_id
-from config.durations import DAY_NS
 
 Floats = NDArray[np.float64]
 
@@ -190,36 +187,3 @@ def _excitement(
         age = np.maximum(np.arange(params.hours) - spec.listed_hour, 0) / 24.0
         excitement *= 1.0 + _LISTING_EXCITEMENT * np.exp(-age / _LISTING_DAYS)
     return excitement
-
-
-@dataclass(frozen=True)
-class Truth:
-    """Planted part of a demo market's daily returns; N perps in universe order, T days.
-
-    The expected log return of perp ``i`` on day ``t``, given all earlier days, is ``drift[t, i] +
-    betas[i] * market_drift``. The expected profit of weights ``w``, before costs and compounding,
-    is the sum of weight times return.
-    """
-
-    ts: NDArray[np.int64]
-    """Close of each day, UNIX nanoseconds (UTC); shape (T,)."""
-    ids: tuple[str, ...]
-    drift: Floats
-    """Planted idiosyncratic log return, also while a perp is not listed; shape (T, N)."""
-    loadings: Floats
-    """Market beta, then the loading on each sector; shape (N, 1 + sectors)."""
-
-
-def truth(params: DemoParams) -> Truth:
-    """Return what was planted in a demo market, by drawing it again."""
-    shared = draw_factors(params)
-    specs = universe.draw(params)
-    loadings = np.zeros((len(specs), 1 + len(SECTORS)))
-    for row, spec in zip(loadings, specs, strict=True):
-        row[0], row[1 + spec.sector] = spec.beta, spec.loading
-    return Truth(
-        ts=params.start_ns + DAY_NS * np.arange(1, params.days + 1, dtype=np.int64),
-        ids=tuple(instrument_id(spec.symbol, "LINEAR") for spec in specs),
-        drift=np.column_stack([draw_path(params, spec, shared).drift for spec in specs]),
-        loadings=loadings,
-    )

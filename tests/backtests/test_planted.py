@@ -22,10 +22,10 @@ import yaml
 from numpy.typing import NDArray
 
 from backtests.session import backtest_document
-from catalog.demo.returns import truth
 from catalog.providers.demo import DemoParams, generate
 from catalog.storage.writer import CatalogWriter
 from config.durations import DAY_NS, HOUR_NS
+from tests.catalog.market import planted_drift
 
 Floats = NDArray[np.float64]
 
@@ -90,8 +90,7 @@ def earn(params: DemoParams, folder: Path, strategy: str = "reversal") -> Earned
     file = folder / "planted.yaml"
     file.write_text(yaml.safe_dump(document), encoding="utf-8")
     out = backtest_document(file, out=folder / "out")
-    known = truth(params)
-    drift = {name: known.drift[:, column] for column, name in enumerate(known.ids)}
+    drift = planted_drift(params)
     planted, off = [], []
     for payload in pq.read_table(out / "decisions.parquet").column("payload").to_pylist():
         decision = json.loads(payload)

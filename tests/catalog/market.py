@@ -5,7 +5,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
+from catalog.demo import universe
+from catalog.demo.parameters import DemoParams
+from catalog.demo.returns import draw_factors, draw_path
 from catalog.instruments import InstrumentInfo, instrument_id, instrument_info
 from catalog.providers.base import Import, ImportOptions, read_files
 from catalog.series import BARS, FUNDING, MARKS
@@ -20,6 +24,12 @@ START = 1_704_067_200_000_000_000
 """2024-01-01 00:00 UTC."""
 FOREVER = 2**62
 BTC, ETH = "BTCUSDT-LINEAR.BYBIT", "ETHUSDT-LINEAR.BYBIT"
+
+
+def planted_drift(params: DemoParams) -> dict[str, NDArray[np.float64]]:
+    """Return the planted idiosyncratic log return of each day by perp, also while not listed."""
+    shared, specs = draw_factors(params), universe.draw(params)
+    return {instrument_id(s.symbol, "LINEAR"): draw_path(params, s, shared).drift for s in specs}
 
 
 def candles(

@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 
 from catalog.demo import returns, universe
 from catalog.demo.parameters import DemoParams
-from catalog.demo.returns import truth
+from catalog.demo.universe import SECTORS
 from catalog.instruments import decimals
 from catalog.providers import demo
 from catalog.series import BARS, FUNDING, MARKS
 from config.durations import DAY_NS, HOUR_NS
 from config.errors import InputError
+from tests.catalog.market import ETH, planted_drift
 
 TAKER = 5.5e-4
 ROOT = Path(__file__).resolve().parents[2]
@@ -156,7 +157,11 @@ def test_the_recursion_is_the_documented_formula():
 def test_regression_on_daily_closes_finds_what_was_planted(seed, reversal, momentum):
     params = DemoParams(seed=seed, reversal=reversal, momentum=momentum)
     closes = daily_closes(demo.generate(params), params)
-    slopes, errors = planted_slopes(closes, truth(params).loadings)
+    loadings = [
+        [spec.beta, *(spec.loading * (spec.sector == number) for number in range(len(SECTORS)))]
+        for spec in universe.draw(params)
+    ]
+    slopes, errors = planted_slopes(closes, np.array(loadings))
     # 24 slopes are looked at: a correct market leaves 3.5 errors once in 90 such tests.
     assert np.all(np.abs(slopes - [reversal, momentum]) < 3.5 * errors)
     # With E = 700 x 36 independent observations the error of a slope is 1 / sqrt(E) = 0.0063 for
@@ -171,11 +176,10 @@ def test_the_planted_drift_flows_evenly_over_the_day():
     # Take away one market from another that differs in nothing but what was planted.
     small = {"days": 60, "perps": 4, "spots": 0, "listed_share": 0.0, "delisted_share": 0.0}
     planted = DemoParams(**small, reversal=0.3)
-    name, known = "ETHUSDT-LINEAR.BYBIT", truth(planted)
+    drift = planted_drift(planted)[ETH]
     markets = map(demo.generate, (planted, DemoParams(**small, reversal=0.0, momentum=0.0)))
-    one, other = (columns(market, name, "1h", "close") for market in markets)
+    one, other = (columns(market, ETH, "1h", "close") for market in markets)
     difference = np.diff(np.log(one) - np.log(other), prepend=0.0).reshape(60, 24)
-    drift = known.drift[:, known.ids.index(name)]
     # Each hour's close is rounded to half a tick of 0.01 at about 1,200, in both markets.
     half_tick = 0.005 / (one.min() * 0.9)
     np.testing.assert_allclose(
