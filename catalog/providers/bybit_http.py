@@ -128,6 +128,7 @@ class BybitHistory:
         answer = await self._client.get(
             f"{self.base_url}/v5/market/{what}",
             params={"category": self.product.lower(), **params},
+            keys=[BYBIT],  # Without a key, the quota counts nothing.
         )
         if answer.status != 200:
             raise _RefusedError(answer.status, f"HTTP {answer.status}")
