@@ -44,6 +44,7 @@ from live_nodes.practice.process import open_exchange
 from live_nodes.practice.wire.access import RateLimits
 from live_nodes.practice.wire.server import Server, serve
 from strategies.base import DeskStrategy, DeskStrategyConfig
+from tests.conftest import RunCommand
 from tests.live_nodes.documents import STEADY, node_file
 from tests.live_nodes.practice.background import in_thread
 from tests.waiting import DEADLINE, eventually, slack
@@ -370,14 +371,13 @@ def test_a_book_that_the_exchange_refuses_is_not_counted_as_covered(place: Place
     assert summary.covered <= 0.5
 
 
-def test_wrong_input_is_refused(place: Place) -> None:
+def test_wrong_input_is_refused(place: Place, run_command: RunCommand) -> None:
     for options, words in (
         (("--depth", "20"), "--depth must be one of 1, 50, 200, 1000"),
         (("--every", "soon"), "--every: expected a duration"),
         (("--set", "universe.instruments=['XYZUSDT-LINEAR.BYBIT']"), "in its universe"),
         (("--set", "universe.instruments=['BTCUSDT']"), "did you mean BTCUSDT-LINEAR.BYBIT"),
     ):
-        process = place.start(*options)
-        _, errors = process.communicate(timeout=slack(DEADLINE))
-        assert process.returncode == 2
-        assert words in errors
+        arguments = ("--catalog", str(place.catalog), *options)
+        done = run_command("record", str(place.node), *arguments)
+        assert (done.code, words in done.err) == (2, True), done.err
