@@ -52,7 +52,7 @@ def session_of(start_ns: int) -> str:
 
 
 def closers_session(start_ns: int) -> str:
-    """Return the session part of order ids of the desk's closer.
+    """Return the session part of order ids of the desk's closer, and of commands that trade.
 
     The closer closes positions under the strategies' keys. Before the year 5188 no strategy's
     session equals one of the closer's, so that ids are unique and show who made them.
@@ -64,6 +64,14 @@ def is_closers(client_order_id: str) -> bool:
     """Whether the desk's closer made the order, not the strategy whose position it closes."""
     match = _ORDER_ID.fullmatch(client_order_id)
     return match is not None and len(match[3]) == _SESSION_DIGITS and match[3][0] == _CLOSER
+
+
+def session_start(client_order_id: str) -> int | None:
+    """Return when a strategy's session began, UNIX nanoseconds (UTC); None for others, closers."""
+    match = _ORDER_ID.fullmatch(client_order_id)
+    if match is None or is_closers(client_order_id):
+        return None
+    return int(match[3], 36) * 1_000_000
 
 
 def prefix_of(tag: str, key: str) -> str:

@@ -22,6 +22,7 @@ Kind = Literal[
     "unknown_fill",
     "position_differs",
     "external_position",
+    "other_node",
 ]
 """The findings of a node's sweep (``live_nodes.reconcile.sweep.FindingKind``)."""
 

@@ -11,6 +11,7 @@ A test asserts the private names used here. Changes:
 * The start reports open orders and exact positions, without the past.
 * A failed request for positions is an error, not an empty account.
 * The wallet can be fetched, as the venue pushes each change once.
+* Orders of another node with the same tag, and others' of coins, reach no books.
 * Spot has whole lots, own coins as positions, and conditional orders (`live_nodes.bybit.spot`).
 * Keys are passed when the clients are made, so that no configuration object holds them.
 """
@@ -144,6 +145,8 @@ class ClientWiring:
     """What the clients need beside their configurations.
 
     `heartbeat` is seconds between pings; `spot` is set for a node that trades spot at a venue.
+    `left_alone` says by instrument, link id and time (UNIX nanoseconds) whether an order that the
+    engine does not know is others' and must reach no books.
     """
 
     links: VenueLinks
@@ -151,6 +154,7 @@ class ClientWiring:
     endpoints: Endpoints
     heartbeat: int
     spot: SpotWiring | None = None
+    left_alone: Callable[[str, str, int], bool] | None = None
 
 
 PUSH_TRIES = 200
@@ -218,6 +222,7 @@ class DeskExecutionClient(BybitExecutionClient):
 
     links: VenueLinks | None = None
     spot: SpotBooks | None = None
+    left_alone: Callable[[str, str, int], bool] | None = None
     _demo = False
     _later: list[OrderEvent] | None = None
     _fetching: asyncio.Task[None] | None = None
@@ -274,7 +279,7 @@ class DeskExecutionClient(BybitExecutionClient):
     def _handle_order_status_report_pyo3(self, pyo3_report: Any, tries: int = PUSH_TRIES) -> None:
         # The venue's push can overtake the event of sending in the engine's queue. The adapter then
         # drops the acceptance, and the order stays unanswered until the engine's next check.
-        if self.spot is not None and self.spot.left_alone(pyo3_report):
+        if self._is_left_alone(pyo3_report, pyo3_report.ts_accepted):
             return
         name = pyo3_report.client_order_id
         order = None if name is None else self._cache.order(ClientOrderId(name.value))
@@ -290,6 +295,12 @@ class DeskExecutionClient(BybitExecutionClient):
             self.create_task(self._end_after_fills(pyo3_report, report))
             return
         super()._handle_order_status_report_pyo3(pyo3_report)
+
+    def _is_left_alone(self, report: Any, made_ns: int) -> bool:
+        name = "" if report.client_order_id is None else report.client_order_id.value
+        if self.left_alone is None or (name and self._cache.order(ClientOrderId(name))):
+            return False
+        return self.left_alone(report.instrument_id.value, name, made_ns)
 
     def fetch_wallet(self) -> None:
         """Fetch the wallet until the venue answers, unless that is under way."""
@@ -344,7 +355,7 @@ class DeskExecutionClient(BybitExecutionClient):
             )
 
     def _handle_fill_report_pyo3(self, pyo3_report: Any) -> None:
-        if self.spot is None or not self.spot.left_alone(pyo3_report):
+        if not self._is_left_alone(pyo3_report, pyo3_report.ts_event):
             super()._handle_fill_report_pyo3(pyo3_report)
 
     def generate_order_filled(self, **fill: Any) -> None:
@@ -495,8 +506,7 @@ class DeskExecutionClient(BybitExecutionClient):
     ) -> list[OrderStatusReport]:
         """Fetch orders, with coded words."""
         found = await super().generate_order_status_reports(command)
-        if self.spot is not None:
-            found = [report for report in found if not self.spot.left_alone(report)]
+        found = [report for report in found if not self._is_left_alone(report, report.ts_accepted)]
         return list(await asyncio.gather(*map(self._without_late_fills, found)))
 
     async def generate_mass_status(self, lookback_mins: int | None = None) -> ExecutionMassStatus:
@@ -639,7 +649,7 @@ def execution_factory(wiring: ClientWiring) -> type[LiveExecClientFactory]:
                 config=config,
                 **rest,
             )
-            client.links = wiring.links
+            client.links, client.left_alone = wiring.links, wiring.left_alone
             wiring.links.fetch_wallet = client.fetch_wallet
             if wiring.spot is not None:
                 client.spot = SpotBooks(wiring.spot, client._cache)

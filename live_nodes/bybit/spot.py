@@ -36,15 +36,11 @@ OWNER = ""
 
 @dataclass(frozen=True)
 class SpotWiring:
-    """What spot needs; `entries` returns the average price of own coins by pair.
-
-    `left_alone` says by instrument and link id whether an order is others' and none of ours.
-    """
+    """What spot needs; `entries` returns the average price of own coins by pair."""
 
     rest: VenueRest
     own: OwnCoins
     entries: Callable[[], Mapping[str, Decimal]]
-    left_alone: Callable[[str, str], bool]
 
 
 class SpotBooks:
@@ -97,13 +93,6 @@ class SpotBooks:
         lot = self._lot(instrument_id.value) if self.owes(instrument_id) else Decimal(0)
         self._lots.add(OWNER, instrument_id.value, lot)
         return lot
-
-    def left_alone(self, report: Any) -> bool:
-        """Whether a report is of an order of coins that others gave."""
-        name = report.client_order_id
-        return self.wiring.left_alone(
-            report.instrument_id.value, "" if name is None else name.value
-        )
 
     def correct(self, report: FillReport) -> None:
         """Put the fee that leaves whole lots into a report that the engine lacks."""

@@ -220,6 +220,8 @@ class NodeRun:
                 lot_of=facts.lot_of,
             )
             found = await self._recovered(stop.guard(self.recovery.run()))
+            if found.strange:
+                context.alerts(found.strange, "warning", "node")
             self._pass(foreign_positions_gate(found.foreign_positions))
         there: Mapping[str, Decimal] = {}
         if not context.paper:
@@ -340,13 +342,11 @@ class NodeRun:
         spot = None
         if self.recovery is not None and "SPOT" in facts.products:
             journal, recovery = context.journal, self.recovery
-            spot = SpotWiring(
-                rest,
-                recovery.own,
-                lambda: entry_prices(journal, facts.lot_of),
-                recovery.leaves_alone,
-            )
-        wiring = ClientWiring(self.links, context.keys, endpoints, node.watch.heartbeat, spot)
+            spot = SpotWiring(rest, recovery.own, lambda: entry_prices(journal, facts.lot_of))
+        left_alone = None if self.recovery is None else self.recovery.leaves_alone
+        wiring = ClientWiring(
+            self.links, context.keys, endpoints, node.watch.heartbeat, spot, left_alone
+        )
         put_aside_long_log(context.folder / f"{LOG_FILE}.log")
         ids, loop = sorted(facts.infos), asyncio.get_running_loop()
         config = node_config(
@@ -586,7 +586,8 @@ class NodeRun:
                 context.say(f"unfinished; the next start continues: {names}")
             if context.trades_at_venue and not stop.quick:
                 left = max(0.0, (deadline - time.monotonic()) / 2)
-                self.report.left = await verify(built, left)
+                assert self.recovery is not None
+                self.report.left = await verify(built, self.recovery, left)
                 for line in self.report.left if stop.error is not None else ():
                     context.say(f"after the stop: {line}")
                 await self._take_last_fills(deadline)

@@ -70,8 +70,8 @@ async def connect(context: NodeContext) -> None:
         await asyncio.sleep(_TICK)
 
 
-LeftAlone = Callable[[str, str], bool]
-"""Whether an order, by instrument and link id, is others' and reaches no books."""
+LeftAlone = Callable[[str, str, int], bool]
+"""Whether an order, by instrument, link id and time, is others' and reaches no books."""
 
 
 async def reconcile(context: NodeContext, left_alone: LeftAlone | None = None) -> None:
@@ -87,7 +87,7 @@ async def reconcile(context: NodeContext, left_alone: LeftAlone | None = None) -
     again_at = time.monotonic() + _RECONCILE_EVERY
     while True:
         try:
-            failures = await venue_differences(context, left_alone or (lambda name, link_id: False))
+            failures = await venue_differences(context, left_alone or (lambda *order: False))
         except DeskError as error:
             failures = [
                 GateFailure("comparison", str(error), "an answer", "see the venue's status")
@@ -110,7 +110,7 @@ async def venue_differences(context: NodeContext, left_alone: LeftAlone) -> list
     there = {
         order.order_id: order.quantity - order.filled
         for order in await rest.open_orders(*context.facts.products)
-        if not left_alone(order.instrument, order.order_link_id)
+        if not left_alone(order.instrument, order.order_link_id, order.created_ns)
     }
     here = {
         order.venue_order_id.value: order.leaves_qty.as_decimal()

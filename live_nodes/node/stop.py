@@ -278,12 +278,12 @@ def _is_dust(context: NodeContext, name: str, quantity: Decimal) -> bool:
     return not sellable(context.facts.infos[name], quantity, price)
 
 
-async def verify(context: NodeContext, seconds: float) -> list[str]:
+async def verify(context: NodeContext, recovery: Recovery, seconds: float) -> list[str]:
     """Check orders and positions at the venue after the stop; return problems as text."""
     deadline = time.monotonic() + seconds
     while True:
         try:
-            wrong = await _left(context)
+            wrong = await _left(context, recovery)
         except DeskError as error:
             wrong = [f"the venue could not be asked: {error}"]
         if not wrong or time.monotonic() > deadline:
@@ -291,12 +291,13 @@ async def verify(context: NodeContext, seconds: float) -> list[str]:
         await asyncio.sleep(_POLL * 5)
 
 
-async def _left(context: NodeContext) -> list[str]:
+async def _left(context: NodeContext, recovery: Recovery) -> list[str]:
     node, rest, facts = context.node, context.rest, context.facts
     wrong = [
         f"order {order.order_link_id} is still open at the venue"
         for order in await rest.open_orders(*facts.products)
         if own_key(node.tag, order.order_link_id) is not None
+        and not recovery.is_others_order(order)
         and not (node.on_stop == "keep" and is_protective(order))
     ]
     if node.on_stop == "flatten":

@@ -31,6 +31,7 @@ from live_nodes.node.watch_rules import (
     position_verdicts,
     public_link,
     sweep_verdict,
+    tag_verdict,
     verdict_changes,
 )
 from live_nodes.reconcile.recorder import JournalRecorder
@@ -122,16 +123,19 @@ class NodeWatch:
                 task.cancel()
 
     def hold(self) -> Hold:
-        """Return the gate's hold on entries while a link is down now; verdicts may come late."""
+        """Return the gate's hold on entries for a link or another node; verdicts may come late."""
         ready = self._links.ready
 
         def held(facts: OrderFacts) -> Refusal | None:
-            if ready("private") and ready("trade"):
-                return None
-            verdict = link_verdict({name: ready(name) for name in ACCOUNT_LINKS})
+            verdict = self._other_node()
+            if verdict is None and not (ready("private") and ready("trade")):
+                verdict = link_verdict({name: ready(name) for name in ACCOUNT_LINKS})
             return None if verdict is None else refused_by(verdict)
 
         return held
+
+    def _other_node(self) -> Verdict | None:
+        return None if self._sweep is None else tag_verdict(self._sweep.other_nodes)
 
     async def _look(self) -> None:
         for name in await self._links.tick():
@@ -226,6 +230,7 @@ class NodeWatch:
             if policies.sweep_failed == "halt"
             else None,
         ]
+        wanted.append(self._other_node())
         release = self._context.release
         wanted.append(None if release is None else release.verdict)
         found = [verdict for verdict in wanted if verdict is not None]
@@ -238,6 +243,8 @@ class NodeWatch:
             self._halt(verdict)
             if verdict.action >= Action.HALT_ENTRIES:
                 self._journal.count(f"halts_{verdict.guard}")
+            if verdict.guard == "node.tag" and verdict.action >= Action.HALT_ENTRIES:
+                self._context.alerts(verdict.reason, "critical", "node")
         for line in halt_lines(changes):
             self._say("halt", line)
 

@@ -58,6 +58,12 @@ def position_verdicts(findings: Iterable[SweepFinding]) -> list[Verdict]:
     ]
 
 
+def tag_verdict(findings: Iterable[SweepFinding]) -> Verdict | None:
+    """Halt entries for good where another node with the same tag trades on the account."""
+    words = next((finding.detail for finding in findings), "")
+    return _halt("tag", "desk", words, None, None, transient=False) if words else None
+
+
 def feed_verdicts(silent: Mapping[str, float], limit: float) -> list[Verdict]:
     """Return the halts of entries in instruments whose feed is silent for over `limit` seconds."""
     return [

@@ -15,7 +15,7 @@ from live_nodes.bybit.rest import VenueRest
 from live_nodes.local.endpoints import Endpoints
 from live_nodes.local.keys import KeyPair
 from live_nodes.node.preflight import preflight
-from strategies.order_ids import order_id, session_of
+from strategies.order_ids import closers_session, order_id
 
 KEY = "doctor"
 FAVOURITES = tuple(f"{coin}USDT-LINEAR.BYBIT" for coin in ("BTC", "ETH", "SOL", "XRP", "DOGE"))
@@ -71,7 +71,7 @@ def quantity_of(amount: Decimal, price: Decimal, info: InstrumentInfo) -> Decima
 class _Trip:
     def __init__(self, rest: VenueRest, info: InstrumentInfo, tag: str) -> None:
         self._rest, self._info = rest, info
-        self._ids = [order_id(tag, KEY, session_of(time.time_ns()), n) for n in (1, 2)]
+        self._ids = [order_id(tag, KEY, closers_session(time.time_ns()), n) for n in (1, 2)]
         self._began = time.time_ns() - _CLOCKS_NS
 
     async def run(self, amount: Decimal) -> str:

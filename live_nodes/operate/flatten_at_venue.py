@@ -31,7 +31,7 @@ from live_nodes.bybit.own_coins import sellable
 from live_nodes.bybit.rest import VenueError, VenueRest
 from live_nodes.reconcile.own_positions import OwnPositions
 from strategies.account_value import is_spot
-from strategies.order_ids import order_id, session_of
+from strategies.order_ids import closers_session, order_id
 
 ZERO = Decimal(0)
 
@@ -160,7 +160,7 @@ class VenueFlatten:
         self._rest, self._reach, self._own, self._owner = rest, reach, own, owner
         self._keys_from, self._say = keys_from, say
         self._cancels, self._closes = _Lane(pace), _Lane(pace)
-        self._session = session_of(time.time_ns())
+        self._session = closers_session(time.time_ns())
         self._sent = 0
         self._waiting: dict[str, tuple[str, float]] = {}
         self._trouble: dict[str, None] = {}

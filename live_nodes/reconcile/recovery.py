@@ -40,11 +40,12 @@ from live_nodes.reconcile.recovery_rules import (
     OVERLAP_NS,
     Settled,
     conclude,
+    made_since,
     own_by,
     since_when,
 )
 from strategies.account_value import is_spot
-from strategies.order_ids import own_key, owner_of
+from strategies.order_ids import own_key, owner_of, session_start
 
 PATIENCE_S = 6.0
 """Seconds between two misses of an order: over Bybit's receive window (5 s)."""
@@ -59,8 +60,16 @@ MEMORY_NS = 730 * 86_400_000_000_000
 (https://bybit-exchange.github.io/docs/v5/order/execution)."""
 LOST_NS = 30 * 86_400_000_000_000
 """Search range for own executions of an empty journal."""
+RECENT_NS = 600_000_000_000
+"""A start reports own orders that its journal lacks where they are as young as this."""
+_OTHERS = "sessions of others"
+"""State with the sessions of other nodes that have this node's tag."""
 _PAUSE_S = 0.25
 
+OTHER_NODE = (
+    "is an order of another node with this node's tag: nothing enters as long as this node runs; "
+    "stop the other, or give each its own `tag` (and subaccount), then start again"
+)
 TAKE_OVER = (
     "others traded, or the venue closed it: to go on with what is held, start once with "
     "--set watch.policies.external_positions=report"
@@ -87,11 +96,14 @@ class Recovered:
     """Coins of traded pairs that the desk did not buy; they are left alone."""
     foreign_positions: dict[str, Decimal] = field(default_factory=dict)
     """Foreign positions on a first start: strategies would trade them, so it must stop."""
+    strange: str = ""
+    """Words on an order of the last minutes that has our tag, and that the journal lacks."""
 
     def lines(self) -> list[str]:
         """Return the findings as lines of text."""
         kept = {order.order_link_id for order in self.kept}
-        said = [f"{name}: {status.lower()}" for name, status in self.settled if name not in kept]
+        said = [self.strange] if self.strange else []
+        said += [f"{name}: {status.lower()}" for name, status in self.settled if name not in kept]
         if self.fills:
             said.append(f"{self.fills} executions were missing in the journal")
         said += [f"left open: {order_text(order)}" for order in self.kept]
@@ -135,16 +147,49 @@ class Recovery:
         self._unread = ""
         self.external: Mapping[str, tuple[Decimal, Decimal]] = {}
         """As `Recovered.external`, until it is accepted."""
-        self.is_own = own_by(tag, lambda name: journal.order(name) is not None)
+        self._others = {*map(int, (journal.load_state("node", _OTHERS) or b"").split())}
+        self.other_nodes: dict[int, tuple[str, str]] = {}
+        """By session of another node, id and instrument of an order that it made in this run."""
+        self._strange = ""
+        self.is_own = own_by(tag, lambda name: journal.order(name) is not None, self._others)
 
-    def leaves_alone(self, instrument: str, link_id: str) -> bool:
-        """Whether an order is others' of coins, which the node neither counts nor sells."""
+    def is_others(self, link_id: str, instrument: str, made_ns: int) -> bool:
+        """Whether another node with our tag made an order: in this run, and no intent of ours.
+
+        An older one that the journal lacks is ours, of a journal that was lost or restored.
+        """
+        session = session_start(link_id)
+        if session is None or own_key(self._tag, link_id) is None or self.journal.order(link_id):
+            return False
+        runs = self.journal.runs()
+        began = runs[0].started if runs else time.time_ns()
+        if made_since(link_id, made_ns, began):
+            self.other_nodes.setdefault(session, (link_id, instrument))
+            if session not in self._others:
+                self._others.add(session)
+                kept = " ".join(map(str, self._others))
+                self.journal.save_state("node", _OTHERS, kept.encode())
+        elif made_ns > began - RECENT_NS:
+            self._strange = link_id
+        return session in self._others
+
+    def is_others_order(self, order: VenueOrder) -> bool:
+        """Whether another node with our tag made an open order."""
+        return self.is_others(order.order_link_id, order.instrument, order.created_ns)
+
+    def leaves_alone(self, instrument: str, link_id: str, made_ns: int) -> bool:
+        """Whether an order is others' and reaches no books.
+
+        Of coins, which the node neither counts nor sells, or of another node with our tag.
+        """
+        if self.is_others(link_id, instrument, made_ns):
+            return True
         adopts = self._policies.foreign_orders == "adopt"
         return is_spot(instrument) and not adopts and not self.is_own(link_id)
 
     def of_others(self, orders: Iterable[VenueOrder]) -> list[VenueOrder]:
         """Return the orders that the node leaves alone."""
-        return [o for o in orders if self.leaves_alone(o.instrument, o.order_link_id)]
+        return [o for o in orders if self.leaves_alone(o.instrument, o.order_link_id, o.created_ns)]
 
     async def run(self) -> Recovered:
         """Look up open requests, journal the results, cancel leftovers.
@@ -163,12 +208,27 @@ class Recovery:
         await self._settle(moved, found)
         if since is not None:
             await self.take_fills(since)
+        else:
+            await self._look_back()
+        if self._strange:
+            found.strange = (
+                f"{self._strange} was given or filled minutes ago, and the journal lacks it: where "
+                f"no journal was lost or restored, another node with tag {self._tag} trades on "
+                "this account: stop one, or give each its own `tag` and subaccount"
+            )
         found.fills = self.new_fills
         await self.take_transfers()
         await self._explain(found)
         for line in found.lines():
             self.journal.note("recovery", line)
         return found
+
+    async def _look_back(self) -> None:
+        # Executions before a first start are the operator's, or of a node that still runs.
+        now = time.time_ns()
+        for product in self.products:
+            for fill in await self.rest.fills(product, now - RECENT_NS, now):
+                self.is_others(fill.order_link_id, fill.instrument, fill.ts_ns)
 
     async def settle_ended(self, known: Collection[str]) -> Recovered:
         """Look up what ended after `run`, before the engine took over the open orders (``known``).
@@ -252,7 +312,8 @@ class Recovery:
     def _owner(self, fill: VenueFill) -> str:
         key = own_key(self._tag, fill.order_link_id)
         if key is not None:
-            return key
+            is_others = self.is_others(fill.order_link_id, fill.instrument, fill.ts_ns)
+            return "" if is_others else key
         known = self.journal.order(fill.order_link_id) if fill.order_link_id else None
         if known is None and (fill.attached or fill.kind == "Delivery"):
             # It closes what our own executions made, and comes without an id of ours.
@@ -294,7 +355,7 @@ class Recovery:
     async def _clean_up(self, found: Recovered) -> None:
         orders = await self.rest.open_orders(*self.products)
         for order in orders:
-            is_own = self.is_own(order.order_link_id)
+            is_own = not self.is_others_order(order) and self.is_own(order.order_link_id)
             if is_own:
                 self._remember(order)
             # The venue's own take-profits and stop-losses are nobody's leftovers.

@@ -9,7 +9,7 @@ from decimal import Decimal
 from actors.records.journal_schema import NEVER_ARRIVED
 from actors.records.rows import OrderRow
 from live_nodes.bybit.facts import STATUS_WORDS, VenueOrder, reason_of
-from strategies.order_ids import own_key
+from strategies.order_ids import own_key, session_start
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +61,30 @@ def since_when(
     return max(0, min(moments) - OVERLAP_NS) if moments else None
 
 
-def own_by(tag: str, journaled: Callable[[str], bool]) -> Callable[[str], bool]:
-    """Return the test for this node's orders: its tag in the id, or an intent in the journal."""
+LATE_NS = 10_000_000_000
+"""The last request of a killed node may arrive so late: 5 s of receive window, and clocks."""
+
+
+def made_since(link_id: str, made_ns: int, began_ns: int) -> bool:
+    """Whether an order, or its session, is younger than a run; times are UNIX nanoseconds (UTC).
+
+    Not those of closers: a flatten beside the node may have given them.
+    """
+    session = session_start(link_id)
+    return session is not None and (session > began_ns or made_ns > began_ns + LATE_NS)
+
+
+def own_by(
+    tag: str, journaled: Callable[[str], bool], others: Collection[int] = ()
+) -> Callable[[str], bool]:
+    """Return the test for this node's orders: its tag in the id, or an intent in the journal.
+
+    Sessions of `others` (`session_start`) are of other nodes with the tag.
+    """
 
     def is_own(link_id: str) -> bool:
-        return own_key(tag, link_id) is not None or (bool(link_id) and journaled(link_id))
+        if own_key(tag, link_id) is not None and session_start(link_id) not in others:
+            return True
+        return bool(link_id) and journaled(link_id)
 
     return is_own

@@ -22,7 +22,7 @@ from live_nodes.bybit.facts import (
     order_text,
     signed_quantity,
 )
-from live_nodes.reconcile.recovery import TAKE_OVER, Recovery
+from live_nodes.reconcile.recovery import OTHER_NODE, TAKE_OVER, Recovery
 from live_nodes.reconcile.recovery_rules import OVERLAP_NS
 from strategies.account_value import is_spot
 
@@ -44,6 +44,8 @@ class FindingKind(StrEnum):
     """The venue's position differs from our books."""
     EXTERNAL_POSITION = "external_position"
     """The venue's position differs from our own executions."""
+    OTHER_NODE = "other_node"
+    """An order of another node with our tag."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +217,9 @@ def actions_for(kind: FindingKind, policies: Policies) -> tuple[SweepAction, ...
             return (repair, halt) if halts else (repair,)
         case FindingKind.EXTERNAL_POSITION:
             return (halt,) if halts else ()
+        case FindingKind.OTHER_NODE:
+            # It halts all entries, not those of an instrument.
+            return ()
 
 
 class Sweep:
@@ -253,6 +258,14 @@ class Sweep:
         self._known: set[str] = set()
 
     @property
+    def other_nodes(self) -> list[SweepFinding]:
+        """Orders of other nodes with our tag, found in this run."""
+        return [
+            SweepFinding(FindingKind.OTHER_NODE, link_id, name, f"{link_id} {OTHER_NODE}")
+            for link_id, name in self._recovery.other_nodes.values()
+        ]
+
+    @property
     def pause(self) -> float:
         """Seconds to the next sweep; short for open or repaired differences, and while closing."""
         unripe = len(self._ripening.since) > len(self._ripening.acted)
@@ -274,6 +287,7 @@ class Sweep:
         self._known = executions & self._known.union(books.executions)
         venue = replace(venue, fills=fills, unknown=await self._unknown(books))
         findings = compare(books, venue, self._recovery.is_own, self._is_coming)
+        findings += self.other_nodes
         settle_ns = round(self._watch.sweep_settle * 1e9)
         before = self._ripening.acted
         ripening, fresh, ripe = self._ripening.seen(findings, time.time_ns(), settle_ns)
@@ -314,7 +328,7 @@ class Sweep:
         fills = await self._recovery.take_fills(max(0, since - OVERLAP_NS), "sweep")
         held = await self._rest.positions()
         return VenueBooks(
-            orders=tuple(orders),
+            orders=tuple(order for order in orders if not self._recovery.is_others_order(order)),
             # Reconciliation has brought those from before the start into the engine's books.
             fills=tuple(fill for fill in fills if fill.ts_ns >= self._began),
             positions=held,

@@ -84,8 +84,8 @@ class VenueCheck:
     A position that differs from our books (`held`) twice in a row is first taken over by `repair`
     (`live_nodes.reconcile.repair.Repairer`); else nobody could close it.
     With coins, `recovery` journals the newest executions: only they tell own coins from others'.
-    Orders of others in a pair that is closed lock own coins, and no books have them: unless
-    `others_stay`, they are cancelled.
+    Orders that no books have (`Recovery.leaves_alone`) may lock own coins in a pair that is closed:
+    unless `others_stay`, they are cancelled.
     """
 
     def __init__(
@@ -110,8 +110,9 @@ class VenueCheck:
         queried_at = time.time_ns()
         orders = await self._rest.open_orders(*self._products)
         recovery = self._recovery
-        if "SPOT" in self._products and recovery is not None:
-            await recovery.catch_up()
+        if recovery is not None:
+            if "SPOT" in self._products:
+                await recovery.catch_up()
             others = recovery.of_others(orders)
             if not self._others_stay:
                 await recovery.cancel([order for order in others if covers(order.instrument)])

@@ -12,6 +12,7 @@ from strategies.order_ids import (
     owner_of,
     prefix_of,
     session_of,
+    session_start,
 )
 
 TAGS, KEYS = (st.text("abcz019", min_size=1, max_size=n) for n in (4, 8))
@@ -35,6 +36,8 @@ def test_an_id_carries_its_owner_session_and_count_in_the_characters_that_bybit_
     session = session_of(1_795_219_200_001_999_999)
     assert session == base36(1_795_219_200_001)
     assert order_id("prac", "reversal", session, 71) == f"prac-reversal-{session}-1z"
+    assert session_start(f"prac-reversal-{session}-1z") == 1_795_219_200_001_000_000
+    assert session_start("prac-reversal-1") is None
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,10 @@ from live_nodes.reconcile.recovery_rules import (
     OVERLAP_NS,
     Settled,
     conclude,
+    made_since,
     since_when,
 )
+from strategies.order_ids import closers_session, order_id, session_of
 from strategies.refusals import Refusal
 from tests.live_nodes.at_the_exchange import Scene, at_the_exchange, opened
 from tests.live_nodes.venue_by_hand import BTC, MINE, SECOND, order
@@ -232,6 +234,58 @@ async def test_what_a_restored_backup_lacks_comes_from_the_venue(scene: Scene) -
     assert found.fills == 1
     assert found.external == {}
     assert scene.journal.explained() == {BTC: D("0.010")}
+
+
+@at_the_exchange
+async def test_what_another_node_with_our_tag_traded_is_not_ours_over_restarts(
+    scene: Scene,
+) -> None:
+    await scene.recovery().run()
+    recovery, now = scene.recovery(), time.time_ns()
+    others, closers = (
+        order_id("n1", "rev", session, 1) for session in (session_of(now), closers_session(now))
+    )
+    for name in (FIRST, others, closers):
+        await scene.send(name)
+    await recovery.catch_up()
+    owners = {fill.client_order_id: fill.strategy for fill in scene.journal.fills_since(0)}
+    # A lost journal may have had the first, and a flatten beside the node closes in its name.
+    assert owners == {FIRST: "rev", others: "", closers: "rev"}
+    assert list(recovery.other_nodes.values()) == [(others, BTC)]
+    scene.restart()
+    again = scene.recovery()
+    assert (await again.run()).strange == ""
+    assert (again.is_own(FIRST), again.is_own(others), again.other_nodes) == (True, False, {})
+
+
+@pytest.mark.parametrize("price", [{}, {"price": "49000"}], ids=["filled", "resting"])
+@at_the_exchange
+async def test_a_start_tells_of_an_order_of_minutes_ago_that_its_journal_lacks(
+    scene: Scene, price: dict[str, str]
+) -> None:
+    await scene.send(order_id("n1", "doctor", closers_session(time.time_ns()), 1))
+    assert (await scene.recovery().run()).strange == ""
+    scene.intend(OTHER)
+    await scene.send(OTHER)
+    await scene.send(FIRST, **price)
+    scene.restart()
+    found = await scene.recovery().run()
+    assert found.lines()[0].startswith(f"{FIRST} was given or filled minutes ago")
+
+
+@pytest.mark.parametrize(
+    ("session", "made", "since"),
+    [(99, 110, False), (100, 110, False), (101, 101, True), (99, 111, True)],
+)
+def test_an_order_is_younger_than_a_run_by_its_session_or_where_no_dead_node_could_have_sent_it(
+    session: int, made: int, since: bool
+) -> None:
+    # Sessions of today have eight digits, those of closers nine.
+    session, made, began = (1_795_219_200 * SECOND + at * SECOND for at in (session, made, 100))
+    name = order_id("n1", "rev", session_of(session), 1)
+    assert made_since(name, made, began) is since
+    closers = order_id("n1", "rev", closers_session(session), 1)
+    assert not made_since(closers, made, began)
 
 
 @pytest.mark.parametrize(

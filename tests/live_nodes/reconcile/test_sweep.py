@@ -361,6 +361,7 @@ def finding(kind: FindingKind) -> SweepFinding:
         (FindingKind.POSITION_DIFFERS, {"external_positions": "report"}, [SweepAction.REPAIR]),
         (FindingKind.EXTERNAL_POSITION, {}, [SweepAction.HALT]),
         (FindingKind.EXTERNAL_POSITION, {"external_positions": "report"}, []),
+        (FindingKind.OTHER_NODE, {"foreign_orders": "cancel"}, []),
     ],
 )
 def test_what_the_policies_do(
