@@ -15,6 +15,7 @@ NAMES = (
     "guards",
     "studies",
     "trials",
+    "screen",
     "pairs",
     "writer",
     "memory",
