@@ -85,9 +85,7 @@ def _make(file: Path, settings: Sequence[str], day: str, context: RunContext) ->
             raise OSError((done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1])
         made = json.loads(done.stdout)
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-        text = f"the report of {day} could not be made: {error}"
-        context.say(text)
-        context.alerts(text, "warning", "daily report")
+        context.warn(f"the report of {day} could not be made: {error}", "daily report")
         return
     if made["report"] is not None and made["text"]:
         # As its channels want it: with digests, and after quiet hours.

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -130,10 +131,7 @@ def exported(context: RunContext) -> Iterator[None]:
         yield
         return
 
-    def failed(why: str) -> None:
-        context.say(why)
-        context.alerts(why, "warning", "metrics")
-
+    failed = partial(context.warn, kind="metrics")
     try:
         metrics = NodeMetrics(context.node, context.folder, heartbeat)
     except Exception as error:  # noqa: BLE001 - figures are no reason not to trade

@@ -89,11 +89,7 @@ def launch(
             release=release,
             message_bus=message_bus,
         )
-
-        def tell(line: str) -> None:
-            say(line)
-            context.alerts(line, "warning", "records")
-
+        tell = partial(context.warn, kind="records")
         followed.enter_context(Follower(folder, tell, mirror, journal_of(node)))
         _report_killed_run(context)
         _report_left_money(context)
@@ -141,13 +137,11 @@ def _report_left_money(context: RunContext) -> None:
     else:
         held = [f"{name} {size:f}" for name, size in sorted(explained.items()) if size]
     if held:
-        words = (
+        context.warn(
             f"mainnet: {some_of(held, 3)} held by the journal in {real}, and nothing watches it: "
             "start the node there, or close it (perpdesk risk flatten NODE --set "
             "environment=mainnet)"
         )
-        context.say(words)
-        context.alerts(words, "warning", "node")
 
 
 def _end(context: RunContext, phase: str, reason: str) -> None:

@@ -12,7 +12,7 @@ import gc
 import math
 import os
 import time
-from collections.abc import Awaitable, Collection, Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
@@ -21,12 +21,10 @@ from typing import Any
 from nautilus_trader.model.events import OrderEvent
 
 from actors.records.journal import JournalError
-from catalog.providers.bybit_http import BybitHistory
 from config.errors import DeskError, GateRefused, some_of
 from live_nodes.bybit.adapter import ClientWiring, end_position_checks
-from live_nodes.bybit.facts import VenueOrder, order_text
 from live_nodes.bybit.links import VenueLinks
-from live_nodes.bybit.own_coins import entry_prices, sellable
+from live_nodes.bybit.own_coins import entry_prices
 from live_nodes.bybit.rest import TOO_MANY, VenueError, VenueRest
 from live_nodes.bybit.spot import SpotWiring
 from live_nodes.local.account_lock import AccountLock
@@ -49,14 +47,8 @@ from live_nodes.node.memory import MemoryWatch
 from live_nodes.node.message_bus import redis_streams
 from live_nodes.node.metrics import follow_latency
 from live_nodes.node.operator_desk import need_markets, node_guards
-from live_nodes.node.owners import leave_to_others, lost_positions, orphaned_orders, owners_gate
-from live_nodes.node.preflight import (
-    GateFailure,
-    Preflight,
-    foreign_positions_gate,
-    preflight,
-    refuse,
-)
+from live_nodes.node.owners import keep_owners
+from live_nodes.node.preflight import Preflight, foreign_positions_gate, preflight
 from live_nodes.node.recording import begin_recording
 from live_nodes.node.report import (
     ExecutionLines,
@@ -82,9 +74,8 @@ from live_nodes.node.stop import (
 )
 from live_nodes.node.supervisor import Supervisor
 from live_nodes.node.turns import DATA_NOW, engine_turns, strategy_turns
-from live_nodes.node.warm_up import WarmUp, listings
+from live_nodes.node.warm_up import WarmUp
 from live_nodes.reconcile.recovery import Recovered, Recovery
-from strategies.account_value import is_spot
 from strategies.base import DeskStrategy
 from strategies.messages import Decision
 
@@ -186,7 +177,7 @@ class NodeRun:
         until = time.monotonic() + context.node.gates.connect_timeout
         rest.waits_out = partial(self._waits_out, until)
         facts = await preflight(context.node, rest, may_set=not context.options.dry_run)
-        self._pass(facts.failures)
+        context.pass_gates(facts.failures)
         context.journal.gate("preflight", passed=True, detail=f"clock {facts.clock.skew:+.4f} s")
         context.say(
             f"{context.endpoints.http}: {len(facts.universe)} instruments of the universe, clock "
@@ -199,11 +190,6 @@ class NodeRun:
             changes = ", ".join(f"{name} {value:f}" for name, value in facts.set_leverages.items())
             context.say(f"{verb} leverage at the venue: {changes}")
         return facts
-
-    def _pass(self, failures: list[GateFailure]) -> None:
-        for failure in failures:
-            self._context.journal.gate(failure.gate, passed=False, detail=str(failure))
-        refuse(self._context.node.name, failures)
 
     async def _start(self, rest: VenueRest, facts: Preflight, stop: StopSignal) -> None:
         context, node = self._context, self._context.node
@@ -222,12 +208,12 @@ class NodeRun:
             found = await self._recovered(stop.guard(self.recovery.run()))
             if found.strange:
                 context.alerts(found.strange, "warning", "node")
-            self._pass(foreign_positions_gate(found.foreign_positions))
+            context.pass_gates(foreign_positions_gate(found.foreign_positions))
         there: Mapping[str, Decimal] = {}
         if not context.paper:
-            there = await stop.guard(self._gated("positions", rest.positions()))
+            there = await stop.guard(context.gated("positions", rest.positions()))
             if self.recovery is not None:
-                await stop.guard(self._keep_owners(self.recovery, facts, found.kept, there))
+                await stop.guard(keep_owners(context, self.recovery, facts, found.kept, there))
         rest.waits_out = lambda _: False
         built = self._build(rest, facts, stop, there)
         warm_up = WarmUp(facts.histories, facts.infos, built.strategies)
@@ -282,57 +268,11 @@ class NodeRun:
         context.heartbeat.beat("running")
         context.say(f"{node.name} runs (pid {os.getpid()})")
 
-    async def _keep_owners(
-        self,
-        recovery: Recovery,
-        facts: Preflight,
-        kept: Collection[VenueOrder],
-        there: Mapping[str, Decimal],
-    ) -> None:
-        context, node, journal = self._context, self._context.node, self._context.journal
-        lost = lost_positions(node, journal, there)
-        dust = await self._gated("owners", self._dust(recovery.rest, facts, there, lost))
-        lost = {name: why for name, why in lost.items() if name not in dust}
-        if node.watch.policies.external_positions == "halt":
-            self._pass(owners_gate(lost.values()))
-        for line in lost.values():
-            context.say(f"left to others: {line}")
-            context.alerts(f"left to others: {line}", "warning", "node")
-        leave_to_others(journal, journal.state("node"), lost)
-        orphaned = orphaned_orders(node, kept, there)
-        await self._gated("recovery", recovery.cancel(orphaned))
-        for order in orphaned:
-            context.say(
-                f"leftover cancelled: {order_text(order)}, which no strategy knows any more"
-            )
-
-    async def _dust(
-        self,
-        rest: VenueRest,
-        facts: Preflight,
-        there: Mapping[str, Decimal],
-        names: Collection[str],
-    ) -> set[str]:
-        """Return the pairs of which the node has too few coins to sell, or that trade no more."""
-        found, infos = set(filter(is_spot, names)), facts.infos
-        if not found <= infos.keys():
-            infos = await listings({"SPOT": BybitHistory("SPOT", rest.base_url)})
-        for name in found & infos.keys():
-            if sellable(infos[name], there[name], await rest.price(name)):
-                found.remove(name)
-        return found
-
     async def _recovered(self, asked: Awaitable[Recovered]) -> Recovered:
-        found = await self._gated("recovery", asked)
+        found = await self._context.gated("recovery", asked)
         for line in found.lines():
             self._context.say(line)
         return found
-
-    async def _gated[T](self, gate: str, asked: Awaitable[T]) -> T:
-        try:
-            return await asked
-        except VenueError as error:
-            raise GateRefused(f"{self._context.node.name}: gate {gate}: {error}") from error
 
     def _build(
         self, rest: VenueRest, facts: Preflight, stop: StopSignal, there: Mapping[str, Decimal]
@@ -359,7 +299,7 @@ class NodeRun:
         )
         begin_recording(context, facts, there, config.actors[0].config["tickers"])
         factories = factories_of(wiring, paper=context.paper)
-        with redis_streams(self._say_bus):
+        with redis_streams(lambda text: context.warn(f"message bus: {text}")):
             trading_node = build_node(
                 config, strategies_of(node, ids), factories, loop, context.tape.clock
             )
@@ -449,13 +389,8 @@ class NodeRun:
             stop.request(f"{options.seconds:g} s are over")
         await stop.wait()
 
-    def _say_bus(self, text: str) -> None:
-        self._context.say(f"message bus: {text}")
-        self._context.alerts(f"message bus: {text}", "warning", "node")
-
     def _say_memory(self, text: str) -> None:
-        self._context.say(text)
-        self._context.alerts(text, "warning", "memory")
+        self._context.warn(text, "memory")
         self._context.journal.note("memory", text)
 
     def _look_for_restart(self, stop: StopSignal) -> None:
@@ -535,9 +470,9 @@ class NodeRun:
         new, self._unprotected[key] = now - self._unprotected.get(key, set()), now
         if new:
             names = ", ".join(sorted(new))
-            text = f"{key}: no stop protects {names} until a candle with a range arrives"
-            self._context.say(text)
-            self._context.alerts(text, "warning", "node")
+            self._context.warn(
+                f"{key}: no stop protects {names} until a candle with a range arrives"
+            )
 
     async def _stop(self, stop: StopSignal) -> None:
         closes = self._context.node.on_stop == "flatten"
@@ -555,9 +490,7 @@ class NodeRun:
         end_position_checks(built.kernel.exec_engine)
         # Stop and close positions also when nothing can be written down.
         if isinstance(stop.error, JournalError):
-            halt = f"no entries, the node stops: {stop.error}"
-            context.say(halt)
-            context.alerts(halt, "critical", "node")
+            context.warn(f"no entries, the node stops: {stop.error}", level="critical")
             context.journal.go_on_in_memory()
         try:
             context.journal.phase("stopping", stop.reason)

@@ -215,8 +215,7 @@ class RunningRelease:
         if text in self._said:
             return
         self._said.add(text)
-        context.say(text)
-        context.alerts(text, level, "release")
+        context.warn(text, "release", level)
         context.journal.note("release", text)
 
 
