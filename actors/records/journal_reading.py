@@ -16,7 +16,16 @@ import msgspec
 
 from actors.records.journal_files import NAME
 from actors.records.journal_schema import OLD_VIEWS, TAKEN, VERSION
-from actors.records.rows import EquityRow, FillRow, LinkRow, OrderRow, PositionRow, Run, from_sql
+from actors.records.rows import (
+    MARKS,
+    EquityRow,
+    FillRow,
+    LinkRow,
+    OrderRow,
+    PositionRow,
+    Run,
+    from_sql,
+)
 from config.errors import DeskError, InputError
 from strategies.messages import Action, Decision, Verdict
 
@@ -297,6 +306,11 @@ class JournalReader:
         """Return an owner's last saved state of a name, or None."""
         rows = self.query("SELECT value FROM state WHERE owner = ? AND name = ?", owner, name)
         return bytes(rows[0]["value"]) if rows else None
+
+    def marks(self) -> dict[str, Decimal]:
+        """Return the mark prices of the last equity, by instrument."""
+        kept = self.load_state("", MARKS)
+        return {} if kept is None else msgspec.json.decode(kept, type=dict[str, Decimal])
 
     def state_names(self, owner: str, beginning: str) -> list[str]:
         """Return the names of an owner's states with this prefix, sorted."""

@@ -88,10 +88,7 @@ def read_kept(file: Path) -> Kept | None:
 def write_kept(file: Path, kept: Kept) -> None:
     """Write the file, for its owner only from the first byte on."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-    partial.touch(mode=0o600, exist_ok=False)
-    partial.write_bytes(msgspec.json.encode(kept))
-    partial.replace(file)
+    replace_file(file, msgspec.json.encode(kept), mode=0o600)
 
 
 def set_password(file: Path, password: str) -> str:

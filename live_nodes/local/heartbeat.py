@@ -158,10 +158,8 @@ def last_beat(folder: Path) -> Beat | None:
     """Return the newest heartbeat in a node's state folder, else None."""
     try:
         return _BEATS.decode((folder / FILE).read_bytes())
-    except FileNotFoundError:
-        return None
-    except msgspec.DecodeError:
-        # A file of another version: the next second brings a new one.
+    except (FileNotFoundError, msgspec.DecodeError):
+        # Of a file of another version, the next second brings a new one.
         return None
 
 

@@ -11,13 +11,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from decimal import Decimal
 from pathlib import Path
 
-import msgspec
-
 from actors.records.journal_reading import JournalReader, read
-from actors.records.rows import MARKS
 from config.documents import Node
 from config.documents.alerts import AlertTerms
 from config.durations import duration_ns
@@ -34,7 +30,6 @@ _PAUSE_S = 0.01
 """Pause between two pages, in which the loop has the interpreter."""
 _DECISIONS = 2000
 """Number of newest decisions that a start looks through for the targets that count."""
-_MARKS = msgspec.json.Decoder(dict[str, Decimal])
 
 
 @contextmanager
@@ -112,11 +107,10 @@ class RuleWatch:
             for row in journal.holdings()
             if row.changed >= self._since
         }
-        kept, worth = journal.load_state("", MARKS), journal.last_equity()
-        prices = {} if kept is None else _MARKS.decode(kept)
+        worth = journal.last_equity()
         equity = None if worth is None else worth.equity
         fine = Reading(0.0, again="the alert rules are measured again")
-        return {"rules": fine, **self._book.readings(now, held, prices, equity)}
+        return {"rules": fine, **self._book.readings(now, held, journal.marks(), equity)}
 
     def _read_fills(self, journal: JournalReader, now: int, ended: threading.Event) -> None:
         if self._fill is None:

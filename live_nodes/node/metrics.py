@@ -9,15 +9,13 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from nautilus_trader.model.events import OrderEvent, OrderSubmitted
 
 from actors.records.journal_reading import JournalReader, read
-from actors.records.rows import MARKS, FillRow
+from actors.records.rows import FillRow
 from config.documents import Node
 from config.errors import DeskError
 from live_nodes.bybit.facts import TRADES
@@ -199,8 +197,7 @@ class NodeMetrics:
         if worth is not None:
             sums = {("gross",): float(worth.gross), ("net",): float(worth.net)}
             yield gauge("exposure_usdt", "Value of all positions", sums, "kind")
-        kept = journal.load_state("", MARKS)
-        marks = {} if kept is None else msgspec.json.decode(kept, type=dict[str, Decimal])
+        marks = journal.marks()
         # Marks come with the next snapshot; a position counts at once.
         held = {
             (row.instrument, row.owner): float(

@@ -17,7 +17,7 @@ from actors.guards.core.params import GuardParams
 from actors.guards.core.snapshot import Snapshot
 from actors.records.journal import Journal
 from config.documents import Node
-from config.errors import DeskError, GateRefused, InputError, did_you_mean
+from config.errors import DeskError, GateRefused, InputError, hint
 from live_nodes.local.mailbox import OPERATOR, SCOPE, Mailbox, MailRequest
 from live_nodes.local.timefmt import moment_text
 from strategies.messages import Action
@@ -163,9 +163,8 @@ class MailDesk:
     def _unknown(self, key: str) -> str:
         if key.startswith("node."):
             return f"{key} is the node's own and ends by itself when its cause is gone"
-        near = did_you_mean(key, self._guards)
-        hint = f" (did you mean {near}?)" if near else ""
-        return f"no guard {key!r} here{hint}; there are {', '.join(sorted(self._guards))}"
+        there = ", ".join(sorted(self._guards))
+        return f"no guard {key!r} here{hint(key, self._guards)}; there are {there}"
 
 
 def _latches_text(latches: Latches) -> str:

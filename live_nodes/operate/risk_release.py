@@ -11,7 +11,7 @@ from pathlib import Path
 
 from actors.records.journal_files import NAME, holder
 from config.documents import Node
-from config.errors import DeskError, GateRefused, InputError, did_you_mean
+from config.errors import DeskError, GateRefused, InputError, hint
 from config.universe import select
 from live_nodes.local.mailbox import OPERATOR, SCOPE, MailRequest, answer, ask, pending, withdraw
 from live_nodes.local.timefmt import moment_text
@@ -158,10 +158,8 @@ def _check_text(reason: str, scope: str) -> None:
 def _check_scope(node: Node, scope: str) -> None:
     kind, _, name = scope.partition(":")
     if kind == "strategy" and name not in node.strategies:
-        near = did_you_mean(name, node.strategies)
-        hint = f" (did you mean {near}?)" if near else ""
-        known = ", ".join(node.strategies)
-        raise InputError(f"{node.name} has no strategy {name!r}; it has {known}{hint}")
+        known = ", ".join(node.strategies) + hint(name, node.strategies)
+        raise InputError(f"{node.name} has no strategy {name!r}; it has {known}")
     if kind == "instrument" and not select([name], node.universe):
         raise InputError(
             f"{name!r} is no instrument of {node.name}, so nothing would be halted: "
@@ -175,6 +173,5 @@ def _check_guard(node: Node, guard: str, rows: list[GuardStatus]) -> None:
     enabled = [key for key, component in node.actors.items() if component.enabled]
     known = dict.fromkeys([*enabled, OPERATOR, *(row.guard for row in rows)])
     if guard not in known:
-        near = did_you_mean(guard, known)
-        hint = f" (did you mean {near}?)" if near else ""
-        raise InputError(f"{node.name} has no guard {guard!r}; it has {', '.join(known)}{hint}")
+        there = ", ".join(known) + hint(guard, known)
+        raise InputError(f"{node.name} has no guard {guard!r}; it has {there}")

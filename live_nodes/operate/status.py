@@ -18,7 +18,7 @@ from rich.text import Text
 
 from actors.records.journal_files import holder
 from actors.records.journal_reading import read
-from actors.records.rows import MARKS, EquityRow, LinkRow, OrderRow, PositionRow, Run
+from actors.records.rows import EquityRow, LinkRow, OrderRow, PositionRow, Run
 from config.errors import some_of
 from live_nodes.local.heartbeat import hangs, last_beat
 from live_nodes.local.timefmt import age_text, moment_text
@@ -116,8 +116,7 @@ def status_of(
         since = books_begin(run, pid)
         held = [p for p in journal.holdings() if p.changed >= since]
         positions = [p for p in held if p.quantity]
-        kept = journal.load_state("", MARKS)
-        marks = {} if kept is None else msgspec.json.decode(kept, type=dict[str, Decimal])
+        marks = journal.marks()
         return NodeStatus(
             node=node,
             state=_state(run, pid),

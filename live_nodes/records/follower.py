@@ -183,7 +183,8 @@ def main() -> None:
         sys.exit(1)
     finally:
         over.set()
-        # For its last look, which starts a thread: a process that ends can't.
+        # For its last look, before which it may not even have begun: an ending process starts no
+        # thread.
         mirroring.join()
 
 

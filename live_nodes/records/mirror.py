@@ -9,6 +9,7 @@ name ``NAME.ENVIRONMENT until <UTC stamp>``.
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import threading
 import time
@@ -112,11 +113,20 @@ class Mirror:
         self._path, self._name, self._url, self._say = folder / NAME, name, url, say
         self._migrated = False
         self._trouble = ""
+        self._asked = math.inf
         self.rows = 0
         """Written until now."""
 
     def run(self, ended: Callable[[float], bool]) -> bool:
         """Mirror until `ended`, which waits for so many seconds; return whether all is there."""
+        over = threading.Event()
+        threading.Thread(target=self._watch, args=(over,), name="late", daemon=True).start()
+        try:
+            return self._mirror(ended)
+        finally:
+            over.set()
+
+    def _mirror(self, ended: Callable[[float], bool]) -> bool:
         import psycopg
         import sqlalchemy as sa
         from alembic.util import CommandError
@@ -151,17 +161,19 @@ class Mirror:
             self._say(trouble or "the mirror goes on")
         self._trouble = trouble
 
+    def _watch(self, over: threading.Event) -> None:
+        """Say that a server does not answer: one that is frozen, or locked, ends no connection."""
+        while not over.wait(EVERY_S):
+            if time.monotonic() - self._asked > LATE_S:
+                self._tell(f"the mirror waits: its server has not answered for {LATE_S:g} s")
+
     @contextmanager
     def _waiting(self) -> Iterator[None]:
-        """Say that a server does not answer: one that is frozen, or locked, ends no connection."""
-        words = f"the mirror waits: its server has not answered for {LATE_S:g} s"
-        late = threading.Timer(LATE_S, self._tell, (words,))
-        late.daemon = True
-        late.start()
+        self._asked = time.monotonic()
         try:
             yield
         finally:
-            late.cancel()
+            self._asked = math.inf
 
     def _follow(self, session: _Session, ended: Callable[[float], bool]) -> bool:
         """Return whether it ended; not, where another file took the journal's place."""

@@ -387,14 +387,13 @@ def _tables(
         "fills": map(fill_columns, fills),
         "positions": positions,
         "decisions": [
-            {name: getattr(one, name, None) for name in SCHEMAS["decisions"].names}
-            | {"payload": encode(one), "decision_id": one.id}
+            _columns("decisions", one) | {"payload": encode(one), "decision_id": one.id}
             for one in decisions
         ],
         "funding": done.funding,
         "verdicts": [
-            {name: getattr(verdict, name, None) for name in SCHEMAS["verdicts"].names}
             # Those that stood before count from the start on.
+            _columns("verdicts", verdict)
             | {"ts": max(ts, start), "action": verdict.action.name.lower()}
             for ts, verdict in journal.verdicts_between(start, end)
         ],
@@ -404,24 +403,17 @@ def _tables(
     return tables | {"equity": conform("equity", pa.table(curve))}
 
 
+def _columns(table: str, one: Any) -> dict[str, Any]:
+    return {name: getattr(one, name, None) for name in SCHEMAS[table].names}
+
+
 def _order(order: OrderRow, refused: str) -> dict[str, Any]:
     refusal = refusal_of(refused, denied=True) if refused else None
-    return {
-        "client_order_id": order.client_order_id,
-        "strategy": order.strategy,
-        "instrument": order.instrument,
+    return _columns("orders", order) | {
         "ts_created": order.created,
         "ts_closed": order.changed if order.final else None,
-        "side": order.side,
         "type": order.order_type,
-        "quantity": order.quantity,
         "limit_price": order.price,
-        "trigger_price": order.trigger_price,
-        "filled": order.filled,
-        "status": order.status,
-        "reduce_only": order.reduce_only,
-        "reason": order.reason,
-        "decision_id": order.decision_id,
         "refusal": None if refusal is None else refusal.code,
         "refused_by": None if refusal is None else refusal.guard or None,
     }
