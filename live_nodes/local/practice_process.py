@@ -21,7 +21,7 @@ EXCHANGE = "exchange"
 """Subfolder of a node's own practice exchange."""
 LOG = "exchange.log"
 UNMET = "the fault {} never met a message it acts on"
-START_S, STOP_S = 30.0, 10.0
+START_S, OTHER_S, STOP_S = 30.0, 2.0, 10.0
 ANSWER_S = 2.0
 POLL_S = 0.05
 LOG_TAIL = 12
@@ -98,25 +98,23 @@ def ensure_exchange(document_path: Path, state_dir: Path) -> Endpoint:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    deadline = time.monotonic() + START_S
+    deadline, code = time.monotonic() + START_S, None
     while time.monotonic() < deadline:
         found = running_exchange(state_dir)
         if found is not None:
             return found
-        code = process.poll()
-        if code is not None:
+        if code is None and (code := process.poll()) is not None:
             # Another caller may have just started one: use that.
-            found = _settled(state_dir)
-            if found is not None:
-                return found
-            said = _tail(log, said_before)
-            if code == InputError.exit_code and said:
-                raise InputError(said)
-            raise DeskError(f"the practice exchange ended with {code}; {_where(log, said)}")
+            deadline = time.monotonic() + OTHER_S
         time.sleep(POLL_S)
-    os.killpg(process.pid, signal.SIGTERM)
-    said = _where(log, _tail(log, said_before))
-    raise DeskError(f"the practice exchange did not answer in {START_S:g} s; {said}")
+    said = _tail(log, said_before)
+    if code is None:
+        os.killpg(process.pid, signal.SIGTERM)
+        why = f"did not answer in {START_S:g} s"
+        raise DeskError(f"the practice exchange {why}; {_where(log, said)}")
+    if code == InputError.exit_code and said:
+        raise InputError(said)
+    raise DeskError(f"the practice exchange ended with {code}; {_where(log, said)}")
 
 
 def stop_exchange(state_dir: Path, state: str = STATE) -> bool:
@@ -146,15 +144,6 @@ def unmet_faults(state_dir: Path, state: str = STATE) -> list[str]:
         return []
     faults = _get_json(found, "/faults") or {}
     return [name for name, fault in faults.items() if not fault["hits"]]
-
-
-def _settled(state_dir: Path) -> Endpoint | None:
-    for _ in range(40):
-        found = running_exchange(state_dir)
-        if found is not None:
-            return found
-        time.sleep(POLL_S)
-    return None
 
 
 def _answers(endpoint: Endpoint) -> bool:

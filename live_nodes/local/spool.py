@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,7 +38,7 @@ class Spool:
         except BlockingIOError:
             self._lock.close()
             raise DeskError(f"{folder}: another recording writes here; stop it first") from None
-        self._lines: dict[str, list[bytes]] = {}
+        self._lines: defaultdict[str, list[bytes]] = defaultdict(list)
         self._open: dict[str, tuple[Path, int]] = {}
 
     def leftovers(self) -> int:
@@ -54,10 +55,7 @@ class Spool:
 
     def add(self, product: str, line: bytes) -> None:
         """Add a line, which `flush` writes."""
-        try:
-            self._lines[product].append(line)
-        except KeyError:
-            self._lines[product] = [line]
+        self._lines[product].append(line)
 
     def flush(self) -> list[int]:
         """Write the lines, and return the files' descriptors, to be synced.

@@ -46,38 +46,26 @@ def readiness(beat: Beat | None, now_ns: int) -> str:
     return f"down: {', '.join(beat.links_down)}" if beat.links_down else ""
 
 
-class Exporter:
-    """Serves a node's pages until closed; `failed` takes why it can't, once."""
-
-    def __init__(self, host: str, port: int, pages: dict[str, Page], failed: Callable[[str], None]):
-        self._address, self._pages, self._failed = (host, port), pages, failed
-        self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._serve, name="exporter", daemon=True)
-
-    def start(self) -> None:
-        """Begin to serve, or to try to."""
-        self._thread.start()
-
-    def close(self) -> None:
-        """Free the port."""
-        self._closed.set()
-        self._thread.join(PATIENCE_S)
-
-    def _serve(self) -> None:
-        said = False
-        while not self._closed.is_set():
-            try:
-                server = _server(self._address, self._pages)
-            except OSError as error:
-                if not said:
-                    said = True
-                    host, port = self._address
-                    self._failed(f"metrics can't be served at {host}:{port}: {error}; tries again")
-                self._closed.wait(AGAIN_S)
-                continue
-            with server:
-                while not self._closed.is_set():
-                    server.handle_request()
+def _keep_serving(
+    address: tuple[str, int],
+    pages: dict[str, Page],
+    failed: Callable[[str], None],
+    closed: threading.Event,
+) -> None:
+    said = False
+    while not closed.is_set():
+        try:
+            server = _server(address, pages)
+        except OSError as error:
+            if not said:
+                said = True
+                host, port = address
+                failed(f"metrics can't be served at {host}:{port}: {error}; tries again")
+            closed.wait(AGAIN_S)
+            continue
+        with server:
+            while not closed.is_set():
+                server.handle_request()
 
 
 def _server(address: tuple[str, int], pages: dict[str, Page]) -> ThreadingHTTPServer:
@@ -156,9 +144,14 @@ def exported(context: RunContext) -> Iterator[None]:
         "/healthz": lambda: answer(health),
         "/readyz": lambda: answer(readiness),
     }
-    exporter = Exporter(settings.host, settings.port, pages, failed)
-    exporter.start()
+    closed, address = threading.Event(), (settings.host, settings.port)
+    serving = threading.Thread(
+        target=_keep_serving, args=(address, pages, failed, closed), name="exporter", daemon=True
+    )
+    serving.start()
     try:
         yield
     finally:
-        exporter.close()
+        closed.set()
+        # The port is free then.
+        serving.join(PATIENCE_S)

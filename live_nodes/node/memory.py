@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
+from statistics import linear_regression
 
 from config.documents.watch import MemorySettings
 
@@ -22,20 +23,6 @@ def resident_mb() -> float | None:
     except OSError:
         return None
     return pages * os.sysconf("SC_PAGE_SIZE") / MB
-
-
-def slope_of(samples: Sequence[tuple[float, float]]) -> float:
-    """Return the least-squares slope of (hours, MB), MB an hour.
-
-    Examples
-    --------
-    >>> slope_of([(0.0, 300.0), (0.5, 310.0), (1.0, 320.0)])
-    20.0
-    """
-    hours, sizes = zip(*samples, strict=True)
-    middle, mean = sum(hours) / len(hours), sum(sizes) / len(sizes)
-    spread = sum((hour - middle) ** 2 for hour in hours)
-    return sum((h - middle) * (s - mean) for h, s in samples) / spread
 
 
 class MemoryWatch:
@@ -70,7 +57,7 @@ class MemoryWatch:
         self._samples.append((now / 3600, size))
         if len(self._samples) <= SAMPLES:
             return
-        self.slope, before = slope_of(self._samples), self.grows
+        self.slope, before = linear_regression(*zip(*self._samples, strict=True)).slope, self.grows
         self.grows = ""
         if self.slope > self._settings.slope:
             self.grows = (

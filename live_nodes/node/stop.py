@@ -18,7 +18,6 @@ from typing import Any
 from actors.records.coins import base_coin
 from actors.records.journal import JournalError
 from actors.records.order_facts import OrderFacts
-from config.documents import Node
 from config.errors import DeskError
 from live_nodes.bybit.facts import VenueOrder, is_protective, order_text
 from live_nodes.bybit.own_coins import sellable
@@ -159,10 +158,15 @@ async def wind_down(
     context.gate.hold(no_entry)
     seconds *= _SHARE
 
+    def ends(order: Any) -> bool:
+        return node.on_stop == "flatten" or not order.is_reduce_only
+
     # Moved stops reach the venue too, or the next start finds orders that never arrived.
     def answered() -> bool:
-        moving = any(strategy.broker.protecting for strategy in strategies.values())
-        return not (moving or _resting(node, strategies))
+        return not any(
+            strategy.broker.protecting or any(map(ends, strategy.orders_under_way()))
+            for strategy in strategies.values()
+        )
 
     for strategy in strategies.values():
         if node.on_stop == "keep":
@@ -173,7 +177,7 @@ async def wind_down(
         for strategy in strategies.values():
             strategy.stop_executing()
             for order in strategy.orders_under_way():
-                if node.on_stop == "flatten" or not order.is_reduce_only:
+                if ends(order):
                     strategy.cancel_order(order)
         await _until(answered, seconds, stop)
     if node.on_stop == "flatten" and not stop.quick:
@@ -307,14 +311,6 @@ async def _left(context: NodeContext, recovery: Recovery) -> list[str]:
             if name in facts.universe and not _is_dust(context, name, quantity)
         ]
     return wrong
-
-
-def _resting(node: Node, strategies: Mapping[str, DeskStrategy]) -> bool:
-    return any(
-        node.on_stop == "flatten" or not order.is_reduce_only
-        for strategy in strategies.values()
-        for order in strategy.orders_under_way()
-    )
 
 
 def no_entry(facts: OrderFacts) -> Refusal | None:

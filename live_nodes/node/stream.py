@@ -98,26 +98,15 @@ def _made_of(kind: type[Any], values: dict[str, Any]) -> Any:
     return kind.from_dict(values)
 
 
-def _event(kind: type[Any]) -> None:
-    copyreg.pickle(kind, lambda event: (_made_of, (kind, kind.to_dict(event))))
-
-
 def _timer(name: str, number: str, event: int, init: int) -> TimeEvent:
     return TimeEvent(name, UUID4.from_str(number), event, init)
 
 
-def _price_update(kind: type[Any]) -> None:
-    def reduced(update: Any) -> tuple[Any, ...]:
-        return kind, (update.instrument_id, update.value, update.ts_event, update.ts_init)
-
-    copyreg.pickle(kind, reduced)
-
-
 # The engine can't pickle these.
 for _kind in (MarkPriceUpdate, IndexPriceUpdate):
-    _price_update(_kind)
+    copyreg.pickle(_kind, lambda u: (type(u), (u.instrument_id, u.value, u.ts_event, u.ts_init)))
 for _kind in OrderEvent.__subclasses__():
-    _event(_kind)
+    copyreg.pickle(_kind, lambda e: (_made_of, (type(e), type(e).to_dict(e))))
 # It pickles this one without its times.
 copyreg.pickle(TimeEvent, lambda e: (_timer, (e.name, e.id.value, e.ts_event, e.ts_init)))
 

@@ -147,7 +147,8 @@ def examine(
         keys = keys_of(node, variables)
     except DeskError as error:
         return [*findings, DoctorCheck("keys", "bad", str(error), "see .env.example")]
-    findings.append(_keys_found(node, keys))
+    kind = "none needed" if keys is None else keys.source
+    findings.append(DoctorCheck("keys", "ok", f"{kind} ({node.environment})"))
     findings.append(alerts(node, variables, test=test_alerts))
     try:
         endpoints = venue_endpoints(node, folder, lambda _: None)
@@ -262,11 +263,6 @@ def alerts(node: Node, variables: Mapping[str, str], *, test: bool = False) -> D
     return DoctorCheck(
         "alerts", "ok", f"{number} address{'' if number == 1 else 'es'} of {', '.join(names)}"
     )
-
-
-def _keys_found(node: Node, keys: KeyPair | None) -> DoctorCheck:
-    kind = "none needed" if keys is None else keys.source
-    return DoctorCheck("keys", "ok", f"{kind} ({node.environment})")
 
 
 async def _ask(

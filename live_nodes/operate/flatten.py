@@ -74,7 +74,7 @@ def flatten_node(node: Node, asked: FlattenRequest, seconds: float, say: Say) ->
         return run.outcome()
     except KeyboardInterrupt:
         said = run.venue.summary_text() if run.venue else "nobody has looked at the venue yet"
-        return run.ended(False, "nobody", "", [f"stopped by you; {said}"], run.waiting_halt())
+        return run.ended("nobody", [f"stopped by you; {said}"])
 
 
 class _Flatten:
@@ -84,18 +84,18 @@ class _Flatten:
         self._began = time.monotonic()
         self._until = self._began + seconds
         self.venue: VenueFlatten | None = None
-        self.answered = False
-        self.no_halt = asked.trouble
+        self._answered = False
+        self._no_halt = asked.trouble
 
     def outcome(self) -> FlattenOutcome:
-        self.answered = self._node_does_it()
+        self._answered = self._node_does_it()
         if self._node.environment == "paper":
             return self._paper()
         try:
             keys = keys_of(self._node)
         except GateRefused as refused:
-            if not self.answered:
-                raise GateRefused(f"{refused}\n{self.waiting_halt()}") from None
+            if not self._answered:
+                raise GateRefused(f"{refused}\n{self._halt()}") from None
             self._say(f"{refused}; so the venue can't be asked, and the node's journal counts")
             return self._by_journal()
         assert keys is not None
@@ -118,7 +118,7 @@ class _Flatten:
             return False
         self._say(f"{self._node.name} (process {pid}): {said.text}")
         if not said.done:
-            self.no_halt = f"{self._node.name} refused the halt ({said.text})"
+            self._no_halt = f"{self._node.name} refused the halt ({said.text})"
         return said.done
 
     async def _at_venue(self, endpoints: Endpoints, keys: KeyPair) -> FlattenOutcome:
@@ -143,14 +143,14 @@ class _Flatten:
                 " and ".join(key_names(node) or ["the practice account"]),
                 self._say,
             )
-            if self.answered and await self._node_gets_flat(self.venue):
-                return self.ended(True, "node", "venue", [], self._standing_halt())
+            if self._answered and await self._node_gets_flat(self.venue):
+                return self.ended("node", [], "venue")
             patience = node.risk.deadline
             flat = await self.venue.run(max(1.0, self._until - time.monotonic()), patience)
         left = [] if flat else self.venue.left.lines() if self.venue.left else []
         if not flat and not left:
             left = [self.venue.summary_text()]
-        return self.ended(flat, "venue", "venue" if flat else "", left, self.waiting_halt())
+        return self.ended("venue", left, "venue")
 
     async def _node_gets_flat(self, venue: VenueFlatten) -> bool:
         grace = self._node.risk.exit_grace + self._node.risk.deadline
@@ -174,14 +174,14 @@ class _Flatten:
         return keys[0] if keys else NOBODY
 
     def _paper(self) -> FlattenOutcome:
-        if self.answered:
+        if self._answered:
             return self._by_journal()
         pid = holder(self._folder)
         if pid is None:
             self._say("positions on paper end with the process")
-            return self.ended(True, "nobody", "", [], self.waiting_halt())
+            return self.ended("nobody", [])
         left = [f"process {pid} holds its paper positions; they end with it: kill -9 {pid}"]
-        return self.ended(False, "nobody", "", left, self.waiting_halt())
+        return self.ended("nobody", left)
 
     def _by_journal(self) -> FlattenOutcome:
         grace = self._node.risk.exit_grace + self._node.risk.deadline
@@ -191,37 +191,26 @@ class _Flatten:
             left = [f"order: {order.client_order_id}" for order in status.orders]
             left += [f"position: {row.quantity:f} {row.instrument}" for row in status.positions]
             if not left or time.monotonic() > until:
-                return self.ended(
-                    not left, "node", "journal" if not left else "", left, self._standing_halt()
-                )
+                return self.ended("node", left, "journal")
             time.sleep(_PAUSE_S)
 
     def ended(
         self,
-        flat: bool,
         by: Literal["node", "venue", "nobody"],
-        verified: Literal["venue", "journal", ""],
         left: list[str],
-        halt: str,
+        source: Literal["venue", "journal", ""] = "",
     ) -> FlattenOutcome:
-        """Return how it ended."""
-        seconds = time.monotonic() - self._began
-        return FlattenOutcome(flat, by, verified, seconds, tuple(left), halt)
+        """Return how it ended; `source` is who says that nothing is left."""
+        seconds, flat = time.monotonic() - self._began, not left
+        return FlattenOutcome(flat, by, source if flat else "", seconds, tuple(left), self._halt())
 
-    def _standing_halt(self) -> str:
-        return (
-            f"{self._node.name} stays out, over restarts too, until "
-            f'`perpdesk risk release NODE {OPERATOR} --reason "…"`'
-        )
-
-    def waiting_halt(self) -> str:
-        """Return the halt that waits in the mailbox for a node's next start."""
-        if self.no_halt:
-            return self.no_halt
-        if self.answered:
-            return self._standing_halt()
-        return (
-            f"the halt waits in the mailbox of {self._node.name}: its next start reads it before "
-            "any strategy, and stays out until "
-            f'`perpdesk risk release NODE {OPERATOR} --reason "…"`'
-        )
+    def _halt(self) -> str:
+        if self._no_halt:
+            return self._no_halt
+        stays = f"{self._node.name} stays out, over restarts too,"
+        if not self._answered:
+            stays = (
+                f"the halt waits in the mailbox of {self._node.name}: its next start reads it "
+                "before any strategy, and stays out"
+            )
+        return f'{stays} until `perpdesk risk release NODE {OPERATOR} --reason "…"`'

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 import msgspec
 from rich.box import SIMPLE_HEAD
@@ -142,16 +142,14 @@ def status_of(
             counters=journal.counters(),
             notes=notes,
             heartbeat=None if beat is None else beat.ts,
-            hangs=hangs(beat, pid, run.started, now) if _lasts(run, pid) else "",
+            hangs=hangs(beat, pid, run.started, now)
+            if run is not None and run.ended is None and run.pid == pid
+            else "",
             newer=()
             if worth is None
             else tuple(p.instrument for p in held if p.changed > worth.ts),
             feed_lag=None if beat is None or beat.pid != pid else beat.feed_lag,
         )
-
-
-def _lasts(run: Run | None, pid: int | None) -> TypeGuard[Run]:
-    return run is not None and run.ended is None and run.pid == pid
 
 
 def _of_run(links: list[LinkRow], run: Run | None) -> list[LinkRow]:

@@ -180,12 +180,9 @@ def _position_row(position: Any, ts: int) -> PositionRow:
     )
 
 
-def _decimal(money: Any) -> Decimal:
-    return Decimal(0) if money is None else Decimal(money.as_decimal())
-
-
 def _fill_row(event: OrderFilled) -> FillRow:
     fee = event.commission
+    paid = Decimal(0) if fee is None else fee.as_decimal()
     return FillRow(
         instrument=event.instrument_id.value,
         execution_id=event.trade_id.value,
@@ -197,7 +194,7 @@ def _fill_row(event: OrderFilled) -> FillRow:
         quantity=event.last_qty.as_decimal(),
         price=event.last_px.as_decimal(),
         # Of coins, the engine gets a fee that leaves whole lots.
-        fee=Decimal(event.info[PAID]) if PAID in (event.info or {}) else _decimal(fee),
+        fee=Decimal(event.info[PAID]) if PAID in (event.info or {}) else paid,
         fee_coin="" if fee is None else fee.currency.code,
         liquidity="MAKER" if event.liquidity_side == LiquiditySide.MAKER else "TAKER",
         kind="Trade",
