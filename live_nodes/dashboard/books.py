@@ -32,7 +32,7 @@ from actors.records.ledger import ZERO, RoundTrip
 from actors.records.rows import FillRow, OrderRow, from_sql
 from backtests.report.report_data import downsample
 from backtests.results.figures import without_flows
-from live_nodes.reports.executions import Executions, Flow
+from live_nodes.node.risk_books import Executions, Flow
 from strategies.account_value import is_spot
 
 TRIPS = 50_000

@@ -37,6 +37,7 @@ from live_nodes.deploy.listing import rows as release_rows
 from live_nodes.local.alerts import FILE, Alert
 from live_nodes.local.mailbox import MailRequest, pending
 from live_nodes.local.releases import Releases
+from live_nodes.node.risk_books import BY_HAND
 from live_nodes.operate.risk_status import closing_of, risk_status, shown
 from live_nodes.operate.status import (
     NodeStatus,
@@ -46,7 +47,6 @@ from live_nodes.operate.status import (
     status_of,
     symbol_of,
 )
-from live_nodes.reports.executions import BY_HAND
 from live_nodes.reports.expectation import studied
 from strategies.messages import Action, Decision, Verdict
 

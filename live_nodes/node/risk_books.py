@@ -8,23 +8,28 @@ of recovery, are marked unseen and passed to the guards then.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Protocol
 
 from actors.desk.books import StrategyBooks
-from actors.records.coins import COIN, Lot, WholeLots, every_part, pays_in_coin
+from actors.records.coins import COIN, Lot, WholeLots, cash_moved, every_part, pays_in_coin
 from actors.records.journal import Journal
 from actors.records.journal_schema import FUNDING
-from actors.records.ledger import ZERO
+from actors.records.ledger import ZERO, RoundTrip
 from actors.records.rows import FillRow
-from live_nodes.bybit.facts import TRADES
+from live_nodes.bybit.facts import TRADES, is_charge
 from live_nodes.node.flows import CapitalFlows
 from live_nodes.node.tape import Tape
+from strategies.account_value import is_spot
 from strategies.state import MemoryState
 
 OWNER, UNSEEN = "risk", "untold."
 """Journal key of the executions that the guards have not seen."""
+
+
+BY_HAND = "by hand"
+"""Stands for the strategy of perpetuals that others traded in the account."""
 
 
 class FillListener(Protocol):
@@ -116,7 +121,7 @@ def book_fills(
     lots: WholeLots | None = None,
 ) -> None:
     """Book executions, the oldest first."""
-    folding, lots = _Folding(books), lots or WholeLots(every_part)
+    folding, lots = Executions(books=books), lots or WholeLots(every_part)
     for row in rows:
         pass_fill(row, folding, owners, lots)
 
@@ -162,12 +167,57 @@ def _name(row: FillRow) -> str:
     return f"{UNSEEN}{row.instrument}|{row.execution_id}"
 
 
-class _Folding:
-    def __init__(self, books: StrategyBooks) -> None:
-        self.books = books
+@dataclass(frozen=True)
+class Flow:
+    """USDT that were paid in (positive) or taken out; ``kind`` is the venue's word."""
+
+    ts: int
+    kind: str
+    amount: Decimal
+    id: str
+
+
+@dataclass(kw_only=True)
+class Executions:
+    """The books so far; `filled` and `funded` are called for each own execution and payment.
+
+    ``charges`` are the venue's beside fees and funding, as interest; ``row`` is what is booked now.
+    """
+
+    lots: WholeLots = field(default_factory=lambda: WholeLots(every_part))
+    books: StrategyBooks = field(default_factory=StrategyBooks)
+    flows: list[Flow] = field(default_factory=list)
+    charges: Decimal = ZERO
+    row: FillRow | None = None
+    _owners: dict[str, str] = field(default_factory=dict)
+
+    def take(self, row: FillRow) -> None:
+        """Book a row of the journal."""
+        self.row = row
+        if row.instrument == COIN:
+            if is_charge(row.kind):
+                self.charges -= row.fee
+            else:
+                self.flows.append(Flow(row.ts, row.kind, -row.fee, row.execution_id))
+        elif row.strategy or row.kind != "Trade":
+            pass_fill(row, self, self._owners, self.lots)
+        elif is_spot(row.instrument):
+            # Their coins do not count, so what they paid for them went out.
+            self.flows.append(Flow(row.ts, "spot by hand", cash_moved(row), row.execution_id))
+        else:
+            self.filled(replace(row, strategy=BY_HAND))
 
     def filled(self, fill: FillRow) -> None:
-        self.books.fill(fill)
+        """Book a fill (`FillListener`)."""
+        self.booked(fill)
 
     def funded(self, strategy: str, instrument: str, amount: Decimal) -> None:
+        """Book a funding payment, which may come after the position is closed."""
         self.books.funding(strategy, instrument, amount)
+
+    def booked(self, fill: FillRow) -> RoundTrip | None:
+        """Book a fill in `books`; return the round trip that it ended."""
+        trip = self.books.open.get((fill.strategy, fill.instrument))
+        self.books.fill(fill)
+        self._owners[fill.instrument] = fill.strategy
+        return trip if trip is not None and trip.ts_closed is not None else None

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from config.commands import JsonOption, SetOption
+
+if TYPE_CHECKING:
+    from live_nodes.operate.doctor import DoctorCheck
+    from live_nodes.operate.risk_release import ReleaseOutcome
 
 File = Annotated[Path, typer.Argument(help="A node document (kind: node).")]
 NodeFile = Annotated[Path, typer.Argument(metavar="NODE", help="A node document (kind: node).")]
@@ -38,16 +42,41 @@ def register(app: typer.Typer) -> None:
     app.add_typer(risk_app)
 
 
-def _console(*, stderr: bool = False) -> Any:
+def show(page: Any) -> None:
+    """Print a text as it is, such as JSON, or a page for the terminal."""
     from rich.console import Console
 
-    return Console(stderr=stderr)
+    if isinstance(page, str):
+        print(page)
+    else:
+        Console().print(page, highlight=False)
 
 
 def _on_stderr() -> Callable[[str], None]:
     """Return what prints a line for the person who watches."""
-    console = _console(stderr=True)
+    from rich.console import Console
+
+    console = Console(stderr=True)
     return lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def show_checks(findings: list[DoctorCheck], as_json: bool) -> None:
+    """Print what was checked; exit 3 where something is bad."""
+    from live_nodes.operate.doctor import as_document, rendered
+
+    show(as_document(findings) if as_json else rendered(findings))
+    if any(finding.is_bad for finding in findings):
+        raise typer.Exit(3)
+
+
+def _say_done(done: ReleaseOutcome, as_json: bool, say: Callable[[str], None]) -> None:
+    import json
+    from dataclasses import asdict
+
+    if as_json:
+        print(json.dumps(asdict(done), indent=2))
+    else:
+        say(done.text)
 
 
 def _seconds(option: str, duration: str) -> float:
@@ -165,10 +194,7 @@ def status(file: File, settings: SetOption = None, as_json: JsonOption = False) 
 
     node = node_document(file, settings or ())
     found = status_of(node.name, state_folder(node))
-    if as_json:
-        print(found.as_json())
-    else:
-        _console().print(rendered(found), highlight=False)
+    show(found.as_json() if as_json else rendered(found))
     if found.hangs:
         raise typer.Exit(1)
 
@@ -269,18 +295,13 @@ def doctor(
     """
     from live_nodes.local.actions import keep_action
     from live_nodes.local.folder import node_document, state_folder
-    from live_nodes.operate.doctor import as_document, examine, rendered
+    from live_nodes.operate.doctor import examine
 
     node = node_document(file, settings or ())
     if trade is not None:
         keep_action(state_folder(node), f"doctor --trade {trade:g}", "asked by hand")
     findings = examine(node, trade, test_alerts=test_alerts)
-    if as_json:
-        print(as_document(findings))
-    else:
-        _console().print(rendered(findings), highlight=False)
-    if any(finding.is_bad for finding in findings):
-        raise typer.Exit(3)
+    show_checks(findings, as_json)
 
 
 @risk_app.command("status")
@@ -304,10 +325,7 @@ def risk_status(
 
     document = node_document(file, settings or ())
     found = risk_status(document, state_folder(document))
-    if as_json:
-        print(found.as_json())
-    else:
-        _console().print(rendered(found, everything=everything), highlight=False)
+    show(found.as_json() if as_json else rendered(found, everything=everything))
 
 
 @risk_app.command("release")
@@ -331,8 +349,6 @@ def release(
 
     Example: perpdesk risk release live_nodes/nodes/xs_reversal_practice.yaml daily --reason "seen"
     """
-    import json
-
     from live_nodes.local.folder import node_document, state_folder
     from live_nodes.operate.risk_release import release_guard
 
@@ -341,10 +357,7 @@ def release(
     done = release_guard(
         document, state_folder(document), guard, reason=reason, scope=scope, accept=accept, say=say
     )
-    if as_json:
-        print(json.dumps({"done": done.done, "text": done.text}, indent=2))
-    else:
-        say(done.text)
+    _say_done(done, as_json, say)
 
 
 @risk_app.command("halt")
@@ -362,8 +375,6 @@ def halt(
 
     Example: perpdesk risk halt live_nodes/nodes/xs_reversal_practice.yaml --reason "odd fills"
     """
-    import json
-
     from live_nodes.local.folder import node_to_stop, state_folder
     from live_nodes.operate.risk_release import halt_entries
 
@@ -371,10 +382,7 @@ def halt(
     # Errors in strategies, which somebody may edit just now, must not keep it from being halted.
     document = node_to_stop(file, settings or (), say)
     done = halt_entries(document, state_folder(document), reason, scope)
-    if as_json:
-        print(json.dumps({"done": done.done, "text": done.text}, indent=2))
-    else:
-        say(done.text)
+    _say_done(done, as_json, say)
 
 
 @risk_app.command("flatten")

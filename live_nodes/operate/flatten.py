@@ -147,10 +147,8 @@ class _Flatten:
                 return self.ended("node", [], "venue")
             patience = node.risk.deadline
             flat = await self.venue.run(max(1.0, self._until - time.monotonic()), patience)
-        left = [] if flat else self.venue.left.lines() if self.venue.left else []
-        if not flat and not left:
-            left = [self.venue.summary_text()]
-        return self.ended("venue", left, "venue")
+        there = self.venue.left.lines() if self.venue.left else [self.venue.summary_text()]
+        return self.ended("venue", [] if flat else there, "venue")
 
     async def _node_gets_flat(self, venue: VenueFlatten) -> bool:
         grace = self._node.risk.exit_grace + self._node.risk.deadline

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from config.commands import JsonOption, SetOption
-from live_nodes.operate.commands import NodeFile
+from live_nodes.operate.commands import NodeFile, show_checks
 
 if TYPE_CHECKING:
     from live_nodes.local.keystore import Keystore
@@ -108,19 +108,10 @@ def check(file: NodeFile, settings: SetOption = None, as_json: JsonOption = Fals
 
     Example: perpdesk keys check live_nodes/nodes/xs_reversal_practice.yaml
     """
-    from rich.console import Console
-
     from live_nodes.local.folder import node_document
-    from live_nodes.operate.doctor import as_document, rendered
     from live_nodes.operate.keys_check import check_keys
 
-    findings = check_keys(node_document(file, settings or ()))
-    if as_json:
-        print(as_document(findings))
-    else:
-        Console().print(rendered(findings), highlight=False)
-    if any(finding.is_bad for finding in findings):
-        raise typer.Exit(3)
+    show_checks(check_keys(node_document(file, settings or ())), as_json)
 
 
 def _existing() -> Keystore:

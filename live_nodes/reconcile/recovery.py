@@ -38,7 +38,6 @@ from live_nodes.bybit.own_coins import OwnCoins, foreign_words
 from live_nodes.bybit.rest import VenueError, VenueRest
 from live_nodes.reconcile.recovery_rules import (
     OVERLAP_NS,
-    Settled,
     conclude,
     made_since,
     own_by,
@@ -336,21 +335,11 @@ class Recovery:
                 if said is None:
                     again.append(order)
                     continue
-                self._write(name, said)
+                self.journal.outcome(name, **said._asdict())
                 found.settled.append((name, said.status))
             waiting = again
             if waiting:
                 await asyncio.sleep(_PAUSE_S)
-
-    def _write(self, name: str, said: Settled) -> None:
-        self.journal.outcome(
-            name,
-            said.status,
-            venue_order_id=said.venue_order_id,
-            filled=said.filled,
-            quantity=said.quantity,
-            reason=said.reason,
-        )
 
     async def _clean_up(self, found: Recovered) -> None:
         orders = await self.rest.open_orders(*self.products)

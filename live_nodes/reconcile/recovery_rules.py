@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from actors.records.journal_schema import NEVER_ARRIVED
 from actors.records.rows import OrderRow
@@ -12,8 +12,7 @@ from live_nodes.bybit.facts import STATUS_WORDS, VenueOrder, reason_of
 from strategies.order_ids import own_key, session_start
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(NamedTuple):
     """Outcome of an order for the journal, with the venue's details."""
 
     status: str

@@ -33,8 +33,8 @@ from backtests.results.tables import SCHEMAS, conform, fill_columns, table
 from config.errors import InputError
 from live_nodes.bybit.facts import TRADES
 from live_nodes.local.timefmt import moment_text
+from live_nodes.node.risk_books import Executions, Flow
 from live_nodes.operate.export import lot_of
-from live_nodes.reports.executions import Executions, Flow
 from strategies.account_value import is_spot
 from strategies.messages import encode
 from strategies.refusals import refusal_of
