@@ -96,7 +96,6 @@ class _Booking(Executions):
     closed: deque[RoundTrip] = field(default_factory=lambda: deque(maxlen=TRIPS))
 
     def filled(self, fill: FillRow) -> None:
-        """Book a fill."""
         kept, before = self._of(fill.strategy), self._cost(fill)
         trip = self.booked(fill)
         kept.fees += fill.fee
@@ -108,7 +107,6 @@ class _Booking(Executions):
             self.closed.append(trip)
 
     def funded(self, strategy: str, instrument: str, amount: Decimal) -> None:
-        """Book a funding payment."""
         super().funded(strategy, instrument, amount)
         assert self.row is not None
         self._of(strategy).funding += amount

@@ -76,7 +76,6 @@ class _Books:
     now: int = 0
 
     def take(self, data: Any) -> None:
-        """Take a message."""
         kind = type(data).__name__
         if kind not in ("OrderBookDeltas", "QuoteTick"):
             return
@@ -92,7 +91,6 @@ class _Books:
             self.books[name].delta(delta)
 
     def copied(self, names: Iterable[str]) -> _Books:
-        """Return a copy with some of the books."""
         books = {name: self.books[name].copied() for name in names if name in self.books}
         return _Books(books, set(self.deep), self.now)
 
@@ -178,7 +176,6 @@ class _Followed:
     def window(
         self, name: str, begin: int, end: int
     ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """Return frames of a book, and trades."""
         marks = self.marks
         mark = bisect_right(marks, begin, key=lambda mark: mark[1].now) - 1
         start, books = marks[mark] if mark >= 0 else (0, _Books())

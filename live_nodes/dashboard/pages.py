@@ -38,6 +38,7 @@ from live_nodes.local.alerts import FILE, Alert
 from live_nodes.local.mailbox import MailRequest, pending
 from live_nodes.local.releases import Releases
 from live_nodes.node.risk_books import BY_HAND
+from live_nodes.operate.export import picked
 from live_nodes.operate.risk_status import closing_of, risk_status, shown
 from live_nodes.operate.status import (
     NodeStatus,
@@ -51,7 +52,7 @@ from live_nodes.reports.expectation import studied
 from strategies.messages import Action, Decision, Verdict
 
 MS = 1_000_000
-ALERTS, DECISIONS, ORDERS, FILLS, HISTORY = 20, 50, 100, 100, 200
+ALERTS, DECISIONS, ORDERS, FILLS = 20, 50, 100, 100
 SEARCHED = 5_000
 """Executions that one page of the trade history looks at."""
 LOOKED_BACK = 50_000
@@ -86,11 +87,6 @@ def _plain(value: Any) -> Any:
 def ms(ts: int | None) -> int | None:
     """Return nanoseconds as milliseconds."""
     return None if ts is None else ts // MS
-
-
-def picked(row: Any, names: str) -> dict[str, Any]:
-    """Return some attributes by their names."""
-    return {name: getattr(row, name) for name in names.split()}
 
 
 class NodePages:

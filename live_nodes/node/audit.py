@@ -116,7 +116,9 @@ class Audit:
         )
         if decision.kind != "flatten":
             # An exit from one instrument lets other orders continue; a rebalance replaces them.
-            self._end(decision.strategy, "superseded")
+            for earlier in [o for o in self._open if o.decision.strategy == decision.strategy]:
+                self._open.remove(earlier)
+                self._write(earlier, "superseded")
         self._open.append(begun)
         self._write(begun, "open")
 
@@ -174,11 +176,6 @@ class Audit:
                 if self._on_carried_out is not None:
                     self._on_carried_out(begun.decision, self._missed(begun.decision))
         return done
-
-    def _end(self, strategy: str, status: str) -> None:
-        for begun in [begun for begun in self._open if begun.decision.strategy == strategy]:
-            self._open.remove(begun)
-            self._write(begun, status)
 
     def close(self) -> None:
         """Write open files as they are."""

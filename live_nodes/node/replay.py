@@ -244,18 +244,13 @@ class Replay:
             leverages=header.leverages,
             set_leverages={},
         )
-        common: dict[str, Any] = {
-            "node": node,
-            "folder": folder,
-            "journal": journal,
-            "facts": facts,
-            "tape": self.tape,
-        }
-        early = cast(Any, SimpleNamespace(**common, paper=False, options=RunOptions()))
         gate = gate_of(node, trading_node, journal, self.tape)
-        strategies = strategies_by_key(early, trading_node, facts, header.there)
         context = NodeContext(
-            **common,
+            node=node,
+            folder=folder,
+            journal=journal,
+            facts=facts,
+            tape=self.tape,
             endpoints=cast(Any, None),
             keys=None,
             options=RunOptions(),
@@ -266,9 +261,10 @@ class Replay:
             links=cast(Any, SimpleNamespace(fetch_wallet=lambda: None)),
             trading_node=trading_node,
             gate=gate,
-            strategies=strategies,
+            strategies={},
         )
-        strategy_turns(self.tape, strategies)
+        context.strategies.update(strategies_by_key(context, trading_node, facts, header.there))
+        strategy_turns(self.tape, context.strategies)
         adopts = node.watch.policies.foreign_orders == "adopt"
         JournalRecorder(kernel, journal, lambda name: adopts or own_key(node.tag, name) is not None)
         fills = FillBooking(journal, tape=self.tape)

@@ -181,7 +181,6 @@ class _Pnl:
         self._times, self._equity = [ts for ts, _ in equity], [value for _, value in equity]
 
     def add(self, ts: int, instrument: str, price: Decimal) -> None:
-        """Add a row after a booking at a price."""
         booked = self.books.booked
         if instrument not in booked.by_instrument:
             return
@@ -210,7 +209,6 @@ class _Trips:
     fills: list[FillRow] = field(default_factory=list)
 
     def filled(self, fill: FillRow) -> None:
-        """Book a fill."""
         trip = self.books.open.get((fill.strategy, fill.instrument))
         self.books.fill(fill)
         self.fills.append(fill)
@@ -218,7 +216,6 @@ class _Trips:
             self.closed.append(trip.row())
 
     def funded(self, strategy: str, instrument: str, amount: Decimal) -> None:
-        """Book a funding payment."""
         self.books.funding(strategy, instrument, amount)
 
 
@@ -255,29 +252,15 @@ def _decisions(found: Exported) -> Iterator[dict[str, Any]]:
 
     for decision in found.decisions:
         counted = decision.refusals or {}
-        about = {
-            "ts": decision.ts,
+        about = picked(decision, "ts strategy kind equity multiplier note") | {
             "decision_id": decision.id,
-            "strategy": decision.strategy,
             "ts_data": decision.data_ts,
-            "kind": decision.kind,
-            "equity": decision.equity,
-            "multiplier": decision.multiplier,
-            "note": decision.note,
             "refusals": ", ".join(f"{code} {count}" for code, count in counted.items()),
         }
         for target in decision.targets or (Target(instrument=""),):
-            yield about | {
-                "instrument": target.instrument,
-                "price": target.price,
-                "score": target.score,
-                "weight": target.weight,
-                "current": target.current,
-                "target": target.target,
-                "order": target.order,
-                "reason": target.reason,
-                **{f"score_{name}": score for name, score in (target.scores or {}).items()},
-            }
+            scores = {f"score_{name}": score for name, score in (target.scores or {}).items()}
+            names = "instrument price score weight current target order reason"
+            yield about | picked(target, names) | scores
 
 
 def _trades(found: Exported) -> Iterator[dict[str, Any]]:
@@ -287,19 +270,13 @@ def _trades(found: Exported) -> Iterator[dict[str, Any]]:
     for trip, story in zip(found.trades, told, strict=True):
         closed, against, along = trip["ts_closed"], *excursions(trip)
         yield {
-            **{key: trip[key] for key in ("strategy", "instrument", "side", "ts_opened")},
-            "ts_closed": closed,
+            **{key: trip[key] for key in TRADES if key in trip},
+            **picked(story, "risk slippage_in slippage_out decision_id"),
             "duration_s": None if closed is None else (closed - trip["ts_opened"]) / 1e9,
-            **{key: trip[key] for key in ("quantity", "entry_px", "exit_px", "gross", "fees")},
-            **{key: trip[key] for key in ("funding", "net")},
-            "risk": story.risk,
             "r": story.multiple(Decimal(trip["net"])),
-            "slippage_in": story.slippage_in,
-            "slippage_out": story.slippage_out,
             "mae_bps": against,
             "mfe_bps": along,
             "reason": "still open" if trip["open"] else story.reason,
-            "decision_id": story.decision_id,
         }
 
 
@@ -313,16 +290,15 @@ def _fills(found: Exported) -> Iterator[dict[str, Any]]:
         yield {
             "timestamp": time_text(fill.ts),
             "symbol": fill.instrument,
-            "side": fill.side,
-            "quantity": fill.quantity,
             "executed_price": fill.price,
             "edge": scores.get((fill.decision_id, fill.instrument)),
-            "slippage": fill.slippage,
-            "fee": fill.fee,
-            "fee_coin": fill.fee_coin,
-            "strategy": fill.strategy,
-            "decision_id": fill.decision_id,
+            **picked(fill, "side quantity slippage fee fee_coin strategy decision_id"),
         }
+
+
+def picked(row: Any, names: str) -> dict[str, Any]:
+    """Return some attributes by their names."""
+    return {name: getattr(row, name) for name in names.split()}
 
 
 def _cell(column: str, value: Any) -> Any:

@@ -134,7 +134,6 @@ class _Lane:
         self._bucket = Bucket(pace.per_second, pace.burst)
 
     async def turn(self) -> None:
-        """Wait for the next turn."""
         while not self._bucket.take(1, time.monotonic_ns()):
             await asyncio.sleep(self._bucket.wait(1, time.monotonic_ns()) + 0.001)
 

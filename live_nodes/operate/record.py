@@ -193,7 +193,6 @@ class _Recorder:
             writer.add_instruments(infos)
 
     async def run(self) -> RecordSummary:
-        """Record, import and return what came of it."""
         loop, stopped = asyncio.get_running_loop(), asyncio.Event()
         for number in SIGNALS:
             loop.add_signal_handler(number, stopped.set)

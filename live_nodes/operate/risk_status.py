@@ -286,13 +286,9 @@ def _chosen(lines: list[GuardLine], everything: bool) -> list[GuardLine]:
     for guard in dict.fromkeys(line.status.guard for line in lines):
         own = [line for line in lines if line.status.guard == guard]
         halts = [line for line in own if line.status.latched]
-        chosen += halts or [min(own, key=_nearness)]
+        measured = [line for line in own if line.status.headroom_share is not None]
+        chosen += halts or [min(measured or own, key=lambda line: line.status.headroom_share or 0)]
     return chosen
-
-
-def _nearness(line: GuardLine) -> float:
-    share = line.status.headroom_share
-    return float("inf") if share is None else share
 
 
 def _row(line: GuardLine, now: int) -> tuple[str | Text, ...]:

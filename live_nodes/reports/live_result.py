@@ -134,7 +134,6 @@ class _Done(Executions):
     trips: list[RoundTrip] = field(default_factory=list)
 
     def advance(self, cut: int) -> None:
-        """Book the executions before a cut."""
         self.fills, self.funding, self.flows, self.trips = [], [], [], []
         self.charges = ZERO
         for row in self.rows[self.taken : cut]:
@@ -142,7 +141,6 @@ class _Done(Executions):
         self.taken = cut
 
     def filled(self, fill: FillRow) -> None:
-        """Book a fill (`risk_books.FillListener`)."""
         self.fills.append(fill)
         if (trip := self.booked(fill)) is not None:
             self.trips.append(trip)
