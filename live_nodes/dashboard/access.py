@@ -92,10 +92,7 @@ def write_kept(file: Path, kept: Kept) -> None:
 
 
 def set_password(file: Path, password: str) -> str:
-    """Keep a password and a new secret of codes, which is returned; tokens stay.
-
-    Raises InputError where the password is too short.
-    """
+    """Keep a password, not too short, and a new secret of codes, which is returned; tokens stay."""
     import argon2
     import pyotp
 

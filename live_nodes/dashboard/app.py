@@ -224,10 +224,7 @@ def made_app(settings: Settings) -> ASGIApp:
 
 
 def run(settings: Settings, host: str, port: int, say: Callable[[str], None]) -> None:
-    """Serve until SIGINT or SIGTERM; port 0 takes a free one, which is said.
-
-    Raises DeskError where the port can't be had.
-    """
+    """Serve until SIGINT or SIGTERM; port 0 takes a free one. Raises DeskError if it is taken."""
     import uvicorn
 
     try:

@@ -80,10 +80,7 @@ def overridden(node: Node, variables: Mapping[str, str]) -> tuple[Node, str]:
 
 
 def refuse_unconfirmed(node: Node) -> None:
-    """Refuse to trade real money without confirmation.
-
-    Raises GateRefused for mainnet without its confirmation.
-    """
+    """Raise GateRefused where real money is traded without confirmation, or not at Bybit."""
     if node.environment == "mainnet" and node.confirm != "mainnet":
         raise GateRefused(
             f"{node.name}: environment mainnet trades real money; "

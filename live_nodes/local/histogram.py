@@ -26,8 +26,6 @@ class Histogram:
     def buckets(self) -> list[tuple[str, float]]:
         """Return how many values were at most each bound, the last of them ``+Inf``.
 
-        Examples
-        --------
         >>> waits = Histogram((0.1, 1.0))
         >>> for seconds in (0.1, 0.5, 3):
         ...     waits.observe(seconds)

@@ -19,13 +19,7 @@ from config.errors import GateRefused, InputError
 
 
 def practice_keys(name: str) -> tuple[str, str]:
-    """Return the API key and secret of a practice account by its name in the exchange's document.
-
-    Examples
-    --------
-    >>> practice_keys("main")
-    ('practice-main', 'practice-secret-main')
-    """
+    """Return the API key and secret of a practice account by its name."""
     return f"practice-{name}", f"practice-secret-{name}"
 
 

@@ -51,10 +51,7 @@ class Keystore:
         return f"the keystore {self.path}"
 
     def secrets(self) -> dict[str, str]:
-        """Return all secrets by name.
-
-        Raises GateRefused if the file can't be read, or the passphrase is not its own.
-        """
+        """Return all secrets by name; raise GateRefused if they can't be read or decrypted."""
         from cryptography.exceptions import InvalidTag
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 

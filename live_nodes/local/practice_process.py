@@ -79,8 +79,7 @@ def ensure_exchange(document_path: Path, state_dir: Path) -> Endpoint:
     """Return the folder's exchange; start it when none answers.
 
     Its process outlives the caller and its terminal. `state_dir` takes its state file and its log.
-    Raises InputError when its document is wrong. Raises DeskError when it
-    does not come up in time; the message has the end of its log.
+    Raises InputError when its document is wrong, DeskError when it does not come up in time.
     """
     found = running_exchange(state_dir)
     if found is not None:
@@ -118,10 +117,7 @@ def ensure_exchange(document_path: Path, state_dir: Path) -> Endpoint:
 
 
 def stop_exchange(state_dir: Path, state: str = STATE) -> bool:
-    """Stop the folder's exchange; False when none runs.
-
-    Raises DeskError when it still answers after `STOP_S` seconds.
-    """
+    """Stop the folder's exchange; False when none runs; DeskError when it does not stop."""
     found = running_exchange(state_dir, state)
     if found is None:
         return False

@@ -42,10 +42,7 @@ class Spool:
         self._open: dict[str, tuple[Path, int]] = {}
 
     def leftovers(self) -> int:
-        """Cut the broken last lines of a killed recording off; return its last receive time.
-
-        The time is UNIX nanoseconds, 0 without a line.
-        """
+        """Cut broken last lines off; return the last receive time, UNIX nanoseconds, 0 for none."""
         return max((_mend(path) for path in self.closed()), default=0)
 
     def closed(self) -> list[Path]:

@@ -174,10 +174,7 @@ def build_node(
     loop: asyncio.AbstractEventLoop,
     clock: type[LiveClock] = LiveClock,
 ) -> TradingNode:
-    """Build the node with its strategies and clients, unconnected.
-
-    ``factories`` make the clients of data and of execution.
-    """
+    """Build the node unconnected; ``factories`` make its clients of data and of execution."""
     forget_clients()
     # The engine has no other way to be given a clock; its components get clocks of the same class.
     system.LiveClock = clock
@@ -258,10 +255,7 @@ def state_of(context: RunContext, owner: str) -> StateStore:
 def strategies_by_key(
     context: RunContext, trading_node: TradingNode, facts: Preflight, there: Mapping[str, Decimal]
 ) -> dict[str, DeskStrategy]:
-    """Return the node's strategies by key, with their state and all they need before the start.
-
-    ``there`` are the account's positions at the venue, signed base coin by instrument id.
-    """
+    """Return strategies by key, ready to start; ``there`` are positions at the venue."""
     listed = {name: facts.infos[name].listed_ns for name in facts.universe}
     found: dict[str, DeskStrategy] = {}
     for strategy in trading_node.trader.strategies():

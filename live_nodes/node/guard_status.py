@@ -49,11 +49,7 @@ class GuardStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def risk_of(folder: Path, node: Setup | Node) -> list[GuardStatus]:
-    """Return the status of every enabled guard in the document's order, the operator last.
-
-    Raises InputError if the node has never been started. Raises DeskError if a guard's saved state
-    can't be read.
-    """
+    """Return each enabled guard's status in the document's order, the operator last."""
     with read(folder) as journal:
         return guards_in(journal, node)
 

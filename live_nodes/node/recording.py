@@ -78,10 +78,7 @@ def begin_recording(
 
 
 def newest(folder: Path) -> Path:
-    """Return the newest recording below a node's state folder.
-
-    Raises InputError if there is none.
-    """
+    """Return the newest recording below a node's state folder; raise InputError without one."""
     found = sorted(path.parent for path in (folder / FOLDER).glob(f"*/{STREAM}"))
     if not found:
         raise InputError(

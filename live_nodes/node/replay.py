@@ -301,13 +301,7 @@ class Played:
 
 
 def replayed(recording: Recording, folder: Path, take: Callable[[Played], None]) -> None:
-    """Replay a recording, whose journal is in the folder, and pass on each turn.
-
-    Raises
-    ------
-    InputError
-        If the recording was made by another version.
-    """
+    """Replay a recording, its journal in the folder; raise InputError for one of other versions."""
     turns = iter(recording)
     first = next(turns)
     (header,) = thawed(first.args) if first.name == BEGIN else (None,)

@@ -165,10 +165,7 @@ class NodeRisk:
         )
 
     async def begin(self, feed: NodeFeed, stop: StopSignal) -> None:
-        """Start and evaluate the guards, and read the mailbox; then continue in tasks.
-
-        Raises GateRefused if the account's equity stays unknown.
-        """
+        """Start the guards and read the mailbox; GateRefused if the equity stays unknown."""
         context = self._context
         await self._know_worth()
         self.markets.feed = feed

@@ -40,10 +40,7 @@ _PRICES_WITHIN = 10.0
 
 
 async def connect(context: NodeContext) -> None:
-    """Start the engines, connect, and wait until every link is proven.
-
-    Raises GateRefused if a link is not proven in time, or a login is refused.
-    """
+    """Start the engines, connect, and wait until every link is proven, else raise GateRefused."""
     node, kernel, links = context.node, context.kernel, context.links
     kernel._register_executor()
     kernel._start_engines()
@@ -75,10 +72,7 @@ LeftAlone = Callable[[str, str, int], bool]
 
 
 async def reconcile(context: NodeContext, left_alone: LeftAlone | None = None) -> None:
-    """Reconcile the engine with the venue, and check the result by our own requests.
-
-    Raises GateRefused if both still differ after the time limit.
-    """
+    """Reconcile the engine with the venue; raise GateRefused if our own requests differ at last."""
     node, kernel = context.node, context.kernel
     deadline = time.monotonic() + node.gates.reconcile_timeout
     await _reconcile_engine(node, kernel)

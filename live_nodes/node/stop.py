@@ -115,10 +115,7 @@ class StopSignal:
         await self._asked.wait()
 
     async def guard[T](self, work: Coroutine[Any, Any, T]) -> T:
-        """Do the work unless a stop is requested meanwhile.
-
-        Raises StopRequestedError if a stop is requested; the work is cancelled.
-        """
+        """Do the work; raise StopRequestedError, and cancel it, if a stop is requested first."""
         task = asyncio.ensure_future(work)
         asked = asyncio.ensure_future(self._asked.wait())
         try:

@@ -137,10 +137,7 @@ class Recording:
         self.cut = ""
 
     def __iter__(self) -> Iterator[Turn]:
-        """Yield all turns up to the first damaged block.
-
-        Raises InputError if there is none.
-        """
+        """Yield all turns up to the first damaged block; raise InputError if there is none."""
         turn = None
         for _, block in self.blocks():
             for turn in block:

@@ -101,10 +101,7 @@ class NodeWatch:
         self._publish(time.time_ns())
 
     async def run(self) -> None:
-        """Watch until cancelled; after `begin`.
-
-        Raises DeskError if the journal can't be written or backed up: the node must stop.
-        """
+        """Watch until cancelled; DeskError if the journal can't be written: the node must stop."""
         feed_lag = self._feed.lag
         try:
             await asyncio.gather(

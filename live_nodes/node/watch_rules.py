@@ -75,8 +75,6 @@ def feed_verdicts(silent: Mapping[str, float], limit: float) -> list[Verdict]:
 def halt_lines(changes: Iterable[Verdict]) -> list[str]:
     """Return a line for each cause that began or ended, however many instruments it halts.
 
-    Examples
-    --------
     >>> silent = feed_verdicts(dict.fromkeys("ABCDE", 31.0), 30)
     >>> halt_lines(silent)
     ['instrument:A, instrument:B, instrument:C and 2 more: no entries: no data for 30 s and more']
@@ -243,11 +241,5 @@ class BookCrossings:
 
 
 def public_link(instrument: str) -> str:
-    """Return the name of the link that carries an instrument's data.
-
-    Examples
-    --------
-    >>> public_link("BTCUSDT-LINEAR.BYBIT")
-    'public linear'
-    """
+    """Return the name of the link that carries an instrument's data, such as ``public linear``."""
     return f"public {instrument.removesuffix('.BYBIT').rpartition('-')[2].lower()}"

@@ -86,8 +86,6 @@ class Remaining:
 def within(part: Decimal, whole: Decimal) -> Decimal:
     """Return as much of `part` as lies in `whole`: on its side of zero and no larger.
 
-    Examples
-    --------
     >>> [within(Decimal(part), Decimal(-3)) for part in (-5, -2, 1)]
     [Decimal('-3'), Decimal('-2'), Decimal('0')]
     """

@@ -176,8 +176,6 @@ def shortened(text: str) -> str:
 def differences(live: Output, replay: Output) -> list[str]:
     """Return the fields in which two outputs differ, with the instrument of their line.
 
-    Examples
-    --------
     >>> a = Output("verdict", b'{"scope":"desk","rows":[{"instrument":"X","price":1.5}]}')
     >>> b = Output("verdict", b'{"scope":"desk","rows":[{"instrument":"X","price":1.6}]}')
     >>> differences(a, b)

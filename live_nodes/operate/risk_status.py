@@ -107,10 +107,7 @@ class RiskStatus:
 
 
 def risk_status(node: Node, folder: Path, now_ns: int | None = None) -> RiskStatus:
-    """Return the status of a node's guards.
-
-    Raises InputError if the node has never been started.
-    """
+    """Return the status of a node's guards; raise InputError if it has never been started."""
     now = time.time_ns() if now_ns is None else now_ns
     status = status_of(node.name, folder, orders=False)
     beat = last_beat(folder)

@@ -49,10 +49,7 @@ class OwnPositions:
         return max(held, key=lambda key: held[key]) if any(held.values()) else ""
 
     async def refresh(self, rest: VenueRest, until_ns: int) -> dict[str, Decimal]:
-        """Count new executions; return the filled quantity of each order.
-
-        Raises VenueError if the venue gives no answer.
-        """
+        """Count new executions; return each order's filled quantity. Raises VenueError."""
         filled: defaultdict[str, Decimal] = defaultdict(Decimal)
         found = [await rest.fills(product, self.since, until_ns) for product in self.products]
         for fill in chain.from_iterable(found):

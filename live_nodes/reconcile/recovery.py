@@ -261,10 +261,7 @@ class Recovery:
         return tuple(taken)
 
     async def catch_up(self) -> None:
-        """Journal the executions since the last complete time, as at a stop.
-
-        Raises VenueError if the venue gives no answer.
-        """
+        """Journal what was executed since the last complete time; VenueError without an answer."""
         complete = self.fills_complete()
         since = self.journal.runs()[0].started if complete is None else complete
         await self.take_fills(max(0, since - OVERLAP_NS))
@@ -380,10 +377,7 @@ class Recovery:
         self.journal.adopt(facts, order.order_id, STATUS_WORDS[order.status])
 
     async def cancel(self, orders: Collection[VenueOrder]) -> None:
-        """Cancel orders and wait until they are gone at the venue.
-
-        Raises DeskError if one is still open after the deadline.
-        """
+        """Cancel orders and wait until they are gone; raise DeskError if one is open too long."""
         for order in orders:
             await self.rest.cancel(order.instrument, order.order_id, order.order_filter)
         until = time.monotonic() + CANCEL_DEADLINE_S

@@ -119,12 +119,7 @@ def day_report(
 def range_report(
     file: Path, settings: Iterable[str], since: int, until: int | None, out: Path | None
 ) -> WrittenReport:
-    """Make the report of any time as a result folder, ``reports/FROM_TO`` of the state without one.
-
-    ``until`` None is now.
-
-    Raises InputError where the node did not run then.
-    """
+    """Make the report of any time, until now without an end, by default in ``reports/FROM_TO``."""
     resolved, node, folder = _document(file, settings)
     found = _facts(node, folder, since, until)
     names = (datetime.fromtimestamp(ts / 1e9, UTC) for ts in (since, found.result.end_ns))

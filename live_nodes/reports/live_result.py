@@ -87,15 +87,12 @@ class LiveResult:
 
 
 def live_result(folder: Path, since_ns: int, until_ns: int | None) -> LiveResult:
-    """Return what the node with its state in ``folder`` did from ``since_ns`` until ``until_ns``.
-
-    ``until_ns`` None is now, also while the node writes.
+    """Return what the node with its state in ``folder`` did from ``since_ns`` on, at most to now.
 
     It begins at the last equity by ``since_ns`` (at the node's first one, if later) and ends at the
     last by ``until_ns``, so that times that follow each other add up. Of paper trading it has the
-    last run alone: account and positions end with the process.
-
-    Raises InputError if the node has no equity in this time.
+    last run alone: account and positions end with the process. Raises InputError if the node has
+    no equity in this time.
     """
     with read(folder) as journal, journal.at_one_moment():
         runs = journal.runs()
