@@ -114,8 +114,9 @@ class NodeRun:
             context.journal, fresh=context.paper, dry_run=options.dry_run, tape=context.tape
         )
         self.built: NodeContext | None = None
-        self.supervisor: Supervisor | None = None
-        self.risk: NodeRisk | None = None
+        # Set with `built`.
+        self.supervisor: Supervisor
+        self.risk: NodeRisk
         self.recovery: Recovery | None = None
         self.started = False
         self.resumed: set[str] | None = None
@@ -241,8 +242,6 @@ class NodeRun:
         gc.collect()
         gc.freeze()
         feed = await stop.guard(await_prices(built))
-        assert self.supervisor is not None
-        assert self.risk is not None
         self.supervisor.start(feed, self.recovery, warm_up.complete, self.risk, stop)
         self.started = True
         await stop.guard(self.risk.begin(feed, stop))
@@ -374,7 +373,6 @@ class NodeRun:
             self.report.outcome = await self._once(resumed)
             stop.request(self._waits or self.report.outcome)
         else:
-            assert self.supervisor is not None
             for key in sorted(self.strategies.keys() - resumed):
                 for miss in self.supervisor.still_missed(key):
                     say(f"{key}: since the last decision {miss}")
@@ -395,11 +393,8 @@ class NodeRun:
 
     def _look_for_restart(self, stop: StopSignal) -> None:
         release, built = self._context.release, self.built
-        if release is None or stop.asked:
+        if release is None or built is None or stop.asked:
             return
-        assert built is not None
-        assert self.supervisor is not None
-        assert self.risk is not None
         try:
             parts = built, self.supervisor, self.risk
             why = release.look(*parts)
@@ -414,8 +409,7 @@ class NodeRun:
             stop.takes_up = True
 
     async def _once(self, resumed: set[str]) -> str:
-        force, supervisor = self._context.options.force, self.supervisor
-        assert supervisor is not None
+        force = self._context.options.force
         began = resumed | {
             key
             for key, strategy in self.strategies.items()
@@ -425,7 +419,7 @@ class NodeRun:
         }
         await self._idle()
         for key in self.strategies:
-            self._missed.setdefault(key, supervisor.still_missed(key))
+            self._missed.setdefault(key, self.supervisor.still_missed(key))
         self._note_unfinished()
         if not began:
             done = "not carried out in full" if self.report.missed else "done"
@@ -451,8 +445,7 @@ class NodeRun:
         quiet = 0
         while quiet < 3:
             busy = any(strategy.busy for strategy in self.strategies.values())
-            busy = busy or (self.supervisor is not None and self.supervisor.carrying_out)
-            quiet = 0 if busy else quiet + 1
+            quiet = 0 if busy or self.supervisor.carrying_out else quiet + 1
             self._say_delays()
             await asyncio.sleep(_POLL)
 
@@ -499,8 +492,6 @@ class NodeRun:
             context.journal.go_on_in_memory()
         context.heartbeat.beat("stopping")
         if self.started:
-            assert self.supervisor is not None
-            assert self.risk is not None
             built.gate.hold(no_entry)
             try:
                 if context.node.on_stop == "keep":
@@ -550,10 +541,8 @@ class NodeRun:
             )
 
     async def _disconnect(self) -> None:
-        if self.risk is not None:
-            await self.risk.stop()
-        if self.supervisor is not None:
-            await self.supervisor.stop()
+        await self.risk.stop()
+        await self.supervisor.stop()
         self.links.close()
         if self.built is not None:
             await self.built.trading_node.stop_async()

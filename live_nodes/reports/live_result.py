@@ -87,7 +87,7 @@ class LiveResult:
 
 
 def live_result(folder: Path, since_ns: int, until_ns: int | None) -> LiveResult:
-    """Return what the node with its state in ``folder`` did from ``since_ns`` on, at most to now.
+    """Return what the node with its state in ``folder`` did in a time; ``until_ns`` None is now.
 
     It begins at the last equity by ``since_ns`` (at the node's first one, if later) and ends at the
     last by ``until_ns``, so that times that follow each other add up. Of paper trading it has the
