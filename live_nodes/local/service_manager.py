@@ -8,6 +8,7 @@ heartbeat a second.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from live_nodes.local.heartbeat import Beat
 
@@ -16,24 +17,18 @@ START_US = 60_000_000
 """Microseconds that a start may take from each sign of life on."""
 
 
-class ServiceManager:
-    """Tells the service manager of heartbeats; does nothing where none asked for it."""
+def service_manager() -> Callable[[Beat], None]:
+    """Return what tells the service manager of heartbeats; nothing where none asked for it."""
+    if not os.environ.get(ADDRESS):
+        return lambda beat: None
+    from sdnotify import SystemdNotifier
 
-    def __init__(self) -> None:
-        self._notifier = None
-        if os.environ.get(ADDRESS):
-            from sdnotify import SystemdNotifier
+    notifier = SystemdNotifier()
+    if notifier.socket is not None:
+        # A manager that does not read must not stop the loop.
+        notifier.socket.setblocking(False)
 
-            notifier = SystemdNotifier()
-            if notifier.socket is not None:
-                # A manager that does not read must not stop the loop.
-                notifier.socket.setblocking(False)
-                self._notifier = notifier
-
-    def on_beat(self, beat: Beat) -> None:
-        """Send readiness, and a ping of the watchdog unless trading is stalled."""
-        if self._notifier is None:
-            return
+    def on_beat(beat: Beat) -> None:
         status = (beat.stalled or beat.verdict or beat.phase).replace("\n", " ")
         # The notifier drops a message whole that has other letters.
         lines = ["STATUS=" + status.encode("ascii", "replace").decode()]
@@ -43,4 +38,6 @@ class ServiceManager:
             lines.append("READY=1")
         elif beat.phase == "starting":
             lines.append(f"EXTEND_TIMEOUT_USEC={START_US}")
-        self._notifier.notify("\n".join(lines))
+        notifier.notify("\n".join(lines))
+
+    return on_beat

@@ -322,17 +322,13 @@ class Intentions:
         )
 
 
-class ScratchState:
+class ScratchState(MemoryState):
     """Store of a dry run: reads the journal's state, and writes to memory only."""
 
     def __init__(self, real: StateStore) -> None:
+        super().__init__()
         self._real = real
-        self._written: dict[str, bytes] = {}
 
     def load(self, name: str) -> bytes | None:
         """Return the newest value of the name, from this run or before."""
-        return self._written.get(name) or self._real.load(name)
-
-    def save(self, name: str, value: bytes) -> None:
-        """Keep the value for the rest of the run."""
-        self._written[name] = value
+        return super().load(name) or self._real.load(name)

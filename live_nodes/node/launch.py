@@ -31,7 +31,7 @@ from live_nodes.local.heartbeat import STALE_S, Heartbeat
 from live_nodes.local.keys import KeyPair, Secret, key_names, keys_of, variables_of
 from live_nodes.local.practice_process import EXCHANGE, UNMET, unmet_faults
 from live_nodes.local.releases import Move, Releases
-from live_nodes.local.service_manager import ServiceManager
+from live_nodes.local.service_manager import service_manager
 from live_nodes.node.alert_watch import watching_alerts
 from live_nodes.node.context import RunContext
 from live_nodes.node.daily_reports import daily_reports
@@ -71,7 +71,7 @@ def launch(
     heartbeat = Heartbeat(
         folder, say, guards_within=STALE_S + node.risk.every, anew=node.environment == "paper"
     )
-    heartbeat.on_beat = ServiceManager().on_beat
+    heartbeat.on_beat = service_manager()
     with Journal.open(folder, node=node.name) as journal, ExitStack() as followed:
         if journal.restored is not None:
             say(str(journal.restored))

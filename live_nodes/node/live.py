@@ -11,6 +11,7 @@ import asyncio
 import gc
 import math
 import os
+import socket
 import time
 from collections.abc import Awaitable, Mapping
 from dataclasses import replace
@@ -27,7 +28,7 @@ from live_nodes.bybit.links import VenueLinks
 from live_nodes.bybit.own_coins import entry_prices
 from live_nodes.bybit.rest import TOO_MANY, VenueError, VenueRest
 from live_nodes.bybit.spot import SpotWiring
-from live_nodes.local.account_lock import AccountLock
+from live_nodes.local.account_lock import hold_account
 from live_nodes.node.account import CacheAccount
 from live_nodes.node.at_once import handle_at_once
 from live_nodes.node.build import (
@@ -127,7 +128,7 @@ class NodeRun:
         self._limits: set[str] = set()
         self._delays: dict[str, str] = {}
         self._unprotected: dict[str, set[str]] = {}
-        self._lock: AccountLock | None = None
+        self._lock: socket.socket | None = None
 
     @property
     def strategies(self) -> dict[str, DeskStrategy]:
@@ -196,7 +197,7 @@ class NodeRun:
         context, node = self._context, self._context.node
         if context.trades_at_venue:
             # Before leftovers are cancelled: they would be the other node's.
-            self._lock = AccountLock(f"{context.endpoints.http} {facts.user}", node.name)
+            self._lock = hold_account(f"{context.endpoints.http} {facts.user}", node.name)
             self.recovery = Recovery(
                 context.journal,
                 rest,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from live_nodes.local.heartbeat import Beat
-from live_nodes.local.service_manager import ADDRESS, ServiceManager
+from live_nodes.local.service_manager import ADDRESS, service_manager
 from tests.live_nodes.killing import Ground
 from tests.live_nodes.node.test_metrics import free_port, get
 from tests.waiting import eventually
@@ -52,27 +52,27 @@ def beat(phase: str = "running", **changes: object) -> Beat:
 
 
 def test_each_beat_of_a_loop_with_progress_is_a_ping(manager: Manager) -> None:
-    told = ServiceManager()
-    told.on_beat(beat("starting"))
+    told = service_manager()
+    told(beat("starting"))
     assert manager.heard() == ["STATUS=starting", "WATCHDOG=1", "EXTEND_TIMEOUT_USEC=60000000"]
-    told.on_beat(beat(verdict="halt_entries by daily: ≥ 2 %\nlost"))
+    told(beat(verdict="halt_entries by daily: ≥ 2 %\nlost"))
     assert manager.heard() == ["STATUS=halt_entries by daily: ? 2 % lost", "WATCHDOG=1", "READY=1"]
-    told.on_beat(beat(stalled="no guard was evaluated for 12 s"))
+    told(beat(stalled="no guard was evaluated for 12 s"))
     assert manager.heard() == ["STATUS=no guard was evaluated for 12 s", "READY=1"]
 
 
 def test_a_manager_that_is_gone_or_does_not_read_costs_nothing(manager: Manager) -> None:
-    told = ServiceManager()
+    told = service_manager()
     # Many more than its socket holds.
     for _ in range(5_000):
-        told.on_beat(beat())
+        told(beat())
     manager.close()
-    told.on_beat(beat())
+    told(beat())
 
 
 def test_without_a_manager_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(ADDRESS, raising=False)
-    ServiceManager().on_beat(beat())
+    service_manager()(beat())
 
 
 @pytest.mark.slow
