@@ -85,7 +85,6 @@ class AlertChannel:
         self._counted: Counter[str] = Counter()
         self._problem = ""
         self._reported = ""
-        self._left = False
         self._trying: float | None = None
         self._until: float | None = None
         self._next_at = 0.0
@@ -139,7 +138,7 @@ class AlertChannel:
         assert self._until is not None
         self._thread.join(max(0.0, self._until - time.monotonic()))
         with self._changed:
-            return not self._thread.is_alive() and not self._left
+            return not self._thread.is_alive() and not self._sending
 
     def _run(self) -> None:
         while self._wait_for_some():
@@ -152,8 +151,6 @@ class AlertChannel:
                 tries += 1
                 pause = self._pace.backoff * 2 ** min(tries - 1, 16)
                 if not self._pause_after_failure(min(pause, self._pace.backoff_most)):
-                    with self._changed:
-                        self._left = True
                     return
                 batch = self._sending = self._shortened(batch + self._take())
             with self._changed:

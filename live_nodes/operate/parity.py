@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -181,23 +181,21 @@ def differences(live: Output, replay: Output) -> list[str]:
     >>> differences(a, b)
     ['rows.X.price: live 1.5, replay 1.6']
     """
-    found: list[str] = []
     if live.kind != replay.kind:
         return [f"live {live.kind}, replay {replay.kind}"]
-    _differ(msgspec.json.decode(live.text), msgspec.json.decode(replay.text), "", found)
-    return found
+    return [*_differ(msgspec.json.decode(live.text), msgspec.json.decode(replay.text), "")]
 
 
-def _differ(live: Any, replay: Any, path: str, found: list[str]) -> None:
+def _differ(live: Any, replay: Any, path: str) -> Iterator[str]:
     if isinstance(live, dict) and isinstance(replay, dict):
         for name in sorted(live.keys() | replay.keys()):
-            _differ(live.get(name), replay.get(name), f"{path}.{name}" if path else name, found)
+            yield from _differ(live.get(name), replay.get(name), f"{path}.{name}")
     elif isinstance(live, list) and isinstance(replay, list) and len(live) == len(replay):
         for number, (one, other) in enumerate(zip(live, replay, strict=True)):
             name = one.get("instrument", number) if isinstance(one, dict) else number
-            _differ(one, other, f"{path}.{name}" if path else str(name), found)
+            yield from _differ(one, other, f"{path}.{name}")
     elif live != replay:
-        found.append(f"{path}: live {live}, replay {replay}")
+        yield f"{path.removeprefix('.')}: live {live}, replay {replay}"
 
 
 def compare(folder: Path) -> Parity:
