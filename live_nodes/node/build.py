@@ -82,14 +82,17 @@ def node_config(
     """Return the configuration of the engine's node for all instruments `ids`, without secrets."""
     universe = universe_of(node, ids)
     products = tuple(getattr(engine.BybitProductType, name) for name in products_of(universe))
-    shared = {
+    shared: dict[str, Any] = {
         "product_types": products,
-        "environment": _environment(node.environment),
+        # On paper prices are those of mainnet; practice has addresses of its own.
+        "environment": getattr(
+            engine.BybitEnvironment, node.environment.upper(), engine.BybitEnvironment.MAINNET
+        ),
         "base_url_http": endpoints.http,
         "instrument_provider": InstrumentProviderConfig(load_all=True),
         **_RETRIES,
     }
-    paper = node.environment == "paper"
+    paper, coins = node.environment == "paper", sorted({*map(base_coin, filter(is_spot, universe))})
     return TradingNodeConfig(
         trader_id=f"DESK-{node.tag.upper()}",
         logging=LoggingConfig(
@@ -118,13 +121,7 @@ def node_config(
         exec_clients={
             BYBIT: SandboxExecutionClientConfig(
                 venue=VENUE,
-                starting_balances=[
-                    f"{node.account.balance} USDT",
-                    *(
-                        f"0 {coin}"
-                        for coin in sorted(set(map(base_coin, filter(is_spot, universe))))
-                    ),
-                ],
+                starting_balances=[f"{node.account.balance} USDT", *(f"0 {c}" for c in coins)],
                 account_type="MARGIN",
                 oms_type="NETTING",
                 default_leverage=Decimal(node.limits.leverage),
@@ -196,11 +193,6 @@ def factories_of(wiring: ClientWiring, *, paper: bool) -> tuple[type[Any], type[
     """Return what makes the clients of data and of execution."""
     execution = PaperFactory if paper else execution_factory(wiring)
     return data_factory(wiring), execution
-
-
-def _environment(environment: str) -> Any:
-    known = {"demo": engine.BybitEnvironment.DEMO, "testnet": engine.BybitEnvironment.TESTNET}
-    return known.get(environment, engine.BybitEnvironment.MAINNET)
 
 
 def _execution_engine(*, reconciliation: bool) -> LiveExecEngineConfig:

@@ -22,7 +22,7 @@ from config.params import complete_params
 from config.universe import intersect, not_listed, select, sold_short
 from live_nodes.bybit.facts import FeeRate, products_of
 from live_nodes.bybit.rest import ClockReading, VenueError, VenueRest, venue_symbol
-from live_nodes.node.key_rights import KeyFinding, key_findings
+from live_nodes.node.key_rights import key_findings
 from live_nodes.node.warm_up import listings
 
 _SHOWN = 3
@@ -285,8 +285,7 @@ async def preflight(node: Node, rest: VenueRest, *, may_set: bool = False) -> Pr
         ) from error
     leverages: dict[str, Decimal] = {}
     changes: dict[str, Decimal] = {}
-    risks: list[KeyFinding] = []
-    user = ""
+    permissions: dict[str, Any] = {}
     failures = clock_gate(reading.skew, reading.round_trip, node.gates.max_clock_skew)
     if failures:
         # Signed requests must not fail by the clock's fault, before that is said.
@@ -295,7 +294,6 @@ async def preflight(node: Node, rest: VenueRest, *, may_set: bool = False) -> Pr
         if node.environment != "paper":
             # The first signed request, so that a wrong key shows early.
             permissions = await rest.permissions()
-            user = str(permissions.get("userID", ""))
         histories = {name: BybitHistory(name, rest.base_url) for name in products_asked(node)}
         infos = await listings(histories)
         universe = universe_of(node, infos)
@@ -319,7 +317,6 @@ async def preflight(node: Node, rest: VenueRest, *, may_set: bool = False) -> Pr
         products = products_of(universe)
         if node.environment != "paper":
             failures += permission_gate(permissions, products)
-            risks = key_findings(permissions, datetime.now(UTC))
             found, leverages, changes = await _account(node, rest, infos, universe, products)
             failures += found
             for name, leverage in changes.items() if may_set and not failures else ():
@@ -331,10 +328,11 @@ async def preflight(node: Node, rest: VenueRest, *, may_set: bool = False) -> Pr
     except DeskError as error:
         raise GateRefused(f"{node.name}: gate venue: {error}") from error
     histories = {name: histories[name] for name in products}
-    warnings = (f"{risk.found}: {risk.remedy}" for risk in risks if risk.remedy)
+    risks = key_findings(permissions, datetime.now(UTC)) if node.environment == "mainnet" else ()
+    warnings = tuple(f"{risk.found}: {risk.remedy}" for risk in risks if risk.remedy)
     return Preflight(
-        infos, universe, products, histories, reading, failures, leverages, changes,
-        tuple(warnings) if node.environment == "mainnet" else (), user,
+        infos, universe, products, histories, reading, failures, leverages, changes, warnings,
+        str(permissions.get("userID", "")),
     )  # fmt: skip
 
 
