@@ -48,7 +48,9 @@ async def connect(context: NodeContext) -> None:
     # Data first: the sandbox needs the instruments, and both clients share one rate limit.
     for engine in (kernel.data_engine, kernel.exec_engine):
         engine.connect()
-        tasks = _connecting(engine)
+        tasks = [
+            task for client in engine._clients.values() for task in getattr(client, "_tasks", ())
+        ]
         while not engine.check_connected():
             await links.tick()
             _raise_failed(node, tasks, links)
@@ -170,21 +172,12 @@ async def _reconcile_engine(node: Node, kernel: Any) -> None:
         )
 
 
-def _connecting(engine: Any) -> list[asyncio.Task[Any]]:
-    return [
-        task
-        for client in engine._clients.values()
-        for task in getattr(client, "_tasks", ())
-        if task.get_name() == "_connect"
-    ]
-
-
 def _raise_failed(node: Node, tasks: list[asyncio.Task[Any]], links: VenueLinks) -> None:
     if links.failure():
         refuse(node.name, links_gate({"login": links.failure()}))
     for task in tasks:
-        error = task.exception() if task.done() and not task.cancelled() else None
-        if error is not None:
+        has_ended = task.get_name() == "_connect" and task.done() and not task.cancelled()
+        if has_ended and (error := task.exception()) is not None:
             raise GateRefused(f"{node.name}: gate links: connecting failed: {error}") from error
 
 

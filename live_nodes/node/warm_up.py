@@ -117,7 +117,9 @@ class WarmUp:
             end = last_close(now_ns, interval_ns(interval))
             start = end - rows * interval_ns(interval)
             tables = {}
-            for name in self._ids(interval):
+            strategies = self._strategies.values()
+            names = {n for s in strategies if interval in s.history_needed() for n in s.ids}
+            for name in sorted(names):
                 # One request after the other: the client's rate limit applies.
                 info = self._infos[name]
                 key = SeriesKey("bars", interval, name)
@@ -157,16 +159,6 @@ class WarmUp:
         for strategy in self._strategies.values():
             if interval in strategy.history_needed():
                 strategy.warm_up(panel, interval)
-
-    def _ids(self, interval: str) -> list[str]:
-        return sorted(
-            {
-                name
-                for strategy in self._strategies.values()
-                if interval in strategy.history_needed()
-                for name in strategy.ids
-            }
-        )
 
 
 async def listings(histories: Mapping[str, BybitHistory]) -> dict[str, InstrumentInfo]:
