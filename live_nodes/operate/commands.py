@@ -44,11 +44,11 @@ def register(app: typer.Typer) -> None:
 
 def show(page: Any) -> None:
     """Print a text as it is, such as JSON, or a page for the terminal."""
-    from rich.console import Console
-
     if isinstance(page, str):
         print(page)
     else:
+        from rich.console import Console
+
         Console().print(page, highlight=False)
 
 
