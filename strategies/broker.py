@@ -169,7 +169,9 @@ class Broker(OrderSender):
             if not is_own:
                 self._shrink_waiting(event)
             if event.instrument_id in self._live:
-                self._step(event.instrument_id, protocol.TimePassed(event.ts_init))
+                # Not the fill's time: it may be of before the order that it makes too large.
+                now = self._engine.clock.timestamp_ns()
+                self._step(event.instrument_id, protocol.TimePassed(now))
         if ended:
             self._check_clear()
             self._events.order_ended()

@@ -292,6 +292,18 @@ def test_no_execution_passes_its_goal_or_crosses_zero_on_its_way_out(others, dat
         assert chance.there == before + chance.traded
 
 
+def test_an_order_is_withdrawn_at_a_fill_of_others_that_is_older_than_it():
+    """The venue was busy for the first; the second waits for its turn as the fill is heard of."""
+    chance = Chance(D(0), D("0.1"))
+    chance.arrive(True)
+    chance.tell(0)
+    chance.pass_time(1000)
+    assert len(chance.sending) == 1
+    chance.trade(D("0.1"))
+    chance.tell(0)
+    assert chance.sending == []
+
+
 @given(st.data(), TENTHS, TENTHS.filter(bool))
 def test_a_market_order_leaves_no_larger_than_the_way_to_its_goal(data, before, wanted):
     """It waits for its turn while others trade; they may trade once more as it is on its way."""
