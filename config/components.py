@@ -105,7 +105,7 @@ def shipped_addresses() -> Iterator[str]:
         for found in sorted(pkgutil.iter_modules(package.__path__), key=lambda info: info.name):
             if found.name == "base":
                 continue
-            module = importlib.import_module(f"{room}.{found.name}")
+            module = _import(f"{room}.{found.name}", "", SHIPPED)
             for cls in sorted(classes_of(module), key=lambda cls: cls.__name__):
                 yield f"{module.__name__}:{cls.__name__}"
 
@@ -145,15 +145,15 @@ def _import(module_name: str, class_name: str, packages: Iterable[str]) -> Any:
         raise AddressError(f"module {module_name} needs {error.name}, which is missing") from error
     except AddressError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         # A user's module may raise anything while it is imported; its own line is what helps.
         frames = traceback.extract_tb(error.__traceback__)
         place = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
         if isinstance(error, SyntaxError):
             place = f" at {error.filename}:{error.lineno}"
-        raise AddressError(
-            f"module {module_name} can't be imported: {type(error).__name__}: {error}{place}"
-        ) from error
+        what = "it exits" if isinstance(error, SystemExit) else type(error).__name__
+        words = f"{what}: {error}" if str(error) else what
+        raise AddressError(f"module {module_name} can't be imported: {words}{place}") from error
 
 
 def _near_address(parent: str, name: str, class_name: str, packages: Iterable[str]) -> str:

@@ -283,6 +283,7 @@ def test_a_package_of_the_users_own_is_allowed_by_the_document(own_package, writ
     [
         ("def x(:\n", r"SyntaxError.*bad\.py:1"),
         ("x = 1\nraise RuntimeError('not today')\n", r"RuntimeError: not today at .*bad\.py:2"),
+        ("import sys\n\nsys.exit('set MODEL')\n", r"it exits: set MODEL at .*bad\.py:3"),
         ("import no_such_library\n", "needs no_such_library, which is missing"),
     ],
 )
