@@ -33,23 +33,25 @@ from config.resolved import Resolved
 from config.shipped import PREFIX, file_of, suggest_shipped
 
 
-def load(path: str | FilePath, overrides: Iterable[str] = ()) -> Resolved:
+def load(path: str | FilePath, overrides: Iterable[str] = (), *, imports: bool = True) -> Resolved:
     """Read, merge and check a document; each of ``overrides`` is ``path.to.key=value``.
 
     Raises DocumentErrors with all problems. Checks that need data are in `config.validate`.
     """
-    resolved, problems = examine(path, overrides)
+    resolved, problems = examine(path, overrides, imports=imports)
     if problems or resolved is None:
         raise DocumentErrors(problems)
     return resolved
 
 
 def examine(
-    path: str | FilePath, overrides: Iterable[str] = ()
+    path: str | FilePath, overrides: Iterable[str] = (), *, imports: bool = True
 ) -> tuple[Resolved | None, list[Problem]]:
     """Read, merge and check a document; return it and its problems instead of raising.
 
-    The document is None when its envelope is wrong; parameters may still be wrong.
+    The document is None when its envelope is wrong; parameters may still be wrong. Unless it
+    ``imports`` components, their addresses and parameters are not checked, and none of a trader's
+    modules, which may raise, exit or take long, is imported.
     """
     problems: list[Problem] = []
     file = file_of(path)
@@ -59,7 +61,12 @@ def examine(
     kind = _kind(tree, str(file), problems)
     if kind is None or not whole:
         return None, problems
-    return _checked(str(file), kind, tree, overrides, problems)
+    resolved, problems = _checked(
+        str(file), kind, tree, overrides, problems, None if imports else ()
+    )
+    if resolved is not None and not imports:
+        resolved = replace(resolved, imports=False)
+    return resolved, problems
 
 
 def varied(base: Resolved, overrides: Iterable[str]) -> tuple[Resolved | None, list[Problem]]:

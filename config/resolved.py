@@ -29,11 +29,15 @@ DEFAULT = "default"
 
 @dataclass(frozen=True)
 class Resolved:
-    """A checked, frozen document of one of the `KINDS`, and its merged tree with every place."""
+    """A checked, frozen document of one of the `KINDS`, and its merged tree with every place.
+
+    One that does not ``imports`` components has their parameters as written, without defaults.
+    """
 
     file: str
     document: Any
     tree: Tree = field(repr=False)
+    imports: bool = True
 
     @property
     def kind(self) -> str:
@@ -51,7 +55,7 @@ class Resolved:
         """All values, defaults and components included; amounts are Decimal, times datetime."""
         complete: dict[str, Any] = self.document.model_dump(mode="python")
         allow = complete.get("allow", ())
-        for room in ROOMS:
+        for room in ROOMS if self.imports else ():
             for component in complete.get(room, {}).values():
                 found = resolve(component["use"], allow)
                 component["params"] = complete_params(found, component["params"])

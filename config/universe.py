@@ -105,19 +105,7 @@ def unknown_instruments(resolved: Resolved, ids: Sequence[str] | None) -> list[P
     Without ``ids``, for each that no instrument could match.
     """
     setup: Setup = resolved.document
-    universe = setup.universe
-    places: list[tuple[Path, str]] = [
-        *(
-            (("universe", "instruments", index), one)
-            for index, one in enumerate(universe.instruments)
-        ),
-        # It stands where there may be no spot.
-        *(
-            (("universe", "exclude", i), one)
-            for i, one in enumerate(universe.exclude)
-            if one != SPOT
-        ),
-    ]
+    universe, places = setup.universe, list[tuple[Path, str]]()
     for key, component in setup.strategies.items():
         for index, pattern in enumerate(component.instruments or ()):
             places.append((("strategies", key, "instruments", index), pattern))
@@ -127,16 +115,7 @@ def unknown_instruments(resolved: Resolved, ids: Sequence[str] | None) -> list[P
     # A result's resolved document writes the default out, and is run again without it too.
     if report is not None and report.benchmark != type(report)().benchmark:
         places.append((("report", "benchmark"), report.benchmark))
-    problems = [
-        resolved.problem(
-            path,
-            f"no instrument{'' if ids is None else ' of the catalog'} "
-            f"{'is' if is_literal(pattern) else 'matches'} {pattern}",
-            _suggest(pattern, ids),
-        )
-        for path, pattern in places
-        if not _exists(pattern, ids)
-    ]
+    problems = unknown_in_universe(resolved, ids) + _unknown(resolved, places, ids)
     for key, component in setup.strategies.items():
         # What a strategy looks at comes with its own candles.
         for path, name in _named(component, setup, "instruments_read"):
@@ -158,6 +137,33 @@ def unknown_instruments(resolved: Resolved, ids: Sequence[str] | None) -> list[P
             if component.enabled and not select(ids, setup.universe, component)
         )
     return problems
+
+
+def unknown_in_universe(resolved: Resolved, ids: Sequence[str] | None) -> list[Problem]:
+    """Return what `unknown_instruments` does of the universe alone: it imports no component."""
+    universe: Universe = resolved.document.universe
+    places: list[tuple[Path, str]] = [
+        (("universe", "instruments", i), one) for i, one in enumerate(universe.instruments)
+    ]
+    # Spot stands there where there may be none.
+    excluded = [(i, one) for i, one in enumerate(universe.exclude) if one != SPOT]
+    places += [(("universe", "exclude", i), one) for i, one in excluded]
+    return _unknown(resolved, places, ids)
+
+
+def _unknown(
+    resolved: Resolved, places: Iterable[tuple[Path, str]], ids: Sequence[str] | None
+) -> list[Problem]:
+    return [
+        resolved.problem(
+            path,
+            f"no instrument{'' if ids is None else ' of the catalog'} "
+            f"{'is' if is_literal(pattern) else 'matches'} {pattern}",
+            _suggest(pattern, ids),
+        )
+        for path, pattern in places
+        if not _exists(pattern, ids)
+    ]
 
 
 def _exists(pattern: str, ids: Sequence[str] | None) -> bool:

@@ -26,10 +26,15 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class Shown(msgspec.Struct, frozen=True):
-    """A guard's newest readings and their time (UNIX nanoseconds, UTC)."""
+    """A guard's newest readings and their time (UNIX nanoseconds, UTC).
+
+    With what else a status tells of the guard, so that it need not import the guard's code.
+    """
 
     ts: int
     readings: tuple[Reading, ...]
+    unit: str = ""
+    required: bool = True
 
 
 class Heartbeats:

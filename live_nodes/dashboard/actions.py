@@ -88,10 +88,7 @@ def _reason(reason: str, address: str) -> str:
 
 
 def _node(source: Source, say: Callable[[str], None]) -> Node:
-    """Return what an action is on; never another node than the one that is shown.
-
-    Errors in strategies, which somebody may edit just now, must not keep it from being halted.
-    """
+    """Return what an action is on; never another node than the one that is shown."""
     node = node_to_stop(source.file or source.document_file, (), say)
     if state_folder(node).resolve() != source.folder.resolve():
         raise DeskError(

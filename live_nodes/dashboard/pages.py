@@ -181,7 +181,7 @@ class NodePages:
 
     def _declared(self) -> dict[str, Component]:
         with suppress(DeskError):
-            return dict(self.source.resolved().document.strategies)
+            return dict(self.source.node().strategies)
         return {}
 
     def _strategies(self) -> list[str]:

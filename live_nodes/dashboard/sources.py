@@ -49,23 +49,27 @@ class Source:
         return file
 
     def resolved(self) -> Resolved:
-        """Return its document, though parameters in it be wrong; DocumentErrors if it is none."""
+        """Return its document, though parameters in it be wrong; DocumentErrors if it is none.
+
+        Imports its strategies and guards, for their parameters' defaults.
+        """
         return resolved_of(self.document_file)
 
     def node(self) -> Node:
-        """Return what it runs, with its final environment."""
-        return overridden(self.resolved().document, variables_of())[0]
+        """Return what it runs, with its final environment; imports none of its components."""
+        found = resolved_of(self.document_file, imports=False)
+        return overridden(found.document, variables_of())[0]
 
 
-def resolved_of(file: Path) -> Resolved:
+def resolved_of(file: Path, *, imports: bool = True) -> Resolved:
     """Return the node's document in a file, read anew where it has changed."""
     # Files that it extends count as well, but seldom change.
-    return _resolved(file, file.stat().st_mtime_ns, int(time.monotonic() // _FRESH_S))
+    return _resolved(file, file.stat().st_mtime_ns, int(time.monotonic() // _FRESH_S), imports)
 
 
 @lru_cache(maxsize=64)
-def _resolved(file: Path, changed: int, moment: int) -> Resolved:
-    resolved, problems = examine(file)
+def _resolved(file: Path, changed: int, moment: int, imports: bool) -> Resolved:
+    resolved, problems = examine(file, imports=imports)
     if resolved is None or not isinstance(resolved.document, Node):
         raise DocumentErrors(problems) if problems else InputError(f"{file}: is no node")
     return resolved

@@ -8,7 +8,7 @@ from pathlib import Path
 from config.documents import Node
 from config.errors import DeskError, DocumentErrors, InputError
 from config.load import examine, load
-from config.universe import unknown_instruments
+from config.universe import unknown_in_universe
 from config.validate import checked
 from live_nodes.local.endpoints import overridden
 from live_nodes.local.keys import variables_of
@@ -29,11 +29,11 @@ def state_folder(node: Node) -> Path:
 
 
 def written_node(file: Path, settings: Iterable[str] = ()) -> Node:
-    """Return the node that a document describes, though strategies be wrong in it.
+    """Return the node that a document describes; none of its strategies and guards is imported.
 
     Raises DocumentErrors if its envelope is wrong. Raises InputError if it is no node.
     """
-    resolved, problems = examine(file, settings)
+    resolved, problems = examine(file, settings, imports=False)
     if resolved is None:
         raise DocumentErrors(problems)
     if not isinstance(resolved.document, Node):
@@ -49,21 +49,21 @@ def releases_of(file: Path, settings: Iterable[str] = ()) -> Releases:
 def node_document(file: Path, settings: Iterable[str] = (), *, trades: bool = True) -> Node:
     """Return the checked document that a node runs, with its final environment.
 
-    Without `trades`, its strategies and guards need not fit its universe, nor that its catalog.
+    Without `trades` none of its strategies and guards is checked or imported: their modules may
+    exit or hang, and what watches a node must work then, too.
 
     Raises DocumentErrors if something in it is wrong. Raises InputError if it is valid but not a
     node.
     """
     file = releases_of(file, settings).running() or file
-    resolved = checked(file, settings) if trades else load(file, settings)
-    unknown = [] if trades else unknown_instruments(resolved, None)
-    if wrong := [problem for problem in unknown if problem.path.startswith("universe.")]:
+    resolved = checked(file, settings) if trades else load(file, settings, imports=False)
+    if wrong := [] if trades else unknown_in_universe(resolved, None):
         raise DocumentErrors(wrong)
     return overridden(resolved.document, variables_of())[0]
 
 
 def node_to_stop(file: Path, settings: Iterable[str], say: Callable[[str], None]) -> Node:
-    """Return a node's document for stopping it, even with errors in its strategies.
+    """Return a node's document for stopping it; none of its strategies and guards is imported.
 
     Raises DocumentErrors if its envelope is wrong: the account could be wrong as well. Raises
     InputError if it is valid but not a node.
@@ -75,7 +75,7 @@ def node_to_stop(file: Path, settings: Iterable[str], say: Callable[[str], None]
         file = file if ran is None else releases.document(ran)
     except DeskError as error:
         say(f"{error}; it is stopped by {file}")
-    resolved, problems = examine(file, settings)
+    resolved, problems = examine(file, settings, imports=False)
     if resolved is None:
         raise DocumentErrors(problems)
     for problem in problems:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from actors.desk.guard_state import FAILED, READINGS, STATE, Kept, Shown
 from actors.guards.core.halts import Latch
@@ -26,7 +27,8 @@ class GuardStatus(msgspec.Struct, frozen=True, kw_only=True):
     the limit, in the guard's unit, below zero beyond it; `headroom_share` is a fraction of the
     limit (None if the limit is zero). `action`, `multiplier` and `reason` are those of the standing
     halt (`latched`), else of the reading. Times are UNIX nanoseconds (UTC); no `until` means until
-    released. `failed` guards measure no more.
+    released. `failed` guards measure no more, and `required` ones stop entries where they fall
+    silent. `unit` is the guard's; some readings have another by their key.
     """
 
     guard: str
@@ -46,6 +48,8 @@ class GuardStatus(msgspec.Struct, frozen=True, kw_only=True):
     until: int | None = None
     last_beat: int | None = None
     failed: bool = False
+    unit: str = ""
+    required: bool = True
 
 
 def risk_of(folder: Path, node: Setup | Node) -> list[GuardStatus]:
@@ -71,24 +75,22 @@ def of_guard(key: str, kept: bytes | None, shown: bytes | None) -> list[GuardSta
     newest = None if shown is None else msgspec.json.decode(shown, type=Shown)
     readings = {} if newest is None else {(r.scope, r.key): r for r in newest.readings}
     stands = {(latch.scope, latch.key): latch for latch in latches}
-    beat = None if newest is None else newest.ts
-    failed = any(latch.key == FAILED for latch in latches)
+    plain = GuardStatus(guard=key, failed=any(latch.key == FAILED for latch in latches))
+    if newest is not None:
+        known = {"last_beat": newest.ts, "unit": newest.unit, "required": newest.required}
+        plain = replace(plain, **known)
     names = sorted(readings.keys() | stands.keys())
-    if not names:
-        return [GuardStatus(guard=key, last_beat=beat, failed=failed)]
-    return [_status(key, readings.get(n), stands.get(n), beat, failed) for n in names]
+    return [_status(plain, readings.get(n), stands.get(n)) for n in names] or [plain]
 
 
-def _status(
-    guard: str, reading: Reading | None, latch: Latch | None, beat: int | None, failed: bool
-) -> GuardStatus:
+def _status(plain: GuardStatus, reading: Reading | None, latch: Latch | None) -> GuardStatus:
     source, holds = reading or latch, latch or reading
     assert source is not None
     assert holds is not None
     measured, limit, over = source.measured, source.limit, reading is not None and reading.over
     gap = None if reading is None else abs(limit - measured) * (-1 if over else 1)
-    return GuardStatus(
-        guard=guard,
+    return replace(
+        plain,
         scope=source.scope,
         key=source.key,
         measured=measured,
@@ -103,6 +105,4 @@ def _status(
         release="" if latch is None else latch.release,
         since=None if latch is None else latch.since,
         until=None if latch is None else latch.until,
-        last_beat=beat,
-        failed=failed,
     )

@@ -192,7 +192,7 @@ def status(file: File, settings: SetOption = None, as_json: JsonOption = False) 
     from live_nodes.local.folder import node_document, state_folder
     from live_nodes.operate.status import rendered, status_of
 
-    node = node_document(file, settings or ())
+    node = node_document(file, settings or (), trades=False)
     found = status_of(node.name, state_folder(node))
     show(found.as_json() if as_json else rendered(found))
     if found.hangs:
@@ -260,7 +260,7 @@ def parity(
     from live_nodes.operate.parity import compare, report_lines
 
     if folder is None:
-        folder = newest(state_folder(node_document(file, settings or ())))
+        folder = newest(state_folder(node_document(file, settings or (), trades=False)))
     found = compare(folder)
     if as_json:
         print(json.dumps(asdict(found) | {"share": found.share, "holds": found.holds}, indent=2))
@@ -323,7 +323,7 @@ def risk_status(
     from live_nodes.local.folder import node_document, state_folder
     from live_nodes.operate.risk_status import rendered, risk_status
 
-    document = node_document(file, settings or ())
+    document = node_document(file, settings or (), trades=False)
     found = risk_status(document, state_folder(document))
     show(found.as_json() if as_json else rendered(found, everything=everything))
 
@@ -353,7 +353,7 @@ def release(
     from live_nodes.operate.risk_release import release_guard
 
     say = _on_stderr()
-    document = node_document(file, settings or ())
+    document = node_document(file, settings or (), trades=False)
     done = release_guard(
         document, state_folder(document), guard, reason=reason, scope=scope, accept=accept, say=say
     )
@@ -379,7 +379,6 @@ def halt(
     from live_nodes.operate.risk_release import halt_entries
 
     say = _on_stderr()
-    # Errors in strategies, which somebody may edit just now, must not keep it from being halted.
     document = node_to_stop(file, settings or (), say)
     done = halt_entries(document, state_folder(document), reason, scope)
     _say_done(done, as_json, say)

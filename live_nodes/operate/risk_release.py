@@ -116,7 +116,7 @@ def _for_the_next_start(
         return ReleaseOutcome(True, f"{request.guard} holds nothing back{scope_text}")
     still = [row for row in stands if row.over]
     if still and not request.accept:
-        raise GateRefused(_still(node, still))
+        raise GateRefused(_still(still))
     ask(folder, request)
     final = request.accept or request.guard == OPERATOR
     how = "" if final else ", unless the limit is reached again by then"
@@ -127,11 +127,10 @@ def _for_the_next_start(
     )
 
 
-def _still(node: Node, rows: list[GuardStatus]) -> str:
+def _still(rows: list[GuardStatus]) -> str:
     lines = []
     for row in rows:
-        component = node.actors.get(row.guard)
-        unit = "" if component is None else unit_of(component, node.allow, row.key)
+        unit = unit_of(row)
         assert row.measured is not None
         assert row.limit is not None
         at = "" if row.last_beat is None else f" at {moment_text(row.last_beat)}"

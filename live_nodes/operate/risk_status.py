@@ -14,10 +14,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from actors.records.journal_reading import read
-from config.components import resolve
 from config.documents import Node
-from config.documents.setup import Component
-from config.params import complete_params
 from live_nodes.local.actions import actions
 from live_nodes.local.heartbeat import last_beat
 from live_nodes.local.mailbox import ASKED, OPERATOR, MailRequest, pending
@@ -39,12 +36,12 @@ BY_KEY = {
 """Units by the end of a reading's key, for guards with several units."""
 
 
-def unit_of(component: Component, allow: tuple[str, ...], key: str) -> str:
-    """Return the unit of a guard's reading by its key; empty when it has none."""
+def unit_of(status: GuardStatus) -> str:
+    """Return the unit of a guard's reading; empty when it has none."""
     for ending, unit in BY_KEY.items():
-        if key == ending or key.endswith((f"_{ending}", f" {ending}")):
+        if status.key == ending or status.key.endswith((f"_{ending}", f" {ending}")):
             return unit
-    return str(getattr(resolve(component.use, allow), "unit", ""))
+    return status.unit
 
 
 def shown(value: float, unit: str) -> str:
@@ -171,7 +168,9 @@ def _line(
     component = node.actors.get(found.guard)
     if component is None:
         return GuardLine(found, "", "halted" if found.latched else "ok")
-    unit = unit_of(component, node.allow, found.key)
+    # The document's word counts before the guard's first reading.
+    required = component.params.get("required", found.required)
+    unit = unit_of(found)
     seen = max((ts for ts in (beat, found.last_beat) if ts is not None), default=None)
     if found.failed:
         state = "failed"
@@ -179,19 +178,13 @@ def _line(
         state = "shrunk" if found.action == "shrink" else "halted"
     elif (
         status.state == "running"
-        and _is_required(node, found.guard)
+        and required
         and (seen is None or now - seen > node.risk.heartbeat * 1e9)
     ):
         state = "silent"
     else:
         state = "no reading" if found.measured is None else "ok"
     return GuardLine(found, unit, state)
-
-
-def _is_required(node: Node, guard: str) -> bool:
-    component = node.actors[guard]
-    params = complete_params(resolve(component.use, node.allow), component.params)
-    return bool(params["required"])
 
 
 def _closing(standing: list[StandingVerdict], status: NodeStatus, folder: Path) -> str:

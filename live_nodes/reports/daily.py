@@ -14,12 +14,13 @@ from pathlib import Path
 from config.documents import Node
 from config.durations import DAY_NS
 from config.errors import InputError
-from config.load import load
+from config.load import examine, load
 from config.resolved import Resolved
 from live_nodes.local.alerts import RANK, Level, alert_urls_of, send_now
 from live_nodes.local.endpoints import overridden
 from live_nodes.local.folder import REPORTS, UNREAD, releases_of, state_folder
 from live_nodes.local.keys import variables_of
+from live_nodes.local.releases import RUNS
 from live_nodes.reports.expectation import expectation
 from live_nodes.reports.live_result import live_result
 from live_nodes.reports.page import LiveFacts, is_sound, short_text, write_live
@@ -130,9 +131,13 @@ def range_report(
 
 def _document(file: Path, settings: Iterable[str]) -> tuple[Resolved, Node, Path]:
     settings = tuple(settings)
-    resolved = load(releases_of(file, settings).running() or file, settings)
-    node = overridden(resolved.document, variables_of())[0]
-    return resolved, node, state_folder(node)
+    released = releases_of(file, settings).running()
+    written = load(released or file, settings, imports=False)
+    node = overridden(written.document, variables_of())[0]
+    folder = state_folder(node)
+    # Where nothing is imported, only what ran (as a release has) knows all defaults of parameters.
+    ran = examine(folder / RUNS, imports=False)[0] if released is None else None
+    return ran or written, node, folder
 
 
 def _facts(node: Node, folder: Path, since: int, until: int | None) -> LiveFacts:

@@ -312,7 +312,7 @@ def test_a_wrong_parameter_in_the_document_prevents_no_flatten(at: Stage, tmp_pa
     file = written(tmp_path, at, strategies={"rev": strategy})
     said: list[str] = []
     assert node_to_stop(file, (), said.append).name == "stopped"
-    assert "lokback" in said[0]
+    assert said == []
     file = written(tmp_path, at, environment="mainent")
     with pytest.raises(DocumentErrors, match="mainnet"):
         node_to_stop(file, (), said.append)

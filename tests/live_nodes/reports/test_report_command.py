@@ -10,7 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from backtests.results.result import read
+from config.load import load
 from live_nodes.local.folder import node_document, state_folder
+from live_nodes.local.releases import RUNS
 from live_nodes.reports import daily
 from perpdesk import build_app
 from tests.live_nodes.documents import node_file
@@ -104,8 +106,11 @@ def test_a_day_without_the_node_has_no_page(node: Path) -> None:
 def test_any_time_becomes_a_result_that_reads_and_renders_like_a_backtest_s(
     node: Path, tmp_path: Path
 ) -> None:
+    ran = load(node)
+    (tmp_path / "state/mine/paper" / RUNS).write_text(ran.to_yaml(), encoding="utf-8")
     made = report(node, "--from", "2024-10-04", "--to", "2024-10-06", "--out", tmp_path / "out")
     result = read(tmp_path / "out")
+    assert result.summary["config_hash"] == ran.config_hash
     assert result.summary["net_profit"] == 19.48
     assert result.summary["flows"] == [[1728108000000000000, "2000"]]
     assert result.summary["targets"]["win_rate"] == 0.5
