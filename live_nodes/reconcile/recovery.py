@@ -253,12 +253,18 @@ class Recovery:
             taken += await self.rest.fills(product, since_ns, until)
         with self.journal.together():
             known = self.journal.executions_since(since_ns)
+            first = self._first_start_ns()
             for fill in taken:
                 # A busy minute has thousands, and orders wait while each is looked up.
-                if (fill.instrument, fill.execution_id) not in known:
+                if fill.ts_ns >= first and (fill.instrument, fill.execution_id) not in known:
                     self.new_fills += self.journal.fill(fill_row(fill, self._owner(fill), source))
             self.journal.save_state("node", "fills complete", str(until).encode())
         return tuple(taken)
+
+    def _first_start_ns(self) -> int:
+        # What was executed before is part of the positions that the first start found.
+        known = self.journal.load_state("node", "explained") or b""
+        return int(known) if known.isdigit() else 0
 
     async def catch_up(self) -> None:
         """Journal what was executed since the last complete time; VenueError without an answer."""
@@ -413,6 +419,8 @@ class Recovery:
         if traded:
             foreign = self.own.foreign(await self.rest.coins())
             found.foreign_coins = {c: q for c, q in sorted(foreign.items()) if c in traded}
+        # The venue stamps whole milliseconds.
+        asked = time.time_ns() // 10**6 * 10**6
         there = await self.rest.positions()
         state = self.journal.state("node")
         here = self.own.whole(self.journal.explained())
@@ -424,7 +432,7 @@ class Recovery:
                 return
             # On a first start, all else belongs to the operator.
             await self.accept(there)
-            state.save("explained", b"yes")
+            state.save("explained", str(asked).encode())
             return
         zero = Decimal(0)
         for name in sorted({*here, *there}):
