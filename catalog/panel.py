@@ -15,7 +15,7 @@ from catalog.storage.store import Catalog
 
 @dataclass(frozen=True)
 class Panel:
-    """Candles of N instruments (ids sorted) at T times."""
+    """Candles of N instruments (ids sorted) at T times; strategies share the read-only arrays."""
 
     ts: NDArray[np.int64]
     """Close time of each candle, UNIX nanoseconds (UTC), strictly increasing; shape (T,)."""
@@ -75,5 +75,6 @@ def side_by_side(candles: Mapping[str, pa.Table]) -> Panel:
         for index, (table, own) in enumerate(zip(tables, rows, strict=True)):
             if column in table.column_names:
                 values[own, index] = table.column(column).to_numpy()
+        values.flags.writeable = False
         arrays[column] = values
     return Panel(ts=times.astype(np.int64), ids=names, **arrays)

@@ -2,7 +2,8 @@
 
 To add a strategy, write one file here with a class that has `Config` (frozen, ranges beside the
 fields) and one YAML. One that ranks a universe derives from `rebalance.config.PanelRebalancer` and
-gives two pure functions. Any other derives from `base.DeskStrategy`, or from its class that keeps
+gives two pure functions; the arrays that it gets are shared and read-only: change a copy, such as
+``window.close.copy()``. Any other derives from `base.DeskStrategy`, or from its class that keeps
 candles, `candles.CandleStrategy`; all it needs is on this page.
 
 **Override** (each has a default; `hooks` documents them all): ``on_start`` (call super first, then

@@ -25,6 +25,7 @@ from strategies.rebalance.propose import (
     remembered,
     rows_needed,
 )
+from strategies.rebalance.scoring import checked_scores
 from strategies.schedule import last_close, next_fire
 from strategies.signals.trend import filled
 
@@ -206,7 +207,7 @@ def decisions(
     steps, memory = [], NO_MEMORY
     for ts, data_ts in zip(*(times.tolist() for times in stamps(rules, start, end)), strict=True):
         window = candles.window(data_ts, rows)
-        score, entered = cls.scored(rules, window)
+        score, entered = checked_scores(cls, rules, window)
         proposal = propose(rules, listings, window, score, memory=memory, entered=entered)
         wait = reason_to_wait(rules, proposal)
         if not wait:
@@ -249,9 +250,10 @@ def targets(
     many = max(1, _CELLS // (rows * max(1, len(listings.ids))))
     for part in (slice(i, i + many) for i in range(0, len(data_ts), many)):
         window = candles.windows(data_ts[part], rows)
-        score = cls.scored(rules, window).score
+        score = checked_scores(cls, rules, window).score
         for place in (0, -1):
-            alone = cls.scored(rules, candles.window(int(data_ts[part][place]), rows)).score
+            one = candles.window(int(data_ts[part][place]), rows)
+            alone = checked_scores(cls, rules, one).score
             if not np.array_equal(score[..., place, :], alone, equal_nan=True):
                 raise DeskError(
                     f"{cls.__module__}:{cls.__qualname__}: its scores are marked at_once, but many "

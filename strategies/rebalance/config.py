@@ -367,11 +367,12 @@ class PanelRebalancer:
     def scores(config: Any, window: Window) -> NDArray[np.float64]:
         """Return a score for each instrument from its candles; higher is bought, lower sold.
 
-        Return an array of shape (N,), NaN where history is too short; that of a blend has shape
-        (K, N), a row a sleeve. The function must be pure: the screen calls it on windows cut from a
-        panel. ``window`` has the candles that are complete at the decision; ``config`` is of the
-        derived class's own ``Config``, whose ``wants_range`` and ``wants_funding`` say which arrays
-        there are beside close and volume.
+        Return an array of floats of shape (N,), NaN where history is too short; that of a blend has
+        shape (K, N), a row a sleeve. The function must be pure: the screen calls it on windows cut
+        from a panel. ``window`` has the candles that are complete at the decision; its arrays are
+        shared with what sizes positions, and read-only: copy first what you change, such as
+        ``window.close.copy()``. ``config`` is of the derived class's own ``Config``, whose
+        ``wants_range`` and ``wants_funding`` say which arrays there are beside close and volume.
         """
 
     @classmethod

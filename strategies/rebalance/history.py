@@ -30,6 +30,8 @@ class Window:
 
     Windows of T decisions at once have arrays of shape (W, T, N), and ``ts`` of shape (T, 1).
 
+    All are read-only, as they are shared with what sizes positions: copy what you change.
+
     ``open``, ``high`` and ``low`` are empty unless the config says ``wants_range``, ``funding``
     unless it says ``wants_funding``.
     """
@@ -41,6 +43,18 @@ class Window:
     high: NDArray[np.float64] = field(default_factory=_nothing)
     low: NDArray[np.float64] = field(default_factory=_nothing)
     funding: NDArray[np.float64] = field(default_factory=_nothing)
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            if one.name != "ts":
+                object.__setattr__(self, one.name, read_only(getattr(self, one.name)))
+
+
+def read_only(array: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return a view of an array that can't be written to."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def newest(window: Window, rows: int) -> Window:

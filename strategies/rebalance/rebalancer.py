@@ -34,6 +34,7 @@ from strategies.rebalance.execute import PlanExecution
 from strategies.rebalance.history import Window
 from strategies.rebalance.memory import Memory
 from strategies.rebalance.propose import Liquidity, Listings, Proposal, propose, rows_needed
+from strategies.rebalance.scoring import checked_scores
 from strategies.schedule import last_close, last_fire
 from strategies.sizing.covariance import load_estimators
 from strategies.sizing.rounding import ZERO
@@ -292,7 +293,7 @@ class Rebalancer(CandleStrategy):
                 np.array([np.nan if book is None else book.spread_bps for book in books]),
                 np.array([market.depth(name, rules.depth_bps) for name in names]),
             )
-        score, entered = self.ranking.scored(rules, window)
+        score, entered = checked_scores(self.ranking, rules, window)
         return propose(rules, self._listings, window, score, liquidity, memory, entered)
 
     def _patience_ns(self, data_ts: int) -> int:

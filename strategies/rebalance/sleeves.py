@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from strategies.rebalance.config import PanelRebalancerConfig, Scored, Sleeve
 from strategies.rebalance.history import Window, newest
+from strategies.rebalance.scoring import checked_scores
 from strategies.rebalance.size import rows_to_size, size, volatility_to_size
 from strategies.signals.selection import Sides, choose_sides, side_counts
 
@@ -21,7 +22,7 @@ def rows_for_sleeve(sleeve: Sleeve) -> int:
 def scores_of_sleeves(sleeves: tuple[Sleeve, ...], window: Window) -> Scored:
     """Return the scores of K sleeves, shape (K, N); each sees as many candles as it would alone."""
     each = [
-        sleeve.ranking.scored(sleeve.rules, newest(window, rows_for_sleeve(sleeve)))
+        checked_scores(sleeve.ranking, sleeve.rules, newest(window, rows_for_sleeve(sleeve)))
         for sleeve in sleeves
     ]
     # A score without an entry is never older than an exit.

@@ -7,7 +7,7 @@ import pytest
 from nautilus_trader.model.data import Bar
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
-from catalog.panel import panel
+from catalog.panel import COLUMNS, panel
 from catalog.providers.base import Import
 from catalog.storage.store import Catalog
 from catalog.storage.writer import CatalogWriter, rebuild
@@ -230,6 +230,7 @@ def test_a_panel_has_a_row_a_time_and_nan_where_there_is_no_candle(tmp_path):
     assert np.isnan(cut.volume[:, 1]).tolist() == [True, True, False, False]
     assert np.isnan(cut.open[:, 2]).all()
     assert cut.close[:3, 0].tolist() == candles(4).column("close").to_pylist()[1:]
+    assert not any(getattr(cut, name).flags.writeable for name in COLUMNS)  # strategies share them
 
 
 @pytest.mark.parametrize(("left", "words"), [(0, "is missing"), (100, "cannot be read")])
