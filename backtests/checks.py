@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from catalog.instruments import ACCOUNT_COIN
 from config.catalogs import url_of
-from config.components import resolve, resolve_or_none
+from config.components import misplaced, resolve, resolve_or_none
 from config.documents import Backtest, Market
 from config.durations import HOUR_NS, MINUTE_NS, interval_ns, minute_text
 from config.errors import InputError, Problem, some_of
@@ -287,8 +287,9 @@ def _parameters(document: Backtest) -> dict[str, dict[str, Any]]:
     found = {}
     for key, component in document.strategies.items():
         cls: Any = resolve_or_none(component.use, document.allow)
-        sound = cls is not None and not check_params(cls.Config, component.params)
-        if component.enabled and sound:
+        if cls is None or misplaced(cls, component.use, "strategies"):
+            continue
+        if component.enabled and not check_params(cls.Config, component.params):
             found[key] = complete_params(cls, component.params)
     return found
 

@@ -19,6 +19,20 @@ from config.errors import InputError, did_you_mean
 ROOMS = ("strategies", "actors")
 SHIPPED = ("strategies", "actors.guards")
 """Packages with a component in a file of its own."""
+WANTED = {
+    "strategies": (
+        "strategy",
+        "strategies.base:DeskStrategy, or, where it ranks a universe, from "
+        "strategies.rebalance.config:PanelRebalancer",
+    ),
+    "actors": ("guard", "actors.guards.core.guard:Guard"),
+}
+"""What stands in a room, and what a class of one's own derives from there."""
+_ROOM_OF = {
+    "strategies.base:DeskStrategy": "strategies",
+    "actors.guards.core.guard:Guard": "actors",
+    "actors.desk.guard:GuardActor": "actors",
+}
 _ABSTRACT: dict[type[Any], bool] = {}
 _ADDRESS = re.compile(r"^([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)$", re.ASCII)
 
@@ -82,6 +96,23 @@ def resolve_or_none(use: str, allow: Iterable[str] = ()) -> type[Any] | None:
         return resolve(use, allow)
     except AddressError:
         return None
+
+
+def misplaced(cls: type[Any], use: str, room: str) -> str:
+    """Return why the class at an address can't stand in a room, empty where it belongs there.
+
+    Classes are known by the names of their bases: the engine is not imported for that.
+    """
+    names = (f"{base.__module__}:{base.__name__}" for base in cls.__mro__)
+    found = next((_ROOM_OF[name] for name in names if name in _ROOM_OF), "")
+    if not found and isinstance(getattr(cls, "engine", None), str):
+        found = "strategies"  # A pure one, which names the class that runs it.
+    if found == room:
+        return ""
+    if not found:
+        what, base = WANTED[room]
+        return f"{use} is no {what}: derive it from {base}"
+    return f"{use} is a {WANTED[found][0]}, and belongs under {found}, not under {room}"
 
 
 def classes_of(module: Any) -> list[type[Any]]:

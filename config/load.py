@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path as FilePath
 from typing import Any
 
-from config.components import ROOMS, AddressError, resolve, resolve_or_none
+from config.components import ROOMS, AddressError, misplaced, resolve, resolve_or_none
 from config.documents import KINDS
 from config.envelope import SECRET_PATHS, check_envelope, shown
 from config.errors import DocumentErrors, Problem, did_you_mean
@@ -191,6 +191,9 @@ def _check_component(
     if use.startswith(f"{other}.") and other not in allow:
         text = f"{use} belongs under {other}, not under {room}"
         problems = [problem(tree, (*at, "use"), text)]
+    elif found is not None and not problems and (text := misplaced(found, use, room)):
+        problems = [problem(tree, (*at, "use"), text)]
+        found = None
     if found is not None and isinstance(params, dict):
         # Those inside come first: it imports their packages, where these are allowed.
         for field in getattr(found.Config, "components", ()):

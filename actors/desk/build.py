@@ -31,8 +31,6 @@ def guards_of(setup: Setup) -> dict[str, GuardActor]:
         if not component.enabled:
             continue
         cls: Any = resolve(component.use, setup.allow)
-        if not issubclass(cls, Guard | GuardActor):
-            continue
         params = cls.Config(**build_params(cls, component.params))
         if issubclass(cls, Guard):
             made[key] = GuardActor(key, cls(params))

@@ -21,6 +21,7 @@ from typing import Any
 
 from nautilus_trader.model.events import OrderEvent
 
+from actors.desk.build import guards_of
 from actors.records.journal import JournalError
 from config.errors import DeskError, GateRefused, some_of
 from live_nodes.bybit.adapter import ClientWiring, end_position_checks
@@ -47,7 +48,7 @@ from live_nodes.node.context import NodeContext, RunContext
 from live_nodes.node.memory import MemoryWatch
 from live_nodes.node.message_bus import redis_streams
 from live_nodes.node.metrics import follow_latency
-from live_nodes.node.operator_desk import need_markets, node_guards
+from live_nodes.node.operator_desk import need_markets
 from live_nodes.node.owners import keep_owners
 from live_nodes.node.preflight import Preflight, foreign_positions_gate, preflight
 from live_nodes.node.recording import begin_recording
@@ -110,7 +111,7 @@ class NodeRun:
         self.links = VenueLinks(
             node.tag, node.watch.half_open, node.watch.heartbeat, trades=not options.dry_run
         )
-        self.guards = node_guards(node)
+        self.guards = guards_of(node)
         self.fills = FillBooking(
             context.journal, fresh=context.paper, dry_run=options.dry_run, tape=context.tape
         )

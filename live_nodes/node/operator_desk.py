@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from actors.desk.build import guards_of
 from actors.desk.guard import GuardActor
 from actors.guards.core.drill import Hold, KillSwitch, Plan, Scene, Stage, plan
 from actors.guards.core.guard import Guard, Measured, Nothing
@@ -16,8 +15,7 @@ from actors.guards.core.halts import Latch, Latches
 from actors.guards.core.params import GuardParams
 from actors.guards.core.snapshot import Snapshot
 from actors.records.journal import Journal
-from config.documents import Node
-from config.errors import DeskError, GateRefused, InputError, hint
+from config.errors import DeskError, GateRefused, hint
 from live_nodes.local.mailbox import OPERATOR, SCOPE, Mailbox, MailRequest
 from live_nodes.local.timefmt import moment_text
 from strategies.messages import Action
@@ -173,25 +171,6 @@ def _latches_text(latches: Latches) -> str:
         + (f" ({latch.reason})" if latch.reason else "")
         for latch in latches
     )
-
-
-def node_guards(node: Node) -> dict[str, GuardActor]:
-    """Return the document's enabled guards by key.
-
-    Raises InputError when a component of ``actors:`` is no guard, or takes the operator's name.
-    """
-    guards = guards_of(node)
-    for key, component in node.actors.items():
-        if component.enabled and key not in guards:
-            raise InputError(
-                f"{node.name}: actors.{key}: {component.use} is no guard, and a node runs no other "
-                "actors; set enabled: false"
-            )
-        if key == OPERATOR:
-            raise InputError(
-                f"{node.name}: actors.{key}: this name is the operator's guard's; use another"
-            )
-    return guards
 
 
 def need_markets(guards: Mapping[str, GuardActor]) -> bool:

@@ -29,6 +29,7 @@ from nautilus_trader.live.factories import LiveDataClientFactory, LiveExecClient
 from nautilus_trader.model.enums import AccountType, OmsType
 from nautilus_trader.model.identifiers import ClientId, ComponentId, Venue
 
+from actors.desk.build import guards_of
 from actors.records.journal import Journal
 from actors.records.journal_files import NAME
 from catalog.instruments import VENUE
@@ -46,7 +47,6 @@ from live_nodes.node.build import (
 )
 from live_nodes.node.context import NodeContext
 from live_nodes.node.feed import NodeFeed
-from live_nodes.node.operator_desk import node_guards
 from live_nodes.node.preflight import Preflight
 from live_nodes.node.recording import Header
 from live_nodes.node.report import RunOptions
@@ -268,7 +268,7 @@ class Replay:
         adopts = node.watch.policies.foreign_orders == "adopt"
         JournalRecorder(kernel, journal, lambda name: adopts or own_key(node.tag, name) is not None)
         fills = FillBooking(journal, tape=self.tape)
-        self.risk = NodeRisk(context, fills, node_guards(node))
+        self.risk = NodeRisk(context, fills, guards_of(node))
         # Nodes that record ask the venue about a wallet; its answers are turns.
         self.risk.pending_cash.ask = lambda: None
         gate.sender = lambda command, requests: None

@@ -104,6 +104,14 @@ def test_a_strategy_that_names_no_candles_is_refused(tmp_path: Path, chosen: str
         prepare(load(file, blind).document)
 
 
+def test_a_guard_under_strategies_is_refused_once(tmp_path: Path) -> None:
+    file = write_planned(tmp_path, {A: [100.0] * 24}, [], {})
+    guard = ["allow=[tests]", "strategies.plan.use=tests.actors.tiny_guards:LossGuard"]
+    (found,) = map(str, validate(file, guard))
+    words = "strategies.plan.use: tests.actors.tiny_guards:LossGuard is a guard, and belongs under"
+    assert words in found
+
+
 def test_what_does_not_settle_in_the_coin_of_the_account_is_refused(tmp_path: Path) -> None:
     file = write_planned(tmp_path, {A: [100.0] * 24}, [], {})
     assert said(file) == []

@@ -265,6 +265,7 @@ class IdeaConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 class Idea:
     Config: ClassVar = IdeaConfig
+    engine: ClassVar = "my_ideas.idea:Engine"
 """
 
 
@@ -291,6 +292,53 @@ def test_a_module_that_cannot_be_imported_is_named_with_its_line(own_package, so
     (own_package / "bad.py").write_text(source)
     with pytest.raises(AddressError, match=words):
         resolve("my_ideas.bad:Bad", ["my_ideas"])
+
+
+OWN = """\
+from actors.desk.guard import GuardActor
+from actors.guards.core.guard import Guard
+from actors.guards.core.params import GuardParams
+from strategies.xs_reversal import XSReversal
+
+class Calm(Guard):
+    Config = GuardParams
+
+class Actor(GuardActor):
+    Config = GuardParams
+
+class Plain:
+    Config = GuardParams
+
+class Idea(XSReversal):
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("room", "name", "words"),
+    [
+        ("actors", "Calm", None),
+        ("actors", "Actor", None),
+        ("strategies", "Idea", None),
+        ("actors", "Plain", " is no guard: derive it from actors.guards.core.guard:Guard"),
+        ("strategies", "Plain", " is no strategy: derive it from strategies.base:DeskStrategy, or"),
+        ("actors", "Idea", " is a strategy, and belongs under strategies, not under actors"),
+        ("strategies", "Calm", " is a guard, and belongs under actors, not under strategies"),
+        ("strategies", "Actor", " is a guard, and belongs under actors, not under strategies"),
+    ],
+)
+def test_a_class_of_the_users_own_stands_in_its_room(own_package, write, room, name, words):
+    (own_package / "own.py").write_text(OWN)
+    text = f"kind: setup\nname: mine\nallow: [my_ideas]\n{room}:\n  one:\n"
+    file = write("mine.yaml", text + f"    use: my_ideas.own:{name}\n")
+    problems = [problem for problem in examine(file)[1] if problem.path.startswith(room)]
+    if words is None:
+        assert problems == []
+    else:
+        assert [(one.file, one.line, one.path) for one in problems] == [
+            (str(file), 6, f"{room}.one.use")
+        ]
+        assert problems[0].message.startswith(f"my_ideas.own:{name}{words}")
 
 
 def test_a_guard_under_strategies_is_sent_to_its_room(write):

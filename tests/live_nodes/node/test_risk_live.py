@@ -17,12 +17,10 @@ from nautilus_trader.model.identifiers import InstrumentId
 
 from actors.guards.core.snapshot import DeskEvent, ErrorEvent, FillEvent, Mismatch, Snapshot
 from config.documents.scenario import Delay, LostRequest, RefusedOp
-from config.errors import InputError
 from live_nodes.bybit import notices, pending_cash
 from live_nodes.local.heartbeat import last_beat
 from live_nodes.local.mailbox import MailAnswer, MailRequest, answer, ask
 from live_nodes.node.guard_status import GuardStatus, risk_of
-from live_nodes.node.operator_desk import node_guards
 from live_nodes.node.report import RunOptions
 from live_nodes.node.risk_books import OWNER, UNSEEN
 from strategies.order_ids import is_closers
@@ -30,7 +28,7 @@ from tests.live_nodes.by_hand import BUY, SELL, ByHand, ByHandConfig
 from tests.live_nodes.documents import guard
 from tests.live_nodes.local.test_alerts import ear
 from tests.live_nodes.practice.still_market import BTC
-from tests.live_nodes.stage import NAME, Desk, Stage, desk_document, desk_node, stage
+from tests.live_nodes.stage import NAME, Desk, Stage, desk_node, stage
 from tests.waiting import slack
 
 RISK = {"every": 0.1, "heartbeat": 2.0, "exit_grace": 1.0, "deadline": 5.0}
@@ -234,16 +232,6 @@ def test_a_guard_that_left_the_document_holds_nothing_back_and_is_reported(tmp_p
         with desk_node(st, folder=tmp_path, risk=RISK) as desk:
             assert verdicts(desk) == []
             assert told(desk, "daily is no guard of the document any more: its flatten on desk")
-
-
-def test_components_that_are_no_guards_and_the_operators_name_are_refused(tmp_path: Path) -> None:
-    by_hand = {"use": "tests.live_nodes.by_hand:ByHand"}
-    for key, component, words in (
-        ("x", by_hand, ".* is no guard"),
-        ("operator", DAILY, "this name"),
-    ):
-        with pytest.raises(InputError, match=rf"actors.{key}: {words}"):
-            node_guards(desk_document(tmp_path, actors={key: component}))
 
 
 def test_guards_receive_the_market_the_venue_and_failures(tmp_path: Path) -> None:
