@@ -18,7 +18,7 @@ from nautilus_trader.common.config import ActorConfig
 from actors.desk.guard_state import FAILED, READINGS, STATE, UNKEPT, Kept, Shown
 from actors.guards.core.calm import Bounds, Calm, facts_of, narrowest
 from actors.guards.core.guard import Guard
-from actors.guards.core.halts import Latch, Latches, released, step, verdicts
+from actors.guards.core.halts import Latch, Latches, released, step, unfit, verdicts
 from actors.guards.core.limits import Reading
 from actors.guards.core.params import GuardParams
 from actors.guards.core.snapshot import Input, OrderRequested, Snapshot
@@ -48,6 +48,9 @@ class GuardHost(Protocol):
 
     def beat(self, key: str) -> None:
         """Record a heartbeat of the guard."""
+
+    def strategies(self) -> set[str]:
+        """Return the keys of strategies that trade, or have booked or hold something."""
 
 
 class Rest:
@@ -253,6 +256,10 @@ class GuardActor(Actor):
         state, readings = self.guard.observe(state, seen)
         now = seen.now if isinstance(seen, Snapshot) else seen.ts
         latches = step(self.latches, readings, now, self.params, self.guard.decisions)
+        if latches is not self.latches:
+            wrong = unfit(latches, self.latches, self._desk.strategies)
+            if wrong:
+                raise DeskError(f"actors.{self.key}: {wrong}")
         if state is not self.guard_state or latches is not self.latches or self._unkept:
             self._take(state, latches, now)
         if readings is not None:

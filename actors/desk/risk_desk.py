@@ -51,6 +51,7 @@ from actors.guards.core.snapshot import (
     Snapshot,
 )
 from actors.records.order_facts import OrderFacts
+from actors.records.owners import owner_of
 from actors.records.rows import FillRow
 from config.durations import DAY_NS
 from strategies.messages import Action
@@ -309,6 +310,12 @@ class RiskDesk:
         """Record a guard's heartbeat."""
         if self.heartbeats is not None:
             self.heartbeats.beat(key, self._monotonic_ns())
+
+    def strategies(self) -> set[str]:
+        """Return the keys of strategies that trade, or have booked or hold something."""
+        trading = {owner_of(name) for name in self._kernel.trader.strategy_ids()}
+        holding = {held.strategy for held in self._account.holdings()}
+        return trading | holding | self.books.booked.by_strategy.keys()
 
     def observe(self, seen: Input) -> None:
         """Send an input to every guard and publish the verdicts; call it outside any event."""

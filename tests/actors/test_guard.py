@@ -7,11 +7,11 @@ import pytest
 
 from actors.desk.guard_state import STATE, Kept
 from actors.guards.core.calm import Bounds
-from actors.guards.core.snapshot import Snapshot
+from actors.guards.core.snapshot import Holding, Snapshot
 from config.errors import DeskError, GateRefused
 from strategies.messages import Action
 from strategies.state import MemoryState
-from tests.actors.tiny_guards import Loss, LossGuard, LossParams, Table, TransientParams
+from tests.actors.tiny_guards import A, Loss, LossGuard, LossParams, Table, TransientParams
 
 SECOND = 1_000_000_000
 
@@ -229,6 +229,84 @@ def test_a_guard_that_failed_does_not_hold_up_the_others():
         ("one", "guard one failed: ZeroDivisionError: made to fail"),
         ("two", "100 lost"),
     ]
+
+
+class SaysParams(LossParams, frozen=True, kw_only=True):
+    scope: str = "desk"
+    shrinks_to: float = 0.5
+
+
+class Says(LossGuard):
+    def measure(self, state, snapshot):
+        state, (reading,) = super().measure(state, snapshot)
+        more = {"scope": self.params.scope, "multiplier": self.params.shrinks_to}
+        return state, (msgspec.structs.replace(reading, **more),)
+
+
+class Saying(Loss):
+    runs = Says
+
+
+def said_of(strict: bool = False, **says) -> Table:
+    """Return a table whose guard says something when 100 are lost."""
+    table = Table(Saying("own", params=SaysParams(action="shrink", **says)), strict=strict)
+    table.account.held.append(
+        Holding(strategy="hand", instrument=A, quantity=Decimal(1), entry=Decimal(10), price=None)
+    )
+    table.looks("1000", "950", "900")
+    return table
+
+
+@pytest.mark.parametrize(
+    ("says", "words"),
+    [
+        *(
+            ({"shrinks_to": size}, f"multiplier {size} of its reading on desk must be from 0 to 1")
+            for size in (3.0, -2.0, 1.001, -0.001, float("nan"), float("inf"))
+        ),
+        *(
+            ({"scope": scope}, f"scope {scope!r} of its reading must be desk, strategy:KEY")
+            for scope in ("", "BTCUSDT", "Desk", A, "instrument:", "instrument:BTCUSDT")
+        ),
+        ({"scope": "strategy:nope"}, "a key of a, hand, or instrument:ID"),
+    ],
+)
+def test_a_reading_that_would_halt_nothing_or_enlarge_halts_entries_until_released(says, words):
+    table = said_of(**says)
+    (verdict,) = table.said
+    assert (verdict.action, verdict.scope) == (Action.HALT_ENTRIES, "desk")
+    assert verdict.reason.startswith("guard own failed: DeskError: actors.own: ")
+    assert words in verdict.reason
+    with pytest.raises(DeskError, match=r"^actors\.own: "):
+        said_of(strict=True, **says)
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        *({"shrinks_to": size} for size in (0, 0.0, 0.9, 1, 1.0)),
+        *({"scope": f"strategy:{key}"} for key in ("a", "hand")),
+        # What left the universe, and what was traded by hand, whatever it is called.
+        *({"scope": f"instrument:{name}"} for name in (A, "BTCUSDT-26DEC25-LINEAR.BYBIT")),
+    ],
+)
+def test_a_reading_may_concern_what_trades_and_what_is_held(says):
+    (verdict,) = said_of(strict=True, **says).said
+    assert verdict.action == Action.SHRINK
+    assert verdict.scope == says.get("scope", "desk")
+    assert verdict.multiplier == says.get("shrinks_to", 0.5)
+
+
+def test_a_halt_from_before_a_restart_stands_though_its_strategy_left():
+    store = MemoryState()
+    guard = Saying(store=store, params=SaysParams(scope="strategy:a"))
+    table = Table(guard)
+    table.looks("1000", "900")
+    again = Saying(store=store, params=SaysParams(scope="strategy:a", action="reduce_only"))
+    table = Table(again, keys=("b",))
+    table.looks("900", "890")
+    assert not again.failed
+    assert [(v.scope, v.action) for v in table.said][-1] == ("strategy:a", Action.REDUCE_ONLY)
 
 
 # -- releases --------------------------------------------------------------------------------------

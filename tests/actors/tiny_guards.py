@@ -12,7 +12,7 @@ from typing import Any, get_args
 import msgspec
 from nautilus_trader.cache.cache import Cache
 from nautilus_trader.common.component import Clock, MessageBus, TestClock
-from nautilus_trader.model.identifiers import TraderId
+from nautilus_trader.model.identifiers import StrategyId, TraderId
 from nautilus_trader.portfolio.portfolio import Portfolio
 
 from actors.desk.books import StrategyBooks
@@ -137,7 +137,13 @@ class Table:
     What the desk puts off until the engine is done happens at `done`.
     """
 
-    def __init__(self, *guards: GuardActor, clock: Clock | None = None, **desk: Any) -> None:
+    def __init__(
+        self,
+        *guards: GuardActor,
+        clock: Clock | None = None,
+        keys: tuple[str, ...] = ("a",),
+        **desk: Any,
+    ) -> None:
         self.clock = clock or TestClock()
         self.bus = MessageBus(TraderId("DESK-001"), self.clock)
         self.cache = Cache()
@@ -147,7 +153,13 @@ class Table:
         self.put_off: list[Callable[[], None]] = []
         self.bus.subscribe("verdicts.*", self.said.append)
         self.bus.subscribe("risk.seen", self.seen.append)
-        kernel = SimpleNamespace(clock=self.clock, msgbus=self.bus, cache=self.cache)
+        ids = [StrategyId(f"Made-{key}") for key in keys]
+        kernel = SimpleNamespace(
+            clock=self.clock,
+            msgbus=self.bus,
+            cache=self.cache,
+            trader=SimpleNamespace(strategy_ids=lambda: ids),
+        )
         self.desk = RiskDesk(
             kernel,
             self.account,

@@ -6,7 +6,8 @@ are UNIX nanoseconds (UTC), so a clock that goes back can only prolong a halt.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 
@@ -32,6 +33,7 @@ class Latch(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+_INSTRUMENT = re.compile(r"[^\s:]+-(LINEAR|INVERSE|SPOT|OPTION)\.BYBIT")
 Latches = tuple[Latch, ...]
 """Sorted by scope, then key."""
 
@@ -65,6 +67,36 @@ def step(
             kept[name] = _tripped(reading, now, params, kept.get(name), decisions)
     result = tuple(kept[name] for name in sorted(kept))
     return latches if result == latches else result
+
+
+def unfit(latches: Latches, before: Latches, strategies: Callable[[], Collection[str]]) -> str:
+    """Return what is wrong with the halts that were not there before, empty for nothing.
+
+    A multiplier above 1 would enlarge positions, and a scope that is none would hold nothing back.
+    Scopes of earlier halts are known, though their strategy left. Any instrument's id will do: what
+    is traded by hand, or has left the universe, is in no list.
+    """
+    known = {latch.scope for latch in before}
+    for latch in latches:
+        if latch in before:
+            continue
+        if not 0 <= latch.multiplier <= 1:
+            return (
+                f"multiplier {latch.multiplier} of its reading on {latch.scope} must be from 0 to 1"
+            )
+        kind, _, name = latch.scope.partition(":")
+        if latch.scope in known or latch.scope == "desk":
+            continue
+        if kind == "instrument" and _INSTRUMENT.fullmatch(name):
+            continue
+        if kind == "strategy" and name in strategies():
+            continue
+        return (
+            f"scope {latch.scope!r} of its reading must be desk, strategy:KEY with a key of "
+            f"{', '.join(sorted(filter(None, strategies())))}, or instrument:ID with an id such as "
+            "BTCUSDT-LINEAR.BYBIT"
+        )
+    return ""
 
 
 def verdicts(latches: Latches, guard: str, *, transient: bool = False) -> dict[str, Verdict]:

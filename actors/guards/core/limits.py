@@ -155,7 +155,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     clear: bool  # far enough inside for a halt to end; never true while over
     action: Action
     key: str = ""  # which limit, where a guard has several on a scope, such as ``10 %``
-    multiplier: float = 1.0  # size of new positions, for ``SHRINK``
+    multiplier: float = 1.0  # size of new positions for ``SHRINK``, 0 to 1
     reason: str = ""  # for the trader, with the numbers
     until: int | None = None  # when it is certainly over, UNIX nanoseconds (UTC)
     release: str | None = None  # how its halt ends; None takes the guard's parameter

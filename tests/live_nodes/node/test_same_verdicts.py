@@ -155,7 +155,7 @@ def backtested() -> tuple[list[Verdict], int]:
 
 def replayed(guards: dict[str, GuardActor], tape: list[Input | None]) -> dict[str, list[Verdict]]:
     """Return what fresh guards publish on a tape, without engine, node or state."""
-    table = Table(*guards.values())
+    table = Table(*guards.values(), keys=("hand",))
     said: dict[str, list[Verdict]] = {key: [] for key in guards}
     for key, found in said.items():
         table.bus.subscribe(f"verdicts.{key}", found.append)
