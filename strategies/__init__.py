@@ -15,18 +15,31 @@ fastest in a backtest where ``levels_needed`` returns the count);
 ``history_needed`` and ``warm_up`` (candles from before the start), ``on_order_ended`` (one of its
 orders was filled, cancelled or refused), ``on_executed`` (a tactic ended), ``on_verdict``.
 
-**See**: ``self.market`` has instruments, lots, best prices, prices, equity and holdings; the common
-ones are methods of the strategy too (``equity()``, ``holding(id)``, ``holdings()``). Quantities are
-signed base coin as Decimal; times are UNIX nanoseconds (UTC). ``self.verdicts`` has the guards'
-verdicts (``strictest``, ``on(instrument)``): the order gate refuses entries against them anyway.
+**See**: ``self.market`` (`market_view.MarketView`) has ``newest_price(id)`` (mid, else mark, else
+last), ``last_price(id)`` (the one that values positions), ``top_of_book(id)`` (``bid``, ``ask``,
+``mid``), ``levels(id, count)``, ``depth(id, bps)``, ``trades(id, count)``, ``lot(id)``,
+``entry_price(id)``, ``free_cash()``; prices and books are None or empty before the first. Best
+prices need ``market.watch(id)``, trades ``market.watch_trades(id)``. Methods of the strategy itself
+are ``equity()``, ``holding(id)``, ``holdings()``, ``instrument(id)``. Quantities are signed base
+coin as Decimal; times are UNIX nanoseconds (UTC). ``self.verdicts`` has the guards' verdicts
+(``strictest``, ``on(instrument)``, ``halts(instrument)``): the order gate refuses entries against
+them anyway.
 
 **Size**: ``equity() * weight / price``, rounded down to ``market.lot(id).step``, and nothing below
-``min_quantity`` or ``min_notional``; `sizing.rounding.size_order` does that with caps.
+``min_quantity`` or ``min_notional``; `sizing.rounding.size_order` does that with caps. Less than a
+lot is a ValueError.
 
 **Send**: ``execute(id, quantity, reason)`` trades a signed quantity by the tactic that the document
-names; ``send_market`` always at market. What can only shrink a position is sent reduce-only. While
+names; ``send_market`` always at market; ``send(order)`` an order from ``order_factory`` with
+``client_order_id=self.next_order_id()``. What can only shrink a position is sent reduce-only. While
 ``busy``, orders are under way; ``when_clear(then, or_else=…)`` cancels them and calls ``then`` once
 they are gone.
+
+**Shrink**: size as if there were no verdicts. While guards demand ``shrink``, what is sent in these
+ways is made smaller, which is logged: an entry leads to ``multiplier`` times the position that it
+would lead to, in whole lots, and is not sent where as much is held. Exits stay whole.
+``verdicts.shrunk(id, quantity)`` is what would be left. A class with ``sizes_by_verdicts = True``,
+as the strategies here, does it itself. Nautilus's own ``submit_order`` passes this by.
 
 **Exits** are the same with the opposite sign: ``execute(id, -holding(id), reason)``. When a guard
 demands ``FLATTEN``, ``on_flatten`` cancels and closes by default.
@@ -46,7 +59,14 @@ node prints: in ``warm_up`` give the candles to ``broker.protector.warm_up`` too
 
 **Tactics** of your own: write one by the protocol in `tactics.tactic`, register it with
 ``broker.host(tactic, rules)`` in the constructor, and begin with ``broker.start(id, quantity,
-reason, tactic=name)``. It may have several orders out, and its state survives a crash.
+reason, tactic=name)``. It may have several orders out, and its state survives a crash. It never
+gets more than the quantity: an order beyond what is left is cut to that, or refused, with an error.
+
+**State** of your own: a frozen `msgspec.Struct` with defaults. ``broker.load_state(name, Kind)``
+in ``on_start`` returns what was saved, None at first and in every backtest;
+``broker.save_state(name, state)`` returns once it would survive a crash: call it before the orders
+that follow from it. Names are your strategy's own; ``tactic.…`` and ``protective.…`` are taken.
+What positions and orders say needs no saving: they are reconciled before a restart goes on.
 
 Inside: `market_view`, `order_sender`, `broker` and `verdict_follower` depend on the engine, not on
 the strategy; `base` connects them. `signals`, `sizing`, `tactics` and `refusals` are pure. What

@@ -25,6 +25,7 @@ from strategies.market_view import BookSource, MarketView
 from strategies.messages import Decision, Executed, Verdict
 from strategies.on_loop import on_loop
 from strategies.protector import forget_protection
+from strategies.refusals import refused_by
 from strategies.state import StateStore
 from strategies.verdict_follower import VerdictFollower
 from strategies.verdicts import TOPIC, board_of
@@ -38,6 +39,9 @@ class DeskStrategy(Hooks, Strategy):
     """
 
     Config: ClassVar[type[DeskStrategyConfig]] = DeskStrategyConfig
+
+    sizes_by_verdicts: ClassVar[bool] = False
+    """Whether its own sizes follow `shrink` verdicts; those of any other shrink as it sends."""
 
     def __init__(self, config: DeskStrategyConfig) -> None:
         self.ids = tuple(sorted(config.instruments))
@@ -77,6 +81,8 @@ class DeskStrategy(Hooks, Strategy):
             on_halt=self.on_halt,
             could_not_clear=self.could_not_clear,
         )
+        if not self.sizes_by_verdicts:
+            self.broker.shrunk = self._shrunk
 
     @property
     def config(self) -> Any:
@@ -213,15 +219,29 @@ class DeskStrategy(Hooks, Strategy):
         """Return the id of the next order; a live node's gate refuses ids made elsewhere."""
         return self.broker.next_order_id()
 
+    def _shrunk(self, instrument_id: InstrumentId, quantity: Decimal) -> Decimal:
+        left = self.verdicts.shrunk(instrument_id, quantity)
+        if left != quantity:
+            verdict = self.verdicts.shrink_on(instrument_id.value)
+            left_of = f"{left:f} of {quantity:f} {instrument_id}" if left else f"no {instrument_id}"
+            self.log.warning(f"{left_of} is entered: {refused_by(verdict)}")
+        return left
+
     def send(self, order: Order) -> None:
-        """Send an order and track it."""
+        """Send an order and track it; an entry shrinks as `shrink` verdicts demand."""
         self.broker.send(order)
 
     def send_market(self, instrument_id: InstrumentId, quantity: Decimal, reason: str) -> None:
         """Send a market order for a signed quantity of base coin, whatever the tactic.
 
         It is reduce-only when it can only shrink the position. It is split into orders of similar
-        size when it exceeds the venue's largest order.
+        size when it exceeds the venue's largest order. An entry shrinks as `shrink` verdicts
+        demand.
+
+        Raises
+        ------
+        ValueError
+            If it is less than a lot.
         """
         self.broker.send_market(instrument_id, quantity, reason)
 
@@ -259,10 +279,13 @@ class DeskStrategy(Hooks, Strategy):
     def execute(self, instrument_id: InstrumentId, quantity: Decimal, reason: str) -> None:
         """Trade a signed quantity of base coin by the document's tactic.
 
+        An entry shrinks as `shrink` verdicts demand.
+
         Raises
         ------
         ValueError
-            If an execution is under way in the instrument (see `stop_executing`).
+            If it is less than a lot, or an execution is under way in the instrument (see
+            `stop_executing`).
         """
         self.broker.execute(instrument_id, quantity, reason)
 

@@ -37,7 +37,7 @@ from strategies.on_loop import on_loop
 from strategies.order_sender import Engine, OrderSender
 from strategies.order_tags import order_tags
 from strategies.protector import Protector
-from strategies.refusals import refusal_of
+from strategies.refusals import Refusal, refusal_of
 from strategies.state import StateStore, decoded, unreadable
 from strategies.tactics import tactic as protocol
 from strategies.tactics.maker_first import MAKER_FIRST
@@ -74,6 +74,11 @@ class _SavedName(msgspec.Struct):
 
 @dataclass(slots=True)
 class _Execution:
+    """``wanted`` is what it may trade, signed, and ``traded`` what it has, unsigned base coin.
+
+    ``out`` has the quantities that the tactic ordered by orders that have not ended.
+    """
+
     tactic: Tactic[Any, Any]
     state: TacticState
     goal: Decimal
@@ -81,7 +86,10 @@ class _Execution:
     decision_id: str
     terms: Terms
     exits: bool
+    wanted: Decimal
     orders: dict[str, ClientOrderId] = field(default_factory=dict)
+    out: dict[ClientOrderId, Decimal] = field(default_factory=dict)
+    traded: Decimal = ZERO
     seen: TopOfBook | None = None
     paid: Decimal = ZERO
 
@@ -276,12 +284,13 @@ class Broker(OrderSender):
         Raises
         ------
         ValueError
-            If an execution is under way in the instrument (see `stop`).
+            If it is less than a lot, or an execution is under way in the instrument (see `stop`).
         """
-        if self.takes_at_once:
-            self.send_market(instrument_id, quantity, reason)
-        else:
-            self.start(instrument_id, quantity, reason)
+        left = self._asked(instrument_id, quantity)
+        if left and (self.takes_at_once or self._is_absurd(instrument_id, left)):
+            self._send_market(instrument_id, left, reason)
+        elif left:
+            self._start(instrument_id, left, reason)
 
     @property
     def executes(self) -> bool:
@@ -322,13 +331,25 @@ class Broker(OrderSender):
         *,
         tactic: str = MAKER_FIRST.name,
     ) -> None:
-        """Start to trade a signed quantity by a registered tactic.
+        """Start to trade a signed quantity by a registered tactic, or what verdicts leave of it.
 
         Raises
         ------
         ValueError
-            If one is under way in the instrument: two would trade against each other's position.
+            If it is less than a lot, or one is under way in the instrument: two would trade against
+            each other's position.
         """
+        left = self._asked(instrument_id, quantity)
+        if left:
+            self._start(instrument_id, left, reason, tactic)
+
+    def _start(
+        self,
+        instrument_id: InstrumentId,
+        quantity: Decimal,
+        reason: str,
+        tactic: str = MAKER_FIRST.name,
+    ) -> None:
         if instrument_id in self._live:
             raise ValueError(f"an execution in {instrument_id} is under way: stop it first")
         now = self._engine.clock.timestamp_ns()
@@ -357,7 +378,7 @@ class Broker(OrderSender):
         if left == ZERO or (saved is not None and saved.exits and turned):
             self._save(instrument_id, None)
         elif saved is None or turned:
-            self.start(instrument_id, left, reason)
+            self._start(instrument_id, left, reason)
         else:
             found, _ = self._tactics[saved.tactic]
             state = replace(saved.state, dropped=ZERO)
@@ -392,6 +413,11 @@ class Broker(OrderSender):
         raw = None if self.store is None else self.store.load(name)
         return decoded(raw, kind, self._config.key, name)
 
+    def save_state(self, name: str, state: msgspec.Struct | None) -> None:
+        """Save a state that must survive a crash, before what follows from it; None deletes it."""
+        if self.store is not None:
+            self.store.save(name, b"" if state is None else msgspec.json.encode(state))
+
     def forget(self, instrument_id: InstrumentId) -> None:
         """Delete the saved execution of an instrument."""
         if self.saved(instrument_id) is not None:
@@ -418,7 +444,7 @@ class Broker(OrderSender):
         left = goal - market.holding(instrument_id)
         exits = market.shrinks(instrument_id, left)
         terms = market.terms(instrument_id, exits=exits)
-        return _Execution(tactic, state, goal, reason, decision_id, terms, exits)
+        return _Execution(tactic, state, goal, reason, decision_id, terms, exits, left)
 
     def _begin(
         self, instrument_id: InstrumentId, execution: _Execution, first: protocol.Event
@@ -447,8 +473,8 @@ class Broker(OrderSender):
 
     def _end(self, instrument_id: InstrumentId) -> None:
         ended = self._live.pop(instrument_id)
-        for name in ended.orders.values():
-            self._executions.pop(name, None)
+        for name in [n for n, (where, _) in self._executions.items() if where == instrument_id]:
+            del self._executions[name]
         clock, pace = self._engine.clock, ended.tactic.timer_ns
         timer = self._timer_name(pace)
         paces = {live.tactic.timer_ns for live in self._live.values()}
@@ -481,16 +507,20 @@ class Broker(OrderSender):
 
     def _report_to_tactic(self, event: OrderEvent) -> None:
         instrument_id, name = self._executions[event.client_order_id]
-        now = event.ts_init
+        now, live = event.ts_init, self._live[instrument_id]
+        order = self._engine.cache.order(event.client_order_id)
+        asked = live.out.get(event.client_order_id, ZERO)
+        if order is not None and order.is_closed:
+            live.out.pop(event.client_order_id, None)
         if isinstance(event, OrderFilled):
-            live = self._live[instrument_id]
             quantity = event.last_qty.as_decimal()
+            live.traded += quantity
             paid = quantity * event.last_px.as_decimal()
             live.paid += paid if event.order_side == OrderSide.BUY else -paid
             self._step(instrument_id, protocol.Filled(now, name, quantity))
             self._events.progressed(instrument_id)
-            order = self._engine.cache.order(event.client_order_id)
-            cut = order is not None and order.is_closed and order.quantity < _sent(order)
+            # The venue cuts what is reduce-only to what other such orders leave, and then fills it.
+            cut = order is not None and order.is_closed and order.quantity.as_decimal() < asked
             if cut and event.client_order_id in self._executions:
                 self._step(instrument_id, protocol.Ended(now, name))
         elif isinstance(event, OrderAccepted):
@@ -563,17 +593,36 @@ class Broker(OrderSender):
         dropped = max(left - max(to_goal if state.buy else -to_goal, ZERO), ZERO)
         return state if dropped == state.dropped else replace(state, dropped=dropped)
 
+    def _room(self, live: _Execution) -> Decimal:
+        """Return what an execution may still order, unsigned: not what is out or was traded."""
+        out = [(asked, self._engine.cache.order(name)) for name, asked in live.out.items()]
+        left = [asked if o is None else o.leaves_qty.as_decimal() for asked, o in out]
+        return max(abs(live.wanted) - live.traded - sum(left, ZERO), ZERO)
+
     def _place(self, instrument_id: InstrumentId, live: _Execution, action: protocol.Place) -> None:
         market, takes = self._market, isinstance(action, protocol.PlaceIOC)
-        found = market.instrument(instrument_id)
-        shrinks = live.exits or market.shrinks(instrument_id, action.quantity)
+        found, asked, room = market.instrument(instrument_id), action.quantity, self._room(live)
+        size = min(asked.copy_sign(asked * live.wanted), room)
+        if size < abs(asked):
+            text = (
+                f"{instrument_id}: the tactic {live.tactic.name} orders {asked:f}, and "
+                f"{room.copy_sign(live.wanted):f} of {live.wanted:f} is left to it"
+            )
+            self._engine.log.error(text)
+            if size <= ZERO:
+                now = self._engine.clock.timestamp_ns()
+                refusal = Refusal(code="gate", text=text)
+                self._step(instrument_id, protocol.Refused(now, action.order, refusal))
+                return
+        shrinks = live.exits or market.shrinks(instrument_id, asked)
         name = live.orders[action.order] = self.next_order_id()
         self._executions[name] = (instrument_id, action.order)
-        self.send(
+        live.out[name] = abs(asked)
+        self._submit(
             self._engine.order_factory.limit(
                 instrument_id,
                 OrderSide.BUY if action.quantity > ZERO else OrderSide.SELL,
-                Quantity(abs(action.quantity), found.size_precision),
+                Quantity(size, found.size_precision),
                 Price(action.price, found.price_precision),
                 time_in_force=TimeInForce.IOC if takes else TimeInForce.GTC,
                 post_only=not takes,
@@ -584,11 +633,8 @@ class Broker(OrderSender):
         )
 
     def _save(self, instrument_id: InstrumentId, live: _Execution | None) -> None:
-        store = self.store
-        if store is None:
-            return
-        value = b""
-        if live is not None:
+        saved = None
+        if live is not None and self.store is not None:
             saved = SavedExecution(
                 state=live.state,
                 goal=live.goal,
@@ -597,13 +643,7 @@ class Broker(OrderSender):
                 tactic=live.tactic.name,
                 exits=live.exits,
             )
-            value = msgspec.json.encode(saved)
-        store.save(_name(instrument_id), value)
-
-
-def _sent(order: Order) -> Quantity:
-    # The venue cuts what is reduce-only to what other such orders leave, and then fills it.
-    return order.init_event.quantity
+        self.save_state(_name(instrument_id), saved)
 
 
 def _name(instrument_id: InstrumentId) -> str:

@@ -6,12 +6,12 @@ are needed, never kept.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 from decimal import Decimal
 from typing import Any, Protocol
 
 from nautilus_trader.cache.base import CacheFacade
-from nautilus_trader.common.component import Clock
+from nautilus_trader.common.component import Clock, Logger
 from nautilus_trader.common.factories import OrderFactory
 from nautilus_trader.model.enums import OrderSide, OrderStatus, TriggerType
 from nautilus_trader.model.events import (
@@ -21,6 +21,7 @@ from nautilus_trader.model.events import (
     OrderEvent,
     OrderExpired,
     OrderFilled,
+    OrderInitialized,
     OrderRejected,
 )
 from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId, StrategyId
@@ -49,6 +50,9 @@ CANCEL_PAUSE_NS = 500_000_000
 """Pause before an order is cancelled again whose cancel was refused or lost."""
 CLOSE_PAUSE_NS = 1_000_000_000
 """Pause before a position whose stop was refused is closed again, as where nobody trades."""
+MOST_ORDERS = 500
+"""Most orders that an entry is split into: more would leave for minutes at the venue's ten a
+second, and what is that far beyond its largest order is a mistake in its size."""
 _ENDS = (OrderCanceled, OrderDenied, OrderExpired, OrderRejected)
 
 
@@ -66,6 +70,10 @@ class Engine(Protocol):
     @property
     def cache(self) -> CacheFacade:
         """Holds the orders."""
+
+    @property
+    def log(self) -> Logger:
+        """The strategy's log."""
 
     @property
     def order_factory(self) -> OrderFactory:
@@ -101,6 +109,8 @@ class OrderSender:
         self._closed_at: dict[InstrumentId, int] = {}
         self.decision_id = ""
         self.adopts_orders = False
+        self.shrunk: Callable[[InstrumentId, Decimal], Decimal] | None = None
+        """Returns what verdicts leave of an order; None where a strategy sizes by them itself."""
 
     def begin_session(self) -> None:
         """Set the prefix of order ids to this start."""
@@ -114,7 +124,19 @@ class OrderSender:
         return ClientOrderId(numbered(self._id_prefix, self._made))
 
     def send(self, order: Order) -> None:
-        """Send an order and track it."""
+        """Send an order and track it; one of which verdicts leave nothing is not sent."""
+        left = size = _signed(order, order.quantity.as_decimal())
+        if self.shrunk is not None and not order.is_reduce_only:
+            left = self.shrunk(order.instrument_id, size)
+        if left != size and left:
+            # The same object, as the strategy may have kept it to cancel it.
+            init = OrderInitialized.to_dict(order.init_event)
+            init["quantity"] = str(Quantity(abs(left), order.quantity.precision))
+            Order.__init__(order, OrderInitialized.from_dict(init))
+        if left:
+            self._submit(order)
+
+    def _submit(self, order: Order) -> None:
         self._own.add(order.client_order_id)
         attached = self._attached_stop(order)
         if attached is None:
@@ -137,18 +159,55 @@ class OrderSender:
 
         It is reduce-only when it can only shrink the position. It is split into orders of similar
         size when it exceeds the venue's largest order. Without a ``decision_id`` it belongs to the
-        newest decision, or to this moment; an empty one is for none. Returns the orders' ids.
+        newest decision, or to this moment; an empty one is for none. Returns the orders' ids: none
+        where verdicts leave nothing of it.
+
+        Raises
+        ------
+        ValueError
+            If it is less than a lot.
         """
+        left = self._asked(instrument_id, quantity)
+        return self._send_market(instrument_id, left, reason, decision_id) if left else []
+
+    def _asked(self, instrument_id: InstrumentId, quantity: Decimal) -> Decimal:
+        """Return what verdicts leave of an order; raises ValueError for one of less than a lot."""
+        market, size = self._market, abs(quantity)
+        step, unit = market.lot(instrument_id).step, market.instrument(instrument_id).size_precision
+        is_sized = quantity.is_finite() and round(size, unit)
+        # A position that the venue's rules have made too small since is left whole.
+        may_be_less = self.shrunk is None or (is_sized and market.shrinks(instrument_id, quantity))
+        if not is_sized or (size < step and not may_be_less):
+            raise ValueError(
+                f"strategy {self._config.key}: an order of {quantity:f} {instrument_id} must be a "
+                f"number, at least its lot of {step:f}"
+            )
+        return quantity if self.shrunk is None else self.shrunk(instrument_id, quantity)
+
+    def _is_absurd(self, instrument_id: InstrumentId, quantity: Decimal) -> bool:
+        largest = self._market.terms(instrument_id, exits=False).max_quantity
+        too_large = largest is not None and abs(quantity) > MOST_ORDERS * largest
+        return too_large and not self._market.shrinks(instrument_id, quantity)
+
+    def _send_market(
+        self,
+        instrument_id: InstrumentId,
+        quantity: Decimal,
+        reason: str,
+        decision_id: str | None = None,
+    ) -> list[ClientOrderId]:
         market, engine = self._market, self._engine
         found = market.instrument(instrument_id)
         largest = None if found.max_quantity is None else found.max_quantity.as_decimal()
+        if self._is_absurd(instrument_id, quantity):
+            largest = None  # Refused whole, once, as above the venue's maximum.
         role: Role = "exit" if market.shrinks(instrument_id, quantity) else "entry"
         reduce_only = role == "exit" and not market.is_spot(instrument_id)
         tags = order_tags(reason, self._decision() if decision_id is None else decision_id, role)
         names = []
         for size in split(abs(quantity), found.size_increment.as_decimal(), largest):
             names.append(self.next_order_id())
-            self.send(
+            self._submit(
                 engine.order_factory.market(
                     instrument_id,
                     OrderSide.BUY if quantity > ZERO else OrderSide.SELL,
@@ -320,8 +379,7 @@ class OrderSender:
 
     def is_entry(self, order: Order) -> bool:
         """Whether the unfilled rest of an order could open or enlarge a position."""
-        left = order.quantity.as_decimal() - order.filled_qty.as_decimal()
-        signed = left if order.side == OrderSide.BUY else -left
+        signed = _signed(order, order.quantity.as_decimal() - order.filled_qty.as_decimal())
         return not order.is_reduce_only and not self._market.shrinks(order.instrument_id, signed)
 
     def cancel(self, order: Order) -> None:
@@ -373,11 +431,11 @@ class OrderSender:
         rest = self._rests.pop(event.client_order_id, ZERO)
         if rest and isinstance(event, OrderDenied) and refusal_of(event.reason).code == "withdrawn":
             order = self._engine.cache.order(event.client_order_id)
-            self.send_market(
+            self._send_market(
                 event.instrument_id,
-                rest if order.side == OrderSide.BUY else -rest,
+                _signed(order, rest),
                 reason_of(order.tags),
-                decision_id=decision_of(order.tags),
+                decision_of(order.tags),
             )
 
     def _track(self, event: OrderEvent) -> bool:
@@ -442,6 +500,10 @@ class OrderSender:
         return self.decision_id or decision_id_of(
             self._config.key, self._engine.clock.timestamp_ns()
         )
+
+
+def _signed(order: Order, quantity: Decimal) -> Decimal:
+    return quantity if order.side == OrderSide.BUY else -quantity
 
 
 def role_of_order(order: Order) -> Role:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from nautilus_trader.common.component import Clock
 from nautilus_trader.model.enums import OrderSide
 from nautilus_trader.model.events import (
@@ -281,10 +280,8 @@ class Protector:
             del self._guarded[instrument_id]
         else:
             self._guarded[instrument_id] = after
-        store = self._broker.store
-        if store is not None and after != before:
-            value = b"" if after is None else msgspec.json.encode(after)
-            store.save(_name(instrument_id), value)
+        if after != before:
+            self._broker.save_state(_name(instrument_id), after)
 
     @property
     def unprotected(self) -> list[str]:

@@ -7,13 +7,14 @@ send exits again.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
+from decimal import Decimal
 
 from nautilus_trader.model.identifiers import InstrumentId
 
 from strategies.broker import Broker
 from strategies.market_view import MarketView
-from strategies.messages import Action, Verdict, strictest
-from strategies.sizing.rounding import ZERO
+from strategies.messages import NOTHING_STANDS, Action, Verdict, strictest
+from strategies.sizing.rounding import ZERO, shrunk
 from strategies.verdicts import VerdictBoard, halted_for_good, passes
 
 EXIT = "flatten"
@@ -71,6 +72,21 @@ class VerdictFollower:
     def lasting_on(self, instrument: str, by_ns: int) -> Verdict:
         """Return the strictest verdict on an instrument, without halts that pass by a time."""
         return strictest([v for v in self.on(instrument) if not passes(v, by_ns)])
+
+    def halts(self, instrument: str) -> bool:
+        """Whether a verdict lets nothing enter an instrument; the order gate refuses it anyway."""
+        return self.strictest_on(instrument).action >= Action.HALT_ENTRIES
+
+    def shrink_on(self, instrument: str) -> Verdict:
+        """Return the verdict that shrinks entries in an instrument most; without one, size 1."""
+        found = [v for v in self.on(instrument) if v.action == Action.SHRINK]
+        return min(found, key=lambda v: v.multiplier, default=NOTHING_STANDS)
+
+    def shrunk(self, instrument_id: InstrumentId, quantity: Decimal) -> Decimal:
+        """Return what `shrink` verdicts leave of an order, signed base coin; exits stay whole."""
+        multiplier = Decimal(repr(self.shrink_on(instrument_id.value).multiplier))
+        held, lot = self._market.holding(instrument_id), self._market.lot(instrument_id)
+        return shrunk(held, quantity, multiplier, lot.step)
 
     def follow(self, verdict: Verdict) -> None:
         """React to changes by a verdict, which is on the board already."""

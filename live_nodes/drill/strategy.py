@@ -44,6 +44,9 @@ class Drill(DeskStrategy):
 
     Config = DrillConfig
 
+    sizes_by_verdicts = True
+    """It claims to, and does not: what is too large must be refused, not made smaller."""
+
     def on_start(self) -> None:
         """Start to look for instructions."""
         super().on_start()

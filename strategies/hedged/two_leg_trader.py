@@ -61,6 +61,8 @@ class TwoLegTrader(DeskStrategy):
     remember, among it open ``trades`` by pair. The config has ``two_leg``.
     """
 
+    sizes_by_verdicts = True
+
     state_name: ClassVar[str]
     memory_type: ClassVar[type[Any]]
 
@@ -150,8 +152,7 @@ class TwoLegTrader(DeskStrategy):
         if (book, memory) == (self.book, self.memory):
             return
         self._saved = Saved(memory, book)
-        if self.broker.store is not None:
-            self.broker.store.save(self.state_name, msgspec.json.encode(self._saved))
+        self.broker.save_state(self.state_name, self._saved)
 
     @property
     def _terms(self) -> Terms:

@@ -47,6 +47,8 @@ SETTLEMENTS_NS = 2 * DAY_NS
 class Rebalancer(CandleStrategy):
     """Runs a `PanelRebalancer` in the engine; `strategies.engine_class` joins the two."""
 
+    sizes_by_verdicts = True
+
     @property
     @abstractmethod
     def ranking(self) -> type[PanelRebalancer]:

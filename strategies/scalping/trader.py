@@ -114,6 +114,8 @@ class _Market:
 class ScalpTrader(DeskStrategy):
     """Runs `strategies.scalper.Scalper`; `strategies.engine_class` joins the two."""
 
+    sizes_by_verdicts = True
+
     def __init__(self, config: ScalperConfig) -> None:
         super().__init__(config)
         self._markets: dict[InstrumentId, _Market] = {}
@@ -209,8 +211,8 @@ class ScalpTrader(DeskStrategy):
     def _save(self) -> None:
         learned = {name.value: found.fusion.state() for name, found in self._markets.items()}
         self._saved = Saved(learned, learned_by(self.config))
-        if self.broker.store is not None and learned:
-            self.broker.store.save(STATE, msgspec.json.encode(self._saved))
+        if learned:
+            self.broker.save_state(STATE, self._saved)
 
     # Data --------------------------------------------------------------------------------------
 

@@ -92,6 +92,25 @@ def size_order(
     return Sized(raised, f"raised from {_short(abs(order))} to the exchange's minimum {floor:f}")
 
 
+def shrunk(held: Decimal, quantity: Decimal, multiplier: Decimal, step: Decimal) -> Decimal:
+    """Return what is left of an order where positions may be ``multiplier`` times their size.
+
+    All is signed base coin. An order that opens or enlarges a position, or turns it round, leads to
+    that part of the position that it would lead to, rounded down to whole lots of ``step``; it is
+    zero where as much is held already. Exits stay whole.
+
+    Examples
+    --------
+    >>> half, lot = Decimal("0.5"), Decimal(1)
+    >>> [int(shrunk(Decimal(4), Decimal(n), half, lot)) for n in (6, 2, -4, -10)]
+    [1, 0, -4, -7]
+    """
+    if multiplier >= 1 or (held * quantity < ZERO and abs(quantity) <= abs(held)):
+        return quantity
+    left = whole_lots((held + quantity) * multiplier - held, step)
+    return left if left * quantity > ZERO else ZERO
+
+
 def outside_band(current: float, target: float, band: float) -> bool:
     """Whether to trade from the current to the target weight, signed fractions of equity.
 

@@ -6,6 +6,12 @@ the state after a crash. A tactic may have several orders out, each under its ow
 state keeps. To add one, write a `TacticState` and a function, put both into a `Tactic`, and
 register it with `strategies.broker.Broker.host`.
 
+The broker sends no more than the execution's quantity: of an order beyond what is neither traded
+nor out, it sends the rest alone, and reports `Ended` when that is filled; where nothing is left, or
+on the other side, it reports `Refused`. Both are errors in the log.
+
+An order that is filled whole has no `Ended`: its `Filled` reports add up to its quantity.
+
 Times are UNIX nanoseconds (UTC). Quantities are base coin.
 """
 
@@ -68,7 +74,7 @@ class Filled(OrderReport, frozen=True):
 
 
 class Ended(OrderReport, frozen=True):
-    """The order was cancelled or expired."""
+    """The order was cancelled, expired or cut to what was filled; one filled whole has none."""
 
 
 class Refused(OrderReport, frozen=True):

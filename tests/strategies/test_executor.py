@@ -1,9 +1,11 @@
 """Maker first in the engine, on quotes and books made by hand."""
 
 from decimal import Decimal as D
+from types import SimpleNamespace
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from nautilus_trader.backtest.models import LatencyModel
 from nautilus_trader.model.data import BookOrder, OrderBookDelta, OrderBookDeltas, QuoteTick
 from nautilus_trader.model.enums import (
@@ -22,6 +24,18 @@ from strategies.order_ids import owner_of
 from strategies.state import MemoryState
 from strategies.tactics.execution import Execution
 from strategies.tactics.maker_first import MakerFirstState
+from strategies.tactics.tactic import (
+    BookChanged,
+    Ended,
+    Filled,
+    GiveUp,
+    PlaceIOC,
+    PlacePostOnly,
+    Refused,
+    Tactic,
+    TacticState,
+    TimePassed,
+)
 from tests.builders_engine import SECOND, START, A, B, bare_engine, perpetual
 
 RULES = {
@@ -278,3 +292,68 @@ def test_nothing_to_resume_is_nothing():
     resumed = Trades({1: lambda strategy: found.append(strategy.resume())})
     play(resumed, quotes((0, 100.0, 100.2), (10, 100.0, 100.2)), store=MemoryState())
     assert found == [False]
+
+
+# -- a tactic that loses count ---------------------------------------------------------------------
+
+
+class GreedyState(TacticState, frozen=True, kw_only=True):
+    """What was placed, and what came of it but fills."""
+
+    placed: int = 0
+    heard: tuple[str, ...] = ()
+
+
+def greedy(state, event, sizes, terms):
+    """Place the next of the sizes with each book, whatever is left, at prices that rest or take."""
+    if isinstance(event, Filled):
+        state = replace(state, filled=state.filled + event.quantity)
+    elif isinstance(event, Ended | Refused):
+        state = replace(state, heard=(*state.heard, type(event).__name__))
+    elif isinstance(event, BookChanged) and state.placed < len(sizes):
+        size, rests = sizes[state.placed]
+        state = replace(state, placed=state.placed + 1)
+        place = PlacePostOnly if rests else PlaceIOC
+        return state, (place(f"o{state.placed}", D(size), D(90 if rests else 110)),)
+    elif isinstance(event, TimePassed) and state.placed == len(sizes):
+        state = replace(state, ended=" ".join(state.heard))
+        return state, (GiveUp(state.ended),)
+    return state, ()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "sent", "heard"),
+    [
+        # The whole of 2 takes one order, cut to it, which ends as its rest is not there.
+        ([("4", False)], ["2"], "Ended"),
+        # What rests counts, too: 1.5 is out, so 0.5 may follow, and then nothing.
+        ([("1.5", True), ("1.5", False), ("1", False)], ["1.5", "0.5"], "Ended Refused"),
+        ([("2", False), ("2", False)], ["2"], "Refused"),
+        # It was asked to buy.
+        ([("-1", False)], [], "Refused"),
+        ([("1", False), ("1", False)], ["1", "1"], ""),
+    ],
+)
+def test_a_tactic_trades_no_more_than_was_asked(sizes, sent, heard):
+    def start(strategy):
+        strategy.broker.host(Tactic("greedy", GreedyState, greedy, timer_ns=20 * SECOND), sizes)
+        strategy.broker.start(perpetual(A).id, D(2), "test", tactic="greedy")
+
+    rising = [(n, 100 + n / 100, 100.2 + n / 100) for n in range(60)]
+    strategy = play(Trades({1: start}), quotes(*rising))
+    assert [o.quantity for o in orders(strategy)] == [D(size) for size in sent]
+    assert strategy.done[0].reason == heard
+
+
+def test_a_tactic_that_wants_more_than_was_asked_is_an_error_in_the_log():
+    said = []
+
+    class Logged(Trades):
+        log = SimpleNamespace(error=said.append, warning=lambda text: None)
+
+    def start(strategy):
+        strategy.broker.host(Tactic("greedy", GreedyState, greedy), [("4", False)])
+        strategy.broker.start(perpetual(A).id, D(2), "test", tactic="greedy")
+
+    play(Logged({1: start}), quotes(*level(range(9))))
+    assert said == [f"{A}: the tactic greedy orders 4, and 2 of 2 is left to it"]

@@ -12,10 +12,12 @@ from nautilus_trader.model.events import OrderRejected
 from nautilus_trader.model.identifiers import AccountId, ClientOrderId
 from nautilus_trader.model.objects import Price, Quantity
 
+from strategies.messages import Action
 from strategies.order_ids import LONGEST, is_closers, is_protective, order_id, owner_of, protective
 from strategies.order_sender import role_of_order
 from strategies.order_tags import decision_of, order_tags, reason_of, role_of
 from tests.builders_engine import A, B, Candles, at, play, venue
+from tests.strategies.rebalance.test_rebalancer import verdict
 from tests.strategies.test_verdict_follower import Holder, holding, ident, resting
 from tests.strategies.test_verdict_follower import held as played
 from tests.test_readme import BLOCKS
@@ -243,3 +245,18 @@ def test_an_order_s_role_is_in_its_tags_and_what_survives_a_restart(
     assert role_of(name, tags, reduce_only) == known
     assert role_of(name, None, reduce_only) == after_a_restart
     assert (reason_of(tags), decision_of(tags)) == ("why", "d@1")
+
+
+def test_the_cross_enters_smaller_under_a_shrink_and_not_at_all_under_a_halt():
+    """Half of 10000 at 101 is 49.504; a tenth less, 44.553."""
+
+    def bought(*standing):
+        strategy = cross()
+        start = strategy.on_start
+        strategy.on_start = lambda: [start(), *(step(strategy) for step in standing)]
+        play({A: Candles([*RISE, 104.0])}, strategy)
+        return [order.quantity for order in sent(strategy) if not order.is_reduce_only]
+
+    assert bought() == [D("49.504")]
+    assert bought(verdict(Action.SHRINK, multiplier=0.9)) == [D("44.553")]
+    assert bought(verdict(Action.HALT_ENTRIES)) == []

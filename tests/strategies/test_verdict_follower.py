@@ -10,8 +10,10 @@ from nautilus_trader.model.events import OrderRejected
 from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId
 from nautilus_trader.model.objects import Price, Quantity
 
+from config.components import resolve, shipped_addresses
 from strategies.base import DeskStrategy, DeskStrategyConfig
 from strategies.broker import SavedExecution
+from strategies.engine_class import engine_class
 from strategies.messages import Action, Verdict
 from strategies.order_ids import closers_session, is_closers, order_id, session_of
 from strategies.state import MemoryState
@@ -230,6 +232,119 @@ def test_a_halt_stops_a_tactic_that_enters_and_lets_one_that_leaves_go_on():
     open_orders = [o for o in strategy.cache.orders() if not o.is_closed]
     assert [(o.instrument_id.value, o.is_sell) for o in open_orders] == [(B, True)]
     assert [done.instrument for done in strategy.done] == [B, A]
+
+
+# -- smaller entries -------------------------------------------------------------------------------
+
+HALF = verdict(Action.SHRINK, multiplier=0.5)
+
+
+def sizes(strategy):
+    """Return the signed quantities of the orders, in the order in which they were made."""
+    made = sorted(strategy.cache.orders(), key=lambda o: (o.ts_init, o.client_order_id))
+    return [o.quantity.as_decimal() * (1 if o.is_buy else -1) for o in made]
+
+
+@pytest.mark.parametrize(
+    ("plan", "sent"),
+    [
+        pytest.param([HALF, holding(A, "3")], ["1.5"], id="an entry at market"),
+        pytest.param([HALF, holding(A, "-0.005")], ["-0.002"], id="whole lots, toward zero"),
+        pytest.param([HALF, holding(A, "0.001")], [], id="nothing of less than a lot"),
+        pytest.param([HALF, resting(A, OrderSide.BUY, 50)], ["0.5"], id="an order of its own"),
+        pytest.param(
+            [verdict(Action.SHRINK, "strategy:hold", multiplier=0.5), holding(A, "3")],
+            ["1.5"],
+            id="by a verdict on the strategy",
+        ),
+        pytest.param(
+            [verdict(Action.SHRINK, f"instrument:{B}", multiplier=0.5), holding(A, "3")],
+            ["3"],
+            id="not by one on another instrument",
+        ),
+        pytest.param(
+            [HALF, verdict(Action.SHRINK, guard="loss", multiplier=0.2), holding(A, "3")],
+            ["0.6"],
+            id="the smallest of several",
+        ),
+    ],
+)
+def test_a_shrink_makes_entries_smaller_without_the_strategys_doing(plan, sent):
+    assert sizes(held({at(1): plan})) == [D(size) for size in sent]
+
+
+@pytest.mark.parametrize(
+    ("asked", "sent"),
+    [
+        ("-4", "-4"),  # Exits stay whole.
+        ("-1", "-1"),
+        ("-10", "-7"),  # From 4 to -6: half of that, -3.
+        ("6", "1"),  # From 4 to 10: half of that, 5.
+        ("2", None),  # Half of 6 is less than is held: no entry, and no exit either.
+    ],
+)
+def test_a_shrink_bounds_the_position_that_an_entry_leads_to(asked, sent):
+    strategy = held({at(1): holding(A, "4"), at(3): [HALF, holding(A, asked)]})
+    assert sizes(strategy)[1:] == ([] if sent is None else [D(sent)])
+
+
+def test_an_order_made_by_the_strategy_stays_its_own_where_it_shrinks():
+    order = []
+
+    def rests(strategy):
+        HALF(strategy)
+        terms = ident(A), OrderSide.BUY, Quantity(D(3), 3), Price(50, 2)
+        name = strategy.next_order_id()
+        order.append(strategy.order_factory.limit(*terms, client_order_id=name))
+        strategy.send(*order)
+
+    strategy = held({at(1): rests, at(3): lambda strategy: strategy.cancel_order(*order)})
+    assert [o.quantity for o in strategy.cache.orders()] == [D("1.5")]
+    assert (order[0].is_canceled, order[0].init_event.quantity) == (True, D("1.5"))
+
+
+def test_a_tactic_gets_the_smaller_quantity_and_its_rest_is_not_made_smaller_again():
+    store = MemoryState()
+    plan = {1: HALF, 2: buying("2"), 3: lambda strategy: strategy.resume()}
+    strategy = Trades(plan, deadline="10m")
+    quoted(strategy, quotes(*[(n, 100.0, 100.2) for n in range(20)], (20, 99.8, 99.9)), store=store)
+    assert [(done.wanted, done.filled) for done in strategy.done][-1] == ("1.0", "1")
+
+
+@pytest.mark.parametrize(
+    "address", [name for name in shipped_addresses() if name.startswith("strategies.")]
+)
+def test_strategies_of_the_desk_size_by_verdicts_themselves(address):
+    assert engine_class(resolve(address)).sizes_by_verdicts
+
+
+# -- wrong sizes -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("quantity", ["0", "0.0009", "-0.0004", "NaN"])
+@pytest.mark.parametrize("way", ["execute", "send_market"])
+def test_an_order_of_less_than_a_lot_is_an_error_that_names_instrument_quantity_and_lot(
+    way, quantity
+):
+    said = []
+
+    def order(strategy):
+        with pytest.raises(ValueError, match="at least its lot") as caught:
+            getattr(strategy, way)(ident(A), D(quantity), "test")
+        said.append(str(caught.value))
+
+    held({at(1): order})
+    text = f"strategy hold: an order of {quantity} {A} must be a number, at least its lot of 0.001"
+    assert said == [text]
+
+
+def test_an_absurd_quantity_is_refused_once_and_whole():
+    strategy = Holder({at(1): holding(A, "99999999")}, (A,))
+    play({A: Candles([100.0] * 4)}, strategy, facts={A: {"max_qty": "10"}})
+    (order,) = strategy.cache.orders()
+    assert (
+        "quantity 99999999.000 invalid (> maximum trade size of 10.000)" in order.last_event.reason
+    )
 
 
 # -- the closer's orders ---------------------------------------------------------------------------
