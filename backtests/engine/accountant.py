@@ -230,7 +230,7 @@ class Accountant(SimulationModule):
         quantity = order.quantity.as_decimal()
         if order.side != OrderSide.BUY or not is_spot(order.instrument_id.value):
             return ""
-        slip = self._fill_model.slippage.fraction(quantity * price)
+        slip = self._fill_model.slippage.charged(quantity * price)
         cost, free = quantity * price * (1 + slip), self.free_cash()
         if cost <= free:
             return ""

@@ -98,7 +98,7 @@ class DeskFillModel(FillModel):
         if price is None:
             standing = best_ask if buy else best_bid
             reference = standing.as_decimal()
-            fraction = self.slippage.fraction(order.quantity.as_decimal() * reference)
+            fraction = self.slippage.charged(order.quantity.as_decimal() * reference)
             if fraction:
                 price = slipped_price(reference, fraction, self.tick(instrument), buy=buy)
                 if order.has_price:

@@ -1,8 +1,8 @@
 """Slippage by name: how much worse than the reference price a market order fills.
 
 The reference is the price that stood when the order reached the venue. To add a model: one class
-here, with its parameters, and its name in ``Slippage``; documents, their JSON Schema, the simulated
-venue, the screen, the stress row and the report take it from there.
+here, and nowhere else, with its parameters, and its name in ``Slippage``; documents, their JSON
+Schema, the simulated venue, the screen, the stress row and the report take it from there.
 """
 
 from __future__ import annotations
@@ -14,8 +14,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from config.documents.base import Part
+from config.errors import DeskError
 
 BPS = Decimal(10_000)
+DEAREST = Decimal("0.99")
+"""What a stress may charge at most, a fraction of the price."""
 UNSTATED_BPS = Decimal(2)
 """Where a document has no slippage there is nothing to multiply: a stress charges this instead."""
 
@@ -31,10 +34,20 @@ class SlippageModel(Part):
     def times(self, factor: int) -> SlippageModel:
         """Return the same model that many times worse, for the stress row."""
 
+    def charged(self, notional: Decimal) -> Decimal:
+        """Return `fraction`; raise DeskError where no price can be made worse by it."""
+        found = self.fraction(notional)
+        if isinstance(found, Decimal) and found.is_finite() and 0 <= found < 1:
+            return found
+        raise DeskError(
+            f"venue.slippage: {type(self).__name__}.fraction({notional:f}) must return a finite "
+            f"Decimal from 0 to below 1, was {found!r}"
+        )
+
     @property
     def smallest(self) -> Decimal:
         """The fraction that the smallest order pays: the screen knows no sizes."""
-        return self.fraction(Decimal(0))
+        return self.charged(Decimal(0))
 
     @property
     def described(self) -> str:
@@ -94,9 +107,13 @@ class BasePlusSizeSlippage(SlippageModel):
         return self.base + min(notional / self.per, self.cap)
 
     def times(self, factor: int) -> SlippageModel:
-        """Return it with a larger base and cap, reached by smaller orders."""
-        worse = {"base": self.base * factor, "per": self.per / factor, "cap": self.cap * factor}
-        return self.model_copy(update=worse)
+        """Return it with a larger base and cap, reached by smaller orders, below the whole price.
+
+        Only a cap of more than 23 % is cut at the stress row's factor of three.
+        """
+        base = self.base * factor
+        cap = min(self.cap * factor, DEAREST - base)
+        return self.model_copy(update={"base": base, "per": self.per / factor, "cap": cap})
 
     @property
     def described(self) -> str:

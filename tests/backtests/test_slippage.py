@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from backtests.engine.venue import slipped_price
 from config.documents.slippage import BasePlusSizeSlippage, FixedBpsSlippage, NoSlippage
+from config.errors import DeskError
+from tests.builders_engine import SPOT, A, Candles, Script, at, play, trading, venue
 
 OWN = BasePlusSizeSlippage(base=D("0.001"), per=D(1_000_000), cap=D("0.02"))
 
@@ -85,3 +87,42 @@ def test_what_depends_on_the_size_is_said_in_percent_and_usdt() -> None:
     words = "0.05 % of the price, and 0.01 % more for each 10,000 USDT of the order"
     model = BasePlusSizeSlippage(per=D(100_000_000))
     assert model.described == f"base_plus_size: {words}, at most 1 % more"
+
+
+class Own(NoSlippage):
+    answer: Any
+
+    def fraction(self, notional: D) -> D:
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [D("-0.01"), None, D("1.5"), D(1), 0.001, 0, D("NaN"), D("sNaN"), D("Infinity"), "0.1"],
+)
+def test_an_answer_that_no_price_can_be_made_worse_by_names_its_model(answer: Any) -> None:
+    model = Own(answer=answer)
+    words = r"venue.slippage: Own.fraction\(.*\) must return a finite Decimal from 0 to below 1"
+    for name in (A, SPOT):
+        script = Script({at(1): trading(name, "1")})
+        with pytest.raises(DeskError, match=words) as found:
+            play(
+                {name: Candles([100.0] * 3)},
+                script,
+                document=venue(slippage=NoSlippage()).model_copy(update={"slippage": model}),
+            )
+        assert str(found.value).endswith(f"was {answer!r}")
+    with pytest.raises(DeskError, match=words):
+        _ = model.smallest
+
+
+@pytest.mark.parametrize("answer", ["0", "0.5", "0.999"])
+def test_an_answer_below_the_whole_price_is_charged(answer: str) -> None:
+    assert Own(answer=D(answer)).charged(D(100)) == D(answer)
+
+
+def test_the_stress_of_the_dearest_model_stays_below_the_whole_price() -> None:
+    """10 % and up to 50 % three times: 30 % and 69 %, not 150."""
+    dearest = BasePlusSizeSlippage(base=D("0.1"), per=D(1000), cap=D("0.5")).times(3)
+    assert dearest.charged(D(10) ** 9) == D("0.99")
+    assert OWN.times(3).charged(D(10) ** 9) == D("0.063")
