@@ -76,7 +76,8 @@ class _SavedName(msgspec.Struct):
 class _Execution:
     """``wanted`` is what it may trade, signed, and ``traded`` what it has, unsigned base coin.
 
-    ``out`` has the quantities that the tactic ordered by orders that have not ended.
+    ``out`` has the quantities that the tactic ordered by orders that have not ended, ``refused``
+    the names of orders that were not sent, for a report.
     """
 
     tactic: Tactic[Any, Any]
@@ -89,6 +90,7 @@ class _Execution:
     wanted: Decimal
     orders: dict[str, ClientOrderId] = field(default_factory=dict)
     out: dict[ClientOrderId, Decimal] = field(default_factory=dict)
+    refused: dict[str, Refusal] = field(default_factory=dict)
     traded: Decimal = ZERO
     seen: TopOfBook | None = None
     paid: Decimal = ZERO
@@ -544,8 +546,11 @@ class Broker(OrderSender):
             if live.tactic.timer_ns != pace_ns or self._live.get(instrument_id) is not live:
                 continue
             self._show_book(instrument_id, now, sizes=True)
-            if self._live.get(instrument_id) is live:
-                self._step(instrument_id, protocol.TimePassed(now))
+            refused = [protocol.Refused(now, *found) for found in live.refused.items()]
+            live.refused = {}
+            for event in (*refused, protocol.TimePassed(now)):
+                if self._live.get(instrument_id) is live:
+                    self._step(instrument_id, event)
 
     def _show_book(self, instrument_id: InstrumentId, now: int, *, sizes: bool = False) -> None:
         live = self._live.get(instrument_id)
@@ -606,13 +611,12 @@ class Broker(OrderSender):
         if size < abs(asked):
             text = (
                 f"{instrument_id}: the tactic {live.tactic.name} orders {asked:f}, and "
-                f"{room.copy_sign(live.wanted):f} of {live.wanted:f} is left to it"
+                f"{room:f} of {live.wanted:f} is left to it"
             )
             self._engine.log.error(text)
             if size <= ZERO:
-                now = self._engine.clock.timestamp_ns()
-                refusal = Refusal(code="gate", text=text)
-                self._step(instrument_id, protocol.Refused(now, action.order, refusal))
+                # With the timer: at once, a tactic that repeats it would not come to an end.
+                live.refused[action.order] = Refusal(code="gate", text=text)
                 return
         shrinks = live.exits or market.shrinks(instrument_id, asked)
         name = live.orders[action.order] = self.next_order_id()

@@ -8,7 +8,7 @@ register it with `strategies.broker.Broker.host`.
 
 The broker sends no more than the execution's quantity: of an order beyond what is neither traded
 nor out, it sends the rest alone, and reports `Ended` when that is filled; where nothing is left, or
-on the other side, it reports `Refused`. Both are errors in the log.
+on the other side, it reports `Refused` with the next timer. Both are errors in the log.
 
 An order that is filled whole has no `Ended`: its `Filled` reports add up to its quantity.
 

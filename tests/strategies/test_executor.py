@@ -345,6 +345,24 @@ def test_a_tactic_trades_no_more_than_was_asked(sizes, sent, heard):
     assert strategy.done[0].reason == heard
 
 
+def test_a_tactic_that_repeats_a_refused_order_does_so_no_faster_than_its_timer():
+    repeats = []
+
+    def stubborn(state, event, rules, terms):
+        if not isinstance(event, BookChanged | Refused):
+            return state, ()
+        repeats.append(type(event).__name__)
+        return state, (PlaceIOC(f"o{len(repeats)}", D(-1), D(90)),)
+
+    def start(strategy):
+        strategy.broker.host(Tactic("stubborn", GreedyState, stubborn), ())
+        strategy.broker.start(perpetual(A).id, D(2), "test", tactic="stubborn")
+
+    strategy = play(Trades({1: start}), quotes(*level(range(9))), until=9)
+    assert orders(strategy) == []
+    assert 5 <= repeats.count("Refused") <= 9 * repeats.count("BookChanged")
+
+
 def test_a_tactic_that_wants_more_than_was_asked_is_an_error_in_the_log():
     said = []
 
