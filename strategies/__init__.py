@@ -20,10 +20,11 @@ last), ``last_price(id)`` (the one that values positions), ``top_of_book(id)`` (
 ``mid``), ``levels(id, count)``, ``depth(id, bps)``, ``trades(id, count)``, ``lot(id)``,
 ``entry_price(id)``, ``free_cash()``; prices and books are None or empty before the first. Best
 prices need ``market.watch(id)``, trades ``market.watch_trades(id)``. Methods of the strategy itself
-are ``equity()``, ``holding(id)``, ``holdings()``, ``instrument(id)``. Quantities are signed base
-coin as Decimal; times are UNIX nanoseconds (UTC). ``self.verdicts`` has the guards' verdicts
-(``strictest``, ``on(instrument)``, ``halts(instrument)``): the order gate refuses entries against
-them anyway.
+are ``equity()``, ``holding(id)``, ``holdings()``, ``instrument(id)``. The last price is of the
+newest trade or candle: in ``on_bar`` the bar's close, for instruments whose bar of that time comes
+next still the one before. Quantities are signed base coin as Decimal; times are UNIX nanoseconds
+(UTC). ``self.verdicts`` has the guards' verdicts (``strictest``, ``on(instrument)``,
+``halts(instrument)``): the order gate refuses entries against them anyway.
 
 **Size**: ``equity() * weight / price``, rounded down to ``market.lot(id).step``, and nothing below
 ``min_quantity`` or ``min_notional``; `sizing.rounding.size_order` does that with caps. Less than a

@@ -195,8 +195,10 @@ class DeskStrategy(Hooks, Strategy):
     def equity(self) -> Decimal:
         """Return balance plus unrealised profit, settlement currency.
 
-        Valued at the last closes that the strategy has seen, so that it fits the decision's data. A
-        position without any price counts as even.
+        Valued at `market.last_price`: the last closes of a strategy that keeps candles, so that it
+        fits the decision's data; else the newest trade or candle. Candles that close together come
+        one by one: those still to come count at the price before. A position without any price
+        counts as even.
         """
         return self.market.equity()
 

@@ -18,7 +18,13 @@ from nautilus_trader.cache.base import CacheFacade
 from nautilus_trader.common.component import Clock
 from nautilus_trader.model.book import OrderBook
 from nautilus_trader.model.data import OrderBookDeltas, TradeTick
-from nautilus_trader.model.enums import BookType, OrderSide, PriceType, RecordFlag
+from nautilus_trader.model.enums import (
+    AggregationSource,
+    BookType,
+    OrderSide,
+    PriceType,
+    RecordFlag,
+)
 from nautilus_trader.model.identifiers import InstrumentId, StrategyId
 from nautilus_trader.model.instruments import CurrencyPair, Instrument
 from nautilus_trader.model.objects import FIXED_PRECISION, Currency
@@ -140,8 +146,8 @@ class MarketView:
 
     ``source`` says where best bids and asks come from. ``listed`` has listing times by id, UNIX
     nanoseconds (UTC); the instrument's ``info`` is used for missing ones. ``last_price`` returns
-    the newest price that values a position, None without any; a strategy that decides on candles
-    replaces it by their closes.
+    the price that values a position, that of the newest trade or candle, None without any; a
+    strategy that decides on candles replaces it by their closes.
     """
 
     def __init__(
@@ -229,8 +235,15 @@ class MarketView:
     # Prices ------------------------------------------------------------------------------------
 
     def engine_price(self, instrument_id: InstrumentId) -> Decimal | None:
-        """Return the engine's last price, None without any."""
-        price = self._engine.cache.price(instrument_id, PriceType.LAST)
+        """Return the price of the engine's newest trade or candle, None without any."""
+        cache = self._engine.cache
+        price, trade = cache.price(instrument_id, PriceType.LAST), cache.trade_tick(instrument_id)
+        newest = 0 if trade is None else trade.ts_event
+        # The engine prefers a trade, however old: in a backtest the open of the candle before.
+        for kind in cache.bar_types(instrument_id, PriceType.LAST, AggregationSource.EXTERNAL):
+            bar = cache.bar(kind)
+            if bar is not None and bar.ts_event > newest:
+                price, newest = bar.close, bar.ts_event
         return None if price is None else price.as_decimal()
 
     def newest_price(self, instrument_id: InstrumentId) -> Decimal | None:
