@@ -55,6 +55,9 @@ class Eager(DeskStrategy):
     Config = EagerConfig
     config: EagerConfig
 
+    # It asks for the whole as soon as nothing halts.
+    sizes_by_verdicts = True
+
     def on_start(self) -> None:
         super().on_start()
         self.expect_book("book")

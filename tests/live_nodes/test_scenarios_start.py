@@ -71,8 +71,8 @@ def test_a_rate_limit_at_the_start_is_waited_out_within_its_bound() -> None:
     ("changes", "gates", "words", "within"),
     [
         ({"ret_code": 10001, "message": "not today"}, {}, "gate venue.*not today", 5),
-        # Our own questions for the perpetuals come first: only the adapter is refused.
-        ({"after": 2}, {"connect_timeout": 3.0}, "gate links", 8),
+        # Our own question for the perpetuals comes first: only the adapter is refused.
+        ({"after": 1}, {"connect_timeout": 3.0}, "gate links", 8),
         pytest.param({}, {}, "Too many visits!", 30, marks=pytest.mark.slow),
     ],
 )
