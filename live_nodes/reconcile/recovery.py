@@ -66,8 +66,9 @@ _OTHERS = "sessions of others"
 _PAUSE_S = 0.25
 
 OTHER_NODE = (
-    "is an order of another node with this node's tag: nothing enters as long as this node runs; "
-    "stop the other, or give each its own `tag` (and subaccount), then start again"
+    "is an order of another node with this node's tag: nothing enters as long as this node runs, "
+    "but what the other holds counts as this account's position, and exits close it; stop the "
+    "other, or give each its own `tag` (and subaccount), then start again"
 )
 TAKE_OVER = (
     "others traded, or the venue closed it: to go on with what is held, start once with "

@@ -85,7 +85,7 @@ class VenueCheck:
     (`live_nodes.reconcile.repair.Repairer`); else nobody could close it.
     With coins, `recovery` journals the newest executions: only they tell own coins from others'.
     Orders that no books have (`Recovery.leaves_alone`) may lock own coins in a pair that is closed:
-    unless `others_stay`, they are cancelled.
+    unless `others_stay`, they are cancelled. Those that stay are not what is left.
     """
 
     def __init__(
@@ -114,7 +114,9 @@ class VenueCheck:
             if "SPOT" in self._products:
                 await recovery.catch_up()
             others = recovery.of_others(orders)
-            if not self._others_stay:
+            if self._others_stay:
+                orders = [order for order in orders if order not in others]
+            else:
                 await recovery.cancel([order for order in others if covers(order.instrument)])
         positions = await self._rest.positions()
         await self._repair_lasting(positions)

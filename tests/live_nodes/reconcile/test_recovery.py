@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from decimal import Decimal as D
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -26,6 +27,7 @@ from live_nodes.reconcile.recovery_rules import (
     made_since,
     since_when,
 )
+from live_nodes.reconcile.venue_books import VenueCheck
 from strategies.order_ids import closers_session, order_id, session_of
 from strategies.refusals import Refusal
 from tests.live_nodes.at_the_exchange import Scene, at_the_exchange, opened
@@ -256,6 +258,23 @@ async def test_what_another_node_with_our_tag_traded_is_not_ours_over_restarts(
     again = scene.recovery()
     assert (await again.run()).strange == ""
     assert (again.is_own(FIRST), again.is_own(others), again.other_nodes) == (True, False, {})
+
+
+@pytest.mark.parametrize("stays", [True, False])
+@at_the_exchange
+async def test_an_order_of_others_that_is_to_stay_is_not_what_a_flatten_leaves(
+    scene: Scene, stays: bool
+) -> None:
+    recovery = scene.recovery()
+    others = order_id("n1", "rev", session_of(time.time_ns() + SECOND), 1)
+    await scene.send(others, price="49000")
+
+    async def repaired(finding: Any) -> bool:
+        raise AssertionError(finding)
+
+    check = VenueCheck(scene.rest, ("LINEAR",), dict, repaired, recovery, others_stay=stays)
+    assert list((await check(lambda name: True)).orders) == ([] if stays else [others])
+    assert len(await scene.rest.open_orders("LINEAR")) == stays
 
 
 @pytest.mark.parametrize("price", [{}, {"price": "49000"}], ids=["filled", "resting"])
