@@ -21,7 +21,6 @@ from live_nodes.operate.flatten_at_venue import FlattenScope, VenueFlatten
 from live_nodes.operate.flatten_request import FlattenRequest
 from live_nodes.operate.status import status_of
 from live_nodes.reconcile.own_positions import own_positions
-from strategies.order_ids import own_key
 
 ANSWER_S = 5.0
 NOBODY = "flatten"
@@ -135,7 +134,7 @@ class _Flatten:
                 FlattenScope(
                     node.risk.external,
                     node.universe,
-                    lambda link_id: own_key(node.tag, link_id) is not None,
+                    lambda link_id: own.key(link_id) is not None,
                 ),
                 own,
                 self._owner,

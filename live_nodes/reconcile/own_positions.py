@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import chain
@@ -16,10 +16,10 @@ from actors.records.journal_reading import read
 from config.errors import DeskError, InputError
 from live_nodes.bybit.facts import TRADES, moves_position
 from live_nodes.bybit.rest import VenueRest
-from live_nodes.reconcile.recovery import LOST_NS, fill_row
+from live_nodes.reconcile.recovery import LOST_NS, fill_row, sessions_of_others
 from live_nodes.reconcile.recovery_rules import OVERLAP_NS
 from strategies.account_value import is_spot
-from strategies.order_ids import own_key
+from strategies.order_ids import own_key, session_start
 
 ZERO = Decimal(0)
 
@@ -30,6 +30,7 @@ class OwnPositions:
 
     `net` is by instrument and owner. `explained` is the part that the journal explains; a first
     start explains what it finds. `since` is UNIX nanoseconds (UTC); `seen` are counted already.
+    Sessions of `others` are of other nodes with the tag.
     """
 
     tag: str
@@ -38,6 +39,11 @@ class OwnPositions:
     explained: dict[str, Decimal] = field(default_factory=dict)
     since: int = 0
     seen: set[str] = field(default_factory=set)
+    others: Collection[int] = ()
+
+    def key(self, link_id: str) -> str | None:
+        """Return our strategy's key by an order's id, None for orders of others."""
+        return None if session_start(link_id) in self.others else own_key(self.tag, link_id)
 
     def of(self, instrument: str) -> Decimal:
         """Return our part of an instrument's position, signed base coin."""
@@ -53,7 +59,7 @@ class OwnPositions:
         filled: defaultdict[str, Decimal] = defaultdict(Decimal)
         found = [await rest.fills(product, self.since, until_ns) for product in self.products]
         for fill in chain.from_iterable(found):
-            key = own_key(self.tag, fill.order_link_id)
+            key = self.key(fill.order_link_id)
             if not moves_position(fill) or key is None:
                 continue
             filled[fill.order_link_id] += fill.quantity
@@ -83,7 +89,7 @@ def own_positions(
         with read(folder) as journal:
             complete = journal.load_state("node", "fills complete")
             fills = journal.fills_since(0)
-            found.explained = journal.own()
+            found.explained, found.others = journal.own(), sessions_of_others(journal)
     except InputError:
         return found
     except (sqlite3.Error, DeskError) as error:

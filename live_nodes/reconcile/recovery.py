@@ -15,6 +15,7 @@ from decimal import Decimal
 
 from actors.records.coins import COIN, base_coin
 from actors.records.journal import Journal
+from actors.records.journal_reading import JournalReader
 from actors.records.journal_schema import TRANSFERS_READ
 from actors.records.order_facts import OrderFacts
 from actors.records.rows import FillRow, OrderRow
@@ -147,7 +148,7 @@ class Recovery:
         self._unread = ""
         self.external: Mapping[str, tuple[Decimal, Decimal]] = {}
         """As `Recovered.external`, until it is accepted."""
-        self._others = {*map(int, (journal.load_state("node", _OTHERS) or b"").split())}
+        self._others = sessions_of_others(journal)
         self.other_nodes: dict[int, tuple[str, str]] = {}
         """By session of another node, id and instrument of an order that it made in this run."""
         self._strange = ""
@@ -449,6 +450,11 @@ class Recovery:
         """Count positions as explained; of own coins, what the wallet has to the last digit."""
         coins = self.own.exact(await self.rest.coins()) if any(map(is_spot, positions)) else {}
         self.journal.accept({name: coins.get(name, held) for name, held in positions.items()})
+
+
+def sessions_of_others(journal: JournalReader) -> set[int]:
+    """Return the sessions (`session_start`) of other nodes with this node's tag that it noticed."""
+    return {*map(int, (journal.load_state("node", _OTHERS) or b"").split())}
 
 
 async def foreign_positions(

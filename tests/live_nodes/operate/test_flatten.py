@@ -29,7 +29,7 @@ from live_nodes.operate.flatten import FlattenOutcome, flatten_node
 from live_nodes.operate.flatten_at_venue import VenueFlatten
 from live_nodes.operate.flatten_request import ask_to_flatten
 from live_nodes.reconcile.own_positions import OwnPositions
-from strategies.order_ids import order_id, owner_of, session_of
+from strategies.order_ids import order_id, owner_of, session_of, session_start
 from tests.builders_engine import info
 from tests.fills import a_fill
 from tests.live_nodes.documents import node_file
@@ -176,6 +176,23 @@ def test_an_execution_that_the_journal_missed_counts_as_ours(at: Stage, tmp_path
     at.order("Buy", "0.020")
     assert switched(node)[0].flat
     assert at.position() == D("0.020")
+
+
+def test_what_another_node_with_the_tag_did_is_left_where_what_is_others_is(
+    at: Stage, tmp_path: Path
+) -> None:
+    node = node_at(tmp_path, at, risk={"external": "leave"})
+    session = session_of(time.time_ns() + 1_000_000_000)
+    others = [order_id(Own.tag, "rev", session, number) for number in (1, 2)]
+    with Journal.open(state_folder(node), node="stopped") as journal:
+        kept = session_start(others[0])
+        journal.save_state("node", "sessions of others", str(kept).encode())
+    at.order("Buy", "0.020", name=others[0])
+    at.order("Sell", "0.010", "52000", name=others[1])
+    at.order("Buy", "0.007", name=mine())
+    assert switched(node)[0].flat
+    assert at.position() == D("0.020")
+    assert list(at.open_orders()) == [others[1]]
 
 
 @pytest.mark.parametrize(
