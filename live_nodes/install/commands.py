@@ -71,7 +71,8 @@ def systemd(
             # It may be the secret itself.
             raise InputError("--credential must be NAME=/absolute/file; it is not shown here")
         credentials[name] = Path(path)
-    node, project = node_document(file), Path.cwd()
+    # Who installs may be root, who must not run the trader's code.
+    node, project = node_document(file, trades=False), Path.cwd()
     if study is not None and not study.is_file():
         raise InputError(f"{study}: there is no such study")
     site = Site(

@@ -111,7 +111,7 @@ def check(file: NodeFile, settings: SetOption = None, as_json: JsonOption = Fals
     from live_nodes.local.folder import node_document
     from live_nodes.operate.keys_check import check_keys
 
-    show_checks(check_keys(node_document(file, settings or ())), as_json)
+    show_checks(check_keys(node_document(file, settings or (), trades=False)), as_json)
 
 
 def _existing() -> Keystore:

@@ -83,11 +83,11 @@ def _stop(file: Path, state: Path | None, settings: list[str], as_json: bool) ->
 
     from config.documents import ExchangeDocument, Node
     from config.errors import InputError
-    from config.validate import checked
+    from config.load import load
     from live_nodes.local.folder import state_folder
     from live_nodes.local.practice_process import EXCHANGE, STATE, stop_exchange, unmet_faults
 
-    document = checked(file, settings).document
+    document = load(file, settings, imports=False).document
     if isinstance(document, Node):
         path = state or state_folder(document) / EXCHANGE / STATE
     elif isinstance(document, ExchangeDocument):

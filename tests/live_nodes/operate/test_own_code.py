@@ -56,7 +56,9 @@ def run(*words: object, code: int = 0) -> str:
     return done.output + str(done.exception or "")
 
 
-def test_what_watches_and_stops_a_node_needs_none_of_the_traders_code(node: Path) -> None:
+def test_what_watches_and_stops_a_node_needs_none_of_the_traders_code(
+    node: Path, tmp_path: Path
+) -> None:
     began, state = time.monotonic(), state_folder(written_node(node))
     assert "mine" in run("status", node)
     assert "limit" in run("risk", "status", node)
@@ -71,6 +73,9 @@ def test_what_watches_and_stops_a_node_needs_none_of_the_traders_code(node: Path
     assert "no chain yet" in run("audit", "verify", node, code=1)
     run("export", node)
     run("backup", node)
+    assert "no exchange runs" in run("exchange", node, "--stop")
+    assert "none needed" in run("keys", "check", node)
+    assert "perpdesk-mine.service" in run("install", "systemd", node, "--to", tmp_path / "units")
     assert OWN not in sys.modules
     assert time.monotonic() - began < SLEEP_S
 
