@@ -37,8 +37,9 @@ names; ``send_market`` always at market; ``send(order)`` an order from ``order_f
 they are gone.
 
 **Shrink**: size as if there were no verdicts. While guards demand ``shrink``, what is sent in these
-ways is made smaller, which is logged: an entry leads to ``multiplier`` times the position that it
-would lead to, in whole lots, and is not sent where as much is held. Exits stay whole.
+ways is made smaller, which results and journals have as a decision of kind ``shrink``: an entry
+leads to ``multiplier`` times the position that it would lead to, in whole lots. Where as much is
+held it is not sent, and ends a second later as a refused one does. Exits stay whole.
 A position that grows step by step stays below ``multiplier / (1 - multiplier)`` steps.
 ``verdicts.shrunk(id, quantity)`` is what would be left. A class with ``sizes_by_verdicts = True``,
 as the strategies here, does it itself. Nautilus's own ``submit_order`` passes this by.

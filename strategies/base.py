@@ -22,10 +22,10 @@ from strategies.broker import Broker, BrokerEvents
 from strategies.desk_config import DeskStrategyConfig
 from strategies.hooks import Hooks
 from strategies.market_view import BookSource, MarketView
-from strategies.messages import Decision, Executed, Verdict
+from strategies.messages import SHRINK, Decision, Executed, Target, Verdict
 from strategies.on_loop import on_loop
 from strategies.protector import forget_protection
-from strategies.refusals import refused_by
+from strategies.refusals import Refusal, refused_by
 from strategies.state import StateStore
 from strategies.verdict_follower import VerdictFollower
 from strategies.verdicts import TOPIC, board_of
@@ -221,13 +221,37 @@ class DeskStrategy(Hooks, Strategy):
         """Return the id of the next order; a live node's gate refuses ids made elsewhere."""
         return self.broker.next_order_id()
 
-    def _shrunk(self, instrument_id: InstrumentId, quantity: Decimal) -> Decimal:
+    def _shrunk(
+        self, instrument_id: InstrumentId, quantity: Decimal
+    ) -> tuple[Decimal, Refusal | None]:
         left = self.verdicts.shrunk(instrument_id, quantity)
-        if left != quantity:
-            verdict = self.verdicts.shrink_on(instrument_id.value)
-            left_of = f"{left:f} of {quantity:f} {instrument_id}" if left else f"no {instrument_id}"
-            self.log.warning(f"{left_of} is entered: {refused_by(verdict)}")
-        return left
+        if left == quantity:
+            return left, None
+        verdict = self.verdicts.shrink_on(instrument_id.value)
+        refusal, now = refused_by(verdict), self.clock.timestamp_ns()
+        held, price = self.holding(instrument_id), self.market.newest_price(instrument_id)
+        target = Target(
+            instrument=instrument_id.value,
+            price=None if price is None else float(price),
+            current=f"{held:f}",
+            target=f"{held + left:f}",
+            order=f"{left:f}",
+            held_back_by=verdict.guard,
+            wanted=f"{held + quantity:f}",
+        )
+        decision = Decision(
+            strategy=self.config.key,
+            ts=now,
+            data_ts=now,
+            kind=SHRINK,
+            equity=f"{self.equity():f}",
+            multiplier=verdict.multiplier,
+            targets=(target,),
+            note=f"{left:f} of {quantity:f} {instrument_id} is entered: {refusal}",
+        )
+        # Without `publish`: orders belong to the decision that the strategy itself published.
+        self.msgbus.publish(f"decisions.{self.config.key}", decision)
+        return left, None if left else refusal
 
     def send(self, order: Order) -> None:
         """Send an order and track it; an entry shrinks as `shrink` verdicts demand."""

@@ -288,10 +288,12 @@ class Broker(OrderSender):
         ValueError
             If it is less than a lot, or an execution is under way in the instrument (see `stop`).
         """
-        left = self._asked(instrument_id, quantity)
-        if left and (self.takes_at_once or self._is_absurd(instrument_id, left)):
+        left, refusal = self._asked(instrument_id, quantity)
+        if refusal is not None:
+            self._refuse(instrument_id, quantity, refusal, by_tactic=not self.takes_at_once)
+        elif self.takes_at_once or self._is_absurd(instrument_id, left):
             self._send_market(instrument_id, left, reason)
-        elif left:
+        else:
             self._start(instrument_id, left, reason)
 
     @property
@@ -341,9 +343,33 @@ class Broker(OrderSender):
             If it is less than a lot, or one is under way in the instrument: two would trade against
             each other's position.
         """
-        left = self._asked(instrument_id, quantity)
-        if left:
+        left, refusal = self._asked(instrument_id, quantity)
+        if refusal is None:
             self._start(instrument_id, left, reason, tactic)
+        else:
+            self._refuse(instrument_id, quantity, refusal, by_tactic=True)
+
+    def _refuse(
+        self, instrument_id: InstrumentId, quantity: Decimal, refusal: Refusal, *, by_tactic: bool
+    ) -> None:
+        def end() -> None:
+            self._events.executed(
+                Executed(
+                    strategy=self._config.key,
+                    instrument=instrument_id.value,
+                    ts=self._engine.clock.timestamp_ns(),
+                    wanted=f"{quantity:f}",
+                    filled="0",
+                    notional="0",
+                    reprices=0,
+                    takes=0,
+                    reason=str(refusal),
+                )
+            )
+
+        if by_tactic:
+            self._report_soon(end)
+        self._deny(instrument_id, refusal)
 
     def _start(
         self,

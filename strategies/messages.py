@@ -74,7 +74,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     sent to the venue. ``weight`` is a fraction of equity, after caps. ``reason`` is why the
     instrument was left out, skipped or raised; empty when nothing unusual happened.
     ``held_back_by`` is the key of the guard whose verdict replaced the order, ``wanted`` the
-    position without a halt that held back an entry; both absent without one. ``parts`` has the
+    position without a verdict that held back an entry; both absent without one. ``parts`` has the
     target of each pair that shares the instrument, by the pair's name; absent without pairs.
     ``scores`` has those of a scalper's signals, None while they warm up; ``learned`` is what it has
     learned, in decisions of kind ``wait`` alone.
@@ -96,6 +96,10 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     learned: Learned | msgspec.UnsetType = msgspec.UNSET
 
 
+SHRINK = "shrink"
+"""Kind of the Decision that records an entry which a `shrink` verdict made smaller, or dropped."""
+
+
 def decision_id(strategy: str, ts: int) -> str:
     """Return the id of a strategy's decision at a time (UNIX nanoseconds, UTC).
 
@@ -110,8 +114,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
     ``strategy`` is the component's key in the document. ``ts`` is the time of the decision,
     ``data_ts`` the close time of the newest complete candle used; UNIX nanoseconds (UTC). ``kind``
-    is ``rebalance``, ``flatten``, ``scalp`` (an entry or an exit of one instrument) or ``wait``
-    (nothing done; ``note`` has the reason). ``equity`` is
+    is ``rebalance``, ``flatten``, ``scalp`` (an entry or an exit of one instrument), ``wait``
+    (nothing done; ``note`` has the reason) or `SHRINK` (what a verdict left of an entry that a
+    strategy sent, whose ``multiplier`` it has; not decided by the strategy). ``equity`` is
     what it sized on, a decimal string in the settlement currency. ``multiplier`` is that of the
     strictest standing Verdict. ``gross`` and ``net`` are the sums of absolute weights and of
     weights: those wanted, before verdicts, the no-trade band and lots change the orders.

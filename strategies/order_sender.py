@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from nautilus_trader.cache.base import CacheFacade
 from nautilus_trader.common.component import Clock, Logger
 from nautilus_trader.common.factories import OrderFactory
+from nautilus_trader.core.uuid import UUID4
 from nautilus_trader.model.enums import OrderSide, OrderStatus, TriggerType
 from nautilus_trader.model.events import (
     OrderAccepted,
@@ -24,7 +25,7 @@ from nautilus_trader.model.events import (
     OrderInitialized,
     OrderRejected,
 )
-from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId, StrategyId
+from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId, StrategyId, TraderId
 from nautilus_trader.model.objects import Price, Quantity
 from nautilus_trader.model.orders import Order
 
@@ -42,7 +43,7 @@ from strategies.order_ids import (
     session_of,
 )
 from strategies.order_tags import Role, decision_of, only_shrinks, order_tags, reason_of, role_of
-from strategies.refusals import refusal_of
+from strategies.refusals import Refusal, as_reason, refusal_of
 from strategies.sizing.rounding import split
 from strategies.tactics.pricing import ZERO, smallest
 
@@ -50,10 +51,14 @@ CANCEL_PAUSE_NS = 500_000_000
 """Pause before an order is cancelled again whose cancel was refused or lost."""
 CLOSE_PAUSE_NS = 1_000_000_000
 """Pause before a position whose stop was refused is closed again, as where nobody trades."""
+REPORT_PAUSE_NS = 1_000_000_000
+"""Pause before a strategy is told that verdicts left nothing of what it sent."""
 MOST_ORDERS = 500
 """Most orders that an entry is split into: more would leave for minutes at the venue's ten a
 second, and what is that far beyond its largest order is a mistake in its size."""
 _ENDS = (OrderCanceled, OrderDenied, OrderExpired, OrderRejected)
+_Left = tuple[Decimal, Refusal | None]
+"""What is left of an order, signed base coin, and why nothing is."""
 
 
 class Engine(Protocol):
@@ -62,6 +67,10 @@ class Engine(Protocol):
     @property
     def id(self) -> StrategyId:
         """The strategy's id."""
+
+    @property
+    def trader_id(self) -> TraderId:
+        """The trader's id."""
 
     @property
     def clock(self) -> Clock:
@@ -84,6 +93,9 @@ class Engine(Protocol):
 
     def cancel_order(self, order: Order) -> None:
         """Request a cancel from the venue."""
+
+    def handle_event(self, event: OrderEvent) -> None:
+        """Call the strategy's handlers of an event."""
 
 
 class OrderSender:
@@ -109,8 +121,9 @@ class OrderSender:
         self._closed_at: dict[InstrumentId, int] = {}
         self.decision_id = ""
         self.adopts_orders = False
-        self.shrunk: Callable[[InstrumentId, Decimal], Decimal] | None = None
+        self.shrunk: Callable[[InstrumentId, Decimal], _Left] | None = None
         """Returns what verdicts leave of an order; None where a strategy sizes by them itself."""
+        self._reports: list[Callable[[], None]] = []
 
     def begin_session(self) -> None:
         """Set the prefix of order ids to this start."""
@@ -124,17 +137,48 @@ class OrderSender:
         return ClientOrderId(numbered(self._id_prefix, self._made))
 
     def send(self, order: Order) -> None:
-        """Send an order and track it; one of which verdicts leave nothing is not sent."""
+        """Send an order and track it; one of which verdicts leave nothing is denied."""
         left = size = _signed(order, order.quantity.as_decimal())
         if self.shrunk is not None and not order.is_reduce_only:
-            left = self.shrunk(order.instrument_id, size)
-        if left != size and left:
+            left, refusal = self.shrunk(order.instrument_id, size)
+            if refusal is not None:
+                order.apply(self._deny(order.instrument_id, refusal, order.client_order_id))
+                return
+        if left != size:
             # The same object, as the strategy may have kept it to cancel it.
             init = OrderInitialized.to_dict(order.init_event)
             init["quantity"] = str(Quantity(abs(left), order.quantity.precision))
             Order.__init__(order, OrderInitialized.from_dict(init))
-        if left:
-            self._submit(order)
+        self._submit(order)
+
+    def _deny(
+        self, instrument_id: InstrumentId, refusal: Refusal, name: ClientOrderId | None = None
+    ) -> OrderDenied:
+        """Report an order that is not sent as one that the gate refuses; it has no row of one."""
+        engine = self._engine
+        denied = OrderDenied(
+            engine.trader_id,
+            engine.id,
+            instrument_id,
+            name or self.next_order_id(),
+            as_reason(refusal),
+            UUID4(),
+            engine.clock.timestamp_ns(),
+        )
+        self._report_soon(lambda: engine.handle_event(denied))
+        return denied
+
+    def _report_soon(self, report: Callable[[], None]) -> None:
+        """Report in a moment: at once, a strategy that tries again would not come to an end."""
+        self._reports.append(report)
+        if len(self._reports) == 1:
+            name = f"denied.{self._config.key}"
+            wake_in(self._engine.clock, REPORT_PAUSE_NS, name, self._on_reports)
+
+    def _on_reports(self, _: object) -> None:
+        reports, self._reports = self._reports, []
+        for report in reports:
+            report()
 
     def _submit(self, order: Order) -> None:
         self._own.add(order.client_order_id)
@@ -167,10 +211,13 @@ class OrderSender:
         ValueError
             If it is less than a lot.
         """
-        left = self._asked(instrument_id, quantity)
-        return self._send_market(instrument_id, left, reason, decision_id) if left else []
+        left, refusal = self._asked(instrument_id, quantity)
+        if refusal is not None:
+            self._deny(instrument_id, refusal)
+            return []
+        return self._send_market(instrument_id, left, reason, decision_id)
 
-    def _asked(self, instrument_id: InstrumentId, quantity: Decimal) -> Decimal:
+    def _asked(self, instrument_id: InstrumentId, quantity: Decimal) -> _Left:
         """Return what verdicts leave of an order; raises ValueError for one of less than a lot."""
         market, size = self._market, abs(quantity)
         step, unit = market.lot(instrument_id).step, market.instrument(instrument_id).size_precision
@@ -182,7 +229,7 @@ class OrderSender:
                 f"strategy {self._config.key}: an order of {quantity:f} {instrument_id} must be a "
                 f"number, at least its lot of {step:f}"
             )
-        return quantity if self.shrunk is None else self.shrunk(instrument_id, quantity)
+        return (quantity, None) if self.shrunk is None else self.shrunk(instrument_id, quantity)
 
     def _is_absurd(self, instrument_id: InstrumentId, quantity: Decimal) -> bool:
         largest = self._market.terms(instrument_id, exits=False).max_quantity

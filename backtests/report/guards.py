@@ -42,9 +42,9 @@ class GuardActs:
     """What one guard did: counts, and `stood` in nanoseconds.
 
     `tripped` is the number of times that a verdict began where none stood; `stood` is the time with
-    at least one verdict. `refused` orders did not pass the order gate; strategies never sent the
-    `held_back` ones. `closed` are positions open at a flatten and closed by orders sent while it
-    stood.
+    at least one verdict. `refused` orders did not pass the order gate; strategies did not send the
+    `held_back` ones, or sent them smaller. `closed` are positions open at a flatten and closed by
+    orders sent while it stood.
     """
 
     tripped: int = 0
@@ -186,8 +186,8 @@ def _stood_by(keys: list[str]) -> str:
 def _explained(report: ReportData, costs: dict[str, dict[str, Any]]) -> str:
     words = (
         "Refused: orders that the gate turned away. Held back: orders that strategies did not even "
-        "send. Closed: positions that were open when the guard said flatten, and closed while "
-        "that stood. "
+        "send, and entries that a shrink made smaller as they were sent. Closed: positions that "
+        "were open when the guard said flatten, and closed while that stood. "
     )
     if not costs and report.summary["how_filled"].get("mode") == LIVE:
         return f'<p class="hint">{words}</p>'

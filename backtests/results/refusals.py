@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import msgspec
 
 from actors.records.order_facts import OrderFacts
+from strategies.messages import SHRINK
 from strategies.refusals import Refusal
 
 
@@ -17,6 +18,7 @@ class _Wish(msgspec.Struct, frozen=True):
 
 
 class _Wishes(msgspec.Struct, frozen=True):
+    kind: str = ""
     targets: tuple[_Wish, ...] = ()
 
 
@@ -39,14 +41,15 @@ class Refusals:
 
 
 def held_back(payloads: Iterable[bytes]) -> Counter[str]:
-    """Return how many orders strategies did not send because of each guard."""
+    """Return how many orders strategies did not send, or sent smaller, because of each guard."""
     decoder = msgspec.json.Decoder(_Wishes)
     found: Counter[str] = Counter()
     for payload in payloads:
         # Most decisions name no guard and need not be decoded.
         if b'"held_back_by"' not in payload:
             continue
-        for wish in decoder.decode(payload).targets:
-            if wish.held_back_by and wish.order == "0":
+        decision = decoder.decode(payload)
+        for wish in decision.targets:
+            if wish.held_back_by and (wish.order == "0" or decision.kind == SHRINK):
                 found[wish.held_back_by] += 1
     return found

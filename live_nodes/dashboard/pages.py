@@ -49,7 +49,7 @@ from live_nodes.operate.status import (
     symbol_of,
 )
 from live_nodes.reports.expectation import studied
-from strategies.messages import Action, Decision, Verdict
+from strategies.messages import SHRINK, Action, Decision, Verdict
 
 MS = 1_000_000
 ALERTS, DECISIONS, ORDERS, FILLS = 20, 50, 100, 100
@@ -592,7 +592,7 @@ def _why(decision: Decision) -> list[str]:
 
 
 def _signals(made: Sequence[Decision]) -> dict[str, Any]:
-    newest = next((one for one in made if one.targets), None)
+    newest = next((one for one in made if one.targets and one.kind != SHRINK), None)
     if newest is None:
         return {"ts": None, "rows": []}
     most = max((abs(t.score) for t in newest.targets if t.score is not None), default=0.0)

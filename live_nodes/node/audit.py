@@ -21,7 +21,7 @@ from actors.records.journal import Journal, JournalError
 from actors.records.rows import OrderRow
 from live_nodes.local.files import replace_file
 from live_nodes.node.report import Miss, misses
-from strategies.messages import Decision, Executed
+from strategies.messages import SHRINK, Decision, Executed
 
 FOLDER = "audit"
 _QUIET_LOOKS = 2
@@ -101,7 +101,7 @@ class Audit:
     def on_decision(self, decision: Decision) -> None:
         """Begin the file of a decision."""
         # A scalper may make thousands a day; the journal has them all.
-        if decision.kind in ("wait", "scalp"):
+        if decision.kind in ("wait", "scalp", SHRINK):
             return
         self._reasons.clear()
         stamp = datetime.fromtimestamp(decision.ts / 1e9, UTC).strftime("%Y%m%dT%H%M%S%fZ")

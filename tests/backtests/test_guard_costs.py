@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from typer.testing import CliRunner
 
 from backtests.results.refusals import held_back
@@ -282,6 +283,8 @@ def test_what_strategies_held_back_is_counted_but_not_their_exits():
         strategy="s", ts=1, data_ts=0, kind="rebalance", equity="1", targets=targets
     )
     assert held_back([encode(decision), encode(decision)]) == {"daily": 2}
+    # Made smaller by a verdict.
+    assert held_back([encode(replace(decision, kind="shrink"))]) == {"daily": 2}
 
 
 def test_what_a_strategy_can_not_do_without_is_no_part_of_it():

@@ -16,6 +16,7 @@ from strategies.broker import SavedExecution
 from strategies.engine_class import engine_class
 from strategies.messages import Action, Verdict
 from strategies.order_ids import closers_session, is_closers, order_id, session_of
+from strategies.refusals import readable
 from strategies.state import MemoryState
 from strategies.tactics.maker_first import MakerFirstState
 from strategies.verdicts import board_of
@@ -309,6 +310,89 @@ def test_a_tactic_gets_the_smaller_quantity_and_its_rest_is_not_made_smaller_aga
     strategy = Trades(plan, deadline="10m")
     quoted(strategy, quotes(*[(n, 100.0, 100.2) for n in range(20)], (20, 99.8, 99.9)), store=store)
     assert [(done.wanted, done.filled) for done in strategy.done][-1] == ("1.0", "1")
+
+
+class Waiter(Holder):
+    """A `Holder` that keeps what it is told."""
+
+    def __init__(self, plan):
+        super().__init__(plan)
+        self.told, self.kept = [], []
+
+    def on_start(self):
+        super().on_start()
+        self.msgbus.subscribe("decisions.hold", self.kept.append)
+
+    def on_order_denied(self, event):
+        self.told.append((event.instrument_id.value, readable(event.reason)))
+
+    def on_order_ended(self):
+        self.told.append("ended")
+
+
+def waiting(plan):
+    """Return a `Waiter` after it did a plan on flat prices."""
+    strategy = Waiter(plan)
+    play(dict.fromkeys((A, B), Candles([100.0] * 5)), strategy)
+    return strategy
+
+
+def test_what_a_shrink_leaves_of_an_entry_is_recorded_with_the_guard_that_asked_for_it():
+    strategy = waiting({at(1): [HALF, holding(A, "3"), holding(B, "0.001"), holding(A, "-1")]})
+    assert [(d.id, d.kind, d.multiplier, d.note) for d in strategy.kept] == [
+        (f"hold@{at(1)}", "shrink", 0.5, f"{left} is entered: shrink by drawdown: down 20 %")
+        for left in (f"1.5 of 3 {A}", f"0 of 0.001 {B}", f"-0.5 of -1 {A}")
+    ]
+    (whole,), (none,), _ = [decision.targets for decision in strategy.kept]
+    assert (whole.instrument, whole.order, whole.wanted) == (A, "1.5", "3")
+    assert (none.instrument, none.order, none.wanted) == (B, "0", "0.001")
+    assert {whole.held_back_by, none.held_back_by} == {"drawdown"}
+
+
+def executing(quantity):
+    return lambda strategy: strategy.execute(ident(A), D(quantity), "test")
+
+
+@pytest.mark.parametrize(
+    ("hard", "words"),
+    [(HALF, "shrink by drawdown: down 20 %"), (verdict(Action.HALT_ENTRIES), "halt_entries by")],
+)
+@pytest.mark.parametrize("way", [holding(A, "2"), executing("2"), "order"])
+def test_an_entry_of_which_a_shrink_leaves_nothing_ends_as_one_that_a_halt_refuses(
+    way, hard, words
+):
+    made = []
+
+    def order(strategy):
+        terms = ident(A), OrderSide.BUY, Quantity(D(2), 3)
+        name = strategy.next_order_id()
+        made.append(strategy.order_factory.market(*terms, client_order_id=name))
+        strategy.send(*made)
+
+    strategy = waiting({at(1): holding(A, "4"), at(3): [hard, order if way == "order" else way]})
+    filled, (name, why), ended = strategy.told
+    assert (filled, name, ended) == ("ended", A, "ended")
+    assert why.startswith(f"order gate: {words}")
+    assert [OrderStatus(o.status).name for o in made] == ["DENIED"] * len(made)
+
+
+def test_a_strategy_that_tries_again_when_a_shrink_leaves_nothing_does_so_once_a_second():
+    class Stubborn(Waiter):
+        def on_order_ended(self):
+            if len(self.kept) < 3:
+                holding(A, "0.001")(self)
+
+    strategy = Stubborn({at(1): [HALF, holding(A, "0.001")]})
+    play(dict.fromkeys((A, B), Candles([100.0] * 5)), strategy)
+    assert [decision.ts for decision in strategy.kept] == [at(1), at(1, 1), at(1, 2)]
+
+
+def test_a_tactic_of_which_a_shrink_leaves_nothing_ends_with_the_reason():
+    strategy = Trades({1: HALF, 2: buying("0.001")})
+    quoted(strategy, quotes(*[(n, 100.0, 100.2) for n in range(9)]))
+    assert [(done.ts, done.wanted, done.filled, done.reason) for done in strategy.done] == [
+        (s(3), "0.001", "0", "shrink by drawdown: down 20 %")
+    ]
 
 
 @pytest.mark.parametrize(

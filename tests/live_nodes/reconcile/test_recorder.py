@@ -172,7 +172,8 @@ def test_a_node_that_stops_in_between_says_so_in_its_audit_file(tmp_path: Path) 
     with Journal.open(tmp_path, node="test") as journal:
         audit = Audit(journal, lambda key: {}, lambda key: True)
         audit.on_decision(Decision(strategy="a", ts=1, data_ts=0, kind="flatten", equity="1"))
-        audit.on_decision(Decision(strategy="a", ts=2, data_ts=0, kind="wait", equity="1"))
+        for kind in ("wait", "shrink"):
+            audit.on_decision(Decision(strategy="a", ts=2, data_ts=0, kind=kind, equity="1"))
         audit.close()
         (path,) = (tmp_path / "audit").glob("*")
         assert json.loads(path.read_text())["status"] == "stopped"
