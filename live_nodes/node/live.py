@@ -207,10 +207,9 @@ class NodeRun:
                 node.watch.policies,
                 traded=facts.universe,
                 lot_of=facts.lot_of,
+                warn=context.warn,
             )
             found = await self._recovered(stop.guard(self.recovery.run()))
-            if found.strange:
-                context.alerts(found.strange, "warning", "node")
             context.pass_gates(foreign_positions_gate(found.foreign_positions))
         there: Mapping[str, Decimal] = {}
         if not context.paper:

@@ -61,7 +61,7 @@ MEMORY_NS = 730 * 86_400_000_000_000
 LOST_NS = 30 * 86_400_000_000_000
 """Search range for own executions of an empty journal."""
 RECENT_NS = 600_000_000_000
-"""A start reports own orders that its journal lacks where they are as young as this."""
+"""Own orders that the journal lacks are reported where they were this young at the start."""
 _OTHERS = "sessions of others"
 """State with the sessions of other nodes that have this node's tag."""
 _PAUSE_S = 0.25
@@ -97,14 +97,11 @@ class Recovered:
     """Coins of traded pairs that the desk did not buy; they are left alone."""
     foreign_positions: dict[str, Decimal] = field(default_factory=dict)
     """Foreign positions on a first start: strategies would trade them, so it must stop."""
-    strange: str = ""
-    """Words on an order of the last minutes that has our tag, and that the journal lacks."""
 
     def lines(self) -> list[str]:
         """Return the findings as lines of text."""
         kept = {order.order_link_id for order in self.kept}
-        said = [self.strange] if self.strange else []
-        said += [f"{name}: {status.lower()}" for name, status in self.settled if name not in kept]
+        said = [f"{name}: {status.lower()}" for name, status in self.settled if name not in kept]
         if self.fills:
             said.append(f"{self.fills} executions were missing in the journal")
         said += [f"left open: {order_text(order)}" for order in self.kept]
@@ -122,7 +119,9 @@ class Recovery:
     """Looks up at the venue everything that the journal leaves open.
 
     The journal's run has begun. `tag` is the node's part of order ids. `patience` is the seconds
-    between two misses of an order. `lot_of` returns an instrument's lot step.
+    between two misses of an order. `lot_of` returns an instrument's lot step. `warn` gets words on
+    the first order of a start's last minutes or first seconds that has our tag, and that the
+    journal lacks.
     """
 
     def __init__(
@@ -136,6 +135,7 @@ class Recovery:
         traded: Collection[str] = (),
         lot_of: Callable[[str], Decimal] = lambda name: Decimal(0),
         patience: float = PATIENCE_S,
+        warn: Callable[[str], None] = lambda words: None,
     ) -> None:
         self.journal, self.rest, self._tag = journal, rest, tag
         self.own = OwnCoins(journal.own, lot_of)
@@ -151,7 +151,7 @@ class Recovery:
         self._others = sessions_of_others(journal)
         self.other_nodes: dict[int, tuple[str, str]] = {}
         """By session of another node, id and instrument of an order that it made in this run."""
-        self._strange = ""
+        self._warn, self._warned = warn, False
         self.is_own = own_by(tag, lambda name: journal.order(name) is not None, self._others)
 
     def is_others(self, link_id: str, instrument: str, made_ns: int) -> bool:
@@ -170,8 +170,15 @@ class Recovery:
                 self._others.add(session)
                 kept = " ".join(map(str, self._others))
                 self.journal.save_state("node", _OTHERS, kept.encode())
-        elif made_ns > began - RECENT_NS:
-            self._strange = link_id
+        elif made_ns > began - RECENT_NS and not self._warned:
+            self._warned = True
+            words = (
+                f"{link_id} was given or filled lately, and the journal lacks it: where no journal "
+                f"was lost or restored, another node with tag {self._tag} trades on this account: "
+                "stop one, or give each its own `tag` and subaccount"
+            )
+            self.journal.note("recovery", words)
+            self._warn(words)
         return session in self._others
 
     def is_others_order(self, order: VenueOrder) -> bool:
@@ -211,12 +218,6 @@ class Recovery:
             await self.take_fills(since)
         else:
             await self._look_back()
-        if self._strange:
-            found.strange = (
-                f"{self._strange} was given or filled minutes ago, and the journal lacks it: where "
-                f"no journal was lost or restored, another node with tag {self._tag} trades on "
-                "this account: stop one, or give each its own `tag` and subaccount"
-            )
         found.fills = self.new_fills
         await self.take_transfers()
         await self._explain(found)

@@ -255,8 +255,10 @@ async def test_what_another_node_with_our_tag_traded_is_not_ours_over_restarts(
     assert owners == {FIRST: "rev", others: "", closers: "rev"}
     assert list(recovery.other_nodes.values()) == [(others, BTC)]
     scene.restart()
-    again = scene.recovery()
-    assert (await again.run()).strange == ""
+    warned: list[str] = []
+    again = scene.recovery(warn=warned.append)
+    await again.run()
+    assert warned == []
     assert (again.is_own(FIRST), again.is_own(others), again.other_nodes) == (True, False, {})
 
 
@@ -277,19 +279,28 @@ async def test_an_order_of_others_that_is_to_stay_is_not_what_a_flatten_leaves(
     assert len(await scene.rest.open_orders("LINEAR")) == stays
 
 
+@pytest.mark.parametrize("running", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("price", [{}, {"price": "49000"}], ids=["filled", "resting"])
 @at_the_exchange
-async def test_a_start_tells_of_an_order_of_minutes_ago_that_its_journal_lacks(
-    scene: Scene, price: dict[str, str]
+async def test_an_order_of_minutes_ago_or_of_a_runs_first_seconds_that_its_journal_lacks_is_told_of(
+    scene: Scene, price: dict[str, str], running: bool
 ) -> None:
+    warned: list[str] = []
     await scene.send(order_id("n1", "doctor", closers_session(time.time_ns()), 1))
-    assert (await scene.recovery().run()).strange == ""
+    recovery = scene.recovery(warn=warned.append)
+    await recovery.run()
     scene.intend(OTHER)
     await scene.send(OTHER)
+    assert warned == []
     await scene.send(FIRST, **price)
-    scene.restart()
-    found = await scene.recovery().run()
-    assert found.lines()[0].startswith(f"{FIRST} was given or filled minutes ago")
+    if running:
+        for _ in range(2):
+            recovery.of_others(await scene.rest.open_orders("LINEAR"))
+            await recovery.catch_up()
+    else:
+        scene.restart()
+        await scene.recovery(warn=warned.append).run()
+    assert [line.partition(" was given")[0] for line in warned] == [FIRST]
 
 
 @pytest.mark.parametrize(
