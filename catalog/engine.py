@@ -7,8 +7,10 @@ of Nautilus 1.231.0, high precision: prices and sizes are little-endian 128-bit 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from itertools import pairwise
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,7 @@ from numpy.typing import NDArray
 
 from catalog.instruments import InstrumentInfo
 from catalog.series import AFTER_LOSS, PRICES, SNAPSHOT
+from catalog.storage.store import Catalog
 from config.durations import bar_type, minute_text
 
 ROW_GROUP = 8192
@@ -155,7 +158,21 @@ def bars(table: pa.Table, info: InstrumentInfo, interval: str) -> list[Bar]:
     return made
 
 
-def trades(table: pa.Table, info: InstrumentInfo, interval: str = "") -> list[TradeTick]:
+def bars_of(
+    catalog: Catalog, interval: str, ids: Iterable[str], start_ns: int, end_ns: int
+) -> list[Bar]:
+    """Read candles with start < ts <= end, sorted by ts_init, then instrument id."""
+    made: list[Bar] = []
+    for name in sorted(set(ids)):
+        table = catalog.series("bars", interval, name, start_ns, end_ns)
+        if table.num_rows:
+            made += bars(table, catalog.manifest.instruments[name], interval)
+    # They stand in the order of their ids, so a stable sort by time alone keeps that order.
+    made.sort(key=attrgetter("ts_init"))
+    return made
+
+
+def trades(table: pa.Table, info: InstrumentInfo) -> list[TradeTick]:
     """Convert stored trades to Nautilus ticks; the trade's id is its seq."""
     sides = _AGGRESSORS[table.column("side").to_numpy()]
     ids = list(map(str, table.column("seq").to_pylist()))
@@ -165,7 +182,7 @@ def trades(table: pa.Table, info: InstrumentInfo, interval: str = "") -> list[Tr
     return made
 
 
-def quotes(table: pa.Table, info: InstrumentInfo, interval: str = "") -> list[QuoteTick]:
+def quotes(table: pa.Table, info: InstrumentInfo) -> list[QuoteTick]:
     """Convert stored quotes to Nautilus ticks."""
     amounts = _copies(table, "bid", "ask", "bid_size", "ask_size")
     made: list[QuoteTick] = QuoteTick.from_raw_arrays_to_list(
@@ -175,11 +192,7 @@ def quotes(table: pa.Table, info: InstrumentInfo, interval: str = "") -> list[Qu
 
 
 def book[Message: OrderBookDeltas](
-    table: pa.Table,
-    info: InstrumentInfo,
-    interval: str = "",
-    *,
-    message: type[Message] = OrderBookDeltas,
+    table: pa.Table, info: InstrumentInfo, *, message: type[Message] = OrderBookDeltas
 ) -> list[Message]:
     """Convert stored book rows to one Nautilus message a (ts, seq); a snapshot clears the book.
 

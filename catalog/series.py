@@ -1,7 +1,7 @@
 """Kinds of series in a catalog: one table of all that differs between them.
 
-To add a kind, add an entry to `KINDS` with its schema, its checks and a function of
-`catalog.engine`, and write a provider of its tables.
+To add a kind, add an entry to `KINDS` with its schema and its checks, and write a provider of its
+tables.
 
 Candles and funding have one row a time and one file a series. Ticks (trades, quotes, book, tickers)
 have messages: the rows of one key (ts, seq). One file holds one UTC day of them.
@@ -52,9 +52,6 @@ class SeriesKind:
     checks: tuple[Callable[[SeriesRows], list[CatalogFinding]], ...] = ()
     import_checks: tuple[Callable[[SeriesRows], list[CatalogFinding]], ...] = ()
     """Those of the checks whose findings an import warns of."""
-    engine: str = ""
-    """Address of the function that converts a stored table, its instrument and the interval to the
-    engine's data; empty where there is none."""
     cached: bool = False
     """Whether the catalog keeps the engine's own files of it, too."""
 
@@ -171,7 +168,6 @@ KINDS: dict[str, SeriesKind] = {
             fill=_with_turnover,
             checks=(*_CANDLE_CHECKS, findings.off_tick),
             import_checks=_CANDLE_IMPORT,
-            engine="catalog.engine:bars",
             cached=True,
         ),
         SeriesKind(
@@ -191,14 +187,9 @@ KINDS: dict[str, SeriesKind] = {
             checks=(findings.rates, findings.repeated, findings.settlements),
             import_checks=(findings.rates, findings.repeated),
         ),
-        _ticks("trades", TRADES, engine="catalog.engine:trades", values={"side": (1, -1, 0)}),
-        _ticks("quotes", QUOTES, engine="catalog.engine:quotes"),
-        _ticks(
-            "book",
-            BOOK,
-            engine="catalog.engine:book",
-            values={"side": (1, -1), "flags": (0, 1, 2, 3)},
-        ),
+        _ticks("trades", TRADES, values={"side": (1, -1, 0)}),
+        _ticks("quotes", QUOTES),
+        _ticks("book", BOOK, values={"side": (1, -1), "flags": (0, 1, 2, 3)}),
         _ticks("tickers", TICKERS, may_be_nan=_TICKER),
     )
 }

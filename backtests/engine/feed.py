@@ -19,7 +19,7 @@ from nautilus_trader.model.enums import AggressorSide
 from numpy.typing import NDArray
 
 from backtests.engine.market import RunMarket
-from catalog.engine import funding_rates
+from catalog.engine import bars_of, funding_rates
 from catalog.inference import decimals_of_each
 from catalog.panel import Panel, panel
 from catalog.storage.store import Catalog
@@ -184,7 +184,7 @@ class CatalogFeed:
         for interval in self.signal_intervals:
             # Without prints, orders need the candle that closes at the start.
             after = start if start == self.start and self._prints else start - 1
-            data += self.catalog.engine_data("bars", interval, market.ids, after, end - 1)
+            data += bars_of(self.catalog, interval, market.ids, after, end - 1)
         rates_after = start if start == self.start else start - 1
         data += funding_rates(self.catalog.funding(self._rates_of, rates_after, end - 1))
         if self._prints:

@@ -18,7 +18,15 @@ from numpy.typing import NDArray
 
 from backtests.checks import TICKS_SLACK_NS
 from backtests.engine.feed import CatalogFeed, FeedSlice, PriceGrid
-from catalog.engine import book, engine_rows, funding_rates, predicted_rates, quotes, trades
+from catalog.engine import (
+    bars_of,
+    book,
+    engine_rows,
+    funding_rates,
+    predicted_rates,
+    quotes,
+    trades,
+)
 from catalog.instruments import InstrumentInfo
 from catalog.series import AFTER_LOSS, SNAPSHOT
 from catalog.storage.manifest import FileFact
@@ -133,7 +141,7 @@ class TickFeed(CatalogFeed):
                 quoted += quotes(told, info) if told.num_rows else []
         data = executed + quoted
         for interval in self.signal_intervals:
-            data += self.catalog.engine_data("bars", interval, self.market.ids, after, end - 1)
+            data += bars_of(self.catalog, interval, self.market.ids, after, end - 1)
         data += funding_rates(self.catalog.funding(self._rates_of, after, end - 1))
         for name in self._rates_of:
             told = self.catalog.series("tickers", "", name, after, end - 1)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from catalog.instruments import InstrumentInfo
-from catalog.storage.manifest import Manifest, Provenance, SeriesKey, read_manifest
+from catalog.storage.manifest import Provenance, SeriesKey, read_manifest
 from catalog.storage.versions import INDEX, VERSIONS, hold_current
 from config.catalogs import url_of
 from config.durations import STORED
@@ -42,15 +42,15 @@ class CatalogIndex:
             from catalog.storage.remote import RemoteCatalog
 
             remote = RemoteCatalog(url)
-            self.version, self._manifest, self.file = remote.version, remote.manifest, remote.file
+            self.version, self.manifest, self.file = remote.version, remote.manifest, remote.file
         else:
             self.version, lock = hold_current(self.path)
             self.folder = self.path / VERSIONS / str(self.version)
             self._release = weakref.finalize(self, lock.close)
-            self._manifest = read_manifest(self.folder / INDEX)
+            self.manifest = read_manifest(self.folder / INDEX)
             self.file = (self.folder / "raw").joinpath
         self._days: dict[tuple[str, str], list[str]] = {}
-        for path in sorted(self._manifest.files):
+        for path in sorted(self.manifest.files):
             key = SeriesKey.of_path(path)
             if key.day:
                 self._days.setdefault((key.kind, key.instrument), []).append(path)
@@ -58,28 +58,23 @@ class CatalogIndex:
     @property
     def instruments(self) -> dict[str, InstrumentInfo]:
         """All instruments by id, sorted."""
-        return dict(sorted(self._manifest.instruments.items()))
+        return dict(sorted(self.manifest.instruments.items()))
 
     @property
     def provenance(self) -> list[Provenance]:
         """Sources of the rows, oldest import first."""
-        return list(self._manifest.provenance)
-
-    @property
-    def manifest(self) -> Manifest:
-        """Whole index of this version."""
-        return self._manifest
+        return list(self.manifest.provenance)
 
     def intervals(self, kind: str = "bars") -> list[str]:
         """Return the candle intervals of a kind, finest first; of other kinds one empty text."""
-        keys = map(SeriesKey.of_path, self._manifest.files)
+        keys = map(SeriesKey.of_path, self.manifest.files)
         seen = {key.interval for key in keys if key.kind == kind}
         return sorted(seen, key=lambda interval: STORED.get(interval, 0))
 
     def coverage(self, kind: str, interval: str = "") -> dict[str, Coverage]:
         """Return the coverage of one kind and interval by instrument id; days are joined."""
         found: dict[str, Coverage] = {}
-        for path, fact in self._manifest.files.items():
+        for path, fact in self.manifest.files.items():
             key = SeriesKey.of_path(path)
             if key[:2] == (kind, interval):
                 first, last, rows = found.get(key.instrument, (fact.first, fact.last, 0))
@@ -91,7 +86,7 @@ class CatalogIndex:
     def paths(self, kind: str, interval: str, instrument: str) -> list[str]:
         """Return the raw files of one series, by time: one, or one a UTC day."""
         whole = SeriesKey(kind, interval, instrument).path
-        return [whole] if whole in self._manifest.files else self._days.get((kind, instrument), [])
+        return [whole] if whole in self.manifest.files else self._days.get((kind, instrument), [])
 
     def resample_hint(self, interval: str) -> str:
         """Return the command that makes candles of an interval, if shorter ones fit or trades."""
@@ -108,7 +103,7 @@ class CatalogIndex:
         for instrument, info in self.instruments.items():
             if chosen is None or instrument in chosen:
                 digest.update(msgspec.json.encode(info))
-        for path, fact in sorted(self._manifest.files.items()):
+        for path, fact in sorted(self.manifest.files.items()):
             if chosen is None or SeriesKey.of_path(path).instrument in chosen:
                 digest.update(f"{path} {fact.sha256}\n".encode())
         return digest.hexdigest()

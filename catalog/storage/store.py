@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from operator import attrgetter
 from pathlib import Path
-from pkgutil import resolve_name
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -31,7 +28,7 @@ class Catalog(CatalogIndex):
 
         Rows are sorted by ts; those of ticks by ts and seq, all days joined.
         """
-        files = self._manifest.files
+        files = self.manifest.files
         parts = [
             self._raw.range(path, start_ns, end_ns)
             for path in self.paths(kind, interval, instrument)
@@ -76,20 +73,3 @@ class Catalog(CatalogIndex):
         owner = pa.DictionaryArray.from_arrays(index, pa.array(names, pa.string()))
         table = table.add_column(1, "instrument", owner.cast(pa.string())).take(order)
         return table.select(["ts", "instrument", "rate"])
-
-    def engine_data(
-        self, kind: str, interval: str, ids: Iterable[str], start_ns: int, end_ns: int
-    ) -> list[Any]:
-        """Read rows of a kind with start < ts <= end as the engine's data, such as bars.
-
-        Sorted by ts_init, then instrument id; prices and volumes have the instrument's precisions.
-        """
-        load = resolve_name(KINDS[kind].engine)
-        made: list[Any] = []
-        for name in sorted(set(ids)):
-            table = self.series(kind, interval, name, start_ns, end_ns)
-            if table.num_rows:
-                made += load(table, self._manifest.instruments[name], interval)
-        # They stand in the order of their ids, so a stable sort by time alone keeps that order.
-        made.sort(key=attrgetter("ts_init"))
-        return made

@@ -11,6 +11,7 @@ import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 
+from catalog.engine import bars_of
 from catalog.providers.base import formats
 from catalog.providers.freqtrade import Name, parse_name
 from catalog.storage.store import Catalog
@@ -227,7 +228,7 @@ def test_the_real_daily_universe_comes_in_whole(tmp_path):
     ours = catalog.series("bars", "1d", "SOLUSDT-LINEAR.BYBIT", 0, FOREVER)
     assert ours.column("close").equals(source.column("close"))
     assert ours.column("turnover").equals(source.column("quote_volume"))
-    bars = catalog.engine_data("bars", "1d", ["SOLUSDT-LINEAR.BYBIT"], 0, FOREVER)
+    bars = bars_of(catalog, "1d", ["SOLUSDT-LINEAR.BYBIT"], 0, FOREVER)
     for name in ("open", "high", "low", "close", "volume"):
         # The engine's own float() of a price is off in the last bit at times; its text is not.
         values = [float(str(getattr(bar, name))) for bar in bars]

@@ -7,6 +7,7 @@ import pytest
 from nautilus_trader.model.data import Bar
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
+from catalog.engine import bars_of
 from catalog.panel import COLUMNS, panel
 from catalog.providers.base import Import
 from catalog.storage.store import Catalog
@@ -68,7 +69,7 @@ def test_what_was_written_is_read_back(tmp_path):
 def test_engine_bars_are_the_candles_and_equal_what_nautilus_reads_from_its_own_files(tmp_path):
     catalog = write(tmp_path, ETHUSDT=candles(3000, seed=2, decimals=5), BTCUSDT=candles(5000))
     span = START + 100 * HOUR, START + 4000 * HOUR
-    bars = catalog.engine_data("bars", "1h", [ETH, BTC], *span)
+    bars = bars_of(catalog, "1h", [ETH, BTC], *span)
     theirs = ParquetDataCatalog(str(catalog.folder / "nautilus")).query(
         Bar, start=span[0] + 1, end=span[1]
     )
@@ -87,9 +88,9 @@ def test_engine_bars_are_the_candles_and_equal_what_nautilus_reads_from_its_own_
 
 def test_engine_bars_of_a_range_without_candles_are_none(tmp_path):
     catalog = write(tmp_path, BTCUSDT=candles(10))
-    assert catalog.engine_data("bars", "1h", [BTC], START + 10 * HOUR, FOREVER) == []
-    assert catalog.engine_data("bars", "1h", ["NONEUSDT-LINEAR.BYBIT"], 0, FOREVER) == []
-    assert catalog.engine_data("bars", "1d", [BTC], 0, FOREVER) == []
+    assert bars_of(catalog, "1h", [BTC], START + 10 * HOUR, FOREVER) == []
+    assert bars_of(catalog, "1h", ["NONEUSDT-LINEAR.BYBIT"], 0, FOREVER) == []
+    assert bars_of(catalog, "1d", [BTC], 0, FOREVER) == []
 
 
 def test_reading_slice_after_slice_keeps_memory_flat(tmp_path):
@@ -101,11 +102,11 @@ def test_reading_slice_after_slice_keeps_memory_flat(tmp_path):
             return int(file.read().split()[1]) * 4096 / 1e6
 
     for _ in range(3):
-        catalog.engine_data("bars", "1h", ids, 0, FOREVER)
+        bars_of(catalog, "1h", ids, 0, FOREVER)
     gc.collect()
     before = resident()
     for _ in range(8):
-        assert len(catalog.engine_data("bars", "1h", ids, 0, FOREVER)) == 40_000
+        assert len(bars_of(catalog, "1h", ids, 0, FOREVER)) == 40_000
 
     # 320,000 bars of some 250 bytes each went by.
     assert resident() - before < 40
@@ -121,7 +122,7 @@ def test_a_longer_range_extends_and_a_shorter_one_takes_nothing_away(tmp_path):
     assert extended.provenance[-1].replaced == 0
     assert again.version == extended.version
     assert again.series("bars", "1h", BTC, 0, FOREVER).equals(long)
-    assert len(again.engine_data("bars", "1h", [BTC], 0, FOREVER)) == 50
+    assert len(bars_of(again, "1h", [BTC], 0, FOREVER)) == 50
 
 
 def test_rows_that_differ_in_another_source_are_replaced_and_counted(tmp_path):
@@ -130,7 +131,7 @@ def test_rows_that_differ_in_another_source_are_replaced_and_counted(tmp_path):
     assert catalog.provenance[-1].replaced == 4
     closes = catalog.series("bars", "1h", BTC, 0, FOREVER).column("close").to_pylist()
     assert closes[:4] == candles(4, seed=2).column("close").to_pylist()
-    assert [float(b.close) for b in catalog.engine_data("bars", "1h", [BTC], 0, FOREVER)] == closes
+    assert [float(b.close) for b in bars_of(catalog, "1h", [BTC], 0, FOREVER)] == closes
 
 
 def test_the_hash_depends_on_the_data_alone(tmp_path):
@@ -151,7 +152,7 @@ def test_guessed_facts_sharpen_with_more_candles_and_yield_to_known_ones(tmp_pat
     assert coarse.instruments[BTC].tick == "0.1"
 
     def precision(catalog):
-        return {b.open.precision for b in catalog.engine_data("bars", "1h", [BTC], 0, FOREVER)}
+        return {b.open.precision for b in bars_of(catalog, "1h", [BTC], 0, FOREVER)}
 
     fine = write(tmp_path, BTCUSDT=candles(10, start=START + 10 * HOUR, decimals=3))
     assert fine.instruments[BTC].tick == "0.001"
@@ -195,7 +196,7 @@ def test_a_reader_keeps_its_version_while_writers_go_on(tmp_path):
     for count in (20, 30, 40):
         write(tmp_path, BTCUSDT=candles(count))
     assert reader.series("bars", "1h", BTC, 0, FOREVER).num_rows == 10
-    assert len(reader.engine_data("bars", "1h", [BTC], 0, FOREVER)) == 10
+    assert len(bars_of(reader, "1h", [BTC], 0, FOREVER)) == 10
     assert sorted(p.name for p in (tmp_path / "versions").iterdir()) == ["1", "3", "4"]
     del reader
     gc.collect()
@@ -212,12 +213,12 @@ def test_unchanged_files_are_shared_between_versions(tmp_path):
 
 def test_the_engines_files_can_be_made_anew_from_the_raw_ones(tmp_path):
     catalog = write(tmp_path, BTCUSDT=candles(100), ETHUSDT=candles(50))
-    bars = catalog.engine_data("bars", "1h", [BTC, ETH], 0, FOREVER)
+    bars = bars_of(catalog, "1h", [BTC, ETH], 0, FOREVER)
     for file in (catalog.folder / "nautilus").rglob("*.parquet"):
         file.unlink()
     assert rebuild(tmp_path) == 2
     anew = Catalog(tmp_path)
-    assert anew.engine_data("bars", "1h", [BTC, ETH], 0, FOREVER) == bars
+    assert bars_of(anew, "1h", [BTC, ETH], 0, FOREVER) == bars
     assert anew.data_hash() == catalog.data_hash()
 
 

@@ -11,6 +11,7 @@ from nautilus_trader.model.book import OrderBook
 from nautilus_trader.model.enums import BookType
 from nautilus_trader.model.identifiers import InstrumentId
 
+from catalog import engine
 from catalog.series import BOOK, QUOTES, TICKERS, TRADES
 from catalog.storage import days
 from catalog.storage.store import Catalog
@@ -196,7 +197,7 @@ def test_a_book_of_the_engine_equals_a_plain_dictionary_after_every_message(tmp_
             size = rng.integers(1 if whole else 0, 5) / 8
             rows.append((seq / 10, seq, int(whole), side, price, size))
     fill(tmp_path, book(*rows))
-    messages = Catalog(tmp_path).engine_data("book", "", [BTC], 0, FOREVER)
+    messages = engine.book(stored(tmp_path), Catalog(tmp_path).instruments[BTC])
     assert len(messages) == 300
     own = OrderBook(InstrumentId.from_str(BTC), BookType.L2_MBP)
     plain: dict[tuple[int, float], float] = {}
@@ -249,12 +250,12 @@ def test_trades_and_quotes_of_the_engine_have_the_instruments_decimals(tmp_path)
     )
     fill(tmp_path, trades, kind="trades")
     fill(tmp_path, quotes, kind="quotes")
-    catalog = Catalog(tmp_path)
-    assert [str(t) for t in catalog.engine_data("trades", "", [BTC], 0, FOREVER)] == [
+    info = Catalog(tmp_path).instruments[BTC]
+    assert [str(t) for t in engine.trades(stored(tmp_path, "trades"), info)] == [
         f"{BTC},1.5,0.25,SELLER,7,{stamps[0]}",
         f"{BTC},2.0,3.00,NO_AGGRESSOR,8,{stamps[0]}",
     ]
-    assert [str(q) for q in catalog.engine_data("quotes", "", [BTC], 0, FOREVER)] == [
+    assert [str(q) for q in engine.quotes(stored(tmp_path, "quotes"), info)] == [
         f"{BTC},1.0,1.5,4.00,6.00,{stamps[0]}",
         f"{BTC},2.0,3.0,5.00,7.00,{stamps[0]}",
     ]

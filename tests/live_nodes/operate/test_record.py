@@ -26,6 +26,7 @@ from nautilus_trader.model.enums import BookType
 from nautilus_trader.model.identifiers import InstrumentId
 
 from backtests.run import prepare, run
+from catalog import engine
 from catalog.findings import WRONG
 from catalog.recordings import AUDIT
 from catalog.storage.store import Catalog
@@ -160,7 +161,10 @@ class Place:
         book = OrderBook(InstrumentId.from_str(BTC), BookType.L2_MBP)
         same: list[Key] = []
         other: list[Key] = []
-        for message in Catalog(self.catalog).engine_data("book", "", [BTC], 0, 2**62):
+        catalog = Catalog(self.catalog)
+        for message in engine.book(
+            catalog.series("book", "", BTC, 0, 2**62), catalog.instruments[BTC]
+        ):
             book.apply_deltas(message)
             key = message.ts_event, message.sequence
             if key in self.noted.books:
