@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -100,7 +99,10 @@ def make_demo(
     """
     from dataclasses import replace
 
+    import msgspec
+
     from catalog import show
+    from catalog.demo import basis as demo_basis
     from catalog.providers import demo
     from catalog.storage.writer import CatalogWriter
     from config.errors import InputError
@@ -114,42 +116,27 @@ def make_demo(
             raise InputError(f"--days, --perps, --reversal and --momentum are not of {kind}")
     elif hours is not None:
         raise InputError("--hours is of --books and --basis")
+    given: dict[str, Any] = {"seed": seed} | ({} if hours is None else {"hours": hours})
+    planted: list[dict[str, Any]] = []
+    parts: Iterator[Import]
     if books:
-        _make_books(catalog or DEMO_BOOKS, seed, hours, json)
-        return
-    catalog = catalog or (DEMO_BASIS if basis else DEMO_CATALOG)
-    with show.working("Inventing the demo market"):
-        if basis:
-            from catalog.demo.basis import BasisParams
-            from catalog.providers.demo_basis import generate
+        from catalog.providers import demo_books  # Loading numba takes half a second.
 
-            length = BasisParams.hours if hours is None else hours
-            market = generate(BasisParams(seed=seed, hours=length))
-        else:
-            market = demo.generate(params)
-            market = replace(market, note=f"{market.note} {days} days, {perps} perps.")
-    _refuse_others(catalog, market)
-    with CatalogWriter(catalog) as writer, show.working("Writing the demo market"):
-        writer.add(market)
-    show.written(catalog, writer, json)
-
-
-def _make_books(catalog: Path, seed: int, hours: float | None, json: bool) -> None:
-    import msgspec
-
-    from catalog import show
-    from catalog.providers.demo_books import BookParams, generate
-    from catalog.storage.writer import CatalogWriter
-
-    length = BookParams.hours if hours is None else hours
-    parts, planted = generate(BookParams(seed=seed, hours=length))
-    with CatalogWriter(catalog) as writer, show.counting("Inventing books") as step:
+        place, (parts, planted) = DEMO_BOOKS, demo_books.generate(demo_books.BookParams(**given))
+    elif basis:
+        place, parts = DEMO_BASIS, map(demo_basis.generate, [demo_basis.BasisParams(**given)])
+    else:
+        place, parts = DEMO_CATALOG, map(demo.generate, [params])
+    catalog = catalog or place
+    with show.counting("Inventing the demo market") as step, CatalogWriter(catalog) as writer:
         for number, part in enumerate(parts):
             if not number:
                 _refuse_others(catalog, part)
             writer.add(part)
             step(part.source)
-    (catalog / PLANTED).write_bytes(msgspec.json.format(msgspec.json.encode(planted), indent=1))
+    if books:
+        labels = msgspec.json.format(msgspec.json.encode(planted), indent=1)
+        (catalog / PLANTED).write_bytes(labels)
     show.written(catalog, writer, json)
 
 
@@ -159,17 +146,12 @@ def _refuse_others(catalog: Path, market: Import) -> None:
     from config.errors import InputError
 
     if (catalog / "CURRENT").exists():
-        there = {(p.source, without_place(p.note)) for p in Catalog(catalog).provenance}
-        if there != {(market.source, without_place(market.note))}:
+        there = {(p.source, p.note) for p in Catalog(catalog).provenance}
+        if there != {(market.source, market.note)}:
             raise InputError(
                 f"{catalog} holds other data already ({', '.join(sorted(p[0] for p in there))}); "
                 "choose another --catalog, or remove that folder first"
             )
-
-
-def without_place(note: str) -> str:
-    """Return the note without where the formula stands, which moved: the market is the same."""
-    return re.sub(r" \(catalog/\S+ has the formula\)", "", note)
 
 
 def import_files(

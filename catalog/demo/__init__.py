@@ -19,7 +19,7 @@ weights, rebalanced daily): reversal on one day 2.1 +- 0.7 with a turnover of 1.
 leave -1.9 and -0.4. Slippage of 0.05 % an order leaves the reversal 0.5. Momentum on a week loses,
 because yesterday, which reverts, is a seventh of it.
 
-May import: config, ``catalog.instruments``, numpy. To add an effect, add it to
-``returns.recursion`` and to the parameters, and extend the regression in
+May import: config, ``catalog.instruments``, numpy; ``basis.py`` also what its import is made of. To
+add an effect, add it to ``returns.recursion`` and to the parameters, and extend the regression in
 ``tests/catalog/test_demo_market.py``.
 """

@@ -54,16 +54,16 @@ def hourly(prices: Floats, first_close_ns: int, decimals: int) -> TickCandles:
     ``prices``, of shape (hours * 12 + 1,), begins with the opening price. ``first_close_ns`` is
     UNIX nanoseconds (UTC); ``decimals`` are those of the tick.
     """
-    ticks = on_grid(prices, decimals)
-    hours = (ticks.size - 1) // STEPS_PER_HOUR
-    start, within = ticks[:-1:STEPS_PER_HOUR], ticks[1:].reshape(hours, STEPS_PER_HOUR)
-    return TickCandles(
-        ts=first_close_ns + HOUR_NS * np.arange(hours, dtype=np.int64),
-        open=start,
-        high=np.maximum(start, within.max(axis=1)),
-        low=np.minimum(start, within.min(axis=1)),
-        close=within[:, -1],
-    )
+    open_, *others = of_steps(on_grid(prices, decimals), STEPS_PER_HOUR)
+    closes = first_close_ns + HOUR_NS * np.arange(len(open_), dtype=np.int64)
+    return TickCandles(closes, open_, *others)
+
+
+def of_steps(ticks: Integers, steps: int) -> list[Integers]:
+    """Return open, high, low and close of each so many steps of a walk."""
+    start, within = ticks[:-1:steps], ticks[1:].reshape(-1, steps)
+    highs = np.maximum(start, within.max(axis=1))
+    return [start, highs, np.minimum(start, within.min(axis=1)), within[:, -1]]
 
 
 def with_volume(

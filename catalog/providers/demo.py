@@ -62,7 +62,8 @@ def generate(params: DemoParams | None = None) -> Import:
         note=(
             "Invented prices; names of real coins are labels only. Planted: "
             f"reversal {params.reversal:g}, momentum {params.momentum:g} "
-            "(catalog/demo/__init__.py has the formula)."
+            "(catalog/demo/__init__.py has the formula). "
+            f"{params.days} days, {params.perps} perps."
         ),
     )
 

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from catalog.demo.candles import of_steps
 from catalog.demo.order_flow import COINS, GRID, USUAL_FUNDING, CoinSpec, Planted, simulate
 from catalog.demo.parameters import FUNDING_NS, TickParams
 from catalog.demo.universe import Purpose, stream
@@ -132,6 +133,7 @@ def _candles(
     step = spec.volatility * spec.first_tick / np.sqrt(minutes * _INNER_STEPS)
     walk = np.cumsum(rng.standard_normal(minutes * _INNER_STEPS + 1)) * step
     walk += GRID // 2 - walk[-1]
+    before = of_steps(np.rint(walk).astype(np.int64), _INNER_STEPS)
     closes = params.start_ns + MINUTE_NS * np.arange(1 - minutes, params.seconds // 60 + 1)
     tables: dict[tuple[str, str, str], pa.Table] = {}
     # What this market does at a full minute closes the candle before it.
@@ -141,7 +143,7 @@ def _candles(
         *after, lots = tick_candles(trades[:, 0], trades[:, 3], edges, GRID // 2, trades[:, 4])
         mean = lots.mean()
         old_lots = np.maximum(np.rint(mean * rng.lognormal(-0.125, 0.5, minutes)), 1)
-        candles = [market.price(np.r_[o, n]) for o, n in zip(_walked(walk), after, strict=True)]
+        candles = [market.price(np.r_[o, n]) for o, n in zip(before, after, strict=True)]
         volume = market.size(np.r_[old_lots, lots].astype(np.int64))
         turnover = np.round(volume * candles[3], 4)
         tables["bars", "1m", market.id] = pa.table(
@@ -150,7 +152,7 @@ def _candles(
     perp = markets[0]
     at = (seconds[:, 0] * SECOND_NS).astype(np.int64)
     after = tick_candles(at, seconds[:, -2], edges, GRID // 2)
-    marks = [_mark(perp, np.r_[o, n]) for o, n in zip(_walked(walk), after, strict=True)]
+    marks = [_mark(perp, np.r_[o, n]) for o, n in zip(before, after, strict=True)]
     tables["mark", "1m", perp.id] = pa.table([closes, *marks], schema=MARKS)
     first = params.start_ns
     end = first + params.seconds * SECOND_NS
@@ -172,14 +174,6 @@ def _candles(
 def _mark(market: _Market, ticks: Floats) -> Floats:
     """Return prices on the tick: marks and indices are averages."""
     return market.price(np.rint(ticks).astype(np.int64))
-
-
-def _walked(walk: Floats) -> list[Integers]:
-    """Return open, high, low and close of each minute of a walk."""
-    ticks = np.rint(walk).astype(np.int64)
-    starts, within = ticks[:-1:_INNER_STEPS], ticks[1:].reshape(-1, _INNER_STEPS)
-    highs = np.maximum(starts, within.max(axis=1))
-    return [starts, highs, np.minimum(starts, within.min(axis=1)), within[:, -1]]
 
 
 def _label(event: Planted, markets: list[_Market], params: BookParams) -> dict[str, Any]:

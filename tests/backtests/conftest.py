@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from catalog.demo.basis import BasisParams
-from catalog.providers.demo_basis import generate
+from catalog.demo.basis import BasisParams, generate
 from catalog.storage.writer import CatalogWriter
 
 

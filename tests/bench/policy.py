@@ -15,8 +15,7 @@ from backtests.policies.fitted_q import Settings, fit, joined
 from backtests.policies.looks import looks_of, pair_of, tape_of
 from backtests.run import Prepared, prepare
 from backtests.run import run as run_backtest
-from catalog.demo.basis import BasisParams
-from catalog.providers.demo_basis import generate
+from catalog.demo.basis import BasisParams, generate
 from catalog.storage.writer import CatalogWriter
 from config.documents import Backtest
 from config.validate import checked

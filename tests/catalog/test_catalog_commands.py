@@ -69,16 +69,6 @@ def test_a_demo_market_is_not_mixed_into_other_data(tmp_path):
     assert "holds other data already" in str(refused.exception)
 
 
-def test_a_demo_market_made_before_its_formula_moved_is_the_same_market(tmp_path):
-    words = ("demo", "--catalog", tmp_path, "--days", "30", "--perps", "6")
-    run(*words)
-    index = Catalog(tmp_path).folder / "catalog.json"
-    text = index.read_text()
-    assert text.count("catalog/demo/__init__.py") == 1
-    index.write_text(text.replace("catalog/demo/__init__.py", "catalog/demo_market/__init__.py"))
-    assert "Nothing new" in run(*words).stdout
-
-
 def test_an_import_says_what_it_brought_and_guessed(tmp_path):
     file = a_table(tmp_path / "BTCUSDT.parquet")
     done = run("import", "ohlcv_table", file, "--catalog", tmp_path / "c", "--note", "by hand")

@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from catalog.demo.basis import DEVIATION_BPS, HALF_LIFE_S, BasisParams, draw
-from catalog.providers.demo_basis import generate
+from catalog.demo.basis import DEVIATION_BPS, HALF_LIFE_S, BasisParams, draw, generate
 from catalog.storage.store import Catalog
 from catalog.verify import verify
 from config.errors import InputError

@@ -14,8 +14,8 @@ from catalog.demo.basis import (
     PERP_SPREAD_BPS,
     SPOT_SPREAD_BPS,
     BasisParams,
+    generate,
 )
-from catalog.providers.demo_basis import generate
 from catalog.storage.writer import CatalogWriter
 from config.documents import Backtest
 from config.validate import checked
