@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from decimal import Decimal
 
 import msgspec
@@ -45,45 +45,18 @@ def decimals_seen(values: NDArray[np.float64], tolerance: float = 0.0, least: in
     return int(np.clip(4 - np.floor(np.log10(median)), 0, MAX_DECIMALS))
 
 
-def infer(
-    symbol: str,
-    product: str,
-    prices: NDArray[np.float64],
-    volumes: NDArray[np.float64],
-    listed_ns: int,
-    source: str,
-    funding_minutes: int = 480,
-    finest: Sequence[int] = (0, 0),
-) -> InstrumentInfo:
-    """Guess an instrument's facts from its candles, and mark them as guessed.
-
-    Tick and lot come from the decimals of prices and base volumes, at least those of ``finest``.
-    The rest is Bybit's usual 5 USDT minimum, a cautious 25x and 2 % maintenance margin.
-    """
-    return instrument_info(
-        symbol,
-        product,
-        tick=step(max(finest[0], decimals_seen(prices.ravel(), NOISE))),
-        lot=step(min(8, max(finest[1], decimals_seen(volumes.ravel(), NOISE)))),
-        max_leverage=INFERRED_MAX_LEVERAGE,
-        maintenance_margin="0.02",
-        funding_minutes=funding_minutes,
-        listed_ns=listed_ns,
-        inferred=True,
-        source=source,
-    )
-
-
 def infer_from_series(
     instrument: str,
     series: Iterable[tuple[SeriesKey, pa.Table]],
     source: str,
     before: InstrumentInfo | None = None,
 ) -> InstrumentInfo:
-    """Guess an instrument's facts from all its stored tables.
+    """Guess an instrument's facts from all its stored tables, and mark them as guessed.
 
-    ``before`` are the facts guessed so far, from ticks that are not among the tables. Raises
-    InputError without candles and ticks, or when the symbol's quote coin is unknown.
+    Tick and lot come from the decimals of prices and base volumes. The rest is Bybit's usual 5 USDT
+    minimum, a cautious 25x and 2 % maintenance margin. ``before`` are the facts guessed so far,
+    from ticks that are not among the tables. Raises InputError without candles and ticks, or when
+    the symbol's quote coin is unknown.
     """
     symbol, _, product = instrument.split(".")[0].rpartition("-")
     prices: list[NDArray[np.float64]] = []
@@ -111,9 +84,22 @@ def infer_from_series(
             f"{instrument}: mark prices, funding or tickers, but neither candles, ticks nor facts; "
             "import its candles, or the venue's instruments-info, with them or before"
         )
-    values = (np.concatenate([np.zeros(0), *prices]), np.concatenate([np.zeros(0), *volumes]))
+    for place, columns in enumerate((prices, volumes)):
+        seen = decimals_seen(np.concatenate([np.zeros(0), *columns]), NOISE)
+        finest[place] = max(finest[place], seen)
     try:
-        return infer(symbol, product, *values, min(opens), source, minutes, finest)
+        return instrument_info(
+            symbol,
+            product,
+            tick=step(finest[0]),
+            lot=step(min(8, finest[1])),
+            max_leverage=INFERRED_MAX_LEVERAGE,
+            maintenance_margin="0.02",
+            funding_minutes=minutes,
+            listed_ns=min(opens),
+            inferred=True,
+            source=source,
+        )
     except ValueError as error:
         raise InputError(str(error)) from error
 

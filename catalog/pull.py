@@ -22,13 +22,13 @@ from catalog.storage.versions import current_version
 from catalog.storage.writer import CatalogWriter
 from config.catalogs import folder_only
 from config.documents import Ingest
-from config.durations import INTERVALS
+from config.durations import DAY_NS, INTERVALS
 from config.errors import DeskError
 
 CANDLES_A_PIECE = 10_000
 """Ten requests: few files, and little to repeat after a stop."""
 
-FUNDING_PIECE_NS = 200 * 24 * 3_600_000_000_000
+FUNDING_PIECE_NS = 200 * DAY_NS
 MARK_INTERVAL = "1h"
 AT_ONCE = 4
 """Parallel requests; the client limits the rate."""

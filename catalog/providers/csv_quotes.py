@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,6 @@ from catalog.providers.ticks import (
     RunningNumbers,
     Source,
     Symbols,
-    TickParts,
     batches,
     each,
     header,
@@ -53,7 +53,7 @@ def _file(path: Path, source: Source, options: ImportOptions) -> Iterator[Import
     cells = header(source)
     names = _fields(cells, source)
     symbols = Symbols(options, product_hint(path, source))
-    parts = TickParts("CSV quotes", venue_of(path), options)
+    part = partial(options.part, "CSV quotes", venue_of(path), path)
     warnings = []
     step, start = interval_ns(options.interval) if options.interval else SECOND_NS, _start(source)
     if "timestamp" not in names:
@@ -86,8 +86,8 @@ def _file(path: Path, source: Source, options: ImportOptions) -> Iterator[Import
             keys = numbers.number(instrument, ts[rows])
             columns = [*keys, keys[0], *(column[rows] for column in values)]
             found["quotes", "", instrument] = tick_table("quotes", columns)
-        yield parts.part(path, found, assumed=symbols.assumed)
-    yield parts.part(path, {}, [*warnings, *numbers.warnings()])
+        yield part(tables=found, assumed=[*symbols.assumed])
+    yield part(warnings=[*warnings, *numbers.warnings()])
 
 
 def _fields(cells: list[str], source: Source) -> dict[str, str]:

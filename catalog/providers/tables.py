@@ -19,10 +19,10 @@ import pyarrow.feather
 import pyarrow.parquet as pq
 
 from catalog.providers.ticks import sources
+from catalog.series import PRICES
 from config.errors import InputError
 
 SUFFIXES = (".parquet", ".csv", ".csv.gz", ".tsv", ".txt", ".json", ".json.gz", ".zip")
-PRICES = ("open", "high", "low", "close")
 HEADERLESS = {
     2: ("time", "rate"),
     5: ("time", *PRICES),

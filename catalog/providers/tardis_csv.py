@@ -24,7 +24,6 @@ from catalog.providers.ticks import (
     RunningNumbers,
     Source,
     Symbols,
-    TickParts,
     batches,
     each,
     header,
@@ -138,9 +137,9 @@ class _File:
     def _part(
         self, venue: str, kind: str, found: dict[str, Columns], warnings: Sequence[str] = ()
     ) -> Import:
-        parts = TickParts("Tardis CSV", venue, self._options)
         tables = {(kind, "", i): tick_table(kind, columns) for i, columns in found.items()}
-        return parts.part(self._path, tables, warnings)
+        given = {"tables": tables, "warnings": list(warnings)}
+        return self._options.part("Tardis CSV", venue, self._path, **given)
 
     def _warnings(self) -> list[str]:
         early = sum(book.early for book in self._books.values())

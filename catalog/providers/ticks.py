@@ -10,6 +10,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
@@ -290,7 +291,7 @@ class TickParts:
     """Gathers messages and hands them on as parts of about a million rows, none split."""
 
     def __init__(self, source: str, venue: str, options: ImportOptions) -> None:
-        self._source, self._venue, self._options = source, venue, options
+        self._part = partial(options.part, source, venue)
         self._series: dict[tuple[str, str], _Series] = {}
         self._ready: list[tuple[str, str, pa.Table]] = []
         self._rows = 0
@@ -365,7 +366,7 @@ class TickParts:
         """Hand on the parts that are full."""
         while self._ready:
             kind, instrument, table = self._ready.pop(0)
-            yield self.part(path, {(kind, "", instrument): table})
+            yield self._part(path, tables={(kind, "", instrument): table})
 
     def rest(self, path: Path, symbols: Symbols) -> Iterator[Import]:
         """Hand on the rest of a file, with what to warn of."""
@@ -384,18 +385,7 @@ class TickParts:
             fresh = self._series[key] = _Series(key[0])
             fresh.last, fresh.resumed = series.last, True
         self._rows = 0
-        yield self.part(path, tables, warnings, symbols.assumed)
-
-    def part(
-        self,
-        path: Path,
-        tables: Mapping[tuple[str, str, str], pa.Table],
-        warnings: Sequence[str] = (),
-        assumed: Sequence[str] = (),
-    ) -> Import:
-        """Return a part of a file."""
-        given = {"tables": dict(tables), "warnings": list(warnings), "assumed": list(assumed)}
-        return self._options.part(self._source, self._venue, path, **given)
+        yield self._part(path, tables=tables, warnings=warnings, assumed=[*symbols.assumed])
 
 
 class StreamReader:

@@ -6,6 +6,7 @@ Columns tell the source. A file has the symbol in a column or in its name.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +21,6 @@ from catalog.providers.ticks import (
     RunningNumbers,
     Source,
     Symbols,
-    TickParts,
     batches,
     each,
     header,
@@ -78,7 +78,7 @@ def _file(path: Path, source: Source, options: ImportOptions) -> Iterator[Import
         )
     product = archive.product or (SPOT if "is_best_match" in names else None)
     symbols = Symbols(options, product or product_hint(path, source))
-    parts = TickParts("archived trades", archive.venue, options)
+    part = partial(options.part, "archived trades", archive.venue, path)
     kinds = {
         archive.time: pa.float64(),
         "price": pa.float64(),
@@ -101,5 +101,5 @@ def _file(path: Path, source: Source, options: ImportOptions) -> Iterator[Import
                 keys = [ts[rows], batch.table.column(archive.number).to_numpy()[rows]]
             columns: list[NDArray] = [*keys, ts[rows], price[rows], size[rows], side[rows]]
             found["trades", "", instrument] = tick_table("trades", [c[::onward] for c in columns])
-        yield parts.part(path, found, assumed=symbols.assumed)
-    yield parts.part(path, {}, [] if archive.number else numbers.warnings())
+        yield part(tables=found, assumed=[*symbols.assumed])
+    yield part(warnings=[] if archive.number else numbers.warnings())

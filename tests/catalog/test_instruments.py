@@ -3,14 +3,17 @@
 from decimal import Decimal
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.engine import to_nautilus
-from catalog.inference import decimals_seen, infer
+from catalog.inference import decimals_seen, infer_from_series
 from catalog.instruments import decimals, split_symbol
-from tests.catalog.market import START, told
+from catalog.series import PRICES
+from catalog.storage.manifest import SeriesKey
+from tests.catalog.market import HOUR, START, told
 
 FEES = (Decimal("0.0002"), Decimal("0.00055"))
 
@@ -36,7 +39,10 @@ def test_the_noise_of_a_sum_is_no_decimal_and_averaged_prices_get_five_significa
 
 
 def test_guessed_facts_say_that_they_are_guessed():
-    info = infer("PEPEUSDT", "LINEAR", np.array([0.00123, 0.0012]), np.array([5.0]), START, "x")
+    key = SeriesKey("bars", "1h", "PEPEUSDT-LINEAR.BYBIT")
+    columns = {name: [0.00123, 0.0012] for name in PRICES}
+    table = pa.table({"ts": [START + HOUR, START + 2 * HOUR], **columns, "volume": [5.0, 6.0]})
+    info = infer_from_series(key.instrument, [(key, table)], "x")
     assert info.inferred
     assert (info.tick, info.lot, info.min_notional) == ("0.00001", "1", "5")
     assert (info.base, info.settle, info.listed_ns) == ("PEPE", "USDT", START)
