@@ -36,6 +36,7 @@ from config.durations import DAY_NS, STORED, duration_ns, interval_ns
 from config.errors import DeskError, InputError
 from config.universe import select
 from strategies.base import DeskStrategy
+from strategies.exits import no_exits
 
 CENT = Decimal("0.01")
 LOOK_BACK_NS = 30 * DAY_NS
@@ -73,6 +74,10 @@ class RunOutcome(RunBooks):
     """Number of refused requests of each guard that refused any."""
 
 
+_no_exits = no_exits("; nothing is written")
+
+
+@_no_exits
 def prepare(document: Backtest, catalog: Catalog | None = None) -> Prepared:
     """Open the catalog, choose instruments and candles, and check that they exist.
 
@@ -133,6 +138,7 @@ def prepare(document: Backtest, catalog: Catalog | None = None) -> Prepared:
     return Prepared(document, catalog, market, feed, intervals, start, end, of_auto)
 
 
+@_no_exits
 def run(
     prepared: Prepared,
     *,

@@ -41,6 +41,7 @@ from config.durations import interval_ns, minute_text
 from config.errors import InputError
 from config.universe import select
 from strategies.base import DeskStrategy
+from strategies.exits import no_exits
 from strategies.rebalance.config import PanelRebalancer, PanelRebalancerConfig
 from strategies.rebalance.propose import Listings, explain
 from strategies.schedule import last_close
@@ -171,6 +172,7 @@ class Market:
         return self._panels[key]
 
 
+@no_exits()
 def screen_document(document: Backtest, market: Market | None = None) -> list[Screened]:
     """Screen every enabled strategy of a document over its window.
 

@@ -9,6 +9,7 @@ import threading
 from typing import Any
 
 from live_nodes.node.tape import Call
+from strategies.exits import ended_by
 
 
 def handle_at_once(kernel: Any, turn: Call = lambda function: function) -> None:
@@ -33,6 +34,8 @@ def handle_at_once(kernel: Any, turn: Call = lambda function: function) -> None:
         handling = True
         try:
             data._handle_data(item)
+        except SystemExit as error:
+            data._handle_queue_exception(ended_by(error), "Data")
         except Exception as error:  # noqa: BLE001 - as from its queue
             data._handle_queue_exception(error, "Data")
         finally:
@@ -46,6 +49,8 @@ def handle_at_once(kernel: Any, turn: Call = lambda function: function) -> None:
             return
         try:
             check(command)
+        except SystemExit as error:
+            risk._handle_queue_exception(ended_by(error), "command")
         except Exception as error:  # noqa: BLE001 - as from its queue
             risk._handle_queue_exception(error, "command")
 

@@ -45,6 +45,7 @@ from live_nodes.node.stop import storage_failure
 from live_nodes.node.take_up import RunningRelease, say_release, what_starts
 from live_nodes.records.follower import Follower
 from live_nodes.records.mirror import journal_of, mirror_url
+from strategies.exits import ended_by
 
 
 def launch(
@@ -154,8 +155,16 @@ def _end(context: RunContext, phase: str, reason: str) -> None:
 def _in_loop(run: NodeRun) -> RunReport:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
+    task = loop.create_task(run.run())
     try:
-        return loop.run_until_complete(run.run())
+        while True:
+            try:
+                return loop.run_until_complete(task)
+            except SystemExit as error:
+                if task.done():
+                    raise ended_by(error) from error
+                # By a timer or a queue: it has ended the loop, not the node, which is to stop.
+                loop.call_exception_handler({"message": "exit", "exception": ended_by(error)})
     finally:
         # The engine's waiting workers complain when their loop is closed before they end.
         left = asyncio.all_tasks(loop)

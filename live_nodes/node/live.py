@@ -79,6 +79,7 @@ from live_nodes.node.turns import DATA_NOW, engine_turns, strategy_turns
 from live_nodes.node.warm_up import WarmUp
 from live_nodes.reconcile.recovery import Recovered, Recovery
 from strategies.base import DeskStrategy
+from strategies.exits import ProcessEndedError
 from strategies.messages import Decision
 
 _SHUTDOWN = "commands.system.shutdown"
@@ -93,8 +94,9 @@ _FINISH_SHARE = 0.3
 def _on_loop_error(
     stop: StopSignal, loop: asyncio.AbstractEventLoop, context: dict[str, Any]
 ) -> None:
-    """Stop the node when a callback could not write; leave other errors to the loop."""
-    failure = storage_failure(context.get("exception") or Exception())
+    """Stop the node when a callback could not write, or ended; leave other errors to the loop."""
+    error = context.get("exception") or Exception()
+    failure = error if isinstance(error, ProcessEndedError) else storage_failure(error)
     if failure is None:
         loop.default_exception_handler(context)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import yaml
-from nautilus_trader.model.data import BarType
+from nautilus_trader.model.data import Bar, BarType
 from nautilus_trader.model.identifiers import InstrumentId
 
 from catalog.providers.base import Import
@@ -57,6 +58,17 @@ class Stopped(Planned):
         for name in self.holdings():
             if not self.broker.protective_orders({name}):
                 self.place_stop(InstrumentId.from_str(name), Decimal(95))
+
+
+class Ending(Planned):
+    """Ends the process with its first fill; without a plan, at the first candle."""
+
+    def on_bar(self, bar: Bar) -> None:
+        if not self.config.plan:
+            sys.exit(0)
+
+    def on_order_ended(self) -> None:
+        raise SystemExit("no more")
 
 
 def write_planned(

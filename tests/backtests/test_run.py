@@ -17,9 +17,11 @@ from backtests.results.summary_text import _turned_away
 from backtests.run import prepare, run
 from backtests.session import backtest_document
 from catalog.providers.base import Import
-from config.errors import InputError
+from config.errors import DeskError, InputError
 from config.load import load
 from strategies.order_ids import protective
+from tests.backtests.planned import write_planned
+from tests.builders_engine import A
 from tests.conftest import WriteRun, written
 
 HOUR = 3_600_000_000_000
@@ -55,6 +57,20 @@ def test_a_run_leaves_every_file_of_the_result_folder(result: Result) -> None:
     there = {path.name for path in result.path.iterdir()}
     wanted = {"summary.json", "config.yaml", "report.html"} | {f"{t}.parquet" for t in TABLES}
     assert wanted <= there
+
+
+@pytest.mark.parametrize(
+    ("plan", "why"), [([], r"SystemExit\(0\)"), ([(1, A, "1")], r"SystemExit\('no more'\)")]
+)
+def test_a_strategy_that_ends_the_process_is_an_error_that_names_it(
+    plan: list[tuple[int, str, str]], why: str, tmp_path: Path
+) -> None:
+    file = write_planned(tmp_path, {A: [100.0] * 24}, plan, {})
+    own = "tests.backtests.planned:Ending"
+    words = rf"plan \({own}\) ends the process, by {why} at .*planned.py:\d+; .* nothing is written"
+    with pytest.raises(DeskError, match=words):
+        backtest_document(file, (f"strategies.plan.use={own}",), out=tmp_path / "out")
+    assert not list((tmp_path / "out").glob("*"))
 
 
 def test_a_repeated_run_and_its_written_config_give_the_same(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from decimal import Decimal
 from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
+from nautilus_trader.model.data import OrderBookDeltas
 from numpy.typing import NDArray
 
 from strategies.base import DeskStrategy, DeskStrategyConfig
@@ -112,6 +114,33 @@ class Leaking(Eager):
         self.kept.append(bytes(range(250)) * 2_000)
         if len(self.kept) < 20:
             super()._want(event)
+
+
+class EndingConfig(EagerConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where it ends the process."""
+
+    at: str  # book, fill or timer
+
+
+class Ending(Eager):
+    """Ends the process once it holds something."""
+
+    Config = EndingConfig
+
+    def _end(self, at: str) -> None:
+        if self.config.at == at and self.holdings():
+            sys.exit(0)
+
+    def _want(self, event: Any) -> None:
+        self._end("timer")
+        super()._want(event)
+
+    def on_order_book_deltas(self, deltas: OrderBookDeltas) -> None:
+        self._end("book")
+        super().on_order_book_deltas(deltas)
+
+    def on_order_ended(self) -> None:
+        self._end("fill")
 
 
 class HangingConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from types import SimpleNamespace
 from typing import Any
@@ -46,6 +47,8 @@ class Node:
     def _handle(self, name: str) -> None:
         if name == "broken":
             raise ValueError(name)
+        if name == "exits":
+            sys.exit(name)
         self.done.append(name)
 
 
@@ -91,6 +94,15 @@ def test_an_order_of_another_thread_waits_also_while_data_are_handled(node: Node
     node.on_data = on_data
     node.process("book")
     assert (node.done, node.waiting_orders) == ([], ["timed"])
+
+
+def test_code_that_ends_the_process_is_an_error_too(node: Node) -> None:
+    node.answers = {"book": ["exits"]}
+    for name in ("exits", "book"):
+        node.process(name)
+    (first, second), place = node.errors, "code of a component ends the process, by SystemExit("
+    assert first.startswith(f"Data {place}")
+    assert second.startswith(f"command {place}")
 
 
 def test_an_error_is_reported_as_from_the_queue_and_what_follows_is_handled(node: Node) -> None:

@@ -27,7 +27,7 @@ from live_nodes.operate.commands import live
 from live_nodes.operate.status import status_of
 from live_nodes.practice.faults import FaultEffect
 from tests.actors.test_journal import FILL, ORDER
-from tests.live_nodes.documents import STEADY, node_file, node_of
+from tests.live_nodes.documents import BTC, ETH, STEADY, node_file, node_of
 from tests.live_nodes.practice.background import Background, background
 from tests.live_nodes.stage import stage
 from tests.waiting import slack
@@ -122,6 +122,21 @@ def test_flatten_sends_again_what_the_venue_rejects(run: Run, exchange: Backgrou
     assert held(exchange) == report.positions == {}
     assert report.left == []
     assert len(seen) == 5
+
+
+@pytest.mark.parametrize("at", ["book", "fill", "timer"])
+def test_a_strategy_that_ends_the_process_stops_the_node_in_order_with_an_error(
+    run: Run, exchange: Background, at: str
+) -> None:
+    wants, prices = {BTC: "0.1", ETH: "0"}, {BTC: "50000", ETH: "3000"}
+    params = {"at": at, "wants": wants, "prices": prices}
+    ending = {"use": "tests.live_nodes.desk_strategies:Ending", "params": params}
+    own = r"own \(tests.live_nodes.desk_strategies:Ending\) ends the process, by SystemExit\(0\) at"
+    with pytest.raises(DeskError, match=own):
+        run(RunOptions(seconds=slack(20)), on_stop="flatten", strategies={"own": ending})
+    assert held(exchange) == {}
+    with read(run.folder) as journal:
+        assert journal.runs()[0].phase == "failed"
 
 
 def test_a_node_that_waits_says_until_when(run: Run) -> None:
