@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
 
+# Before `main` there is nobody to answer Ctrl-C: no pathlib, no typing.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import typer
 
@@ -25,15 +25,16 @@ def find_packages() -> None:
     The wheel keeps them in a folder of their own (see setup.py); processes that this one starts
     find them by PYTHONPATH.
     """
-    home = Path(__file__).resolve().parent
-    packed = home / "perpdesk_packages"
-    rooms, project = str(packed if packed.is_dir() else home), str(Path.cwd())
-    if packed.is_dir() or rooms not in sys.path:
+    home, project = os.path.dirname(os.path.realpath(__file__)), os.getcwd()
+    packed = os.path.join(home, "perpdesk_packages")
+    is_packed = os.path.isdir(packed)
+    rooms = packed if is_packed else home
+    if is_packed or rooms not in sys.path:
         sys.path[:] = [rooms, *(place for place in sys.path if place != rooms)]
     if project not in sys.path:
         sites = (n for n, place in enumerate(sys.path) if place.endswith("-packages"))
         sys.path.insert(next(sites, len(sys.path)), project)
-    if packed.is_dir():
+    if is_packed:
         inherited = os.environ.get("PYTHONPATH", "").split(os.pathsep)
         others = [place for place in inherited if place and place != rooms]
         os.environ["PYTHONPATH"] = os.pathsep.join([rooms, *others])

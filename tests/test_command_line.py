@@ -104,6 +104,8 @@ def test_ctrl_c_leaves_nothing_half_written(write_run: WriteRun, tmp_path: Path)
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell makes what runs in its background ignore SIGINT.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     eventually(begun.exists)
     process.send_signal(signal.SIGINT)

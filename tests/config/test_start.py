@@ -1,5 +1,6 @@
 """What a person waits for starts at once: no command loads an engine that it does not need."""
 
+import ast
 import json
 import subprocess
 import sys
@@ -36,6 +37,14 @@ for words in json.loads(sys.argv[1]):
 import live_nodes.operate.flatten_request
 print("loaded by the request", sorted(name for name in {heavy} if name in sys.modules))
 """
+
+
+def test_nothing_is_imported_before_ctrl_c_is_answered_in_words():
+    """An interrupt meets `main`, not a traceback, as soon as Python itself has started."""
+    code = "import os, sys; had = {*sys.modules}; import perpdesk; print({*sys.modules} - had)"
+    command = [sys.executable, "-S", "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    assert sorted(ast.literal_eval(done.stdout)) == ["__future__", "perpdesk"]
 
 
 def test_no_command_loads_an_engine_that_it_does_not_need(tmp_path):
