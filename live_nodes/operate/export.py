@@ -285,6 +285,7 @@ def _fills(found: Exported) -> Iterator[dict[str, Any]]:
         (decision.id, target.instrument): target.score
         for decision in found.decisions
         for target in decision.targets
+        if target.score is not None
     }
     for fill in found.fills:
         yield {

@@ -58,6 +58,9 @@ def node(tmp_path: Path) -> Path:
     journal = Journal.open(state_folder(node_document(file)), node="n", clock_ns=lambda: 5000)
     journal.begin_run(environment="practice", document="abc")
     journal.decision(DECIDED)
+    # Of the same moment: what a verdict left of an entry has no score.
+    plain = Target(instrument=FILL.instrument)
+    journal.decision(structs.replace(DECIDED, kind="shrink", targets=(plain,), refusals=None))
     stop = structs.replace(
         ORDER, client_order_id="n-rev-abc-2", ts=2001, side="SELL", reason="stop", price=None
     )
@@ -75,7 +78,8 @@ def node(tmp_path: Path) -> Path:
 
 def test_a_journal_becomes_decisions_orders_and_trades(node: Path) -> None:
     found = exported(node)
-    (decision,) = found["decisions"]
+    decision, shrink = found["decisions"]
+    assert (shrink["kind"], shrink["score"]) == ("shrink", "")
     assert decision["ts"] == "1970-01-01T00:00:00.000000900Z"
     assert (decision["score"], decision["score_iceberg"]) == ("0.5", "1.0")
     assert decision["score_sweep"] == ""
