@@ -219,6 +219,7 @@ class OrderSender:
 
     def _asked(self, instrument_id: InstrumentId, quantity: Decimal) -> _Left:
         """Return what verdicts leave of an order; raises ValueError for one of less than a lot."""
+        self._check_type(f"an order of {quantity!r} {instrument_id}", quantity)
         market, size = self._market, abs(quantity)
         step, unit = market.lot(instrument_id).step, market.instrument(instrument_id).size_precision
         is_sized = quantity.is_finite() and round(size, unit)
@@ -230,6 +231,11 @@ class OrderSender:
                 f"number, at least its lot of {step:f}"
             )
         return (quantity, None) if self.shrunk is None else self.shrunk(instrument_id, quantity)
+
+    def _check_type(self, what: str, value: object) -> None:
+        if not isinstance(value, Decimal):
+            kind = type(value).__name__
+            raise TypeError(f"strategy {self._config.key}: {what} must be a Decimal, not a {kind}")
 
     def _is_absurd(self, instrument_id: InstrumentId, quantity: Decimal) -> bool:
         largest = self._market.terms(instrument_id, exits=False).max_quantity
@@ -352,6 +358,7 @@ class OrderSender:
         held, found = self._market.holding(instrument_id), self._market.instrument(instrument_id)
         if held == ZERO:
             raise ValueError(f"no position to protect: {instrument_id}")
+        self._check_type(f"a stop at {trigger!r} {instrument_id}", trigger)
         tick = found.price_increment.as_decimal()
         name = self._protective_id()
         self._replaced[name] = [order.client_order_id for order in self._stops(instrument_id)]

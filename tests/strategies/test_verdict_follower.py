@@ -1,5 +1,6 @@
 """What a strategy does at once on a verdict: by default, and as a rebalancer."""
 
+import re
 from decimal import Decimal as D
 
 import msgspec
@@ -420,6 +421,20 @@ def test_an_order_of_less_than_a_lot_is_an_error_that_names_instrument_quantity_
     held({at(1): order})
     text = f"strategy hold: an order of {quantity} {A} must be a number, at least its lot of 0.001"
     assert said == [text]
+
+
+@pytest.mark.parametrize("quantity", [0.5, 1, "1", None])
+@pytest.mark.parametrize("way", ["execute", "send_market", "start", "place_stop"])
+def test_what_is_no_decimal_is_an_error_that_names_strategy_and_the_right_type(way, quantity):
+    def order(strategy):
+        what = "a stop at" if way == "place_stop" else "an order of"
+        kind = type(quantity).__name__
+        text = f"strategy hold: {what} {quantity!r} {A} must be a Decimal, not a {kind}"
+        call = getattr(strategy.broker, way)
+        with pytest.raises(TypeError, match=re.escape(text)):
+            call(ident(A), quantity, "test")
+
+    held({at(1): holding(A, "3"), at(3): [order, HALF, order]})
 
 
 def test_an_absurd_quantity_is_refused_once_and_whole():
