@@ -107,7 +107,7 @@ def backtest(
         titled = "latency, queue and fees, each alone"
         figures = ("net_profit", "sharpe", "max_drawdown", "fees", "fills")
         Console().print(variants_table(titled, summary["ladder"], figures))
-    for warning in summary.get("warnings", []):
+    for warning in summary["warnings"]:
         console.print(f"[yellow]![/] {warning}", highlight=False)
     print(f"Report: {result / 'report.html'}")
 

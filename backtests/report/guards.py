@@ -63,9 +63,7 @@ def acts(
 ) -> dict[str, GuardActs]:
     """Return the acts of each guard that did anything, by key, sorted."""
     denied = orders.filter(pc.equal(orders.column("status"), "DENIED"))
-    # Results of earlier versions don't record who refused.
-    known = "refused_by" in denied.column_names
-    refused = Counter(filter(None, denied.column("refused_by").to_pylist() if known else ()))
+    refused = Counter(filter(None, denied.column("refused_by").to_pylist()))
     kept = held_back(decisions.column("payload").to_pylist())
     closed = _closed(found, orders, fills, positions)
     keys = sorted({span.guard for span in found} | refused.keys() | kept.keys())
@@ -189,7 +187,7 @@ def _explained(report: ReportData, costs: dict[str, dict[str, Any]]) -> str:
         "send, and entries that a shrink made smaller as they were sent. Closed: positions that "
         "were open when the guard said flatten, and closed while that stood. "
     )
-    if not costs and report.summary["how_filled"].get("mode") == LIVE:
+    if not costs and report.summary["how_filled"]["mode"] == LIVE:
         return f'<p class="hint">{words}</p>'
     if not costs:
         return (

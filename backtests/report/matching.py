@@ -15,7 +15,7 @@ from backtests.report.report_data import ReportData
 
 def on_ticks(report: ReportData) -> bool:
     """Whether orders met quotes or books."""
-    return report.summary["how_filled"].get("mode") in ("quotes", "book")
+    return report.summary["how_filled"]["mode"] in ("quotes", "book")
 
 
 def matching(report: ReportData, _: Drawings) -> str:

@@ -103,8 +103,7 @@ def last_prices(report: ReportData) -> dict[str, Decimal]:
     """Return the last price of each instrument, that of a decision where it had no fill."""
     decided = (line for found in decisions_of(report.decisions) for line in found.targets)
     last = {line.instrument: line.price for line in decided if line.price is not None}
-    if report.prices is not None:
-        last |= dict(cells(report.prices, "instrument", "close"))
+    last |= dict(cells(report.prices, "instrument", "close"))
     return {name: Decimal(repr(price)) for name, price in last.items()}
 
 

@@ -72,7 +72,7 @@ def read_picture(result: Result, at: int, window: int, wanted: str = "") -> Pict
     there.
     """
     summary = result.summary
-    kind = summary["how_filled"].get("mode")
+    kind = summary["how_filled"]["mode"]
     if kind not in ("book", "quotes"):
         raise InputError(
             f"{result.path}: its orders met candles; --at shows runs on books or quotes "

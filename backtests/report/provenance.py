@@ -25,13 +25,13 @@ def notes(report: ReportData) -> list[str]:
 def stand_ins(provenance: list[dict[str, Any]]) -> list[str]:
     """Return a sentence for each source other than the venue, and for assumed facts."""
     found = []
-    for venue in sorted({str(record.get("source_venue") or "unknown") for record in provenance}):
-        records = [r for r in provenance if str(r.get("source_venue") or "unknown") == venue]
-        ids = sorted({name for record in records for name in record.get("instruments", ())})
+    for venue in sorted({record["source_venue"] or "unknown" for record in provenance}):
+        records = [r for r in provenance if (r["source_venue"] or "unknown") == venue]
+        ids = sorted({name for record in records for name in record["instruments"]})
         some = f"{len(ids)} instruments" if len(ids) != 1 else symbol(ids[0])
         if venue.lower() == INVENTED:
             found.append(
-                f"The market is invented ({records[0].get('source', '')}): the figures show that "
+                f"The market is invented ({records[0]['source']}): the figures show that "
                 "the machinery works and say nothing about real markets."
             )
         elif venue.lower() == "unknown":
@@ -48,12 +48,12 @@ def how_filled(report: ReportData) -> str:
     """Describe how orders fill, and at what costs."""
     how = report.summary["how_filled"]
     rows = [
-        ["Fills", text(str(how.get("mode", UNDEFINED)).replace("_", " "))],
+        ["Fills", text(how["mode"].replace("_", " "))],
         [
-            "Valued every" if how.get("mode") in ("book", "quotes") else "Execution candles",
-            text(how.get("interval", UNDEFINED)),
+            "Valued every" if how["mode"] in ("book", "quotes") else "Execution candles",
+            text(how["interval"]),
         ],
-        ["Slippage", text(how.get("slippage", UNDEFINED))],
+        ["Slippage", text(how["slippage"])],
     ]
     if "path" in how:
         rows.append(["Path inside candles", text(how["path"].replace("_", " "))])
@@ -68,7 +68,7 @@ def how_filled(report: ReportData) -> str:
         )
     if "leverage" in venue:
         rows.append(["Most leverage that the order gate allows", f"{text(venue['leverage'])}×"])
-    return f"<p>{text(how.get('words', ''))}</p>{facts(rows, (0, 1))}"
+    return f"<p>{text(how['words'])}</p>{facts(rows, (0, 1))}"
 
 
 def parameters(report: ReportData) -> str:
@@ -110,20 +110,18 @@ def provenance(report: ReportData) -> str:
     rows = []
     for record in records:
         read = "<br>".join(
-            _together(f"{text(kind)} {count:,}")
-            for kind, count in sorted(record.get("rows", {}).items())
+            _together(f"{text(kind)} {count:,}") for kind, count in sorted(record["rows"].items())
         )
-        first, last = record.get("first") or 0, record.get("last") or 0
-        inferred = record.get("inferred") or 0
+        first, last, inferred = (record[name] for name in ("first", "last", "inferred"))
         guessed = f" ({inferred} with guessed facts)" if inferred else ""
         rows.append(
             [
-                text(record.get("source", UNDEFINED)),
-                text(record.get("source_venue") or "unknown"),
+                text(record["source"]),
+                text(record["source_venue"] or "unknown"),
                 f"{_together(f'{date(first)} –')} {_together(date(last))}" if last else UNDEFINED,
-                f"{len(record.get('instruments', ()))}{guessed}",
+                f"{len(record['instruments'])}{guessed}",
                 read or UNDEFINED,
-                text(record.get("note") or UNDEFINED),
+                text(record["note"] or UNDEFINED),
             ]
         )
     head = ["Source", "Prices of", "Range", "Instruments", "Rows", "Note"]
@@ -146,12 +144,11 @@ def flat(value: Any, path: str = "") -> list[tuple[str, str]]:
 
 
 def _files(records: list[dict[str, Any]]) -> str:
-    files = [file for record in records for file in record.get("files", ())]
+    files = [file for record in records for file in record["files"]]
     if not files:
         return ""
     rows = [
-        [text(f.get("name")), f"{f.get('bytes', 0):,}", f"<td><code>{text(f.get('sha256'))}</code>"]
-        for f in files
+        [text(f["name"]), f"{f['bytes']:,}", f"<td><code>{text(f['sha256'])}</code>"] for f in files
     ]
     count = f"{len(files)} files" if len(files) != 1 else "One file"
     return (

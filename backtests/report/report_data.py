@@ -216,8 +216,8 @@ BENCHMARK_NAMES = {"btc": "BTC", "equal_weight": "Equal weight"}
 class ReportData:
     """Everything that the report's sections read from a result.
 
-    `guard_costs` is None when they were not computed, `prices` in results of older versions.
-    `benchmarks` are indices at `curves.day_ends`, 1.0 at the start, by key of `BENCHMARK_NAMES`.
+    `guard_costs` is None when they were not computed. `benchmarks` are indices at
+    `curves.day_ends`, 1.0 at the start, by key of `BENCHMARK_NAMES`.
     """
 
     result: Result
@@ -229,7 +229,7 @@ class ReportData:
     decisions: pa.Table
     verdict_spans: list[VerdictSpan]
     guard_costs: pa.Table | None
-    prices: pa.Table | None
+    prices: pa.Table
     benchmarks: dict[str, Floats]
 
     @property
@@ -251,12 +251,9 @@ def read_report_data(result: Result) -> ReportData:
         positions=result.table("positions"),
         orders=result.table("orders"),
         decisions=result.table("decisions"),
-        # Results of versions without guards have neither file.
-        verdict_spans=verdict_spans(result.table("verdicts"), end)
-        if result.has("verdicts")
-        else [],
+        verdict_spans=verdict_spans(result.table("verdicts"), end),
         guard_costs=result.table("guard_costs") if result.has("guard_costs") else None,
-        prices=result.table("prices") if result.has("prices") else None,
+        prices=result.table("prices"),
         benchmarks=_benchmarks(result.table("benchmarks"), start, end),
     )
 

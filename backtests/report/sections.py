@@ -10,6 +10,7 @@ from backtests.report.charts import Drawings
 from backtests.report.formats import (
     UNDEFINED,
     date,
+    hundredths,
     money,
     multiple,
     number,
@@ -281,5 +282,5 @@ def _compared(report: ReportData) -> str:
 
 def _shown(key: str, value: float | None) -> str:
     if key == "return_pct":
-        return percent(None if value is None else value / 100, signed=True)
+        return hundredths(value)
     return percent(value) if key in AS_PERCENT else number(value)

@@ -83,8 +83,8 @@ def trade_columns(report: ReportData) -> dict[str, Any]:
 
 def price_charts(report: ReportData, drawings: Drawings) -> str:
     """A price chart of each traded symbol with its entries and exits, drawn when it is chosen."""
-    if report.prices is None or not len(report.prices):
-        return "<p>This result keeps no prices: nothing was traded, or its version kept none.</p>"
+    if not len(report.prices):
+        return "<p>This result keeps no prices: nothing was traded.</p>"
     names = [symbol(name) for name in report.prices.column("instrument").to_pylist()]
     ts, found = curves_by_name(report.prices, names, ("close", "low", "high"))
     drawings.tables["prices"] = {"ts": ts, "symbols": found}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
@@ -33,17 +33,20 @@ def shown(summary: Mapping[str, Any], key: str, shape: str) -> str:
     return "–" if value is None else shape.format(float(value) if isinstance(value, str) else value)
 
 
-def figures_table(columns: Mapping[str, Mapping[str, Any]], title: str | None = None) -> Table:
+def figures_table(
+    columns: Mapping[str, Mapping[str, Any]],
+    title: str | None = None,
+    rows: Iterable[tuple[str, str, str]] = ROWS,
+) -> Table:
     """Return the figures of each summary by heading; first what ended its trading early."""
     table = Table(title=title)
     table.add_column("figure")
     for heading in columns:
         table.add_column(heading, justify="right")
-    early = {label: None for summary in columns.values() for label in _early(summary)}
-    for label in early:
-        values = (_early(summary).get(label, "") for summary in columns.values())
-        table.add_row(label, *values, style="bold yellow")
-    for key, label, shape in ROWS:
+    early = [summary.get("interruptions", {}) for summary in columns.values()]
+    for label in dict.fromkeys(label for each in early for label in each):
+        table.add_row(label, *(each.get(label, "") for each in early), style="bold yellow")
+    for key, label, shape in rows:
         table.add_row(label, *(shown(summary, key, shape) for summary in columns.values()))
     return table
 
@@ -58,8 +61,3 @@ def variants_table(title: str, rows: Sequence[Mapping[str, Any]], keys: Sequence
     for row in rows:
         table.add_row(row["name"], *(shown(row, key, known[key][1]) for key in keys))
     return table
-
-
-def _early(summary: Mapping[str, Any]) -> Mapping[str, str]:
-    # Results of earlier versions have none.
-    return summary.get("interruptions") or {}

@@ -77,7 +77,7 @@ class Result:
     config_yaml: str
 
     def has(self, name: str) -> bool:
-        """Whether the folder has the table: older results lack some."""
+        """Whether the folder has the table: some are of some runs only."""
         return (self.path / f"{name}.parquet").is_file()
 
     def table(self, name: str) -> pa.Table:

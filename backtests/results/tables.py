@@ -67,7 +67,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     # One row a round trip from flat to flat, or to the end of the run where ``open``. ``side`` is
     # LONG or SHORT, ``quantity`` the peak; ``net`` = ``gross`` - ``fees`` + ``funding``. ``low_px``
     # and ``high_px`` are the extremes of its fills and of the prices while it was held: the mids
-    # of each ``venue.valuation`` on books, else those that valued it; older results have neither.
+    # of each ``venue.valuation`` on books, else those that valued it.
     "positions": _schema(
         "strategy str, instrument str, side str, ts_opened int, ts_closed int?, quantity str, "
         "entry_px float, exit_px float?, gross str, fees str, funding str, net str, open bool, "
@@ -123,21 +123,16 @@ def table(name: str, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
     type.
     """
     schema = SCHEMAS[name]
-    listed = list(rows)
-    columns = {field.name: [row.get(field.name) for row in listed] for field in schema}
-    for field in schema:
-        if pa.types.is_string(field.type):
-            columns[field.name] = [
-                format(value, "f") if isinstance(value, Decimal) else value
-                for value in columns[field.name]
-            ]
-    known = frozenset(schema.names)
-    for row in listed:
-        if unknown := row.keys() - known:
-            raise DeskError(f"{name}: unknown columns {', '.join(sorted(unknown))}")
+    plain = [
+        {key: f"{cell:f}" if isinstance(cell, Decimal) else cell for key, cell in row.items()}
+        for row in rows
+    ]
+    if unknown := {key for row in plain for key in row} - set(schema.names):
+        raise DeskError(f"{name}: unknown columns {', '.join(sorted(unknown))}")
     try:
         # Nullable first, so that `conform` says which column is empty.
-        result = pa.table(columns, schema=pa.schema([f.with_nullable(True) for f in schema]))
+        nullable = pa.schema([field.with_nullable(True) for field in schema])
+        result = pa.Table.from_pylist(plain, nullable)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise DeskError(f"{name}: {error}") from error
     return conform(name, result)

@@ -276,12 +276,6 @@ ROWS = {key: (label, shape) for key, label, shape in console.ROWS} | {
 
 def figures_table(document: Backtest, found: list[Screened]) -> Table:
     """Return the figures for the terminal."""
-    table = Table(title=f"{document.name}, screened")
-    table.add_column("figure")
-    for item in found:
-        table.add_column(item.key, justify="right")
-    figures = [item.figures() for item in found]
-    for name in figures[0]:
-        label, shape = ROWS[name]
-        table.add_row(label, *(console.shown(each, name, shape) for each in figures))
-    return table
+    figures = {item.key: item.figures() for item in found}
+    rows = [(name, *ROWS[name]) for name in figures[found[0].key]]
+    return console.figures_table(figures, f"{document.name}, screened", rows)

@@ -251,12 +251,6 @@ def test_guard_costs_that_are_missing_are_named(tmp_path):
     assert "Saved, USDT" not in seen
 
 
-def test_a_result_of_before_there_were_guards_still_has_a_report(tmp_path):
-    result = write(small_record(), tmp_path / "out")
-    (result.path / "verdicts.parquet").unlink()
-    assert "This run had no guards." in render(result)
-
-
 @pytest.mark.parametrize(
     ("scope", "begin", "end", "closed", "action"),
     [
