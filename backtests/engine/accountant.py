@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from nautilus_trader.backtest.config import SimulationModuleConfig
@@ -25,6 +25,7 @@ from nautilus_trader.model.orders import Order
 from numpy.typing import NDArray
 
 from actors.closing.forced_orders import at_market, cancel_of
+from actors.desk.risk_desk import RiskDesk
 from actors.guards.core.positions import Holdings, OpenPositions, positions_of
 from actors.records.coins import COIN, WholeLots
 from actors.records.ledger import ZERO, Ledger
@@ -47,33 +48,14 @@ from strategies.account_value import Account, is_spot
 from strategies.order_tags import decision_of
 from strategies.refusals import as_reason, from_venue
 
+if TYPE_CHECKING:
+    from backtests.engine.books import VenueBooks
+    from backtests.engine.guard_desk import BacktestMarkets
+
 Array = NDArray[np.float64]
 
 TIMER = "accountant"
 LIQUIDATION, DELISTING = "liquidation", "delisting"
-
-
-class Watcher(Protocol):
-    """Gets everything that the accountant books."""
-
-    def schedule(self, settlements: list[Settlement]) -> None:
-        """Process the times of a slice's funding settlements; the amounts are not known yet."""
-
-    def moved(self, grid: PriceGrid, row: int) -> None:
-        """Process a new row of prices, 1 ns before its stamp."""
-
-    def filled(self, fill: FillRow) -> None:
-        """Process a fill, after it is booked."""
-
-    def funded(self, strategy: str, instrument: str, amount: Decimal) -> None:
-        """Process a strategy's funding payment; received is positive."""
-
-
-class LivePrices(Protocol):
-    """Prices as they stand, in a run on quotes or books."""
-
-    def value(self, grid: PriceGrid, row: int, before: NDArray[np.float64]) -> None:
-        """Fill a row of the grid; ``before`` are the closes of the row before."""
 
 
 class Accountant(SimulationModule):
@@ -102,7 +84,8 @@ class Accountant(SimulationModule):
         """Called with each stamp that it has processed."""
         self.close_market: Callable[[InstrumentId], None] | None = None
         self.path: CandlePath | None = None
-        self.live_prices: LivePrices | None = None
+        self.live_prices: VenueBooks | None = None
+        """Fills rows of prices as they stand, in a run on quotes or books."""
         self._market = market
         self._fill_model = fill_model
         self._liquidation = liquidation
@@ -127,7 +110,8 @@ class Accountant(SimulationModule):
         self._owners: dict[str, str] = {}
         self._valued: tuple[float, float] | None = None
         self._forced_orders = self._fills_purged = 0
-        self._watcher: Watcher | None = None
+        self._desk: RiskDesk | None = None
+        self._markets: BacktestMarkets | None = None
         self._waiting: list[Callable[[], None]] = []
         self._precisions = np.array([info.price_precision for info in market.infos])
         self._decimals_seen = self._precisions
@@ -154,9 +138,9 @@ class Accountant(SimulationModule):
         """Call back at the stamp itself, after all data of that time."""
         self.clock.set_time_alert_ns(name=name, alert_time_ns=self.stamp, callback=callback)
 
-    def watch(self, watcher: Watcher) -> None:
-        """Send all further bookings to the watcher."""
-        self._watcher = watcher
+    def report_to(self, desk: RiskDesk, markets: BacktestMarkets | None) -> None:
+        """Send all further bookings to the desk, and prices to the markets that its guards ask."""
+        self._desk, self._markets = desk, markets
 
     def log_diagnostics(self, logger: object) -> None:
         """Do nothing: the summary has the figures."""
@@ -181,8 +165,8 @@ class Accountant(SimulationModule):
         """
         self._rows.extend((int(ts), grid, row) for row, ts in enumerate(grid.ts))
         self._settlements.extend(settlements)
-        if self._watcher is not None:
-            self._watcher.schedule(settlements)
+        if self._markets is not None:
+            self._markets.schedule(settlements)
         self._schedule()
 
     def equity(self) -> float:
@@ -284,8 +268,10 @@ class Accountant(SimulationModule):
         while self._rows and self._rows[0][0] <= now:
             _, grid, row = self._rows.popleft()
             self._on_bar(grid, row)
-            if self._watcher is not None:
-                self._watcher.moved(grid, row)
+            if self._markets is not None:
+                self._markets.moved(grid, row)
+            if self._desk is not None:
+                self._desk.evaluate_later()
         if self.on_time is not None:
             self.on_time(now)
         self._schedule()
@@ -301,7 +287,7 @@ class Accountant(SimulationModule):
         self._walked = []
         if grid.decimals is not None:
             self._learn_ticks(grid.decimals[row])
-        if self._watcher is not None and grid is not self._grid:
+        if self._desk is not None and grid is not self._grid:
             self._grid = grid
             known = grid.marks is None
             self._whole = whole_closes(grid.close, self._precisions) if known else None
@@ -354,8 +340,8 @@ class Accountant(SimulationModule):
                     share,
                 )
             )
-            if self._watcher is not None:
-                self._watcher.funded(strategy, settlement.instrument, share)
+            if self._desk is not None:
+                self._desk.funded(strategy, settlement.instrument, share)
         self._cash += float(amount)
         self._valued = None
         self.exchange.adjust_account(Money(amount, self._market.currency))
@@ -498,7 +484,7 @@ class Accountant(SimulationModule):
         self._valued = None
         if self.on_fill is not None:
             self.on_fill(fill)
-        if self._watcher is not None:
-            self._watcher.filled(fill)
+        if self._desk is not None:
+            self._desk.filled(fill)
         if self.on_sale is not None and fill.side == "SELL" and is_spot(fill.instrument):
             self.on_sale()

@@ -26,11 +26,10 @@ from nautilus_trader.model.data import TradeTick
 from actors.desk.books import StrategyBooks
 from actors.desk.guard import GuardActor
 from actors.desk.risk_desk import RiskDesk
-from actors.guards.core.decisions import NO_DECISIONS, Decisions
+from actors.guards.core.decisions import Decisions
 from actors.guards.core.lazy import Markets, UnpricedMarkets
 from actors.guards.core.snapshot import Market as MarketSnapshot
 from actors.records.prices import BookOf, CachePrices, decimals
-from actors.records.rows import FillRow
 from backtests.engine.accountant import Accountant
 from backtests.engine.closes import exact_closes
 from backtests.engine.feed import PriceGrid, Settlement
@@ -157,10 +156,10 @@ def risk_desk(
     market: RunMarket,
     guards: Mapping[str, GuardActor],
     leverage: Decimal,
-    decisions: Decisions = NO_DECISIONS,
-    book_of: BookOf | None = None,
+    decisions: Decisions,
+    book_of: BookOf | None,
 ) -> RiskDesk:
-    """Return the risk desk, with the guards attached and the accountant watched."""
+    """Return the risk desk, with the guards attached, to which the accountant reports."""
     markets = BacktestMarkets(accountant, market, kernel.cache, book_of)
     desk = RiskDesk(
         kernel,
@@ -175,35 +174,8 @@ def risk_desk(
     )
     for guard in guards.values():
         guard.attach(desk)
-    accountant.watch(DeskWatcher(desk, accountant, markets))
+    accountant.report_to(desk, markets if "markets" in desk.needs else None)
     return desk
-
-
-class DeskWatcher:
-    """Sends the accountant's bookings to the risk desk (`backtests.engine.accountant.Watcher`)."""
-
-    def __init__(self, desk: RiskDesk, accountant: Accountant, markets: BacktestMarkets) -> None:
-        self._desk, self._accountant, self._markets = desk, accountant, markets
-        self._needs_markets = "markets" in desk.needs
-
-    def schedule(self, settlements: list[Settlement]) -> None:
-        """Pass on the times of funding settlements."""
-        if self._needs_markets:
-            self._markets.schedule(settlements)
-
-    def moved(self, grid: PriceGrid, row: int) -> None:
-        """Let the guards evaluate the new prices."""
-        if self._needs_markets:
-            self._markets.moved(grid, row)
-        self._desk.evaluate_later()
-
-    def filled(self, fill: FillRow) -> None:
-        """Pass on a fill."""
-        self._desk.filled(fill)
-
-    def funded(self, strategy: str, instrument: str, amount: Decimal) -> None:
-        """Pass on a funding payment."""
-        self._desk.funded(strategy, instrument, amount)
 
 
 class AtStampClient(NextPrintClient):

@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 
 from backtests.report import guards
 from backtests.report.guards import GuardActs, acts
-from backtests.report.page import render
 from backtests.report.report_data import VerdictSpan, stood_for, tripped, verdict_spans
 from backtests.report.verdict_lanes import BARS, STRICTNESS, bars, lanes, when
-from backtests.results.result import RunRecord, write
+from backtests.results.result import RunRecord
 from backtests.results.tables import ALL, table
 from backtests.session import backtest_document
 from tests.backtests.planned import write_planned
