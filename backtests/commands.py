@@ -233,15 +233,13 @@ def compare(
     from backtests.report.page import write_page
     from backtests.results.console import ROWS, figures_table
     from backtests.results.result import read
-    from config.errors import InputError
+    from config.errors import writing
 
     results = comparing.lettered([read(folder) for folder in folders])
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     path = out or folders[0].parent / f"compare-{stamp}.html"
-    try:
+    with writing(path):
         write_page(path, comparing.render_comparison(results))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
     changed, cautions = comparing.differences(results), comparing.cautions(results)
     if as_json:
         shown = [

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 
 class DeskError(Exception):
@@ -63,6 +65,15 @@ class DocumentErrors(InputError):
 def in_order(problems: Iterable[Problem]) -> list[Problem]:
     """Return the problems sorted by place, without duplicates."""
     return sorted(dict.fromkeys(problems), key=lambda p: (p.file, p.line, p.col))
+
+
+@contextmanager
+def writing(place: Path) -> Iterator[None]:
+    """Raise InputError in place of an OSError: where a file can't be written, or a disk is full."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{place}: cannot be written: {error.strerror or error}") from error
 
 
 def some_of(names: Sequence[str], most: int = 5, between: str = ", ") -> str:

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from config.errors import DeskError, GateRefused, InputError
+from config.errors import DeskError, GateRefused, InputError, writing
 from strategies.basis.features import FEATURES
 from strategies.basis.policy import ARRAYS, FORMAT, MANIFEST, Trees, load, manifest_hash
 from strategies.basis.threshold import Threshold
@@ -37,15 +37,6 @@ def write(
     """
     with writing(root / name):
         return _write(root / name, name, threshold, trees, facts)
-
-
-@contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Raise InputError in place of an OSError: where a folder can't be written, or is full."""
-    try:
-        yield
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written: {error.strerror or error}") from error
 
 
 def _write(

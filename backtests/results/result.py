@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from backtests.results.figures import Flows, RunBooks, booked, cells, column, figures
 from backtests.results.tables import SCHEMAS, conform
-from config.errors import DeskError, InputError
+from config.errors import DeskError, InputError, writing
 
 CENT = Decimal("0.01")
 TABLES = ("orders", "fills", "positions", "equity", "decisions", "funding", "verdicts", "prices")
@@ -153,7 +153,7 @@ def write(
     An older result in ``out_dir`` is replaced; ``render`` makes ``report.html``.
 
     Raises DeskError when the books do not close, InputError when ``out_dir`` holds something other
-    than a result.
+    than a result, or can't be written.
     """
     given = TABLES + tuple(name for name in (*PAIR_TABLES, "fill_mids") if name in record.tables)
     tables = {name: conform(name, record.tables[name]) for name in given}
@@ -168,16 +168,17 @@ def write(
     staged = out_dir.with_name(f".{out_dir.name}.{os.getpid()}.tmp")
     shutil.rmtree(staged, ignore_errors=True)
     try:
-        staged.mkdir()
-        (staged / "config.yaml").write_text(record.config_yaml, encoding="utf-8")
-        _write_json(staged / "provenance.json", record.provenance)
-        _write_json(staged / "summary.json", summarise(record))
-        for name, contents in tables.items():
-            pq.write_table(contents, staged / f"{name}.parquet", compression="zstd")
-        if render is not None:
-            page = render(read(staged))
-            (staged / "report.html").write_text(page, encoding="utf-8")
-        _put(staged, out_dir)
+        with writing(out_dir):
+            staged.mkdir()
+            (staged / "config.yaml").write_text(record.config_yaml, encoding="utf-8")
+            _write_json(staged / "provenance.json", record.provenance)
+            _write_json(staged / "summary.json", summarise(record))
+            for name, contents in tables.items():
+                pq.write_table(contents, staged / f"{name}.parquet", compression="zstd")
+            if render is not None:
+                page = render(read(staged))
+                (staged / "report.html").write_text(page, encoding="utf-8")
+            _put(staged, out_dir)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
     return read(out_dir)

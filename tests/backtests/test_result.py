@@ -1,6 +1,8 @@
 """A result's figures by hand, its books, and the folder that is there wholly or not at all."""
 
+import errno
 import json
+import os
 from dataclasses import replace
 from decimal import Decimal
 
@@ -196,6 +198,15 @@ def test_an_interrupt_while_rendering_leaves_what_was_there(tmp_path, older):
     assert [path.name for path in tmp_path.iterdir()] == (["out"] if older else [])
     if older:
         assert result.read(tmp_path / "out").summary["name"] == "small"
+
+
+def test_a_full_disk_is_said_in_a_sentence_and_leaves_nothing(tmp_path):
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(InputError, match="out: cannot be written: No space left on device"):
+        result.write(small_record(), tmp_path / "out", full)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_place_without_a_result_says_how_to_make_one(tmp_path):
