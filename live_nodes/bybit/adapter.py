@@ -112,15 +112,27 @@ def wait_for_cancels(execution_engine: Any) -> None:
     execution_engine._resolve_inflight_order = unless_cancelling
 
 
-def wait_for_answers(execution_engine: Any) -> None:
+TakesOver = Callable[[Decimal, Decimal], bool]
+"""Whether our books follow the venue, by our position and the venue's (signed base coin)."""
+
+
+def follows(here: Decimal, there: Decimal) -> bool:
+    """Follow the venue always: a `TakesOver`."""
+    return True
+
+
+def wait_for_answers(execution_engine: Any, takes_over: TakesOver = follows) -> None:
     """Keep the engine from inventing a trade while an order under way was not answered yet.
 
     It may have filled, which the venue's position shows first: its own fill would count as well.
+    Nor may it invent one where `takes_over` says that its books do not follow the venue.
     """
     differs = execution_engine._check_position_discrepancy
 
     def unless_under_way(positions: Any, report: Any, instrument_id: InstrumentId) -> bool:
-        if unanswered(execution_engine._cache, instrument_id):
+        here = sum((one.signed_decimal_qty() for one in positions), Decimal(0))
+        there = Decimal(0) if report is None else report.signed_decimal_qty
+        if unanswered(execution_engine._cache, instrument_id) or not takes_over(here, there):
             return False
         return bool(differs(positions, report, instrument_id))
 

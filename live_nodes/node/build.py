@@ -40,8 +40,10 @@ from config.components import resolve
 from config.documents import Node
 from live_nodes.bybit.adapter import (
     ClientWiring,
+    TakesOver,
     data_factory,
     execution_factory,
+    follows,
     forget_clients,
     wait_for_answers,
     wait_for_cancels,
@@ -170,6 +172,7 @@ def build_node(
     factories: tuple[type[Any], type[Any]],
     loop: asyncio.AbstractEventLoop,
     clock: type[LiveClock] = LiveClock,
+    takes_over: TakesOver = follows,
 ) -> TradingNode:
     """Build the node unconnected; ``factories`` make its clients of data and of execution."""
     forget_clients()
@@ -180,7 +183,7 @@ def build_node(
     finally:
         system.LiveClock = LiveClock
     wait_for_cancels(trading_node.kernel.exec_engine)
-    wait_for_answers(trading_node.kernel.exec_engine)
+    wait_for_answers(trading_node.kernel.exec_engine, takes_over)
     for strategy in strategies:
         trading_node.trader.add_strategy(strategy)
     trading_node.add_data_client_factory(BYBIT, factories[0])

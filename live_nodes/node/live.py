@@ -24,7 +24,7 @@ from nautilus_trader.model.events import OrderEvent
 from actors.desk.build import guards_of
 from actors.records.journal import JournalError
 from config.errors import DeskError, GateRefused, some_of
-from live_nodes.bybit.adapter import ClientWiring, end_position_checks
+from live_nodes.bybit.adapter import ClientWiring, end_position_checks, follows
 from live_nodes.bybit.links import VenueLinks
 from live_nodes.bybit.own_coins import entry_prices
 from live_nodes.bybit.rest import TOO_MANY, VenueError, VenueRest
@@ -285,7 +285,9 @@ class NodeRun:
         if self.recovery is not None and "SPOT" in facts.products:
             journal, recovery = context.journal, self.recovery
             spot = SpotWiring(rest, recovery.own, lambda: entry_prices(journal, facts.lot_of))
-        left_alone = None if self.recovery is None else self.recovery.leaves_alone
+        left_alone, takes_over = None, follows
+        if self.recovery is not None:
+            left_alone, takes_over = self.recovery.leaves_alone, self.recovery.takes_over
         wiring = ClientWiring(
             self.links, context.keys, endpoints, node.watch.heartbeat, spot, left_alone
         )
@@ -303,7 +305,7 @@ class NodeRun:
         factories = factories_of(wiring, paper=context.paper)
         with redis_streams(lambda text: context.warn(f"message bus: {text}")):
             trading_node = build_node(
-                config, strategies_of(node, ids), factories, loop, context.tape.clock
+                config, strategies_of(node, ids), factories, loop, context.tape.clock, takes_over
             )
         # The kernel installed its signal handlers when it was built; a second signal would kill it.
         stop.listen()

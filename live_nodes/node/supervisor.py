@@ -74,7 +74,7 @@ class Supervisor:
             universe = set(context.facts.universe)
             sweep = Sweep(
                 recovery,
-                Repairer(kernel).repair,
+                Repairer(kernel, recovery.takes_over).repair,
                 lambda fills: engine_books(
                     kernel.cache,
                     fills,

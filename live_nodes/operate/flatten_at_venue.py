@@ -30,6 +30,7 @@ from live_nodes.bybit.facts import VenueOrder, order_text
 from live_nodes.bybit.own_coins import sellable
 from live_nodes.bybit.rest import VenueError, VenueRest
 from live_nodes.reconcile.own_positions import OwnPositions
+from live_nodes.reconcile.recovery_rules import within
 from strategies.account_value import is_spot
 from strategies.order_ids import closers_session, order_id
 
@@ -81,17 +82,6 @@ class Remaining:
         """Return each thing in words."""
         said = [f"order: {order_text(order)}" for order in self.orders]
         return said + [f"position: {q:f} {name}" for name, q in sorted(self.positions.items())]
-
-
-def within(part: Decimal, whole: Decimal) -> Decimal:
-    """Return as much of `part` as lies in `whole`: on its side of zero and no larger.
-
-    >>> [within(Decimal(part), Decimal(-3)) for part in (-5, -2, 1)]
-    [Decimal('-3'), Decimal('-2'), Decimal('0')]
-    """
-    if part * whole <= 0:
-        return ZERO
-    return part if abs(part) < abs(whole) else whole
 
 
 def pieces(closing: Decimal, explained: Decimal) -> list[tuple[Decimal, bool]]:

@@ -43,6 +43,7 @@ from live_nodes.reconcile.recovery_rules import (
     made_since,
     own_by,
     since_when,
+    within,
 )
 from strategies.account_value import is_spot
 from strategies.order_ids import own_key, owner_of, session_start
@@ -68,8 +69,8 @@ _PAUSE_S = 0.25
 
 OTHER_NODE = (
     "is an order of another node with this node's tag: nothing enters as long as this node runs, "
-    "but what the other holds counts as this account's position, and exits close it; stop the "
-    "other, or give each its own `tag` (and subaccount), then start again"
+    "and its books do not take over what the other holds beyond them; stop the other, or give each "
+    "its own `tag` (and subaccount), then start again"
 )
 TAKE_OVER = (
     "others traded, or the venue closed it: to go on with what is held, start once with "
@@ -180,6 +181,13 @@ class Recovery:
             self.journal.note("recovery", words)
             self._warn(words)
         return session in self._others
+
+    def takes_over(self, here: Decimal, there: Decimal) -> bool:
+        """Whether our books follow the venue's position (signed base coin).
+
+        While another node with our tag trades, only where ours is larger: the rest is the other's.
+        """
+        return not self.other_nodes or within(there, here) == there
 
     def is_others_order(self, order: VenueOrder) -> bool:
         """Whether another node with our tag made an open order."""

@@ -73,6 +73,17 @@ def made_since(link_id: str, made_ns: int, began_ns: int) -> bool:
     return session is not None and (session > began_ns or made_ns > began_ns + LATE_NS)
 
 
+def within(part: Decimal, whole: Decimal) -> Decimal:
+    """Return as much of `part` as lies in `whole`: on its side of zero and no larger.
+
+    >>> [within(Decimal(part), Decimal(-3)) for part in (-5, -2, 1)]
+    [Decimal('-3'), Decimal('-2'), Decimal('0')]
+    """
+    if part * whole <= 0:
+        return Decimal(0)
+    return part if abs(part) < abs(whole) else whole
+
+
 def own_by(
     tag: str, journaled: Callable[[str], bool], others: Collection[int] = ()
 ) -> Callable[[str], bool]:

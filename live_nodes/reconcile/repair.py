@@ -6,6 +6,7 @@ concluded from what is missing; those of positions raise VenueError.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pandas as pd
@@ -19,6 +20,7 @@ from nautilus_trader.model.events import OrderRejected
 from nautilus_trader.model.identifiers import ClientId, ClientOrderId, InstrumentId, VenueOrderId
 
 from catalog.instruments import VENUE
+from live_nodes.bybit.adapter import TakesOver, follows
 from live_nodes.bybit.unanswered import unanswered
 from live_nodes.reconcile.sweep import FindingKind, SweepFinding
 from strategies.refusals import as_reason, from_venue
@@ -30,8 +32,8 @@ NEVER_ARRIVED = "it never arrived: the venue was asked more than once and knows 
 class Repairer:
     """Repairs the engine's books on a finding."""
 
-    def __init__(self, kernel: Any) -> None:
-        self._kernel = kernel
+    def __init__(self, kernel: Any, takes_over: TakesOver = follows) -> None:
+        self._kernel, self._takes_over = kernel, takes_over
 
     async def repair(self, finding: SweepFinding) -> bool:
         """Fetch and reconcile reports; return whether the engine took any."""
@@ -88,7 +90,11 @@ class Repairer:
                     ts_init=self._now(),
                 )
             ):
-                if report.instrument_id == instrument_id:
+                held = self._kernel.cache.positions_open(instrument_id=instrument_id)
+                here = sum((one.signed_decimal_qty() for one in held), Decimal(0))
+                if report.instrument_id == instrument_id and self._takes_over(
+                    here, report.signed_decimal_qty
+                ):
                     taken |= self._take(report)
         return taken
 

@@ -14,7 +14,7 @@ import live_nodes.node.live as live_node
 import live_nodes.reconcile.recovery_rules as rules
 from live_nodes.node.report import RunOptions
 from live_nodes.node.stop import StopSignal
-from tests.live_nodes.by_hand import BUY, SELL
+from tests.live_nodes.by_hand import BTC_ID, BUY, SELL
 from tests.live_nodes.stage import NAME, Desk, desk_node, stage
 
 OTHER = "is an order of another node with this node's tag"
@@ -56,7 +56,14 @@ def test_each_opens_nothing_more_and_leaves_what_the_other_gave(
                 second.until(lambda: rests in st.open_orders(), "the order")
                 first.until(lambda: "node.tag" in first.halted(), "the first one's halt")
                 first.until(lambda: first.counted("other_node") == 1, "the finding")
-                first.until(lambda: first.counted("position_differs_repaired"), "the position")
+                first.until(lambda: first.counted("position_differs"), "the difference")
+                # Neither the sweep nor the engine takes over what the second holds.
+                engine = first.live.built.kernel.exec_engine
+                engine._position_check_threshold_ns = 0
+                look = first.loop.create_task(engine._check_positions_consistency())
+                first.until(look.done, "the engine's check")
+                assert first.strategy.holding(BTC_ID) == D("0.020")
+                assert first.counted("position_differs_repaired") == 0
                 assert first.do(first.strategy.orders_under_way) == []
                 assert first.journal.order(rests) is None
                 assert first.journal.explained() == {NAME: D("0.020")}
@@ -65,6 +72,8 @@ def test_each_opens_nothing_more_and_leaves_what_the_other_gave(
                 assert traded(first, SELL, "0.020", reduce_only=True) == "FILLED"
                 second.until(lambda: "node.tag" in second.halted(), "the second one's halt")
                 assert traded(second, BUY, "0.010") == "DENIED"
+                # What it took over at its start, when it could not know, is gone.
+                second.until(lambda: second.strategy.holding(BTC_ID) == D("0.010"), "its own")
                 for desk in (first, second):
                     assert any(OTHER in line for line in desk.said)
                     assert OTHER in (desk.folder / "alerts.jsonl").read_text()
@@ -75,6 +84,8 @@ def test_each_opens_nothing_more_and_leaves_what_the_other_gave(
             finally:
                 stops[1].listen()
                 second.stop()
+                if not first.task.done():
+                    stops[0].listen()
         # What the second made stays its own over a start of the first.
         with desk_node(st, folder=tmp_path / "first") as first:
             assert any("holds 0.010, our orders made 0.0" in line for line in first.said)

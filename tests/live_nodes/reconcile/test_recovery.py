@@ -254,11 +254,13 @@ async def test_what_another_node_with_our_tag_traded_is_not_ours_over_restarts(
     # A lost journal may have had the first, and a flatten beside the node closes in its name.
     assert owners == {FIRST: "rev", others: "", closers: "rev"}
     assert list(recovery.other_nodes.values()) == [(others, BTC)]
+    assert [recovery.takes_over(D(2), D(there)) for there in (-1, 0, 1, 3)] == [0, 1, 1, 0]
     scene.restart()
     warned: list[str] = []
     again = scene.recovery(warn=warned.append)
     await again.run()
     assert warned == []
+    assert again.takes_over(D(2), D(3))
     assert (again.is_own(FIRST), again.is_own(others), again.other_nodes) == (True, False, {})
 
 
