@@ -98,11 +98,16 @@ def resolve_or_none(use: str, allow: Iterable[str] = ()) -> type[Any] | None:
         return None
 
 
-def misplaced(cls: type[Any], use: str, room: str) -> str:
+def misplaced(cls: type[Any] | None, use: str, room: str, allow: Iterable[str] = ()) -> str:
     """Return why the class at an address can't stand in a room, empty where it belongs there.
 
-    Classes are known by the names of their bases: the engine is not imported for that.
+    Classes are known by the names of their bases: the engine is not imported for that. Where there
+    is none, None, the address says it, but for a package of the user's own among ``allow``.
     """
+    if cls is None:
+        other = next(name for name in ROOMS if name != room)
+        is_elsewhere = use.startswith(f"{other}.") and other not in allow
+        return f"{use} belongs under {other}, not under {room}" if is_elsewhere else ""
     names = (f"{base.__module__}:{base.__name__}" for base in cls.__mro__)
     found = next((_ROOM_OF[name] for name in names if name in _ROOM_OF), "")
     if not found and isinstance(getattr(cls, "engine", None), str):

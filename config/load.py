@@ -181,18 +181,16 @@ def _check_component(
     tree: Tree, at: Path, component: dict[str, Any], room: str, allow: Sequence[str]
 ) -> list[Problem]:
     use, params = component["use"], component.get("params", {})
-    other = next(name for name in ROOMS if name != room)
     problems: list[Problem] = []
     try:
         found: Any = resolve(use, allow)
+        text = misplaced(found, use, room)
     except AddressError as error:
         problems = [problem(tree, (*at, "use"), error.message, error.suggestion)]
         found = resolve_or_none(error.moved_to or error.suggestion, allow)
-    if use.startswith(f"{other}.") and other not in allow:
-        text = f"{use} belongs under {other}, not under {room}"
-        problems = [problem(tree, (*at, "use"), text)]
-    elif found is not None and not problems and (text := misplaced(found, use, room)):
-        problems = [problem(tree, (*at, "use"), text)]
+        text = misplaced(None, use, room, allow)
+    if text:
+        problems.insert(0, problem(tree, (*at, "use"), text))
         found = None
     if found is not None and isinstance(params, dict):
         # Those inside come first: it imports their packages, where these are allowed.

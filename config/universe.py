@@ -9,7 +9,7 @@ from functools import cache, lru_cache
 from itertools import product
 from typing import Any
 
-from config.components import resolve, resolve_or_none
+from config.components import misplaced, resolve, resolve_or_none
 from config.documents import Component, Node, Setup, StrategyComponent, Universe
 from config.errors import Problem, did_you_mean, some_of
 from config.params import complete_params, sound_instance
@@ -85,6 +85,8 @@ def ownership_problems(resolved: Resolved, ids: Sequence[str] | None = None) -> 
     problems = []
     if not enabled:
         problems.append(resolved.problem(("strategies",), "none of the strategies is enabled"))
+    # What is no strategy trades nothing.
+    enabled = [key for key in enabled if not _is_misplaced(setup, setup.strategies[key])]
     for index, second in enumerate(enabled):
         clashes = ((key, _shared(setup, key, second, ids)) for key in enabled[:index])
         first, shared = next(((key, what) for key, what in clashes if what), ("", ""))
@@ -97,6 +99,11 @@ def ownership_problems(resolved: Resolved, ids: Sequence[str] | None = None) -> 
                 )
             )
     return problems
+
+
+def _is_misplaced(setup: Setup, component: StrategyComponent) -> bool:
+    found = resolve_or_none(component.use, setup.allow)
+    return bool(misplaced(found, component.use, "strategies", setup.allow))
 
 
 def unknown_instruments(resolved: Resolved, ids: Sequence[str] | None) -> list[Problem]:

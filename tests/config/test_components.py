@@ -16,6 +16,7 @@ from config.components import AddressError, resolve, shipped_addresses
 from config.errors import DocumentErrors
 from config.load import examine
 from config.params import build_params, check_params, complete_params, parameter_fields
+from config.validate import validate
 from strategies.pairs import PairsConfig
 
 
@@ -341,8 +342,22 @@ def test_a_class_of_the_users_own_stands_in_its_room(own_package, write, room, n
         assert problems[0].message.startswith(f"my_ideas.own:{name}{words}")
 
 
-def test_a_guard_under_strategies_is_sent_to_its_room(write):
-    text = "kind: setup\nname: mine\nstrategies:\n  one:\n    use: actors.desk.guard:GuardActor\n"
-    _, problems = examine(write("mine.yaml", text))
-    words = "actors.desk.guard:GuardActor belongs under actors, not under strategies"
-    assert problems[0].message == words
+@pytest.mark.parametrize(
+    ("use", "also"),
+    [
+        ("actors.guards.max_drawdown:MaxDrawdown", []),
+        ("actors.guards.max_drawdown:Max", ["module actors.guards.max_drawdown has no class Max"]),
+        ("actors.gard:Max", ["there is no module actors.gard"]),
+    ],
+)
+def test_a_guard_under_strategies_is_sent_to_its_room_and_what_else_is_wrong_is_said(
+    write, use, also
+):
+    """That it trades what another strategy trades too is no help."""
+    rev = "rev: {use: 'strategies.xs_reversal:XSReversal'}"
+    limit = "params: {limit_pct: 5.0}"
+    text = f"kind: setup\nname: a\nstrategies:\n  {rev}\n  one: {{use: '{use}', {limit}}}\n"
+    first, *others = validate(write("mine.yaml", text))
+    assert first.message.startswith(use)
+    assert first.message.endswith("belongs under actors, not under strategies")
+    assert [problem.message for problem in others] == also
