@@ -20,6 +20,7 @@ COLUMNS = ("began", "ended", "seconds", "instrument", "after", "upto", "why")
 NOTHING_YET = "nothing was received yet"
 """Why a book lacks its beginning, which what was received tells better."""
 TICKS = ("book", "quotes", "trades", "tickers")
+"""Kinds of ticks; books come before the trades that are compared with them."""
 SILENT_S = 60
 FOREVER = 2**62
 

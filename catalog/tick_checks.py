@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from catalog.findings import INFO, WRONG, CatalogFinding, SeriesRows, Stamps
 from catalog.inference import NOISE, TICK_AMOUNTS
 from catalog.instruments import InstrumentInfo
-from catalog.recordings import Hole
+from catalog.recordings import TICKS, Hole
 from catalog.series import AFTER_LOSS, SNAPSHOT
 from catalog.storage.manifest import SeriesKey
 from catalog.tops import StoredBook, Tops
@@ -33,8 +33,6 @@ OUTSIDE = 0.001
 """Trades a thousandth beyond the book of the seconds around them are outside; a large order that
 eats through levels, or a clock that differs by some milliseconds, is not."""
 MANY_OUTSIDE = 0.01
-ORDER = ("book", "quotes", "trades", "tickers")
-"""Books come before the trades that are compared with them."""
 
 
 def check_ticks(
@@ -48,10 +46,10 @@ def check_ticks(
     ``holes`` of recordings, by instrument, say why it was silent.
     """
     found: list[CatalogFinding] = []
-    days = sorted(keys, key=lambda key: (key.instrument, key.day, ORDER.index(key.kind)))
+    days = sorted(keys, key=lambda key: (key.instrument, key.day, TICKS.index(key.kind)))
     for instrument, own in groupby(days, lambda key: key.instrument):
         info, noted = facts.get(instrument), holes.get(instrument, ())
-        checks = {kind: TickChecks(kind, instrument, info, noted) for kind in ORDER}
+        checks = {kind: TickChecks(kind, instrument, info, noted) for kind in TICKS}
         for _, kinds in groupby(own, lambda key: key.day):
             tops: SecondTops | None = None
             for key in kinds:

@@ -22,11 +22,11 @@ from nautilus_trader.model.events import OrderFilled
 from nautilus_trader.model.identifiers import InstrumentId, StrategyId
 from nautilus_trader.model.objects import Money
 from nautilus_trader.model.orders import Order
-from numpy.typing import NDArray
 
 from actors.closing.forced_orders import at_market, cancel_of
 from actors.desk.risk_desk import RiskDesk
 from actors.guards.core.positions import Holdings, OpenPositions, positions_of
+from actors.measures import Floats, Integers
 from actors.records.coins import COIN, WholeLots
 from actors.records.ledger import ZERO, Ledger
 from actors.records.rows import FillRow
@@ -52,7 +52,6 @@ if TYPE_CHECKING:
     from backtests.engine.books import VenueBooks
     from backtests.engine.guard_desk import BacktestMarkets
 
-Array = NDArray[np.float64]
 
 TIMER = "accountant"
 LIQUIDATION, DELISTING = "liquidation", "delisting"
@@ -98,8 +97,8 @@ class Accountant(SimulationModule):
         """The newest closes, shape (N,); a later row is another array."""
         self._decimals: dict[str, Decimal | None] = {}
         self._grid: PriceGrid | None = None
-        self._whole: NDArray[np.int64] | None = None
-        self._row: NDArray[np.int64] | None = None
+        self._whole: Integers | None = None
+        self._row: Integers | None = None
         self._positions: OpenPositions | None = None
         self._held = np.zeros(0, dtype=np.int64)
         self._holdings: Holdings | None = None
@@ -149,7 +148,7 @@ class Accountant(SimulationModule):
         """Refuse: a run builds its own accountant."""
         raise NotImplementedError("an Accountant serves one run")
 
-    def begin(self, prices: NDArray[np.float64]) -> None:
+    def begin(self, prices: Floats) -> None:
         """Start to book fills, once the module is part of its exchange.
 
         ``prices`` (shape (N,)) are the newest closes before the window, NaN where unknown.
@@ -299,7 +298,7 @@ class Accountant(SimulationModule):
         for column in grid.delisted.get(row, ()):
             self._delist(column)
 
-    def _learn_ticks(self, decimals: NDArray[np.int64]) -> None:
+    def _learn_ticks(self, decimals: Integers) -> None:
         if not np.array_equal(decimals, self._decimals_seen):
             for column in np.flatnonzero(decimals > self._decimals_seen):
                 tick = Decimal(1).scaleb(-int(decimals[column]))
@@ -377,7 +376,7 @@ class Accountant(SimulationModule):
             self.path.move(c, float(close[c]), now)
         self._walking = False
 
-    def _check_margin(self, low: Array, high: Array, ts: int) -> None:
+    def _check_margin(self, low: Floats, high: Floats, ts: int) -> None:
         market = self._market
         # Coins are no collateral: their rate at Bybit is not in the catalog.
         held = np.where(self._perpetual, self._quantity, 0.0)

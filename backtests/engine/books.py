@@ -24,8 +24,8 @@ from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.instruments import Instrument
 from nautilus_trader.model.objects import Price
 from nautilus_trader.model.orders import Order
-from numpy.typing import NDArray
 
+from actors.measures import Floats
 from actors.records.rows import FillRow
 from backtests.engine.accountant import Accountant
 from backtests.engine.feed import PriceGrid
@@ -72,7 +72,7 @@ class VenueBooks:
         quote = self._cache.quote_tick(instrument_id)
         return None if quote is None else float(quote.bid_price + quote.ask_price) / 2
 
-    def value(self, grid: PriceGrid, row: int, before: NDArray[np.float64]) -> None:
+    def value(self, grid: PriceGrid, row: int, before: Floats) -> None:
         """Fill a row of the grid with the prices as they stand: mark, else mid, else as before."""
         assert grid.marks is not None
         assert grid.mids is not None

@@ -11,7 +11,6 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-import numpy as np
 from nautilus_trader.backtest.engine import BacktestEngine
 from nautilus_trader.common.component import deregister_component_clock
 from nautilus_trader.config import (
@@ -23,13 +22,13 @@ from nautilus_trader.config import (
 from nautilus_trader.model.enums import AccountType, BookType, OmsType
 from nautilus_trader.model.identifiers import Venue as VenueId
 from nautilus_trader.model.objects import Money
-from numpy.typing import NDArray
 
 from actors.closing.closer import Closer
 from actors.desk.build import decisions_of
 from actors.desk.guard import GuardActor
 from actors.desk.risk_desk import RiskDesk
 from actors.gate.gate import OrderGate
+from actors.measures import Floats
 from actors.records.ledger import Ledger
 from backtests.engine.accountant import Accountant
 from backtests.engine.books import BookClient, BookFillModel, FillMids, VenueBooks
@@ -109,7 +108,7 @@ def build(
     document: Backtest,
     market: RunMarket,
     strategies: dict[str, DeskStrategy],
-    opening_prices: NDArray[np.float64],
+    opening_prices: Floats,
     *,
     prints_to_wait: int = 1,
     guards: Mapping[str, GuardActor] | None = None,

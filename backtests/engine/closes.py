@@ -7,15 +7,14 @@ from decimal import Decimal
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
+
+from actors.measures import Floats, Integers
 
 SAFE = 1e15
 """Below this, a float64 determines every digit of a whole number, wherever its decimal point is."""
 
 
-def exact_closes(
-    values: NDArray[np.float64], columns: Sequence[int] | NDArray[np.int64]
-) -> list[Decimal | None]:
+def exact_closes(values: Floats, columns: Sequence[int] | Integers) -> list[Decimal | None]:
     """Return the digits of some columns of closes (N,), None where NaN: as `repr`, but faster."""
     texts = msgspec.json.encode(values[columns].tolist()).decode()[1:-1].split(",")
     if "null" in texts:
@@ -23,9 +22,7 @@ def exact_closes(
     return list(map(Decimal, texts)) if len(columns) else []
 
 
-def whole_closes(
-    close: NDArray[np.float64], decimals: NDArray[np.int64]
-) -> NDArray[np.int64] | None:
+def whole_closes(close: Floats, decimals: Integers) -> Integers | None:
     """Return closes (T, N) as whole numbers of 10 ** -decimals (N,), 0 for NaN.
 
     None where a close has more decimals.

@@ -18,6 +18,7 @@ from nautilus_trader.model.data import TradeTick
 from nautilus_trader.model.enums import AggressorSide
 from numpy.typing import NDArray
 
+from actors.measures import Floats, Integers
 from backtests.engine.market import RunMarket
 from catalog.engine import bars_of, funding_rates
 from catalog.inference import decimals_of_each
@@ -59,16 +60,16 @@ class PriceGrid:
         Mids of the venue's books, filled then, too; NaN where bid and ask do not stand apart.
     """
 
-    ts: NDArray[np.int64]
-    close: NDArray[np.float64]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
+    ts: Integers
+    close: Floats
+    low: Floats
+    high: Floats
     delisted: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     real: NDArray[np.bool_] | None = None
-    traded: NDArray[np.float64] | None = None
-    decimals: NDArray[np.int64] | None = None
-    marks: NDArray[np.float64] | None = None
-    mids: NDArray[np.float64] | None = None
+    traded: Floats | None = None
+    decimals: Integers | None = None
+    marks: Floats | None = None
+    mids: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ class CatalogFeed:
         self._rates_of = tuple(rates_of)
         self._interval_ns = interval_ns(execution_interval)
         self._carried = np.full(len(market.ids), np.nan)
-        self._seen: NDArray[np.int64] | None = None
+        self._seen: Integers | None = None
         self.coarsest: dict[str, float] = {}
         """Largest part of a price that an inferred tick was, by instrument id."""
         self.dearest_lots: dict[str, float] = {}
@@ -159,7 +160,7 @@ class CatalogFeed:
             yield self._slice(start, end)
             start = end
 
-    def opening_prices(self) -> NDArray[np.float64]:
+    def opening_prices(self) -> Floats:
         """Return each instrument's newest close at the window's start, at most a week old."""
         before = panel(
             self.catalog,
@@ -276,9 +277,7 @@ class CatalogFeed:
                 delisted[row] = (*delisted.get(row, ()), column)
         return PriceGrid(ts, close, low, high, delisted, real, traded, decimals)
 
-    def _decimals(
-        self, traded: NDArray[np.float64], close: NDArray[np.float64]
-    ) -> NDArray[np.int64] | None:
+    def _decimals(self, traded: Floats, close: Floats) -> Integers | None:
         """Return the decimals seen until each row; note how coarse inferred ticks and lots are."""
         market = self.market
         columns = [column for column, info in enumerate(market.infos) if info.inferred]
@@ -304,12 +303,8 @@ class CatalogFeed:
         return found
 
     def _marked(
-        self,
-        ts: NDArray[np.int64],
-        low: NDArray[np.float64],
-        high: NDArray[np.float64],
-        marks: Panel,
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        self, ts: Integers, low: Floats, high: Floats, marks: Panel
+    ) -> tuple[Floats, Floats]:
         assert self.mark_interval is not None
         mark_ns = interval_ns(self.mark_interval)
         if mark_ns <= self._interval_ns:
@@ -333,12 +328,7 @@ class CatalogFeed:
         return np.fmax(low, floor), np.fmin(high, ceiling)
 
     def _settlements(
-        self,
-        grid: PriceGrid,
-        before: NDArray[np.float64],
-        marks: Panel | None,
-        start: int,
-        end: int,
+        self, grid: PriceGrid, before: Floats, marks: Panel | None, start: int, end: int
     ) -> list[Settlement]:
         table = self.catalog.funding(self.market.ids, start, end)
         found = []
@@ -371,14 +361,14 @@ def _newest_mark(marks: Panel, ts: int, column: int) -> float | None:
     return float(marks.close[row, column])
 
 
-def _close_at(ts: int, column: int, grid: PriceGrid, before: NDArray[np.float64]) -> float | None:
+def _close_at(ts: int, column: int, grid: PriceGrid, before: Floats) -> float | None:
     """Return the newest execution close at a stamp; ``before`` are those of the slice before."""
     row = int(np.searchsorted(grid.ts, ts, side="right")) - 1
     price = grid.close[row, column] if row >= 0 else before[column]
     return None if np.isnan(price) else float(price)
 
 
-def _carry(values: NDArray[np.float64], before: NDArray[np.float64]) -> NDArray[np.float64]:
+def _carry(values: Floats, before: Floats) -> Floats:
     stacked = np.vstack([before, values])
     rows = np.where(np.isnan(stacked), 0, np.arange(len(stacked))[:, None])
     np.maximum.accumulate(rows, axis=0, out=rows)

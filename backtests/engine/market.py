@@ -10,8 +10,8 @@ import numpy as np
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.instruments import Instrument
 from nautilus_trader.model.objects import Currency
-from numpy.typing import NDArray
 
+from actors.measures import Floats
 from catalog.engine import to_nautilus
 from catalog.instruments import ACCOUNT_COIN, InstrumentInfo
 from config.documents import Venue
@@ -30,8 +30,8 @@ class RunMarket:
     infos: tuple[InstrumentInfo, ...]
     instruments: tuple[Instrument, ...]
     instrument_ids: tuple[InstrumentId, ...]
-    maintenance_rate: NDArray[np.float64]
-    taker_fee: NDArray[np.float64]
+    maintenance_rate: Floats
+    taker_fee: Floats
     currency: Currency
 
 

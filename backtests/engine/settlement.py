@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 import numpy as np
-from numpy.typing import NDArray
+
+from actors.measures import Floats
 
 STEP = Decimal("0.00000001")
 """Bybit books USDT to eight decimals."""
@@ -44,15 +45,12 @@ def funding_amount(quantity: Decimal, mark_price: Decimal, rate: Decimal) -> Dec
     return (-quantity * mark_price * rate).quantize(STEP)
 
 
-Array = NDArray[np.float64]
-
-
-def adverse_prices(quantity: Array, low: Array, high: Array) -> Array:
+def adverse_prices(quantity: Floats, low: Floats, high: Floats) -> Floats:
     """Return each position's worst price of the bar: the low for longs, the high for shorts."""
     return np.where(quantity > 0, low, high)
 
 
-def margin_balance(cash: float, quantity: Array, price: Array) -> float:
+def margin_balance(cash: float, quantity: Floats, price: Floats) -> float:
     """Return cash plus the value of the positions.
 
     ``cash`` is starting balance + cash flow of all fills - fees + funding. Quantities are signed,
@@ -62,14 +60,16 @@ def margin_balance(cash: float, quantity: Array, price: Array) -> float:
     return cash + float(quantity[held] @ price[held])
 
 
-def maintenance_margin(quantity: Array, price: Array, rate: Array, taker_fee: Array) -> float:
+def maintenance_margin(quantity: Floats, price: Floats, rate: Floats, taker_fee: Floats) -> float:
     """Return the maintenance margin of all positions, fee to close included."""
     held = quantity != 0
     value = np.abs(quantity[held]) * price[held]
     return float(value @ (rate[held] + taker_fee[held]))
 
 
-def is_liquidated(cash: float, quantity: Array, price: Array, rate: Array, taker: Array) -> bool:
+def is_liquidated(
+    cash: float, quantity: Floats, price: Floats, rate: Floats, taker: Floats
+) -> bool:
     """Whether the margin balance at these prices no longer exceeds the maintenance margin."""
     if not quantity.any():
         return False

@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 from nautilus_trader.core.data import Data
 from nautilus_trader.model.data import OrderBookDeltas
-from numpy.typing import NDArray
 
+from actors.measures import Floats, Integers
 from backtests.checks import TICKS_SLACK_NS
 from backtests.engine.feed import CatalogFeed, FeedSlice, PriceGrid
 from catalog.engine import (
@@ -281,7 +281,7 @@ def show_trades(messages: Sequence[ShownBook], traded: pa.Table) -> int:
     return int(ends[-1])
 
 
-def _at(rows: pa.Table, place: Any, moments: NDArray[np.int64]) -> pa.Table:
+def _at(rows: pa.Table, place: Any, moments: Integers) -> pa.Table:
     """Return some rows as if they came at other moments."""
     chosen = rows.take(pa.array(place, pa.int64()))
     for name in ("ts", "ts_recv"):
@@ -289,7 +289,7 @@ def _at(rows: pa.Table, place: Any, moments: NDArray[np.int64]) -> pa.Table:
     return chosen
 
 
-def _marks_before(tickers: pa.Table, ts: NDArray[np.int64]) -> NDArray[np.float64]:
+def _marks_before(tickers: pa.Table, ts: Integers) -> Floats:
     """Return the newest mark price before each moment, NaN where it is missing or too old."""
     known = tickers.column("mark").to_numpy()
     stamps = tickers.column("ts").to_numpy()[~np.isnan(known)]

@@ -14,10 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from backtests.optimize import judge
-from backtests.optimize.judge import Bar
+from backtests.optimize.judge import Bar, Flags
 from backtests.optimize.plan import Found
 from backtests.studies.search_space import Candidate, Space, draw, rounded, size
 from config.documents.search_space import Dimension
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import Trial
 
-Flags = NDArray[np.bool_]
 RunAll = Callable[[Sequence[int], str, Sequence[Bar], int, int], None]
 """Runs candidates: numbers, stage, bars, how many of the stage are done, and all of them."""
 FEWEST_DRAWN = 8

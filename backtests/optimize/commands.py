@@ -197,10 +197,7 @@ def _try_seeds(
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A study's name, or its folder.")]
 
 
-def listed(
-    context: typer.Context,
-    as_json: JsonOption = False,
-) -> None:
+def listed(context: typer.Context, as_json: JsonOption = False) -> None:
     """List studies: state, progress, the best so far, and gates; follow and stop those that run.
 
     Example: perpdesk studies

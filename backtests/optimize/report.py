@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from actors import measures
-from actors.measures import DAY
+from actors.measures import DAY, Floats, Integers
 from backtests.optimize import judge, robustness
 from backtests.optimize.identity import provenance
-from backtests.optimize.plan import Floats, Found
+from backtests.optimize.plan import Found
 from backtests.report.charts import Chart, Drawings, line, times
 from backtests.report.formats import (
     UNDEFINED,
@@ -503,7 +502,7 @@ def _map(study: Study, drawings: Drawings, one: int, other: int) -> str:
     return _chart(drawings, f"map-{one}-{other}", 340, data, *names, **named, showlegend=False)
 
 
-def _cells(study: Study, which: int) -> tuple[NDArray[np.int64], list[str]]:
+def _cells(study: Study, which: int) -> tuple[Integers, list[str]]:
     """Return the bin of each trial's value, and the bins' names: a value, or from and to."""
     known, bins = np.unique(binned(study.places[:, which]), return_inverse=True)
     path, names = list(study.space)[which], []
@@ -554,7 +553,7 @@ SECTIONS: tuple[tuple[str, str, str, Callable[[Study, Drawings], str]], ...] = (
 # -- parts -----------------------------------------------------------------------------------------
 
 
-def _evenly(count: int, most: int) -> NDArray[np.int64]:
+def _evenly(count: int, most: int) -> Integers:
     return np.linspace(0, count - 1, min(count, most)).astype(np.int64)
 
 

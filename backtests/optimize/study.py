@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from actors import measures
+from actors.measures import Floats
 from backtests.optimize import adaptive, judge, robustness
 from backtests.optimize.identity import code, identity, variant
 from backtests.optimize.judge import Bar, stopped_at
-from backtests.optimize.plan import Floats, Found, within
+from backtests.optimize.plan import Found, within
 from backtests.optimize.trials import Outcome, Trials
 from backtests.optimize.workers import Pool
 from backtests.optimize.workers import workers as workers_of

@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from actors import measures
-from actors.measures import DAY, Floats
+from actors.measures import DAY, Floats, Integers
 from backtests.engine.build import strategies_of
 from backtests.engine.feed import FeedSlice
 from backtests.optimize.identity import Variant, identity, made_of, variant
@@ -46,7 +45,7 @@ class _Stopped(Exception):
     """A run is over before its end; the returns until then."""
 
 
-def by_day(ends: NDArray[np.int64], returns: Floats, window: Span) -> Floats:
+def by_day(ends: Integers, returns: Floats, window: Span) -> Floats:
     """Lay returns on the window's UTC days, zero where a curve has none; `ends` has one more."""
     first = window.start // DAY
     days = np.zeros((window.end - 1) // DAY - first + 1)

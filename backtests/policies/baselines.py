@@ -21,10 +21,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from actors.measures import Floats
 from backtests.policies.looks import Looks
 from strategies.basis.threshold import BASIS, EXIT, Threshold
 
-Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 LEVELS = 24
 """Levels of each of the two thresholds that are tried."""

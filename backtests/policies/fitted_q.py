@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from sklearn.ensemble import ExtraTreesRegressor
 
+from actors.measures import Floats, Integers
 from backtests.policies.baselines import Signals, followed, foreseen
 from backtests.policies.looks import Looks
 from backtests.studies.bootstrap import resample
@@ -34,7 +35,6 @@ from strategies.basis.features import FEATURES
 from strategies.basis.policy import Trees
 from strategies.basis.threshold import EXIT
 
-Floats = NDArray[np.float64]
 MARKET = FEATURES.index("position")
 """Features from here on are of the position, which D does not depend on."""
 ROUNDS = 2
@@ -103,9 +103,7 @@ def _one_tree(tree: Any, settings: Settings) -> Trees:
     return Trees(feature, tree.threshold, *sides, tree.value.ravel(), root, settings.deviations)
 
 
-def _iterated(
-    leaves: NDArray[np.int64], nodes: int, weights: Floats, looks: Looks
-) -> tuple[Floats, Floats]:
+def _iterated(leaves: Integers, nodes: int, weights: Floats, looks: Looks) -> tuple[Floats, Floats]:
     """Return values of nodes, and D at each look, when iterating no longer moves them."""
     count, trees = leaves.shape
     ends = np.arange(0, leaves.size + 1, trees, dtype=np.int32)

@@ -20,6 +20,7 @@ import pyarrow as pa
 from numba import njit
 from numpy.typing import NDArray
 
+from actors.measures import Floats, Integers
 from backtests.checks import settled_market
 from backtests.engine.build import strategy_config
 from catalog.storage.store import Catalog
@@ -36,8 +37,6 @@ from strategies.basis_arbitrage import BasisArbitrage, BasisConfig
 from strategies.sizing.rounding import Lot
 from strategies.tactics.two_leg import NONE, Legs
 
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 STEP = 5_000
 """Looks between two signs of progress."""
 

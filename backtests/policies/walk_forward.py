@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from actors.measures import Integers
 from backtests.policies.baselines import (
     Signals,
     above_cost,
@@ -33,7 +33,6 @@ from config.errors import InputError
 from strategies.basis.policy import Trees
 from strategies.basis.threshold import Threshold
 
-Floats = NDArray[np.float64]
 THRESHOLD, LEARNER = "threshold", "learner"
 LEAST_TRADES = 30
 """Entries from which on a learner may win."""
@@ -72,7 +71,7 @@ class Judged(NamedTuple):
         return self.learner_beats_by.low > 0.0 and trades >= LEAST_TRADES
 
 
-def stretches(ts: NDArray[np.int64], folds: int, purge_ns: int) -> Iterator[tuple[int, int, int]]:
+def stretches(ts: Integers, folds: int, purge_ns: int) -> Iterator[tuple[int, int, int]]:
     """Yield, as places among looks, the end of each training and both ends of its test.
 
     Raises InputError where the purge leaves nothing of the first training.

@@ -108,10 +108,8 @@ def _weights(key: str, known: list[tuple[int, Learned]]) -> Chart:
     data = []
     for number_, signal in enumerate(SIGNALS):
         values = np.array([learned.weights[signal] for _, learned in known])
-        colour, dash = (
-            COLOURS[number_ % len(COLOURS)],
-            "dot" if number_ >= len(COLOURS) else "solid",
-        )
+        colour = COLOURS[number_ % len(COLOURS)]
+        dash = "dot" if number_ >= len(COLOURS) else "solid"
         data.append(line(signal.replace("_", " "), ts, values, colour, 1.5, dash))
     layout = {"yaxis": {"rangemode": "tozero"}, "hovermode": "x unified"}
     return Chart(f"weights-{''.join(filter(str.isalnum, key))}", 320, data, layout)

@@ -7,9 +7,9 @@ from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from actors import measures
+from actors.measures import Floats, Integers
 from actors.records.rows import FillRow
 from backtests.engine.feed import PriceGrid
 from backtests.engine.market import RunMarket
@@ -34,10 +34,8 @@ class EquityCurve:
         self._close = np.full(len(columns), np.nan)
         self.highest_leverage = (0.0, start)
         """Largest notional over equity after fills that raised it, at their prices; its time."""
-        self._chunks: list[NDArray[np.float64]] = [
-            np.array([[self._cash, self._cash, 0.0, 0.0, 0.0]])
-        ]
-        self._ts: list[NDArray[np.int64]] = [np.array([start], dtype=np.int64)]
+        self._chunks: list[Floats] = [np.array([[self._cash, self._cash, 0.0, 0.0, 0.0]])]
+        self._ts: list[Integers] = [np.array([start], dtype=np.int64)]
 
     def extend(
         self,
@@ -82,9 +80,9 @@ class EquityCurve:
         self,
         grid: PriceGrid,
         fills: Sequence[tuple[FillRow, Decimal]],
-        held: NDArray[np.float64],
-        quantity: NDArray[np.float64],
-        free: NDArray[np.float64],
+        held: Floats,
+        quantity: Floats,
+        free: Floats,
     ) -> None:
         """Value what is held after each row's fills at their prices, the rest at closes before."""
         by_row: dict[int, list[FillRow]] = {}
@@ -109,7 +107,7 @@ class EquityCurve:
         """Return the time of the newest sample."""
         return int(self._ts[-1][-1])
 
-    def columns(self) -> dict[str, NDArray[np.int64] | NDArray[np.float64]]:
+    def columns(self) -> dict[str, Integers | Floats]:
         """Return ts, equity, cash, unrealized, gross, net and drawdown, one array each."""
         names = ("equity", "cash", "unrealized", "gross", "net")
         found = dict(zip(names, np.concatenate(self._chunks).T, strict=True))
@@ -129,9 +127,7 @@ class Benchmarks:
     which it has one, and a delisted one drops out when its data end.
     """
 
-    def __init__(
-        self, market: RunMarket, instrument: str, start: int, opening: NDArray[np.float64]
-    ) -> None:
+    def __init__(self, market: RunMarket, instrument: str, start: int, opening: Floats) -> None:
         self._column = market.column.get(instrument)
         self._first: float | None = None
         if self._column is not None and not np.isnan(opening[self._column]):
@@ -142,7 +138,7 @@ class Benchmarks:
         self._btc: list[float | None] = [None if self._column is None else 1.0]
         self._equal = [1.0]
         self._gone = np.zeros(len(market.ids), dtype=bool)
-        self._newest: tuple[int, NDArray[np.float64]] | None = None
+        self._newest: tuple[int, Floats] | None = None
 
     def extend(self, grid: PriceGrid) -> None:
         """Append a slice's daily values."""
@@ -168,7 +164,7 @@ class Benchmarks:
             }
         )
 
-    def _values(self, close: NDArray[np.float64]) -> tuple[float | None, float]:
+    def _values(self, close: Floats) -> tuple[float | None, float]:
         ratio = close / self._base
         level = self._level
         if not np.isnan(ratio).all():
@@ -179,7 +175,7 @@ class Benchmarks:
             btc = float(close[self._column]) / self._first
         return btc, level
 
-    def _day(self, ts: int, close: NDArray[np.float64]) -> None:
+    def _day(self, ts: int, close: Floats) -> None:
         btc, self._level = self._values(close)
         self._base = np.where(self._gone, np.nan, close)
         self._ts.append(ts)

@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from actors.measures import Floats, Integers
 from catalog.panel import Panel
 from config.durations import duration_ns, interval_ns, offset_ns
 from config.errors import DeskError
@@ -40,16 +41,16 @@ class Earned:
     `turnover` is the notional traded at the period's start; `net` is `gross` minus its cost.
     """
 
-    gross: NDArray[np.float64]
-    turnover: NDArray[np.float64]
-    net: NDArray[np.float64]
+    gross: Floats
+    turnover: Floats
+    net: Floats
 
 
 def earn(
-    weights: NDArray[np.float64],
+    weights: Floats,
     traded: NDArray[np.bool_],
-    returns: NDArray[np.float64],
-    cost: float | NDArray[np.float64],
+    returns: Floats,
+    cost: float | Floats,
     *,
     drift: bool = True,
 ) -> Earned:
@@ -67,13 +68,13 @@ def earn(
     return Earned(*fold(np.ascontiguousarray(weights), np.asarray(traded), moves, rates, drift))
 
 
-def close_returns(close: NDArray[np.float64]) -> NDArray[np.float64]:
+def close_returns(close: Floats) -> Floats:
     """Return simple returns between the rows, shape (T - 1, N).
 
     Zero in a gap; the period that ends the gap has the whole move. NaN before the first price.
     """
     prices = filled(np.where(close > 0.0, close, np.nan))
-    result: NDArray[np.float64] = prices[1:] / prices[:-1] - 1.0
+    result: Floats = prices[1:] / prices[:-1] - 1.0
     return result
 
 
@@ -100,15 +101,15 @@ class RegularPanel:
 
     first: int
     interval_ns: int
-    arrays: dict[str, NDArray[np.float64]]
+    arrays: dict[str, Floats]
 
     @property
-    def close(self) -> NDArray[np.float64]:
+    def close(self) -> Floats:
         """Close prices."""
         return self.arrays["close"]
 
     @cached_property
-    def returns(self) -> NDArray[np.float64]:
+    def returns(self) -> Floats:
         """Simple returns from each row to the next, as `close_returns`."""
         return close_returns(self.close)
 
@@ -121,7 +122,7 @@ class RegularPanel:
         last = self.row(ts) + 1
         return Window(ts, **{name: a[last - rows : last] for name, a in self.arrays.items()})
 
-    def windows(self, ts: NDArray[np.int64], rows: int) -> Window:
+    def windows(self, ts: Integers, rows: int) -> Window:
         """Return the windows of T close times in one, arrays of shape (rows, T, N)."""
         first = (ts - self.first) // self.interval_ns + 1 - rows
         apart = np.diff(first)
@@ -134,7 +135,7 @@ class RegularPanel:
         return Window(ts[:, None], **stacked)
 
 
-def close_times(first: int, last: int, step_ns: int) -> NDArray[np.int64]:
+def close_times(first: int, last: int, step_ns: int) -> Integers:
     """Return every close time from first to last, both included, UNIX nanoseconds (UTC)."""
     # Not arange(first, last + 1, step): it counts in floats, which are too coarse for the + 1.
     return first + step_ns * np.arange((last - first) // step_ns + 1, dtype=np.int64)
@@ -172,7 +173,7 @@ def regular(
 
 def _settled(
     funding: pa.Table, ids: tuple[str, ...], step_ns: int, first: int, shape: tuple[int, int]
-) -> NDArray[np.float64]:
+) -> Floats:
     column = {name: index for index, name in enumerate(ids)}
     rows = -((first - funding["ts"].to_numpy()) // step_ns)
     columns = np.array([column[name] for name in funding["instrument"].to_pylist()], np.int64)
@@ -216,9 +217,7 @@ def decisions(
     return steps
 
 
-def stamps(
-    rules: PanelRebalancerConfig, start: int, end: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def stamps(rules: PanelRebalancerConfig, start: int, end: int) -> tuple[Integers, Integers]:
     """Return the times of all decisions with start <= ts < end, and those of their data."""
     every, step = duration_ns(rules.every), interval_ns(rules.interval)
     first = next_fire(start - 1, every, offset_ns(rules.at))
@@ -233,7 +232,7 @@ def targets(
     candles: RegularPanel,
     start: int,
     end: int,
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
+) -> tuple[Integers, Floats, NDArray[np.bool_]]:
     """Return the times of the data, the weights (T, N), and which are traded, of `decisions`.
 
     All are computed at once where the rules let them, to the same bits.

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 from rich.table import Table
 
+from actors.measures import Floats, Integers
 from backtests.engine.build import strategy_config
 from catalog.engine import engine_rows
 from catalog.series import AFTER_LOSS, SNAPSHOT
@@ -33,8 +33,6 @@ from strategies.signals.book_scores import new_board, score_tape
 from strategies.signals.fusion import Fusion
 from strategies.signals.scalper_parameters import SIGNALS, ScalperSignals
 
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 FROM = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 """Sizes of the fused score from which moves are averaged."""
 
@@ -170,11 +168,8 @@ def fused(
 
     Weights are learned as it learns them; fees are fractions of value.
     """
-    fusion, look, looked = (
-        Fusion(rules.fusion, instrument.partition("-")[0]),
-        duration_ns(rules.look),
-        0,
-    )
+    fusion = Fusion(rules.fusion, instrument.partition("-")[0])
+    look, looked = duration_ns(rules.look), 0
     rows, values = [], []
     columns = (array[found.books].tolist() for array in (found.ts, found.bid, found.ask))
     for row, now, bid, ask in zip(found.books.tolist(), *columns, strict=True):

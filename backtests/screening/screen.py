@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 from rich.table import Table
 
 from actors import measures
+from actors.measures import Floats, Integers
 from backtests.engine.build import strategy_config
 from backtests.results import console
 from backtests.screening.path import (
@@ -59,7 +59,7 @@ class Screened:
 
     ids: tuple[str, ...]
     rules: PanelRebalancerConfig
-    ts: NDArray[np.int64]
+    ts: Integers
     earned: Earned
     count: int
     decide: Callable[[], list[ScreenStep]]
@@ -115,7 +115,7 @@ class Screened:
         ]
         return pa.table(list(map(list, zip(*rows, strict=True))), names=COLUMNS)
 
-    def daily(self, returns: NDArray[np.float64]) -> tuple[measures.Integers, measures.Floats]:
+    def daily(self, returns: Floats) -> tuple[measures.Integers, measures.Floats]:
         """Return the ends of UTC days, the start before them, and what `returns` make of each."""
         equity = np.cumprod(1.0 + returns)
         ends, closes = measures.daily_closes(
@@ -223,7 +223,7 @@ def _screen(
     return Screened(ids, rules, ts, earned, len(data_ts), partial(decisions, *decide))
 
 
-def _cost(document: Backtest, ids: tuple[str, ...]) -> NDArray[np.float64]:
+def _cost(document: Backtest, ids: tuple[str, ...]) -> Floats:
     """Return the cost of a trade in each instrument, fraction of its value.
 
     Slippage that grows with the order size counts with its base only: a screen has no order sizes.

@@ -11,9 +11,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from actors.measures import Floats
+from actors.measures import Floats, Integers
 
 
 class Interval(NamedTuple):
@@ -26,7 +25,7 @@ class Interval(NamedTuple):
 
 def resample(
     rng: np.random.Generator, count: int, mean_length: float, size: int | None = None
-) -> NDArray[np.int64]:
+) -> Integers:
     """Return places of one resampled series of so many values; the mean length is at least 1.
 
     `size` is the length of the resampled series, by default that of the series.

@@ -12,9 +12,8 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from actors.measures import Floats
+from actors.measures import Floats, Integers
 
 _BINS = 10
 _TREES = 64
@@ -52,7 +51,7 @@ def importances(places: Floats, values: Floats, asked: Floats, seed: int = 0) ->
     )
 
 
-def binned(column: Floats) -> NDArray[np.int64]:
+def binned(column: Floats) -> Integers:
     """Return the bin of each place: one a value, or ten of equal width from 0 to 1."""
     known = np.unique(column)
     if len(known) <= _BINS:
@@ -60,7 +59,7 @@ def binned(column: Floats) -> NDArray[np.int64]:
     return np.minimum((column * _BINS).astype(np.int64), _BINS - 1)
 
 
-def explained(groups: NDArray[np.int64], values: Floats) -> float:
+def explained(groups: Integers, values: Floats) -> float:
     """Return the share of variance that groups explain, less chance's (epsilon squared)."""
     counts = np.bincount(groups)
     used = counts > 0

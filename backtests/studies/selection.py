@@ -11,10 +11,11 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from actors import measures
+from actors.measures import Floats
 
 
 class Moments(NamedTuple):
@@ -120,7 +121,7 @@ def deflated_by_trials(
     return probabilistic_sharpe(found, float(lucky.max()))
 
 
-def _as_others(found: Moments, others: NDArray[np.float64]) -> Moments:
+def _as_others(found: Moments, others: Floats) -> Moments:
     varied = others[np.ptp(others, axis=1) > 0] if others.size else others
     if not varied.size:
         return found
@@ -129,10 +130,10 @@ def _as_others(found: Moments, others: NDArray[np.float64]) -> Moments:
     return found._replace(skew=min(found.skew, skew), kurtosis=max(found.kurtosis, kurtosis))
 
 
-def _best_of(trials: NDArray[np.float64]) -> NDArray[np.float64]:
+def _best_of(trials: Floats) -> Floats:
     """Return the expected best of so many normal draws, at least two, in standard deviations."""
     likely, further = stats.norm.ppf([1 - 1 / trials, 1 - 1 / (trials * math.e)])
-    mixed: NDArray[np.float64] = (1 - np.euler_gamma) * likely + np.euler_gamma * further
+    mixed: Floats = (1 - np.euler_gamma) * likely + np.euler_gamma * further
     return mixed
 
 

@@ -113,11 +113,7 @@ def paths(groups: int, tested: int) -> list[tuple[int, ...]]:
 
 
 def hold_out(
-    window: Span,
-    share: float,
-    *,
-    purge_ns: int = 0,
-    min_test_ns: int = MIN_TEST_NS,
+    window: Span, share: float, *, purge_ns: int = 0, min_test_ns: int = MIN_TEST_NS
 ) -> tuple[Span, Span]:
     """Return what may be searched, and the newest share of the window, for one final test.
 

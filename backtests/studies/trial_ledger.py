@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from actors.measures import Floats
 from backtests.studies.ledger_database import URLS, PostgresServer, SqliteFile
 from config.catalogs import url_of
 from config.durations import minute_text
@@ -159,7 +159,7 @@ class TrialLedger:
         self,
         number: int,
         figures: Mapping[str, float | None],
-        returns: NDArray[np.float64] | None = None,
+        returns: Floats | None = None,
         code: str = "",
     ) -> None:
         """Write a trial's figures, and the returns of its days for studies that go on later.
@@ -170,7 +170,7 @@ class TrialLedger:
         """
         self._end(number, DONE, figures, "", returns, code)
 
-    def returns(self, number: int, code: str | None = None) -> NDArray[np.float64] | None:
+    def returns(self, number: int, code: str | None = None) -> Floats | None:
         """Return the daily returns of a trial that is done, None where it wrote none.
 
         None too where other code than `code` ran it.
@@ -184,7 +184,7 @@ class TrialLedger:
         number: int,
         why: str,
         figures: Mapping[str, float | None] | None = None,
-        returns: NDArray[np.float64] | None = None,
+        returns: Floats | None = None,
         code: str = "",
     ) -> None:
         """Write that a trial was given up, or that its component refuses it; it counts.
@@ -225,7 +225,7 @@ class TrialLedger:
         sql = f"SELECT count(DISTINCT candidate) FROM trials WHERE {_OVERLAPS} AND candidate != ?"
         return int(self._read(sql, (*_window(data), but))[0][0])
 
-    def sharpes(self, data: DataSet) -> NDArray[np.float64]:
+    def sharpes(self, data: DataSet) -> Floats:
         """Return the annual Sharpe ratio of each candidate tried on the data that has one.
 
         The newest of several trials counts; candidates come in the order of their first.
@@ -280,12 +280,7 @@ class TrialLedger:
         self.close()
 
     def _begun(
-        self,
-        study: str,
-        data: DataSet,
-        candidate: str,
-        parameters: Mapping[str, Any],
-        stage: str,
+        self, study: str, data: DataSet, candidate: str, parameters: Mapping[str, Any], stage: str
     ) -> tuple[Any, ...]:
         text = json.dumps(dict(parameters), sort_keys=True, default=str)
         return (*data, stage, candidate, study, text, self._clock_ns())
@@ -296,7 +291,7 @@ class TrialLedger:
         state: str,
         figures: Mapping[str, float | None],
         why: str,
-        returns: NDArray[np.float64] | None = None,
+        returns: Floats | None = None,
         code: str = "",
     ) -> None:
         with self._transaction():

@@ -212,10 +212,8 @@ class DayRows:
     def _merge(
         self, files: list[Path], target: Path, has_old: bool = False
     ) -> tuple[FileFact, Changes]:
-        written, total = (
-            SortedFile(target, self._schema),
-            np.zeros(len(Changes._fields), dtype=np.int64),
-        )
+        written = SortedFile(target, self._schema)
+        total = np.zeros(len(Changes._fields), dtype=np.int64)
         for parts in _blocks(files):
             table, changes = merge(parts, has_old)
             total += changes
