@@ -88,6 +88,20 @@
     hoverinfo: "skip", showlegend: false, ...more,
   });
 
+  // Lines from entries to exits, green for a profit; `ends` are both times and heights of one.
+  const between = (held, net, ends) => [[true, "@good"], [false, "@bad"]].map(([won, color]) => {
+    const mine = held.filter((one) => net(one) > 0 === won).map(ends);
+    return thin(mine.flatMap(([from, to]) => [minute(from), minute(to), null]),
+      mine.flatMap(([, , from, to]) => [from, to, null]), { line: { width: 1.2, color } });
+  });
+
+  // Signs at time, height and text of each.
+  const signs = (name, symbol, color, label, shown) => shown.length ? [{
+    type: "scatter", mode: "markers", name, marker: { symbol, color, size: 8 },
+    x: shown.map((one) => minute(one[0])), y: shown.map((one) => one[1]),
+    text: shown.map((one) => one[2]), hovertemplate: `%{x}<br>${label}%{y}<br>%{text}<extra></extra>`,
+  }] : [];
+
   // What is drawn on demand: traces with long arrays, on a time axis.
   function plot(chart, data, xaxis, yaxis) {
     chart.style.height = "420px";
@@ -109,28 +123,16 @@
       thin(x, z, { line: { width: 1.3, color: "@accent" }, hoverinfo: "x+y" }),
       ...level(levels.entry, "@accent", "dash"), ...level(levels.exit, "@muted", "dot"),
       ...level(levels.stop, "@bad", "solid"),
+      ...between(held.filter((trade) => trade[1] && trade[2] !== null && trade[3] !== null),
+        (trade) => trade[5], (trade) => trade),
     ];
-    const whole = held.filter((trade) => trade[1] && trade[2] !== null && trade[3] !== null);
-    for (const [won, color] of [[true, "@good"], [false, "@bad"]]) {
-      const mine = whole.filter((trade) => trade[5] > 0 === won);
-      data.push(thin(
-        mine.flatMap((trade) => [minute(trade[0]), minute(trade[1]), null]),
-        mine.flatMap((trade) => [trade[2], trade[3], null]), { line: { width: 1.2, color } },
-      ));
-    }
     const marked = (height, label) => [
       [(trade) => trade[4] > 0, 0, "triangle-up", "@good", "Long spread"],
       [(trade) => trade[4] < 0, 0, "triangle-down", "@bad", "Short spread"],
       [(trade) => trade[1], 1, "x-thin-open", "@ink", "Exit"],
-    ].map(([wanted, end, symbol, color, title]) => {
-      const mine = held.filter(wanted);
-      return {
-        type: "scatter", mode: "markers", name: title, marker: { symbol, color, size: 8 },
-        x: mine.map((trade) => minute(trade[end])), y: mine.map((trade) => height(trade, end)),
-        text: mine.map((trade) => `net ${trade[5].toFixed(2)}${trade[1] ? ", " + trade[6] : ", open"}`),
-        hovertemplate: `%{x}<br>${label} %{y}<br>%{text}<extra></extra>`,
-      };
-    }).filter((trace) => trace.x.length);
+    ].flatMap(([wanted, end, symbol, color, title]) => signs(title, symbol, color, label + " ",
+      held.filter(wanted).map((trade) => [trade[end], height(trade, end),
+        `net ${trade[5].toFixed(2)}${trade[1] ? ", " + trade[6] : ", open"}`])));
     // A crash of minutes would flatten all the rest: a double click shows it.
     const least = held.flatMap((trade) => [trade[2], trade[3]]).map(Math.abs);
     const most = Math.max(...[...low, ...high].map(Math.abs));
@@ -157,35 +159,22 @@
     const name = at("price-symbol") && at("price-symbol").value;
     if (!name) return;
     const { close, low, high } = tables.prices.symbols[name];
-    const x = tables.prices.ts.map((s) => minute(s));
-    const curve = (y, more) => thin(x, y, more);
-    const data = [
-      curve(low), curve(high, { fill: "tonexty", fillcolor: "@accent/0.15" }),
-      curve(close, { name, line: { width: 1.3, color: "@accent" }, hoverinfo: "x+y" }),
-    ];
+    const x = tables.prices.ts.map(minute);
     const rows = [...trades.opened.keys()].filter((row) => cell("symbol", row) === name);
-    const marks = (wanted, symbol, color, time, price, title) => {
-      const mine = rows.filter((row) => wanted(row) && trades[time][row] !== null);
-      if (!mine.length) return;
-      data.push({
-        type: "scatter", mode: "markers", name: title, x: mine.map((row) => minute(trades[time][row])),
-        y: mine.map((row) => trades[price][row]), marker: { symbol, color, size: 8 },
-        text: mine.map((row) => `${cell("side", row)} ${trades.quantity[row]}, net ` +
-          `${trades.net[row].toFixed(2)}<br>${cell("reason", row).replace(/</g, "&lt;")}`),
-        hovertemplate: "%{x}<br>%{y}<br>%{text}<extra></extra>",
-      });
-    };
-    for (const [won, color] of [[true, "@good"], [false, "@bad"]]) {
-      const mine = rows.filter((row) => trades.net[row] > 0 === won && trades.exit[row] !== null);
-      data.push(curve(mine.flatMap((row) => [trades.entry[row], trades.exit[row], null]), {
-        x: mine.flatMap((row) => [minute(trades.opened[row]), minute(trades.closed[row]), null]),
-        line: { width: 1.2, color },
-      }));
-    }
+    const marks = (wanted, symbol, color, time, price, title) => signs(title, symbol, color, "",
+      rows.filter((row) => wanted(row) && trades[time][row] !== null).map((row) =>
+        [trades[time][row], trades[price][row], `${cell("side", row)} ${trades.quantity[row]}, net ` +
+          `${trades.net[row].toFixed(2)}<br>${cell("reason", row).replace(/</g, "&lt;")}`]));
     const side = (word) => (row) => cell("side", row) === word;
-    marks(side("Long"), "triangle-up", "@good", "opened", "entry", "Long");
-    marks(side("Short"), "triangle-down", "@bad", "opened", "entry", "Short");
-    marks(() => true, "x-thin-open", "@ink", "closed", "exit", "Exit");
+    const data = [
+      thin(x, low), thin(x, high, { fill: "tonexty", fillcolor: "@accent/0.15" }),
+      thin(x, close, { name, line: { width: 1.3, color: "@accent" }, hoverinfo: "x+y" }),
+      ...between(rows.filter((row) => trades.exit[row] !== null), (row) => trades.net[row],
+        (row) => ["opened", "closed", "entry", "exit"].map((key) => trades[key][row])),
+      ...marks(side("Long"), "triangle-up", "@good", "opened", "entry", "Long"),
+      ...marks(side("Short"), "triangle-down", "@bad", "opened", "entry", "Short"),
+      ...marks(() => true, "x-thin-open", "@ink", "closed", "exit", "Exit"),
+    ];
     plot(at("price-chart"), data, span ? { range: span.map(minute) } : {}, {});
   }
 
