@@ -71,12 +71,6 @@ def longer_candles(table: pa.Table, source_ns: int, target_ns: int) -> pa.Table:
     return pa.table({name: values[whole] for name, values in made.items()}, schema=table.schema)
 
 
-def _closes(table: pa.Table, source_ns: int, target_ns: int) -> np.ndarray:
-    """Return the closes of longer candles of which some part is there."""
-    ts = table.column("ts").to_numpy()
-    return np.unique(-(-ts[ts % source_ns == 0] // target_ns) * target_ns)
-
-
 def recorded_candles(
     catalog: Catalog, kind: str, name: str, length: int, holes: Holes
 ) -> tuple[pa.Table, set[int]]:
@@ -163,9 +157,10 @@ def resample(path: Path, interval: str, symbols: tuple[str, ...]) -> CatalogWrit
                 found = True
                 missing -= options.matching(name)
                 rows = catalog.series(kind, base, name, 0, FOREVER)
-                off_grid += int((rows.column("ts").to_numpy() % STORED[base] != 0).sum())
-                closes = _closes(rows, STORED[base], length)
-                begun[name] = begun.get(name, set()).union(closes.tolist())
+                ts = rows.column("ts").to_numpy()
+                aligned = ts[ts % STORED[base] == 0]
+                off_grid += len(ts) - len(aligned)
+                begun.setdefault(name, set()).update((-(-aligned // length) * length).tolist())
                 made = longer_candles(rows, STORED[base], length)
                 add(kind, interval, name, base, made)
             for name in catalog.coverage(PRICED[kind][0]):

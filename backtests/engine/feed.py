@@ -247,13 +247,7 @@ class CatalogFeed:
         return prints
 
     def _grid(self, candles: Panel, marks: Panel | None, start: int, end: int) -> PriceGrid:
-        step = self._interval_ns
-        # Whole steps: arange over nanoseconds loses the last one to float rounding.
-        ts = (
-            np.arange(end // step - start // step, dtype=np.int64) + 1
-        ) * step + start // step * step
-        if end == self.end and end % step:
-            ts = np.append(ts, end)
+        ts = self._times(start, end, self._interval_ns)
         shape = (len(ts), len(self.market.ids))
         close, traded = np.full(shape, np.nan), np.full((3, *shape), np.nan)
         inside = candles.ts <= end
@@ -276,6 +270,12 @@ class CatalogFeed:
                 row = int(np.searchsorted(ts, last))
                 delisted[row] = (*delisted.get(row, ()), column)
         return PriceGrid(ts, close, low, high, delisted, real, traded, decimals)
+
+    def _times(self, start: int, end: int, step: int) -> Integers:
+        """Return the times of a slice's grid, and the window's end."""
+        # Whole steps: arange over nanoseconds loses the last one to float rounding.
+        ts = (np.arange(end // step - start // step, dtype=np.int64) + 1 + start // step) * step
+        return np.append(ts, end) if end == self.end and end % step else ts
 
     def _decimals(self, traded: Floats, close: Floats) -> Integers | None:
         """Return the decimals seen until each row; note how coarse inferred ticks and lots are."""

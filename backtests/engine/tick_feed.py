@@ -230,10 +230,7 @@ class TickFeed(CatalogFeed):
         return joined.take(pa.array(order)).combine_chunks()
 
     def _seconds(self, start: int, end: int) -> PriceGrid:
-        step = self.valuation
-        ts = (np.arange(end // step - start // step, dtype=np.int64) + 1 + start // step) * step
-        if end == self.end and end % step:
-            ts = np.append(ts, end)
+        ts = self._times(start, end, self.valuation)
         close, low, high, marks = (np.full((len(ts), len(self.market.ids)), np.nan) for _ in "0123")
         tickers = self.catalog.coverage("tickers")
         for column, name in enumerate(self.market.ids):

@@ -7,8 +7,6 @@ from itertools import cycle
 from string import ascii_uppercase
 from typing import Any
 
-import yaml
-
 from actors import measures
 from backtests.report.charts import Chart, Drawings, above_drawdowns, line, times
 from backtests.report.formats import date, table, text
@@ -38,7 +36,7 @@ def lettered(results: list[Result]) -> dict[str, Result]:
 
 def differences(results: Results) -> dict[str, list[str]]:
     """Return the paths at which the resolved documents differ, each with a value a result."""
-    documents = [dict(flat(yaml.safe_load(r.config_yaml) or {})) for r in results.values()]
+    documents = [dict(flat(r.document)) for r in results.values()]
     paths = dict.fromkeys(path for document in documents for path in document)
     values = {path: [document.get(path, "–") for document in documents] for path in paths}
     return {path: found for path, found in values.items() if len(set(found)) > 1}

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import yaml
 
 from actors.measures import Integers
 from backtests.report.charts import Drawings
@@ -254,6 +253,5 @@ def _worth(costs: dict[str, dict[str, Any]], key: str) -> list[str]:
 def _keys(report: ReportData) -> list[str]:
     if report.guard_costs is not None:
         return [key for key in report.guard_costs.column("guard").to_pylist() if key != ALL]
-    document = yaml.safe_load(report.result.config_yaml) or {}
-    actors = document.get("actors") or {}
+    actors = report.result.document.get("actors") or {}
     return [str(key) for key, made in actors.items() if made.get("enabled", True)]

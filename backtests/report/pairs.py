@@ -8,7 +8,6 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
-import yaml
 
 from backtests.report.charts import Drawings
 from backtests.report.formats import date, money, number, percent, span, symbol, table, text
@@ -55,8 +54,8 @@ def strategies_of(report: ReportData) -> list[str]:
 
 
 def _rules(report: ReportData, key: str) -> PairsConfig:
-    document = yaml.safe_load(report.result.config_yaml)
-    rules = sound_instance(PairsConfig, document["strategies"][key].get("params") or {})
+    own = report.result.document["strategies"][key]
+    rules = sound_instance(PairsConfig, own.get("params") or {})
     assert isinstance(rules, PairsConfig)
     return rules
 

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import yaml
 
 from actors.measures import Floats, Integers
 from backtests.report.charts import Chart, Drawings, line, times
@@ -87,7 +86,7 @@ def read_picture(result: Result, at: int, window: int, wanted: str = "") -> Pict
     if window > HOUR_NS:
         raise InputError("--window: at most 1h")
     begin, end = max(at - window // 2, first), min(at + window // 2, last)
-    folder = Path(yaml.safe_load(result.config_yaml)["catalog"])
+    folder = Path(result.document["catalog"])
     if not url_of(folder) and not folder.is_dir():
         raise InputError(
             f"{folder}: the catalog that {result.path} was run on is not here; run this in the "

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
-
 from backtests.report.formats import UNDEFINED, date, facts, symbol, table, text
 from backtests.report.report_data import ReportData
 
@@ -57,8 +55,7 @@ def how_filled(report: ReportData) -> str:
     ]
     if "path" in how:
         rows.append(["Path inside candles", text(how["path"].replace("_", " "))])
-    document = yaml.safe_load(report.result.config_yaml) or {}
-    venue = document.get("venue") or {}
+    venue = report.result.document.get("venue") or {}
     for product, fees in (venue.get("fees") or {}).items():
         rows.append(
             [
@@ -73,12 +70,11 @@ def how_filled(report: ReportData) -> str:
 
 def parameters(report: ReportData) -> str:
     """Show the resolved document: a table for each strategy, guard and part, then as it stands."""
-    document = yaml.safe_load(report.result.config_yaml) or {}
     tables = [
         f'<div class="group"><h3>{text(title)}</h3>'
         + facts([[text(name).replace(".", ".<wbr>"), text(value)] for name, value in rows], (0, 1))
         + "</div>"
-        for title, rows in grouped(document).items()
+        for title, rows in grouped(report.result.document).items()
     ]
     return (
         f'<div class="groups">{"".join(tables)}</div>'

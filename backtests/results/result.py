@@ -16,11 +16,13 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import yaml
 
 from backtests.results.figures import Flows, RunBooks, booked, cells, column, figures
 from backtests.results.tables import SCHEMAS, conform
@@ -75,6 +77,11 @@ class Result:
     summary: dict[str, Any]
     provenance: list[dict[str, Any]]
     config_yaml: str
+
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        """The resolved document, as plain values."""
+        return yaml.safe_load(self.config_yaml) or {}
 
     def has(self, name: str) -> bool:
         """Whether the folder has the table: some are of some runs only."""

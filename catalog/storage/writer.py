@@ -74,7 +74,7 @@ class CatalogWriter:
         self._old = read_manifest(base / INDEX) if base else Manifest()
         self._files: dict[str, FileFact] = {}
         self._given: dict[str, InstrumentInfo] = {}
-        self._words: dict[str, str] = {}
+        self._words = {"source": "unknown", "source_venue": "unknown", "note": ""}
         self._read: dict[Path, None] = {}
         self._rows: dict[str, int] = {}
         self._touched: set[str] = set()
@@ -305,9 +305,7 @@ class CatalogWriter:
     def _provenance(self, inferred: int) -> Provenance:
         return Provenance(
             at=datetime.now(UTC).isoformat(timespec="seconds"),
-            source=self._words.get("source", "unknown"),
-            source_venue=self._words.get("source_venue", "unknown"),
-            note=self._words.get("note", ""),
+            **self._words,
             files=tuple(source_file(path) for path in self._read),
             instruments=tuple(sorted(self._touched)),
             inferred=inferred,
@@ -332,11 +330,10 @@ class CatalogWriter:
             # What the old days' prices tell is in the facts known so far.
             if key.instrument in unsure and (not key.day or path in self._files):
                 paths[key.instrument].append(path)
-        source = self._words.get("source", "unknown")
         for name in sorted(unsure):
             series = (part for path in paths[name] for part in self._parts(path))
             before = self._old.instruments.get(name) if name in ticked else None
-            known[name] = infer_from_series(name, series, source, before)
+            known[name] = infer_from_series(name, series, self._words["source"], before)
         return known
 
     def _parts(self, path: str) -> Iterator[tuple[SeriesKey, pa.Table]]:
