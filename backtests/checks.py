@@ -324,8 +324,10 @@ def _asks_for_no_candles(document: Backtest, catalog: CatalogIndex, key: str) ->
     if not ids or not hasattr(cls, "history_needed"):
         return False
     from backtests.engine.build import strategy_config
+    from strategies.exits import no_exits
 
-    return not cls(strategy_config(key, component, document, ids)).history_needed()
+    with no_exits():
+        return not cls(strategy_config(key, component, document, ids)).history_needed()
 
 
 def _ids_of(document: Backtest, catalog: CatalogIndex, key: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from backtests import checks
 from backtests.run import prepare
 from catalog.providers.base import Import
 from catalog.storage.writer import CatalogWriter
-from config.errors import InputError
+from config.errors import DeskError, InputError
 from config.load import load
 from config.validate import validate
 from tests.backtests.planned import Planned, write_planned
@@ -102,6 +103,20 @@ def test_a_strategy_that_names_no_candles_is_refused(tmp_path: Path, chosen: str
     assert words in found
     with pytest.raises(InputError, match=words):
         prepare(load(file, blind).document)
+
+
+class Ending(Blind):
+    """Ends the process where it is asked."""
+
+    def history_needed(self) -> dict[str, int]:
+        sys.exit(0)
+
+
+def test_a_strategy_that_ends_the_process_when_it_is_checked_is_an_error(tmp_path: Path) -> None:
+    file = write_planned(tmp_path, {A: [100.0] * 24}, [], {})
+    words = r"plan \(tests.backtests.test_checks:Ending\) ends the process, by SystemExit\(0\) at"
+    with pytest.raises(DeskError, match=words):
+        validate(file, ["strategies.plan.use=tests.backtests.test_checks:Ending"])
 
 
 def test_a_guard_under_strategies_is_refused_once(tmp_path: Path) -> None:
