@@ -31,10 +31,9 @@ from actors.records.coins import COIN, WholeLots
 from actors.records.ledger import ZERO, Ledger
 from actors.records.rows import FillRow
 from backtests.engine.candle_path import CandlePath
-from backtests.engine.closes import exact_closes, whole_closes
 from backtests.engine.coins import exact_fee, pay_in_cash
 from backtests.engine.feed import PriceGrid, Settlement
-from backtests.engine.market import RunMarket
+from backtests.engine.market import RunMarket, exact_closes, whole_closes
 from backtests.engine.settlement import (
     FundingPayment,
     adverse_prices,

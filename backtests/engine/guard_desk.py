@@ -31,9 +31,8 @@ from actors.guards.core.lazy import Markets, UnpricedMarkets
 from actors.guards.core.snapshot import Market as MarketSnapshot
 from actors.records.prices import BookOf, CachePrices, decimals
 from backtests.engine.accountant import Accountant
-from backtests.engine.closes import exact_closes
 from backtests.engine.feed import PriceGrid, Settlement
-from backtests.engine.market import RunMarket
+from backtests.engine.market import RunMarket, exact_closes
 from backtests.engine.venue import NextPrintClient
 from config.durations import MINUTE_NS
 

@@ -1,17 +1,18 @@
-"""The instruments of one run, in the column order of all its arrays."""
+"""The instruments of one run, in the column order of all its arrays; their exact closes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+import msgspec
 import numpy as np
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.instruments import Instrument
 from nautilus_trader.model.objects import Currency
 
-from actors.measures import Floats
+from actors.measures import Floats, Integers
 from catalog.engine import to_nautilus
 from catalog.instruments import ACCOUNT_COIN, InstrumentInfo
 from config.documents import Venue
@@ -55,3 +56,32 @@ def market_of(
         taker_fee=np.array([float(fee.taker) for fee in fees]),
         currency=Currency.from_str(ACCOUNT_COIN),
     )
+
+
+SAFE = 1e15
+"""Below this, a float64 determines every digit of a whole number, wherever its decimal point is."""
+
+
+def exact_closes(values: Floats, columns: Sequence[int] | Integers) -> list[Decimal | None]:
+    """Return the digits of some columns of closes (N,), None where NaN: as `repr`, but faster."""
+    texts = msgspec.json.encode(values[columns].tolist()).decode()[1:-1].split(",")
+    if "null" in texts:
+        return [None if text == "null" else Decimal(text) for text in texts]
+    return list(map(Decimal, texts)) if len(columns) else []
+
+
+def whole_closes(close: Floats, decimals: Integers) -> Integers | None:
+    """Return closes (T, N) as whole numbers of 10 ** -decimals (N,), 0 for NaN.
+
+    None where a close has more decimals.
+
+    Examples
+    --------
+    >>> whole_closes(np.array([[0.25, 3.0]]), np.array([2, 1])).tolist()
+    [[25, 30]]
+    >>> whole_closes(np.array([[0.25, 3.0]]), np.array([1, 1]))
+    """
+    known, scale = np.nan_to_num(close), 10.0**decimals
+    whole = np.rint(known * scale)
+    is_exact = np.all(whole < SAFE) and np.all(whole / scale == known)
+    return whole.astype(np.int64) if is_exact else None

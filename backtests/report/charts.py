@@ -75,23 +75,15 @@ def equity(report: ReportData) -> Chart:
     depths = measures.drawdown(lines.equity)
     sunk = downsample(depths)
     opening = float(lines.equity[0])
-    strategy = line("Strategy", lines.ts[kept], lines.equity[kept], "@accent", 2)
-    data = [strategy | {"hovertemplate": "%{y:,.2f}"}]
+    hover = {"hovertemplate": "%{y:,.2f}"}
+    data = [line("Strategy", lines.ts[kept], lines.equity[kept], "@accent", 2, **hover)]
     for name, dash in (("btc", "solid"), ("equal_weight", "dot")):
         if name in report.benchmarks:
-            values = report.benchmarks[name] * opening
-            drawn = line(BENCHMARK_NAMES[name], lines.day_ends, values, f"@{name}", 1.3, dash)
-            data.append(drawn | {"hovertemplate": "%{y:,.2f}"})
-    data.append(
-        line("Drawdown", lines.ts[sunk], depths[sunk], "@bad", 1)
-        | {
-            "fill": "tozeroy",
-            "fillcolor": "@bad/0.18",
-            "yaxis": "y2",
-            "hovertemplate": "%{y:.2%}",
-            "showlegend": False,
-        }
-    )
+            values, label = report.benchmarks[name] * opening, BENCHMARK_NAMES[name]
+            data.append(line(label, lines.day_ends, values, f"@{name}", 1.3, dash, **hover))
+    below: dict[str, Any] = {"fill": "tozeroy", "fillcolor": "@bad/0.18", "yaxis": "y2"}
+    below |= {"hovertemplate": "%{y:.2%}", "showlegend": False}
+    data.append(line("Drawdown", lines.ts[sunk], depths[sunk], "@bad", 1, **below))
     upper = {"tickformat": "~s", "title": {"text": "USDT"}}
     return above_drawdowns("equity", data, upper, _window(report))
 
@@ -122,9 +114,9 @@ def rolling_sharpe(report: ReportData) -> tuple[Chart, int] | None:
         return None
     values = measures.rolling_sharpe(daily, window)
     aim = report.summary["targets"].get("sharpe")
-    drawn = line("Sharpe", report.curves.day_ends[1:], values, "@accent", 1.6)
+    ends, hover = report.curves.day_ends[1:], {"hovertemplate": "%{y:.2f}"}
     dashed: dict[str, Any] = {} if aim is None else {"shapes": [_level(aim)]}
-    data = [drawn | {"hovertemplate": "%{y:.2f}"}]
+    data = [line("Sharpe", ends, values, "@accent", 1.6, **hover)]
     return _over_days(report, "rolling", 260, data, {"zeroline": True}, **dashed), window
 
 
@@ -132,20 +124,13 @@ def rolling_risk(report: ReportData, window: int) -> list[Chart]:
     """Volatility, and beta to each benchmark, of the last `window` days at each day."""
     lines = report.curves
     volatile = measures.rolling_volatility(lines.day_returns, window)
-    drawn = line("Volatility", lines.day_ends[1:], volatile, "@accent", 1.6)
-    data, axis = [drawn | {"hovertemplate": "%{y:.1%}"}], {"tickformat": ".2~%"}
-    charts = [_over_days(report, "volatility", 220, data, axis | {"rangemode": "tozero"})]
-    betas = [
-        line(
-            f"To {BENCHMARK_NAMES[name]}",
-            lines.day_ends[1:],
-            measures.rolling_beta(lines.day_returns, measures.returns(values), window),
-            f"@{name}",
-            1.6,
-        )
-        | {"hovertemplate": "%{y:.2f}"}
-        for name, values in report.benchmarks.items()
-    ]
+    ends, axis = lines.day_ends[1:], {"tickformat": ".2~%", "rangemode": "tozero"}
+    data = [line("Volatility", ends, volatile, "@accent", 1.6, hovertemplate="%{y:.1%}")]
+    charts, betas = [_over_days(report, "volatility", 220, data, axis)], []
+    for name, values in report.benchmarks.items():
+        beta = measures.rolling_beta(lines.day_returns, measures.returns(values), window)
+        label = f"To {BENCHMARK_NAMES[name]}"
+        betas.append(line(label, ends, beta, f"@{name}", 1.6, hovertemplate="%{y:.2f}"))
     if betas:
         charts.append(_over_days(report, "beta", 240, betas, {"zeroline": True}, several=True))
     return charts
@@ -159,9 +144,8 @@ def exposure(report: ReportData) -> Chart:
     data = []
     for name, shown, colour in (("gross", "Exposure", "@accent"), ("net", "Net exposure", "@btc")):
         ratio = np.where(alive, column(table, name) / np.where(alive, values, 1.0), 0.0)
-        mean = _daily_mean(ts, ratio, ends)
-        drawn = line(shown, _middays(ends), mean, colour, 1.4)
-        data.append(drawn | {"hovertemplate": "%{y:.2f}×"})
+        mean, middays = _daily_mean(ts, ratio, ends), _middays(ends)
+        data.append(line(shown, middays, mean, colour, 1.4, hovertemplate="%{y:.2f}×"))
     axis = {"ticksuffix": "×", "zeroline": True, "rangemode": "tozero"}
     return _over_days(report, "exposure", 240, data, axis, several=True)
 
@@ -349,7 +333,13 @@ def _counts(most: int) -> dict[str, Any]:
 
 
 def line(
-    name: str, ts: Integers, values: Floats, colour: str, width: float, dash: str = "solid"
+    name: str,
+    ts: Integers,
+    values: Floats,
+    colour: str,
+    width: float,
+    dash: str = "solid",
+    **more: Any,
 ) -> dict[str, Any]:
     """Return a curve over time."""
     return {
@@ -359,6 +349,7 @@ def line(
         "x": times(ts),
         "y": _rounded(values, 6 if np.nanmax(np.abs(values), initial=0) < 100 else 2),
         "line": {"color": colour, "width": width, "dash": dash},
+        **more,
     }
 
 

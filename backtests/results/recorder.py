@@ -25,8 +25,7 @@ from backtests.engine.build import BacktestDesk, subscribe
 from backtests.engine.feed import PRINT_DELAY_NS, FeedSlice, PriceGrid
 from backtests.engine.market import RunMarket
 from backtests.engine.settlement import FundingPayment
-from backtests.results.curves import Benchmarks, EquityCurve
-from backtests.results.prices import PairCurves, PriceCurves
+from backtests.results.curves import Benchmarks, EquityCurve, PairCurves, PriceCurves
 from backtests.results.tables import SCHEMAS, conform, fill_columns, table
 from strategies.messages import Decision, PairEvent, Verdict, encode
 from strategies.order_tags import decision_of, reason_of

@@ -40,6 +40,7 @@ from catalog.providers.symbols import (
     symbol_in_name,
 )
 from catalog.providers.tables import SUFFIXES, SourceTable, load_tables
+from catalog.providers.ticks import rows_by_text
 from catalog.series import FUNDING, KINDS, PRICES
 from config.durations import MINUTE_NS, SECOND_NS, STORED, interval_ns
 from config.errors import InputError
@@ -212,17 +213,12 @@ def _texts(source: SourceTable, columns: Columns, options: ImportOptions) -> dic
     symbols = columns.find("symbol")
     if symbols is None:
         return {_text_in_name(source, options): np.arange(source.table.num_rows)}
-    coded = symbols.cast(pa.string()).combine_chunks().dictionary_encode()
-    if coded.null_count:
-        row = int(np.flatnonzero(symbols.is_null().to_numpy())[0]) + 1
-        raise InputError(f"{source.where}: row {row}: the symbol is empty")
-    codes = coded.indices.to_numpy()
-    order = np.argsort(codes, kind="stable")
-    groups = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
     found: dict[str, np.ndarray] = {}
-    for rows in groups:
-        text = coded.dictionary[int(codes[rows[0]])].as_py().strip().upper()
-        found[text] = np.sort(np.concatenate([found.get(text, rows[:0]), rows]))
+    for text, rows in rows_by_text(symbols.cast(pa.string())).items():
+        if not text:
+            raise InputError(f"{source.where}: row {rows[0] + 1}: the symbol is empty")
+        name = text.strip().upper()
+        found[name] = np.sort(np.concatenate([found.get(name, rows[:0]), rows]))
     return found
 
 

@@ -218,7 +218,7 @@ class Symbols:
         Raises InputError with the line; AnotherKind when the catalog keeps none of them.
         """
         if column is not None:
-            rows_of = _rows_by_text(batch.table.column(column))
+            rows_of = rows_by_text(batch.table.column(column))
         else:
             try:
                 rows_of = {symbol_in_name(source.path.name): np.arange(batch.table.num_rows)}
@@ -550,11 +550,11 @@ def batches(
         raise InputError(f"{source.where}: {words}") from error
 
 
-def _rows_by_text(column: pa.ChunkedArray) -> dict[str, Rows]:
+def rows_by_text(column: pa.ChunkedArray) -> dict[str, Rows]:
+    """Return the rows of each text of a column; those of empty cells have the empty text."""
     coded = column.combine_chunks().dictionary_encode()
-    codes = coded.indices.fill_null(-1).to_numpy()
-    words = coded.dictionary.to_pylist()
-    if len(words) == 1 and not coded.null_count:
-        return {words[0]: np.arange(len(codes))}
-    found = {word: np.flatnonzero(codes == code) for code, word in enumerate(words)}
-    return found | ({"": np.flatnonzero(codes < 0)} if coded.null_count else {})
+    words = [*coded.dictionary.to_pylist(), ""]
+    codes = coded.indices.fill_null(len(words) - 1).to_numpy()
+    order = np.argsort(codes, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
+    return {words[codes[rows[0]]]: rows for rows in groups if len(rows)}

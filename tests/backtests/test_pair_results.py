@@ -8,7 +8,7 @@ import numpy as np
 import yaml
 
 from backtests.report.pair_results import NO_PAIR, pair_results
-from backtests.results.prices import PairCurves
+from backtests.results.curves import PairCurves
 from backtests.results.tables import fill_columns, table
 from strategies.messages import Decision, PairEvent, Target, encode
 from tests.backtests.report_pages import page_of, section, tables_in, words

@@ -21,7 +21,7 @@ from backtests.report import report_data as breakdown
 from backtests.report.matching import matching
 from backtests.report.page import SECTIONS
 from backtests.report.report_data import downsample
-from backtests.results.prices import PriceCurves
+from backtests.results.curves import PriceCurves
 from backtests.results.result import RunRecord, write
 from backtests.results.tables import table
 from perpdesk import build_app

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from actors.guards.core.examples import desk
 from actors.guards.core.exposure import sizes_of
 from actors.guards.core.positions import Holdings, positions_of
-from backtests.engine.closes import exact_closes, whole_closes
+from backtests.engine.market import exact_closes, whole_closes
 
 PLACES = {"A": 1, "B": 4, "C": 9}
 DECIMALS = np.array(list(PLACES.values()))
