@@ -32,7 +32,11 @@ from strategies.refusals import Refusal
 
 _POLL = 0.1
 _SHARE = 0.4
-"""Share of the deadline for cancels, and again for closing; the engine gets the rest."""
+"""Share of the deadline for cancels, and again for closing; the engine gets the rest.
+
+Closing gets what cancels left: an order that was lost, as with its link, is known as lost after
+13 s (`venue_books.UNANSWERED_NS`, ``watch.sweep_settle``), and only then is sent again.
+"""
 _AGAIN = 1.0
 """Seconds before an open position without an order gets another order."""
 _UNLOCK = 3.0
@@ -154,6 +158,7 @@ async def wind_down(
     node, strategies = context.node, context.strategies
     context.gate.hold(no_entry)
     seconds *= _SHARE
+    closed_by = time.monotonic() + 2 * seconds
 
     def ends(order: Any) -> bool:
         return node.on_stop == "flatten" or not order.is_reduce_only
@@ -178,7 +183,7 @@ async def wind_down(
                     strategy.cancel_order(order)
         await _until(answered, seconds, stop)
     if node.on_stop == "flatten" and not stop.quick:
-        await _close(context, seconds, stop, recovery)
+        await _close(context, closed_by, stop, recovery)
         for strategy in strategies.values():
             # Also an execution whose cancel got no answer.
             for name in strategy.instrument_ids:
@@ -200,7 +205,7 @@ async def wind_down(
 
 
 async def _close(
-    context: NodeContext, seconds: float, stop: StopSignal, recovery: Recovery | None
+    context: NodeContext, deadline: float, stop: StopSignal, recovery: Recovery | None
 ) -> None:
     # An order that the venue rejects, such as for its rate limit, is sent again.
     strategies, held_by = context.strategies.values(), partial(_closable, context)
@@ -211,7 +216,6 @@ async def _close(
         for name in strategy.holdings().keys() - held_by(strategy).keys():
             coins = strategy.holdings()[name].normalize()
             context.say(f"{name}: {coins:f} is too little to be sold; it stays")
-    deadline = time.monotonic() + seconds
 
     def waiting(*, spot: bool) -> Iterator[tuple[DeskStrategy, str, Decimal]]:
         for strategy in strategies:

@@ -106,7 +106,12 @@ def test_a_run_trades_to_its_targets_and_the_venue_agrees(run: Run, exchange: Ba
     assert json.loads(audit.read_text())["status"] == "done"
 
 
-def test_flatten_sends_again_what_the_venue_rejects(run: Run, exchange: Background) -> None:
+@pytest.mark.parametrize(
+    "effect", [FaultEffect(ret_code=10006, message="slow"), FaultEffect(silent=True)]
+)
+def test_flatten_sends_again_what_the_venue_rejects_or_what_gets_lost(
+    run: Run, exchange: Background, effect: FaultEffect
+) -> None:
     """As for its rate limit: a stop that gives up there leaves naked positions behind."""
     seen: list[str] = []
 
@@ -115,7 +120,7 @@ def test_flatten_sends_again_what_the_venue_rejects(run: Run, exchange: Backgrou
             return None
         seen.append(op)
         # Two entries, then the first of the exits.
-        return FaultEffect(ret_code=10006, message="slow") if len(seen) == 3 else None
+        return effect if len(seen) == 3 else None
 
     exchange.call(lambda: setattr(exchange.faults, "on_op", refuse))
     report = run(on_stop="flatten")
