@@ -54,10 +54,6 @@ _RAW = pa.binary(FIXED_PRECISION_BYTES)
 _AGGRESSORS = np.array([0, 1, 2], np.uint8)
 """Nautilus's codes by side: 0 unknown, 1 buyer, -1 seller."""
 _LARGEST_EXACT = float(2**63)
-_KEPT_FACTS = (
-    *("listed_ns", "delisted_ns", "max_leverage"),
-    *("maintenance_margin", "funding_minutes", "inferred"),
-)
 
 
 def fixed_point(values: NDArray[np.float64], precision: int) -> pa.Array:
@@ -323,7 +319,7 @@ def to_nautilus(
         "taker_fee": taker,
         "ts_event": info.listed_ns,
         "ts_init": info.listed_ns,
-        "info": {name: getattr(info, name) for name in _KEPT_FACTS},
+        "info": {"listed_ns": info.listed_ns},
     }
     if info.product == "SPOT":
         return CurrencyPair(**shared)

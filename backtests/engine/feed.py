@@ -33,43 +33,31 @@ PRINT_DELAY_NS = 1_000_000_000
 
 @dataclass(frozen=True)
 class PriceGrid:
-    """Prices of N instruments at each of T execution closes of a slice.
-
-    Parameters
-    ----------
-    ts : ndarray of int64, shape (T,)
-        Close times, UNIX nanoseconds (UTC), within (start, end], and the window's end, which values
-        fills after the last close.
-    close : ndarray of float64, shape (T, N)
-        Newest close, carried over gaps; NaN before the first.
-    low, high : ndarray of float64, shape (T, N)
-        Extremes of the mark price in the candle where the catalog has them (coarser mark candles
-        bound the execution candle's own extremes), else of the execution candle.
-    delisted : mapping of row to columns
-        Instruments whose data end with that row.
-    real : ndarray of bool, shape (T, N), optional
-        Whether a candle closed there, rather than a carried one; None means always.
-    traded : ndarray of float64, shape (3, T, N), optional
-        Open, high and low of the execution candles themselves, which resting orders walk.
-    decimals : ndarray of int64, shape (T, N), optional
-        Most decimals of an inferred instrument's prices until then; None when none is inferred.
-    marks : ndarray of float64, shape (T, N), optional
-        Newest mark prices, NaN where there are none, of a run on quotes or books: its closes, lows
-        and highs are filled from these or the venue's books when their time has come.
-    mids : ndarray of float64, shape (T, N), optional
-        Mids of the venue's books, filled then, too; NaN where bid and ask do not stand apart.
-    """
+    """Prices of N instruments at each of T execution closes of a slice; arrays are (T, N)."""
 
     ts: Integers
+    """Close times, UNIX nanoseconds (UTC), within (start, end], and the window's end, which values
+    fills after the last close; shape (T,)."""
     close: Floats
+    """Newest close, carried over gaps; NaN before the first."""
     low: Floats
     high: Floats
+    """Extremes of the mark price in the candle where the catalog has them (coarser mark candles
+    bound the execution candle's own extremes), else of the execution candle."""
     delisted: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    """Columns of instruments whose data end with a row, by row."""
     real: NDArray[np.bool_] | None = None
+    """Whether a candle closed there, rather than a carried one; None means always."""
     traded: Floats | None = None
+    """Open, high and low of the execution candles themselves, which resting orders walk; shape
+    (3, T, N)."""
     decimals: Integers | None = None
+    """Most decimals of an inferred instrument's prices until then; None when none is inferred."""
     marks: Floats | None = None
+    """Newest mark prices, NaN where there are none, of a run on quotes or books: its closes, lows
+    and highs are filled from these or the venue's books when their time has come."""
     mids: Floats | None = None
+    """Mids of the venue's books, filled then, too; NaN where bid and ask do not stand apart."""
 
 
 @dataclass(frozen=True)

@@ -74,12 +74,6 @@ def whole_closes(close: Floats, decimals: Integers) -> Integers | None:
     """Return closes (T, N) as whole numbers of 10 ** -decimals (N,), 0 for NaN.
 
     None where a close has more decimals.
-
-    Examples
-    --------
-    >>> whole_closes(np.array([[0.25, 3.0]]), np.array([2, 1])).tolist()
-    [[25, 30]]
-    >>> whole_closes(np.array([[0.25, 3.0]]), np.array([1, 1]))
     """
     known, scale = np.nan_to_num(close), 10.0**decimals
     whole = np.rint(known * scale)

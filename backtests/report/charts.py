@@ -1,7 +1,7 @@
 """The report's charts, as plain plotly dicts.
 
 A colour is written ``@name`` or ``@name/opacity`` after a variable of `page.css`; `page.js` puts
-the theme's value there. A chart without enough data is None.
+the theme's value there.
 """
 
 from __future__ import annotations
@@ -210,10 +210,8 @@ def costs(summary: dict[str, Any]) -> Chart:
     return Chart("costs", 320, [fall], layout)
 
 
-def by_symbol(found: list[Share]) -> Chart | None:
+def by_symbol(found: list[Share]) -> Chart:
     """Net profit of the best and the worst symbols."""
-    if not found:
-        return None
     if len(found) > 2 * SYMBOLS_DRAWN:
         found = found[:SYMBOLS_DRAWN] + found[-SYMBOLS_DRAWN:]
     upwards = found[::-1]
@@ -241,10 +239,8 @@ def by_symbol(found: list[Share]) -> Chart | None:
     return Chart("symbols", 90 + 19 * len(found), [bars], layout)
 
 
-def trade_returns(done: ClosedTrades) -> Chart | None:
+def trade_returns(done: ClosedTrades) -> Chart:
     """Histogram of the returns of closed trades; the outermost bars hold the tails."""
-    if not len(done.net):
-        return None
     edges = return_edges(done.change)
     counts, _ = np.histogram(np.clip(done.change, edges[0], edges[-1]), edges)
     centres = (edges[:-1] + edges[1:]) / 2
@@ -274,10 +270,8 @@ def return_edges(change: Floats) -> Floats:
     return np.arange(first, max(last, first + 1) + 1, dtype=np.float64) * width
 
 
-def holding_times(done: ClosedTrades) -> Chart | None:
+def holding_times(done: ClosedTrades) -> Chart:
     """Histogram of the holding times of closed trades."""
-    if not len(done.net):
-        return None
     ends = list(HOLDING_HOURS.values())
     place = np.searchsorted(np.array(ends), done.held / 3.6e12, side="right")
     counts = np.bincount(np.minimum(place, len(ends) - 1), minlength=len(ends))

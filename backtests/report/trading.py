@@ -66,15 +66,14 @@ def costs(report: ReportData, drawings: Drawings) -> str:
 def by_symbol(report: ReportData, drawings: Drawings) -> str:
     """Profit by symbol: the best and worst drawn, all in a table."""
     found = shares(report.positions, "instrument")
-    chart = charts.by_symbol(found)
-    if chart is None:
+    if not found:
         return "<p>No position was held.</p>"
     drawn = charts.SYMBOLS_DRAWN
     partly = len(found) > 2 * drawn
     words = f"<p>The {drawn} best and {drawn} worst of {len(found)} symbols.</p>" if partly else ""
     return (
         words
-        + drawings.place(chart)
+        + drawings.place(charts.by_symbol(found))
         + f"<details><summary>All {len(found)} symbols</summary>"
         + _shares(found, "Symbol", symbol)
         + "</details>"
@@ -110,9 +109,9 @@ def by_exit(report: ReportData, _: Drawings) -> str:
 def distribution(report: ReportData, drawings: Drawings) -> str:
     """How closed trades ended: returns, holding times, the best and the worst."""
     done, summary = trades(report.positions), report.summary
-    returns, holding = charts.trade_returns(done), charts.holding_times(done)
-    if returns is None or holding is None:
+    if not len(done.net):
         return "<p>No trade was closed.</p>" + _orders(report)
+    drawn = map(drawings.place, (charts.trade_returns(done), charts.holding_times(done)))
     rows = [
         ["Closed trades", number(summary["trades"], 0)],
         ["Still open", number(summary["trades_open"], 0)],
@@ -129,7 +128,7 @@ def distribution(report: ReportData, drawings: Drawings) -> str:
     )
     return (
         _concentration(done, summary["net_profit"])
-        + _beside(drawings.place(returns), drawings.place(holding))
+        + _beside(*drawn)
         + tails
         + _beside(facts(rows), _orders(report))
         + _extremes(report)

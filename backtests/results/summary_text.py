@@ -61,9 +61,9 @@ def how_filled(
     With orders that rest, also the path of the price inside a candle.
     """
     found = (
-        _how_matched(document, feed, strategies)
-        if isinstance(feed, TickFeed)
-        else _how_met(document, feed, strategies, orders)
+        _how_met(document, feed, strategies, orders)
+        if document.venue.by_candles
+        else _how_matched(document.venue, strategies)
     )
     if any(map(is_spot, orders.column("instrument").to_pylist())):
         found["words"] += COIN_FEES
@@ -114,10 +114,7 @@ def _how_met(
     }
 
 
-def _how_matched(
-    document: Backtest, feed: TickFeed, strategies: Mapping[str, DeskStrategy]
-) -> dict[str, str]:
-    venue = document.venue
+def _how_matched(venue: Venue, strategies: Mapping[str, DeskStrategy]) -> dict[str, str]:
     if venue.market == "book":
         words = (
             "Orders meet the order book as it was recorded: takers walk its levels and use them "
@@ -137,10 +134,9 @@ def _how_matched(
     )
     if not venue.liquidation:
         words += " Nobody is liquidated (venue.liquidation is off)."
-    if venue.market == "quotes":
-        limited = [k for k, s in strategies.items() if getattr(s.config, "wants_liquidity", False)]
-        if limited:
-            words += f" Depth limits ({', '.join(limited)}) see the best prices alone."
+    limited = _limited(strategies)
+    if limited and venue.market == "quotes":
+        words += f" Depth limits ({limited}) see the best prices alone."
     return {
         "mode": venue.market,
         "interval": venue.valuation,
@@ -172,10 +168,14 @@ def _assumed(strategies: Mapping[str, DeskStrategy]) -> str:
             "and ask to rest at, and no passive fill is invented, so live it may pay less, or be "
             "filled later, or not at all."
         )
-    limited = [key for key, s in strategies.items() if getattr(s.config, "wants_liquidity", False)]
-    if limited:
-        words += f" Limits on spread and depth ({', '.join(limited)}) are not applied."
+    if limited := _limited(strategies):
+        words += f" Limits on spread and depth ({limited}) are not applied."
     return words
+
+
+def _limited(strategies: Mapping[str, DeskStrategy]) -> str:
+    wants = (k for k, s in strategies.items() if getattr(s.config, "wants_liquidity", False))
+    return ", ".join(wants)
 
 
 def auto_warnings(venue: Venue, taken: Market, why: str) -> list[str]:

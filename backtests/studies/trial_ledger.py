@@ -247,11 +247,7 @@ class TrialLedger:
         """Record that a candidate is judged on a hold-out, which is possible once.
 
         The same candidate may be judged again, after a kill: nothing new is learned from it.
-
-        Raises
-        ------
-        GateRefused
-            When another was judged on overlapping data before.
+        Raises GateRefused when another was judged on overlapping data before.
         """
         with self._transaction():
             opened = self._base.execute(

@@ -128,7 +128,7 @@ class _Reader(StreamReader):
             envelope = _envelope.decode(text)
         self._known |= envelope.e in ("depthUpdate", "trade") or envelope.B is not None
         if envelope.lastUpdateId is not None:
-            self._rest_answer(received, _snapshot.decode(text))
+            self._rest_answer(_snapshot.decode(text))
         elif envelope.e == "depthUpdate":
             self._depth_update(received, _depth.decode(text))
         elif envelope.e == "trade":
@@ -138,7 +138,7 @@ class _Reader(StreamReader):
         else:
             self._rows.note(f"messages of {envelope.e or 'an unknown kind'} left out: not kept")
 
-    def _rest_answer(self, received: int, snapshot: _Snapshot) -> None:
+    def _rest_answer(self, snapshot: _Snapshot) -> None:
         if len(self._here) > 1:
             names = ", ".join(sorted(self._here))
             raise ValueError(f"a snapshot, but whose? there is {names}: record one symbol a file")

@@ -36,9 +36,7 @@ def generate(params: DemoParams | None = None) -> Import:
         premium = candles.premium(rng, path.log_price[::STEPS_PER_HOUR], spec.volatility)
         perp = _info(params, spec, "LINEAR")
         hours = _hours(params, spec, path, path.log_price, 1.0)
-        instruments.append(perp)
-        tables["bars", "1h", perp.id] = _table(hours, spec)
-        tables["bars", "1d", perp.id] = _table(candles.daily(hours), spec)
+        traded = [(perp, hours)]
         alive = premium[first : last + 1]
         mark = candles.mark_candles(hours, alive, spec.funding_minutes, spec.tick_decimals)
         tables["mark", "1h", perp.id] = _table(mark, spec)
@@ -48,12 +46,12 @@ def generate(params: DemoParams | None = None) -> Import:
             spot = _info(params, spec, "SPOT")
             grid = np.arange(path.log_price.size) / STEPS_PER_HOUR
             lift = np.interp(grid, np.arange(premium.size), premium)
-            hours = _hours(
-                params, spec, path, path.log_price - np.log1p(lift), _SPOT_SHARE_OF_TURNOVER
-            )
-            instruments.append(spot)
-            tables["bars", "1h", spot.id] = _table(hours, spec)
-            tables["bars", "1d", spot.id] = _table(candles.daily(hours), spec)
+            price = path.log_price - np.log1p(lift)
+            traded.append((spot, _hours(params, spec, path, price, _SPOT_SHARE_OF_TURNOVER)))
+        for info, own in traded:
+            instruments.append(info)
+            tables["bars", "1h", info.id] = _table(own, spec)
+            tables["bars", "1d", info.id] = _table(candles.daily(own), spec)
     return Import(
         source=f"demo market seed {params.seed}",
         source_venue="simulated",
