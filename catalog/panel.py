@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from catalog.storage.store import Catalog
+from catalog.storage.store import Catalog, settlements
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,6 @@ class Panel:
 
 
 COLUMNS = ("open", "high", "low", "close", "volume")
-SETTLEMENTS = pa.schema([("ts", pa.int64()), ("instrument", pa.string()), ("rate", pa.float64())])
 
 
 def panel(
@@ -52,13 +51,8 @@ def panel(
 
 
 def one_below_another(funding: Mapping[str, pa.Table], start_ns: int) -> pa.Table:
-    """Join funding settlements after ``start_ns`` into one sorted table of schema `SETTLEMENTS`."""
-    parts = [SETTLEMENTS.empty_table()]
-    for name in sorted(funding):
-        table = funding[name].select(["ts", "rate"])
-        owner = pa.array([name] * table.num_rows, pa.string())
-        parts.append(table.add_column(1, "instrument", owner).cast(SETTLEMENTS))
-    joined = pa.concat_tables(parts).sort_by([("ts", "ascending"), ("instrument", "ascending")])
+    """Join funding settlements after ``start_ns`` as `Catalog.funding` does."""
+    joined = settlements(funding)
     return joined.filter(pc.greater(joined["ts"], start_ns)).combine_chunks()
 
 

@@ -26,6 +26,7 @@ from catalog.panel import Panel, panel
 from catalog.storage.store import Catalog
 from config.durations import DAY_NS, interval_ns
 from config.errors import DeskError
+from strategies.signals.trend import filled
 
 PRINT_DELAY_NS = 1_000_000_000
 """Prints come 1 s after the open, so that an order decided at T fills at the open at T."""
@@ -157,8 +158,7 @@ class CatalogFeed:
             self.start - 7 * DAY_NS,
             self.start,
         )
-        nothing = np.full(len(self.market.ids), np.nan)
-        return _carry(before.close, nothing)[-1] if len(before.ts) else nothing
+        return filled(np.vstack([np.full(len(self.market.ids), np.nan), before.close]))[-1]
 
     def _slice(self, start: int, end: int) -> FeedSlice:
         market = self.market
@@ -245,7 +245,7 @@ class CatalogFeed:
             traded[place][rows] = found[inside]
         _, high, low = traded
         real = ~np.isnan(close)
-        close = _carry(close, self._carried)
+        close = filled(np.vstack([self._carried, close]))[1:]
         self._carried = close[-1].copy()
         decimals = self._decimals(traded, close)
         low, high = np.where(np.isnan(low), close, low), np.where(np.isnan(high), close, high)
@@ -354,10 +354,3 @@ def _close_at(ts: int, column: int, grid: PriceGrid, before: Floats) -> float | 
     row = int(np.searchsorted(grid.ts, ts, side="right")) - 1
     price = grid.close[row, column] if row >= 0 else before[column]
     return None if np.isnan(price) else float(price)
-
-
-def _carry(values: Floats, before: Floats) -> Floats:
-    stacked = np.vstack([before, values])
-    rows = np.where(np.isnan(stacked), 0, np.arange(len(stacked))[:, None])
-    np.maximum.accumulate(rows, axis=0, out=rows)
-    return np.take_along_axis(stacked, rows, axis=0)[1:]

@@ -152,7 +152,7 @@ def regular(
 ) -> RegularPanel:
     """Lay a panel on the grid of close times from first to last.
 
-    `ranges` adds open, high and low; `funding` (schema `catalog.panel.SETTLEMENTS`) the rates that
+    `ranges` adds open, high and low; `funding` (as `Catalog.funding` has it) the rates that
     settled in each candle.
 
     Raises ValueError if a candle does not close on the grid.

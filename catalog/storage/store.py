@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -63,13 +63,19 @@ class Catalog(CatalogIndex):
 
     def funding(self, ids: Iterable[str], start_ns: int, end_ns: int) -> pa.Table:
         """Read settlements with start < ts <= end: ts, instrument, rate; sorted by ts, then id."""
-        names = sorted(set(ids))
-        parts = [self.series("funding", "", name, start_ns, end_ns) for name in names]
-        counts = [part.num_rows for part in parts]
-        table = pa.concat_tables([KINDS["funding"].stored.empty_table(), *parts]).combine_chunks()
-        # Parts stand in the order of their ids, so a stable sort by time alone keeps that order.
-        order = pa.array(np.argsort(table.column("ts").to_numpy(), kind="stable"))
-        index = np.repeat(np.arange(len(names), dtype=np.int32), counts)
-        owner = pa.DictionaryArray.from_arrays(index, pa.array(names, pa.string()))
-        table = table.add_column(1, "instrument", owner.cast(pa.string())).take(order)
-        return table.select(["ts", "instrument", "rate"])
+        return settlements(
+            {name: self.series("funding", "", name, start_ns, end_ns) for name in set(ids)}
+        )
+
+
+def settlements(funding: Mapping[str, pa.Table]) -> pa.Table:
+    """Join the funding of instruments: ts, instrument, rate; sorted by ts, then id."""
+    names = sorted(funding)
+    parts = [funding[name] for name in names]
+    table = pa.concat_tables([KINDS["funding"].stored.empty_table(), *parts]).combine_chunks()
+    # Parts stand in the order of their ids, so a stable sort by time alone keeps that order.
+    order = pa.array(np.argsort(table.column("ts").to_numpy(), kind="stable"))
+    index = np.repeat(np.arange(len(names), dtype=np.int32), [part.num_rows for part in parts])
+    owner = pa.DictionaryArray.from_arrays(index, pa.array(names, pa.string()))
+    table = table.add_column(1, "instrument", owner.cast(pa.string())).take(order)
+    return table.select(["ts", "instrument", "rate"])
