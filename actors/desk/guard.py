@@ -328,7 +328,7 @@ class GuardActor(Actor):
             return
         if self.shown_at is None or abs(now - self.shown_at) >= _SHOWN_EVERY:
             self.shown_at = now
-            shown = Shown(now, self.readings, str(self.guard.unit), self.params.required)
+            shown = Shown(now, self.readings, str(self.guard.unit))
             try:
                 self._store.save(READINGS, msgspec.json.encode(shown))
             except DeskError as error:

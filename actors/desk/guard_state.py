@@ -26,15 +26,14 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class Shown(msgspec.Struct, frozen=True):
-    """A guard's newest readings and their time (UNIX nanoseconds, UTC).
+    """A guard's newest readings, their time (UNIX nanoseconds, UTC) and the guard's unit.
 
-    With what else a status tells of the guard, so that it need not import the guard's code.
+    A status has the unit from here, so that it need not import the guard's code.
     """
 
     ts: int
     readings: tuple[Reading, ...]
     unit: str = ""
-    required: bool = True
 
 
 class Heartbeats:

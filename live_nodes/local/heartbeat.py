@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
 
@@ -32,18 +32,20 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True):
     """One heartbeat; times are UNIX nanoseconds (UTC).
 
     `phase` is ``starting``, ``running``, ``stopping``, ``stopped`` or ``failed``. `guards` are the
-    last evaluations (None: never). `verdict` is the strictest on the desk, such as ``halt_entries
-    by daily: …``. `flat` means no positions. `feed_lag` is the age of market data when they were
-    handled, in nanoseconds: of the newest, and the largest of the last minute; None before any.
-    `links_down` are the links that are not reliable. `stalled` is why trading makes no progress
-    though the process lives. `equity` (USDT) is None before the first. `peak` is its highest since
-    the first start, as guards have it (`carried`); `drawdown` is the fraction of it that is lost.
+    last evaluations (None: never); entries stop while one is `silent`. `verdict` is the strictest
+    on the desk, such as ``halt_entries by daily: …``. `flat` means no positions. `feed_lag` is the
+    age of market data when they were handled, in nanoseconds: of the newest, and the largest of the
+    last minute; None before any. `links_down` are the links that are not reliable. `stalled` is why
+    trading makes no progress though the process lives. `equity` (USDT) is None before the first.
+    `peak` is its highest since the first start, as guards have it (`carried`); `drawdown` is the
+    fraction of it that is lost.
     """
 
     ts: int
     pid: int
     phase: str
     guards: dict[str, int | None] = msgspec.field(default_factory=dict)
+    silent: tuple[str, ...] = ()
     verdict: str = ""
     flat: bool = True
     feed_lag: tuple[int, int] | None = None
@@ -85,6 +87,7 @@ class Heartbeat:
         self.last: Beat | None = None
         self.on_beat: Callable[[Beat], None] = lambda beat: None
         self.guards: Callable[[], dict[str, int | None]] = dict
+        self.silent: Callable[[], Iterable[str]] = tuple
         self.verdict: Callable[[], str] = str
         self.flat: Callable[[], bool] = lambda: True
         self.feed_lag: Callable[[], tuple[int, int] | None] = lambda: None
@@ -117,6 +120,7 @@ class Heartbeat:
             pid=os.getpid(),
             phase=self.phase,
             guards=guards,
+            silent=tuple(self.silent()),
             verdict=self.verdict(),
             flat=self.flat(),
             feed_lag=self.feed_lag(),

@@ -27,8 +27,8 @@ class GuardStatus(msgspec.Struct, frozen=True, kw_only=True):
     the limit, in the guard's unit, below zero beyond it; `headroom_share` is a fraction of the
     limit (None if the limit is zero). `action`, `multiplier` and `reason` are those of the standing
     halt (`latched`), else of the reading. Times are UNIX nanoseconds (UTC); no `until` means until
-    released. `failed` guards measure no more, and `required` ones stop entries where they fall
-    silent. `unit` is the guard's; some readings have another by their key.
+    released. `failed` guards measure no more. `unit` is the guard's; some readings have another by
+    their key.
     """
 
     guard: str
@@ -49,7 +49,6 @@ class GuardStatus(msgspec.Struct, frozen=True, kw_only=True):
     last_beat: int | None = None
     failed: bool = False
     unit: str = ""
-    required: bool = True
 
 
 def risk_of(folder: Path, node: Setup | Node) -> list[GuardStatus]:
@@ -77,8 +76,7 @@ def of_guard(key: str, kept: bytes | None, shown: bytes | None) -> list[GuardSta
     stands = {(latch.scope, latch.key): latch for latch in latches}
     plain = GuardStatus(guard=key, failed=any(latch.key == FAILED for latch in latches))
     if newest is not None:
-        known = {"last_beat": newest.ts, "unit": newest.unit, "required": newest.required}
-        plain = replace(plain, **known)
+        plain = replace(plain, last_beat=newest.ts, unit=newest.unit)
     names = sorted(readings.keys() | stands.keys())
     return [_status(plain, readings.get(n), stands.get(n)) for n in names] or [plain]
 

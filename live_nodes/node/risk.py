@@ -133,6 +133,7 @@ class NodeRisk:
         self._tasks: list[asyncio.Task[None]] = []
         context.rest.on_error = self.desk.erred
         context.heartbeat.guards = self._beats
+        context.heartbeat.silent = self.desk.silent_guards
         context.heartbeat.verdict = self._strictest
         context.heartbeat.flat = lambda: not account.positions()
         context.heartbeat.desk = lambda: self.desk.snapshot

@@ -16,7 +16,7 @@ from rich.text import Text
 from actors.records.journal_reading import read
 from config.documents import Node
 from live_nodes.local.actions import actions
-from live_nodes.local.heartbeat import last_beat
+from live_nodes.local.heartbeat import STALE_S, last_beat
 from live_nodes.local.mailbox import ASKED, OPERATOR, MailRequest, pending
 from live_nodes.local.timefmt import age_text, moment_text
 from live_nodes.node.guard_status import GuardStatus, risk_of
@@ -113,7 +113,9 @@ def risk_status(node: Node, folder: Path, now_ns: int | None = None) -> RiskStat
     if by_mail := [_halt_of(r) for r in waiting if r.command != "release"]:
         guards = [g for g in guards if g.guard != OPERATOR or g.latched] + by_mail
     desk = strictest([s.verdict for s in standing if s.verdict.scope == "desk"])
-    beats = beat.guards if beat is not None and beat.pid == status.pid else {}
+    running, oldest = status.state == "running", now - STALE_S * 1e9
+    # A node that hangs says of no guard that it is silent, and all are.
+    said = beat if beat is not None and beat.pid == status.pid and beat.ts >= oldest else None
     return RiskStatus(
         node=node.name,
         state=status.state,
@@ -127,7 +129,10 @@ def risk_status(node: Node, folder: Path, now_ns: int | None = None) -> RiskStat
         others=[s for s in standing if s.verdict.scope != "desk"],
         closing=_closing(standing, status, folder),
         waiting=waiting,
-        guards=[_line(node, found, beats.get(found.guard), status, now) for found in guards],
+        guards=[
+            _line(node, found, running and (said is None or found.guard in said.silent))
+            for found in guards
+        ],
     )
 
 
@@ -162,25 +167,16 @@ def _standing(halt: GuardStatus) -> StandingVerdict:
     return StandingVerdict(halt.since or 0, verdict)
 
 
-def _line(
-    node: Node, found: GuardStatus, beat: int | None, status: NodeStatus, now: int
-) -> GuardLine:
+def _line(node: Node, found: GuardStatus, silent: bool) -> GuardLine:
     component = node.actors.get(found.guard)
     if component is None:
         return GuardLine(found, "", "halted" if found.latched else "ok")
-    # The document's word counts before the guard's first reading.
-    required = component.params.get("required", found.required)
     unit = unit_of(found)
-    seen = max((ts for ts in (beat, found.last_beat) if ts is not None), default=None)
     if found.failed:
         state = "failed"
     elif found.latched:
         state = "shrunk" if found.action == "shrink" else "halted"
-    elif (
-        status.state == "running"
-        and required
-        and (seen is None or now - seen > node.risk.heartbeat * 1e9)
-    ):
+    elif silent:
         state = "silent"
     else:
         state = "no reading" if found.measured is None else "ok"

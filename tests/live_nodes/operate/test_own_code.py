@@ -95,8 +95,8 @@ class OwnGuard(Loss):
     runs = Counting
 
 
-def test_a_guards_unit_and_whether_it_is_required_are_kept_with_its_readings() -> None:
+def test_a_guards_unit_is_kept_with_its_readings() -> None:
     store = MemoryState()
-    Table(OwnGuard(store=store, required=False)).look("1000")
+    Table(OwnGuard(store=store)).look("1000")
     [found] = of_guard("loss", None, store.values[READINGS])
-    assert (unit_of(found), found.required) == ("coins", False)
+    assert unit_of(found) == "coins"

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -253,16 +254,21 @@ def test_a_required_guard_that_beats_no_more_is_silent(past: Past, tmp_path: Pat
         ts=NOW - SECOND,
         pid=pid,
         phase="running",
-        guards={"daily": NOW - 6 * SECOND, "cap": NOW - SECOND, "errors": None},
+        silent=("daily",),
     )
     (past.folder / BEAT).write_bytes(msgspec.json.encode(beat))
-    # Its last reading is old as well; `risk.heartbeat` is 5 s.
-    past.kept("daily", readings=(reading("desk", "pct", 0.01, 0.03),), at=NOW - 6 * SECOND)
+    past.kept("daily", readings=(reading("desk", "pct", 0.01, 0.03),))
     states = {line.status.guard: line.state for line in past.status().guards}
-    assert states == {"daily": "silent", "cap": "ok", "errors": "silent", "operator": "ok"}
+    # Without a reading yet, as of an optional one.
+    assert states == {"daily": "silent", "cap": "ok", "errors": "no reading", "operator": "ok"}
     page = past.page()
     assert "guarded  running  heartbeat 1.0 s ago" in page
     assert row_of(page, "daily")[-1] == "silent: no entries"
+    # Of a node that hangs.
+    (past.folder / BEAT).write_bytes(msgspec.json.encode(replace(beat, ts=NOW - 60 * SECOND)))
+    states = {line.status.guard: line.state for line in past.status().guards}
+    assert states.pop("operator") == "ok"
+    assert {*states.values()} == {"silent"}
     past.ends()
 
 

@@ -209,6 +209,7 @@ def test_a_heartbeat_has_process_phase_guards_and_strictest_verdict(tmp_path: Pa
     assert (found.pid, found.phase, found.guards, found.verdict) == (PID, "starting", {}, "")
     assert found.flat
     heart.guards = lambda: {"daily": found.ts, "late": None}
+    heart.silent = lambda: ["late"]
     heart.verdict = lambda: "flatten by daily: 5.1 % lost"
     heart.flat = lambda: False
     heart.feed_lag = lambda: (3, 9)
@@ -220,6 +221,7 @@ def test_a_heartbeat_has_process_phase_guards_and_strictest_verdict(tmp_path: Pa
     assert document == {
         "pid": PID,
         "phase": "running",
+        "silent": ["late"],
         "guards": {"daily": found.ts, "late": None},
         "verdict": "flatten by daily: 5.1 % lost",
         "flat": False,
