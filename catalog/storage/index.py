@@ -10,8 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from catalog.instruments import InstrumentInfo
-from catalog.storage.manifest import Provenance, SeriesKey, read_manifest
+from catalog.storage.manifest import SeriesKey, read_manifest
 from catalog.storage.versions import INDEX, VERSIONS, hold_current
 from config.catalogs import url_of
 from config.durations import STORED
@@ -49,21 +48,14 @@ class CatalogIndex:
             self._release = weakref.finalize(self, lock.close)
             self.manifest = read_manifest(self.folder / INDEX)
             self.file = (self.folder / "raw").joinpath
+        self.instruments = dict(sorted(self.manifest.instruments.items()))
+        self.provenance = list(self.manifest.provenance)
+        """Sources of the rows, oldest import first."""
         self._days: dict[tuple[str, str], list[str]] = {}
         for path in sorted(self.manifest.files):
             key = SeriesKey.of_path(path)
             if key.day:
                 self._days.setdefault((key.kind, key.instrument), []).append(path)
-
-    @property
-    def instruments(self) -> dict[str, InstrumentInfo]:
-        """All instruments by id, sorted."""
-        return dict(sorted(self.manifest.instruments.items()))
-
-    @property
-    def provenance(self) -> list[Provenance]:
-        """Sources of the rows, oldest import first."""
-        return list(self.manifest.provenance)
 
     def intervals(self, kind: str = "bars") -> list[str]:
         """Return the candle intervals of a kind, finest first; of other kinds one empty text."""
