@@ -12,7 +12,7 @@ from decimal import Decimal
 from itertools import pairwise
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -44,8 +44,10 @@ from numpy.typing import NDArray
 
 from catalog.instruments import InstrumentInfo
 from catalog.series import AFTER_LOSS, PRICES, SNAPSHOT
-from catalog.storage.store import Catalog
 from config.durations import bar_type, minute_text
+
+if TYPE_CHECKING:
+    from catalog.storage.store import Catalog
 
 ROW_GROUP = 8192
 """Rows a row group; small, because reading part of a window decodes whole groups."""

@@ -40,14 +40,13 @@ class RunRecorder:
         self.benchmarks: Benchmarks | None = None
         self._prices, self._ids = PriceCurves(start, end), market.ids
         self._pair_curves = PairCurves(start, end)
-        self._pair_events: list[dict[str, Any]] = []
         self.curve = EquityCurve(desk.accountant.ledger.starting, start, market.column)
-        self._decisions: list[dict[str, Any]] = []
+        self._messages: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        """Rows of the slice by table: decisions, verdicts and what happened to pairs."""
         self._parts: dict[str, list[pa.Table]] = defaultdict(list)
         self._grid: PriceGrid | None = None
         self._new_fills: list[tuple[FillRow, Decimal]] = []
         self._new_payments: list[FundingPayment] = []
-        self._verdicts: list[dict[str, Any]] = []
         self._ended: list[RoundTrip] = []
         self._drawn = start
         subscribe(desk, "decisions.*", self._on_decision)
@@ -102,20 +101,13 @@ class RunRecorder:
         closed = accountant.ledger.closed
         self._keep("fills", [fill_columns(fill) for fill, _ in accountant.fills])
         self._keep("funding", [asdict(payment) for payment in accountant.payments])
-        self._keep("decisions", self._decisions)
-        self._keep("verdicts", self._verdicts)
-        self._keep("pair_events", self._pair_events)
+        for name, rows in self._messages.items():
+            self._keep(name, rows)
         self._ended += closed
         self._new_fills += accountant.fills
         self._new_payments += accountant.payments
-        for taken in (
-            accountant.fills,
-            accountant.payments,
-            closed,
-            self._decisions,
-            self._verdicts,
-            self._pair_events,
-        ):
+        self._messages.clear()
+        for taken in (accountant.fills, accountant.payments, closed):
             taken.clear()
 
     def _keep(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -156,16 +148,17 @@ class RunRecorder:
         if event.kind == "candle":
             self._pair_curves.add(event)
         else:
-            self._pair_events.append(_row("pair_events", event, payload=encode(event)))
+            row = _row("pair_events", event, payload=encode(event))
+            self._messages["pair_events"].append(row)
 
     def _on_verdict(self, verdict: Verdict) -> None:
         now = self._desk.engine.kernel.clock.timestamp_ns()
         row = _row("verdicts", verdict, ts=now, action=verdict.action.name.lower())
-        self._verdicts.append(row)
+        self._messages["verdicts"].append(row)
 
     def _on_decision(self, decision: Decision) -> None:
         row = _row("decisions", decision, payload=encode(decision), decision_id=decision.id)
-        self._decisions.append(row)
+        self._messages["decisions"].append(row)
 
 
 def _row(name: str, message: Any, **own: Any) -> dict[str, Any]:
