@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -171,6 +172,9 @@ def _message(detail: Any, path: Path, keys: Sequence[str] = ()) -> tuple[str, st
     if kind == "value_error":
         return f"{context['error']}{was if not isinstance(given, dict) else ''}", ""
     remedy = suggest_number(given, path[-1]) if str(context.get("le")) == "1" else ""
+    if 0 < context.get("le", 1) < 1 or -1 < context.get("ge", 0) < 0:
+        # A rate, such as a fee: what is far outside was meant in percent.
+        remedy = f"{Decimal(str(given)) / 100:f} means {given} %"
     return detail["msg"].replace("Input should", "must") + was + (remedy and f"; {remedy}"), ""
 
 

@@ -176,7 +176,7 @@ class PairsConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknown_
             "of max_leg, risk and max_weight counts."
         ),
     ] = 0.02
-    max_weight: Annotated[Multiple, about("Most value of a leg, a fraction of equity.")] = 0.25
+    max_weight: Annotated[PositiveFraction, about("Most value of a leg, of equity.")] = 0.25
     max_open: Annotated[Count | None, about("Most pairs held at a time; null: any.")] = None
     check_every: Annotated[
         TimeSpan | None,

@@ -43,7 +43,7 @@ class SlippageBreachesParams(GuardParams, frozen=True, kw_only=True, forbid_unkn
         What they are counted for.
     """
 
-    limit_bps: Annotated[float, Meta(gt=0, le=10_000)] = 20.0
+    limit_bps: Annotated[float, Meta(ge=0.1, le=10_000)] = 20.0
     count: Annotated[int, Meta(ge=1, le=1000)] = 3
     window: Span = "1d"
     against: Literal["order", "decision"] = "order"

@@ -21,10 +21,11 @@ class Fees(Part):
     Source of the defaults used in `Venue`: Bybit, "Trading fee structure", VIP 0.
     """
 
-    maker: Annotated[Decimal, Field(ge=Decimal("-0.01"), le=Decimal("0.05"))]
-    """Fraction of the notional for resting orders; negative is a rebate."""
-    taker: Annotated[Decimal, Field(ge=Decimal(0), le=Decimal("0.05"))]
-    """Fraction of the notional for orders that take."""
+    # Some times the highest of Bybit, below the lowest written in percent.
+    maker: Annotated[Decimal, Field(ge=Decimal("-0.0005"), le=Decimal("0.005"))]
+    """Fraction of the notional for resting orders, 0.0002 for 0.02 %; negative is a rebate."""
+    taker: Annotated[Decimal, Field(ge=Decimal(0), le=Decimal("0.005"))]
+    """Fraction of the notional for orders that take, 0.00055 for 0.055 %."""
 
 
 class ProductFees(Part):

@@ -68,6 +68,10 @@ def test_a_parameter_is_answered_with_what_was_meant(tmp_path, params, words):
         ("description: 'open\nseed: 1\n", "6:14: a quote is not closed"),
         ("description: 'it's'\n", "a quote, a comma or a bracket is missing before this"),
         ("venue: {fees: {linear: {maker: 0.02%, taker: 0}}}\n", "0.0002 means 0.02 %"),
+        # Fees in percent: Bybit's VIP 5, and a maker's rebate.
+        ("venue: {fees: {linear: {maker: 0.0001, taker: 0.032}}}\n", "0.00032 means 0.032 %"),
+        ("venue: {fees: {linear: {maker: 0.01, taker: 0}}}\n", "was 0.01; 0.0001 means 0.01 %"),
+        ("venue: {fees: {spot: {maker: -0.005, taker: 0}}}\n", "-0.00005 means -0.005 %"),
         ("venue: {execution_interval: 5min}\n", "(did you mean 5m?)"),
         (
             "venue: {market: bok}\n",
@@ -94,6 +98,7 @@ def test_a_wrong_line_is_answered_with_its_remedy(tmp_path, more, words):
         ("metrics: {port: 9400, host: 'http://x'}", "a host such as 127.0.0.1, was 'http://x'"),
         ("alerts: {alive: {every: 1}}", "text, was 1; write 1s, 1m, 1h or 1d for a time, else '1'"),
         ("watch: {sweep_every: 10s}", "a number, was '10s'; write 10 where seconds are counted"),
+        ("expected: {fees: {linear: {maker: 0, taker: 0.02}}}", "was 0.02; 0.0002 means 0.02 %"),
         ("watch: {record: sure}", "watch.record: expected true or false, was 'sure'"),
     ],
 )
@@ -129,6 +134,31 @@ def test_a_wrong_address_hides_no_wrong_parameter(tmp_path, use, words):
     assert words in address
     assert limit.endswith("0.05 means 5 %")
     assert "g.params.x: unknown parameter" in key
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (
+            "strategies: {s: {use: 'strategies.scalper:Scalper', params: {max_weight: 5}}}",
+            "max_weight: expected a number <= 1.0, was 5; 0.05 means 5 %",
+        ),
+        (
+            "strategies: {s: {use: 'strategies.pairs:Pairs', params: {max_weight: 5,"
+            " pairs: [[BTCUSDT-LINEAR.BYBIT, ETHUSDT-LINEAR.BYBIT]]}}}",
+            "max_weight: expected a number <= 1.0, was 5; 0.05 means 5 %",
+        ),
+        (
+            "actors: {slips: {use: 'actors.guards.slippage_breaches:SlippageBreaches',"
+            " params: {limit_bps: 0.005}}}",
+            "limit_bps: expected a number >= 0.1, was 0.005",
+        ),
+    ],
+)
+def test_a_size_or_a_slippage_in_another_unit_is_refused(tmp_path, more, words):
+    head = NODE.partition("strategies")[0] if more.startswith("strategies") else NODE
+    (found,) = said(tmp_path, head + more)
+    assert found.endswith(words)
 
 
 def test_a_wrong_value_raises_no_error_that_it_may_not_mean(tmp_path):

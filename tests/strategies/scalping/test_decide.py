@@ -114,12 +114,12 @@ def test_a_declared_move_counts_until_one_is_learned():
     ("changes", "given", "quantity"),
     [
         # 50 are risked: 9 to the stop and 1 for both fees on each coin.
-        ({"risk": 0.005, "max_weight": 10.0}, {}, "5"),
-        ({"risk": 0.01, "max_weight": 10.0}, {}, "10"),
+        ({"risk": 0.005, "max_weight": 1.0}, {}, "5"),
+        ({"risk": 0.01, "max_weight": 1.0}, {}, "10"),
         ({"max_weight": 0.3}, {}, "3"),
         ({"max_of_book": 0.5}, {"displayed": 8.0}, "4"),
         ({"max_of_book": 0.25}, {"displayed": 8.0}, "2"),
-        ({"max_weight": 10.0}, {"multiplier": 0.5}, "2.5"),
+        ({"max_weight": 1.0}, {"multiplier": 0.5}, "2.5"),
         ({"max_weight": 0.3}, {"multiplier": 0.5}, "1.5"),
         ({"max_weight": 0.3}, {"terms": replace(TERMS, max_quantity=D("1.2"))}, "1.2"),
         ({}, {"stop": D(900)}, "0.055"),
