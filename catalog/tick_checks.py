@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from types import MappingProxyType
 from typing import Any
@@ -40,16 +40,22 @@ def check_ticks(
     read: Callable[[SeriesKey], Iterator[pa.Table]],
     facts: dict[str, InstrumentInfo],
     holes: Mapping[str, Sequence[Hole]] = MappingProxyType({}),
+    numbered: Collection[str] = (),
 ) -> list[CatalogFinding]:
     """Check days of ticks; ``read`` gives a day's rows in slices of whole messages.
 
-    ``holes`` of recordings, by instrument, say why it was silent.
+    ``holes`` of recordings, by instrument, say why it was silent. The ids of trades of instruments
+    in ``numbered`` are consecutive by their venue's word.
     """
     found: list[CatalogFinding] = []
     days = sorted(keys, key=lambda key: (key.instrument, key.day, TICKS.index(key.kind)))
     for instrument, own in groupby(days, lambda key: key.instrument):
         info, noted = facts.get(instrument), holes.get(instrument, ())
-        checks = {kind: TickChecks(kind, instrument, info, noted) for kind in TICKS}
+        of_trades = {"trades"} if instrument in numbered else set()
+        checks = {
+            kind: TickChecks(kind, instrument, info, noted, kind in {"book", *of_trades})
+            for kind in TICKS
+        }
         for _, kinds in groupby(own, lambda key: key.day):
             tops: SecondTops | None = None
             for key in kinds:
@@ -91,10 +97,15 @@ class TickChecks:
     """Checks of one series, which sees its rows slice by slice; `found` sums them up."""
 
     def __init__(
-        self, kind: str, instrument: str, info: InstrumentInfo | None, holes: Sequence[Hole] = ()
+        self,
+        kind: str,
+        instrument: str,
+        info: InstrumentInfo | None,
+        holes: Sequence[Hole],
+        numbered: bool,
     ) -> None:
         self._kind = kind
-        self._holes = holes
+        self._holes, self._numbered = holes, numbered
         self._instrument = instrument
         self._info = info
         self._book = StoredBook()
@@ -182,9 +193,12 @@ class TickChecks:
         messages = self._series(ts)
         lost = (flags & AFTER_LOSS) != 0
         self._keep(messages, WRONG, "lost", lost, "losses of messages that the source tells of")
-        if self._kind == "book" and len(ts) >= FEW:
+        if self._numbered and len(ts) >= FEW:
             self._consecutive = bool((steps == 1).mean() >= CONSECUTIVE_SHARE)
-        if self._consecutive:
+        if self._consecutive and self._kind == "trades":
+            words = "gaps in the ids of trades: they are missing, or were not of the book"
+            self._keep(messages, INFO, "sequence", steps > 1, words)
+        elif self._consecutive:
             whole = (flags & SNAPSHOT) != 0
             words = "gaps in the source's ids: messages are missing"
             self._keep(messages, WRONG, "sequence", (steps > 1) & ~whole, words)

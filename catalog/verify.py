@@ -39,11 +39,21 @@ def verify(catalog: Catalog, step: Callable[[str], None] = lambda _: None) -> li
             found += _series(catalog, path, imported.get(key.instrument, 0))
     read = partial(_day, catalog, step, found)
     holes = audited(catalog.path)
-    found += check_ticks(ticks, read, catalog.instruments, holes)
+    found += check_ticks(ticks, read, catalog.instruments, holes, _numbered(catalog))
     found += _noted(holes)
     for look in (_absent, _ends_early, _shorter_than_candles, _off_marks):
         found += look(catalog)
     return sorted(found, key=lambda f: (f.severity != WRONG, f.check, f.series, f.instrument))
+
+
+def _numbered(catalog: Catalog) -> set[str]:
+    """Return instruments whose trades have consecutive ids: all of Binance."""
+    venues: dict[str, set[str]] = {}
+    for entry in catalog.provenance:
+        if "trades" in entry.rows:
+            for instrument in entry.instruments:
+                venues.setdefault(instrument, set()).add(entry.source_venue)
+    return {instrument for instrument, own in venues.items() if own == {"binance"}}
 
 
 def _import_times(catalog: Catalog) -> dict[str, int]:

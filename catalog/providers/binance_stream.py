@@ -16,7 +16,7 @@ import msgspec
 
 from catalog.providers.base import Import, ImportOptions
 from catalog.providers.symbols import LINEAR, SPOT
-from catalog.providers.ticks import MS, Source, StreamReader, Symbols, each
+from catalog.providers.ticks import MS, MissingIds, Source, StreamReader, Symbols, each
 from catalog.series import AFTER_LOSS, SNAPSHOT
 from config.errors import InputError
 
@@ -112,6 +112,7 @@ class _Reader(StreamReader):
         self._early: _Snapshot | None = None
         self._offset: int | None = None
         self._here: set[str] = set()
+        self._missing = MissingIds(source.where)
         yield from self._messages(path, source, "Binance", "depth update, trade or bookTicker")
         for instrument in sorted(self._here):
             if not self._books[instrument].update:
@@ -119,7 +120,7 @@ class _Reader(StreamReader):
                     f"{source.where}: no snapshot ({instrument}) to begin from: a REST answer with "
                     "lastUpdateId that is not older than the first update"
                 )
-        yield from self._rows.rest(path, self._symbols[LINEAR])
+        yield from self._rows.rest(path, self._symbols[LINEAR], self._missing.warnings())
 
     def _message(self, received: int, text: bytes) -> None:
         envelope = _envelope.decode(text)
@@ -205,6 +206,8 @@ class _Reader(StreamReader):
     def _one_trade(self, received: int, trade: _Trade) -> None:
         instrument = self._symbols[LINEAR if trade.X else SPOT].id(trade.s)
         self._see(received, trade.E)
+        if instrument:
+            self._missing.see(instrument, trade.t, self._rows.line)
         if trade.X not in ("", "MARKET"):
             self._rows.note(f"trades of {trade.X} left out: not of the book")
         elif instrument:

@@ -83,8 +83,10 @@ def _file(path: Path, source: Source, options: ImportOptions) -> Iterator[Import
         numbers.direction(ts, own)
         found = {}
         for instrument, rows in own.items():
-            keys = numbers.number(instrument, ts[rows])
-            columns = [*keys, keys[0], *(column[rows] for column in values)]
+            own_values = [column[rows] for column in values]
+            lines = batch.line + rows
+            places, keys = numbers.sort(instrument, ts[rows], lines, own_values)
+            columns = [*keys, keys[0], *(column[places] for column in own_values)]
             found["quotes", "", instrument] = tick_table("quotes", columns)
         yield part(tables=found, assumed=[*symbols.assumed])
     yield part(warnings=[*warnings, *numbers.warnings()])

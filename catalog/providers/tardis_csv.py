@@ -60,14 +60,14 @@ class _Messages:
     A message is what was received at once, or a run of rows of a snapshot.
     """
 
-    def __init__(self, number: Callable[[Rows], list[Rows]]) -> None:
+    def __init__(self, number: Callable[[Rows, Rows], list[Rows]]) -> None:
         self._number = number
         self.early = 0
         self._held: Columns = []
         self._begun = False
 
     def add(self, columns: Columns) -> Columns:
-        """Take ts, received, flags, side, price and size; return columns of whole messages."""
+        """Take ts, received, flags, side, price, size and line; return those of whole messages."""
         if self._held:
             columns = [np.concatenate(pair) for pair in zip(self._held, columns, strict=True)]
         begins = _beginnings(*columns[1:3])
@@ -82,8 +82,8 @@ class _Messages:
         if not len(begins):
             return []
         counts = np.diff(np.append(begins, len(columns[0])))
-        ts, seq = self._number(columns[0][begins])
-        found = [np.repeat(ts, counts), np.repeat(seq, counts), *columns[1:]]
+        ts, seq = self._number(columns[0][begins], columns[-1][begins])
+        found = [np.repeat(ts, counts), np.repeat(seq, counts), *columns[1:-1]]
         if not self._begun:
             self._begun = bool(found[3].any())
             first = int(np.argmax(found[3] > 0)) if self._begun else len(found[0])
@@ -163,7 +163,8 @@ class _File:
         ts, received = _times(batch)
         flags = batch.table.column("is_snapshot").to_numpy().astype(np.int8) * SNAPSHOT
         side = batch.choices("side", _BOOK_SIDE)
-        columns = [ts, received, flags, side, batch.floats("price"), batch.floats("amount")]
+        amounts = [batch.floats("price"), batch.floats("amount")]
+        columns = [ts, received, flags, side, *amounts, batch.line + np.arange(len(ts))]
         found = {}
         for instrument, rows in own.items():
             if instrument not in self._books:
@@ -180,7 +181,8 @@ class _File:
         sides = np.repeat([1, -1], width // 2)
         found = {}
         for instrument, rows in own.items():
-            keys = [np.repeat(column, width) for column in self._keys(batch, instrument, rows)]
+            places, own_keys = self._keys(batch, instrument, rows, [])
+            rows, keys = rows[places], [np.repeat(column, width) for column in own_keys]
             flags = np.full(len(rows) * width, SNAPSHOT)
             levels = [np.tile(sides, len(rows)), prices[rows].ravel(), sizes[rows].ravel()]
             there = ~np.isnan(levels[1])
@@ -196,10 +198,13 @@ class _File:
             ids = None
         found = {}
         for instrument, rows in own.items():
-            keys = self._keys(batch, instrument, rows)
+            own_values = [column[rows] for column in (price, size, side)]
             if ids is not None:
-                keys[:2] = [batch.stamps("timestamp")[rows], ids[rows]]
-            found[instrument] = [*keys, price[rows], size[rows], side[rows]]
+                ts, received = _times(batch)
+                found[instrument] = [ts[rows], ids[rows], received[rows], *own_values]
+                continue
+            places, keys = self._keys(batch, instrument, rows, [])
+            found[instrument] = [*keys, *(column[places] for column in own_values)]
         return found
 
     def _quotes(self, batch: Batch, own: dict[str, Rows]) -> dict[str, Columns]:
@@ -210,13 +215,18 @@ class _File:
         for instrument, rows in own.items():
             kept = rows[there[rows]]
             if len(kept):
-                keys = self._keys(batch, instrument, kept)
-                found[instrument] = [*keys, *(column[kept] for column in values)]
+                own_values = [column[kept] for column in values]
+                places, keys = self._keys(batch, instrument, kept, own_values)
+                found[instrument] = [*keys, *(column[places] for column in own_values)]
         return found
 
-    def _keys(self, batch: Batch, instrument: str, rows: Rows) -> Columns:
+    def _keys(
+        self, batch: Batch, instrument: str, rows: Rows, values: Columns
+    ) -> tuple[Rows, Columns]:
         ts, received = _times(batch)
-        return [*self._numbers.number(instrument, ts[rows]), received[rows]]
+        lines = batch.line + rows
+        places, keys = self._numbers.sort(instrument, ts[rows], lines, values)
+        return places, [*keys, received[rows][places]]
 
 
 def _times(batch: Batch) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

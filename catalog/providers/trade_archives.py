@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -18,6 +19,8 @@ from catalog.providers.files import there_is
 from catalog.providers.symbols import LINEAR, SPOT
 from catalog.providers.ticks import (
     AnotherKind,
+    MissingIds,
+    Repeats,
     RunningNumbers,
     Source,
     Symbols,
@@ -88,18 +91,30 @@ def _file(path: Path, source: Source, options: ImportOptions) -> Iterator[Import
         **({"symbol": pa.string()} if "symbol" in names else {}),
     }
     text = "symbol" if "symbol" in names else None
+    given = next((name for name in (archive.number, "trdMatchID", "id") if name in names), None)
+    if given and given not in kinds:
+        kinds[given] = pa.string()
+    repeats, missing = Repeats(source.where, "trades", given), MissingIds(source.where)
     numbers = RunningNumbers(source.where, "trades")
     for batch in batches(source, names, kinds, titled):
         ts, price, size = batch.stamps(archive.time), *map(batch.floats, ("price", archive.size))
         side = batch.choices(archive.side, _TAKER if archive.side == "side" else _BUYER_IS_MAKER)
+        fresh, lines = repeats.fresh(batch), batch.line + np.arange(len(ts))
         own = symbols.rows(batch, text, source)
         onward = numbers.direction(ts, own)
         found = {}
-        for instrument, rows in own.items():
-            keys = numbers.number(instrument, ts[rows])
+        for instrument, every in own.items():
+            rows = every[fresh[every]]
+            if not len(rows):
+                continue
             if archive.number:
                 keys = [ts[rows], batch.table.column(archive.number).to_numpy()[rows]]
+                missing.add(instrument, keys[1], lines[rows])
+            else:
+                values = [] if given else [column[rows] for column in (price, size, side)]
+                places, keys = numbers.sort(instrument, ts[rows], lines[rows], values)
+                rows = rows[places]
             columns: list[NDArray] = [*keys, ts[rows], price[rows], size[rows], side[rows]]
             found["trades", "", instrument] = tick_table("trades", [c[::onward] for c in columns])
         yield part(tables=found, assumed=[*symbols.assumed])
-    yield part(warnings=[] if archive.number else numbers.warnings())
+    yield part(warnings=[*repeats.warnings(), *missing.warnings(), *numbers.warnings()])

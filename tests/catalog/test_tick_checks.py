@@ -100,6 +100,11 @@ def test_ids_of_trades_that_are_mostly_consecutive_tell_no_missing_trades(tmp_pa
     rows = trades(*((n, 100) for n in range(len(ids)))).set_column(1, "seq", pa.array(ids))
     fill(tmp_path, rows, kind="trades")
     assert checked(tmp_path) == {}
+    # Binance's are of one instrument.
+    with CatalogWriter(tmp_path / "binance") as writer:
+        writer.add_rows("trades", "", BTC, rows)
+        writer.provenance("hand", "binance")
+    assert at(checked(tmp_path / "binance")["sequence"]) == ("info", 1, 29, 29)
 
 
 def test_the_audit_of_a_recording_names_its_holes_and_explains_silences(tmp_path):

@@ -577,6 +577,79 @@ def test_two_rows_out_of_order_do_not_turn_the_file_around(tmp_path, monkeypatch
     assert sorted(row[0] // MS - T0 for row in rows(found, "quotes")) == [*range(1, 21)]
 
 
+QUOTES = "timestamp,symbol,bid,ask,bid_size,ask_size"
+
+
+def quote(ms: int, bid: float) -> str:
+    return f"{T0 + ms},BTCUSDT,{bid},100,1,1"
+
+
+def test_quotes_far_out_of_order_are_sorted_and_those_that_come_again_left_out(tmp_path):
+    lines = (
+        *(quote(0, 1), quote(1000, 2), quote(86_400_000, 3)),
+        # 60 ms before the latest is within the clocks' jitter, in the same row of quotes.
+        *(quote(2000, 4), quote(1940, 5), quote(2100, 6), quote(2100, 7), quote(2100, 6)),
+        # A quote that was late, and two that were there.
+        *(quote(1000, 8), quote(2000, 4), quote(2100, 7)),
+    )
+    found = parts("csv_quotes", write(tmp_path / "a.csv", QUOTES, *lines))
+    assert [(row[0] // MS - T0, row[1], row[3]) for row in rows(found, "quotes")] == [
+        *((0, 0, 1), (1000, 0, 2), (1000, 1, 8), (2000, 0, 4), (2000, 1, 5)),
+        *((2100, 0, 6), (2100, 1, 7), (2100, 2, 6), (86_400_000, 0, 3)),
+    ]
+    told = warnings(found)
+    words = (
+        "2 quotes far behind the one before: sorted by time (first at line 5, by up to 86,398 s)"
+    )
+    assert words in told
+    assert "one before (first at line 6, by up to 0.06 s)" in told
+    assert "2 quotes that come again left out" in told
+
+
+def test_rows_of_a_part_that_is_read_already_are_refused_with_their_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(ticks, "BLOCK_BYTES", 100)
+    path = write(tmp_path / "a.csv", QUOTES, *(quote(k * 1000, 9) for k in (1, 2, 3, 4, 5, 6, 3)))
+    with pytest.raises(InputError, match=r"a.csv: line 8: the time goes back by 3 s, .*: sort the"):
+        parts("csv_quotes", path)
+    late = f"bybit,BTCUSDT,{T0 - 10_001}000,{T0 + 1}000,false,ask,3,0"
+    path = write(tmp_path / "u.csv", UPDATES + f"{TARDIS},true,bid,90,1", late)
+    with pytest.raises(InputError, match=r"u.csv: line 3: .* by 10.001 s, and messages of a book"):
+        parts("tardis_csv", path)
+
+
+def test_days_of_trades_in_the_wrong_order_keep_their_times_and_a_trade_counts_once(
+    tmp_path, monkeypatch
+):
+    lines = [f"{T0 // 1000 + s}.5,BTCUSDT,Buy,{s + 1},1,x,{name}" for s, name in enumerate("abc")]
+    late = [line.replace(f"{T0 // 1000}", f"{T0 // 1000 + 86_400}") for line in lines[:1]]
+    path = write(tmp_path / "a.csv", PERP.replace(",grossValue,homeNotional,f,RPI", "").strip(),
+                 *late, *lines, lines[2].replace(",c", ",d"), *lines, *late)  # fmt: skip
+    for size in (ticks.BLOCK_BYTES, 400):
+        monkeypatch.setattr(ticks, "BLOCK_BYTES", size)
+        found = parts("trade_archives", path)
+        seconds = [((row[0] // MS - T0) / 1000, row[1], row[4]) for row in rows(found, "trades")]
+        assert seconds == [*((0.5, 0, 1), (1.5, 0, 2), (2.5, 0, 3), (2.5, 1, 3), (86_400.5, 0, 1))]
+        assert "4 trades that come again, with the same trdMatchID, left out" in warnings(found)
+
+
+def test_trades_that_binances_ids_miss_are_counted_with_line_and_ids(tmp_path):
+    ids = (7, 8, 8, 11, 12, 22)
+    text = "agg_trade_id,price,quantity,first_trade_id,last_trade_id,transact_time,is_buyer_maker"
+    lines = (f"{k},1,2,{k},{k},{T0 + k},true" for k in ids)
+    found = parts("trade_archives", write(tmp_path / "BTCUSDT.csv", text, *lines))
+    assert [row[1] for row in rows(found, "trades")] == [7, 8, 11, 12, 22]
+    missing = f"11 trades of {BTC} are missing by their ids (first before line {{}}: 9 to 10)"
+    assert missing.format(5) in warnings(found)
+    assert "1 trades that come again, with the same agg_trade_id" in warnings(found)
+    trade = {"e": "trade", "s": "BTCUSDT", "p": "1", "q": "2", "m": True, "E": T0}
+    stream = [{**trade, "t": k, "T": T0 + k, "X": "MARKET"} for k in (7, 8, 11, 12, 22)]
+    stream.insert(2, {**stream[0], "X": "ADL", "t": 9})
+    found = parts("binance_stream", write(tmp_path / "a.jsonl", *stream))
+    assert f"10 trades of {BTC} are missing by their ids (first before line 4: 10 to 10)" in (
+        warnings(found)
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "file", "text", "words"),
     [
