@@ -82,10 +82,10 @@ def some_of(names: Sequence[str], most: int = 5, between: str = ", ") -> str:
     return between.join(names[:most]) + more
 
 
-def did_you_mean(word: object, known: Iterable[str]) -> str:
+def did_you_mean(word: object, known: Iterable[str], cutoff: float = 0.6) -> str:
     """Return the known word nearest to `word`, or an empty string."""
     words = {candidate.lower(): candidate for candidate in known}
-    near = difflib.get_close_matches(str(word).lower(), words, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(str(word).lower(), words, n=1, cutoff=cutoff)
     return words[near[0]] if near else ""
 
 

@@ -84,7 +84,9 @@ def suggest_instrument(text: str, ids: Iterable[str] | None = None) -> str:
     upper = text.strip().upper()
     if "INVERSE" in upper:
         return ""
-    base = re.sub(r"[/_-]?(PERP|SWAP|LINEAR|SPOT)\b.*|[.:].*", "", upper)
+    base = re.sub(
+        r"-(?!USD[TC]\.)[A-Z]+\.BYBIT$|[/_-]?(PERP|SWAP|LINEAR|SPOT)\b.*|[.:].*", "", upper
+    )
     symbol = re.sub(r"[/_-]", "", base)
     product = "SPOT" if "SPOT" in upper else "LINEAR"
     names = [symbol, f"{symbol}T" if symbol.endswith("USD") else f"{symbol}USDT"]

@@ -182,9 +182,20 @@ def _exists(pattern: str, ids: Sequence[str] | None) -> bool:
 
 
 def _suggest(pattern: str, ids: Sequence[str] | None) -> str:
-    near = did_you_mean(pattern, ids or ()) if is_literal(pattern) else ""
+    near = _nearest(pattern, ids or ()) if is_literal(pattern) else ""
     by_form = suggest_instrument(pattern)
     return suggest_instrument(pattern, ids) or near or (by_form if by_form != pattern else "")
+
+
+def _nearest(pattern: str, ids: Sequence[str]) -> str:
+    """Return the id with the nearest name of a coin: ids of two coins differ in few letters."""
+    symbol = re.compile(r"(.+)USD[TC]-(LINEAR|SPOT)\.BYBIT")
+    own = symbol.fullmatch(pattern)
+    if own is None:
+        return did_you_mean(pattern, ids)
+    listed = sorted(ids, key=lambda name: f"-{own[2]}." in name)
+    coins = {found[1]: name for name in listed if (found := symbol.fullmatch(name))}
+    return coins.get(did_you_mean(own[1], coins, cutoff=0.7), "")
 
 
 def spot_problems(resolved: Resolved, ids: Sequence[str] | None = None) -> list[Problem]:

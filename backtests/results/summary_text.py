@@ -13,8 +13,10 @@ import pyarrow.compute as pc
 from backtests.engine.feed import CatalogFeed, Settlement
 from backtests.engine.tick_feed import TickFeed
 from backtests.results.recorder import decisions_of
+from catalog.recordings import AUDIT, NOTHING_YET, audited
 from config.documents import Backtest, Latency, Market, NoSlippage, Venue, WayLatency
-from config.durations import DAY_NS, HOUR_NS, MINUTE_NS, interval_ns, minute_text
+from config.durations import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS, interval_ns, minute_text
+from config.errors import InputError
 from strategies.account_value import is_spot
 from strategies.base import DeskStrategy
 from strategies.hedged.rules import SKIPS, Skip
@@ -274,7 +276,7 @@ def warnings_of(
 
 def _of_ticks(feed: TickFeed, document: Backtest, orders: pa.Table) -> list[str]:
     """Warn of holes in the data, and of what makes fills of resting orders less certain."""
-    found = []
+    found = _recording_holes(feed)
     if feed.silences:
         longest = max(feed.silences.values()) / MINUTE_NS
         found.append(
@@ -300,6 +302,27 @@ def _of_ticks(feed: TickFeed, document: Backtest, orders: pa.Table) -> list[str]
             "(snapshots): each puts resting orders first in their queue."
         )
     return found
+
+
+def _recording_holes(feed: TickFeed) -> list[str]:
+    """Warn of the holes in the window that the recorder noted."""
+    try:
+        noted = audited(feed.catalog.path)
+    except InputError as error:
+        return [str(error)]
+    names, longest = set(), 0
+    for name in noted.keys() & set(feed.market.ids):
+        for hole in noted[name]:
+            began, ended = max(hole.began, feed.start), min(hole.ended, feed.end)
+            if hole.why != NOTHING_YET and ended > began:
+                names.add(name)
+                longest = max(longest, ended - began)
+    if not names:
+        return []
+    return [
+        f"The recording of {few(sorted(names))} has holes of up to {longest / SECOND_NS:,.1f} s "
+        f"({AUDIT}): orders and equity meet prices as old."
+    ]
 
 
 def _turned_away(orders: pa.Table) -> list[str]:

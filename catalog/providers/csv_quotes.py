@@ -42,6 +42,8 @@ _FIELDS = {
     "timestamp": (*(n for n in COLUMNS["time"] if n), "timestampns", "timestampms", "localtsns"),
 }
 """Names of each field in files, without capitals, spaces and ``_``."""
+_TIME = re.compile(r"time|date|stamp|(?<![a-z])ts(?![a-z])", re.IGNORECASE)
+"""What looks like the name of a column of times."""
 
 
 def read(paths: Sequence[Path], options: ImportOptions) -> Iterator[Import]:
@@ -61,6 +63,12 @@ def _file(path: Path, source: Source, options: ImportOptions) -> Iterator[Import
         warnings.append(
             f"{source.where}: no timestamp: its rows are put {step / SECOND_NS:g} s apart from "
             f"{began:%Y-%m-%d %H:%M} UTC on, which is not when they were quoted"
+        )
+    if unused := [c for c in cells if _TIME.search(c) and c != names.get("timestamp")]:
+        taken = f"that of {names['timestamp']}" if "timestamp" in names else "none of theirs"
+        warnings.append(
+            f"{source.where}: {', '.join(unused)} not used: the quotes' time is {taken}; name the "
+            "column timestamp whose time you want"
         )
     if "bid_size" not in names or "ask_size" not in names:
         warnings.append(

@@ -33,6 +33,8 @@ PART_ROWS = 1_000_000
 BLOCK_BYTES = 1 << 26
 """A part of a CSV file, decoded at once."""
 MS, US = 10**6, 10**3
+EARLIEST_NS, LATEST_NS = 1_262_304_000 * SECOND_NS, 4 * 10**18
+"""2010 and 2096: other times of a stream are in another unit than its venue's."""
 FORMATS = {
     ".csv": "tardis_csv, trade_archives, csv_quotes or ohlcv_table",
     ".data": "bybit_stream",
@@ -352,6 +354,10 @@ class TickParts:
         self._rows += count
 
     def _begin(self, kind: str, instrument: str, key: tuple[int, int]) -> _Series:
+        if not EARLIEST_NS <= key[0] <= LATEST_NS:
+            raise ValueError(
+                f"the time {key[0] / MS:.0f} is no UNIX time in milliseconds of 2010 to 2096"
+            )
         series = self._series.get((kind, instrument))
         if series is None:
             series = self._series[kind, instrument] = _Series(kind)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from backtests.results.console import variants_table
 from backtests.results.result import read
 from backtests.run import Prepared, RunOutcome, prepare, run
 from backtests.session import backtest_document
+from catalog.recordings import AUDIT, COLUMNS
 from catalog.series import AFTER_LOSS
 from catalog.storage.store import Catalog
 from catalog.storage.writer import CatalogWriter
@@ -119,7 +120,11 @@ def test_holes_and_losses_of_books_are_warned_of(tmp_path: Path) -> None:
         return kept.set_column(place, "flags", lost.cast(pa.int8()))
 
     write_books(tmp_path, ("book",), holed)
+    times = [datetime.fromtimestamp(ns / 1e9, UTC).isoformat() for ns in (hole, hole + 187 * 10**8)]
+    noted = f"{','.join(times)},18.7,BBBUSDT-LINEAR.BYBIT,1,2,connection lost\n"
+    (tmp_path / "catalog" / AUDIT).write_text(f"{','.join(COLUMNS)}\n{noted}")
     found = " ".join(played(tmp_path).warnings)
+    assert "The recording of BBBUSDT has holes of up to 18.7 s (recording_gaps.csv)" in found
     assert "books of AAAUSDT, BBBUSDT, CCCUSDT have silences of up to 15 min" in found
     assert "lost messages of the books of AAAUSDT, BBBUSDT, CCCUSDT 3 times" in found
 

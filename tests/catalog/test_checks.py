@@ -32,6 +32,8 @@ KNOWN = "BTCUSDT-LINEAR.BYBIT"
         ("c", KNOWN, []),
         ("c", "'*-LINEAR.BYBIT'", []),
         ("c", "BTCUSDC-LINEAR.BYBIT", [(6, KNOWN)]),
+        ("c", "BTCCUSDT-LINEAR.BYBIT", [(6, KNOWN)]),
+        ("c", "LTCUSDT-LINEAR.BYBIT", [(6, "")]),  # Another coin, no misspelling.
         ("none", "ANY-LINEAR.BYBIT", []),  # Without a catalog instruments are not checked.
     ],
 )

@@ -555,6 +555,10 @@ def test_plain_quotes_with_and_without_time_and_sizes(tmp_path):
     assert rows(found, "quotes", ETH) == [(second, 0, second, 3.0, 4.0, 1e6, 1e6)]
     assert "no timestamp: its rows are put 1 s apart from 2024-08-09 00:00 UTC" in warnings(found)
     assert "no sizes: each side is taken to hold 1,000,000 coins" in warnings(found)
+    two = write(tmp_path / "b.csv", f"exch_ts_ms,local_ts_ns,symbol,bid,ask\n1,{T0},BTCUSDT,1,2")
+    assert "b.csv: exch_ts_ms not used: the quotes' time is that of local_ts_ns" in warnings(
+        parts("csv_quotes", two)
+    )
     found = parts("csv_quotes", bare, interval="1m")
     assert rows(found, "quotes", ETH)[0][0] == (T0 + 120_000) * MS
 
@@ -666,6 +670,13 @@ def test_trades_that_binances_ids_miss_are_counted_with_line_and_ids(tmp_path):
             "linear.jsonl",
             json.dumps(book_message("snapshot", 0, 1, [["a", "1"]], [ASK])) + "\n",
             r"line 1: not what Bybit v5 sends: .*\$\.b\[0\]\[0\]",
+        ),
+        (
+            "bybit_stream",
+            "linear.jsonl",
+            json.dumps(book_message("snapshot", 0, 1, [BID], [ASK])).replace(f"{T0}", "1723161600")
+            + "\n",
+            r"line 1: .*the time 1723161600 is no UNIX time in milliseconds of 2010",
         ),
         ("binance_stream", "a.jsonl", json.dumps(depth(1, 2, 0, [])) + "\n", "no snapshot"),
         ("binance_stream", "a.jsonl", "\n{}\n[]\n", "line 3: not what Binance sends"),

@@ -40,6 +40,7 @@ def said(tmp_path, text):
         ("at: 0:05", """a clock time such as "00:05", was '0:05' (did you mean 00:05?)"""),
         ("at: 9:30", "was '9:30' (did you mean 09:30?)"),
         ("at: 30:00", """a clock time such as "00:05", was '30:00'"""),
+        ("exclude: [BTCUSDT-SPOTT.BYBIT]", "(did you mean BTCUSDT-SPOT.BYBIT?)"),
         ("exclude: [BTCUSDT]", "no instrument is BTCUSDT (did you mean BTCUSDT-LINEAR.BYBIT?)"),
         ("api_key: abcdef", "api_key: never stands in a document"),
     ],
