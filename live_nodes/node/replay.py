@@ -300,8 +300,11 @@ class Played:
     trace: str
 
 
-def replayed(recording: Recording, folder: Path, take: Callable[[Played], None]) -> None:
-    """Replay a recording, its journal in the folder; raise InputError for one of other versions."""
+def replayed(recording: Recording, folder: Path, take: Callable[[Played], None]) -> Header:
+    """Replay a recording, its journal in the folder; return the facts of its start.
+
+    Raises InputError for a recording of other versions.
+    """
     turns = iter(recording)
     first = next(turns)
     (header,) = thawed(first.args) if first.name == BEGIN else (None,)
@@ -333,3 +336,4 @@ def replayed(recording: Recording, folder: Path, take: Callable[[Played], None])
         finally:
             forget_clients()
             loop.close()
+    return header

@@ -127,7 +127,7 @@ class Recording:
     """A recorded session, read block by block.
 
     ``cut`` says where and why the file ends early, once all was read; it is empty where it does
-    not.
+    not. ``jumps`` are (number, next number) of turns read so far that do not follow each other.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -135,12 +135,17 @@ class Recording:
         if not self._path.is_file():
             raise InputError(f"{folder}: no recording here")
         self.cut = ""
+        self.jumps: list[tuple[int, int]] = []
 
     def __iter__(self) -> Iterator[Turn]:
         """Yield all turns up to the first damaged block; raise InputError if there is none."""
-        turn = None
+        turn, last = None, -1
+        self.jumps = []
         for _, block in self.blocks():
             for turn in block:
+                if turn.number != last + 1:
+                    self.jumps.append((last, turn.number))
+                last = turn.number
                 yield turn
         if turn is None:
             raise InputError(f"{self._path}: no recording: {self.cut or 'it is empty'}")

@@ -235,7 +235,6 @@ def alive(
 
 def parity(
     file: NodeFile,
-    settings: SetOption = None,
     folder: Annotated[
         Path | None,
         typer.Option("--recording", help="Folder of a recording (default: the newest)."),
@@ -246,9 +245,10 @@ def parity(
 
     The node records with watch.record: true, to recordings/ in its state folder. The same
     strategies, guards and order gate get the recorded data, events and times again, without a
-    venue. Compared are decisions, order intents, refusals and verdicts, from the start until the
-    node stops: the share that is identical, and the first divergence with both sides. Exits 1
-    unless all is identical.
+    venue, and with the document as it was recorded: edits since are named, not tried. Compared
+    are decisions, order intents, refusals and verdicts, from the start until the node stops: the
+    share that is identical, and the first divergence with both sides. Exits 1 unless all is
+    identical, and no record is missing.
 
     Example: perpdesk parity live_nodes/nodes/xs_reversal_practice.yaml
     """
@@ -259,9 +259,8 @@ def parity(
     from live_nodes.node.recording import newest
     from live_nodes.operate.parity import compare, report_lines
 
-    if folder is None:
-        folder = newest(state_folder(node_document(file, settings or (), trades=False)))
-    found = compare(folder)
+    node = node_document(file, trades=False)
+    found = compare(folder or newest(state_folder(node)), node)
     if as_json:
         print(json.dumps(asdict(found) | {"share": found.share, "holds": found.holds}, indent=2))
     else:

@@ -19,6 +19,7 @@ import msgspec
 
 from actors.records.journal_files import NAME
 from actors.records.journal_reading import connect
+from config.documents import Node
 from live_nodes.node.replay import Played, replayed
 from live_nodes.node.stream import JOURNAL, Output, Recording, Turn, thawed
 
@@ -52,6 +53,10 @@ class Parity:
     last: int = -1
     counts: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     cut: str = ""
+    jumps: list[tuple[int, int]] = field(default_factory=list)
+    """(record, next record) where the numbers jump: those between are missing."""
+    edited: list[str] = field(default_factory=list)
+    """Fields in which the node's document is not the recorded one, which is replayed."""
     altered: list[str] = field(default_factory=list)
     first: Divergence | None = None
     strayed: int = 0
@@ -62,10 +67,13 @@ class Parity:
 
     @property
     def share(self) -> float | None:
-        """Part of all outputs, of either side, that are the same; None without any."""
+        """Part of all outputs, of either side, that are the same; None without any.
+
+        Also None where records are missing: how much was live is not known.
+        """
         same = sum(found[0] for found in self.counts.values())
         every = sum(max(found[1:]) for found in self.counts.values())
-        return same / every if every else None
+        return same / every if every and not self.jumps else None
 
     @property
     def holds(self) -> bool:
@@ -198,12 +206,19 @@ def _differ(live: Any, replay: Any, path: str) -> Iterator[str]:
         yield f"{path.removeprefix('.')}: live {live}, replay {replay}"
 
 
-def compare(folder: Path) -> Parity:
-    """Replay the recording in a folder and compare it, also with the journal beside it."""
+def compare(folder: Path, node: Node | None = None) -> Parity:
+    """Replay the recording in a folder and compare it, also with the journal beside it.
+
+    Where ``node`` differs from the recorded document is named; it is not replayed.
+    """
     recording = Recording(folder)
     comparison = Comparison(folder)
-    replayed(recording, folder, comparison.take)
+    header = replayed(recording, folder, comparison.take)
     found = comparison.finish(recording.cut)
+    found.jumps = recording.jumps
+    if node is not None:
+        differing = _differ(header.node, node.model_dump(mode="json"), "")
+        found.edited = [text.partition(":")[0] for text in differing]
     found.unrecorded = beside_journal(folder, comparison.taken, comparison.until)
     return found
 
@@ -256,13 +271,24 @@ _ROWS = {
 def report_lines(found: Parity) -> list[str]:
     """Return the outcome in lines."""
     lines = [f"recording {found.folder}: {found.turns:,} records replayed"]
+    if found.edited:
+        fields = ", ".join(found.edited[:_SHOWN]) + ", …" * (len(found.edited) > _SHOWN)
+        lines.append(f"replayed as recorded: the node's document differs by now in {fields}")
+    for record, following in found.jumps:
+        lines.append(
+            f"the recording lacks records {record + 1:,} to {following - 1:,}"
+            if following > record
+            else f"the recording is out of order: record {record:,} is followed by {following:,}"
+        )
     if found.cut:
         lines.append(f"the recording ends early, after record {found.last:,}: {found.cut}")
     lines += [
         f"  {kind + 's':10} {live:6,} live {replay:6,} replay {same:6,} identical"
         for kind, (same, live, replay) in found.counts.items()
     ]
-    if found.share is None:
+    if found.jumps:
+        lines.append("how much is identical is not known: records are missing or out of order")
+    elif found.share is None:
         lines.append("nothing to compare: the node decided and sent nothing")
     else:
         lines.append(f"identical: {math.floor(found.share * 10_000) / 100:g} %")

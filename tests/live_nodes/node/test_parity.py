@@ -25,7 +25,9 @@ from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.objects import Price, Quantity
 from nautilus_trader.test_kit.stubs.events import TestEventStubs
 from nautilus_trader.test_kit.stubs.execution import TestExecStubs
+from typer.testing import CliRunner
 
+from config.documents import Node
 from live_nodes.local.endpoints import Endpoints
 from live_nodes.local.keys import KeyPair, Secret
 from live_nodes.node.launch import launch
@@ -35,6 +37,7 @@ from live_nodes.node.stream import STREAM, Recording, Turn, frozen, thawed, writ
 from live_nodes.node.tape import Recorder
 from live_nodes.node.turns import DATA_NOW
 from live_nodes.operate.parity import Parity, beside_journal, compare, report_lines
+from perpdesk import build_app
 from tests.live_nodes.documents import BTC, ETH, STEADY, daily, node_of
 from tests.live_nodes.practice.background import background
 
@@ -252,6 +255,53 @@ def test_another_price_live_than_in_the_replay_is_found_by_what_came_of_it(
     assert found.first.inputs[0].startswith(f"record {price:,} (")
     assert found.share is not None
     assert 0.5 < found.share < 1
+
+
+def test_records_that_are_missing_inside_are_said_and_nothing_is_wholly_identical(
+    session: Path, replay: Replays
+) -> None:
+    turns = list(Recording(session))
+    data = (turn for turn in turns if turn.name.startswith("data"))
+    at = next(turn.number for turn in data if not turn.outputs)
+    folder = changed(session, at, lambda turn: turn)
+    with (folder / STREAM).open("wb") as file:
+        write_block(file, turns[:at] + turns[at + 1 :])
+    found = replay(folder)
+    assert (found.jumps, found.share, found.holds) == ([(at - 1, at + 1)], None, False)
+    assert f"the recording lacks records {at:,} to {at:,}" in "\n".join(report_lines(found))
+
+
+def test_a_block_that_is_missing_or_there_twice_is_a_jump_of_the_numbers(tmp_path: Path) -> None:
+    turns = [Turn(number, "x", b"", 0) for number in range(8)]
+    with (tmp_path / STREAM).open("wb") as file:
+        for first, last in ((0, 2), (4, 6), (4, 6), (6, 7)):
+            write_block(file, turns[first:last])
+    recording = Recording(tmp_path)
+    assert len(list(recording)) == 7
+    assert recording.jumps == [(1, 4), (5, 4)]
+    found = Parity("f", jumps=recording.jumps)
+    text = "\n".join(report_lines(found))
+    assert "the recording lacks records 2 to 3" in text
+    assert "record 5 is followed by 4" in text
+
+
+def test_fields_of_the_document_that_were_edited_since_are_named(
+    session: Path, fresh: ProcessPoolExecutor
+) -> None:
+    """What was recorded is replayed: without these words, they would seem to have been tried."""
+    (header,) = thawed(next(iter(Recording(session))).args)
+    node = Node.model_validate(header.node)
+    same, other = node, node.model_copy(update={"on_stop": "flatten"})
+    assert node.on_stop != other.on_stop
+    found = [fresh.submit(compare, session, one).result(300) for one in (same, other)]
+    assert [one.edited for one in found] == [[], ["on_stop"]]
+    assert "the node's document differs by now in on_stop" in "\n".join(report_lines(found[1]))
+
+
+def test_nothing_can_be_set_for_a_replay() -> None:
+    done = CliRunner().invoke(build_app(), ["parity", "node.yaml", "--set", "name=other"])
+    assert done.exit_code == 2
+    assert "No such option" in done.output
 
 
 @pytest.mark.parametrize(("lost", "words"), [(20, "cut off in the block"), (0, "is damaged")])
