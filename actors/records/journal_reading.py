@@ -15,7 +15,7 @@ from typing import Any, Literal
 import msgspec
 
 from actors.records.journal_files import NAME
-from actors.records.journal_schema import OLD_VIEWS, TAKEN, VERSION
+from actors.records.journal_schema import FOLLOWED, OLD_VIEWS, TAKEN, VERSION
 from actors.records.rows import (
     MARKS,
     EquityRow,
@@ -182,6 +182,12 @@ class JournalReader:
         rows = self.query("SELECT * FROM state WHERE owner = 'node' AND name GLOB ?", f"{TAKEN}*")
         taken = {row["name"].removeprefix(TAKEN): Decimal(row["value"].decode()) for row in rows}
         return {name: held - taken.get(name, 0) for name, held in self.explained().items()}
+
+    def moved_by_others(self) -> list[FillRow]:
+        """Return others' executions since own coins were last all there."""
+        since = self.load_state("node", FOLLOWED) or self.load_state("node", "fills complete") or 0
+        rows = self.query("SELECT * FROM fills WHERE ts >= ? AND strategy = ''", int(since))
+        return [from_sql(FillRow, row) for row in rows]
 
     def last_owner(self, instrument: str) -> str:
         """Return the strategy of the newest own execution in an instrument, empty without one."""

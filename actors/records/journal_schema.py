@@ -31,6 +31,8 @@ FUNDING = "Funding"
 
 TAKEN = "taken "
 """Beginning of the node's states of own coins that others took, by pair."""
+FOLLOWED = "coins followed"
+"""The node's state with the time until which others took no own coins that `TAKEN` lacks."""
 
 GROWING = (
     *("runs", "intents", "order_events", "fills", "decisions", "verdicts", "gates", "notes"),

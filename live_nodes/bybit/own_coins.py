@@ -7,12 +7,14 @@ own coins in whole lots; what is beyond left equity as a fee of the buy (`actors
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
+from itertools import accumulate
 
-from actors.records.coins import COIN, ZERO, WholeLots, base_coin
+from actors.records.coins import COIN, ZERO, WholeLots, base_coin, coins_moved
 from actors.records.journal_reading import JournalReader
 from actors.records.ledger import Ledger
+from actors.records.rows import FillRow
 from catalog.instruments import InstrumentInfo
 from strategies.account_value import is_spot
 
@@ -22,13 +24,17 @@ class OwnCoins:
 
     ``bought`` returns the exact coins that the desk's orders made, by instrument id, perpetuals
     among them, without those that others took for good; ``lot_of`` the lot step of an instrument,
-    zero for one that trades no more. ``lacking`` is what the last wallet had fewer, by pair.
+    zero for one that trades no more; ``others`` others' executions since all own coins were there.
+    ``lacking`` is what others took by the last wallet, by pair.
     """
 
     def __init__(
-        self, bought: Callable[[], Mapping[str, Decimal]], lot_of: Callable[[str], Decimal]
+        self,
+        bought: Callable[[], Mapping[str, Decimal]],
+        lot_of: Callable[[str], Decimal],
+        others: Callable[[], Iterable[FillRow]] = tuple,
     ) -> None:
-        self._bought, self._lot_of = bought, lot_of
+        self._bought, self._lot_of, self._others = bought, lot_of, others
         self.lacking: dict[str, Decimal] = {}
 
     def whole(self, positions: Mapping[str, Decimal]) -> dict[str, Decimal]:
@@ -43,15 +49,18 @@ class OwnCoins:
     def exact(self, wallet: Mapping[str, Decimal]) -> dict[str, Decimal]:
         """Return the own coins that are in a wallet, parts of a lot among them.
 
-        Where it has fewer than the desk bought, others sold or withdrew some. A lot less is none:
-        fees are known to eight decimals.
+        Without those that others sold or withdrew since. A lot less is none: fees are known to
+        eight decimals.
         """
-        found = {}
+        # Of one millisecond, buys count first: only what was surely taken is.
+        found, others = {}, sorted(self._others(), key=lambda row: (row.ts, row.side))
         for name, own in self._bought().items():
             if is_spot(name):
-                there = wallet.get(base_coin(name), ZERO)
-                found[name] = max(there, ZERO) if there < own - self._lot_of(name) else own
-                self.lacking[name] = own - found[name]
+                moves = [coins_moved(row) for row in others if row.instrument == name]
+                spare = max(wallet.get(base_coin(name), ZERO), ZERO) - own
+                taken = min(taken_by_others(spare, moves), own)
+                self.lacking[name] = taken if taken > self._lot_of(name) else ZERO
+                found[name] = own - self.lacking[name]
         return found
 
     def in_full(self) -> dict[str, Decimal]:
@@ -62,8 +71,8 @@ class OwnCoins:
         """Return what a wallet has beyond own coins and USDT, by coin."""
         left = {coin: held for coin, held in wallet.items() if coin != COIN}
         lots = {}
-        for name, own in self._bought().items():
-            if is_spot(name) and base_coin(name) in left:
+        for name, own in self.exact(wallet).items():
+            if base_coin(name) in left:
                 left[base_coin(name)] -= own
                 lots[base_coin(name)] = self._lot_of(name)
         return {coin: held for coin, held in left.items() if held > lots.get(coin, ZERO)}
@@ -76,6 +85,20 @@ class OwnCoins:
     def _whole(self, name: str, quantity: Decimal) -> Decimal:
         lot = self._lot_of(name) if is_spot(name) else ZERO
         return quantity // lot * lot if lot else quantity
+
+
+def taken_by_others(spare: Decimal, moves: Sequence[Decimal]) -> Decimal:
+    """Return how many own coins others took, who sell their own first. Pure.
+
+    ``spare`` is what the wallet has now beyond own coins, negative where it has fewer. ``moves``
+    are others' buys and sales since all own coins were there, signed, the oldest first. Coins that
+    came without an execution count as before all moves, and those that left as after them.
+
+    >>> taken_by_others(Decimal("-0.2"), [Decimal("-0.5"), Decimal("0.3")])
+    Decimal('0.5')
+    """
+    before = max(spare - sum(moves, ZERO), ZERO)
+    return max(-min(spare, *accumulate(moves, initial=before)), ZERO)
 
 
 def foreign_words(coin: str, held: Decimal) -> str:

@@ -19,7 +19,6 @@ from decimal import Decimal
 from functools import partial
 from typing import Literal
 
-from actors.records.coins import base_coin
 from catalog.instruments import InstrumentInfo
 from config.documents import Universe
 from config.documents.watch import ThrottleSettings as Pace
@@ -27,7 +26,7 @@ from config.errors import GateRefused
 from config.universe import select
 from live_nodes.bybit.bucket import Bucket
 from live_nodes.bybit.facts import VenueOrder, order_text
-from live_nodes.bybit.own_coins import sellable
+from live_nodes.bybit.own_coins import OwnCoins, sellable
 from live_nodes.bybit.rest import VenueError, VenueRest
 from live_nodes.reconcile.own_positions import OwnPositions
 from live_nodes.reconcile.recovery_rules import within
@@ -217,10 +216,12 @@ class VenueFlatten:
 
     async def _own_coins(self) -> dict[str, Decimal]:
         wallet, found = await self._rest.coins(), {}
+        # What others took is gone: what they bring back is theirs.
+        left = OwnCoins(
+            lambda: self._own.explained, lambda name: ZERO, lambda: self._own.moved_by_others
+        ).exact(wallet)
         for name in filter(is_spot, self._own.net):
-            # What others took was accepted as gone: what they bring back is theirs.
-            explained = self._own.explained.get(name, ZERO)
-            coins = min(self._own.of(name), explained, wallet.get(base_coin(name), ZERO))
+            coins = min(self._own.of(name), left.get(name, ZERO))
             if coins <= ZERO:
                 continue
             self._infos = self._infos or await self._rest.instruments("SPOT")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from actors.records.coins import coins_moved
 from actors.records.journal_reading import read
+from actors.records.rows import FillRow
 from config.errors import DeskError, InputError
 from live_nodes.bybit.facts import TRADES, moves_position
 from live_nodes.bybit.rest import VenueRest
@@ -30,6 +31,7 @@ class OwnPositions:
 
     `net` is by instrument and owner. `explained` is the part that the journal explains; a first
     start explains what it finds. `since` is UNIX nanoseconds (UTC); `seen` are counted already.
+    `moved_by_others` are executions of others since the desk's coins were all there.
     Sessions of `others` are of other nodes with the tag.
     """
 
@@ -39,6 +41,7 @@ class OwnPositions:
     explained: dict[str, Decimal] = field(default_factory=dict)
     since: int = 0
     seen: set[str] = field(default_factory=set)
+    moved_by_others: list[FillRow] = field(default_factory=list)
     others: Collection[int] = ()
 
     def key(self, link_id: str) -> str | None:
@@ -60,11 +63,16 @@ class OwnPositions:
         found = [await rest.fills(product, self.since, until_ns) for product in self.products]
         for fill in chain.from_iterable(found):
             key = self.key(fill.order_link_id)
-            if not moves_position(fill) or key is None:
+            if not moves_position(fill):
+                continue
+            is_new = fill.execution_id not in self.seen
+            self.seen.add(fill.execution_id)
+            if key is None:
+                if is_new:
+                    self.moved_by_others.append(fill_row(fill, "", ""))
                 continue
             filled[fill.order_link_id] += fill.quantity
-            if fill.execution_id not in self.seen:
-                self.seen.add(fill.execution_id)
+            if is_new:
                 moved = coins_moved(fill_row(fill, key, ""))
                 self.add(fill.instrument, key, moved)
                 before = self.explained.get(fill.instrument, ZERO)
@@ -90,6 +98,7 @@ def own_positions(
             complete = journal.load_state("node", "fills complete")
             fills = journal.fills_since(0)
             found.explained, found.others = journal.own(), sessions_of_others(journal)
+            found.moved_by_others = journal.moved_by_others()
     except InputError:
         return found
     except (sqlite3.Error, DeskError) as error:

@@ -16,7 +16,7 @@ from decimal import Decimal
 from actors.records.coins import COIN, base_coin
 from actors.records.journal import Journal
 from actors.records.journal_reading import JournalReader
-from actors.records.journal_schema import TRANSFERS_READ
+from actors.records.journal_schema import FOLLOWED, TRANSFERS_READ
 from actors.records.order_facts import OrderFacts
 from actors.records.rows import FillRow, OrderRow
 from config.documents.watch import Policies
@@ -74,7 +74,8 @@ OTHER_NODE = (
 )
 TAKE_OVER = (
     "others traded, or the venue closed it: to go on with what is held, start once with "
-    "--set watch.policies.external_positions=report"
+    "--set watch.policies.external_positions=report, and release a guard that halts for it "
+    "(`perpdesk risk release`)"
 )
 
 
@@ -139,7 +140,7 @@ class Recovery:
         warn: Callable[[str], None] = lambda words: None,
     ) -> None:
         self.journal, self.rest, self._tag = journal, rest, tag
-        self.own = OwnCoins(journal.own, lot_of)
+        self.own = OwnCoins(journal.own, lot_of, journal.moved_by_others)
         if any(map(is_spot, {*traded, *journal.explained()})):
             rest.coins_held = self.own.at_venue
         self.products, self._policies = products, policies
@@ -444,6 +445,7 @@ class Recovery:
             # On a first start, all else belongs to the operator.
             await self.accept(there)
             state.save("explained", str(asked).encode())
+            state.save(FOLLOWED, str(asked).encode())
             return
         zero = Decimal(0)
         for name in sorted({*here, *there}):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 
+from actors.records.journal_schema import FOLLOWED
 from config.documents.watch import Policies, WatchSettings
 from live_nodes.bybit.facts import (
     VenueFill,
@@ -151,6 +152,16 @@ def compare(
     return [*found, *_external(books.explained, venue.positions)]
 
 
+def _is_same(differs: SweepFinding, books: EngineBooks, findings: Iterable[SweepFinding]) -> bool:
+    # The books of perpetuals follow trades by hand, those of coins do not.
+    name = differs.instrument
+    return (
+        differs.kind is FindingKind.POSITION_DIFFERS
+        and books.positions.get(name) == books.explained.get(name, Decimal(0))
+        and any((f.kind, f.instrument) == (FindingKind.EXTERNAL_POSITION, name) for f in findings)
+    )
+
+
 def _external(ours: Mapping[str, Decimal], theirs: Mapping[str, Decimal]) -> list[SweepFinding]:
     found = _positions(FindingKind.EXTERNAL_POSITION, ours, theirs, "our orders made")
     return [replace(finding, detail=f"{finding.detail}; {TAKE_OVER}") for finding in found]
@@ -276,8 +287,10 @@ class Sweep:
     async def look(self) -> list[SweepFinding]:
         """Compare once, act on the findings that are newly ripe, and return them.
 
-        Raises VenueError if the venue gives no answer: nothing is concluded then.
+        Own coins that others took are returned once, as an external position. Raises VenueError if
+        the venue gives no answer: nothing is concluded then.
         """
+        asked = time.time_ns()
         venue = await self._ask()
         lacking = dict(self._recovery.own.lacking)
         executions = {fill.execution_id for fill in venue.fills}
@@ -294,6 +307,8 @@ class Sweep:
         # Where the venue falls silent meanwhile, the next sweep acts on all that is still there.
         self._ripening = replace(ripening, acted=ripening.acted & before)
         self._give_up(ripe, lacking)
+        if "SPOT" in self._products and not any(lacking.values()):
+            self._journal.save_state("node", FOLLOWED, str(asked - OVERLAP_NS).encode())
         self._journal.count("sweeps")
         self._acted = bool(fresh)
         policies = self._watch.policies
@@ -304,7 +319,7 @@ class Sweep:
             self._journal.note(finding.kind, finding.detail)
             await self._act(finding)
         self._ripening = ripening
-        return fresh
+        return [f for f in fresh if not _is_same(f, books, fresh)]
 
     def _give_up(self, ripe: Iterable[SweepFinding], lacking: Mapping[str, Decimal]) -> None:
         # Own coins that others took are gone: those that they buy later are theirs.

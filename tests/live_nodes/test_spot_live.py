@@ -26,6 +26,7 @@ from tests.live_nodes.documents import guard
 from tests.live_nodes.killing import venue_urls
 from tests.live_nodes.practice.still_market import SPOT
 from tests.live_nodes.stage import ACCOUNT, NAME, Desk, Stage, desk_node, keys, stage
+from tests.waiting import eventually
 
 PAIR = "BTCUSDT-SPOT.BYBIT"
 BOTH: dict[str, Any] = {"universe": {"instruments": (PAIR, NAME)}}
@@ -131,13 +132,18 @@ def test_coins_of_others_are_named_left_alone_and_count_for_nothing(
 def test_coins_that_others_took_halt_the_pair_until_the_trader_goes_on(
     st: Stage, tmp_path: Path
 ) -> None:
-    with desk_node(st, folder=tmp_path, **BOTH) as desk:
+    """The books differ, and the position is external: it counts as one difference."""
+    mismatch = {"mismatch": guard("account_mismatch:AccountMismatch", count=2)}
+    with desk_node(st, folder=tmp_path, actors=mismatch, **BOTH) as desk:
         strategy = spot(desk)
         desk.filled(BUY, "0.010000")
         wallet(st, plus="-0.0040005")
         desk.until(lambda: "node.position" in desk.halted(), "the halt")
-        assert any("the venue holds 0.005989" in line for line in desk.said)
         desk.until(lambda: strategy.holding(SPOT_ID) == D("0.005989"), "the books")
+        sweeps = desk.counted("sweeps") + 1
+        desk.until(lambda: desk.counted("sweeps") > sweeps, "the sweeps")
+        assert desk.halted() == {"node.position"}
+        assert sum(line.startswith("the venue holds 0.005989,") for line in desk.said) == 1
     with desk_node(st, folder=tmp_path, **BOTH) as desk:
         desk.until(lambda: "node.position" in desk.halted(), "the halt")
         assert desk.strategy.holding(SPOT_ID) == D("0.005989")
@@ -176,6 +182,7 @@ def test_coins_that_the_trader_buys_and_sells_by_hand_are_nobodys_fills(
         st.order("Sell", "0.012000", category="spot")
         desk.until(lambda: strategy.holdings() == {PAIR: D("0.002985")}, "the books")
         desk.until(lambda: "node.position" in desk.halted(), "the halt")
+        desk.until(lambda: len(filled(desk)) == 2, "the words on both")
         lines = filled(desk)
     assert [line.partition(" at ")[0] for line in lines] == [
         f"hand: filled BUY 0.010000 {PAIR}",
@@ -295,6 +302,39 @@ def test_coins_that_others_buy_after_they_took_some_are_theirs_over_a_restart(
         assert (desk.journal.explained()[PAIR], desk.journal.own()[PAIR]) == (0, 0)
         desk.wait(1.0)
         assert not desk.halted()
+
+
+def test_coins_bought_by_hand_before_the_books_compare_are_the_traders(
+    st: Stage, tmp_path: Path
+) -> None:
+    """Each time more is sold by hand than the trader has, and some bought at once.
+
+    Of 0.0999 a sale of 0.04 leaves 0.0599, and 0.01998 are his; then 0.03 less 0.01998, and 0.00999
+    are his; then 0.02 less 0.00999.
+    """
+
+    def by_hand(sold: str, bought: str) -> None:
+        sale = st.order("Sell", sold, category="spot")
+        # The venue's times are whole milliseconds.
+        eventually(lambda: st.server.venue.clock_ms() > sale.created_ms, "the next millisecond")
+        st.order("Buy", bought, category="spot", market_unit="baseCoin")
+
+    with desk_node(st, folder=tmp_path, **BOTH) as desk:
+        strategy = spot(desk)
+        desk.filled(BUY, "0.100000")
+        by_hand("0.04", "0.02")
+        desk.until(lambda: strategy.holding(SPOT_ID) == D("0.0599"), "the books")
+        desk.until(lambda: desk.journal.own()[PAIR] == D("0.0599"), "the journal")
+        sweeps = desk.counted("sweeps") + 2
+        desk.until(lambda: desk.counted("sweeps") > sweeps, "the sweeps")
+    by_hand("0.03", "0.01")
+    with desk_node(st, folder=tmp_path, **BOTH) as desk:
+        assert desk.strategy.holding(SPOT_ID) == D("0.04988")
+        assert any("0.00999 BTC are not the desk's" in line for line in desk.said)
+        node = node_of(desk, st)
+    by_hand("0.02", "0.01")
+    assert flatten_node(node, FlattenRequest(tmp_path, ""), 20, lambda line: None).flat
+    assert wallet(st) == D("0.00999")
 
 
 def coarse(st: Stage, lot: str = "0.001") -> None:
