@@ -12,6 +12,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from itertools import pairwise
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,8 @@ class LiveResult:
     interest. ``by_strategy`` and ``by_symbol`` count what was earned in this time, also by
     positions that were open before. ``rows`` are the journal's executions and transfers of it, from
     the equity at ``first_ts`` to that at ``last_ts``; ``others`` the ids of those next to it.
+    ``restarts`` are the node's: when a run ended (when it began, where it was killed), and when the
+    next began.
     """
 
     start_ns: int
@@ -69,6 +72,7 @@ class LiveResult:
     last_ts: int
     rows: tuple[FillRow, ...]
     others: frozenset[str]
+    restarts: tuple[tuple[int, int], ...]
 
     @property
     def closes(self) -> bool:
@@ -321,6 +325,10 @@ def _result(
         last_ts=last.ts,
         rows=tuple(done.rows[begin:after_it]),
         others=frozenset(r.execution_id for r in (*done.rows[:begin], *done.rows[after_it:])),
+        restarts=tuple(
+            (before_it.ended or before_it.started, run.started)
+            for before_it, run in pairwise(reversed(journal.runs(-1)))
+        ),
     )
 
 

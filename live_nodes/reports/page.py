@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -62,7 +62,8 @@ class LiveFacts:
     def absent(self) -> tuple[list[tuple[int, int]], float]:
         """Times without the node, and the part of the time with it."""
         start, end = self.result.start_ns, max(self.until, self.result.end_ns)
-        found = gaps(self.result.curves.ts, start, end, max(3 * self.every, float(MINUTE_NS)))
+        longest = max(3 * self.every, float(MINUTE_NS))
+        found = gaps(self.result.curves.ts, start, end, longest, self.result.restarts)
         return found, 1 - sum(after - before for before, after in found) / max(end - start, 1)
 
 
@@ -262,15 +263,31 @@ def _expected(facts_: LiveFacts) -> str:
     return facts(rows, (0, 1))
 
 
-def gaps(ts: Integers, start: int, end: int, longest: float) -> list[tuple[int, int]]:
-    """Return the times without an equity of the node that are longer than so many nanoseconds.
+def gaps(
+    ts: Integers,
+    start: int,
+    end: int,
+    longest: float,
+    restarts: Iterable[tuple[int, int]] = (),
+) -> list[tuple[int, int]]:
+    """Return the times without the node, UNIX nanoseconds.
+
+    Those without an equity that are longer than so many nanoseconds, and of ``restarts`` (when a
+    run ended, or began if it was killed; when the next began) those since the end or last equity.
 
     >>> gaps(np.array([0, 10, 20, 300, 310]) * 10**9, 0, 310 * 10**9, 60e9)
     [(20000000000, 300000000000)]
+    >>> gaps(np.array([0, 10, 20, 35, 45, 70]), 0, 70, 60, [(-5, 32), (48, 68)])
+    [(20, 32), (48, 68)]
     """
     known = np.concatenate(([start], ts, [end]))
-    steps = np.diff(known)
-    return [(int(known[n]), int(known[n + 1])) for n in np.flatnonzero(steps > longest)]
+    long = np.diff(known) > longest
+    found = [(int(known[n]), int(known[n + 1])) for n in np.flatnonzero(long)]
+    for ended, began in restarts:
+        n = int(np.searchsorted(known, began)) - 1
+        if 0 <= n < len(long) and not long[n]:
+            found.append((max(int(known[n]), ended), began))
+    return sorted(found)
 
 
 def _uptime(facts_: LiveFacts) -> str:

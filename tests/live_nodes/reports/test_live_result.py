@@ -12,6 +12,8 @@ from backtests.results.figures import without_flows
 from config.durations import SECOND_NS
 from config.errors import InputError
 from live_nodes.reports.live_result import LiveResult, live_result
+from live_nodes.reports.page import LiveFacts
+from live_nodes.reports.venue_log import Reconciliation
 from tests.live_nodes.reports.journals import BTC, DAY, ETH, HOUR, Days, two_days
 
 NEXT = DAY + 24 * HOUR
@@ -184,6 +186,25 @@ def test_a_report_until_now_has_the_newest_equity_of_a_node_that_goes_on(tmp_pat
     words = " ".join(live_result(tmp_path, DAY + 2 * HOUR, None).warnings)
     assert "what was open there counts from its entry" in words
     assert "what they gained before" not in words
+
+
+def test_restarts_within_a_minute_are_times_without_the_node(tmp_path: Path) -> None:
+    """Killed after 10 s and back at 18 s; stopped at 35 s, and back at 58 s: 31 of 70 s."""
+    days, s = Days(tmp_path), 10**9
+    for second, event in ((0, ""), (10, ""), (18, "start"), (30, ""), (35, "stop"), (58, "start")):
+        days.clock.now = DAY + second * s
+        if event == "start":
+            days.journal.begin_run(environment="practice", document="abc")
+        elif event:
+            days.journal.end_run("stopped")
+        else:
+            days.snapshot(days.clock.now, "10000", {})
+    days.snapshot(DAY + 70 * s, "10000", {})
+    days.journal.close()
+    result = live_result(tmp_path, 0, 2**62)
+    found, up = LiveFacts(result, result.end_ns, 10.0 * s, Reconciliation(), None).absent
+    assert [(a - DAY, b - DAY) for a, b in found] == [(10 * s, 18 * s), (35 * s, 58 * s)]
+    assert up == pytest.approx(39 / 70)
 
 
 def test_a_time_without_the_node_is_refused(tmp_path: Path) -> None:
