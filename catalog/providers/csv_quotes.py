@@ -42,7 +42,7 @@ _FIELDS = {
     "timestamp": (*(n for n in COLUMNS["time"] if n), "timestampns", "timestampms", "localtsns"),
 }
 """Names of each field in files, without capitals, spaces and ``_``."""
-_TIME = re.compile(r"time|date|stamp|(?<![a-z])ts(?![a-z])", re.IGNORECASE)
+_TIME = re.compile(r"time|stamp|(?<![a-z])(date|ts)(?![a-z])", re.IGNORECASE)
 """What looks like the name of a column of times."""
 
 

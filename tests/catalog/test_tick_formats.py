@@ -261,6 +261,13 @@ def test_a_bybit_stream_keeps_order_marks_gaps_and_drops_what_has_no_snapshot(tm
         assert words in warnings(found)
 
 
+def test_a_book_whose_time_goes_far_back_is_refused_with_line_and_step(tmp_path):
+    late = (book_message("delta", 90_000, 8, [], [ASK]), book_message("delta", 30, 9, [BID], []))
+    file = write(tmp_path / "linear.jsonl", RECORDING[2], *late)
+    with pytest.raises(InputError, match=r"line 3: .*the time goes back by 89.97 s: leave out the"):
+        parts("bybit_stream", file)
+
+
 def test_an_import_of_updates_alone_says_that_a_snapshot_is_missing(tmp_path):
     file = write(tmp_path / "linear.jsonl", book_message("delta", 20, 9, [BID], [ASK]))
     words = r"no rows at all\n.*1 updates of .* before its first snapshot left out \(first at line"
@@ -555,7 +562,9 @@ def test_plain_quotes_with_and_without_time_and_sizes(tmp_path):
     assert rows(found, "quotes", ETH) == [(second, 0, second, 3.0, 4.0, 1e6, 1e6)]
     assert "no timestamp: its rows are put 1 s apart from 2024-08-09 00:00 UTC" in warnings(found)
     assert "no sizes: each side is taken to hold 1,000,000 coins" in warnings(found)
-    two = write(tmp_path / "b.csv", f"exch_ts_ms,local_ts_ns,symbol,bid,ask\n1,{T0},BTCUSDT,1,2")
+    two = write(
+        tmp_path / "b.csv", f"exch_ts_ms,update_id,local_ts_ns,symbol,bid,ask\n1,1,{T0},BTCUSDT,1,2"
+    )
     assert "b.csv: exch_ts_ms not used: the quotes' time is that of local_ts_ns" in warnings(
         parts("csv_quotes", two)
     )
