@@ -42,7 +42,8 @@ QUEUES = {
 COIN_FEES = (
     " The fee of a buy of coins is taken out of them: fills and positions count the whole lots "
     "that are left, a fill's fee is the rest of what it cost, in USDT (nothing, or a whole lot, "
-    "where fills are small), and orders count what was bought."
+    "where fills are small), and orders count what was bought. A buy of a single lot pays no fee "
+    "and can be sold whole, until such fees together are a lot: Bybit would leave less than a lot."
 )
 COARSE_TICK = 0.001
 """Part of the price above which an inferred tick is warned of: 10 bps."""
@@ -220,7 +221,7 @@ def warnings_of(
             "Resting orders fill at the extremes of candles with venue.fills signal_close, without "
             "venue.path: use next_open."
         )
-    found += _turned_away(orders)
+    found += _turned_away(orders, document.venue.by_candles)
     if not len(tables["fills"]):
         found.append(_idle(orders, tables, strategies))
     found += _not_entered(tables)
@@ -325,7 +326,7 @@ def _recording_holes(feed: TickFeed) -> list[str]:
     ]
 
 
-def _turned_away(orders: pa.Table) -> list[str]:
+def _turned_away(orders: pa.Table, by_candles: bool) -> list[str]:
     """Return warnings of refused orders, and of cancelled ones when they are the most."""
     found = []
     protect = pa.array(map(is_protective, orders.column("client_order_id").to_pylist()), pa.bool_())
@@ -350,9 +351,13 @@ def _turned_away(orders: pa.Table) -> list[str]:
             )
     cancelled = pc.sum(pc.equal(others.column("status"), "CANCELED")).as_py() or 0
     if cancelled > len(others) / 2:
+        why = (
+            "the next decision, or the end, came before the next open"
+            if by_candles
+            else "the price moved on, their time was over, or a decision or the end came first"
+        )
         found.append(
-            f"{cancelled} of {len(others)} orders were cancelled before they filled: the next "
-            "decision, or the end, came before the next open."
+            f"{cancelled} of {len(others)} orders were cancelled before they filled: {why}."
         )
     return found
 

@@ -62,6 +62,7 @@ def test_fees_in_coins_are_explained_where_fills_are(name: str, told: bool) -> N
     orders = pa.table({"instrument": [name], "type": ["MARKET"]})
     words = how_filled(document, feed, {}, orders)["words"]
     assert ("fills and positions count the whole lots that are left" in words) is told
+    assert ("A buy of a single lot pays no fee" in words) is told
 
 
 def test_what_costs_more_than_the_cash_is_refused_at_the_gate_and_at_the_print() -> None:

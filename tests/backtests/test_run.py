@@ -235,16 +235,24 @@ def test_finer_candles_that_cover_a_part_of_the_window_are_not_filled_on(
 def test_orders_that_followed_a_position_are_not_warned_of_as_cancelled():
     names = ["bt-a-1-1", *(protective("bt-a-1-", number) for number in (2, 3))]
     columns = {"client_order_id": names, "status": ["FILLED", "CANCELED", "CANCELED"]}
-    assert _turned_away(pa.table(columns | {"reason": ["", "", ""]})) == []
+    assert _turned_away(pa.table(columns | {"reason": ["", "", ""]}), True) == []
     columns["status"] = ["CANCELED"] * 3
-    assert len(_turned_away(pa.table(columns | {"reason": ["", "", ""]}))) == 1
+    orders = pa.table(columns | {"reason": ["", "", ""]})
+    assert [
+        text.partition(": ")[2] for on in (True, False) for text in _turned_away(orders, on)
+    ] == [
+        "the next decision, or the end, came before the next open.",
+        "the price moved on, their time was over, or a decision or the end came first.",
+    ]
 
 
 def test_refused_stops_are_no_refused_orders():
     """Both would be read as the same trouble, and a stop that met a closed position is none."""
     names = ["bt-a-1-1", "bt-a-1-2", *(protective("bt-a-1-", number) for number in (3, 4, 5))]
     columns = {"client_order_id": names, "status": ["FILLED", *["REJECTED"] * 3, "FILLED"]}
-    orders, stops = _turned_away(pa.table(columns | {"reason": ["", "why", "gone", "gone", ""]}))
+    orders, stops = _turned_away(
+        pa.table(columns | {"reason": ["", "why", "gone", "gone", ""]}), True
+    )
     assert orders.startswith("1 of 2 orders were refused by the venue (the first: why)")
     assert stops.startswith("2 of 3 stops and take-profits were refused by the venue, as their")
 
