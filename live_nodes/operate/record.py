@@ -77,8 +77,9 @@ class RecordOptions:
 class RecordSummary:
     """What a recording received and imported.
 
-    `covered` is seconds times instruments less the holes of their books, as a part; `rows` are new
-    or changed ones by kind.
+    `covered` is seconds times instruments less the holes of their books, as a part. Holes since a
+    kill are `gaps`, too, but only what they have of this recording is in `gap_seconds`. `rows` are
+    new or changed ones by kind.
     """
 
     catalog: str
@@ -102,7 +103,8 @@ class RecordSummary:
 
     def __str__(self) -> str:
         rows = ", ".join(f"{count:,} {kind}" for kind, count in self.rows.items()) or "no rows"
-        holes = f" ({self.gap_seconds:.1f} s; {self.catalog}/{AUDIT})" if self.gaps else ""
+        here = f"{self.gap_seconds:.1f} s of them in this recording"
+        holes = f" ({here}; {self.catalog}/{AUDIT})" if self.gaps else ""
         odd = f" ({self.unreadable:,} others could not be read)" if self.unreadable else ""
         what = f"{self.messages:,} messages of {self.instruments} instruments{odd}"
         return (

@@ -38,7 +38,7 @@ from config.durations import MINUTE_NS
 from live_nodes.local.endpoints import venue_endpoints
 from live_nodes.local.folder import node_document
 from live_nodes.local.practice_process import Endpoint
-from live_nodes.operate.record import SPOOL, RecordOptions, record
+from live_nodes.operate.record import SPOOL, RecordOptions, RecordSummary, record
 from live_nodes.practice.exchange.store import StateFile
 from live_nodes.practice.faults import Faults
 from live_nodes.practice.process import open_exchange
@@ -319,6 +319,12 @@ def test_kills_lose_the_last_second_and_double_nothing(place: Place) -> None:
     assert place.spooled() == 0
     assert summary["gaps"] <= 2
     assert {hole["why"] for hole in place.holes()} == {"the recording was killed"}
+
+
+def test_what_was_missing_before_a_recording_is_not_said_to_be_all_of_its_gaps() -> None:
+    """Of three holes of 5.7 s since a kill, 0.03 s each are of this recording."""
+    summary = RecordSummary(catalog="c", instruments=3, seconds=60, gaps=3, gap_seconds=0.1)
+    assert "3 gaps of books (0.1 s of them in this recording; c/recording_gaps.csv)" in str(summary)
 
 
 def test_gaps_and_lost_connections_are_audited_and_resynced(place: Place) -> None:
