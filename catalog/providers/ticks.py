@@ -333,8 +333,7 @@ class TickParts:
         """Add one message of a book; one that is before the last takes the last's time.
 
         A whole book keeps its own time where a file, or a copy within one, begins earlier than what
-        was read before: they merge. After a restart of the source ids begin at 1. Raises ValueError
-        where the time goes back by more than `BOOK_LAG_NS`.
+        was read before: they merge. After a restart of the source ids begin at 1.
         """
         flags |= self._held_flags.pop(instrument, 0)
         count = len(bids) + len(asks)
@@ -345,11 +344,6 @@ class TickParts:
         ts, seq = series.last if series is not None else (0, -(2**62))
         overlaps = series is not None and (series.resumed or 1 < key[1] < seq)
         if key <= (ts, seq) and not (overlaps and flags & SNAPSHOT and key[0] < ts):
-            if key[0] < ts - BOOK_LAG_NS:
-                raise ValueError(
-                    f"the time goes back by {_seconds(ts - key[0])}: leave out the messages whose "
-                    "time is wrong, or import what is before and after as files of their own"
-                )
             if key[0] < ts:
                 self.note("book messages whose time goes back take that of the one before")
             key = (ts + (key[1] <= seq), key[1])

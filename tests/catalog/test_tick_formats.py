@@ -261,13 +261,6 @@ def test_a_bybit_stream_keeps_order_marks_gaps_and_drops_what_has_no_snapshot(tm
         assert words in warnings(found)
 
 
-def test_a_book_whose_time_goes_far_back_is_refused_with_line_and_step(tmp_path):
-    late = (book_message("delta", 90_000, 8, [], [ASK]), book_message("delta", 30, 9, [BID], []))
-    file = write(tmp_path / "linear.jsonl", RECORDING[2], *late)
-    with pytest.raises(InputError, match=r"line 3: .*the time goes back by 89.97 s: leave out the"):
-        parts("bybit_stream", file)
-
-
 def test_an_import_of_updates_alone_says_that_a_snapshot_is_missing(tmp_path):
     file = write(tmp_path / "linear.jsonl", book_message("delta", 20, 9, [BID], [ASK]))
     words = r"no rows at all\n.*1 updates of .* before its first snapshot left out \(first at line"
