@@ -230,22 +230,27 @@ class DeskStrategy(Hooks, Strategy):
         verdict = self.verdicts.shrink_on(instrument_id.value)
         refusal, now = refused_by(verdict), self.clock.timestamp_ns()
         held, price = self.holding(instrument_id), self.market.newest_price(instrument_id)
+        wanted, equity = held + quantity, self.equity()
+        weight = float(wanted * price / equity) if price and equity > 0 else 0.0
         target = Target(
             instrument=instrument_id.value,
             price=None if price is None else float(price),
+            weight=weight,
             current=f"{held:f}",
             target=f"{held + left:f}",
             order=f"{left:f}",
             held_back_by=verdict.guard,
-            wanted=f"{held + quantity:f}",
+            wanted=f"{wanted:f}",
         )
         decision = Decision(
             strategy=self.config.key,
             ts=now,
             data_ts=now,
             kind=SHRINK,
-            equity=f"{self.equity():f}",
+            equity=f"{equity:f}",
             multiplier=verdict.multiplier,
+            gross=abs(weight),
+            net=weight,
             targets=(target,),
             note=f"{left:f} of {quantity:f} {instrument_id} is entered: {refusal}",
         )

@@ -348,6 +348,9 @@ def test_what_a_shrink_leaves_of_an_entry_is_recorded_with_the_guard_that_asked_
     assert (whole.instrument, whole.order, whole.wanted) == (A, "1.5", "3")
     assert (none.instrument, none.order, none.wanted) == (B, "0", "0.001")
     assert {whole.held_back_by, none.held_back_by} == {"drawdown"}
+    # Wanted at 100, of 10,000 USDT.
+    sizes = [(d.gross, d.net, d.targets[0].weight) for d in strategy.kept]
+    assert sizes == [(abs(weight), weight, weight) for weight in (0.03, 0.00001, -0.01)]
 
 
 def executing(quantity):
