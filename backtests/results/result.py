@@ -226,7 +226,7 @@ def _try_to_write_in(folder: Path, out_dir: Path) -> None:
 def read(path: Path) -> Result:
     """Read a result folder.
 
-    Raises InputError when the folder is none.
+    Raises InputError when the folder is none, or of an earlier version.
     """
     path = Path(path)
     if not (path / "summary.json").is_file():
@@ -234,9 +234,12 @@ def read(path: Path) -> Result:
             f"{path}: no result here (summary.json is missing); `perpdesk backtest FILE --out "
             f"{path}` makes one"
         )
+    summary = _read_json(path / "summary.json")
+    if not {*AS_THEY_ARE} <= {*summary} or "mode" not in summary["how_filled"]:
+        raise _unreadable(path / "summary.json", DeskError("an earlier version wrote it"))
     return Result(
         path=path,
-        summary=_read_json(path / "summary.json"),
+        summary=summary,
         provenance=_read_json(path / "provenance.json"),
         config_yaml=_read_text(path / "config.yaml"),
     )

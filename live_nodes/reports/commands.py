@@ -65,7 +65,7 @@ def report(
         from backtests.report.guards import LIVE
         from backtests.results.result import read
 
-        if read(source).summary.get("how_filled", {}).get("mode") == LIVE:
+        if read(source).summary["how_filled"]["mode"] == LIVE:
             raise InputError(f"{source}: is live trading; make it anew of its node, with --from")
         return of_result(source, at, window, symbol, as_json)
     if (since is None) == (day is None):

@@ -246,3 +246,12 @@ def test_a_missing_or_damaged_file_of_a_result_is_named(tmp_path, name, content)
     more = "" if content else ".*makes the result anew"
     with pytest.raises(InputError, match=rf"out/{name}: cannot be read: {more}"):
         result.read(file.parent).table("fills")
+
+
+def test_a_result_of_an_earlier_version_is_refused_with_the_command_that_makes_it_anew(tmp_path):
+    out = result.write(small_record(), tmp_path / "out").path
+    summary = json.loads((out / "summary.json").read_text())
+    del summary["how_filled"]["mode"]
+    (out / "summary.json").write_text(json.dumps(summary))
+    with pytest.raises(InputError, match=r"an earlier version wrote it; .*makes the result anew"):
+        result.read(out)
