@@ -433,7 +433,8 @@ JITTER_NS = 100 * MS
 """The clocks of an exchange's machines differ by milliseconds: within so much a file's order is the
 better one. A row that is further back is in the wrong place."""
 BOOK_LAG_NS = 10 * SECOND_NS
-"""A book that was asked for may have the time of the answer, its next changes an older one."""
+"""A book that was asked for may have the time of the answer, its next changes an older one.
+A row may be so much older than the end of the part of a file before, which can be anywhere."""
 
 
 class RunningNumbers:
@@ -476,24 +477,26 @@ class RunningNumbers:
         """Return the places of an instrument's next rows in order, and their times and numbers.
 
         After a long step back, rows that come again with the same ``values``, if any are given, are
-        left out. Raises InputError with the line of a row that is of the time of the part before.
+        left out. A row of the time of the part before takes the time of its end; raises InputError
+        with the line of one that is further back than `BOOK_LAG_NS`.
         """
         own = ts * (self._sign or 1)
         latest, steps = self._latest(instrument, own, JITTER_NS)
         far = steps > JITTER_NS
         self._carried.add(steps, (steps > 0) & ~far, lines)
         places = np.arange(len(ts))
+        ended, _ = self._places.get(instrument, (int(own.min()), 0))
         if far.any():
-            ended, _ = self._places.get(instrument, (int(own.min()), 0))
             words = "the part of the file before is read already"
-            self._refuse(steps, latest < ended, lines, words)
-            self._sorted.add(steps, far, lines)
+            self._refuse(steps, ended - latest > BOOK_LAG_NS, lines, words)
+            self._carried.add(steps, far & (latest < ended), lines)
+            self._sorted.add(steps, far & (latest >= ended), lines)
             places = np.argsort(latest, kind="stable")
             if values:
                 again = _again(latest, values, np.cumsum(far))
                 self._again += int(again.sum())
                 places = places[~again[places]]
-        return places, self._numbers(instrument, latest[places])
+        return places, self._numbers(instrument, np.maximum(latest[places], ended))
 
     def _latest(self, instrument: str, ts: Rows, most: int) -> tuple[Rows, Rows]:
         """Return the latest time up to each row, which a longer step back sets, and the steps."""
