@@ -317,7 +317,7 @@ async def preflight(node: Node, rest: VenueRest, *, may_set: bool = False) -> Pr
         products = products_of(universe)
         if node.environment != "paper":
             failures += permission_gate(permissions, products)
-            found, leverages, changes = await _account(node, rest, infos, universe, products)
+            found, leverages, changes = await _account(node, rest, infos, universe)
             failures += found
             for name, leverage in changes.items() if may_set and not failures else ():
                 await rest.set_leverage(name, leverage)
@@ -346,24 +346,28 @@ def products_asked(node: Node) -> tuple[str, ...]:
     )
 
 
-async def _account(
-    node: Node,
-    rest: VenueRest,
-    infos: Mapping[str, InstrumentInfo],
-    universe: list[str],
-    products: tuple[str, ...],
-) -> tuple[list[GateFailure], dict[str, Decimal], dict[str, Decimal]]:
+async def fee_failures(node: Node, rest: VenueRest, universe: Iterable[str]) -> list[GateFailure]:
+    """Ask for the account's fees in the universe and check them against ``expected.fees``."""
     fees = node.expected.fees
     expected = {"LINEAR": fees.linear, "SPOT": fees.spot}
+    asked = {product: expected[product] for product in products_of(universe)}
     rates: dict[str, Mapping[str, FeeRate]] = {}
-    for product in products:
-        if expected[product] is None:
-            continue
+    for product in (product for product, tested in asked.items() if tested is not None):
         by_symbol = await rest.fee_rates(product)
         names = {venue_symbol(name)[0]: name for name in universe if f"-{product}." in name}
         rates[product] = {
             names[symbol]: rate for symbol, rate in by_symbol.items() if symbol in names
         }
+    return fees_gate(asked, rates)
+
+
+async def _account(
+    node: Node,
+    rest: VenueRest,
+    infos: Mapping[str, InstrumentInfo],
+    universe: list[str],
+) -> tuple[list[GateFailure], dict[str, Decimal], dict[str, Decimal]]:
+    too_dear = await fee_failures(node, rest, universe)
     settings = await rest.position_settings(name for name in universe if "-LINEAR." in name)
     modes = {name: found.mode for name, found in settings.items()}
     leverages = {name: found.leverage for name, found in settings.items()}
@@ -377,7 +381,7 @@ async def _account(
         if node.account.leverage == "set" and 0 < leverage < needed <= most[name]
     }
     failures = [
-        *fees_gate({product: expected[product] for product in products}, rates),
+        *too_dear,
         *account_mode_gate(node.expected, await rest.margin_mode(), modes),
         *leverage_gate(needed, leverages | changes, most),
     ]

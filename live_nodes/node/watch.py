@@ -16,6 +16,7 @@ from config.errors import DeskError, some_of
 from live_nodes.bybit.rest import VenueError
 from live_nodes.node.audit import Audit
 from live_nodes.node.context import NodeContext
+from live_nodes.node.fee_watch import FeeWatch
 from live_nodes.node.feed import NodeFeed
 from live_nodes.node.risk import NodeRisk
 from live_nodes.node.turns import HALT
@@ -42,6 +43,8 @@ from strategies.refusals import Refusal, refused_by
 
 LOOK_EVERY = 0.25
 FOLD_EVERY = 10.0
+ALERTED = ("node.fees", "node.tag")
+"""Halts that a person must end: they are alerted."""
 ACCOUNT_LINKS = ("private", "trade")
 
 
@@ -68,6 +71,7 @@ class NodeWatch:
         self._links, self._rest, self._document = context.links, context.rest, context.node.watch
         self._recorder, self._account, self._feed, self._risk = recorder, account, feed, risk
         self._sweep, self._audit, self._candles = sweep, audit, candles
+        self._fees = FeeWatch(context)
         self._ids = {name: InstrumentId.from_str(name) for name in feed.updated_ns}
         self._feeds = FeedSilences(self._ids, self._document.feed_silence, time.time_ns())
         self._crossings, self._losses = BookCrossings(), BookLosses()
@@ -103,6 +107,8 @@ class NodeWatch:
     async def run(self) -> None:
         """Watch until cancelled; DeskError if the journal can't be written: the node must stop."""
         feed_lag = self._feed.lag
+        if self._sweep is not None:
+            self._journal.fill_listeners.append(self._fees.on_fill)
         try:
             await asyncio.gather(
                 self._keep_looking(),
@@ -113,18 +119,21 @@ class NodeWatch:
                 self._keep_measuring_the_clock(),
                 *([] if self._sweep is None else [self._keep_sweeping(self._sweep)]),
                 *([] if self._sweep is None else [self._keep_reading_the_log(self._sweep)]),
+                *([] if self._sweep is None else [self._fees.run()]),
                 self._keep_candles(),
             )
         finally:
+            if self._sweep is not None:
+                self._journal.fill_listeners.remove(self._fees.on_fill)
             for task in self._renewing.values():
                 task.cancel()
 
     def hold(self) -> Hold:
-        """Return the gate's hold on entries for a link or another node; verdicts may come late."""
+        """Return the gate's hold on entries for links, fees, another node; verdicts come late."""
         ready = self._links.ready
 
         def held(facts: OrderFacts) -> Refusal | None:
-            verdict = self._other_node()
+            verdict = self._other_node() or self._fees.halt
             if verdict is None and not (ready("private") and ready("trade")):
                 verdict = link_verdict({name: ready(name) for name in ACCOUNT_LINKS})
             return None if verdict is None else refused_by(verdict)
@@ -227,7 +236,7 @@ class NodeWatch:
             if policies.sweep_failed == "halt"
             else None,
         ]
-        wanted.append(self._other_node())
+        wanted += [self._other_node(), self._fees.halt]
         release = self._context.release
         wanted.append(None if release is None else release.verdict)
         found = [verdict for verdict in wanted if verdict is not None]
@@ -240,7 +249,7 @@ class NodeWatch:
             self._halt(verdict)
             if verdict.action >= Action.HALT_ENTRIES:
                 self._journal.count(f"halts_{verdict.guard}")
-            if verdict.guard == "node.tag" and verdict.action >= Action.HALT_ENTRIES:
+            if verdict.guard in ALERTED and verdict.action >= Action.HALT_ENTRIES:
                 self._context.alerts(verdict.reason, "critical", "node")
         for line in halt_lines(changes):
             self._say("halt", line)

@@ -39,6 +39,11 @@ def clock_verdict(skew: float, limit: float) -> Verdict | None:
     return _halt("clock", "desk", reason, abs(skew), limit)
 
 
+def fees_verdict(why: str) -> Verdict | None:
+    """Return the halt of entries for fees above the expected ones; empty words are none."""
+    return _halt("fees", "desk", why, None, None, transient=False) if why else None
+
+
 def sweep_verdict(failures: int, limit: int, why: str) -> Verdict | None:
     """Return the halt of entries after `limit` failed sweeps in a row."""
     if failures < limit:
