@@ -14,11 +14,10 @@ from typing import Any, NamedTuple
 from nautilus_trader.model.enums import OrderSide
 from nautilus_trader.model.identifiers import ClientOrderId
 
-from actors.gate.pending import AccountView
+from actors.gate.pending import AccountView, protects_from_outside, sides
 from actors.guards.core.snapshot import NO_RANGES, Holding, OpenExposure, Ranges, ranges_of
 from actors.records.order_facts import OrderFacts
 from actors.records.owners import owner_of
-from strategies.order_ids import is_protective
 from strategies.order_sender import order_only_shrinks
 from strategies.order_tags import only_shrinks
 
@@ -115,22 +114,16 @@ class OpenExposures:
         found: dict[str, dict[str, Decimal]] = {}
         for order in self._cache.orders_open():
             name, order_id = order.instrument_id.value, order.client_order_id.value
-            if order_id not in self.under_way.get(name, {}):
+            known = order_id in self.under_way.get(name, {})
+            # What protects can only shrink a position, and only one of two siblings fills.
+            if not known and not protects_from_outside(order):
                 left = order.leaves_qty.as_decimal()
                 sign = 1 if order.side == OrderSide.BUY else -1
                 found.setdefault(name, {})[order_id] = sign * left
         return found
 
     def _orders(self, name: str) -> dict[str, Decimal]:
-        orders = {**self._earlier.get(name, {}), **self.under_way.get(name, {})}
-        if not orders:
-            return orders
-        # A protective order can only shrink its position, and only one of two siblings fills.
-        return {
-            key: left
-            for key, left in orders.items()
-            if not (is_protective(key) and self._sender(key).reduces)
-        }
+        return {**self._earlier.get(name, {}), **self.under_way.get(name, {})}
 
     def _sender(self, order_id: str) -> _Sender:
         found = self._senders.get(order_id)
@@ -164,26 +157,20 @@ class OpenExposures:
         self, key: Key, orders: Mapping[str, Decimal], asked_price: Decimal | None = None
     ) -> OpenExposure:
         name, owner = key
-        buys = sells = ZERO
-        buy_orders = sell_orders = 0
-        for order_id, left in orders.items():
-            sender = self._sender(order_id)
-            if sender.owner != owner:
-                continue
-            if left > ZERO:
-                buys, buy_orders = buys + left, buy_orders + (not sender.reduces)
-            elif left < ZERO:
-                sells, sell_orders = sells - left, sell_orders + (not sender.reduces)
+        senders = [(left, self._sender(order_id)) for order_id, left in orders.items()]
+        lefts = [(left, sender.reduces) for left, sender in senders if sender.owner == owner]
         held = self._held.get(name, {}).get(owner)
+        position = ZERO if held is None else held.quantity
+        buys, sells = sides(position, lefts)
         price = self._account.price(name) or asked_price or (held and held.entry)
         return OpenExposure(
             strategy=owner,
             instrument=name,
-            held=ZERO if held is None else held.quantity,
+            held=position,
             buys=buys,
             sells=sells,
-            buy_orders=buy_orders,
-            sell_orders=sell_orders,
+            buy_orders=sum(left > ZERO and not reduces for left, reduces in lefts),
+            sell_orders=sum(left < ZERO and not reduces for left, reduces in lefts),
             price=price or ZERO,
         )
 

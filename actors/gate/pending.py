@@ -22,7 +22,7 @@ from nautilus_trader.model.orders import Order
 
 from actors.guards.core.snapshot import Holding
 from strategies.account_value import is_spot
-from strategies.order_ids import is_protective
+from strategies.order_ids import is_protective, owner_of
 from strategies.order_sender import order_only_shrinks
 
 ZERO = Decimal(0)
@@ -58,6 +58,16 @@ class AccountView(Protocol):
 def protects(order: Order) -> bool:
     """Whether the order is a stop or a take-profit that can only shrink what is held."""
     return is_protective(order.client_order_id.value) and order_only_shrinks(order)
+
+
+def protects_from_outside(order: Order) -> bool:
+    """Whether an order that did not pass the gate only protects a position.
+
+    Besides our own stops, it is what others' orders can only shrink, as the stop that the venue
+    attaches to a position: it keeps the venue's id.
+    """
+    is_others = owner_of(order.client_order_id.value) is None
+    return protects(order) or (is_others and order_only_shrinks(order))
 
 
 class PendingOrders:
@@ -109,9 +119,9 @@ class PendingOrders:
         for other in self._cache.orders_open(instrument_id=order.instrument_id):
             name = other.client_order_id
             known = name.value in pending or name == order.client_order_id
-            if not known and not protects(other):
+            if not known and not protects_from_outside(other):
                 lefts.append((left_of(other), other.is_reduce_only))
-        return _sides(position, lefts)
+        return sides(position, lefts)
 
     def spot_cash(self, order: Order) -> tuple[Decimal, bool]:
         """Return what other spot buys may cost, and whether resting spot sales may bring cash.
@@ -155,7 +165,7 @@ class PendingOrders:
         if not pending or price is None:
             return 0.0
         position = self._account.position(name)
-        buys, sells = _sides(position, [(v, k in self._reducing) for k, v in pending.items()])
+        buys, sells = sides(position, [(v, k in self._reducing) for k, v in pending.items()])
         after = position + buys - sells
         return float((abs(after) - abs(position)) * price)
 
@@ -181,7 +191,7 @@ class PendingOrders:
         self._reducing.discard(name)
 
 
-def _sides(position: Decimal, orders: Iterable[tuple[Decimal, bool]]) -> tuple[Decimal, Decimal]:
+def sides(position: Decimal, orders: Iterable[tuple[Decimal, bool]]) -> tuple[Decimal, Decimal]:
     """Return what orders may buy and sell, unsigned, from what each may fill and if it may only
     reduce: exits that could close a position twice, as a stop and a take-profit, count once.
     """

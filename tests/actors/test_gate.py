@@ -179,6 +179,17 @@ def test_an_order_from_before_the_start_leaves_less_to_an_exit() -> None:
     assert desk.accountant.position(A) == 8
 
 
+def test_a_stop_that_the_venue_attached_takes_no_leverage_from_turning_its_position() -> None:
+    """Counted as a sale, the stop would make the order of 400 add 400 to what is held."""
+    desk, script = played(
+        (at(1), trading(A, "200")),
+        (at(2), earlier(OrderSide.SELL, 200, 200, reduce_only=True)),
+        (at(3), trading(A, "-400")),
+    )
+    assert script.denials == []
+    assert desk.accountant.position(A) == -200
+
+
 def test_an_order_from_before_the_start_can_not_be_enlarged_past_the_limits() -> None:
     desk, script = played(
         (at(1), earlier(OrderSide.BUY, 10, 50)), (at(2), resizing("1001")), (at(3), resizing("20"))

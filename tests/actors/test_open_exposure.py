@@ -4,17 +4,21 @@ from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from nautilus_trader.model.enums import OrderSide
 
 from actors.desk.open_exposure import OpenExposures
-from actors.guards.core.snapshot import Holding, ranges_of
+from actors.guards.core.exposure import worst_case
+from actors.guards.core.snapshot import Holding, OrderRequested, ranges_of
 from strategies.order_ids import protective
 from tests.actors.tiny_guards import Account
 
 NAMES = ("AAAUSDT-LINEAR.BYBIT", "BBBUSDT-LINEAR.BYBIT")
 OWNERS = ("a", "b")
+VENUES = "961078f3-491b-4f5e-9d0c-3a2b1c0d9e8f"
+"""The venue's own id of an order."""
 
 
 class Orders:
@@ -140,36 +144,58 @@ def test_what_has_no_price_is_valued_at_what_the_order_asks():
     assert row.price == Decimal(7)
 
 
+def rest(
+    desk: Desk, name: str, owner: str, order_id: str, sells: int, *, reduce_only: bool = False
+) -> None:
+    """Let an order rest that did not pass the gate in this session."""
+    desk.cache.owners[order_id] = owner
+    if reduce_only:
+        desk.cache.reduce_only.add(order_id)
+    desk.cache.earlier.append(
+        SimpleNamespace(
+            instrument_id=SimpleNamespace(value=name),
+            client_order_id=SimpleNamespace(value=order_id),
+            leaves_qty=SimpleNamespace(as_decimal=lambda: Decimal(sells)),
+            side=OrderSide.SELL,
+            is_reduce_only=reduce_only,
+        )
+    )
+
+
+def hold(desk: Desk, quantity: int) -> None:
+    held = {"quantity": Decimal(quantity), "entry": Decimal(9), "price": None}
+    desk.account.held = [Holding(strategy="a", instrument=NAMES[0], **held)]
+
+
 def test_orders_from_before_a_restart_are_under_way_too():
     desk = Desk()
-    desk.cache.owners["old"] = "b"
-    desk.cache.earlier = [
-        SimpleNamespace(
-            instrument_id=SimpleNamespace(value=NAMES[1]),
-            client_order_id=SimpleNamespace(value="old"),
-            leaves_qty=SimpleNamespace(as_decimal=lambda: Decimal(4)),
-            side=OrderSide.SELL,
-        )
-    ]
+    rest(desk, NAMES[1], "b", "n1-b-1-1", 4)
     rows = desk.rows("a", NAMES[0])
     assert (NAMES[1], "b", Decimal(0), Decimal(0), Decimal(4), Decimal(11)) in rows
 
 
-def test_two_protective_orders_of_one_position_count_as_little_as_one():
+@pytest.mark.parametrize(
+    "names",
+    [[protective("n1-a-1-", 0), protective("n1-a-1-", 1)], [VENUES]],
+    ids=["two of ours", "attached by the venue"],
+)
+def test_what_protects_a_position_does_not_count_as_the_entry_of_the_other_side(names):
     """Only one of them fills, and that only shrinks what is held."""
     desk = Desk()
-    desk.account.held = [
-        Holding(
-            strategy="a", instrument=NAMES[0], quantity=Decimal(5), entry=Decimal(9), price=None
-        )
-    ]
-    found = []
-    for count in range(3):
-        names = [protective("n1-a-1-", number) for number in range(count)]
-        desk.pending[NAMES[0]] = dict.fromkeys(names, Decimal(-5))
-        desk.cache.owners.update(dict.fromkeys(names, "a"))
-        desk.cache.reduce_only.update(names)
-        desk.standings.forget()
-        found.append(desk.rows("a", NAMES[0]))
-    assert found[0] == found[1] == found[2]
-    assert found[0][0][2:5] == (5, 0, 0)
+    hold(desk, 5)
+    for name in names:
+        rest(desk, NAMES[0], "a", name, 5, reduce_only=True)
+    assert desk.rows("a", NAMES[0])[0][2:5] == (5, 0, 0)
+    # Turned round by an order of 10, it is 5 long or 5 short, at a price of 10.
+    rows, ranges = desk.standings.rows("a", NAMES[0], None, "new")
+    turn = {"ts": 0, "strategy": "a", "instrument": NAMES[0], "price": None, "is_exit": False}
+    asked = OrderRequested(quantity=Decimal(-10), open_exposure=rows, ranges=ranges, **turn)
+    assert worst_case(asked).own == (-50, 50, 50)
+
+
+def test_reduce_only_exits_count_for_no_more_than_the_position():
+    desk = Desk()
+    hold(desk, 5)
+    for number in (1, 2):
+        rest(desk, NAMES[0], "a", f"n1-a-1-{number}", 4, reduce_only=True)
+    assert desk.rows("a", NAMES[0])[0][2:5] == (5, 0, 5)

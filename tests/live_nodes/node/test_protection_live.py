@@ -112,6 +112,18 @@ def test_an_entry_carries_a_stop_and_our_own_orders_follow_the_position(tmp_path
         assert b"5030" in (desk.journal.load_state(OWNER, name) or b"")
 
 
+def test_a_protected_position_may_be_turned_up_to_its_cap(tmp_path: Path) -> None:
+    """It is worth 500 on either side; with the attached stop as an entry it could come to 1,000."""
+    cap = {
+        "use": "actors.guards.position_cap:PositionCap",
+        "params": {"limit_pct": None, "limit_currency": 600.0},
+    }
+    with stage() as st, protected(st, tmp_path, actors={"cap": cap}) as (desk, strategy):
+        enter(desk, st)
+        desk.do(lambda: strategy.execute(BTC_ID, D("-0.020"), "turn"))
+        desk.until(lambda: st.position() == strategy.net() == D("-0.010"), "the other side")
+
+
 def test_a_restart_takes_orders_up_before_anything_new(tmp_path: Path) -> None:
     """While the node is down the take-profit fills, and somebody cancels the stop."""
     with stage() as st:
