@@ -223,10 +223,11 @@ class CloseAttempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CancelSent(NamedTuple):
-    """When the last cancel was sent, and how many."""
+    """Since when an order must go, when the last cancel was sent, and how many."""
 
-    at: int
-    times: int
+    since: int
+    at: int = 0
+    times: int = 0
 
 
 class ClosingState(msgspec.Struct, frozen=True, kw_only=True):

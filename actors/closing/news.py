@@ -71,21 +71,15 @@ def news_of(
             news.append(ClosingNews("not_flat", text))
             state = replace(state, alarmed=facts.now)
         return state, news
-    late = [order for order in facts.orders if _rests_too_long(order, state, facts, policy)]
+    # Not from the halt on: a spot stop must go once less is held than it sells.
+    patience, wanted = policy.deadline_ns - policy.grace_ns, state.cancels
+    overdue = {name for name, sent in wanted.items() if facts.now >= sent.since + patience}
+    late = [order for order in facts.orders if order.id in overdue]
     if late:
         words = _listed([f"{order.instrument}: order {order.id}" for order in late])
         text = f"entries are halted, and some would not be cancelled: {words}"
         news.append(ClosingNews("resting", text))
     return replace(state, alarmed=facts.now if late else None), news
-
-
-def _rests_too_long(
-    order: WorkingOrder, state: ClosingState, facts: ClosingFacts, policy: ClosingPolicy
-) -> bool:
-    since = policy.covered_since(state.halts, order.key)
-    if since is None or facts.now < since + policy.deadline_ns:
-        return False
-    return order.is_entry(facts.held(order.key))
 
 
 def _left(state: ClosingState, facts: ClosingFacts, policy: ClosingPolicy) -> Positions:

@@ -113,13 +113,13 @@ def _cancel(
     state: ClosingState, facts: ClosingFacts, policy: ClosingPolicy
 ) -> tuple[ClosingState, list[Act]]:
     wanted = [order for order in facts.orders if _must_go(state, facts, policy, order)]
-    sent = {order.id: state.cancels[order.id] for order in wanted if order.id in state.cancels}
+    sent = {order.id: state.cancels.get(order.id, CancelSent(facts.now)) for order in wanted}
     acts: list[Act] = []
     for order in sorted(wanted, key=lambda order: order.id):
-        before = sent.get(order.id, CancelSent(0, 0))
+        before = sent[order.id]
         is_due = before.times == 0 or facts.now >= before.at + backoff(before.times + 1)
         if facts.reachable and is_due:
-            sent[order.id] = CancelSent(facts.now, before.times + 1)
+            sent[order.id] = before._replace(at=facts.now, times=before.times + 1)
             acts.append(CancelAct(order.id))
     return replace(state, cancels=sent), acts
 

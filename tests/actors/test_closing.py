@@ -217,6 +217,18 @@ def test_an_entry_that_can_not_be_cancelled_raises_an_alarm_again_and_again() ->
     assert said == [(now, "resting", text) for now in (30, 40, 50)]
 
 
+def test_an_order_that_becomes_an_entry_under_an_old_halt_has_the_time_of_any_other() -> None:
+    """A spot pair's own stop of 10, of which 4 are sold after 100 seconds of the halt."""
+    spot, said = PositionKey("one", SPOT), []
+    closing, stop = Closing(), order("stop", "-10", instrument=SPOT)
+    for now in range(140):
+        held = {spot: D(10 if now < 100 else 6)}
+        acts = closing.at(now, verdicts=(HALT,), positions=held, orders=(stop,))
+        assert now != 100 or acts == [CancelAct("stop")]
+        said += [(now, kind) for kind, _ in closing.news]
+    assert said == [(125, "resting"), (135, "resting")]
+
+
 # -- closes ----------------------------------------------------------------------------------------
 
 
