@@ -28,7 +28,6 @@ from actors.records.journal_files import NAME, OLD, Lock, Restored, back_up, fol
 from actors.records.journal_reading import connect, version_of
 from actors.records.journal_schema import MIGRATIONS, TABLES, VERSION
 from actors.records.journal_writing import JournalError, JournalWriter
-from config.errors import DeskError
 
 __all__ = ["Journal", "JournalError", "JournalState"]
 
@@ -57,6 +56,7 @@ class Journal(JournalWriter):
     """A node's journal; `open` it, then read and write it.
 
     ``restored`` is set when the file was damaged and a backup, or an empty journal, replaced it.
+    ``failed`` has what `back_up` and `fold` failed at, by their names, until they succeed again.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Journal(JournalWriter):
         self._lock = lock
         self._backup: threading.Thread | None = None
         self._folding: threading.Thread | None = None
-        self._backup_error: BaseException | None = None
+        self.failed: dict[str, str] = {}
         self._file: sqlite3.Connection | None = None
 
     @classmethod
@@ -181,30 +181,18 @@ class Journal(JournalWriter):
         return JournalState(self, owner)
 
     def back_up(self) -> None:
-        """Start a backup in another thread.
-
-        Raises
-        ------
-        DeskError
-            If the previous backup failed: nothing else reports it.
-        """
+        """Start a backup in another thread; `failed` says whether it failed."""
         if self._backup is None or not self._backup.is_alive():
             self._backup = self._begun(back_up)
 
     def fold(self) -> None:
-        """Start to fold the WAL into the file in another thread, so that no commit has to.
-
-        Raises DeskError as `back_up` does.
-        """
+        """Start to fold the WAL into the file in another thread, so that no commit has to."""
         if self._folding is None or not self._folding.is_alive():
             self._folding = self._begun(fold)
 
     def _begun(self, work: Callable[[Path], object]) -> threading.Thread | None:
         if self._file is not None:
             return None
-        error, self._backup_error = self._backup_error, None
-        if error is not None:
-            raise DeskError(f"the journal's backup in {self.folder} failed: {error}") from error
         thread = threading.Thread(
             target=self._work, args=(work,), name="journal backup", daemon=True
         )
@@ -215,7 +203,9 @@ class Journal(JournalWriter):
         try:
             work(self.folder)
         except (OSError, sqlite3.Error) as error:
-            self._backup_error = error
+            self.failed[work.__name__] = str(error)
+        else:
+            self.failed.pop(work.__name__, None)
 
     def close(self) -> None:
         """Make a last backup, fold the WAL in, release the lock; safe to call twice."""

@@ -8,6 +8,7 @@ file is kept as ``journal.corrupt-<UTC stamp>.db``, one of an older version as
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -160,15 +161,22 @@ def mended(folder: Path) -> Restored | None:
 
 
 def back_up(folder: Path, name: str = BACKUPS[0]) -> Path:
-    """Copy the journal, fold its WAL in, keep the previous backup too, and return the new path.
+    """Fold the journal's WAL in, copy it, keep the previous backup too, and return the new path.
 
     It is safe beside a running writer, from any thread: SQLite copies one snapshot. A ``name`` that
-    is not a backup's replaces the file of that name.
+    is not a backup's replaces the file of that name. Raises OSError, and leaves nothing, where the
+    copy would take the space that the journal itself needs.
     """
     place = folder / f"{name}.writing"
     place.unlink(missing_ok=True)
-    copy_journal(folder / NAME, place)
     fold(folder)
+    if shutil.disk_usage(folder).free < (folder / NAME).stat().st_size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(place))
+    try:
+        copy_journal(folder / NAME, place)
+    except BaseException:
+        place.unlink(missing_ok=True)
+        raise
     made, older = folder / name, folder / BACKUPS[1]
     if name == BACKUPS[0] and made.exists():
         made.replace(older)

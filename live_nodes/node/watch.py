@@ -14,6 +14,7 @@ from actors.gate.pending import AccountView
 from actors.records.order_facts import Hold, OrderFacts
 from config.errors import DeskError, some_of
 from live_nodes.bybit.rest import VenueError
+from live_nodes.local.alert_pacing import Level
 from live_nodes.node.audit import Audit
 from live_nodes.node.context import NodeContext
 from live_nodes.node.fee_watch import FeeWatch
@@ -83,6 +84,7 @@ class NodeWatch:
         self._clock_halt: Verdict | None = None
         self._failures = 0
         self._failure = ""
+        self._backup_failed = False
         self._halt = context.tape.wrap(HALT, partial(self._kernel.msgbus.publish, TOPIC))
         data = self._kernel.data_engine
         data._handle_data = feed.lag.measured(data._handle_data)
@@ -114,7 +116,7 @@ class NodeWatch:
                 self._keep_looking(),
                 self._repeat(self._document.snapshot_every, self._snapshot),
                 self._repeat(self._document.backup_every, self._journal.back_up),
-                self._repeat(FOLD_EVERY, self._journal.fold),
+                self._repeat(FOLD_EVERY, self._fold),
                 self._repeat(1.0, feed_lag.end_second),
                 self._keep_measuring_the_clock(),
                 *([] if self._sweep is None else [self._keep_sweeping(self._sweep)]),
@@ -269,6 +271,22 @@ class NodeWatch:
         self._recorder.snapshot(self._account)
         for name, link in self._links.by_name().items():
             self._journal.link(name, link.word, link.failure)
+
+    def _fold(self) -> None:
+        self._journal.fold()
+        failed = "; ".join(self._journal.failed.copy().values())
+        if bool(failed) == self._backup_failed:
+            return
+        self._backup_failed = bool(failed)
+        text = "the journal is backed up again"
+        if failed:
+            text = (
+                f"the journal's backup failed: {failed}; free space on its disk; it is tried again"
+            )
+        level: Level = "warning" if failed else "info"
+        self._context.alerts(text, level, "node", about="backup", over=not failed)
+        # Not in the journal, for whose next row there may be no space.
+        self._say("backup", text, written=True)
 
     async def _keep_measuring_the_clock(self) -> None:
         while True:

@@ -1,6 +1,7 @@
 """The journal: what was written survives a kill, and a damaged file never passes for whole."""
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -524,17 +525,37 @@ def test_a_wal_that_is_folded_in_is_written_over(tmp_path: Path) -> None:
         assert sizes[0] == sizes[1] == sizes[2] > 50 * 4096
 
 
-def test_a_backup_that_fails_raises_at_the_next(tmp_path: Path) -> None:
+def test_a_backup_that_fails_is_told_and_tried_again(tmp_path: Path) -> None:
     journal = Journal.open(tmp_path, node="test")
-    (tmp_path / f"{BACKUPS[0]}.writing").mkdir()
-    journal.back_up()
-    assert journal._backup is not None
-    journal._backup.join()
-    with pytest.raises(DeskError, match="backup in"):
+
+    def backed_up() -> dict[str, str]:
         journal.back_up()
+        assert journal._backup is not None
+        journal._backup.join()
+        journal.fold()
+        assert journal._folding is not None
+        journal._folding.join()
+        return dict(journal.failed)
+
+    (tmp_path / f"{BACKUPS[0]}.writing").mkdir()
+    assert list(backed_up()) == ["back_up"], "a fold that succeeds does not hide it"
     (tmp_path / f"{BACKUPS[0]}.writing").rmdir()
+    assert backed_up() == {}
     journal.close()
     journal.close()
+
+
+def test_a_backup_takes_no_space_that_the_journal_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Journal.open(tmp_path, node="test"):
+        back_up(tmp_path)
+        size, usage = (tmp_path / NAME).stat().st_size, shutil.disk_usage(tmp_path)
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=size - 1))
+        with pytest.raises(OSError, match="No space left"):
+            back_up(tmp_path)
+        assert not list(tmp_path.glob("*.writing"))
+        monkeypatch.undo()
 
 
 def test_a_journal_that_can_not_be_read_goes_on_empty_in_memory(tmp_path):

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 from nautilus_trader.model.events import OrderCancelRejected
 
+import live_nodes.node.watch as watch
 from actors.guards.core.snapshot import ErrorEvent, VenueResponse
+from actors.records.journal_files import BACKUPS
 from config.documents.scenario import ClockSkew, RefusedOp
 from config.errors import DeskError, GateRefused
 from live_nodes.local.keys import KeyPair, Secret
@@ -160,6 +162,26 @@ def test_a_full_disk_cancels_entries_and_stops_in_one_sentence(small: Path) -> N
         (small / "rest").unlink()
         runs(RunOptions(run_once=True))
         assert runs.held() == WANTED
+
+
+def test_a_backup_that_fails_is_alerted_and_the_node_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "FOLD_EVERY", 0.1)
+    in_the_way = tmp_path / f"{BACKUPS[0]}.writing"
+    with stage() as st, desk_node(st, folder=tmp_path) as desk:
+        desk.until((tmp_path / BACKUPS[0]).exists, "the first backup")
+        in_the_way.mkdir()
+        desk.do(desk.journal.back_up)
+        desk.until(lambda: any("backup failed" in line for line in desk.said), "the alert")
+        desk.do(desk.journal.back_up)
+        desk.filled(BUY)
+        assert not desk.halted()
+        in_the_way.rmdir()
+        desk.do(desk.journal.back_up)
+        desk.until(lambda: any("backed up again" in line for line in desk.said), "the end")
+        alerts = (tmp_path / "alerts.jsonl").read_text().splitlines()
+        assert len([line for line in alerts if "back" in line]) == 2
 
 
 def test_a_folder_that_can_not_be_written_refuses_the_start_in_one_sentence(small: Path) -> None:
