@@ -15,7 +15,7 @@ from typing import Any, Literal
 import msgspec
 
 from actors.records.journal_files import NAME
-from actors.records.journal_schema import FOLLOWED, OLD_VIEWS, TAKEN, VERSION
+from actors.records.journal_schema import FOLLOWED, GONE, OLD_VIEWS, TAKEN, VERSION
 from actors.records.rows import (
     MARKS,
     EquityRow,
@@ -31,6 +31,7 @@ from strategies.messages import Action, Decision, Verdict
 
 _DECISIONS = msgspec.json.Decoder(Decision)
 _VERDICTS = msgspec.json.Decoder(Verdict)
+_GONE = msgspec.json.Decoder(tuple[int, str, Decimal, Decimal])
 _PATIENCE_S = 5.0
 _CLOCKS_NS = 5_000_000_000
 """How far the times of positions may be out of the order in which they were written."""
@@ -188,6 +189,19 @@ class JournalReader:
         since = self.load_state("node", FOLLOWED) or self.load_state("node", "fills complete") or 0
         rows = self.query("SELECT * FROM fills WHERE ts >= ? AND strategy = ''", int(since))
         return [from_sql(FillRow, row) for row in rows]
+
+    def coins_gone(self, since: int, until: int) -> list[tuple[int, str, Decimal, Decimal]]:
+        """Return own coins that the books lost to others at since < ts <= until, the oldest first.
+
+        Each is time, pair, coins (negative where they came back) and price; older journals lack it.
+        """
+        rows = self.query("SELECT changed, value FROM state WHERE name GLOB ?", f"{GONE}*")
+        found = []
+        for row in rows:
+            ts, pair, coins, price = _GONE.decode(row["value"])
+            # Those of a start were gone before its first equity.
+            found.append((ts or int(row["changed"]), pair, coins, price))
+        return sorted(move for move in found if since < move[0] <= until)
 
     def last_owner(self, instrument: str) -> str:
         """Return the strategy of the newest own execution in an instrument, empty without one."""

@@ -33,6 +33,8 @@ TAKEN = "taken "
 """Beginning of the node's states of own coins that others took, by pair."""
 FOLLOWED = "coins followed"
 """The node's state with the time until which others took no own coins that `TAKEN` lacks."""
+GONE = "own coins gone "
+"""Beginning of the guards' states of own coins that the books lost by no own execution, by number."""
 
 GROWING = (
     *("runs", "intents", "order_events", "fills", "decisions", "verdicts", "gates", "notes"),

@@ -140,7 +140,7 @@ class NodeBooks:
         self._order_ids = 0, 0
         self._searched = -math.inf
         self._curve = Curve()
-        self.flows_known_until = 0
+        self.flows_known_until = self._gone = 0
 
     @property
     def account(self) -> tuple[Integers, Floats]:
@@ -221,10 +221,19 @@ class NodeBooks:
             if (any(known) and self._fills) or not self._fold_fills(journal, since):
                 self._begin(of)
                 self._fold_fills(journal, since)
+            self._fold_gone(journal, since)
             self._fold_equity(journal, since)
             self._follow_orders(journal)
             kept = journal.load_state("node", TRANSFERS_READ)
             self.flows_known_until = 0 if kept is None else int(kept)
+
+    def _fold_gone(self, journal: JournalReader, since: int) -> None:
+        moves = journal.coins_gone(since, time.time_ns())[self._gone :]
+        self._gone += len(moves)
+        self._booking.flows += [
+            Flow(ts, "own coins", -coins * price, f"{name} {ts}")
+            for ts, name, coins, price in moves
+        ]
 
     def _fold_equity(self, journal: JournalReader, since: int) -> None:
         query = "SELECT id, ts, equity FROM equity WHERE id > ? AND ts >= ? ORDER BY id"

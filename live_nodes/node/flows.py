@@ -14,7 +14,7 @@ from decimal import Decimal
 import msgspec
 
 from actors.records.coins import COIN, ZERO, Lot, cash_moved, coins_moved, every_part
-from actors.records.journal_schema import FUNDING
+from actors.records.journal_schema import FUNDING, GONE
 from actors.records.rows import FillRow
 from live_nodes.bybit.facts import TRADES, is_charge
 from strategies.account_value import is_spot
@@ -28,12 +28,14 @@ class Kept(msgspec.Struct):
     """What survives a restart.
 
     ``since`` is when the guards first measured (UNIX nanoseconds, UTC): earlier executions are in
-    the equity that they began with. ``coins`` are own ones by pair, parts of a lot among them.
+    the equity that they began with. ``coins`` are own ones by pair, parts of a lot among them;
+    ``gone`` counts how often some left or came without an execution.
     """
 
     since: int
     total: Decimal = ZERO
     coins: dict[str, Decimal] = {}
+    gone: int = 0
 
 
 class CapitalFlows:
@@ -60,13 +62,17 @@ class CapitalFlows:
         held: Mapping[str, Decimal],
         price: Callable[[str], Decimal | None],
         lot_of: Lot,
+        began: int = 0,
     ) -> None:
-        """Compare own coins with positions; the first time, count from now (UNIX nanoseconds)."""
+        """Compare own coins with positions; the first time, count from now (UNIX nanoseconds).
+
+        What lacks was gone when the run ``began``.
+        """
         self._lot_of, is_first = lot_of, self._kept is None
         if self._kept is None:
             self._kept = Kept(now, coins={n: q for n, q in explained.items() if is_spot(n)})
         for name in sorted(self._kept.coins.keys() | filter(is_spot, held)):
-            self.compare(name, held.get(name, ZERO), price(name))
+            self.compare(name, held.get(name, ZERO), price(name), began, is_first=is_first)
         if is_first:
             self._kept.total = ZERO
             self._save()
@@ -91,14 +97,29 @@ class CapitalFlows:
             self.pending(fill.ts, moved)
         self._save()
 
-    def compare(self, name: str, held: Decimal, price: Decimal | None) -> None:
-        """Take own coins that a position (``held``) lacks as taken out, more as paid in."""
+    def compare(
+        self,
+        name: str,
+        held: Decimal,
+        price: Decimal | None,
+        ts: int = 0,
+        *,
+        is_first: bool = False,
+    ) -> None:
+        """Take own coins that a position (``held``) lacks as taken out, more as paid in.
+
+        Reports get each with its time (by default now), but those of before the first start.
+        """
         assert self._kept is not None
         own, lot = self._kept.coins.get(name, ZERO), self._lot_of(name)
         gone = (own // lot * lot if lot else own) - held
         if gone and price is not None:
             self._kept.coins[name] = own - gone
             self._kept.total -= gone * price
+            if not (is_first or self._dry_run):
+                self._kept.gone += 1
+                move = msgspec.json.encode((ts, name, gone, price))
+                self._store.save(f"{GONE}{self._kept.gone}", move)
             self._save()
 
     def _save(self) -> None:

@@ -194,7 +194,8 @@ class NodeRisk:
         self._kernel.msgbus.subscribe("events.position.*", self.pending_cash.on_position_event)
         flows, account = self._fills.flows, self._account
         explained, lot_of = context.journal.explained(), context.facts.lot_of
-        flows.begin(self.desk.now(), explained, account.positions(), account.price, lot_of)
+        began = context.journal.runs()[0].started
+        flows.begin(self.desk.now(), explained, account.positions(), account.price, lot_of, began)
         flows.pending = self.pending_cash.follow
         self._fills.expect = self.pending_cash.expect
         self._kernel.msgbus.subscribe("events.position.*", self._on_position_event)

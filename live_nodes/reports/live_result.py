@@ -253,14 +253,20 @@ def _result(
     held = list(done.books.open.values())
     taken = _taken(journal, done, last)
     sold: dict[int, Decimal] = {}
+    given_up = journal.coins_gone(first.ts, last.ts)
     for trip in held:
         coins = taken.get(id(trip), ZERO) - lost.get(id(trip), ZERO)
+        moves = [(ts, q, price) for ts, name, q, price in given_up if name == trip.instrument]
+        # Of what the journal has no time, as an older one: when a hand last traded.
+        coins -= sum((q for _, q, _ in moves), ZERO)
         hands = [row for row in done.rows[begin:after_it] if _by_hand(row, trip.instrument)]
-        price = hands[-1].price if hands else _price(trip, after)
+        ts, price = (hands[-1].ts, hands[-1].price) if hands else (last.ts, _price(trip, after))
         if abs(coins * price) >= CENT:
-            ts, name = hands[-1].ts if hands else last.ts, f"{trip.instrument} {last.ts}"
-            done.flows.append(Flow(ts, "own coins", -coins * price, name))
-            sold[id(trip)] = coins * (_price(trip, after) - price)
+            moves.append((ts, coins, price))
+        for ts, q, price in moves:
+            done.flows.append(Flow(ts, "own coins", -q * price, f"{trip.instrument} {ts}"))
+        if moves:
+            sold[id(trip)] = sum((q * (_price(trip, after) - price) for _, q, price in moves), ZERO)
     done.flows.sort(key=attrgetter("ts"))
     positions = {
         id(trip): trip.row(_price(trip, after))

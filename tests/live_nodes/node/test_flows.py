@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from decimal import Decimal as D
 from pathlib import Path
@@ -70,7 +71,7 @@ def test_flows_of_others_count_once_over_restarts(tmp_path: Path) -> None:
     def begun(journal: Journal, now: int, held: str) -> CapitalFlows:
         flows = FillBooking(journal).flows
         explained, there = journal.explained(), {PAIR: D(held)}
-        flows.begin(now, explained, there, lambda name: D(110), lambda name: LOT)
+        flows.begin(now, explained, there, lambda name: D(110), lambda name: LOT, now - 1)
         flows.pending = lambda ts, moved: followed.append(moved)
         return flows
 
@@ -101,3 +102,6 @@ def test_flows_of_others_count_once_over_restarts(tmp_path: Path) -> None:
         trades(journal, 31, "0.005", strategy="a")
         flows.compare(PAIR, D("1.51"), D(90))
         assert flows.total == D(100) - D(110) + D(90)
+        # One was gone at the start, and came back now.
+        (gone, back) = journal.coins_gone(0, time.time_ns())
+        assert (gone, back[1:]) == ((29, PAIR, D(1), D(110)), (PAIR, D(-1), D(90)))

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from actors.records.journal import Journal
+from actors.records.journal_schema import GONE
 from actors.records.rows import EquityRow, FillRow, PositionRow, marks_of_day
 from config.durations import DAY_NS, SECOND_NS
 
@@ -51,6 +52,12 @@ class Days:
                 quantity=D(0), price=D(0), fee=D(fee), kind=kind,
             )
         )  # fmt: skip
+
+    def gone(self, ts: int, pair: str, coins: str, price: str) -> None:
+        """Write that the books lost own coins to others."""
+        self.clock.now, self.number = ts, self.number + 1
+        move = msgspec.json.encode((0, pair, coins, price))
+        self.journal.save_state("risk", f"{GONE}{self.number}", move)
 
     def snapshot(self, ts: int, cash: str, held: dict[str, tuple[str, str, str]]) -> None:
         """Write positions (quantity, entry, mark by instrument), marks and equity."""

@@ -11,6 +11,7 @@ import pytest
 from backtests.results.figures import without_flows
 from config.durations import SECOND_NS
 from config.errors import InputError
+from live_nodes.dashboard.books import NodeBooks
 from live_nodes.reports.live_result import LiveResult, live_result
 from live_nodes.reports.page import LiveFacts
 from live_nodes.reports.venue_log import Reconciliation
@@ -156,6 +157,32 @@ def test_own_coins_that_a_hand_sold_are_taken_out_and_earn_nothing_more(tmp_path
     one, two = (live_result(tmp_path, at, at + 24 * HOUR) for at in (DAY, NEXT))
     assert (closes(one), [flow.amount for flow in one.flows]) == (D(40), [D("219.8"), D(-220)])
     assert (closes(two), two.flows) == (D(10), ())
+
+
+def test_own_coins_count_as_taken_out_when_the_books_gave_each_of_them_up(tmp_path: Path) -> None:
+    """4 bought at 100. 2 sold by hand at 100, seen after 12 s; 1 moved away at 110; then 120."""
+    pair, days, s = "AUSDT-SPOT.BYBIT", Days(tmp_path), SECOND_NS
+    days.snapshot(DAY, "1000", {})
+    days.fill(DAY + HOUR, "4", "100", "0", instrument=pair)
+    days.snapshot(DAY + 2 * HOUR, "1000", {pair: ("4", "100", "100")})
+    days.fill(DAY + 3 * HOUR, "-2", "100", "0", instrument=pair, strategy="")
+    # The wallet has what they brought, and the books have them still.
+    days.snapshot(DAY + 3 * HOUR + 10 * s, "1200", {pair: ("4", "100", "100")})
+    days.gone(DAY + 3 * HOUR + 12 * s, pair, "2", "100")
+    days.snapshot(DAY + 3 * HOUR + 20 * s, "1000", {pair: ("2", "100", "100")})
+    days.snapshot(DAY + 5 * HOUR, "1000", {pair: ("2", "100", "110")})
+    days.gone(DAY + 5 * HOUR + 5 * s, pair, "1", "110")
+    days.snapshot(DAY + 5 * HOUR + 10 * s, "900", {pair: ("1", "100", "110")})
+    days.snapshot(DAY + 20 * HOUR, "900", {pair: ("1", "100", "120")})
+    days.journal.close()
+    found = live_result(tmp_path, DAY, NEXT)
+    assert closes(found) == D(30)
+    assert [flow.amount for flow in found.flows] == [D(200), D(-200), D(-110)]
+    assert found.summary["max_drawdown"] == 0
+    assert found.summary["return_pct"] == pytest.approx(100 * (1.02 * 920 / 910 - 1))
+    books = NodeBooks(tmp_path)
+    with books.refreshed():
+        assert books.equity[1].max() == pytest.approx(1000 * 1.02 * 920 / 910)
 
 
 def test_what_a_hand_opened_and_a_strategy_closed_needs_no_mark_price(tmp_path: Path) -> None:
