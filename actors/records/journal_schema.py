@@ -34,7 +34,7 @@ TAKEN = "taken "
 FOLLOWED = "coins followed"
 """The node's state with the time until which others took no own coins that `TAKEN` lacks."""
 GONE = "own coins gone "
-"""Beginning of the guards' states of own coins that the books lost by no own execution, by number."""
+"""Beginning of the guards' states of own coins that the books lost to others, by number."""
 
 GROWING = (
     *("runs", "intents", "order_events", "fills", "decisions", "verdicts", "gates", "notes"),

@@ -23,8 +23,10 @@ from nautilus_trader.model.data import (
     QuoteTick,
     TradeTick,
 )
+from nautilus_trader.model.events import PositionEvent
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.instruments import CurrencyPair
+from nautilus_trader.model.position import Position
 
 from actors.guards.core.snapshot import Market
 from actors.records.prices import CachePrices
@@ -93,7 +95,7 @@ class NodeFeedConfig(ActorConfig, frozen=True, kw_only=True):
 
 
 class NodeFeed(Actor):
-    """Subscribes to a price of every instrument.
+    """Subscribes to a price of every instrument, and of perpetuals that others opened beside them.
 
     `updated_ns` is the last update, or the subscription before one. `delays_ns` is the age of the
     newest update on arrival, by our clock; `lag` that of all data when they are handled.
@@ -123,6 +125,16 @@ class NodeFeed(Actor):
                 self.subscribe_quote_ticks(instrument)
             if tickers:
                 self.subscribe_funding_rates(instrument)
+        for position in self.cache.positions_open():
+            self._value(position)
+        self.msgbus.subscribe("events.position.*", self._value)
+
+    def _value(self, held: Position | PositionEvent) -> None:
+        # Equity and guards need a price of what others hold outside the universe.
+        name = held.instrument_id.value
+        if name not in self.updated_ns and not is_spot(name):
+            self.updated_ns[name] = self.clock.timestamp_ns()
+            self.subscribe_mark_prices(held.instrument_id)
 
     def missing(self, names: Iterable[str]) -> list[str]:
         """Return the instruments without a price so far."""

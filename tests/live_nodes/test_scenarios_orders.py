@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from decimal import Decimal as D
+from functools import partial
+from math import isclose
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from live_nodes.reconcile.repair import Repairer
 from live_nodes.reconcile.sweep import FindingKind, SweepFinding
 from strategies.refusals import refusal_of
 from tests.live_nodes.by_hand import BTC_ID, BUY, SELL
-from tests.live_nodes.practice.still_market import BTC
+from tests.live_nodes.practice.still_market import BTC, ETH
 from tests.live_nodes.stage import NAME, Desk, Stage, desk_node, stage
 from tests.waiting import slack
 
@@ -252,6 +254,25 @@ def test_our_node_goes_on_with_a_manual_trade_where_the_document_only_wants_a_re
         assert desk.strategy.holding(BTC_ID) == st.position() == D("0.025")
         # Reported once: it is part of what our books explain from then on.
         desk.until(lambda: desk.journal.explained() == {NAME: D("0.025")}, "the books")
+
+
+def test_a_perpetual_that_a_hand_opened_beside_the_universe_counts_at_its_mark_price(
+    tmp_path: Path,
+) -> None:
+    """10 ether at 3,000, worth 2,500 then: 5,000 are lost, and after a restart 10,000 at 2,000."""
+    watch = {"policies": {"external_positions": "report"}}
+    with stage() as st:
+        for price, left in (("2500", 95_000), ("2000", 90_000)):
+            with desk_node(st, folder=tmp_path, watch=watch) as desk:
+                if not st.position("ETHUSDT"):
+                    st.order("Buy", "10", symbol="ETHUSDT")
+                desk.until(lambda: desk.journal.explained(), "the position")
+                clock, move = st.server.venue.clock_ms, st.market.move
+                st.call(partial(move, ETH, D(price), clock()))
+                value = desk.live.risk._account.value
+                near = partial(isclose, left, rel_tol=0.001)
+                desk.until(lambda value=value, near=near: near(value()[0]), "the loss")
+                assert isclose(value()[1], 10 * float(price), rel_tol=0.001)
 
 
 # Halted symbol ------------------------------------------------------------------------------------
