@@ -168,7 +168,7 @@ def last_beat(folder: Path) -> Beat | None:
 
 
 def hangs(beat: Beat | None, pid: int | None, started: int, now_ns: int) -> str:
-    """Return why a living process hangs, else empty; times are UNIX nanoseconds (UTC)."""
+    """Return why a living process seems to hang, else empty; times are UNIX nanoseconds (UTC)."""
     # Ignore an earlier process's heartbeat.
     own = beat if beat is not None and beat.pid == pid else None
     newest = started if own is None else own.ts
@@ -177,6 +177,7 @@ def hangs(beat: Beat | None, pid: int | None, started: int, now_ns: int) -> str:
         return ""
     seconds = (now_ns - newest) / 1e9
     return (
-        f"process {pid} lives but has written no heartbeat for {seconds:.0f} s: it hangs, and "
-        f"nothing watches its positions; look at its log, end it (kill -9 {pid}), start it again"
+        f"process {pid} lives but has written no heartbeat for {seconds:.0f} s: if its disk is "
+        "full, free space, as it may be well; else it hangs, and nothing watches its positions: "
+        f"look at its log, end it (kill -9 {pid}), start it again"
     )

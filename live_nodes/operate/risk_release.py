@@ -69,9 +69,20 @@ def halt_entries(node: Node, folder: Path, reason: str, scope: str = "desk") -> 
     request = MailRequest(command="halt", scope=scope, reason=reason)
     if (done := _by_the_node(node, folder, request)) is not None:
         return done
-    ask(folder, request)
+    _leave(folder, request)
     text = f"{node.name} is not running: its next start reads the halt before any strategy"
     return ReleaseOutcome(False, text)
+
+
+def _leave(folder: Path, request: MailRequest) -> str:
+    try:
+        return ask(folder, request)
+    except OSError as error:
+        raise DeskError(
+            f"the {request.command} was not written, and is not in force: {error}; free space on "
+            "the disk, or let this user write there, and repeat it; `perpdesk risk flatten` closes "
+            "everything without"
+        ) from error
 
 
 def _by_the_node(node: Node, folder: Path, request: MailRequest) -> ReleaseOutcome | None:
@@ -79,7 +90,7 @@ def _by_the_node(node: Node, folder: Path, request: MailRequest) -> ReleaseOutco
     pid = holder(folder)
     if pid is None:
         return None
-    said = answer(folder, ask(folder, request), ANSWER_S)
+    said = answer(folder, _leave(folder, request), ANSWER_S)
     if said is None:
         raise DeskError(
             f"process {pid} of {node.name} does not answer within {ANSWER_S:g} s; the "
@@ -117,7 +128,7 @@ def _for_the_next_start(
     still = [row for row in stands if row.over]
     if still and not request.accept:
         raise GateRefused(_still(still))
-    ask(folder, request)
+    _leave(folder, request)
     final = request.accept or request.guard == OPERATOR
     how = "" if final else ", unless the limit is reached again by then"
     return ReleaseOutcome(

@@ -25,7 +25,7 @@ from live_nodes.local.actions import keep_action
 from live_nodes.local.folder import node_document, state_folder
 from live_nodes.local.heartbeat import FILE as BEAT
 from live_nodes.local.heartbeat import Beat
-from live_nodes.local.mailbox import MailRequest, ask, pending
+from live_nodes.local.mailbox import MailRequest, ask, mailbox_of, pending
 from live_nodes.node.guard_status import OWNER
 from live_nodes.operate import risk_release
 from live_nodes.operate.flatten import flatten_node
@@ -49,6 +49,16 @@ ACTORS = {
     "errors": guard("error_rate:ErrorRate"),
     "off": guard("error_rate:ErrorRate") | {"enabled": False},
 }
+
+
+def test_a_halt_that_can_not_be_written_is_said_in_one_sentence(tmp_path: Path) -> None:
+    node = node_document(document(tmp_path), ())
+    folder = state_folder(node)
+    folder.mkdir(parents=True)
+    mailbox_of(folder).touch()
+    with pytest.raises(DeskError, match=r"the halt was not written.*risk flatten") as said:
+        halt_entries(node, folder, "odd fills")
+    assert "\n" not in str(said.value)
 
 
 def document(folder: Path) -> Path:

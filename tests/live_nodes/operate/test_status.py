@@ -264,6 +264,9 @@ def test_a_process_hangs_once_its_heartbeat_is_older_than_ten_seconds() -> None:
     starting = Beat(ts=0, pid=7, phase="starting")
     assert hangs(starting, 7, 0, 120 * SECOND) == ""
     assert "for 121 s" in hangs(starting, 7, 0, 121 * SECOND)
+    # A full disk takes no heartbeat of a node that is well.
+    said = hangs(beat, 7, 0, now + 1)
+    assert said.index("if its disk is full, free space") < said.index("kill -9 7")
     # Another process's heartbeat says nothing: what counts is how long ago the run began.
     assert hangs(beat, 8, now - limit, now) == ""
     assert "no heartbeat for 10 s" in hangs(beat, 8, now - limit - 1, now)
