@@ -13,6 +13,7 @@ from decimal import Decimal
 import msgspec
 from nautilus_trader.common.component import LiveClock
 from nautilus_trader.common.events import TimeEvent
+from nautilus_trader.model.enums import OrderSide
 from nautilus_trader.model.events import (
     OrderAccepted,
     OrderDenied,
@@ -28,6 +29,7 @@ from strategies.base import DeskStrategy
 from strategies.messages import Action, Decision, Executed, Verdict, decision_id
 from strategies.on_loop import repeat, wake_in
 from strategies.order_ids import is_closers
+from strategies.order_tags import reason_of
 from strategies.rebalance.decide import HALT_PAUSE_NS, Snapshot, Wait, decide, keep, leave
 from strategies.rebalance.memory import Memory
 from strategies.rebalance.plan import (
@@ -463,6 +465,20 @@ class PlanExecution:
             event, OrderAccepted | OrderFilled | OrderRejected | OrderDenied
         ):
             self._waits.discard(name)
+
+    def on_refused(self, event: OrderDenied) -> None:
+        """Close what a refused order was to turn round, unless it waits: exits always leave."""
+        name, refusal = event.instrument_id, refusal_of(event.reason)
+        order, held = self._broker.order(event.client_order_id), self._strategy.holding(name)
+        if self.stopping or order is None or name.value in self._waits:
+            return
+        if not (refusal.guard or refusal.code == "exposure"):
+            return
+        others = [o for o in self._broker.under_way({name.value}) if o.side == order.side]
+        left = abs(held) - sum((o.leaves_qty.as_decimal() for o in others), ZERO)
+        turns = (held > ZERO) == (order.side == OrderSide.SELL)
+        if turns and ZERO < left < order.quantity.as_decimal():
+            self._strategy.send_market(name, -left.copy_sign(held), reason_of(order.tags))
 
     def on_halt(self, instruments: Container[str]) -> None:
         """Note which legs wait: those whose orders are cancelled by a halt that passes."""

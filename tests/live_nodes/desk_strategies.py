@@ -39,6 +39,14 @@ class Steady(PanelRebalancer):
         return np.where(known, np.arange(count, 0, -1, dtype=float), np.nan)
 
 
+class Turned(Steady):
+    """Its scores rise with the name."""
+
+    @staticmethod
+    def scores(config: Any, window: Window) -> NDArray[np.float64]:
+        return -Steady.scores(config, window)
+
+
 _EVERY_NS = 200_000_000
 _CHEAP = Decimal("0.99")
 _MORE = Decimal("1.1")

@@ -22,6 +22,7 @@ from live_nodes.local.keys import KeyPair, Secret
 from live_nodes.node.launch import launch
 from live_nodes.node.report import RunOptions, RunReport, raise_left
 from tests.live_nodes.by_hand import BUY
+from tests.live_nodes.documents import guard
 from tests.live_nodes.node.test_launch import node
 from tests.live_nodes.stage import ACCOUNT, Stage, desk_node, keys, stage
 from tests.waiting import eventually
@@ -41,11 +42,20 @@ class Runs:
         self.said: list[str] = []
 
     def __call__(
-        self, options: RunOptions = ONCE, *, execution: Any = None, release: str = "3s", **more: Any
+        self,
+        options: RunOptions = ONCE,
+        *,
+        execution: Any = None,
+        release: str = "3s",
+        turned: bool = False,
+        **more: Any,
     ) -> RunReport:
         document = node().model_dump(mode="json", exclude_unset=True)
         params = document["strategies"]["steady"]["params"]
         params |= {"gross_leverage": 0.1, "execution": execution or {"tactic": "taker"}}
+        if turned:
+            params["gross_leverage"] = 0.2
+            document["strategies"]["steady"]["use"] = "tests.live_nodes.desk_strategies:Turned"
         document["universe"] = {"instruments": COINS}
         document["watch"] |= {"feed_silence": 300, "throttle": {"per_second": 2, "burst": 1}}
         document["actors"] = {
@@ -122,6 +132,19 @@ def test_past_the_bound_each_start_says_what_is_missing_until_one_can_finish(run
     assert (runs.held(), third.missed, third.decisions) == (WANTED, [], 0)
     raise_left(third)
     assert runs(again, actors={}).outcome == "nothing due"
+
+
+@pytest.mark.parametrize("execution", [{"tactic": "taker"}, MAKER])
+def test_a_position_whose_turn_a_cap_refuses_is_closed(
+    runs: Runs, execution: dict[str, Any]
+) -> None:
+    """1,250 USDT of each coin are held, and 2,500 of the other side are wanted."""
+    cap = guard("position_cap:PositionCap", limit_pct=None, limit_currency=2_000.0)
+    runs(execution={"tactic": "taker"}, actors={})
+    assert runs.held() == WANTED
+    report = runs(execution=execution, turned=True, actors={"cap": cap})
+    print("\n".join(runs.said))
+    assert runs.held() == report.positions == {}
 
 
 # The state folder can't be written ----------------------------------------------------------------

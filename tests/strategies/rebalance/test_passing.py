@@ -2,12 +2,15 @@
 
 from decimal import Decimal as D
 
+from actors.guards.exposure_caps import ExposureCaps
 from strategies.messages import Action, Verdict
 from strategies.rebalance.plan import Plan, Progress
 from strategies.state import MemoryState
 from strategies.tactics.execution import Execution
 from strategies.verdicts import board_of
-from tests.builders_engine import HOUR, SECOND, A, B, at
+from tests.backtests.test_admission import guard
+from tests.builders_engine import HOUR, SECOND, A, B, Candles, at
+from tests.builders_engine import play as play_tape
 from tests.strategies.rebalance.test_legs import (
     DECIDES,
     NAMES,
@@ -26,7 +29,7 @@ from tests.strategies.rebalance.test_rebalance_protocol import (
     progress,
     stored,
 )
-from tests.strategies.rebalance.test_rebalancer import played, verdict
+from tests.strategies.rebalance.test_rebalancer import TAPE, played, reversal, verdict
 
 ERRORS = {"guard": "errors", "reason": "5 errors within 1m"}
 OVER = verdict(Action.NONE, **ERRORS)
@@ -118,6 +121,17 @@ def test_what_is_refused_for_good_is_not_tried_again():
     assert orders(strategy, at(3, 300)).keys() <= {B}
     assert progress(store).done == at(3, 300)
     assert left == [{}]
+
+
+def test_a_position_that_a_cap_lets_nobody_turn_is_closed():
+    """At 04:05 each side is to change to the other, and either first order may unbalance both."""
+    strategy, cap = reversal(), guard(ExposureCaps, leverage=None, net_pct=0.6)
+    tape = {n: Candles([*c.opens, 99], closes=[*c.closes, 99]) for n, c in TAPE.items()}
+    play_tape(tape, strategy, guards=cap)
+    targets = next(d for d in strategy.decisions if d.ts == at(4, 300)).targets
+    assert [t.order for t in targets] == ["-111.110", "101.009"]
+    assert orders(strategy, at(4, 300)) == {A: D("-55.555"), B: D("45.454")}
+    assert strategy.holdings() == {}
 
 
 def test_a_decision_to_wait_leaves_the_legs_of_an_earlier_plan_in_their_line():
