@@ -16,6 +16,7 @@ from msgspec import Meta
 from config.parameter_types import (
     BasisPoints,
     FineTimeSpan,
+    Multiple,
     PositiveFraction,
     TimeSpan,
     about,
@@ -94,7 +95,7 @@ class ScalperConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknow
     risk: Annotated[
         PositiveFraction, about("Most that a trade loses at its stop, with fees, of equity.")
     ] = 0.005
-    max_weight: Annotated[PositiveFraction, about("Most value of a position, of equity.")] = 1.0
+    max_weight: Annotated[Multiple, about("Most value of a position, a multiple of equity.")] = 1.0
     max_of_book: Annotated[
         PositiveFraction,
         about("Most of a position, a part of what signals.levels display on the thinner side."),

@@ -16,7 +16,8 @@ import msgspec
 
 from catalog.providers.base import Import, ImportOptions
 from catalog.providers.symbols import LINEAR, SPOT
-from catalog.providers.ticks import MS, MissingIds, Source, StreamReader, Symbols, each
+from catalog.providers.tick_order import MissingIds
+from catalog.providers.ticks import MS, Source, StreamReader, Symbols, each
 from catalog.series import AFTER_LOSS, SNAPSHOT
 from config.errors import InputError
 

@@ -19,9 +19,9 @@ import pyarrow as pa
 
 from catalog.providers.base import Import, ImportOptions
 from catalog.providers.files import COLUMNS, there_is, venue_of
+from catalog.providers.tick_order import RunningNumbers
 from catalog.providers.ticks import (
     AnotherKind,
-    RunningNumbers,
     Source,
     Symbols,
     batches,

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from catalog.providers.base import Import, ImportOptions
 from catalog.providers.files import there_is
 from catalog.providers.symbols import LINEAR, SPOT
+from catalog.providers.tick_order import RunningNumbers
 from catalog.providers.ticks import (
     AnotherKind,
     Batch,
-    RunningNumbers,
     Source,
     Symbols,
     batches,

@@ -17,11 +17,9 @@ from numpy.typing import NDArray
 from catalog.providers.base import Import, ImportOptions
 from catalog.providers.files import there_is
 from catalog.providers.symbols import LINEAR, SPOT
+from catalog.providers.tick_order import MissingIds, Repeats, RunningNumbers
 from catalog.providers.ticks import (
     AnotherKind,
-    MissingIds,
-    Repeats,
-    RunningNumbers,
     Source,
     Symbols,
     batches,

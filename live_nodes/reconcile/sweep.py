@@ -157,7 +157,7 @@ def _is_same(differs: SweepFinding, books: EngineBooks, findings: Iterable[Sweep
     name = differs.instrument
     return (
         differs.kind is FindingKind.POSITION_DIFFERS
-        and books.positions.get(name) == books.explained.get(name, Decimal(0))
+        and books.positions.get(name, Decimal(0)) == books.explained.get(name, Decimal(0))
         and any((f.kind, f.instrument) == (FindingKind.EXTERNAL_POSITION, name) for f in findings)
     )
 

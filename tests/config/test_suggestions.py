@@ -141,10 +141,6 @@ def test_a_wrong_address_hides_no_wrong_parameter(tmp_path, use, words):
     ("more", "words"),
     [
         (
-            "strategies: {s: {use: 'strategies.scalper:Scalper', params: {max_weight: 5}}}",
-            "max_weight: expected a number <= 1.0, was 5; 0.05 means 5 %",
-        ),
-        (
             "strategies: {s: {use: 'strategies.pairs:Pairs', params: {max_weight: 5,"
             " pairs: [[BTCUSDT-LINEAR.BYBIT, ETHUSDT-LINEAR.BYBIT]]}}}",
             "max_weight: expected a number <= 1.0, was 5; 0.05 means 5 %",

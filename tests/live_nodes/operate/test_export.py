@@ -60,7 +60,7 @@ def node(tmp_path: Path) -> Path:
     journal.decision(DECIDED)
     # Of the same moment: what a verdict left of an entry has no score.
     plain = Target(instrument=FILL.instrument)
-    journal.decision(structs.replace(DECIDED, kind="shrink", targets=(plain,), refusals=None))
+    journal.decision(structs.replace(DECIDED, kind="shrink", targets=(plain,), refusals={}))
     stop = structs.replace(
         ORDER, client_order_id="n-rev-abc-2", ts=2001, side="SELL", reason="stop", price=None
     )

@@ -187,7 +187,8 @@ def test_the_chain_of_a_backup_is_never_ahead_of_its_journal(folder, node, tmp_p
         stop.set()
 
     with Journal.open(folder, node="mine") as journal, Follower(folder, print):
-        eventually((folder / FILE).exists, "the chain")
+        chain = folder / FILE
+        eventually(lambda: chain.exists() and chain.stat().st_size, "the chain's first block")
         thread = threading.Thread(target=backing_up)
         thread.start()
         while not stop.is_set():

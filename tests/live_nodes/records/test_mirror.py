@@ -211,6 +211,10 @@ def test_a_server_that_does_not_answer_is_said_and_what_came_meanwhile_follows_a
 ) -> None:
     monkeypatch.setattr(mirror, "LATE_S", 4.0)
     assert mirrored(tmp_path, url)
+    with psycopg.connect(url, autocommit=True) as server:
+        locks = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory'"
+        # The server ends the session of the one before when it comes to it.
+        eventually(lambda: not server.execute(locks).fetchall(), "the end of the lock")
     over, said = threading.Event(), list[str]()
     following = Mirror(tmp_path, MINE, Secret(url), said.append)
     thread = threading.Thread(target=following.run, args=(over.wait,))
