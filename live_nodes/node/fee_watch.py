@@ -84,6 +84,10 @@ class FeeWatch:
                     self._context.warn(
                         f"the venue's fees agree with expected.fees again; before: {told}"
                     )
-                dear = (f"{one.measured} (must be: {one.limit}); {one.remedy}" for one in found)
+                dear = (
+                    f"the account's fees are too high: {one.measured} (must be: {one.limit}); "
+                    f"{one.remedy}"
+                    for one in found
+                )
                 self.halt = fees_verdict("; ".join(dear))
                 pause = EVERY_S if self.halt is None else AGAIN_S

@@ -78,7 +78,11 @@ def test_fees_that_rise_without_a_fill_stop_entries_when_they_are_asked_for(
         assert not desk.halted()
         charge(st, "0.0002", "0.0006")
         desk.until(lambda: "node.fees" in desk.halted(), "the halt")
-        assert "taker 0.0006 (must be: at most maker 0.0002 taker 0.00055)" in desk.denied()
+        said = desk.denied()
+    assert (
+        "the account's fees are too high: linear: BTCUSDT-LINEAR.BYBIT maker 0.0002 taker" in said
+    )
+    assert "taker 0.0006 (must be: at most maker 0.0002 taker 0.00055)" in said
 
 
 @pytest.mark.parametrize(
