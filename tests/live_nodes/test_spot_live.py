@@ -231,7 +231,8 @@ def test_what_others_trade_in_coins_is_no_loss_and_no_profit(
     Its own 0.1 cost 5 in fees and 0.01 by the spread; their sale by hand 2.5, which is no loss of
     its own: together far from 100 of 100,000.
     """
-    kept: dict[str, Any] = {"folder": tmp_path, "actors": GUARDS, **BOTH}
+    watch = {"snapshot_every": 1.0}
+    kept: dict[str, Any] = {"folder": tmp_path, "actors": GUARDS, "watch": watch, **BOTH}
 
     def trades(by_hand: list[tuple[str, str]]) -> None:
         for side, quantity in by_hand:
@@ -262,6 +263,7 @@ def test_what_others_trade_in_coins_is_no_loss_and_no_profit(
     # The books explain the account, and its own trades cost a few dollars.
     assert found.closes
     assert abs(found.summary["net_profit"]) < 10
+    assert found.summary["max_drawdown"] < 0.0005
 
 
 def test_own_coins_that_others_sold_to_the_last_leave_the_books(st: Stage) -> None:
