@@ -430,7 +430,9 @@ def test_a_running_node_is_flattened_shown_and_released(tmp_path: Path) -> None:
             assert status.state == "running"
             assert status.strictest.reason == "enough for today"
             states = {line.status.guard: line.state for line in status.guards}
-            assert states == {"cap": "no reading", "operator": "halted"}
+            # A reading of the cap is kept where one was due while the position was open.
+            assert states.pop("cap") in ("no reading", "ok")
+            assert states == {"operator": "halted"}
             refused = desk.do(lambda: desk.strategy.market_order(BUY))
             desk.until(lambda: desk.strategy.reasons(refused), "the refusal")
             assert "by operator: enough for today" in desk.strategy.reasons(refused)[0]
