@@ -8,11 +8,11 @@ from decimal import Decimal
 
 from nautilus_trader.common.component import Logger
 
-from actors.records.coins import pays_in_coin
+from actors.records.coins import ZERO, pays_in_coin
 from actors.records.rows import FillRow
 from config.documents import Fees
 from live_nodes.bybit.rest import VenueError
-from live_nodes.node.alert_rules import ZERO, cost_of
+from live_nodes.node.alert_rules import cost_of
 from live_nodes.node.context import NodeContext
 from live_nodes.node.preflight import fee_failures
 from live_nodes.node.watch_rules import fees_verdict

@@ -87,7 +87,10 @@ class FeedLag:
 
 
 class NodeFeedConfig(ActorConfig, frozen=True, kw_only=True):
-    """What `NodeFeed` subscribes to; `tickers` adds the quotes and the funding of perpetuals."""
+    """What `NodeFeed` subscribes to.
+
+    `quotes` are what paper fills orders by; `tickers` adds quotes and funding of perpetuals.
+    """
 
     instruments: tuple[str, ...]
     quotes: bool = False
@@ -150,7 +153,12 @@ class NodeFeed(Actor):
         name = data.instrument_id.value
         self.updated_ns[name] = self.clock.timestamp_ns()
         self.delays_ns[name] = data.ts_init - data.ts_event
-        self.prices_seen.add(name)
+        self.see_price(name, is_quote=isinstance(data, QuoteTick))
+
+    def see_price(self, name: str, *, is_quote: bool = False) -> None:
+        """Note that an instrument has a price; on paper a quote, which alone fills orders."""
+        if is_quote or not self.config.quotes:
+            self.prices_seen.add(name)
 
     on_trade_tick = on_quote_tick = on_mark_price
 

@@ -132,7 +132,7 @@ async def await_prices(context: NodeContext) -> NodeFeed:
     for name in filter(is_spot, names):
         # Trades are all that the feed has of spot, and a pair may be quiet.
         if await _take_last_price(context, name):
-            feed.prices_seen.add(name)
+            feed.see_price(name)
     deadline = time.monotonic() + _PRICES_WITHIN
     while feed.missing(names) and time.monotonic() < deadline:
         await asyncio.sleep(_TICK)

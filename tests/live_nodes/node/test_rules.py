@@ -19,7 +19,7 @@ from config.documents import Expected, Fees, Node
 from config.errors import DeskError, GateRefused
 from live_nodes.bybit.facts import FeeRate
 from live_nodes.local.alert_pacing import Level
-from live_nodes.node.feed import FeedLag, MarketReader
+from live_nodes.node.feed import FeedLag, MarketReader, NodeFeed, NodeFeedConfig
 from live_nodes.node.preflight import (
     account_mode_gate,
     balance_gate,
@@ -630,3 +630,15 @@ def test_what_waited_in_the_node_is_in_the_delay_of_the_market() -> None:
     handle(MarkPriceUpdate(name, price, now - 5 * SECOND, time.time_ns()))
     made.lag_ns = SECOND // 2  # Nothing has come through since.
     assert made(now)[BTC].delay_ns == SECOND * 3 // 2
+
+
+@pytest.mark.parametrize(("paper", "without"), [(True, [BTC]), (False, [])])
+def test_on_paper_a_price_is_there_with_the_first_quote_which_alone_fills_orders(
+    paper: bool, without: list[str]
+) -> None:
+    """Else the first order of a start meets no market, and is not sent again."""
+    feed = NodeFeed(NodeFeedConfig(instruments=(BTC,), quotes=paper))
+    feed.see_price(BTC)
+    assert feed.missing([BTC]) == without
+    feed.see_price(BTC, is_quote=True)
+    assert feed.missing([BTC]) == []
