@@ -227,7 +227,8 @@ def _in_order(orders: pa.Table) -> pa.Table:
 def follow_prices(trip: RoundTrip, grid: PriceGrid, before: int, column: int) -> None:
     """Add to a trip's extremes the closes while it was held, and of whole candles all prices.
 
-    On books they are the mids: a mark price follows other exchanges, and nobody trades at it.
+    On books they are the mids. A mark price is none: it follows other exchanges, and nobody trades
+    at it.
     ``before`` is the close time before the grid's first.
     """
     held = grid.ts > trip.ts_opened
@@ -236,7 +237,8 @@ def follow_prices(trip: RoundTrip, grid: PriceGrid, before: int, column: int) ->
     # On candles a fill at the open is stamped a moment later.
     opens = np.append(before, grid.ts[:-1]) + (PRINT_DELAY_NS if grid.marks is None else 0)
     whole = held & (opens >= trip.ts_opened)
-    seen = (grid.close[held, column], grid.low[whole, column], grid.high[whole, column])
+    _, high, low = grid.traded if grid.traded is not None else (grid.close, grid.high, grid.low)
+    seen = (grid.close[held, column], low[whole, column], high[whole, column])
     prices = np.concatenate(seen) if grid.mids is None else grid.mids[held, column]
     # fmin and fmax pass over the prices that are not there yet.
     trip.low = float(np.fmin.reduce(prices, initial=trip.low))

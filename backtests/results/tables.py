@@ -67,7 +67,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     # One row a round trip from flat to flat, or to the end of the run where ``open``. ``side`` is
     # LONG or SHORT, ``quantity`` the peak; ``net`` = ``gross`` - ``fees`` + ``funding``. ``low_px``
     # and ``high_px`` are the extremes of its fills and of the prices while it was held: the mids
-    # of each ``venue.valuation`` on books, else those that valued it.
+    # of each ``venue.valuation`` on books, else the candles; mark prices are none.
     "positions": _schema(
         "strategy str, instrument str, side str, ts_opened int, ts_closed int?, quantity str, "
         "entry_px float, exit_px float?, gross str, fees str, funding str, net str, open bool, "

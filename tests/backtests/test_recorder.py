@@ -159,6 +159,16 @@ def test_a_position_meets_the_prices_while_it_is_held(
     assert (trip.low, trip.high) == (low, high)
 
 
+def test_mark_prices_are_no_extremes_of_a_position() -> None:
+    # The candle went from 94 to 108; the mark price, which only margin looks at, from 60 to 101.
+    traded = np.array([[[95.0]], [[108.0]], [[94.0]]])
+    one = np.array([[100.0]])
+    grid = PriceGrid(np.array([at(1)]), one, one - 40, one + 1, traded=traded)
+    trip = RoundTrip("s", A, True, at(0, 1), low=95.0, high=95.0)
+    follow_prices(trip, grid, before=at(0), column=0)
+    assert (trip.low, trip.high) == (94.0, 108.0)
+
+
 def test_decisions_come_back_as_they_were_sent() -> None:
     tables, _ = recorded(per_slice=5)
     assert decisions_of(tables["decisions"]) == [DECISION]
