@@ -22,6 +22,7 @@ from live_nodes.practice.exchange.order_checks import (
     market_limit,
 )
 from live_nodes.practice.exchange.records import OrderRow
+from live_nodes.practice.exchange.refusals import RefusalKind
 from live_nodes.practice.exchange.requests import (
     AmendRequest,
     CancelAllRequest,
@@ -74,10 +75,10 @@ def create(state: ExchangeState, name: str, request: OrderRequest) -> OrderRow:
         )
         if request.order_filter == "tpslOrder" and not affords(state, market, order):
             raise refusals.NOT_ENOUGH(request.category)
-        return wait(state, _numbered(state, order))
+        return wait(state, state.numbered(order))
     if not affords(state, market, order):
         raise refusals.NOT_ENOUGH(request.category)
-    return place(state, _numbered(state, order))
+    return place(state, state.numbered(order))
 
 
 def _with_qty(account: PracticeAccount, request: OrderRequest, conditional: bool) -> OrderRequest:
@@ -145,12 +146,11 @@ def _order(account: PracticeAccount, market: MarketState, request: OrderRequest)
     linear = request.category == "linear"
     has_stops = bool(request.take_profit or request.stop_loss)
     return OrderRow(
-        account=account.name, number=0, order_id="", order_link_id=request.order_link_id,
-        category=request.category, symbol=request.symbol, side=request.side,
-        order_type=request.order_type, qty=request.qty,
+        account=account.name, order_link_id=request.order_link_id, category=request.category,
+        symbol=request.symbol, side=request.side, order_type=request.order_type, qty=request.qty,
         price=price if limit or request.trigger_price is None else ZERO,
-        time_in_force=request.time_in_force if limit else "IOC", status="New", created_ms=0,
-        updated_ms=0, reduce_only=request.reduce_only, close_on_trigger=request.close_on_trigger,
+        time_in_force=request.time_in_force if limit else "IOC",
+        reduce_only=request.reduce_only, close_on_trigger=request.close_on_trigger,
         market_unit=request.market_unit, trigger_price=request.trigger_price,
         trigger_direction=request.trigger_direction, last_price_on_created=market.last,
         take_profit=request.take_profit or None, stop_loss=request.stop_loss or None,
@@ -163,25 +163,21 @@ def _order(account: PracticeAccount, market: MarketState, request: OrderRequest)
     )  # fmt: skip
 
 
-def _numbered(state: ExchangeState, order: OrderRow) -> OrderRow:
-    number, order_id = state.next_order()
-    return replace(
-        order, number=number, order_id=order_id, created_ms=state.now_ms, updated_ms=state.now_ms
-    )
-
-
-def find_open(account: PracticeAccount, order_id: str, order_link_id: str) -> OrderRow | None:
+def _found(
+    account: PracticeAccount, request: AmendRequest | CancelRequest, missing: RefusalKind
+) -> OrderRow:
     """Return the open order of an id; ``order_id`` takes precedence over ``order_link_id``."""
-    return account.open.get(order_id or account.by_link.get(order_link_id, ""))
+    link = account.by_link.get(request.order_link_id, "")
+    order = account.open.get(request.order_id or link)
+    if order is None or order.key != (request.category, request.symbol):
+        raise missing(request.category)
+    return order
 
 
 def cancel(state: ExchangeState, name: str, request: CancelRequest) -> OrderRow:
     """Cancel an open order."""
     account = state.account(name)
-    order = find_open(account, request.order_id, request.order_link_id)
-    if order is None or order.key != (request.category, request.symbol):
-        raise refusals.NO_ORDER(request.category)
-    return _cancel(state, account, order)
+    return _cancel(state, account, _found(account, request, refusals.NO_ORDER))
 
 
 def cancel_all(state: ExchangeState, name: str, request: CancelAllRequest) -> list[OrderRow]:
@@ -227,9 +223,7 @@ def _cancel(state: ExchangeState, account: PracticeAccount, order: OrderRow) -> 
 def amend(state: ExchangeState, name: str, request: AmendRequest) -> OrderRow:
     """Change an open order; a new price or a larger quantity moves it to the end of the queue."""
     account = state.account(name)
-    order = find_open(account, request.order_id, request.order_link_id)
-    if order is None or order.key != (request.category, request.symbol):
-        raise refusals.NO_ORDER_TO_AMEND(request.category)
+    order = _found(account, request, refusals.NO_ORDER_TO_AMEND)
     market = state.market(order.key)
     if market.halted:
         raise refusals.NOT_TRADING(request.category)

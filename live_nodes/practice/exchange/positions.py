@@ -178,14 +178,12 @@ def _partial(
                    if o.symbol == request.symbol)  # fmt: skip
     if standing + len(pair) > MOST_PARTIAL:
         raise refusals.TOO_MANY_PARTIAL_STOPS()
-    number, pair_id = state.next_order()
     parent = OrderRow(
-        account=account.name, number=number, order_id=pair_id, order_link_id="",
-        category="linear", symbol=request.symbol, side="Buy" if held.size > 0 else "Sell",
-        order_type="Market", qty=qty, price=market.value_price, time_in_force="IOC",
-        status="Filled", created_ms=state.now_ms, updated_ms=state.now_ms,
+        account=account.name, category="linear", symbol=request.symbol,
+        side="Buy" if held.size > 0 else "Sell", order_type="Market", qty=qty,
+        price=market.value_price, time_in_force="IOC", status="Filled",
     )  # fmt: skip
-    add_partial(state, account, parent, pair, qty)
+    add_partial(state, account, state.numbered(parent), pair, qty)
 
 
 def settle_funding(state: ExchangeState, market: MarketState, rate: Decimal) -> None:
@@ -295,9 +293,8 @@ def _close(
     exec_type: Literal["BustTrade", "AdlTrade"],
 ) -> None:
     account.holding(market.symbol.name).clear_stops()
-    number, order_id = state.next_order()
-    order = _venue_order(state, account, market, price, FORCED[exec_type][0])
-    order = replace(order, number=number, order_id=order_id, qty=qty)
+    order = state.numbered(_venue_order(account, market, price, FORCED[exec_type][0]))
+    order = replace(order, qty=qty)
     order = close_out(state, market, order, exec_type)
     state.record_order(replace(order, status="Filled"))
 
@@ -311,23 +308,18 @@ def deliver(state: ExchangeState, market: MarketState) -> None:
                 state.close_order(order, cancel_type="CancelBySettle")
     for name in sorted(market.holders):
         account = state.accounts[name]
-        order = _venue_order(state, account, market, market.value_price, "CreateBySettle")
+        order = _venue_order(account, market, market.value_price, "CreateBySettle")
         order = replace(order, order_id=counted_id(state.salt, "delivery", state.seq + 1))
         close_out(state, market, order, "Delivery")
 
 
 def _venue_order(
-    state: ExchangeState,
-    account: PracticeAccount,
-    market: MarketState,
-    price: Decimal,
-    create_type: str,
+    account: PracticeAccount, market: MarketState, price: Decimal, create_type: str
 ) -> OrderRow:
     size = account.size(market.symbol.name)
     side: Side = "Sell" if size > 0 else "Buy"
     return OrderRow(
-        account=account.name, number=0, order_id="", order_link_id="", category="linear",
-        symbol=market.symbol.name, side=side, order_type="Market", qty=abs(size), price=price,
-        time_in_force="IOC", status="New", created_ms=state.now_ms, updated_ms=state.now_ms,
+        account=account.name, category="linear", symbol=market.symbol.name, side=side,
+        order_type="Market", qty=abs(size), price=price, time_in_force="IOC",
         create_type=create_type, reduce_only=True, last_price_on_created=market.last,
     )  # fmt: skip

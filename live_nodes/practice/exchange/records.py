@@ -46,12 +46,12 @@ class OrderRow(OrderTerms, KeptRow):
     table, row_ids = "orders", ("order_id",)
 
     account: str
-    number: int
-    order_id: str
+    number: int = 0
+    order_id: str = ""
     price: Decimal
-    status: OrderStatus
-    created_ms: int
-    updated_ms: int
+    status: OrderStatus = "New"
+    created_ms: int = 0
+    updated_ms: int = 0
     filled: Decimal = ZERO
     filled_value: Decimal = ZERO
     fee: Decimal = ZERO

@@ -57,10 +57,13 @@ class ExchangeState:
         self.seq += 1
         return self.seq
 
-    def next_order(self) -> tuple[int, str]:
-        """Return the next order's number and id."""
+    def numbered(self, order: OrderRow) -> OrderRow:
+        """Return a new order with its number and id, made now."""
         self.orders += 1
-        return self.orders, counted_id(self.salt, "order", self.orders)
+        return replace(
+            order, number=self.orders, order_id=counted_id(self.salt, "order", self.orders),
+            created_ms=self.now_ms, updated_ms=self.now_ms,
+        )  # fmt: skip
 
     def record_order(self, order: OrderRow) -> OrderRow:
         """Store an order's new state, with its present place in the queue, and add its event."""

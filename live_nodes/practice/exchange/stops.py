@@ -270,16 +270,13 @@ def _child(
     qty: Decimal,
     parent_id: str = "",
 ) -> OrderRow:
-    number, order_id = state.next_order()
     market = state.markets[key]
     linear = key[0] == "linear"
     words = FULL[0 if stop.profit else 1]
-    return OrderRow(
-        account=account.name, number=number, order_id=order_id, order_link_id="",
-        category="linear" if linear else "spot", symbol=key[1], side=side,
+    child = OrderRow(
+        account=account.name, category="linear" if linear else "spot", symbol=key[1], side=side,
         order_type=stop.order_type, qty=qty, price=stop.limit or ZERO,
         time_in_force="GTC" if stop.order_type == "Limit" else "IOC", status="Untriggered",
-        created_ms=state.now_ms, updated_ms=state.now_ms,
         create_type=f"CreateBy{'Partial' if linear and parent_id else ''}{words}",
         reduce_only=linear, close_on_trigger=linear, market_unit="" if linear else "baseCoin",
         stop_order_type=name, trigger_price=stop.trigger,
@@ -288,3 +285,4 @@ def _child(
         order_filter="StopOrder" if linear else "tpslOrder", last_price_on_created=market.last,
         tpsl_mode="Partial" if parent_id else "Full", parent_id=parent_id,
     )  # fmt: skip
+    return state.numbered(child)
