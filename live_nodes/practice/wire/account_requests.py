@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from live_nodes.practice.exchange.records import ExecutionRow, OrderRow, TransferRow
@@ -71,21 +72,8 @@ def _chosen(
 
 
 def _orders(product: str, rows: list[OrderRow], params: Mapping[str, Any]) -> Json:
-    listed, cursor = _page(rows, "order_id", write.order, params, 20, 50)
-    return {"list": listed, "nextPageCursor": cursor, "category": product}
-
-
-def _page(
-    rows: Sequence[Any],
-    id_: str,
-    spell: Callable[[Any], Json],
-    params: Mapping[str, Any],
-    default: int,
-    most: int,
-) -> tuple[list[Json], str]:
-    ids = [getattr(row, id_) for row in rows]
-    chosen, cursor = page(rows, ids, params, limit(params, default, most))
-    return [spell(row) for row in chosen], cursor
+    size = limit(params, 20, 50)
+    return {"category": product} | page(rows, attrgetter("order_id"), write.order, params, size)
 
 
 def executions(venue: PracticeVenue, request: PracticeRequest) -> Json:
@@ -104,8 +92,8 @@ def executions(venue: PracticeVenue, request: PracticeRequest) -> Json:
         and start <= row.time_ms <= end
         and not (wanted and any(getattr(row, name) != wanted[name] for name in wanted))
     ]
-    listed, cursor = _page(rows, "exec_id", write.execution, params, 50, 100)
-    return {"nextPageCursor": cursor, "category": product, "list": listed}
+    size = limit(params, 50, 100)
+    return {"category": product} | page(rows, attrgetter("exec_id"), write.execution, params, size)
 
 
 def positions(venue: PracticeVenue, request: PracticeRequest) -> Json:
@@ -120,8 +108,8 @@ def positions(venue: PracticeVenue, request: PracticeRequest) -> Json:
         rows = [row for row in venue.exchange.positions(request.account) if row.symbol in names]
     else:
         raise wrong("symbol", "or settleCoin must be given")
-    listed, cursor = _page(rows, "symbol", write.position, params, 20, 200)
-    return {"list": listed, "nextPageCursor": cursor, "category": "linear"}
+    size = limit(params, 20, 200)
+    return {"category": "linear"} | page(rows, attrgetter("symbol"), write.position, params, size)
 
 
 def closed_pnl(venue: PracticeVenue, request: PracticeRequest) -> Json:
@@ -135,8 +123,8 @@ def closed_pnl(venue: PracticeVenue, request: PracticeRequest) -> Json:
         for fills in venue.exchange.closed_by_order(request.account)
         if (not name or fills[0].symbol == name) and start <= fills[0].time_ms <= end
     ]
-    listed, cursor = page(rows, [row["orderId"] for row in rows], params, limit(params, 50, 100))
-    return {"nextPageCursor": cursor, "category": "linear", "list": listed}
+    size = limit(params, 50, 100)
+    return {"category": "linear"} | page(rows, itemgetter("orderId"), dict, params, size)
 
 
 def wallet_balance(venue: PracticeVenue, request: PracticeRequest) -> Json:
@@ -163,8 +151,7 @@ def transaction_log(venue: PracticeVenue, request: PracticeRequest) -> Json:
         for row in _logged(venue, move)
         if all(not value or row[name] == value for name, value in wanted.items())
     ]
-    chosen, cursor = page(rows, [row["id"] for row in rows], params, limit(params, 20, 50))
-    return {"nextPageCursor": cursor, "list": chosen}
+    return page(rows, itemgetter("id"), dict, params, limit(params, 20, 50))
 
 
 def _logged(venue: PracticeVenue, move: ExecutionRow | TransferRow) -> Iterable[Json]:

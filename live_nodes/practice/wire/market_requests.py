@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from functools import partial
+from operator import attrgetter
 from typing import Any, cast
 
 from live_nodes.practice.exchange.model import BybitRefusal, Category, Key, PracticeSymbol
@@ -50,21 +51,14 @@ def instruments(venue: PracticeVenue, request: PracticeRequest) -> Json:
     found.sort(key=lambda symbol: symbol.name)
     if product == "spot":
         return {"category": product, "list": [write.instrument(symbol) for symbol in found]}
-    names = [symbol.name for symbol in found]
-    rows, cursor = page(found, names, params, limit(params, 500, 1000))
-    return {
-        "category": product,
-        "list": [write.instrument(symbol) for symbol in rows],
-        "nextPageCursor": cursor,
-    }
+    size = limit(params, 500, 1000)
+    return {"category": product} | page(found, attrgetter("name"), write.instrument, params, size)
 
 
 def klines(price: PriceKind, venue: PracticeVenue, request: PracticeRequest) -> Json:
     """GET /v5/market/kline, mark-price-kline or index-price-kline."""
     params = request.params
-    symbol = _symbol(venue, params, "linear")
-    if price != "last" and symbol.category != "linear":
-        raise wrong("category", "must be linear")
+    symbol = (_symbol if price == "last" else _perpetual)(venue, params, "linear")
     interval = text(params, "interval")
     if interval not in INTERVAL_MS:
         raise BybitRefusal(10001, "Invalid period!")
@@ -80,9 +74,7 @@ def klines(price: PriceKind, venue: PracticeVenue, request: PracticeRequest) -> 
 def funding_history(venue: PracticeVenue, request: PracticeRequest) -> Json:
     """GET /v5/market/funding/history; a start needs an end."""
     params = request.params
-    symbol = _symbol(venue, params)
-    if symbol.category != "linear":
-        raise wrong("category", "must be linear")
+    symbol = _perpetual(venue, params)
     start, end = integer(params, "startTime"), integer(params, "endTime")
     if start is not None and end is None:
         raise wrong("endTime", "must be given with startTime")
@@ -94,9 +86,7 @@ def funding_history(venue: PracticeVenue, request: PracticeRequest) -> Json:
 def open_interest(venue: PracticeVenue, request: PracticeRequest) -> Json:
     """GET /v5/market/open-interest, newest first; none before the launch."""
     params = request.params
-    symbol = _symbol(venue, params)
-    if symbol.category != "linear":
-        raise wrong("category", "must be linear")
+    symbol = _perpetual(venue, params)
     every = OPEN_INTEREST_MS[text(params, "intervalTime", tuple(OPEN_INTEREST_MS))]
     start, end = integer(params, "startTime"), integer(params, "endTime")
     cursor = integer(params, "cursor")
@@ -122,12 +112,8 @@ def risk_limits(venue: PracticeVenue, request: PracticeRequest) -> Json:
     symbols = [s for s in venue.exchange.symbols() if s.category == "linear"]
     if params.get("symbol"):
         symbols = [_symbol(venue, params)]
-    rows, cursor = page(symbols, [s.name for s in symbols], params, RISK_LIMIT_PAGE)
-    return {
-        "category": "linear",
-        "list": [write.risk_limit(symbol) for symbol in rows],
-        "nextPageCursor": cursor,
-    }
+    rows = page(symbols, attrgetter("name"), write.risk_limit, params, RISK_LIMIT_PAGE)
+    return {"category": "linear"} | rows
 
 
 def recent_trades(venue: PracticeVenue, request: PracticeRequest) -> Json:
@@ -200,3 +186,12 @@ def _symbol(venue: PracticeVenue, params: Mapping[str, Any], default: str = "") 
     product = cast(Category, category(params, default))
     key: Key = (product, text(params, "symbol"))
     return venue.exchange.symbol(key)
+
+
+def _perpetual(
+    venue: PracticeVenue, params: Mapping[str, Any], default: str = ""
+) -> PracticeSymbol:
+    symbol = _symbol(venue, params, default)
+    if symbol.category != "linear":
+        raise wrong("category", "must be linear")
+    return symbol

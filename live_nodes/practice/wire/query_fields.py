@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from live_nodes.practice.exchange.model import BybitRefusal
+from live_nodes.practice.wire.spelling import Json
 
 CATEGORIES = ("linear", "spot")
 WEEK_MS = 7 * 86_400_000
@@ -74,19 +75,22 @@ def window(params: Mapping[str, Any], now_ms: int, default_ms: int = WEEK_MS) ->
 
 
 def page[T](
-    rows: Sequence[T], ids: Sequence[str], params: Mapping[str, Any], size: int
-) -> tuple[list[T], str]:
-    """Return one page of rows, newest first, and the next page's cursor (empty: none).
+    rows: Sequence[T],
+    id_of: Callable[[T], str],
+    write: Callable[[T], Json],
+    params: Mapping[str, Any],
+    size: int,
+) -> Json:
+    """Write one page of rows, newest first, and the next page's cursor (empty: none).
 
     The cursor is the last row's id, so that newer rows do not shift the pages.
     """
     begin = 0
-    cursor = params.get("cursor")
-    if cursor:
-        try:
-            begin = ids.index(str(cursor)) + 1
-        except ValueError:
-            raise wrong("cursor", "is not one of this list's") from None
-    chosen = list(rows[begin : begin + size])
-    more = begin + size < len(rows)
-    return chosen, ids[begin + size - 1] if more else ""
+    if cursor := params.get("cursor"):
+        ids = [id_of(row) for row in rows]
+        if str(cursor) not in ids:
+            raise wrong("cursor", "is not one of this list's")
+        begin = ids.index(str(cursor)) + 1
+    end = begin + size
+    following = id_of(rows[end - 1]) if end < len(rows) else ""
+    return {"list": [write(row) for row in rows[begin:end]], "nextPageCursor": following}
