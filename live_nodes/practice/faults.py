@@ -66,7 +66,8 @@ class Faults:
         self._monotonic = monotonic
         self._began = monotonic()
         self._armed: dict[str, ArmedFault] = {}
-        self._callbacks: list[Callable[[Channel], None]] = []
+        self.on_kill: Callable[[Channel], object] = lambda channel: None
+        """Told of each kind of link at the moment when it is killed."""
         self.operations: Counter[str] = Counter()
         self.log: deque[Json] = deque(maxlen=LOG_LENGTH)
         for name, fault in (faults or {}).items():
@@ -170,10 +171,6 @@ class Faults:
             return "killed"
         frozen = any(fault.channel == channel for _, fault in self._lasting(scenario.Freeze))
         return "frozen" if frozen else "open"
-
-    def when_killed(self, callback: Callable[[Channel], None]) -> None:
-        """Set the callback for the moment when a kind of link is killed."""
-        self._callbacks.append(callback)
 
     def poll(self) -> None:
         """Start and end the faults that are due by time."""
@@ -288,8 +285,7 @@ class Faults:
             channels = CHANNELS
         self._note(armed.name, type(fault).__name__)
         for channel in channels:
-            for callback in self._callbacks:
-                callback(channel)
+            self.on_kill(channel)
 
 
 def _concerns(fault: TimedFault, channel: Channel, topic: str) -> bool:

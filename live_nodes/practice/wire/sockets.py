@@ -38,7 +38,7 @@ class Sockets:
             "private": self.private.connections,
             "trade": set(),
         }
-        venue.faults.when_killed(self.cut)
+        venue.faults.on_kill = self.cut
 
     def routes(self) -> list[web.RouteDef]:
         """Return the paths of the links."""

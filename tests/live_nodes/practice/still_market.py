@@ -197,8 +197,7 @@ class Scripted(Faults):
 
     def kill(self, channel: Channel) -> None:
         self.links[channel] = "killed"
-        for callback in self._callbacks:
-            callback(channel)
+        self.on_kill(channel)
 
     def now_ms(self) -> int:
         return super().now_ms() + self.skew_ms

@@ -118,7 +118,7 @@ def test_links_are_killed_or_frozen_for_their_time(clock: Clock) -> None:
         a={"model": "kill", "channel": "trade", "at": 2, "seconds": 8},
         b={"model": "freeze", "channel": "public", "at": 2, "seconds": 5},
     )
-    down.when_killed(cut.append)
+    down.on_kill = cut.append
     seen = []
     for seconds in (0, 2, 2, 7, 10):
         clock.seconds = seconds
@@ -139,7 +139,7 @@ def test_a_link_can_be_cut_once_by_the_nth_operation(clock: Clock) -> None:
     down = faults(
         clock, a={"model": "kill", "channel": "trade", "topic": "order.create", "after": 2}
     )
-    down.when_killed(cut.append)
+    down.on_kill = cut.append
     for op in ("order.create", "order.cancel", "order.create"):
         down.on_op(op, "main")
     assert cut == []
