@@ -18,7 +18,6 @@ from live_nodes.practice.exchange.book import MarketState
 from live_nodes.practice.exchange.model import ZERO, Key
 from live_nodes.practice.exchange.records import CoinBalance, OrderRow, PositionRow, WalletRow
 
-ONE = Decimal(1)
 LEAST_BREAK_EVEN_FEE = Decimal("0.00055")
 COLLATERAL = ("USDT", "USDC")
 """Coins that count as margin, a dollar each; others do not."""
@@ -28,8 +27,8 @@ type Markets = Mapping[Key, MarketState]
 
 def fee_to_close(value: Decimal, leverage: Decimal, taker: Decimal, long: bool) -> Decimal:
     """Return the taker fee at the bankruptcy price, value x (1 -+ 1 / leverage) x taker rate."""
-    part = ONE / leverage
-    return value * (ONE - part if long else ONE + part) * taker
+    part = 1 / leverage
+    return value * (1 - part if long else 1 + part) * taker
 
 
 def position_margin(value: Decimal, leverage: Decimal, taker: Decimal, long: bool) -> Decimal:

@@ -33,6 +33,9 @@ OrderStatus = Literal[
     "Rejected",
 ]
 ZERO = Decimal(0)
+MINUTE_MS = 60_000
+DAY_MS = 1_440 * MINUTE_MS
+WEEK_MS = 7 * DAY_MS
 FINAL_STATUSES = frozenset(
     {"Filled", "Cancelled", "PartiallyFilledCanceled", "Deactivated", "Rejected"}
 )

@@ -13,8 +13,6 @@ from live_nodes.practice.exchange.records import OrderRow
 from live_nodes.practice.exchange.requests import OrderRequest
 from live_nodes.practice.exchange.state import ExchangeState
 
-ONE = Decimal(1)
-
 
 def check_price(symbol: PracticeSymbol, price: Decimal | None) -> None:
     """Refuse a price that is not a multiple of the tick."""
@@ -66,8 +64,8 @@ def price_bound(market: MarketState, side: Side) -> Decimal | None:
         return None
     symbol = market.symbol
     if side == "Buy":
-        return to_tick(reference * (ONE + symbol.price_limit), symbol.tick, up=False)
-    return to_tick(reference * (ONE - symbol.price_limit), symbol.tick, up=True)
+        return to_tick(reference * (1 + symbol.price_limit), symbol.tick, up=False)
+    return to_tick(reference * (1 - symbol.price_limit), symbol.tick, up=True)
 
 
 def check_bound(market: MarketState, side: Side, price: Decimal) -> None:
@@ -88,7 +86,7 @@ def market_limit(
     sign = 1 if side == "Buy" else -1
     if kind == "TickSize":
         return best + sign * amount * market.symbol.tick
-    return to_tick(best * (ONE + sign * amount / 100), market.symbol.tick, up=side == "Sell")
+    return to_tick(best * (1 + sign * amount / 100), market.symbol.tick, up=side == "Sell")
 
 
 def check_stop_sides(market: MarketState, request: OrderRequest) -> None:

@@ -18,7 +18,7 @@ from live_nodes.practice.exchange.accounts import PracticeAccount
 from live_nodes.practice.exchange.book import MarketState
 from live_nodes.practice.exchange.margins import bankruptcy_price, margins_of
 from live_nodes.practice.exchange.matching import close_out
-from live_nodes.practice.exchange.model import ZERO, Side
+from live_nodes.practice.exchange.model import MINUTE_MS, ZERO, Side
 from live_nodes.practice.exchange.order_checks import check_price, check_qty, check_stops, to_tick
 from live_nodes.practice.exchange.records import ExecutionRow, OrderRow, TransferRow
 from live_nodes.practice.exchange.requests import TradingStopRequest
@@ -41,16 +41,14 @@ FORCED = {
     "AdlTrade": ("CreateByAdl_PassThrough", "CancelAllBeforeAdl"),
 }
 """How the venue's closing order was created and why others are cancelled, by execType."""
-ONE = Decimal(1)
 FUNDING_DIGITS = Decimal("1e-8")
-MINUTE_MS = 60_000
 
 
 def set_leverage(state: ExchangeState, name: str, symbol: str, leverage: Decimal) -> None:
     """Set a symbol's leverage, if the account has the margin for it."""
     account, market = state.account(name), state.market(("linear", symbol))
     rules = market.symbol
-    if leverage < ONE or leverage % rules.leverage_step:
+    if leverage < 1 or leverage % rules.leverage_step:
         raise refusals.parameter("buyLeverage invalid")
     if leverage > rules.max_leverage:
         raise refusals.LEVERAGE_TOO_HIGH()

@@ -15,11 +15,11 @@ from config.documents.exchange import BooksMarket
 from config.durations import HOUR_NS, MINUTE_NS, minute_text, nanoseconds
 from config.errors import InputError
 from live_nodes.practice.exchange.exchange import Exchange
-from live_nodes.practice.exchange.model import BybitRefusal, Key, Level, Side
+from live_nodes.practice.exchange.model import MINUTE_MS, BybitRefusal, Key, Level, Side
 from live_nodes.practice.exchange.records import Printed
 from live_nodes.practice.market.feed import PriceKind
 from live_nodes.practice.market.path_market import PathMarket
-from live_nodes.practice.market.replay_market import MINUTE_MS, MS, Anchor, ReplaySource
+from live_nodes.practice.market.replay_market import MS, Anchor, ReplaySource
 
 Row = tuple[Any, ...]
 """Time (catalog's, ns), place of its kind in `KINDS`, number, and the kind's columns."""

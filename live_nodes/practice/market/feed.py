@@ -10,20 +10,17 @@ from typing import Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from live_nodes.practice.exchange.model import Key, PracticeSymbol
+from live_nodes.practice.exchange.model import DAY_MS, MINUTE_MS, WEEK_MS, Key, PracticeSymbol
 
 PriceKind = Literal["last", "mark", "index"]
 Whole = NDArray[np.int64]
-DAY_MS = 86_400_000
-WEEK_MS = 7 * DAY_MS
 MONDAY_MS = 4 * DAY_MS
 """1970-01-05, the first Monday since the epoch."""
 
-_MINUTE = 60_000
 INTERVAL_MS: dict[str, int] = {
-    **{str(n): n * _MINUTE for n in (1, 3, 5, 15, 30, 60, 120, 240, 360, 720)},
-    "D": 1_440 * _MINUTE,
-    "W": 7 * 1_440 * _MINUTE,
+    **{str(n): n * MINUTE_MS for n in (1, 3, 5, 15, 30, 60, 120, 240, 360, 720)},
+    "D": DAY_MS,
+    "W": WEEK_MS,
 }
 """Bybit's candle intervals and their lengths; weeks start on Mondays. Months are not served."""
 HOUR_MS = 3_600_000

@@ -12,10 +12,11 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import Decimal
 from typing import Any, Literal
 
 from live_nodes.practice.exchange.model import Key, Level, PracticeSymbol
+from live_nodes.practice.exchange.order_checks import to_tick
 
 ControlKind = Literal["spread", "gap", "crossed"]
 Levels = Sequence[Level]
@@ -73,7 +74,7 @@ class MarketControls:
         crossed = self._bps(symbol.key, "crossed", now_ms)
         if crossed is None or not bids or not asks:
             return bids, asks
-        ghost = _on_tick(symbol, asks[0][0] * (1 + crossed / BPS), ROUND_CEILING)
+        ghost = to_tick(asks[0][0] * (1 + crossed / BPS), symbol.tick, up=True)
         return [(ghost, bids[0][1]), *bids[: max(0, len(bids) - 1)]], asks
 
     def _bps(self, key: Key, kind: ControlKind, now_ms: int) -> Decimal | None:
@@ -92,15 +93,15 @@ def _spread(
     middle = (bids[0][0] + asks[0][0]) / 2
     half = middle * bps / BPS / 2
     # Round outwards, so that the spread is never narrower than wanted.
-    bid = _on_tick(symbol, middle - half, ROUND_FLOOR)
-    ask = _on_tick(symbol, middle + half, ROUND_CEILING)
+    bid = to_tick(middle - half, symbol.tick, up=False)
+    ask = to_tick(middle + half, symbol.tick, up=True)
     return _moved(symbol, bids, bid - bids[0][0]), _moved(symbol, asks, ask - asks[0][0])
 
 
 def _gap(
     symbol: PracticeSymbol, bids: list[Level], asks: list[Level], bps: Decimal
 ) -> tuple[list[Level], list[Level]]:
-    away = _on_tick(symbol, asks[0][0] * bps / BPS, ROUND_CEILING)
+    away = to_tick(asks[0][0] * bps / BPS, symbol.tick, up=True)
     thin = symbol.min_qty
     return (
         [(bids[0][0], thin), *_moved(symbol, bids, -away)][: len(bids)],
@@ -110,10 +111,6 @@ def _gap(
 
 def _moved(symbol: PracticeSymbol, levels: Levels, by: Decimal) -> list[Level]:
     return [(price + by, size) for price, size in levels if price + by >= symbol.tick]
-
-
-def _on_tick(symbol: PracticeSymbol, price: Decimal, rounding: str) -> Decimal:
-    return (price / symbol.tick).to_integral_value(rounding) * symbol.tick
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from itertools import islice
 from uuid import UUID
 
 from live_nodes.practice.exchange.exchange import Exchange
-from live_nodes.practice.exchange.model import Key, Level, PracticeSymbol, Side
+from live_nodes.practice.exchange.model import MINUTE_MS, Key, Level, PracticeSymbol, Side
 from live_nodes.practice.exchange.records import Printed
 from live_nodes.practice.market.feed import (
     INTERVAL_MS,
@@ -27,7 +27,6 @@ from live_nodes.practice.market.market_controls import MarketControls
 from live_nodes.practice.market.price_paths import PathPrices, PriceMove, seed_of
 from live_nodes.practice.market.synthetic_book import SyntheticBook, quantity, top_of_book
 
-MINUTE_MS = 60_000
 LEAST_TRADE_MS = 100
 TRADED = 0.6
 """Share of the possible trade times at which a trade happens."""

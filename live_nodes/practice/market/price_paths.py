@@ -14,9 +14,8 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from live_nodes.practice.exchange.model import Key
+from live_nodes.practice.exchange.model import DAY_MS, MINUTE_MS, Key
 from live_nodes.practice.market.feed import (
-    DAY_MS,
     CandleColumns,
     CandleSource,
     PriceKind,
@@ -27,7 +26,6 @@ from live_nodes.practice.market.feed import (
 Ticks = NDArray[np.int64]
 LEAST_KNOTS = 4
 WIGGLE = 0.6
-MINUTE_MS = 60_000
 FINEST_KNOT_MS = 100
 MOST_KNOTS = 3_600
 

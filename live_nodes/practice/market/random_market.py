@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.documents.exchange import RandomMarket, RandomSymbol
-from live_nodes.practice.exchange.model import Key, PracticeSymbol
-from live_nodes.practice.market.feed import DAY_MS, CandleColumns, FundingRate, PriceKind, joined
+from live_nodes.practice.exchange.model import DAY_MS, MINUTE_MS, Key, PracticeSymbol
+from live_nodes.practice.market.feed import CandleColumns, FundingRate, PriceKind, joined
 from live_nodes.practice.market.price_paths import seed_of, uniforms
 
-MINUTE_MS = 60_000
 MINUTES_A_DAY = 1_440
 PERIODS = tuple(4**power for power in range(10))
 """Minutes between the knots of each noise, from one minute to half a year."""

@@ -16,16 +16,14 @@ from config.catalogs import folder_only
 from config.documents.exchange import SPEEDS, BooksMarket, ReplayMarket
 from config.durations import interval_ns, nanoseconds
 from config.errors import InputError
-from live_nodes.practice.exchange.model import Key, PracticeSymbol
+from live_nodes.practice.exchange.model import DAY_MS, MINUTE_MS, Key, PracticeSymbol
 from live_nodes.practice.market.feed import (
-    DAY_MS,
     CandleColumns,
     FundingRate,
     PriceKind,
 )
 
 MS = 1_000_000
-MINUTE_MS = 60_000
 AHEAD = 4
 """Without a start in the document, this part (1 / AHEAD) of the window is in the future."""
 UNBOUNDED_LOTS = 1_000_000_000

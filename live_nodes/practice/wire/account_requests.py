@@ -6,12 +6,11 @@ from collections.abc import Iterable, Mapping
 from operator import attrgetter, itemgetter
 from typing import Any
 
+from live_nodes.practice.exchange.model import DAY_MS
 from live_nodes.practice.exchange.records import ExecutionRow, OrderRow, TransferRow
 from live_nodes.practice.wire import account_payloads as write
 from live_nodes.practice.wire.query_fields import category, limit, page, text, window, wrong
 from live_nodes.practice.wire.venue import Handler, Json, PracticeRequest, PracticeVenue
-
-DAY_MS = 86_400_000
 
 
 def open_orders(venue: PracticeVenue, request: PracticeRequest) -> Json:

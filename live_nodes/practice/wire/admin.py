@@ -41,7 +41,7 @@ from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 
 from config.documents.base import DocumentName, Part, Whole
 from config.documents.scenario import Fault, HaltFault
-from live_nodes.practice.exchange.model import BybitRefusal, Key, Side
+from live_nodes.practice.exchange.model import MINUTE_MS, BybitRefusal, Key, Side
 from live_nodes.practice.exchange.records import OrderRow
 from live_nodes.practice.exchange.requests import OrderRequest
 from live_nodes.practice.faults import CHANNELS
@@ -52,7 +52,6 @@ from live_nodes.practice.market.market_controls import (
     BookControl,
     ControlKind,
 )
-from live_nodes.practice.market.path_market import MINUTE_MS
 from live_nodes.practice.wire.access import KeyTerms
 from live_nodes.practice.wire.server import HOST, Server
 

@@ -6,11 +6,10 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from live_nodes.practice.exchange.model import BybitRefusal
+from live_nodes.practice.exchange.model import WEEK_MS, BybitRefusal
 from live_nodes.practice.wire.spelling import Json
 
 CATEGORIES = ("linear", "spot")
-WEEK_MS = 7 * 86_400_000
 
 
 def wrong(name: str, why: str) -> BybitRefusal:

@@ -23,7 +23,7 @@ from config.durations import DAY_NS
 from config.errors import InputError
 from live_nodes.node.warm_up import WarmUp, listings
 from live_nodes.practice.exchange.exchange import Exchange
-from live_nodes.practice.market.feed import DAY_MS
+from live_nodes.practice.exchange.model import DAY_MS
 from live_nodes.practice.market.path_market import PathMarket
 from live_nodes.practice.market.replay_market import ReplaySource, choose_anchor, open_catalog
 from live_nodes.practice.wire.server import serve

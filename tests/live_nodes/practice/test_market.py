@@ -16,10 +16,10 @@ from catalog.storage.store import Catalog
 from config.documents.exchange import RandomMarket, ReplayMarket
 from config.errors import InputError
 from live_nodes.practice.exchange.exchange import Exchange
-from live_nodes.practice.exchange.model import AccountSpec, Key
+from live_nodes.practice.exchange.model import DAY_MS, AccountSpec, Key
 from live_nodes.practice.exchange.records import ExecutionRow, Printed
 from live_nodes.practice.exchange.requests import OrderRequest
-from live_nodes.practice.market.feed import DAY_MS, INTERVAL_MS, Candle
+from live_nodes.practice.market.feed import INTERVAL_MS, Candle
 from live_nodes.practice.market.path_market import PathMarket
 from live_nodes.practice.market.random_market import RandomSource
 from live_nodes.practice.market.replay_market import ReplaySource, choose_anchor, open_catalog
