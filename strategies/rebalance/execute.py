@@ -466,13 +466,13 @@ class PlanExecution:
         ):
             self._waits.discard(name)
 
-    def on_refused(self, event: OrderDenied) -> None:
+    def on_refused(self, event: OrderDenied | OrderRejected) -> None:
         """Close what a refused order was to turn round, unless it waits: exits always leave."""
         name, refusal = event.instrument_id, refusal_of(event.reason)
         order, held = self._broker.order(event.client_order_id), self._strategy.holding(name)
-        if self.stopping or order is None or name.value in self._waits:
+        if self.stopping or order is None or order.is_reduce_only or name.value in self._waits:
             return
-        if not (refusal.guard or refusal.code == "exposure"):
+        if not (refusal.guard or refusal.code in ("exposure", "venue")):
             return
         others = [o for o in self._broker.under_way({name.value}) if o.side == order.side]
         left = abs(held) - sum((o.leaves_qty.as_decimal() for o in others), ZERO)

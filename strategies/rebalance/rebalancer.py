@@ -16,7 +16,13 @@ import pyarrow as pa
 from nautilus_trader.common.component import LiveClock
 from nautilus_trader.model.data import FundingRateUpdate
 from nautilus_trader.model.enums import OrderSide
-from nautilus_trader.model.events import OrderDenied, OrderEvent, PositionClosed, PositionOpened
+from nautilus_trader.model.events import (
+    OrderDenied,
+    OrderEvent,
+    OrderRejected,
+    PositionClosed,
+    PositionOpened,
+)
 from nautilus_trader.model.identifiers import InstrumentId
 
 from config.durations import DAY_NS, duration_ns, offset_ns
@@ -356,5 +362,5 @@ class Rebalancer(CandleStrategy):
         """Track own orders; send again what was refused for now or lost on its way."""
         self._execution.on_order_event(event)
         super().on_order_event(event)
-        if isinstance(event, OrderDenied):
+        if isinstance(event, OrderDenied | OrderRejected):
             self._execution.on_refused(event)

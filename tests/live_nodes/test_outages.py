@@ -6,6 +6,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from decimal import Decimal as D
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,31 @@ def test_a_position_whose_turn_a_cap_refuses_is_closed(
     report = runs(execution=execution, turned=True, actors={"cap": cap})
     print("\n".join(runs.said))
     assert runs.held() == report.positions == {}
+
+
+@pytest.mark.parametrize("execution", [{"tactic": "taker"}, MAKER])
+def test_a_position_whose_turn_the_venue_refuses_is_closed(
+    runs: Runs, execution: dict[str, Any]
+) -> None:
+    """The markets are about to be delisted: the venue takes orders that reduce, and no others."""
+    runs(execution={"tactic": "taker"}, actors={})
+    assert runs.held() == WANTED
+
+    def delist() -> None:
+        for market in list(runs.stage.market.listed):
+            if market.name.startswith("C0"):
+                closing = replace(market, status="Delivering")
+                runs.stage.exchange.put_symbol(closing, runs.stage.server.venue.clock_ms())
+
+    sent = runs.stage.sent()
+    striking = runs.after_orders(sent + 1, lambda: runs.stage.call(delist))
+    report = runs(execution=execution, turned=True, actors={})
+    striking.join()
+    print("\n".join(runs.said))
+    held = runs.held()
+    assert len(held) < 8
+    assert all(quantity * WANTED[name] < 0 for name, quantity in held.items())
+    assert {line.partition(" ")[0] for line in report.missed} == WANTED.keys() - held.keys()
 
 
 # The state folder can't be written ----------------------------------------------------------------
