@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path as FilePath
@@ -20,12 +20,14 @@ from config.reading import (
     Origin,
     Path,
     Tree,
+    descend,
     dotted,
     key_problem,
     merge,
     plain,
     problem,
     read_file,
+    read_sound,
     read_text,
     value_of,
 )
@@ -67,6 +69,54 @@ def examine(
     if resolved is not None and not imports:
         resolved = replace(resolved, imports=False)
     return resolved, problems
+
+
+def salvage(
+    path: str | FilePath, overrides: Iterable[str], needed: Iterable[str]
+) -> tuple[dict[str, Any], Any]:
+    """Return the values of a node's document that may be refused, and it without what is refused.
+
+    The document is None where too little is left. Raises DocumentErrors if a value that is `needed`
+    (dotted paths) is refused, or an override.
+    """
+    problems: list[Problem] = []
+    tree, _ = assemble(file_of(path), problems, read_sound)
+    if tree is None:
+        raise DocumentErrors(problems)
+    for setting in overrides:
+        tree = override(tree, setting, problems)
+    tree = substitute(tree, "node", problems)
+    values, needs = plain(tree), [*needed]
+    while True:
+        document, found = check_envelope(KINDS["node"], tree)
+        left = tree
+        for wrong in (*problems, *found):
+            steps = parse_path(wrong.path.partition("[")[0]) or ()
+            # Where a key is missing, what would hold it goes.
+            goes = steps[: descend(tree, steps)[1]]
+            places = [f"{wrong.path}.", f"{dotted(goes)}."]
+            if len(steps) == 1:
+                places.append(f"{wrong.suggestion}.")
+            if wrong.file == SET or _overlap(places, needs):
+                raise DocumentErrors([*problems, *found])
+            left = _without(left, goes) if wrong in found else left
+        if document is not None or left == tree:
+            return values, document
+        tree = left
+
+
+def _overlap(places: Iterable[str], needs: Sequence[str]) -> bool:
+    return any(
+        place.startswith(f"{need}.") or need.startswith(place) for need in needs for place in places
+    )
+
+
+def _without(tree: Tree, place: Path) -> Tree:
+    if not place or not isinstance(tree.value, dict) or place[0] not in tree.value:
+        return tree
+    key, value = str(place[0]), dict(tree.value)
+    inner = value.pop(key)
+    return replace(tree, value=value | ({key: _without(inner, place[1:])} if place[1:] else {}))
 
 
 def varied(base: Resolved, overrides: Iterable[str]) -> tuple[Resolved | None, list[Problem]]:
@@ -209,20 +259,29 @@ def _check_component(
     return problems
 
 
-def assemble(file: FilePath, problems: list[Problem]) -> tuple[Tree | None, bool]:
+Reader = Callable[[FilePath, list[Problem]], Tree | None]
+
+
+def assemble(
+    file: FilePath, problems: list[Problem], read: Reader = read_file
+) -> tuple[Tree | None, bool]:
     """Return the file merged over its parents, and whether all of them could be read.
 
     Adds to `problems`. Don't look for unknown keys when a parent is missing: it may have them.
     """
     broken: list[FilePath] = []
-    tree = _assemble(file, problems, (), broken)
+    tree = _assemble(file, problems, (), broken, read)
     return tree, not broken
 
 
 def _assemble(
-    file: FilePath, problems: list[Problem], chain: tuple[FilePath, ...], broken: list[FilePath]
+    file: FilePath,
+    problems: list[Problem],
+    chain: tuple[FilePath, ...],
+    broken: list[FilePath],
+    read: Reader,
 ) -> Tree | None:
-    tree = read_file(file, problems)
+    tree = read(file, problems)
     if tree is None:
         broken.append(file)
         return None
@@ -257,7 +316,7 @@ def _assemble(
             problems.append(parent.place.problem("extends", text, near))
             broken.append(target)
             continue
-        inherited = _assemble(target, problems, way, broken)
+        inherited = _assemble(target, problems, way, broken, read)
         if inherited is not None:
             merged = inherited if merged is None else merge(merged, inherited, problems)
     return result if merged is None else merge(merged, result, problems)

@@ -201,6 +201,25 @@ def read_file(file: FilePath, problems: list[Problem]) -> Tree | None:
     return None
 
 
+def read_sound(file: FilePath, problems: list[Problem]) -> Tree | None:
+    """As `read_file`, but of a file that is no YAML return what is: its keys outside of the error.
+
+    A top key that can't be read on its own, or stands there twice, has no value.
+    """
+    tree = read_file(file, problems)
+    if tree is not None or not file.is_file():
+        return tree
+    name, values = str(file), dict[str, Tree]()
+    text = file.read_text(encoding="utf-8-sig", errors="replace")
+    for block in re.split(r"(?m)^(?=[\w\"'])", text):
+        if key := re.match(r"[\"']?(\w+)", block):
+            part = read_text(block, name, [])
+            found = part.value if part is not None and isinstance(part.value, dict) else {}
+            sound = key[1] not in values and key[1] in found
+            values[key[1]] = found[key[1]] if sound else Tree(None, Origin(name))
+    return Tree(values, Origin(name))
+
+
 def read_text(text: str, name: str, problems: list[Problem]) -> Tree | None:
     """Return the tree of a YAML text; add its errors to `problems`."""
     try:

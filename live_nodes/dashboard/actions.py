@@ -17,7 +17,7 @@ from config.errors import DeskError, InputError
 from live_nodes.dashboard.pages import ms
 from live_nodes.dashboard.sources import Source
 from live_nodes.local.actions import keep_action
-from live_nodes.local.folder import node_to_stop, state_folder
+from live_nodes.local.folder import node_document, node_to_stop, state_folder
 from live_nodes.operate.flatten_request import ask_to_flatten
 from live_nodes.operate.risk_release import halt_entries, release_guard
 
@@ -73,6 +73,8 @@ class Actions:
     ) -> dict[str, Any]:
         """End a guard's halts."""
         said: list[str] = []
+        # As `perpdesk risk release`, by what is to run, and not where that is refused.
+        node_document(source.file or source.document_file, trades=False)
         text, node = _reason(reason, address), _node(source, said.append)
         done = release_guard(
             node, source.folder, guard, reason=text, scope=scope, accept=accept, say=said.append

@@ -189,10 +189,10 @@ def status(file: File, settings: SetOption = None, as_json: JsonOption = False) 
 
     Example: perpdesk status live_nodes/nodes/xs_reversal_practice.yaml
     """
-    from live_nodes.local.folder import node_document, state_folder
+    from live_nodes.local.folder import node_to_stop, state_folder
     from live_nodes.operate.status import rendered, status_of
 
-    node = node_document(file, settings or (), trades=False)
+    node = node_to_stop(file, settings or (), _on_stderr())
     found = status_of(node.name, state_folder(node))
     show(found.as_json() if as_json else rendered(found))
     if found.hangs:
@@ -218,10 +218,10 @@ def alive(
 
     from config.errors import DeskError
     from live_nodes.local.alive import not_alive
-    from live_nodes.local.folder import node_document, state_folder
+    from live_nodes.local.folder import node_to_stop, state_folder
     from live_nodes.local.heartbeat import last_beat
 
-    seconds, node = _seconds("--within", within), node_document(file, settings or (), trades=False)
+    seconds, node = _seconds("--within", within), node_to_stop(file, settings or (), _on_stderr())
     beat = last_beat(state_folder(node))
     why = not_alive(beat, time.time_ns(), seconds)
     if as_json:
@@ -319,10 +319,10 @@ def risk_status(
 
     Example: perpdesk risk status live_nodes/nodes/xs_reversal_practice.yaml
     """
-    from live_nodes.local.folder import node_document, state_folder
+    from live_nodes.local.folder import node_to_stop, state_folder
     from live_nodes.operate.risk_status import rendered, risk_status
 
-    document = node_document(file, settings or (), trades=False)
+    document = node_to_stop(file, settings or (), _on_stderr())
     found = risk_status(document, state_folder(document))
     show(found.as_json() if as_json else rendered(found, everything=everything))
 

@@ -21,6 +21,7 @@ from live_nodes.dashboard.app import Settings, run
 from live_nodes.local.actions import actions
 from live_nodes.local.folder import node_document, state_folder
 from live_nodes.local.mailbox import pending
+from live_nodes.local.releases import RUNS
 from live_nodes.reports.live_result import live_result
 from perpdesk import build_app
 from strategies.messages import Action, Decision, Target, Verdict
@@ -343,6 +344,13 @@ def test_a_halt_needs_the_page_a_reason_and_the_password_and_waits_for_a_dead_no
             "operator"
             in visitor.act(path.replace("halt", "release"), guard="operator", **sent).text
         )
+        # Nor one that is refused by now; but a release is of what is to run.
+        (folder / RUNS).write_text(file.read_text())
+        file.write_text(file.read_text() + "gone: 1\n")
+        halted = visitor.act(path, **sent).json()
+        assert (halted["done"], "gone: unknown key" in halted["text"]) == (False, True)
+        released = visitor.act(path.replace("halt", "release"), guard="operator", **sent)
+        assert "gone: unknown key" in released.json()["error"]
     assert "action refused" in [one.action for one in actions(tmp_path / "access")]
 
 

@@ -25,6 +25,7 @@ from config.documents.scenario import LostAck
 from config.errors import DocumentErrors, GateRefused
 from live_nodes.local.folder import node_to_stop, state_folder
 from live_nodes.local.mailbox import pending
+from live_nodes.local.releases import RUNS
 from live_nodes.operate.flatten import FlattenOutcome, flatten_node
 from live_nodes.operate.flatten_at_venue import VenueFlatten
 from live_nodes.operate.flatten_request import ask_to_flatten
@@ -333,6 +334,20 @@ def test_a_wrong_parameter_in_the_document_prevents_no_flatten(at: Stage, tmp_pa
     file = written(tmp_path, at, environment="mainent")
     with pytest.raises(DocumentErrors, match="mainnet"):
         node_to_stop(file, (), said.append)
+
+
+def test_a_document_that_is_refused_by_now_closes_by_what_its_last_run_used(
+    at: Stage, tmp_path: Path
+) -> None:
+    file, folder = written(tmp_path, at), state_folder(node_at(tmp_path, at))
+    folder.mkdir(parents=True)
+    percent = "expected: {fees: {linear: {maker: 0.02, taker: 0.055}}}\n"
+    (folder / RUNS).write_text(file.read_text() + percent)
+    file.write_text(file.read_text() + percent + "description: [never closed\n")
+    at.order("Buy", "0.012", name=mine())
+    at.order("Buy", "0.010", "49000", name=mine())
+    outcome, _ = switched(node_to_stop(file, (), print))
+    assert (outcome.flat, outcome.by, at.position()) == (True, "venue", 0)
 
 
 def test_on_paper_there_is_nothing_to_close_but_the_halt_waits(at: Stage, tmp_path: Path) -> None:
