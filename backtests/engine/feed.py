@@ -250,7 +250,7 @@ class CatalogFeed:
         decimals = self._decimals(traded, close)
         low, high = np.where(np.isnan(low), close, low), np.where(np.isnan(high), close, high)
         if marks is not None and len(marks.ts):
-            low, high = self._marked(ts, low, high, marks)
+            low, high = self._marked(ts, low, high, marks, start)
         delisted: dict[int, tuple[int, ...]] = {}
         for column, name in enumerate(self.market.ids):
             last = self.last_bar.get(name)
@@ -291,13 +291,13 @@ class CatalogFeed:
         return found
 
     def _marked(
-        self, ts: Integers, low: Floats, high: Floats, marks: Panel
+        self, ts: Integers, low: Floats, high: Floats, marks: Panel, start: int
     ) -> tuple[Floats, Floats]:
         assert self.mark_interval is not None
         mark_ns = interval_ns(self.mark_interval)
         if mark_ns <= self._interval_ns:
             rows = np.searchsorted(ts, marks.ts)
-            keep = (rows < len(ts)) & (marks.ts > ts[0] - self._interval_ns)
+            keep = (rows < len(ts)) & (marks.ts > start)
             lowest, highest = np.full_like(low, np.inf), np.full_like(high, -np.inf)
             known = np.nan_to_num(marks.low[keep], nan=np.inf)
             np.minimum.at(lowest, rows[keep], known)

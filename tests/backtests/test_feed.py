@@ -75,8 +75,25 @@ def test_a_coarser_mark_candle_bounds_the_extremes_of_the_candles_in_it(
 
     feed = prepared.feed
     feed.mark_interval, feed._interval_ns = "1h", HOUR // 2
-    assert feed._marked(ts, low, high, Marks())[0].tolist() == [[94.0], [95.0]]
-    assert feed._marked(ts, low, high, Marks())[1].tolist() == [[106.0], [105.0]]
+    assert feed._marked(ts, low, high, Marks(), 0)[0].tolist() == [[94.0], [95.0]]
+    assert feed._marked(ts, low, high, Marks(), 0)[1].tolist() == [[106.0], [105.0]]
+
+
+def test_the_extremes_of_the_windows_end_are_of_its_own_hours_in_slices_of_any_length(
+    write_run: WriteRun,
+) -> None:
+    # Daily candles: six hours are left after the last, in one slice of three alone.
+    window = {"start": "2023-02-01", "end": "2023-02-15T06:00"}
+    file = write_run(window=window, venue={"execution_interval": "1d"})
+    found = []
+    for days in (7, 3660):
+        feed = prepare(load(file, [f"slice_days={days}"]).document).feed
+        *_, last = feed.slices()
+        found.append((last.grid.low[-1], last.grid.high[-1]))
+    hours = panel(feed.catalog, "1h", feed.market.ids, last.end - 6 * HOUR, last.end, kind="mark")
+    for low, high in found:
+        assert low == pytest.approx(np.fmin.reduce(hours.low))
+        assert high == pytest.approx(np.fmax.reduce(hours.high))
 
 
 def settlements(file: Path) -> list[Settlement]:
