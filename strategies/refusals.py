@@ -48,9 +48,10 @@ bracket), ``dry_run`` a node that sends nothing. ``no_answer``: the engine timed
 still be at the venue.
 ``never_arrived``: a query has shown that the venue can't receive it any more, so that it may be
 sent again. ``post_only``: it would have taken. ``nothing_to_take``: an immediate order found
-nothing. ``busy``: the venue was overloaded or in maintenance. ``not_trading``: the symbol is
-halted. ``gone``: there is no such order any more to cancel or change. ``passed``: the price is
-at a stop's trigger already, or beyond. ``venue``, ``engine``: any other refusal by them."""
+nothing. ``busy``: the venue was overloaded or in maintenance, or a clock was off.
+``not_trading``: the symbol is halted. ``gone``: there is no such order any more to cancel or
+change. ``passed``: the price is at a stop's trigger already, or beyond. ``venue``, ``engine``: any
+other refusal by them."""
 
 GATE = "order gate: "
 """Prefix of refusals by the order gate; the venue never received these orders."""

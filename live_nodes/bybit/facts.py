@@ -216,7 +216,7 @@ _REFUSED: dict[Code, tuple[str, ...]] = {
     "nothing_to_take": ("noimmediateqty",),
     "busy": (
         *("10006", "toomanyvisits", "10016", "10429", "frequencyprotection"),
-        *("servererror", "servertimeout", "maintenance"),
+        *("servererror", "servertimeout", "maintenance", "recvwindow"),
     ),
     "not_trading": ("110066", "tradingiscurrentlynotallowed", "notavailableforapitrading"),
     "gone": (
@@ -278,7 +278,8 @@ def refused(words: str) -> Refusal:
     """Return the refusal that Bybit's text means; the adapter passes no code.
 
     EC_PostOnlyWillTakeLiquidity, EC_NoImmediateQtyToFill; as busy 10006 and 10429 (rate limits),
-    10000 and 10016 (server timeout, server error; maintenance); 110066 and 170157 (the symbol does
+    10000 and 10016 (server timeout, server error; maintenance), 10002 (it came outside of the
+    receive window: a clock is off); 110066 and 170157 (the symbol does
     not trade now); as gone the codes of a cancel or change that came after the order's end; as
     passed 110092 and 110093 (a trigger that the price has reached).
     """

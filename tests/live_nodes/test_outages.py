@@ -113,6 +113,26 @@ def test_maintenance_of_seconds_delays_a_rebalance_and_ends_none(
     raise_left(report)
 
 
+@pytest.mark.parametrize("execution", [{"tactic": "taker"}, MAKER])
+def test_a_clock_that_is_off_for_seconds_delays_a_rebalance_and_ends_none(
+    runs: Runs, execution: dict[str, Any]
+) -> None:
+    """Beyond the receive window the venue refuses each order for its time."""
+    faults = runs.stage.faults
+    ahead = ClockSkew(by=D(8), seconds=D(3))
+
+    def skew() -> None:
+        runs.stage.call(lambda: (faults.add("clock", ahead), faults.poll()))
+
+    striking = runs.after_orders(3, skew)
+    report = runs(execution=execution)
+    striking.join()
+    print("\n".join(runs.said))
+    assert any("recv_window" in line for line in runs.said)
+    assert runs.held() == report.positions == WANTED
+    assert report.missed == []
+
+
 def test_past_the_bound_each_start_says_what_is_missing_until_one_can_finish(runs: Runs) -> None:
     striking = runs.after_orders(3, lambda: runs.stage.play("maintenance_mid_rebalance", "closed"))
     # A halt that a person must release, not one of seconds.

@@ -477,6 +477,7 @@ def test_from_when_on_executions_are_asked_for(
         ("Too many visits!", "busy", True),
         ("retCode 10016: Server error", "busy", True),
         ("System maintenance", "busy", True),
+        ("please check your server timestamp or recv_window param.", "busy", True),
         ("Trading is currently not allowed.", "not_trading", True),
         ("order not exists or too late to cancel", "gone", False),
         ("Order has been finished or canceled", "gone", False),
