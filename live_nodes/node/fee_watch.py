@@ -1,4 +1,4 @@
-"""Halt entries while the account pays more than ``expected.fees``, by fills and by the venue."""
+"""Halt entries while the account's fees or margin mode at the venue are not the expected ones."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from config.documents import Fees
 from live_nodes.bybit.rest import VenueError
 from live_nodes.node.alert_rules import cost_of
 from live_nodes.node.context import NodeContext
-from live_nodes.node.preflight import fee_failures
-from live_nodes.node.watch_rules import fees_verdict
+from live_nodes.node.preflight import account_mode_gate, fee_failures
+from live_nodes.node.watch_rules import fees_verdict, margin_verdict
 from strategies.account_value import is_spot
 from strategies.messages import Verdict
 
@@ -45,7 +45,7 @@ def overcharge(fill: FillRow, fees: Fees | None) -> str:
 
 
 class FeeWatch:
-    """Asks for the account's fees each hour, and at once after a fill that paid too much."""
+    """Asks for fees and margin mode each hour, and at once after a fill that paid too much."""
 
     def __init__(self, context: NodeContext) -> None:
         self._context, self._expected = context, context.node.expected.fees
@@ -53,6 +53,8 @@ class FeeWatch:
         self._log = Logger("Fees")
         self._overcharged = asyncio.Event()
         self.halt: Verdict | None = None
+        self.margin: Verdict | None = None
+        """Halt for the account's margin mode."""
 
     def on_fill(self, fill: FillRow) -> None:
         """Take a fill that is new to the journal; one that paid too much halts entries."""
@@ -69,13 +71,15 @@ class FeeWatch:
                 await asyncio.wait_for(self._overcharged.wait(), pause)
             self._overcharged.clear()
             pause = AGAIN_S
+            node, rest = self._context.node, self._context.rest
             try:
-                found = await fee_failures(
-                    self._context.node, self._context.rest, self._context.facts.universe
-                )
+                mode = await rest.margin_mode() if node.expected.margin_mode else ""
+                wrong = account_mode_gate(node.expected, mode, {})
+                self.margin = margin_verdict(wrong[0].measured, wrong[0].limit) if wrong else None
+                found = await fee_failures(node, rest, self._context.facts.universe)
             except VenueError as error:
                 self._context.journal.count("fees_failed")
-                self._log.warning(f"The account's fees could not be asked for: {error}")
+                self._log.warning(f"Fees and margin mode could not be asked for: {error}")
                 continue
             # An answer says nothing of a fill that came after its question.
             if not self._overcharged.is_set():
@@ -90,4 +94,4 @@ class FeeWatch:
                     for one in found
                 )
                 self.halt = fees_verdict("; ".join(dear))
-                pause = EVERY_S if self.halt is None else AGAIN_S
+                pause = EVERY_S if self.halt is None and self.margin is None else AGAIN_S

@@ -44,7 +44,7 @@ from strategies.refusals import Refusal, refused_by
 
 LOOK_EVERY = 0.25
 FOLD_EVERY = 10.0
-ALERTED = ("node.fees", "node.tag")
+ALERTED = ("node.fees", "node.margin", "node.tag")
 """Halts that a person must end: they are alerted."""
 ACCOUNT_LINKS = ("private", "trade")
 
@@ -131,11 +131,11 @@ class NodeWatch:
                 task.cancel()
 
     def hold(self) -> Hold:
-        """Return the gate's hold on entries for links, fees, another node; verdicts come late."""
+        """Return the gate's hold on entries, as verdicts come late: links, account, other nodes."""
         ready = self._links.ready
 
         def held(facts: OrderFacts) -> Refusal | None:
-            verdict = self._other_node() or self._fees.halt
+            verdict = self._other_node() or self._fees.halt or self._fees.margin
             if verdict is None and not (ready("private") and ready("trade")):
                 verdict = link_verdict({name: ready(name) for name in ACCOUNT_LINKS})
             return None if verdict is None else refused_by(verdict)
@@ -238,7 +238,7 @@ class NodeWatch:
             if policies.sweep_failed == "halt"
             else None,
         ]
-        wanted += [self._other_node(), self._fees.halt]
+        wanted += [self._other_node(), self._fees.halt, self._fees.margin]
         release = self._context.release
         wanted.append(None if release is None else release.verdict)
         found = [verdict for verdict in wanted if verdict is not None]

@@ -44,6 +44,16 @@ def fees_verdict(why: str) -> Verdict | None:
     return _halt("fees", "desk", why, None, None, transient=False) if why else None
 
 
+def margin_verdict(mode: str, expected: str) -> Verdict:
+    """Return the halt of entries for an account whose margin mode was changed."""
+    reason = (
+        f"the account's margin mode is {mode} (must be: {expected}), so that the venue liquidates "
+        "by other rules than guards measure by; switch it at the venue, or change "
+        "expected.margin_mode and start again"
+    )
+    return _halt("margin", "desk", reason, None, None, transient=False)
+
+
 def sweep_verdict(failures: int, limit: int, why: str) -> Verdict | None:
     """Return the halt of entries after `limit` failed sweeps in a row."""
     if failures < limit:

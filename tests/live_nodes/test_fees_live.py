@@ -1,4 +1,4 @@
-"""Fees that rise at the exchange while a node runs."""
+"""Fees that rise, and a margin mode that is switched, at the exchange while a node runs."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from actors.records.rows import FillRow
 from config.documents import Fees
 from live_nodes.node import fee_watch
 from live_nodes.practice.exchange.model import FeeRates
+from live_nodes.practice.wire import server
 from tests.live_nodes.by_hand import BUY, SELL
 from tests.live_nodes.practice.still_market import BTC
 from tests.live_nodes.stage import ACCOUNT, Stage, desk_node, stage
@@ -109,3 +110,27 @@ def test_a_fee_is_too_high_beyond_the_venues_rounding(
     )  # fmt: skip
     assert bool(fee_watch.overcharge(fill, Fees(maker=D("0.0002"), taker=D("0.00055")))) is dear
     assert fee_watch.overcharge(fill, None) == ""
+
+
+def test_a_margin_mode_that_is_switched_stops_entries_until_it_is_switched_back(
+    st: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In isolated margin each position is liquidated alone, which no guard measures."""
+    monkeypatch.setattr(fee_watch, "EVERY_S", 0.2)
+    monkeypatch.setattr(fee_watch, "AGAIN_S", 0.2)
+    path = "/v5/account/info"
+    answer = server.HANDLERS[path]
+    with desk_node(st, folder=tmp_path, expected=TESTED) as desk:
+        desk.filled(BUY)
+        desk.wait(1.0)
+        assert not desk.halted()
+        with monkeypatch.context() as switched:
+            isolated = {"marginMode": "ISOLATED_MARGIN"}
+            switched.setitem(server.HANDLERS, path, lambda *asked: answer(*asked) | isolated)  # type: ignore[arg-type]
+            desk.until(lambda: "node.margin" in desk.halted(), "the halt")
+            assert "node.margin" in desk.denied()
+            desk.filled(SELL, reduce_only=True)
+        desk.until(lambda: not desk.halted(), "the end of the halt")
+        desk.filled(BUY)
+        alerts = (tmp_path / "alerts.jsonl").read_text()
+    assert "margin mode is isolated (must be: cross)" in alerts
