@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -93,8 +94,6 @@ def releases(file: NodeFile, as_json: JsonOption = False) -> None:
 
     Example: perpdesk releases live_nodes/nodes/xs_reversal_practice.yaml
     """
-    import json
-
     from rich.console import Console
 
     from live_nodes.deploy.listing import rows, table_of

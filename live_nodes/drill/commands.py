@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import signal
+import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -49,11 +53,6 @@ def drill_command(
 
     Example: perpdesk risk drill live_nodes/nodes/guarded_practice.yaml --guard daily
     """
-    import json
-    import signal
-    import time
-    from dataclasses import asdict
-
     from rich.console import Console
 
     from catalog.show import pieces

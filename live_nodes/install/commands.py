@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -53,10 +56,6 @@ def systemd(
 
     Example: perpdesk install systemd live_nodes/nodes/xs_reversal_practice.yaml --to units
     """
-    import re
-    import shutil
-    from contextlib import suppress
-
     from config.errors import InputError
     from config.suggestions import ENVIRONMENT_NAME
     from live_nodes.install.units import Site, owner, units

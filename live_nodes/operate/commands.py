@@ -5,7 +5,12 @@ Imports stand inside the commands: a status or a kill switch must not wait for t
 
 from __future__ import annotations
 
+import json
+import signal
+import time
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -70,9 +75,6 @@ def show_checks(findings: list[DoctorCheck], as_json: bool) -> None:
 
 
 def _say_done(done: ReleaseOutcome, as_json: bool, say: Callable[[str], None]) -> None:
-    import json
-    from dataclasses import asdict
-
     if as_json:
         print(json.dumps(asdict(done), indent=2))
     else:
@@ -114,8 +116,6 @@ def live(
 
     Example: perpdesk live live_nodes/nodes/xs_reversal_practice.yaml --run-once --force
     """
-    import json
-
     from config.errors import InputError
     from live_nodes.node.launch import live_document
     from live_nodes.node.report import RunOptions, raise_left
@@ -163,7 +163,6 @@ def record(
     Example: perpdesk record live_nodes/nodes/xs_reversal_practice.yaml --catalog data --for 10m
     """
     import asyncio
-    import json
 
     from config.errors import InputError
     from live_nodes.local.endpoints import venue_endpoints
@@ -213,9 +212,6 @@ def alive(
 
     Example: perpdesk alive live_nodes/nodes/xs_reversal_practice.yaml --within 1m
     """
-    import json
-    import time
-
     from config.errors import DeskError
     from live_nodes.local.alive import not_alive
     from live_nodes.local.folder import node_to_stop, state_folder
@@ -252,9 +248,6 @@ def parity(
 
     Example: perpdesk parity live_nodes/nodes/xs_reversal_practice.yaml
     """
-    import json
-    from dataclasses import asdict
-
     from live_nodes.local.folder import node_document, state_folder
     from live_nodes.node.recording import newest
     from live_nodes.operate.parity import compare, report_lines
@@ -406,8 +399,6 @@ def flatten(
 
     Example: perpdesk risk flatten live_nodes/nodes/xs_reversal_practice.yaml --reason "I am off"
     """
-    import json
-
     from live_nodes.local.folder import node_to_stop
     from live_nodes.operate.flatten_request import ask_to_flatten
 
@@ -416,9 +407,6 @@ def flatten(
     document = node_to_stop(file, settings or (), say)
     asked = ask_to_flatten(document, reason, say)
     # Only now what takes longer: the halt lies in the mailbox already.
-    import signal
-    from contextlib import suppress
-
     from live_nodes.local.actions import keep_action
     from live_nodes.operate.flatten import flatten_node
 

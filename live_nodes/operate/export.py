@@ -7,6 +7,7 @@ nothing is known.
 from __future__ import annotations
 
 import csv
+import json
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -84,8 +85,6 @@ def export(
 
     Example: perpdesk export results/scalper_demo --csv
     """
-    import json
-
     if source.is_dir():
         found, folder = of_result(source), source / "csv"
     else:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
+from getpass import getpass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -45,9 +48,6 @@ def add(
 
     Example: perpdesk keys add BYBIT_API_KEY < key.txt
     """
-    import re
-    from getpass import getpass
-
     from config.errors import InputError
     from config.suggestions import ENVIRONMENT_NAME
     from live_nodes.local.keystore import Keystore
@@ -71,8 +71,6 @@ def list_names(as_json: JsonOption = False) -> None:
 
     Example: perpdesk keys list --json
     """
-    import json
-
     from live_nodes.local.keys import variables_of
 
     names, variables = sorted(_existing().secrets()), variables_of()

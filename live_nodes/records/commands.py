@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import sys
+import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -53,8 +58,6 @@ def audit_verify(
 
     Example: perpdesk audit verify live_nodes/nodes/xs_reversal_practice.yaml
     """
-    import json
-
     from actors.records.chain import verify
     from actors.records.journal_files import holder
     from actors.records.journal_reading import read
@@ -92,9 +95,6 @@ def audit_show(
 
     Example: perpdesk audit show live_nodes/nodes/xs_reversal_practice.yaml reversal@1764374700
     """
-    import json
-    from dataclasses import asdict
-
     from actors.records.journal_reading import read
     from live_nodes.local.actions import actions
     from live_nodes.local.timefmt import moment_text
@@ -128,9 +128,6 @@ def backup(
 
     Example: perpdesk backup live_nodes/nodes/xs_reversal_practice.yaml
     """
-    import json
-    import os
-
     from live_nodes.local.folder import state_folder, written_node
     from live_nodes.records.backup import back_up_node
 
@@ -191,9 +188,6 @@ def mirror(
 
     Example: perpdesk mirror live_nodes/nodes/mine.yaml --once
     """
-    import sys
-    import time
-
     from actors.records.journal_files import NAME
     from config.errors import InputError
     from live_nodes.local.folder import state_folder, written_node

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -53,9 +55,6 @@ def report(
 
     Example: perpdesk report live_nodes/nodes/xs_reversal_practice.yaml --from 2026-03-01
     """
-    import json
-    import time
-
     from config.errors import DeskError, InputError
 
     if source.is_dir():
