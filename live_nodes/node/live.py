@@ -48,7 +48,6 @@ from live_nodes.node.context import NodeContext, RunContext
 from live_nodes.node.memory import MemoryWatch
 from live_nodes.node.message_bus import redis_streams
 from live_nodes.node.metrics import follow_latency
-from live_nodes.node.operator_desk import need_markets
 from live_nodes.node.owners import keep_owners
 from live_nodes.node.preflight import Preflight, foreign_positions_gate, preflight
 from live_nodes.node.recording import begin_recording
@@ -298,7 +297,7 @@ class NodeRun:
             endpoints,
             ids,
             context.folder,
-            tickers=need_markets(self.guards),
+            tickers=any("markets" in guard.guard.needs for guard in self.guards.values()),
             message_bus=context.message_bus,
         )
         begin_recording(context, facts, there, config.actors[0].config["tickers"])

@@ -171,8 +171,3 @@ def _latches_text(latches: Latches) -> str:
         + (f" ({latch.reason})" if latch.reason else "")
         for latch in latches
     )
-
-
-def need_markets(guards: Mapping[str, GuardActor]) -> bool:
-    """Whether a guard needs more market data than a price."""
-    return any("markets" in guard.guard.needs for guard in guards.values())

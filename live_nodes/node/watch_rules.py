@@ -28,7 +28,7 @@ def link_verdict(ready: Mapping[str, bool]) -> Verdict | None:
     down = sorted(name for name, is_ready in ready.items() if not is_ready)
     if not down:
         return None
-    return _halt("links", "desk", f"{' and '.join(down)} link down", None, None)
+    return _halt("links", "desk", f"{' and '.join(down)} link down")
 
 
 def clock_verdict(skew: float, limit: float) -> Verdict | None:
@@ -41,7 +41,7 @@ def clock_verdict(skew: float, limit: float) -> Verdict | None:
 
 def fees_verdict(why: str) -> Verdict | None:
     """Return the halt of entries for fees above the expected ones; empty words are none."""
-    return _halt("fees", "desk", why, None, None, transient=False) if why else None
+    return _halt("fees", "desk", why, transient=False) if why else None
 
 
 def margin_verdict(mode: str, expected: str) -> Verdict:
@@ -68,7 +68,7 @@ def position_verdicts(findings: Iterable[SweepFinding]) -> list[Verdict]:
     for finding in findings:
         words.setdefault(finding.instrument, finding.detail)
     return [
-        _halt("position", f"instrument:{name}", words[name], None, None, transient=False)
+        _halt("position", f"instrument:{name}", words[name], transient=False)
         for name in sorted(words)
     ]
 
@@ -76,13 +76,13 @@ def position_verdicts(findings: Iterable[SweepFinding]) -> list[Verdict]:
 def tag_verdict(findings: Iterable[SweepFinding]) -> Verdict | None:
     """Halt entries for good where another node with the same tag trades on the account."""
     words = next((finding.detail for finding in findings), "")
-    return _halt("tag", "desk", words, None, None, transient=False) if words else None
+    return _halt("tag", "desk", words, transient=False) if words else None
 
 
 def feed_verdicts(silent: Mapping[str, float], limit: float) -> list[Verdict]:
     """Return the halts of entries in instruments whose feed is silent for over `limit` seconds."""
     return [
-        _halt("feed", f"instrument:{name}", f"no data for {limit:g} s and more", None, limit)
+        _halt("feed", f"instrument:{name}", f"no data for {limit:g} s and more", limit=limit)
         for name in sorted(silent)
     ]
 
@@ -111,8 +111,8 @@ def _halt(
     cause: str,
     scope: str,
     reason: str,
-    measured: float | None,
-    limit: float | None,
+    measured: float | None = None,
+    limit: float | None = None,
     *,
     transient: bool = True,
 ) -> Verdict:
