@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from catalog.instruments import InstrumentInfo, instrument_info
+from catalog.instruments import InstrumentInfo, instrument_info, split_id
 from catalog.series import PRICES
 from catalog.storage.manifest import SeriesKey
 from config.durations import MINUTE_NS, STORED
@@ -58,7 +58,7 @@ def infer_from_series(
     from ticks that are not among the tables. Raises InputError without candles and ticks, or when
     the symbol's quote coin is unknown.
     """
-    symbol, _, product = instrument.split(".")[0].rpartition("-")
+    symbol, product = split_id(instrument)
     prices: list[NDArray[np.float64]] = []
     volumes: list[NDArray[np.float64]] = []
     opens = [before.listed_ns] if before else []

@@ -85,6 +85,12 @@ def instrument_id(symbol: str, product: str) -> str:
     return f"{symbol}-{product}.{VENUE}"
 
 
+def split_id(instrument: str) -> tuple[str, str]:
+    """Split ``BTCUSDT-LINEAR.BYBIT`` into ``("BTCUSDT", "LINEAR")``."""
+    symbol, _, product = instrument.partition(".")[0].rpartition("-")
+    return symbol, product
+
+
 def split_symbol(symbol: str) -> tuple[str, str]:
     """Split ``BTCUSDT`` into ``("BTC", "USDT")``; raise ValueError for an unknown quote coin."""
     for quote in QUOTES:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
-from catalog.instruments import instrument_id
+from catalog.instruments import instrument_id, split_id
 from strategies.account_value import is_spot
 from strategies.order_tags import only_shrinks
 from strategies.refusals import Code, Refusal, from_venue
@@ -304,4 +304,4 @@ def order_text(order: VenueOrder) -> str:
 
 def products_of(ids: Iterable[str]) -> tuple[str, ...]:
     """Return the products (``LINEAR``, ``SPOT``) of instrument ids."""
-    return tuple(sorted({name.partition(".")[0].rpartition("-")[2] for name in ids}))
+    return tuple(sorted({split_id(name)[1] for name in ids}))

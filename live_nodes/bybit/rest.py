@@ -21,7 +21,7 @@ from urllib.parse import urlencode
 import aiohttp
 from yarl import URL
 
-from catalog.instruments import InstrumentInfo, instrument_id
+from catalog.instruments import InstrumentInfo, instrument_id, split_id
 from catalog.providers.bybit_json import info_of
 from config.errors import DeskError
 from live_nodes.bybit.facts import (
@@ -149,7 +149,7 @@ class VenueRest:
 
     async def price(self, instrument: str) -> Decimal:
         """Return the last traded price."""
-        result = await self._get("/v5/market/tickers", _market(instrument))
+        result = await self._get("/v5/market/tickers", market_fields(instrument))
         return decimal_of(result["list"][0]["lastPrice"])
 
     async def permissions(self) -> dict[str, Any]:
@@ -184,13 +184,13 @@ class VenueRest:
         return found
 
     async def _settings(self, instrument: str) -> PositionSettings:
-        result = await self._get("/v5/position/list", _market(instrument), signed=True)
+        result = await self._get("/v5/position/list", market_fields(instrument), signed=True)
         return settings_of(result["list"])
 
     async def set_leverage(self, instrument: str, leverage: Decimal) -> None:
         """Set a perpetual's leverage."""
         both = dict.fromkeys(("buyLeverage", "sellLeverage"), f"{leverage:f}")
-        await self._post("/v5/position/set-leverage", _market(instrument) | both)
+        await self._post("/v5/position/set-leverage", market_fields(instrument) | both)
 
     async def balance(self) -> Decimal:
         """Return the unified account's USDT, without unrealised profit."""
@@ -244,11 +244,11 @@ class VenueRest:
 
     async def order(self, instrument: str, order_link_id: str) -> VenueOrder | None:
         """Return an open or past order by our own id; None when the venue knows none."""
-        params = _market(instrument) | {"orderLinkId": order_link_id}
+        params = market_fields(instrument) | {"orderLinkId": order_link_id}
         for path in ("/v5/order/realtime", "/v5/order/history"):
             result = await self._get(path, params, signed=True)
             if result["list"]:
-                return order_of(result["list"][0], venue_symbol(instrument)[1])
+                return order_of(result["list"][0], split_id(instrument)[1])
         return None
 
     async def fills(self, product: str, since_ns: int, until_ns: int) -> list[VenueFill]:
@@ -277,7 +277,7 @@ class VenueRest:
 
         A conditional order of a spot pair needs its `VenueOrder.order_filter`.
         """
-        body = _market(instrument) | {"orderId": order_id}
+        body = market_fields(instrument) | {"orderId": order_id}
         if order_filter:
             body["orderFilter"] = order_filter
         try:
@@ -290,11 +290,11 @@ class VenueRest:
 
     async def cancel_all(self, instrument: str) -> None:
         """Cancel all orders of the account in an instrument, conditional ones included."""
-        await self._post("/v5/order/cancel-all", _market(instrument))
+        await self._post("/v5/order/cancel-all", market_fields(instrument))
 
     async def create(self, instrument: str, fields: Mapping[str, Any]) -> str:
         """Send an order with `fields` of ``/v5/order/create``; return the venue's order id."""
-        result = await self._post("/v5/order/create", _market(instrument) | dict(fields))
+        result = await self._post("/v5/order/create", market_fields(instrument) | dict(fields))
         return str(result["orderId"])
 
     async def _weeks(
@@ -416,14 +416,9 @@ class VenueRest:
         }
 
 
-def venue_symbol(instrument: str) -> tuple[str, str]:
-    """Split ``BTCUSDT-LINEAR.BYBIT`` into ``("BTCUSDT", "LINEAR")``."""
-    symbol, _, product = instrument.partition(".")[0].rpartition("-")
-    return symbol, product
-
-
-def _market(instrument: str) -> dict[str, str]:
-    symbol, product = venue_symbol(instrument)
+def market_fields(instrument: str) -> dict[str, str]:
+    """Return the fields that name an instrument in a request."""
+    symbol, product = split_id(instrument)
     return {"category": product.lower(), "symbol": symbol}
 
 

@@ -35,7 +35,7 @@ from actors.records.prices import CachePrices
 from backtests.engine.build import BacktestDesk, build, strategies_of, subscribe
 from backtests.engine.feed import PriceGrid, Settlement
 from backtests.engine.market import RunMarket, market_of
-from catalog.instruments import InstrumentInfo, instrument_info
+from catalog.instruments import InstrumentInfo, instrument_info, split_id
 from config.documents import Backtest, FixedBpsSlippage
 from config.durations import nanoseconds, parse
 from config.errors import GateRefused
@@ -359,7 +359,7 @@ class BacktestWorld(World):
 
 
 def _info(name: str) -> InstrumentInfo:
-    symbol, product = name.removesuffix(".BYBIT").split("-")
+    symbol, product = split_id(name)
     tick, lot = (f"{step:f}" for step in (facts_of(name).tick, facts_of(name).lot))
     margins = {"max_leverage": "100", "maintenance_margin": "0.005"}
     return instrument_info(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from actors.guards.core.drill import BALANCE, KEY, Scene, facts_of
+from catalog.instruments import split_id
 from config.components import resolve
 from config.documents import Backtest, Node, Setup, VenueUrls
 from config.errors import InputError
@@ -79,7 +80,7 @@ def exchange_yaml(resolved: Resolved, scene: Scene) -> str:
     """Return the drill's practice exchange; its prices hardly move."""
     symbols: dict[str, Any] = {}
     for name in scene.instruments:
-        symbol, product = name.removesuffix(".BYBIT").split("-")
+        symbol, product = split_id(name)
         facts = facts_of(name)
         found = symbols.setdefault(
             symbol, {"price": facts.price, "tick": facts.tick, "lot": facts.lot, "products": []}

@@ -22,8 +22,10 @@ from urllib.parse import urlencode
 from actors.guards.core import drill
 from actors.guards.core.drill import Scene, Step, facts_of
 from actors.records.journal_reading import read
+from catalog.instruments import split_id
 from config.errors import DeskError, InputError
 from config.resolved import Resolved
+from live_nodes.bybit.rest import market_fields
 from live_nodes.drill.documents import ACCOUNT, exchange_yaml, node_yaml, quantity
 from live_nodes.drill.node_process import NodeProcess
 from live_nodes.drill.world import (
@@ -136,7 +138,7 @@ class PracticeWorld(World):
         began = self.now()
         match step:
             case drill.Move(instrument, by):
-                self._admin("POST", "/move", {**_symbol(instrument), "by": f"{by:.10f}"})
+                self._admin("POST", "/move", {**market_fields(instrument), "by": f"{by:.10f}"})
             case drill.Moves(instruments, rows, every):
                 # Late in each period of the pace: samples are taken at its start, and must not
                 # see one price of a row without the other.
@@ -145,14 +147,14 @@ class PracticeWorld(World):
                     due += every
                     self.advance(max(0.0, due - time.time()))
                     moves = [
-                        {**_symbol(instrument), "by": f"{by:.10f}"}
+                        {**market_fields(instrument), "by": f"{by:.10f}"}
                         for instrument, by in zip(instruments, row, strict=True)
                     ]
                     began = self.now()
                     self._admin("POST", "/moves", {"moves": moves})
                 self.advance(every)
             case drill.Book(instrument, kind, bps, seconds):
-                body = {**_symbol(instrument), kind: f"{bps:.6f}", "seconds": seconds}
+                body = {**market_fields(instrument), kind: f"{bps:.6f}", "seconds": seconds}
                 self._admin("POST", "/book", body)
             case drill.Silence(instrument, seconds):
                 self._fault("silence", _on_public("drop", instrument, seconds))
@@ -160,8 +162,8 @@ class PracticeWorld(World):
                 self._fault("late", _on_public("delay", instrument, seconds) | {"by": by})
             case drill.Funding(instrument, before, _):
                 # A new rate: the adapter reports funding only when time and rate change.
-                body = _symbol(instrument) | {"rate": "0.0003"}
-                settled = self._admin("POST", "/funding", body)
+                rate = market_fields(instrument) | {"rate": "0.0003"}
+                settled = self._admin("POST", "/funding", rate)
                 began = max(began, round((settled["time_ms"] / 1e3 - before) * 1e9))
             case drill.Announced(title, seconds):
                 self._admin("POST", "/announce", {"title": title, "seconds": seconds})
@@ -177,12 +179,12 @@ class PracticeWorld(World):
                 size = quantity(weight, self.price(instrument), facts_of(instrument).lot)
                 side = "Buy" if size > 0 else "Sell"
                 by_hand = {"account": ACCOUNT, "side": side, "qty": f"{abs(size):f}"}
-                self._admin("POST", "/external_order", _symbol(instrument) | by_hand)
+                self._admin("POST", "/external_order", market_fields(instrument) | by_hand)
             case drill.KillSwitch():
                 self._mail(MailRequest(command="flatten", reason="drill"))
             case drill.Slips(instrument, bps, times, _, every):
                 thin = {"gap": f"{bps:.6f}", "seconds": times * every + 60}
-                self._admin("POST", "/book", _symbol(instrument) | thin)
+                self._admin("POST", "/book", market_fields(instrument) | thin)
             case drill.Mended():
                 for path in ("/faults", "/book", "/funding", "/announce"):
                     self._admin("DELETE", path)
@@ -193,7 +195,7 @@ class PracticeWorld(World):
     def price(self, instrument: str) -> Decimal:
         """Return the exchange's last price."""
         assert self._endpoint is not None
-        query = urlencode(_symbol(instrument))
+        query = urlencode(market_fields(instrument))
         found = _ask(f"{self._endpoint.http}/v5/market/tickers?{query}")
         return Decimal(found["result"]["list"][0]["lastPrice"])
 
@@ -304,13 +306,8 @@ class PracticeWorld(World):
         return found
 
 
-def _symbol(instrument: str) -> dict[str, Any]:
-    symbol, product = instrument.removesuffix(".BYBIT").split("-")
-    return {"category": product.lower(), "symbol": symbol}
-
-
 def _on_public(model: str, instrument: str, seconds: float) -> dict[str, Any]:
-    topic = f"*.{_symbol(instrument)['symbol']}"
+    topic = f"*.{split_id(instrument)[0]}"
     return {"model": model, "channel": "public", "topic": topic, "seconds": seconds}
 
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
-from catalog.instruments import ACCOUNT_COIN, PRODUCTS, VENUE, InstrumentInfo
+from catalog.instruments import ACCOUNT_COIN, PRODUCTS, VENUE, InstrumentInfo, split_id
 from catalog.providers.bybit_http import BybitHistory
 from config.components import resolve
 from config.documents import Expected, Fees, Node
@@ -21,7 +21,7 @@ from config.errors import DeskError, GateRefused, InputError, some_of
 from config.params import complete_params
 from config.universe import intersect, not_listed, select, sold_short
 from live_nodes.bybit.facts import FeeRate, products_of
-from live_nodes.bybit.rest import ClockReading, VenueError, VenueRest, venue_symbol
+from live_nodes.bybit.rest import ClockReading, VenueError, VenueRest
 from live_nodes.node.key_rights import key_findings
 from live_nodes.node.warm_up import listings
 
@@ -354,7 +354,7 @@ async def fee_failures(node: Node, rest: VenueRest, universe: Iterable[str]) -> 
     rates: dict[str, Mapping[str, FeeRate]] = {}
     for product in (product for product, tested in asked.items() if tested is not None):
         by_symbol = await rest.fee_rates(product)
-        names = {venue_symbol(name)[0]: name for name in universe if f"-{product}." in name}
+        names = {split_id(name)[0]: name for name in universe if f"-{product}." in name}
         rates[product] = {
             names[symbol]: rate for symbol, rate in by_symbol.items() if symbol in names
         }

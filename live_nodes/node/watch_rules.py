@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from catalog.instruments import split_id
 from config.durations import HOUR_NS
 from config.errors import some_of
 from live_nodes.reconcile.sweep import SweepFinding
@@ -257,4 +258,4 @@ class BookCrossings:
 
 def public_link(instrument: str) -> str:
     """Return the name of the link that carries an instrument's data, such as ``public linear``."""
-    return f"public {instrument.removesuffix('.BYBIT').rpartition('-')[2].lower()}"
+    return f"public {split_id(instrument)[1].lower()}"

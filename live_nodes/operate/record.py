@@ -25,7 +25,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from catalog.instruments import PRODUCTS, TESTNET, InstrumentInfo, instrument_id
+from catalog.instruments import PRODUCTS, TESTNET, InstrumentInfo, instrument_id, split_id
 from catalog.recordings import AUDIT, COLUMNS, NOTHING_YET
 from catalog.storage.index import CatalogIndex
 from catalog.storage.versions import current_version
@@ -33,7 +33,7 @@ from config.catalogs import folder_only
 from config.documents import Node
 from config.errors import DeskError, InputError
 from config.universe import select
-from live_nodes.bybit.rest import VenueRest, venue_symbol
+from live_nodes.bybit.rest import VenueRest
 from live_nodes.bybit.stream_link import PING_EVERY_S, StreamLink, shared_out
 from live_nodes.bybit.stream_topics import (
     BookTopic,
@@ -164,7 +164,7 @@ class _Recorder:
             kept = CatalogIndex(options.catalog).coverage(kind)
             since |= {name: (STOPPED, span.last) for name, span in kept.items()}
         for name in names:
-            symbol, product = venue_symbol(name)
+            symbol, product = split_id(name)
             topics: tuple[StreamTopic, ...] = (
                 BookTopic(f"orderbook.{options.depth}.{symbol}", *since[name]),
                 TradesTopic(f"publicTrade.{symbol}"),
