@@ -21,7 +21,6 @@ from nautilus_trader.model.enums import TradingState
 from nautilus_trader.model.events import OrderDenied, OrderEvent, OrderRejected
 
 from actors.closing.facts import (
-    SECOND,
     Act,
     AtVenue,
     CancelAct,
@@ -40,6 +39,7 @@ from actors.guards.core.snapshot import Snapshot
 from actors.records.order_facts import OrderFacts
 from actors.records.owners import owner_of
 from config.documents.setup import RiskSettings
+from config.durations import SECOND_NS
 from config.errors import DeskError
 from strategies.messages import Action, Verdict
 from strategies.on_loop import on_loop
@@ -52,7 +52,7 @@ Verify = Callable[[Callable[[str], bool]], Awaitable[AtVenue]]
 """Queries the venue; may correct our books first. Raises `DeskError` when it can't."""
 OnNews = Callable[[str, str], None]
 """Takes ``(kind, text)`` of a `ClosingNews`."""
-_QUERY_EVERY = SECOND
+_QUERY_EVERY = SECOND_NS
 _ROUNDS = 4
 """Most evaluations in a row: a simulated venue, and the gate, answer before the call returns."""
 
@@ -100,10 +100,10 @@ class Closer(Actor):
         self._gate, self._account, self._tag = gate, account, tag
         self._verify, self._reachable, self._on_news = verify, reachable, on_news
         self._risk_engine = risk_engine
-        self._every_ns = round(risk.every * SECOND)
+        self._every_ns = round(risk.every * SECOND_NS)
         self._policy = ClosingPolicy(
-            grace_ns=round(risk.exit_grace * SECOND),
-            deadline_ns=round(risk.deadline * SECOND),
+            grace_ns=round(risk.exit_grace * SECOND_NS),
+            deadline_ns=round(risk.deadline * SECOND_NS),
             owners=dict(owners),
             external=risk.external,
             verifies=verify is not None,

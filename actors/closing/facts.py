@@ -16,7 +16,6 @@ from strategies.messages import Verdict
 
 EXTERNAL = ""
 """Owner of positions and orders that no strategy of this desk owns."""
-SECOND = 1_000_000_000
 ZERO = Decimal(0)
 
 

@@ -8,7 +8,6 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from actors.closing.facts import (
-    SECOND,
     ZERO,
     ClosingFacts,
     ClosingNews,
@@ -17,9 +16,10 @@ from actors.closing.facts import (
     PositionKey,
     WorkingOrder,
 )
+from config.durations import SECOND_NS
 from strategies.order_ids import owner_of
 
-ALARM_NS = 10 * SECOND
+ALARM_NS = 10 * SECOND_NS
 """Pause between two alarms of the same problem."""
 _NAMED = 5
 """A report names this many open positions and orders, and counts the others."""

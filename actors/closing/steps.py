@@ -17,7 +17,6 @@ from msgspec.structs import replace
 
 from actors.closing.facts import (
     EXTERNAL,
-    SECOND,
     ZERO,
     Act,
     CancelAct,
@@ -31,18 +30,19 @@ from actors.closing.facts import (
     WorkingOrder,
 )
 from actors.closing.news import ALARM_NS, called_off, news_of, taken_up
+from config.durations import SECOND_NS
 from strategies.messages import Action
 from strategies.sizing.rounding import split
 from strategies.verdicts import halted_for_good
 
-PATIENCE_NS = 2 * SECOND
+PATIENCE_NS = 2 * SECOND_NS
 """How long a close waits for the cancels in its instrument."""
-ANSWER_NS = 10 * SECOND
+ANSWER_NS = 10 * SECOND_NS
 """An order that the venue does not know after this time never arrived: the adapter waits 5 s for a
 link, and Bybit refuses requests that are more than 5 s old."""
-RESTS_NS = 2 * SECOND
+RESTS_NS = 2 * SECOND_NS
 """A market order open for longer found too thin a book: it is cancelled and the rest sent."""
-_BACKOFF_NS, _LONGEST_NS = SECOND // 2, 8 * SECOND
+_BACKOFF_NS, _LONGEST_NS = SECOND_NS // 2, 8 * SECOND_NS
 
 
 def backoff(tries: int) -> int:

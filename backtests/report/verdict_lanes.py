@@ -17,6 +17,7 @@ import numpy as np
 from backtests.report.charts import Chart
 from backtests.report.formats import moment, size_of, symbol, text, value
 from backtests.report.report_data import VerdictSpan
+from config.durations import SECOND_NS
 
 STRICTNESS = ("shrink", "halt_entries", "reduce_only", "flatten")
 """Actions from mild to strict; each is also the name of its colour in `page.css`."""
@@ -25,7 +26,6 @@ BARS = 1_000
 LANE = 24
 """Height in pixels."""
 _WRAPPED = 64
-_SECOND = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ def scope_of(scope: str) -> str:
 
 def when(ns: int) -> str:
     """Return the UTC date and minute; guards check a nanosecond before the full minute."""
-    return moment((ns + _SECOND // 2) // _SECOND * _SECOND)
+    return moment((ns + SECOND_NS // 2) // SECOND_NS * SECOND_NS)
 
 
 def _add(made: list[LaneBar], bar: LaneBar, gap: int) -> None:
@@ -202,4 +202,4 @@ def _band(bar: LaneBar) -> dict[str, Any]:
 
 
 def _time(ns: int) -> str:
-    return str(np.datetime64((ns + _SECOND // 2) // _SECOND, "s"))
+    return str(np.datetime64((ns + SECOND_NS // 2) // SECOND_NS, "s"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SECOND = 1_000_000_000
+from config.durations import SECOND_NS
 
 
 class Bucket:
@@ -30,6 +30,7 @@ class Bucket:
 
     def _refill(self, now_ns: int) -> None:
         if self._at is not None and now_ns > self._at:
-            self._tokens = min(self._size, self._tokens + (now_ns - self._at) / SECOND * self._rate)
+            made = (now_ns - self._at) / SECOND_NS * self._rate
+            self._tokens = min(self._size, self._tokens + made)
         # A clock that is set back changes nothing.
         self._at = now_ns

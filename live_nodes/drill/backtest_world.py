@@ -37,7 +37,7 @@ from backtests.engine.feed import PriceGrid, Settlement
 from backtests.engine.market import RunMarket, market_of
 from catalog.instruments import InstrumentInfo, instrument_info, split_id
 from config.documents import Backtest, FixedBpsSlippage
-from config.durations import nanoseconds, parse
+from config.durations import SECOND_NS, nanoseconds, parse
 from config.errors import GateRefused
 from config.resolved import Resolved
 from live_nodes.drill.documents import backtest_document
@@ -59,7 +59,6 @@ from strategies.messages import Verdict
 from strategies.state import MemoryState
 
 BEGIN_NS = nanoseconds(parse("2024-01-02T01:00:00Z"))
-SECOND_NS = 1_000_000_000
 MOST_ROWS = 240
 """Most rows of one slice of time."""
 FUNDING_MINUTES = 480

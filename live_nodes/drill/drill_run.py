@@ -23,6 +23,7 @@ from actors.guards.core.drill import (
     Trades,
     facts_of,
 )
+from config.durations import SECOND_NS
 from live_nodes.drill.documents import quantity
 from live_nodes.drill.rows import DrillRow
 from live_nodes.drill.world import (
@@ -35,7 +36,6 @@ from live_nodes.drill.world import (
 )
 from strategies.messages import Action, Verdict
 
-SECOND_NS = 1_000_000_000
 HELD_WITHIN = 20.0
 REFUSED_WITHIN = 10.0
 RELEASED_WITHIN = 30.0

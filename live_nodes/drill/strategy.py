@@ -18,12 +18,12 @@ from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.objects import Quantity
 
 from actors.guards.core.drill import Trade
+from config.durations import SECOND_NS
 from live_nodes.drill.world import Insist, Instruction, read_instruction
 from strategies.base import DeskStrategy, DeskStrategyConfig
 from strategies.messages import Verdict
 from strategies.order_tags import reason_of
 
-SECOND_NS = 1_000_000_000
 LOOK_NS = 50_000_000
 TO_HOLD = "drill: to be held"
 HOLD_AGAIN_S = 0.5

@@ -21,6 +21,7 @@ from actors.desk.guard import SEEN, GuardActor
 from actors.desk.risk_desk import RiskDesk
 from actors.records.journal import Journal, JournalError
 from actors.records.prices import CachePrices
+from config.durations import SECOND_NS
 from config.errors import DeskError, GateRefused
 from live_nodes.bybit.notices import VenueNotices
 from live_nodes.bybit.pending_cash import PendingCash
@@ -45,7 +46,6 @@ from strategies.messages import Action, Verdict
 from strategies.order_ids import own_key
 from strategies.refusals import refusal_of
 
-SECOND = 1_000_000_000
 MAIL_EVERY = 0.25
 _WORTH_WITHIN = 10.0
 _ASK_WITHIN = 5.0
@@ -100,7 +100,7 @@ class NodeRisk:
             later=tape.soon,
             market=self.markets,
             at_order=self.markets.at_order,
-            heartbeat_ns=round(node.risk.heartbeat * SECOND),
+            heartbeat_ns=round(node.risk.heartbeat * SECOND_NS),
             one_commit=partial(one_commit, context.journal),
             monotonic_ns=tape.monotonic_ns,
             flows=lambda: fills.flows.total,
@@ -362,7 +362,7 @@ async def keep_evaluating(desk: RiskDesk, markets: MarketReader, every: float) -
         planned += every
         await asyncio.sleep(max(0.0, planned - loop.time()))
         late = loop.time() - planned
-        markets.lag_ns = max(0, round(late * SECOND))
+        markets.lag_ns = max(0, round(late * SECOND_NS))
         if late > every:
             # Missed evaluations are not repeated.
             planned = loop.time()

@@ -11,7 +11,7 @@ from catalog.panel import Panel, one_below_another, side_by_side
 from catalog.providers.bybit_http import BybitHistory
 from catalog.series import KINDS
 from catalog.storage.manifest import SeriesKey
-from config.durations import interval_ns
+from config.durations import HOUR_NS, interval_ns
 from config.errors import DeskError, GateRefused
 from strategies.base import DeskStrategy
 from strategies.schedule import last_close
@@ -20,7 +20,6 @@ TOP_UP = 2
 """Number of candles fetched again once the feed runs: one may have closed in between."""
 ASK_AFTER = (5, 10, 20, 40, 80, 160)
 """Seconds after a close at which missing candles are fetched."""
-HOUR_NS = 3_600_000_000_000
 
 
 class WarmUp:

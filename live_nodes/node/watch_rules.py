@@ -10,14 +10,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from catalog.instruments import split_id
-from config.durations import HOUR_NS
+from config.durations import HOUR_NS, SECOND_NS
 from config.errors import some_of
 from live_nodes.reconcile.sweep import SweepFinding
 from strategies.market_view import skips
 from strategies.messages import Action, Verdict
 
 TOPIC = "verdicts.node"
-SECOND = 1_000_000_000
 LOST_S = 60
 """Least time between two fetches of a book that lost messages; it doubles each time."""
 CROSSED_S = 1.0
@@ -157,7 +156,7 @@ class FeedSilences:
 
     def __init__(self, instruments: Iterable[str], silence: float, now_ns: int) -> None:
         self._updated = dict.fromkeys(instruments, now_ns)
-        self._silence_ns = round(silence * SECOND)
+        self._silence_ns = round(silence * SECOND_NS)
         self._renewed: dict[str, int] = {}
         self._tries: dict[str, int] = {}
         """Number of reconnects of the link for each instrument that is silent."""
@@ -174,7 +173,7 @@ class FeedSilences:
     def silent(self, now_ns: int) -> dict[str, float]:
         """Return the silent instruments, each with its seconds of silence."""
         return {
-            name: (now_ns - updated) / SECOND
+            name: (now_ns - updated) / SECOND_NS
             for name, updated in self._updated.items()
             if now_ns - updated >= self._silence_ns
         }
@@ -207,7 +206,7 @@ class FeedSilences:
         return (
             self._tries[name] == 1
             and renewed is not None
-            and 0 <= self._updated[name] - renewed <= ANSWERED_S * SECOND
+            and 0 <= self._updated[name] - renewed <= ANSWERED_S * SECOND_NS
         )
 
 
@@ -237,7 +236,7 @@ class BookLosses:
         for instrument in self._lost:
             pause, since = self._again.get(instrument, (0, 0))
             if now_ns - since >= pause:
-                self._again[instrument] = min(max(2 * pause, LOST_S * SECOND), HOUR_NS), now_ns
+                self._again[instrument] = min(max(2 * pause, LOST_S * SECOND_NS), HOUR_NS), now_ns
                 found.append(instrument)
         return found
 
@@ -251,7 +250,7 @@ class BookCrossings:
     def lasting(self, crossed: Iterable[str], now_ns: int) -> list[str]:
         """Return the crossed instruments whose book must be fetched again."""
         self._since = {name: self._since.get(name, now_ns) for name in crossed}
-        due = [n for n, since in self._since.items() if now_ns - since >= CROSSED_S * SECOND]
+        due = [n for n, since in self._since.items() if now_ns - since >= CROSSED_S * SECOND_NS]
         self._since.update(dict.fromkeys(due, now_ns))
         return sorted(due)
 

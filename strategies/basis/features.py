@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from config.durations import duration_ns
+from config.durations import MINUTE_NS, duration_ns
 from strategies.basis.edge import (
     BPS,
     Book,
@@ -51,7 +51,6 @@ NEAR_BPS = 10.0
 """How near the mid a level counts as depth."""
 KNOWN = 0.5
 """Statistics are known once they cover a half-life: half of what they would weigh for ever."""
-MINUTE_NS = 60 * 10**9
 
 
 class DecayedMean(NamedTuple):

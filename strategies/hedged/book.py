@@ -9,6 +9,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
+from config.durations import SECOND_NS
 from strategies.account_value import fee_explains
 from strategies.hedged.positions import (
     Holding,
@@ -361,7 +362,7 @@ def _settled(book: PairBook, terms: Terms, now: int) -> Result:
     return book, [
         Ended(
             name, change.held, change.cut, change.started,
-            change.naked_ns / two_leg.SECOND_NS, float(change.value_ns / two_leg.SECOND_NS),
+            change.naked_ns / SECOND_NS, float(change.value_ns / SECOND_NS),
         )
         for name, change in ended.items()
     ]  # fmt: skip

@@ -23,10 +23,10 @@ from decimal import Decimal
 
 import msgspec
 
+from config.durations import SECOND_NS
 from strategies.refusals import Refusal
 from strategies.tactics.pricing import ZERO, Terms, TopOfBook
 
-SECOND_NS = 10**9
 FINEST_TIMER_NS = 10**6
 """Live clocks are no finer."""
 

@@ -24,7 +24,7 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
-from config.durations import duration_ns
+from config.durations import SECOND_NS, duration_ns
 from config.parameter_types import BasisPoints, TimeSpan, about
 from strategies.sizing.rounding import whole_lots
 from strategies.tactics.unhedged_value import ZERO, UnhedgedValue, hedged, measured, total_at
@@ -33,7 +33,6 @@ Legs = tuple[Decimal, Decimal]
 Cut = Literal["", "refused", "budget", "deadline", "lost", "halted"]
 """Why an entry was cut; ``refused`` and ``halted``: a leg can't be traded; ``lost``: to others."""
 NONE: Legs = (ZERO, ZERO)
-SECOND_NS = 10**9
 
 
 class TwoLegRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

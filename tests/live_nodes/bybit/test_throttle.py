@@ -21,7 +21,8 @@ from actors.records.order_facts import OrderFacts
 from backtests.engine.build import BacktestDesk
 from backtests.engine.market import market_of
 from config.documents.watch import ThrottleSettings as Pace
-from live_nodes.bybit.bucket import SECOND, Bucket
+from config.durations import SECOND_NS as SECOND
+from live_nodes.bybit.bucket import Bucket
 from live_nodes.bybit.throttle import OrderThrottle
 from live_nodes.node.stop import STOPPING
 from tests.builders_engine import (
