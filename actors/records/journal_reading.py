@@ -284,9 +284,10 @@ class JournalReader:
                     stood[verdict.guard, verdict.scope] = ts, verdict
         return [*stood.values(), *(one for one in found if one[0] >= since)]
 
-    def decisions(self, limit: int = -1) -> list[Decision]:
-        """Return the last decisions, the newest first."""
-        rows = self.query("SELECT payload FROM decisions ORDER BY id DESC LIMIT ?", limit)
+    def decisions(self, limit: int = -1, *, but: str = "") -> list[Decision]:
+        """Return the last decisions, without those of the kind `but`; the newest first."""
+        query = "SELECT payload FROM decisions WHERE kind != ? ORDER BY id DESC LIMIT ?"
+        rows = self.query(query, but, limit)
         return [_DECISIONS.decode(row["payload"]) for row in rows]
 
     def last_decision_number(self) -> int:

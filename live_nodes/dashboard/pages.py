@@ -199,7 +199,7 @@ class NodePages:
         held = self._held(key, status)
         # A new position has a mark only with the next equity; until then it counts at its entry.
         values = [one["notional"] or one["quantity"] * one["entry"] for one in held]
-        last = _newest(journal, "decisions", "ts", key, 1)
+        last = _newest(journal, "decisions", "ts", key, 1, _OWN)
         basis, _, weighed = self._equity(key)
         halts = (one.verdict for one in status.verdicts)
         return {
@@ -251,10 +251,7 @@ class NodePages:
         basis, equity, weighed = self._equity(key)
         with read(self.source.folder) as journal:
             row = self._row(key, status, journal)
-            made = [
-                _DECISION.decode(one["payload"])
-                for one in _newest(journal, "decisions", "payload", key, DECISIONS)
-            ]
+            made = _decisions(journal, key)
             recent = _orders(journal, key)
             named = {order.client_order_id for order in recent}
             own = [order for order in self._open_orders(status) if order.strategy == key]
@@ -611,15 +608,42 @@ def _signals(made: Sequence[Decision]) -> dict[str, Any]:
 
 
 def _newest(
-    journal: JournalReader, table: str, what: str, strategy: str, limit: int
+    journal: JournalReader,
+    table: str,
+    what: str,
+    strategy: str,
+    limit: int,
+    more: str = "",
+    after: int = 0,
 ) -> list[dict[str, Any]]:
-    """Return a strategy's newest rows of a table, among the last so many of all."""
+    """Return a strategy's newest rows of a table, among the last so many of all, `after` an id."""
     return journal.query(
-        f"SELECT {what} FROM {table} WHERE strategy = ? AND id > "
-        f"(SELECT coalesce(max(id), 0) FROM {table}) - {LOOKED_BACK} ORDER BY id DESC LIMIT ?",
+        f"SELECT {what} FROM {table} WHERE strategy = ? AND id > max(?, (SELECT "
+        f"coalesce(max(id), 0) FROM {table}) - {LOOKED_BACK}) {more} ORDER BY id DESC LIMIT ?",
         strategy,
+        after,
         limit,
     )
+
+
+_OWN = f"AND kind != '{SHRINK}'"
+_FOLDED = f"""AND kind = '{SHRINK}' GROUP BY json_extract(
+    CAST(payload AS TEXT), '$.targets[0].instrument', '$.targets[0].held_back_by')"""
+
+
+def _decisions(journal: JournalReader, strategy: str) -> list[Decision]:
+    """Return a strategy's newest decisions; of shrinks by one guard of one instrument the last."""
+    own = _newest(journal, "decisions", "id, payload, 1 AS times", strategy, DECISIONS, _OWN)
+    after = own[-1]["id"] if len(own) == DECISIONS else 0
+    # Beside a maximum SQLite gives the other columns of the same row.
+    what = "max(id) AS id, payload, count(*) AS times"
+    rows = own + _newest(journal, "decisions", what, strategy, DECISIONS, _FOLDED, after)
+    found = []
+    for row in sorted(rows, key=lambda row: -row["id"])[:DECISIONS]:
+        one, times = _DECISION.decode(row["payload"]), row["times"]
+        note = f"{one.note} (the last of {times})" if times > 1 else one.note
+        found.append(msgspec.structs.replace(one, note=note))
+    return found
 
 
 def _orders(journal: JournalReader, strategy: str) -> list[OrderRow]:

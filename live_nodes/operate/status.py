@@ -22,7 +22,7 @@ from actors.records.rows import EquityRow, LinkRow, OrderRow, PositionRow, Run
 from config.errors import some_of
 from live_nodes.local.heartbeat import hangs, last_beat
 from live_nodes.local.timefmt import age_text, moment_text
-from strategies.messages import Decision, Verdict
+from strategies.messages import SHRINK, Decision, Verdict
 
 NOTES = 10
 
@@ -63,7 +63,7 @@ class NodeStatus:
     the last writes of the journal and the heartbeat file. ``hangs`` is why a living process counts
     as hanging. ``newer`` are the instruments whose position changed after ``equity``. ``feed_lag``
     is the age of market data when they were handled, in nanoseconds: of the newest, and the largest
-    of the last minute.
+    of the last minute. ``last_decision`` is a strategy's own, not what a `shrink` made of one.
     """
 
     node: str
@@ -109,7 +109,7 @@ def status_of(
         worth = journal.last_equity()
         links = _of_run(journal.links(), run)
         notes = [JournalNote(n["ts"], n["kind"], n["text"]) for n in journal.notes(NOTES)]
-        decisions = journal.decisions(1)
+        decisions = journal.decisions(1, but=SHRINK)
         moments = [row.changed for row in links] + [note.ts for note in notes]
         moments += [] if worth is None else [worth.ts]
         moments += [] if run is None else [run.ended or run.started]

@@ -19,10 +19,11 @@ from actors.records.order_facts import OrderFacts
 from config.durations import DAY_NS, SECOND_NS
 from live_nodes.dashboard import books, depth, files
 from live_nodes.dashboard.books import Curve, thinned
-from live_nodes.dashboard.pages import NodePages
+from live_nodes.dashboard.pages import NodePages, ms
 from live_nodes.dashboard.sources import find
 from live_nodes.local.releases import DOCUMENT, STUDY, Move, Releases
 from live_nodes.node.stream import STREAM, Turn, frozen, write_block
+from strategies.messages import SHRINK, Decision, Target
 from tests.live_nodes.deploy.studies import study_folder
 from tests.live_nodes.documents import node_file, node_values
 from tests.live_nodes.reports.journals import BTC, DAY, HOUR, Days, two_days
@@ -216,3 +217,44 @@ def test_alerts_and_secrets_in_them(tmp_path: Path) -> None:
             file.write(msgspec.json.encode(line) + b"\n")
     shown = node.desk()["alerts"]
     assert [alert["ts"] for alert in shown] == [*range(49, 30, -1), 1]
+
+
+def test_shrinks_under_a_standing_shrink_are_folded_and_are_no_last_decision(
+    tmp_path: Path,
+) -> None:
+    node, other = pages(tmp_path), "ETHUSDT-LINEAR.BYBIT"
+    days = Days(node.source.folder)
+    days.snapshot(DAY, "10000", {})
+
+    def decide(minute: int, kind: str, instrument: str = BTC, guard: str = "") -> None:
+        ts, by = DAY + minute * 60 * SECOND, {"held_back_by": guard} if guard else {}
+        days.journal.decision(
+            Decision(
+                strategy="steady", ts=ts, data_ts=ts, kind=kind, equity="10000",
+                targets=(Target(instrument=instrument, order="1", score=2.0, **by),),
+                note=guard and f"1 of 2 {instrument} is entered",
+            )
+        )  # fmt: skip
+
+    decide(0, "rebalance")
+    decide(1, "rebalance")
+    for minute in range(2, 62):
+        decide(minute, SHRINK, guard="tiers")
+    decide(62, SHRINK, other, "tiers")
+    decide(63, SHRINK, guard="rate")
+    decide(64, SHRINK, guard="tiers")
+    days.journal.close()
+
+    found = node.strategy("steady")
+    minutes = [((row["ts"] - ms(DAY)) // 60_000, row["kind"]) for row in found["decisions"]]
+    assert minutes == [
+        (64, SHRINK), (63, SHRINK), (62, SHRINK), (1, "rebalance"), (0, "rebalance"),
+    ]  # fmt: skip
+    # Minutes 2 to 61, and 64.
+    assert found["decisions"][0]["note"] == f"1 of 2 {BTC} is entered (the last of 61)"
+    assert found["decisions"][1]["note"] == f"1 of 2 {BTC} is entered"
+    assert found["signals"]["ts"] == ms(DAY + 60 * SECOND)
+    assert node.comparison()[0]["last_decision"] == ms(DAY + 60 * SECOND)
+    last = node.status().last_decision
+    assert last is not None
+    assert last.ts == DAY + 60 * SECOND
