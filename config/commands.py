@@ -102,13 +102,17 @@ def explain_command(
     lines = explain(load(file, settings or ()), path)
     if as_json:
         _print_json(
-            [{"path": line.path, "value": line.value, **asdict(line.origin)} for line in lines]
+            [
+                {"path": line.path, "value": line.value, **asdict(line.origin)}
+                | ({"note": line.note} if line.note else {})
+                for line in lines
+            ]
         )
         return
     texts = [f"{line.path}: {value_text(line.value)}" for line in lines]
     width = min(max(map(len, texts)), 72)
     for text, line in zip(texts, lines, strict=True):
-        print(f"{text:<{width}}  # {line.origin}")
+        print(f"{text:<{width}}  # {line.origin}" + (f"; {line.note}" if line.note else ""))
 
 
 def diff_command(

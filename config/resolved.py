@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
 from config.components import ROOMS, resolve
 from config.errors import InputError, Problem, hint
-from config.params import complete_params
+from config.params import complete_params, sound_instance
 from config.reading import (
     Origin,
     Path,
@@ -90,6 +91,30 @@ class Explained:
     path: str
     value: Any
     origin: Origin
+    note: str = ""
+
+
+def largest_positions(document: Any, equity: Decimal | None = None) -> dict[str, str]:
+    """Return how large one position of a strategy may become, by its key, where its config says.
+
+    In multiples of `equity` and in USDT; without `equity` on what the document begins with.
+    """
+    venue = getattr(document, "venue", None)
+    gate = getattr(document, "limits", None) or venue
+    if equity is None and getattr(document, "environment", "") == "paper":
+        equity = document.account.balance
+    elif equity is None:
+        equity = venue.starting_balance if venue else Decimal(10_000)
+    found = {}
+    for key, component in getattr(document, "strategies", {}).items():
+        cls: Any = resolve(component.use, document.allow)
+        rules: Any = sound_instance(cls.Config, component.params) if component.enabled else None
+        if hasattr(rules, "largest_position"):
+            # The order gate lets no more through.
+            most = min(rules.largest_position, float(gate.leverage if gate else "inf"))
+            money = f"{most * float(equity):,.0f} USDT on {equity:,.0f}"
+            found[key] = f"one position: at most {most:.4g} x equity, {money}"
+    return found
 
 
 def explain(resolved: Resolved, path: str = "") -> list[Explained]:
@@ -97,8 +122,12 @@ def explain(resolved: Resolved, path: str = "") -> list[Explained]:
 
     Raises InputError for an unknown path.
     """
+    most = largest_positions(resolved.document) if resolved.imports else {}
+    notes = {f"strategies.{key}.params.max_weight": text for key, text in most.items()}
     found = [
-        Explained(dotted(steps), as_written(value), resolved.origin(steps))
+        Explained(
+            dotted(steps), as_written(value), resolved.origin(steps), notes.get(dotted(steps), "")
+        )
         for steps, value in leaves(resolved.complete)
     ]
     chosen = [

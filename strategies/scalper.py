@@ -121,6 +121,11 @@ class ScalperConfig(DeskStrategyConfig, frozen=True, kw_only=True, forbid_unknow
         return problems
 
     @property
+    def largest_position(self) -> float:
+        """Most value of one position that is aimed at, a multiple of equity."""
+        return self.max_weight
+
+    @property
     def sells_short(self) -> bool:
         """Whether a decision may sell short, which spot can't."""
         return True

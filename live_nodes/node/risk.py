@@ -23,6 +23,7 @@ from actors.records.journal import Journal, JournalError
 from actors.records.prices import CachePrices
 from config.durations import SECOND_NS
 from config.errors import DeskError, GateRefused
+from config.resolved import largest_positions
 from live_nodes.bybit.notices import VenueNotices
 from live_nodes.bybit.pending_cash import PendingCash
 from live_nodes.bybit.rest import VenueError
@@ -169,6 +170,8 @@ class NodeRisk:
         """Start the guards and read the mailbox; GateRefused if the equity stays unknown."""
         context = self._context
         await self._know_worth()
+        for key, text in largest_positions(context.node, self._account.worth()).items():
+            context.say(f"{key}: {text}")
         self.markets.feed = feed
         self.start_guards()
         if self._mail is not None:

@@ -295,6 +295,11 @@ class PanelRebalancerConfig(
         chooses = by_score or self.names is not None or self.bands is not None
         return self.side == "long_only" and self.fraction == 1.0 and not chooses
 
+    @property
+    def largest_position(self) -> float:
+        """Most value of one position that is aimed at, a multiple of equity."""
+        return min(self.max_weight, self.gross_leverage) * self.allocation
+
     def check(self) -> list[tuple[str, str]]:
         """Return (field, message) for each parameter that does not go with the others."""
         problems = super().check()

@@ -15,6 +15,7 @@ from config.validate import validate, validate_with_files
 DEMO = "backtests/runs/xs_reversal_demo.yaml"
 PAPER = "live_nodes/nodes/xs_reversal_paper.yaml"
 NODE = "live_nodes/nodes/xs_reversal_practice.yaml"
+SCALPER = "live_nodes/nodes/scalper_practice.yaml"
 BROKEN = "tests/config/broken/01_unknown_key.yaml"
 
 app = typer.Typer()
@@ -121,6 +122,45 @@ def test_explain_shows_defaults_of_parameters(write):
     assert json.loads(result.stdout) == [
         {"path": path, "value": 1, "file": "default", "line": 0, "col": 0}
     ]
+
+
+@pytest.mark.parametrize(
+    ("file", "settings", "most"),
+    [
+        # 5 is no 5 %; the whole book is 1 of equity.
+        (DEMO, ["strategies.reversal.params.max_weight=5"], "1 x equity, 100,000 USDT on 100,000"),
+        (
+            DEMO,
+            [
+                "strategies.reversal.params.max_weight=5",
+                "strategies.reversal.params.gross_leverage=8",
+                "strategies.reversal.params.allocation=0.5",
+                "venue.starting_balance=2000",
+            ],
+            "2.5 x equity, 5,000 USDT on 2,000",
+        ),
+        (
+            SCALPER,
+            ["strategies.scalper.params.max_weight=2.5"],
+            "2.5 x equity, 25,000 USDT on 10,000",
+        ),
+        # The gate lets no more through.
+        (SCALPER, ["strategies.scalper.params.max_weight=5"], "3 x equity, 30,000 USDT on 10,000"),
+        (
+            SCALPER,
+            ["environment=paper", "account.balance=500"],
+            "0.3 x equity, 150 USDT on 500",
+        ),
+    ],
+)
+def test_explain_says_how_large_a_position_a_max_weight_allows(file, settings, most):
+    words = [word for setting in settings for word in ("--set", setting)]
+    done = run.invoke(app, ["explain", file, *words])
+    [line] = [line for line in done.stdout.splitlines() if ".params.max_weight:" in line]
+    assert line.endswith(f"; one position: at most {most}")
+    key = line.partition(":")[0]
+    [row] = json.loads(run.invoke(app, ["explain", file, key, *words, "--json"]).stdout)
+    assert row["note"] == f"one position: at most {most}"
 
 
 def test_explain_of_a_path_that_is_not_there_suggests_one():

@@ -322,6 +322,8 @@ def test_a_paper_node_begins_anew_at_each_start_and_says_so(tmp_path: Path) -> N
             run = launch(document, exchange.where, None, tmp_path, "hash", once, lines.append)
             reports.append(run)
             said.append([line for line in lines if line.startswith("paper:")])
+            most = "steady: one position: at most 0.5 x equity, 500 USDT on 1,000"
+            assert most in lines
     assert [report.outcome for report in reports] == ["ran once", "ran once"]
     # Half of 1,000 USDT each, at 50,000 and 3,000: no more than the touch shows.
     assert reports[0].positions == reports[1].positions
