@@ -54,31 +54,46 @@ class GuardHost(Protocol):
 
 
 class Rest:
-    """Guards that need no look of their own while a snapshot is inside what keeps all quiet.
+    """Guards that need no look of their own while snapshots are inside what keeps them quiet.
 
-    ``snapshot`` is the newest such one; ``awake`` are the other guards.
+    An event wakes the guards that process it, and a snapshot those whose bounds it leaves.
+    ``snapshot`` is the newest; ``awake`` are the guards that look at the next one.
     """
 
-    def __init__(self, guards: Iterable[GuardActor], snapshot: Snapshot) -> None:
-        self.snapshot = snapshot
-        self.awake: list[GuardActor] = []
-        calms: list[Calm] = []
-        for guard in guards:
-            found = guard.share(self)
-            if found is None:
-                self.awake.append(guard)
-            else:
-                calms += found
-        bounds = narrowest([calm for calm in calms if isinstance(calm, Bounds)])
-        self._calms = [bounds, *(calm for calm in calms if not isinstance(calm, Bounds))]
+    snapshot: Snapshot
 
-    def goes_on(self, snapshot: Snapshot) -> bool:
-        """Whether none of them needs to measure a snapshot, which is then their newest."""
+    def __init__(self, guards: Iterable[GuardActor]) -> None:
+        self.awake = list(guards)
+        self._resting: dict[str, tuple[GuardActor, Calm | None]] = {}
+        self._calms: list[Calm] = []  # perhaps narrower than those of the guards that rest
+
+    def observers(self, snapshot: Snapshot) -> list[GuardActor]:
+        """Return the guards that must look at a snapshot; the others have seen it."""
         facts = facts_of(snapshot)
         if not all(calm.holds(facts) for calm in self._calms):
-            return False
+            resting = self._resting.values()
+            self.wake([guard for guard, calm in resting if not (calm is None or calm.holds(facts))])
+            self._calms = _narrowed(calm for _, calm in resting)
         self.snapshot = snapshot
-        return True
+        return self.awake
+
+    def wake(self, guards: Iterable[GuardActor]) -> None:
+        """Let guards look at the next snapshot."""
+        self.awake += [guard for guard in guards if self._resting.pop(guard.key, None)]
+
+    def settle(self) -> None:
+        """Let guards rest that needed not measure the newest snapshot."""
+        found = {g.key: (g, g.rest(self)) for g in self.awake if g.rested_at(self.snapshot)}
+        if found:
+            self._resting |= found
+            self.awake = [guard for guard in self.awake if guard.key not in found]
+            self._calms = _narrowed((*self._calms, *(calm for _, calm in found.values())))
+
+
+def _narrowed(calms: Iterable[Calm | None]) -> list[Calm]:
+    known = [calm for calm in calms if calm is not None]
+    bounds = narrowest([calm for calm in known if isinstance(calm, Bounds)])
+    return [bounds, *(calm for calm in known if not isinstance(calm, Bounds))]
 
 
 class GuardActor(Actor):
@@ -286,16 +301,11 @@ class GuardActor(Actor):
         self._unread, self._rest = (state, snapshot), None
         return True
 
-    def share(self, rest: Rest) -> list[Calm] | None:
-        """Rest with others: return what keeps it quiet, None where it rested not at this snapshot.
-
-        After its own events alone, nothing else wakes it.
-        """
-        if not self.rested_at(rest.snapshot):
-            return None
+    def rest(self, rest: Rest) -> Calm | None:
+        """Rest with others: return what keeps it quiet, None where only its own events wake it."""
         self._rest = rest
         by_events = self.guard.only_events and self.guard_state is self._measured
-        return [] if by_events or self._calm is None else [self._calm]
+        return None if by_events else self._calm
 
     def rested_at(self, snapshot: Snapshot) -> bool:
         """Whether it needed not measure a snapshot."""

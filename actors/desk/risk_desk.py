@@ -153,7 +153,8 @@ class RiskDesk:
         self._open_exposure = OpenExposures(account, kernel.cache)
         self._publishing_later = False
         self._evaluating_later = False
-        self._rest: Rest | None = None
+        # Live, each guard saves and beats at each snapshot.
+        self._rest = Rest(guards.values()) if strict else None
         self._again: int | None = None
         self._planned: tuple[int, int, list[Latches]] | None = None
         self.verdicts = board_of(kernel.msgbus)
@@ -351,22 +352,20 @@ class RiskDesk:
 
     def _send(self, seen: Input) -> bool:
         has_changed = False
-        observers = self._observers[type(seen)]
-        if isinstance(seen, Snapshot) and self._rest is not None and self._rest.goes_on(seen):
-            observers = self._rest.awake
-        else:
-            self._rest = None
-        with self._one_commit() if isinstance(seen, Snapshot) else nullcontext():
+        observers, rest = self._observers[type(seen)], self._rest
+        commit: AbstractContextManager[object] = nullcontext()
+        if isinstance(seen, Snapshot):
+            commit = self._one_commit()
+            observers = observers if rest is None else rest.observers(seen)
+        elif rest is not None:
+            rest.wake(observers)
+        with commit:
             for guard in observers:
                 before = guard.latches
                 guard.observe(seen)
                 has_changed |= guard.latches is not before
-        # Live, each guard saves and beats at each snapshot.
-        if isinstance(seen, Snapshot) and self.strict:
-            if self._rest is None:
-                self._rest = Rest(observers, seen)
-            elif any(guard.rested_at(seen) for guard in observers):
-                self._rest = None  # One more rests: ask all of them at the next.
+        if rest is not None and isinstance(seen, Snapshot):
+            rest.settle()
         self._bus.publish(SEEN, seen)
         return has_changed
 

@@ -99,7 +99,7 @@ class _Least(NamedTuple):
 
     def holds(self, facts: Facts) -> bool:
         """Whether each position is worth as much."""
-        results = facts.snapshot.results_by_instrument
+        results = facts.results
         held = results.holdings if isinstance(results, Results) else ()
         if not isinstance(results, Results) or not isinstance(held, Holdings):
             return False

@@ -83,9 +83,8 @@ def test_guards_that_rest_together_say_and_show_what_they_say_and_show_alone():
     together, alone = played(strict=True), played(strict=False)
     assert together[:2] == alone[:2]
     assert [said["guard"] for said in together[0]] == ["one", "two"]
-    # Three looks until it rests with "one", three after the request, two as "one" and itself halt,
-    # five with its halt.
-    assert (together[2], alone[2]) == (13, 46)
+    # Two looks until it rests, two after the request, six with its halt; none as "one" halts.
+    assert (together[2], alone[2]) == (10, 46)
 
 
 def test_a_halt_is_kept_before_its_verdict_is_published():

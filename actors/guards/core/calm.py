@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple, Protocol
 
@@ -16,15 +16,20 @@ NEVER = 2**63
 
 
 class Facts(NamedTuple):
-    """What guards compare of a snapshot; the same objects while nothing of them changes."""
+    """What guards compare of a snapshot; the same objects while nothing of them changes.
 
-    snapshot: Snapshot
+    Without the snapshot, which keeps them: both would wait for the garbage collector.
+    """
+
     now: int
     equity: Decimal
+    flows: Decimal
+    maintenance: str
     gross: Decimal
     largest: Decimal  # of the instruments' absolute net values
     markets: UnpricedMarkets
     positions: OpenPositions | None
+    results: Mapping[str, Decimal]  # by instrument
 
 
 @once
@@ -32,8 +37,16 @@ def facts_of(snapshot: Snapshot) -> Facts:
     """Return the facts of a snapshot."""
     held = snapshot.holdings
     positions = held.positions if isinstance(held, Holdings) else None
-    equity, markets = snapshot.equity, unpriced_markets(snapshot)
-    return Facts(snapshot, snapshot.now, equity, *sizes_of(snapshot), markets, positions)
+    return Facts(
+        snapshot.now,
+        snapshot.equity,
+        snapshot.flows,
+        snapshot.maintenance,
+        *sizes_of(snapshot),
+        unpriced_markets(snapshot),
+        positions,
+        snapshot.results_by_instrument,
+    )
 
 
 class Calm(Protocol):
@@ -62,7 +75,7 @@ class Bounds(NamedTuple):
 
     def holds(self, facts: Facts) -> bool:
         """Whether the facts are inside; not while the venue is closed."""
-        snapshot, now, equity, gross, largest, markets, positions = facts
+        now, equity, flows, maintenance, gross, largest, markets, positions, _ = facts
         return (
             self.least < equity <= self.most
             and gross < self.gross_share * equity
@@ -70,10 +83,10 @@ class Bounds(NamedTuple):
             and gross < self.gross
             and largest < self.largest
             and now < self.until
-            and snapshot.flows == self.flows
+            and flows == self.flows
             and (self.markets is None or self.markets is markets)
             and (self.positions is None or self.positions is positions)
-            and not snapshot.maintenance
+            and not maintenance
         )
 
 

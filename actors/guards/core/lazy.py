@@ -98,11 +98,9 @@ def float_prices(snapshot: Snapshot) -> dict[str, float]:
     """Return all prices above zero; the guard must need ``markets``."""
     markets = snapshot.markets
     if isinstance(markets, Markets):
-        found = dict(zip(markets.unpriced, markets.floats.tolist(), strict=True))
-        if (markets.floats > 0).all():
-            return found
-    else:
-        found = {name: float(market.price or 0) for name, market in markets.items()}
+        rows = zip(markets.unpriced, markets.floats.tolist(), strict=True)
+        return {name: price for name, price in rows if price > 0}
+    found = {name: float(market.price or 0) for name, market in markets.items()}
     return {name: price for name, price in found.items() if price > 0}
 
 
