@@ -133,7 +133,8 @@ def _figures(file: Path, kind: str, changed: int) -> dict[str, Any]:
     try:
         read = json.loads(file.read_bytes())
         window = read["window"] if kind == "study" else (read["start"], read["end"])
-        figures = read["figures"] if kind == "study" else read
+        # A study's figures of the whole window are of the days that it was chosen by.
+        figures = (read.get("out_of_sample") or {}) if kind == "study" else read
         names = ("return_pct", "sharpe", "sortino", "calmar", "max_drawdown", "trades")
         start, end = (datetime.fromisoformat(text).replace(tzinfo=UTC) for text in window)
         gates = [gate for gate in read.get("gates", []) if not gate.get("passed")]

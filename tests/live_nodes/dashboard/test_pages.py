@@ -182,6 +182,22 @@ def test_results_of_all_kinds_are_listed_the_newest_first_and_a_broken_one_too(
     assert rows["study"]["report"] is None
 
 
+def test_a_study_is_listed_with_its_figures_out_of_sample(tmp_path: Path) -> None:
+    # Those of the whole window are of the days that it was chosen by.
+    best = {
+        "study": "st",
+        "window": ["2024-01-01 00:00", "2024-11-01 00:00"],
+        "accepted": True,
+        "figures": {"return_pct": 300.0, "sharpe": 6.0, "calmar": 9.0, "max_drawdown": 0.1},
+        "out_of_sample": {"days": 180, "sharpe": 0.4, "max_drawdown": 0.25},
+    }
+    (tmp_path / "st").mkdir()
+    (tmp_path / "st" / "best.json").write_text(json.dumps(best))
+    (row,) = files.results([tmp_path]).values()
+    known = {name: value for name, value in row["figures"].items() if value is not None}
+    assert known == {"sharpe": 0.4, "max_drawdown": 0.25}
+
+
 def test_a_thinned_curve_keeps_its_ends_and_its_extremes() -> None:
     curve = Curve()
     for second in range(10_000):

@@ -12,7 +12,8 @@ export const studies = {
   name: "studies", title: "Studies", key: "u", hears: [],
   read: ({ api, automatic }) => api.get("results", {}, automatic),
   draw: ({ folders, rows }) => [head("Studies and backtests"),
-    panel("Results", h("p.hint", null, `Found in ${folders.join(", ")}. A report opens in a tab of its own.`),
+    panel("Results", h("p.hint", null, `Found in ${folders.join(", ")}. A report opens in a tab of its own. `
+      + "Figures of a study are out of sample."),
       table("results", "Results", [
       timeCol("Made, UTC", "made"), textCol("Kind", "kind", (v) => v.replace("_", " ")),
       { name: "Name", by: (r) => r.name, cell: (r) => (r.report
