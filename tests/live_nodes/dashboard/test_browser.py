@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"needs {CHROMIUM}
 
 PAGES = {
     "desk": "scene.practice",
-    "compare": "Side by side",
+    "compare": "Realised today",
     "strategy/scene.practice/hand": "Decisions",
     "positions": "Heatmap",
     "book": "nothing is recorded yet",

@@ -27,14 +27,14 @@ export const comparison = {
       .map((r) => ({ name: rows.some((o) => o !== r && o.strategy === r.strategy) ? `${r.node} ${r.strategy}`
         : r.strategy, points: r.curve }));
     return [head("Strategies"), unread(errors),
-      panel("Net result since the journal began", lines.length
+      panel("Realised, net, since the journal began", lines.length
         ? chart("compare", "Net realised result of each strategy", curves(steps(lines)))
         : h("p.empty", null, "The first closed positions draw a line here.")),
       panel("Side by side", table("compare", "Strategies", [
         { name: "Strategy", by: (r) => r.strategy, cell: (r) => strategyLink(r.node, r.strategy) },
         textCol("Node", "node"),
         { name: "Entries", by: (r) => r.halted, cell: (r) => state(r.halted ? "halted" : r.enabled ? "on" : "off") },
-        figureCol("Today", "day_realized", gain), figureCol("Realised, net", "realized", gain),
+        figureCol("Realised today", "day_realized", gain), figureCol("Realised, net", "realized", gain),
         figureCol("Open", "unrealized", gain),
         figureCol("Gross", "gross"), figureCol("Net", "net"), figureCol("Positions", "positions", (v) => v),
         figureCol("Fees", "fees"), figureCol("Funding", "funding", gain), figureCol("Slippage", "slippage"),
@@ -46,7 +46,7 @@ export const comparison = {
         statCol("Max drawdown", "max_drawdown", (f) => percent(f?.max_drawdown)),
         timeCol("Last decision", "last_decision"),
       ], rows, "No node could be read."),
-        h("p.hint", null, "Realised, net: after fees and funding. Sharpe needs 30 days."))];
+        h("p.hint", null, "Realised: after fees and funding, without what is open. Sharpe needs 30 days."))];
   },
 };
 
