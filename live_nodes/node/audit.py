@@ -22,6 +22,7 @@ from actors.records.rows import OrderRow
 from live_nodes.local.files import replace_file
 from live_nodes.node.report import Miss, misses
 from strategies.messages import SHRINK, Decision, Executed
+from strategies.order_ids import is_protective
 
 FOLDER = "audit"
 _QUIET_LOOKS = 2
@@ -197,7 +198,9 @@ class Audit:
 
     def _missed(self, decision: Decision) -> list[Miss]:
         orders = self._orders(decision)
-        reasons = {order.instrument: order.reason for order in orders}
+        # What was refused says more than what was filled in its place, or protects what is held.
+        last = sorted(orders, key=lambda order: order.status != "FILLED")
+        reasons = {o.instrument: o.reason for o in last if not is_protective(o.client_order_id)}
         reasons |= {name: why for name, why in self._reasons.items() if why}
         held = {n: Decimal(q) for n, q in self._positions(decision.strategy).items()}
         return misses(decision, held, self._smallest, reasons, self._bought(decision))

@@ -166,6 +166,7 @@ def test_a_position_whose_turn_a_cap_refuses_is_closed(
     report = runs(execution=execution, turned=True, actors={"cap": cap})
     print("\n".join(runs.said))
     assert runs.held() == report.positions == {}
+    assert all("by cap" in line for line in report.missed)
 
 
 @pytest.mark.parametrize("execution", [{"tactic": "taker"}, MAKER])
@@ -191,6 +192,7 @@ def test_a_position_whose_turn_the_venue_refuses_is_closed(
     assert len(held) < 8
     assert all(quantity * WANTED[name] < 0 for name, quantity in held.items())
     assert {line.partition(" ")[0] for line in report.missed} == WANTED.keys() - held.keys()
+    assert all("No new positions during delisting" in line for line in report.missed)
 
 
 # The state folder can't be written ----------------------------------------------------------------
