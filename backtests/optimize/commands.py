@@ -262,10 +262,12 @@ def gate_table(gates: Sequence[Gate]) -> Table:
     """Return gates with what was measured, for the terminal."""
     from rich.table import Table
 
+    from backtests.report.formats import value
+
     table = Table("gate", "measured", "wanted", "", title="gates")
     for gate in gates:
         passed = "[green]passed[/]" if gate.passed else "[red]failed[/]"
-        table.add_row(gate.name, f"{gate.measured:,.4g}", gate.wanted, passed)
+        table.add_row(gate.name, value(gate.measured), gate.wanted, passed)
     return table
 
 

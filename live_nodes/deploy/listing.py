@@ -9,6 +9,7 @@ from rich.table import Table
 
 from actors.records.journal_files import NAME
 from actors.records.journal_reading import read
+from backtests.report.formats import value
 from config.durations import DAY_NS
 from config.errors import DeskError
 from live_nodes.deploy.rules import OWNER, STATE, CanaryState
@@ -61,7 +62,7 @@ def table_of(found: list[dict[str, Any]]) -> Table:
         if canary is not None:
             state += f", day {canary['days']:.1f} of {canary['of']}"
             state += f", {canary['pct']:+.2f} % after {canary['day']}" if canary["day"] else ""
-        gates = [f"{one['name']} {one['measured']:.3g}" for one in row["gates"] if one["key"]]
+        gates = [f"{one['name']} {value(one['measured'])}" for one in row["gates"] if one["key"]]
         why = [f"{move['kind']}: {move['why']}" for move in row["moves"]]
         made, measured = moment_text(row["made"]), ", ".join(gates)
         table.add_row(

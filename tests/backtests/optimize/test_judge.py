@@ -7,6 +7,7 @@ import pytest
 
 from actors.measures import DAY
 from backtests.optimize import judge
+from backtests.optimize.commands import gate_table
 from backtests.studies.splits import Span, combinatorial, walk_forward
 from config.documents.study import Folds, StudyGates
 
@@ -74,3 +75,9 @@ def test_gates_show_what_they_measured_and_refuse_what_is_not_defined():
     assert not lost[3].passed
     assert not judge.at_most("x", math.nan, 1).passed
     assert not judge.at_least("x", math.nan, 0).passed
+
+
+def test_the_terminal_shows_what_a_gate_measured_without_an_exponent():
+    measured = (0.95207, 12_345.0, math.nan)
+    table = gate_table([judge.at_least("trades", one, 30) for one in measured])
+    assert list(table.columns[1].cells) == ["0.9521", "12,345", "–"]
