@@ -8,7 +8,7 @@ them publish, so every guard gets the inputs in the same order.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -73,7 +73,7 @@ class Rest:
         if not all(calm.holds(facts) for calm in self._calms):
             resting = self._resting.values()
             self.wake([guard for guard, calm in resting if not (calm is None or calm.holds(facts))])
-            self._calms = _narrowed(calm for _, calm in resting)
+            self._calms = _narrowed([calm for _, calm in resting if calm is not None])
         self.snapshot = snapshot
         return self.awake
 
@@ -87,13 +87,13 @@ class Rest:
         if found:
             self._resting |= found
             self.awake = [guard for guard in self.awake if guard.key not in found]
-            self._calms = _narrowed((*self._calms, *(calm for _, calm in found.values())))
+            if calms := [calm for _, calm in found.values() if calm is not None]:
+                self._calms = _narrowed((*self._calms, *calms))
 
 
-def _narrowed(calms: Iterable[Calm | None]) -> list[Calm]:
-    known = [calm for calm in calms if calm is not None]
-    bounds = narrowest([calm for calm in known if isinstance(calm, Bounds)])
-    return [bounds, *(calm for calm in known if not isinstance(calm, Bounds))]
+def _narrowed(calms: Sequence[Calm]) -> list[Calm]:
+    bounds = narrowest([calm for calm in calms if isinstance(calm, Bounds)])
+    return [bounds, *(calm for calm in calms if not isinstance(calm, Bounds))]
 
 
 class GuardActor(Actor):
