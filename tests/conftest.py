@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +17,7 @@ import yaml
 from hypothesis import settings
 
 import perpdesk
+from actors.records.journal_reading import read
 from catalog.providers.base import Import
 from catalog.providers.demo import DemoParams, generate
 from catalog.storage.writer import CatalogWriter
@@ -108,6 +111,40 @@ def write_run(tmp_path: Path, demo_catalog: Path) -> WriteRun:
         return file
 
     return write
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, of eight megabytes."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only root can mount a small file system")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@contextmanager
+def full_disk(place: Path, folder: Path) -> Iterator[Path]:
+    """Fill a file system to the brim by a file, on which a journal in `folder` may not go back.
+
+    It would write for a while where it has written before.
+    """
+    with read(folder) as reader, reader.at_one_moment():
+        reader.runs()
+        yield fill_disk(place)
+
+
+def fill_disk(place: Path) -> Path:
+    """Fill a file system to the brim by a file, and return that."""
+    rest = place / "rest"
+    with rest.open("wb", buffering=0) as file:
+        for size in (4096, 1):
+            with suppress(OSError):
+                while file.write(bytes(size)):
+                    pass
+    return rest
 
 
 class Done(NamedTuple):

@@ -280,7 +280,8 @@ class OrderGate:
                     observer.intended(facts)
         except DeskError as error:
             if not all(facts.is_exit for facts in requests):
-                return Refusal(code="gate", text=f"it could not be written down: {error}")
+                text = f"it could not be written down: {error}"
+                return Refusal(code="gate", text=text, transient=True)
             self.unwritten += 1
             self._log.error(f"An exit leaves without being written down: {error}")
         return None

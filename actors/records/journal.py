@@ -2,8 +2,9 @@
 
 One SQLite file a node, one writer. What a call wrote survives the death of the process once it
 returns (WAL, ``synchronous=NORMAL``: a commit is one write, some ten microseconds, no fsync; only a
-power cut can lose the last ones). The order matters: an intent is written before its request
-leaves, a strategy's state before the action that follows from it.
+power cut can lose the last ones, and a kill what a full disk refused, see `keep_rows`). The order
+matters: an intent is written before its request leaves, a strategy's state before the action that
+follows from it.
 
     journal = Journal.open(folder, node="reversal")     # GateRefused when another process has it
     if journal.restored: say(journal.restored)          # was corrupt, a backup took its place
@@ -34,6 +35,9 @@ __all__ = ["Journal", "JournalError", "JournalState"]
 
 WAL_PAGES = 16_000
 """Limits the WAL to 64 MB if `fold` finds no moment between two commits."""
+_PAGE = 4096
+ROOM = 1 << 20
+"""Bytes that must be free, beside those of the rows that wait, before they are written."""
 
 
 class JournalState:
@@ -158,13 +162,57 @@ class Journal(JournalWriter):
             (self._clock_ns(), phase, note, self.run),
         )
 
+    def keep_rows(self) -> None:
+        """Keep in memory what a full disk refuses, from here on, until `write_kept` can write it.
+
+        All is read and written as before, in order, but for two things: `intended` raises for an
+        entry, so that none leaves before its row is on the disk, and a kill loses what waits.
+        """
+        self.keeps = True
+        # None of the open transaction that has it may go to the disk before its end.
+        for setting in ("cache_spill = OFF", "temp_store = MEMORY"):
+            self._connection.execute(f"PRAGMA {setting}")
+
+    @property
+    def kept(self) -> int:
+        """Number of statements that wait in memory."""
+        return 0 if self.full is None else len(self._uncommitted)
+
+    def write_kept(self) -> None:
+        """Write what waits as one commit, if there is room; `full` says whether it still waits."""
+        if self.full is None:
+            return
+        self._drop_replaced()
+        try:
+            self._find_room()
+            self._connection.execute("COMMIT")
+        except (OSError, sqlite3.Error):
+            if not self._connection.in_transaction:
+                self._again()
+            return
+        self.full = None
+        self._uncommitted.clear()
+
+    def _find_room(self) -> None:
+        # A commit that fails takes all back, and is no way to try.
+        (pages,) = self._connection.execute("PRAGMA page_count").fetchone()
+        size = ROOM + 2 * _PAGE * max(0, pages - self._pages)
+        probe = self.folder / f".{NAME}.room"
+        file = os.open(probe, os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            # Already here: a kill must leave nothing that takes the room.
+            probe.unlink()
+            os.posix_fallocate(file, 0, size)
+        finally:
+            os.close(file)
+
     def go_on_in_memory(self) -> None:
         """Write to a copy in memory from here on, as the file can't be written; safe to call twice.
 
         So a node can still cancel, close and verify; its next start asks the venue what was done.
         The copy is empty when the file can't be read either.
         """
-        if self._file is not None:
+        if self._file is not None or self.full is not None:
             return
         self._file, memory = self._connection, sqlite3.connect(":memory:", isolation_level=None)
         memory.row_factory = self._file.row_factory
@@ -191,7 +239,7 @@ class Journal(JournalWriter):
             self._folding = self._begun(fold)
 
     def _begun(self, work: Callable[[Path], object]) -> threading.Thread | None:
-        if self._file is not None:
+        if self._file is not None or self.full is not None:
             return None
         thread = threading.Thread(
             target=self._work, args=(work,), name="journal backup", daemon=True
@@ -208,13 +256,19 @@ class Journal(JournalWriter):
             self.failed.pop(work.__name__, None)
 
     def close(self) -> None:
-        """Make a last backup, fold the WAL in, release the lock; safe to call twice."""
+        """Make a last backup, fold the WAL in, release the lock; safe to call twice.
+
+        Raises JournalError when rows that wait, or the backup, can't be written.
+        """
         if self.closed:
             return
         try:
             for thread in (self._backup, self._folding):
                 if thread is not None:
                     thread.join()
+            self.write_kept()
+            if self.full is not None:
+                raise JournalError(self.full, f"the last {self.kept:,} rows of the journal")
             if self._file is None:
                 back_up(self.folder)
         except (OSError, sqlite3.Error) as error:

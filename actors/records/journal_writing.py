@@ -30,6 +30,9 @@ from config.errors import DeskError
 from strategies.messages import Action, Decision, Verdict, encode
 from strategies.refusals import Refusal, as_reason
 
+_REFUSED = sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR
+_BEGIN, _COMMIT = "BEGIN IMMEDIATE", "COMMIT"
+_SAVE = "INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?)"
 _INTENT_COLUMNS = ("run", "refused", *(column.name for column in columns(OrderFacts)))
 _INTENT = (
     f"INSERT INTO intents ({', '.join(_INTENT_COLUMNS)})"
@@ -52,8 +55,12 @@ class JournalWriter(JournalReader):
 
     ``run`` is the run of new rows, 0 before one begins. ``fill_listeners`` get every execution that
     is new to the journal, inside its commit: their writes succeed or fail with it. ``on_failure``
-    gets every error of writing, whoever catches it.
+    gets every error of writing, whoever catches it. ``full`` is why rows wait in memory, None while
+    the file has all of them (`Journal.keep_rows`).
     """
+
+    keeps = False
+    full: sqlite3.Error | None = None
 
     def __init__(self, connection: sqlite3.Connection, clock_ns: Callable[[], int]) -> None:
         super().__init__(connection)
@@ -61,10 +68,19 @@ class JournalWriter(JournalReader):
         self.fill_listeners: list[Callable[[FillRow], None]] = []
         self.on_failure: Callable[[JournalError], None] = lambda error: None
         self._clock_ns = clock_ns
+        # All that no commit has; while the disk is full, an open transaction has it as well.
+        self._uncommitted: list[tuple[str, tuple[Any, ...]]] = []
+        self._pages = 0
 
     def intended(self, facts: OrderFacts) -> None:
-        """Write a request before it leaves (`Observer`)."""
-        self._intent(facts, None)
+        """Write a request before it leaves (`Observer`); on a full disk only exits may leave."""
+        if self.full is None or facts.is_exit:
+            mark = len(self._uncommitted)
+            self._intent(facts, None)
+            if self.full is None or facts.is_exit:
+                return
+            self._take_back(mark)
+        raise JournalError(self.full)
 
     def refused(self, facts: OrderFacts, refusal: Refusal) -> None:
         """Write a refused request (`Observer`)."""
@@ -260,10 +276,7 @@ class JournalWriter(JournalReader):
 
     def save_state(self, owner: str, name: str, value: bytes) -> None:
         """Save a piece of state; it survives the death of the process once this returns."""
-        self._write(
-            "INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?)",
-            (owner, name, self._clock_ns(), value),
-        )
+        self._write(_SAVE, (owner, name, self._clock_ns(), value))
 
     def forget_states(self, owner: str, beginning: str) -> None:
         """Delete an owner's states whose names have this prefix."""
@@ -272,26 +285,76 @@ class JournalWriter(JournalReader):
     @contextmanager
     def together(self) -> Iterator[None]:
         """Commit all writes inside as one: all or nothing; may be nested."""
-        if self._connection.in_transaction:
+        if self._connection.in_transaction and self.full is None:
             yield
             return
-        self._write("BEGIN IMMEDIATE")
+        mark = len(self._uncommitted)
+        if self.full is None:
+            self._write(_BEGIN)
         try:
             yield
-            self._write("COMMIT")
+            if self.full is None:
+                self._write(_COMMIT)
         except BaseException:
-            # SQLite rolls back by itself when the disk is full.
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+            self._take_back(mark)
             raise
 
     def _write(self, statement: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
+        new = [] if statement in (_BEGIN, _COMMIT) else [(statement, values)]
         try:
-            return self._connection.execute(statement, values)
+            cursor = self._connection.execute(statement, values)
         except sqlite3.Error as error:
-            failure = JournalError(error)
-            self.on_failure(failure)
-            raise failure from error
+            cursor = self._kept(new, error)
+        else:
+            self._uncommitted += new
+        if not self._connection.in_transaction:
+            self._uncommitted.clear()
+        return cursor
+
+    def _kept(self, new: list[tuple[str, tuple[Any, ...]]], error: sqlite3.Error) -> sqlite3.Cursor:
+        """Go on in memory after the first error of a disk that takes no more; raise all others."""
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if self.full is not None or not self.keeps or code not in _REFUSED:
+            raise self._failed(error) from error
+        self.full = error
+        self._uncommitted += new
+        return self._again()
+
+    def _failed(self, error: sqlite3.Error) -> JournalError:
+        if self.full is not None:
+            self.full = None
+            self._take_back(0)
+        failure = JournalError(error)
+        self.on_failure(failure)
+        return failure
+
+    def _again(self) -> sqlite3.Cursor:
+        """Begin a transaction, which stays open, with all that no commit has."""
+        connection = self._connection
+        try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            cursor = connection.execute(_BEGIN)
+            (self._pages,) = connection.execute("PRAGMA page_count").fetchone()
+            for statement, values in self._uncommitted:
+                cursor = connection.execute(statement, values)
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
+        return cursor
+
+    def _drop_replaced(self) -> None:
+        """Keep only the newest of each state, so that days of rows fit in memory."""
+        rows = list(enumerate(self._uncommitted))
+        newest = {row[1][:2]: n for n, row in rows if row[0] == _SAVE}
+        self._uncommitted = [r for n, r in rows if r[0] != _SAVE or newest[r[1][:2]] == n]
+
+    def _take_back(self, mark: int) -> None:
+        del self._uncommitted[mark:]
+        if self.full is not None:
+            self._again()
+        # SQLite rolls back by itself when the disk is full.
+        elif self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
 
     def _insert(
         self, name: str, values: dict[str, Any], tail: str = "", verb: str = "INSERT"

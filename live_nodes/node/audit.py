@@ -69,7 +69,7 @@ class Audit:
     `positions` (signed base coin by instrument) and `busy` take a strategy's key. `smallest` is an
     instrument's smallest order, base coin. `left` is whether a strategy leaves its rebalance
     unfinished for the next run. `on_carried_out` takes each finished decision and its
-    misses.
+    misses. `unwritten` is why files wait in memory, None while none does.
     """
 
     def __init__(
@@ -88,6 +88,8 @@ class Audit:
         self._open: list[_Open] = []
         self._earlier: dict[str, _Kept] = {}
         self._reasons: dict[str, str] = {}
+        self._waiting: dict[Path, bytes] = {}
+        self.unwritten: OSError | None = None
         self._is_dry = any(run.dry_run for run in journal.runs())
 
     @property
@@ -183,6 +185,21 @@ class Audit:
         for begun in self._open:
             self._write(begun, "stopped" if self._busy(begun.decision.strategy) else "done")
         self._open.clear()
+        self.write_kept()
+        if self.unwritten is not None:
+            self._journal.on_failure(JournalError(self.unwritten, "the audit file"))
+
+    def write_kept(self) -> None:
+        """Write the files that a full disk refused, if there is room by now."""
+        try:
+            for path in list(self._waiting):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                replace_file(path, self._waiting[path])
+                del self._waiting[path]
+        except OSError as error:
+            self.unwritten = error
+        else:
+            self.unwritten = None
 
     def _orders(self, decision: Decision) -> list[OrderRow]:
         return [
@@ -228,12 +245,11 @@ class Audit:
             "fills": fills,
         }
         text = msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            replace_file(begun.path, text)
-        except OSError as error:
-            # It must keep no order from its cancel: `on_failure` stops the node.
-            self._journal.on_failure(JournalError(error, "the audit file"))
+        # An error must keep no order from its cancel.
+        self._waiting[begun.path] = text
+        self.write_kept()
+        if self.unwritten is not None and not self._journal.keeps:
+            self._journal.on_failure(JournalError(self.unwritten, "the audit file"))
 
 
 def bought_by(orders: Iterable[OrderRow]) -> dict[str, Decimal]:

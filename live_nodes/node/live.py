@@ -244,6 +244,9 @@ class NodeRun:
         gc.collect()
         gc.freeze()
         feed = await stop.guard(await_prices(built))
+        if not context.options.run_once:
+            # One that is to end soon ends at once on a full disk.
+            context.journal.keep_rows()
         self.supervisor.start(feed, self.recovery, warm_up.complete, self.risk, stop)
         self.started = True
         await stop.guard(self.risk.begin(feed, stop))

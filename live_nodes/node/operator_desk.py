@@ -7,6 +7,7 @@ stays halted over restarts, as its state is in the journal.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from actors.desk.guard import GuardActor
 from actors.guards.core.drill import Hold, KillSwitch, Plan, Scene, Stage, plan
@@ -96,6 +97,7 @@ class MailDesk:
     ) -> None:
         self._mailbox, self._guards, self._operator = mailbox, guards, operator
         self._journal, self._say = journal, say
+        self._answers: dict[str, tuple[bool, str]] = {}
         mailbox.tidy()
 
     def answer_all(self) -> int:
@@ -108,11 +110,16 @@ class MailDesk:
             self._journal.note("mailbox", note)
             self._say(f"mailbox: {note}")
         for request in requests:
-            done, text = self.carry_out(request)
-            verb = request.command if done else f"{request.command} refused"
-            self._journal.note("mailbox", f"{verb}, asked by process {request.by}: {text}")
-            self._say(text)
-            self._mailbox.answer(request, done=done, text=text)
+            if request.id not in self._answers:
+                self._answers[request.id] = done, text = self.carry_out(request)
+                verb = request.command if done else f"{request.command} refused"
+                self._journal.note("mailbox", f"{verb}, asked by process {request.by}: {text}")
+                self._say(text)
+            done, text = self._answers[request.id]
+            # On a full disk the request stays, and is answered once there is room.
+            with suppress(OSError):
+                self._mailbox.answer(request, done=done, text=text)
+                del self._answers[request.id]
         return len(requests)
 
     def carry_out(self, request: MailRequest) -> tuple[bool, str]:

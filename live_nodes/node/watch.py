@@ -11,6 +11,7 @@ from nautilus_trader.common.component import Logger
 from nautilus_trader.model.identifiers import InstrumentId
 
 from actors.gate.pending import AccountView
+from actors.records.journal import JournalError
 from actors.records.order_facts import Hold, OrderFacts
 from config.errors import DeskError, some_of
 from live_nodes.bybit.rest import VenueError
@@ -29,6 +30,7 @@ from live_nodes.node.watch_rules import (
     clock_verdict,
     feed_verdicts,
     halt_lines,
+    journal_verdict,
     link_verdict,
     position_verdicts,
     public_link,
@@ -44,6 +46,12 @@ from strategies.refusals import Refusal, refused_by
 
 LOOK_EVERY = 0.25
 FOLD_EVERY = 10.0
+WRITE_EVERY = 2.0
+"""Seconds between two looks for room on a disk that was full."""
+FULL_AGAIN = 15 * 60.0
+"""Seconds after which a disk that is still full is alerted again."""
+KEPT = 200_000
+"""Most statements that wait for room: some 200 MB. With more, the node stops."""
 ALERTED = ("node.fees", "node.margin", "node.tag")
 """Halts that a person must end: they are alerted."""
 ACCOUNT_LINKS = ("private", "trade")
@@ -85,6 +93,7 @@ class NodeWatch:
         self._failures = 0
         self._failure = ""
         self._backup_failed = False
+        self._full_again = 0.0
         self._halt = context.tape.wrap(HALT, partial(self._kernel.msgbus.publish, TOPIC))
         data = self._kernel.data_engine
         data._handle_data = feed.lag.measured(data._handle_data)
@@ -107,7 +116,7 @@ class NodeWatch:
         self._publish(time.time_ns())
 
     async def run(self) -> None:
-        """Watch until cancelled; DeskError if the journal can't be written: the node must stop."""
+        """Watch until cancelled; DeskError if the journal fails for good: the node must stop."""
         feed_lag = self._feed.lag
         if self._sweep is not None:
             self._journal.fill_listeners.append(self._fees.on_fill)
@@ -117,6 +126,7 @@ class NodeWatch:
                 self._repeat(self._document.snapshot_every, self._snapshot),
                 self._repeat(self._document.backup_every, self._journal.back_up),
                 self._repeat(FOLD_EVERY, self._fold),
+                self._repeat(WRITE_EVERY, self._write_kept),
                 self._repeat(1.0, feed_lag.end_second),
                 self._keep_measuring_the_clock(),
                 *([] if self._sweep is None else [self._keep_sweeping(self._sweep)]),
@@ -136,6 +146,7 @@ class NodeWatch:
 
         def held(facts: OrderFacts) -> Refusal | None:
             verdict = self._other_node() or self._fees.halt or self._fees.margin
+            verdict = verdict or journal_verdict(self._unwritten)
             if verdict is None and not (ready("private") and ready("trade")):
                 verdict = link_verdict({name: ready(name) for name in ACCOUNT_LINKS})
             return None if verdict is None else refused_by(verdict)
@@ -239,6 +250,7 @@ class NodeWatch:
             else None,
         ]
         wanted += [self._other_node(), self._fees.halt, self._fees.margin]
+        wanted.append(journal_verdict(self._unwritten))
         release = self._context.release
         wanted.append(None if release is None else release.verdict)
         found = [verdict for verdict in wanted if verdict is not None]
@@ -287,6 +299,30 @@ class NodeWatch:
         self._context.alerts(text, level, "node", about="backup", over=not failed)
         # Not in the journal, for whose next row there may be no space.
         self._say("backup", text, written=True)
+
+    @property
+    def _unwritten(self) -> str:
+        return str(self._journal.full or self._audit.unwritten or "")
+
+    def _write_kept(self) -> None:
+        """Write what a full disk refused, once there is room; alert again and again until then."""
+        self._journal.write_kept()
+        self._audit.write_kept()
+        why, now = self._unwritten, time.monotonic()
+        if self._journal.kept > KEPT:
+            raise JournalError(DeskError(why), f"more than {KEPT:,} rows of the journal")
+        if now < self._full_again if why else not self._full_again:
+            return
+        self._full_again = now + FULL_AGAIN if why else 0.0
+        level: Level = "critical" if why else "info"
+        text = "the journal is whole again: entries may leave"
+        if why:
+            text = (
+                f"the journal can't be written: {why}: no entries, exits go on in memory, and what "
+                "is not written is lost if the node is killed; free space on its disk"
+            )
+        self._context.alerts(text, level, "node", about="journal", over=not why)
+        self._say("journal", text)
 
     async def _keep_measuring_the_clock(self) -> None:
         while True:

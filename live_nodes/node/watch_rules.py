@@ -39,6 +39,12 @@ def clock_verdict(skew: float, limit: float) -> Verdict | None:
     return _halt("clock", "desk", reason, abs(skew), limit)
 
 
+def journal_verdict(why: str) -> Verdict | None:
+    """Halt entries while the journal can't be written, and cancel them; empty words are none."""
+    words = f"the journal can't be written: {why}"
+    return _halt("journal", "desk", words, transient=False) if why else None
+
+
 def fees_verdict(why: str) -> Verdict | None:
     """Return the halt of entries for fees above the expected ones; empty words are none."""
     return _halt("fees", "desk", why, transient=False) if why else None

@@ -1,7 +1,8 @@
 """Journal the engine's events, decisions and verdicts. Engine-specific.
 
-The order gate journals requests before they leave (`Journal.intended`). A journal that can't be
-written ends the run: the error reaches the engine's queue, which shuts the node down.
+The order gate journals requests before they leave (`Journal.intended`). A journal that fails ends
+the run: the error reaches the engine's queue, which shuts the node down. A full disk is none in a
+node that goes on (`Journal.keep_rows`).
 """
 
 from __future__ import annotations

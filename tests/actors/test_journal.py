@@ -1,6 +1,7 @@
 """The journal: what was written survives a kill, and a damaged file never passes for whole."""
 
 import os
+import resource
 import shutil
 import signal
 import sqlite3
@@ -27,6 +28,7 @@ from actors.records.rows import EquityRow, FillRow, PositionRow
 from config.errors import DeskError, GateRefused, InputError
 from strategies.messages import Action, Decision, Target, Verdict
 from strategies.refusals import Refusal, refusal_of
+from tests.conftest import fill_disk
 
 ORDER = OrderFacts(
     operation="submit",
@@ -307,6 +309,182 @@ def test_a_journal_that_can_not_be_written_raises(journal: Journal) -> None:
     with pytest.raises(JournalError, match="can't be written"):
         journal.intended(ORDER)
     journal._connection.execute("PRAGMA query_only=OFF")
+
+
+# A full disk --------------------------------------------------------------------------------------
+
+EXIT = structs.replace(ORDER, client_order_id="n-rev-abc-2", side="SELL", is_exit=True)
+
+
+@pytest.fixture
+def full(small: Path) -> Iterator[Journal]:
+    """A journal that keeps rows, and whose disk is full."""
+    journal = Journal.open(small / "state", node="test")
+    journal.begin_run(environment="practice", document="abc")
+    journal.intended(ORDER)
+    journal.note("n", "before")
+    journal.keep_rows()
+    fill_disk(small)
+    yield journal
+    journal.close()
+
+
+def notes(journal: JournalReader) -> list[str]:
+    return [row[0] for row in journal.connection.execute("SELECT text FROM notes ORDER BY id")]
+
+
+def in_file(journal: Journal) -> list[str]:
+    with read(journal.folder) as there:
+        return notes(there)
+
+
+def until_full(journal: Journal) -> list[str]:
+    """Write notes until the disk takes no more; return them all."""
+    texts = ["before"]
+    while journal.full is None:
+        assert len(texts) < 1000, "the disk took all of it"
+        texts.append(f"{len(texts)} {'x' * 4096}")
+        journal.note("n", texts[-1])
+    return texts
+
+
+def test_rows_that_a_full_disk_refuses_wait_in_order_until_there_is_room(full: Journal) -> None:
+    texts = until_full(full)
+    assert in_file(full) == texts[:-1], "all but what the disk refused"
+    with full.together():
+        for number in range(300):
+            texts.append(f"a megabyte more: {number} {'y' * 4096}")
+            full.note("n", texts[-1])
+    before = full.kept
+    for number in range(300):
+        full.save_state("rev", "plan", f"{number}".encode())
+    full.intended(EXIT)
+    assert full.fill(replace(FILL, client_order_id=EXIT.client_order_id, side="SELL"))
+    # Who asks it gets what waits as well; a file without room has what it had.
+    assert [order.client_order_id for order in full.unsettled()] == ["n-rev-abc-1", "n-rev-abc-2"]
+    assert full.explained_in(ORDER.instrument) == D("-0.004")
+    full.write_kept()
+    assert "full" in str(full.full)
+    assert full.kept < before + 10, "of a state only the newest"
+    assert len(in_file(full)) == len(texts) - 301
+    (full.folder.parent / "rest").unlink()
+    full.write_kept()
+    assert (full.full, full.kept) == (None, 0)
+    assert in_file(full) == notes(full) == texts
+    with read(full.folder) as there:
+        assert [f.execution_id for f in there.fills_since(0)] == ["e-1"]
+        assert there.explained_in(ORDER.instrument) == D("-0.004")
+        assert there.load_state("rev", "plan") == b"299"
+    # From here on each call is on the disk when it returns, as ever.
+    full.note("n", "after")
+    assert in_file(full)[-1] == "after"
+
+
+def test_an_entry_whose_row_a_full_disk_refuses_has_none_and_may_not_leave(full: Journal) -> None:
+    entries = []
+    for number in range(10_000):
+        entry = structs.replace(
+            ORDER, client_order_id=f"n-rev-new-{number}", reason=f"{number} {'z' * 4096}"
+        )
+        try:
+            full.intended(entry)
+        except JournalError:
+            break
+        entries.append(entry.client_order_id)
+    # What left before is in the file, row by row, and what was refused is nowhere.
+    assert full.full is not None
+    known = {ORDER.client_order_id, *entries}
+    with read(full.folder) as there:
+        assert {order.client_order_id for order in there.unsettled()} == known
+    assert {order.client_order_id for order in full.unsettled()} == known
+    for _ in range(2):
+        with pytest.raises(JournalError, match="can't be written"):
+            full.intended(structs.replace(ORDER, client_order_id="n-rev-late-1"))
+        with pytest.raises(JournalError, match="can't be written"):
+            full.intended(structs.replace(ORDER, operation="modify", quantity=D("9")))
+    full.intended(EXIT)
+    full.intended(structs.replace(ORDER, operation="cancel", is_exit=True))
+    known.add(EXIT.client_order_id)
+    (full.folder.parent / "rest").unlink()
+    full.write_kept()
+    with read(full.folder) as there:
+        assert {order.client_order_id for order in there.unsettled()} == known
+        assert [i["operation"] for i in there.intents(ORDER.client_order_id)] == [
+            "submit", "cancel",
+        ]  # fmt: skip
+
+
+def test_what_is_to_be_written_together_is_kept_together_or_not_at_all(full: Journal) -> None:
+    """The disk refuses the first block at its end; the second has an error of its own."""
+    with full.together():
+        for number in range(1000):
+            full.note("n", f"{number} {'x' * 4096}")
+    assert full.full is not None
+    assert in_file(full) == ["before"]
+
+    def fail() -> None:
+        with full.together():
+            full.note("n", "never")
+            with full.together():
+                full.note("n", "neither")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    full.note("n", "last")
+    (full.folder.parent / "rest").unlink()
+    full.write_kept()
+    assert full.full is not None, "no room for what takes twice that"
+    assert [text[:5].strip() for text in notes(full)[-2:]] == ["999 x", "last"]
+    with pytest.raises(JournalError, match=r"last 1,001 rows .*can't be written: .* full"):
+        full.close()
+    assert in_file(full) == ["before"]
+
+
+def test_a_kill_with_a_full_disk_costs_what_was_not_written_and_no_more(small: Path) -> None:
+    script = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "from tests.conftest import fill_disk\n"
+        "from actors.records.journal import Journal\n"
+        "place = Path(sys.argv[1]); journal = Journal.open(place / 'state', node='test')\n"
+        "journal.keep_rows(); journal.note('n', 'before'); fill_disk(place)\n"
+        "while journal.full is None: journal.note('n', 'x' * 4096)\n"
+        "journal.note('n', 'lost'); os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(small)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    (small / "rest").unlink()
+    with Journal.open(small / "state", node="test") as journal:
+        assert journal.restored is None
+        assert notes(journal)[0] == "before"
+        assert "lost" not in notes(journal)
+
+
+def test_a_commit_that_finds_less_room_than_it_seemed_keeps_all_rows(tmp_path: Path) -> None:
+    """No file of this process may grow past a bound, while the disk has room for more files."""
+    journal = Journal.open(tmp_path, node="test")
+    journal.keep_rows()
+    bounds = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2 << 20, bounds[1]))
+    try:
+        texts = until_full(journal)[1:]
+        for _ in range(3):
+            journal.write_kept()
+            texts.append(f"short {len(texts)}")
+            journal.note("n", texts[-1])
+            journal.save_state("a", "gone", b"1")
+            journal.save_state("a", "newest", texts[-1].encode())
+            journal.forget_states("a", "go")
+            assert journal.full is not None
+            assert notes(journal) == texts
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, bounds)
+    journal.write_kept()
+    assert journal.full is None
+    assert in_file(journal) == texts
+    assert journal.states("newest") == {"a": texts[-1].encode()}
+    assert journal.states("gone") == {}
+    journal.close()
 
 
 # Damage ---------------------------------------------------------------------------------------

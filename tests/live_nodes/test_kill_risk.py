@@ -15,16 +15,19 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from live_nodes.local.mailbox import MailRequest, answer, ask, pending
+from tests.conftest import full_disk
 from tests.live_nodes.breaking import (
     BREACHED,
     COUNTING,
     FIRST,
     SECOND,
+    WANTED,
     Field,
     Kept,
     Victim,
@@ -172,6 +175,31 @@ def test_a_node_that_is_killed_around_a_breach_keeps_its_halts_and_gets_flat(fie
     victim = victim_of(field)
     assert rounds(victim, ["guard:daily", "verdicts", "guard:losses"]) == {}
     assert victim.lives == 4
+
+
+def test_a_node_that_is_killed_on_a_full_disk_finds_at_the_venue_what_it_could_not_write(
+    field: Field, small: Path
+) -> None:
+    """It closes all at 90, which the disk does not take; once there is room it knows of it."""
+    field.end()
+    victim = Victim(field, next(NAMES), state=str(small))
+    victim.folder = small / victim.account / "practice"
+    victim.price("100")
+    victim.begin()
+    victim.holds()
+    since = time.time_ns()
+    with full_disk(small, victim.folder) as rest:
+        assert victim.until(lambda: "exits go on" in victim.said(), "full disk"), victim.said()
+    victim.price(SECOND)
+    # No other process sees in its journal what it does.
+    assert victim.until(lambda: FLAT in victim.said() and victim.flat, "flatten"), victim.said()
+    assert victim.kill() == "killed"
+    held = victim.from_copy(lambda journal: journal.explained(), {})
+    assert {name: size for name, size in held.items() if size} == WANTED
+    rest.unlink()
+    assert again(victim, since, BREACHED) == []
+    victim.released()
+    victim.stop()
 
 
 @pytest.mark.kill

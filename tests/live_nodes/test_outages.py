@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal as D
 from pathlib import Path
@@ -16,16 +18,20 @@ from nautilus_trader.model.events import OrderCancelRejected
 
 import live_nodes.node.watch as watch
 from actors.guards.core.snapshot import ErrorEvent, VenueResponse
+from actors.records.journal import JournalError
 from actors.records.journal_files import BACKUPS
+from actors.records.journal_reading import read
 from config.documents.scenario import ClockSkew, RefusedOp
 from config.errors import DeskError, GateRefused
 from live_nodes.local.keys import KeyPair, Secret
+from live_nodes.local.mailbox import MailRequest, answer, ask
 from live_nodes.node.launch import launch
 from live_nodes.node.report import RunOptions, RunReport, raise_left
+from tests.conftest import fill_disk, full_disk
 from tests.live_nodes.by_hand import BUY
 from tests.live_nodes.documents import guard
 from tests.live_nodes.node.test_launch import node
-from tests.live_nodes.stage import ACCOUNT, Stage, desk_node, keys, stage
+from tests.live_nodes.stage import ACCOUNT, NAME, Desk, Stage, desk_node, keys, stage
 from tests.waiting import eventually
 
 ONCE = RunOptions(run_once=True, force=True)
@@ -198,18 +204,6 @@ def test_a_position_whose_turn_the_venue_refuses_is_closed(
 # The state folder can't be written ----------------------------------------------------------------
 
 
-@pytest.fixture
-def small(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own, of four megabytes."""
-    place = tmp_path / "small"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("only root can mount a small file system")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
-
-
 RESTING = {"tactic": "maker_first", "deadline": "1h", "reprice_every": "10m"}
 
 
@@ -219,9 +213,7 @@ def test_a_full_disk_cancels_entries_and_stops_in_one_sentence(small: Path) -> N
 
         def fill() -> None:
             eventually(lambda: len(st.open_orders()) == 8)
-            with suppress(OSError), (small / "rest").open("wb") as file:
-                while file.write(bytes(4096)):
-                    file.flush()
+            fill_disk(small)
 
         filling = runs.after_orders(8, fill)
         with pytest.raises(DeskError, match=r"the journal can't be written: .* free space") as said:
@@ -233,6 +225,142 @@ def test_a_full_disk_cancels_entries_and_stops_in_one_sentence(small: Path) -> N
         (small / "rest").unlink()
         runs(RunOptions(run_once=True))
         assert runs.held() == WANTED
+
+
+GUARDED: dict[str, Any] = {
+    "actors": {"daily": guard("daily_loss:DailyLoss", limit_currency=2.0, release="manual")},
+    "risk": {"every": 0.1, "heartbeat": 2.0, "exit_grace": 1.0, "deadline": 5.0},
+}
+
+
+def test_a_full_disk_halts_entries_while_guards_close_and_the_rows_follow(small: Path) -> None:
+    """0.02 bought at 50,000 cost 0.55 USDT in fees; at 49,900 they have lost 2 more."""
+    with stage() as st, desk_node(st, folder=small / "state", **GUARDED) as desk:
+
+        def alerts() -> list[str]:
+            return [line for line in desk.said if "exits go on" in line or "is whole" in line]
+
+        desk.filled(BUY, "0.020")
+        desk.strategy.limit(BUY, "49000")
+        desk.until(lambda: len(st.open_orders()) == 1, "the resting entry")
+
+        def tries() -> bool:
+            desk.strategy.limit(BUY, "48000")
+            return desk.halted() == {"node.journal"}
+
+        with full_disk(small, desk.folder) as rest:
+            desk.until(tries, "the halt")
+        desk.until(lambda: not st.open_orders(), "the entries' cancels")
+        # Whatever left was written down before: no entry is news to the file.
+        with read(desk.folder) as there:
+            assert {order.client_order_id for order in there.orders_since(0)} >= {*st.orders()}
+        assert "the journal can't be written: " in desk.denied()
+        assert st.position() == D("0.020")
+        st.move("49900")
+        desk.until(lambda: st.position() == 0, "the close")
+        desk.until(lambda: desk.journal.explained()[NAME] == 0, "the news of it")
+        desk.until(lambda: any("flat after" in line for line in desk.said), "the end of it")
+        assert desk.halted() == {"daily", "node.journal"}
+        # As another process sees it, and as a start would after a kill.
+        with read(desk.folder) as there:
+            assert there.explained()[NAME] == D("0.020")
+            assert [verdict.guard for _, verdict in there.standing()] == []
+        desk.until(lambda: len(alerts()) == 1, "the alert")
+        assert "no entries, exits go on" in alerts()[0]
+        rest.unlink()
+        desk.until(lambda: desk.halted() == {"daily"}, "the end of the halt")
+        desk.until(lambda: len(alerts()) == 2, "the news of that")
+        name = ask(
+            desk.folder, MailRequest(command="release", accept=True, guard="daily", reason="x")
+        )
+        desk.until(lambda: answer(desk.folder, name, 0.0), "the release")
+        desk.filled(BUY, "0.010")
+        with read(desk.folder) as there:
+            fills = there.fills_since(0)
+            assert [(row.side, row.quantity) for row in fills] == [
+                ("BUY", D("0.020")), ("SELL", D("0.020")), ("BUY", D("0.010")),
+            ]  # fmt: skip
+            ids = [row["id"] for row in there.connection.execute("SELECT id, ts FROM fills")]
+            assert ids == sorted(ids)
+            acted = there.connection.execute("SELECT guard, action FROM verdicts ORDER BY id")
+            assert [tuple(row) for row in acted] == [
+                ("node.journal", 2), ("daily", 4), ("node.journal", 0), ("daily", 0),
+            ]  # fmt: skip
+            assert there.unsettled() == []
+            assert there.explained() == {NAME: D("0.010")}
+        assert st.position() == D("0.010")
+        assert not desk.task.done()
+
+
+def test_a_rebalance_waits_for_room_on_a_full_disk_and_is_finished(small: Path) -> None:
+    with stage(coins=8) as st:
+        runs = Runs(st, small / "state")
+
+        def term() -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        stopping = runs.after_orders(2, term)
+        runs()
+        stopping.join()
+        assert 0 < len(runs.held()) < 8
+
+        def fill() -> None:
+            with full_disk(small, small / "state") as rest:
+                eventually(lambda: any("exits go on" in line for line in runs.said))
+            before = st.sent()
+            # Some looks of the plan for its end, and of the node for room.
+            eventually(lambda: len([x for x in runs.said if "waits" in x]) > 0, runs.said)
+            assert st.sent() == before
+            rest.unlink()
+            eventually(lambda: runs.held() == WANTED, lambda: runs.said)
+            term()
+
+        filling = runs.after_orders(4, fill)
+        report = runs(RunOptions())
+        filling.join()
+        print("\n".join(runs.said))
+        assert runs.held() == report.positions == WANTED
+        assert report.missed == []
+        with read(small / "state") as there:
+            assert there.explained() == WANTED
+            assert there.unsettled() == []
+        audits = [json.loads(file.read_text()) for file in (small / "state/audit").glob("*.json")]
+        assert {audit["status"] for audit in audits} <= {"done", "superseded"}
+        assert len(st.orders()) == 8, "each order was sent once"
+
+
+def test_more_rows_than_memory_is_to_hold_stop_the_node_as_its_document_says(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "KEPT", 3)
+    with stage() as st:
+        desk = Desk(st, small / "state", RunOptions(), on_stop="flatten").start()
+        desk.filled(BUY, "0.020")
+        with full_disk(small, desk.folder) as rest:
+            desk.until(desk.task.done, "the end")
+        assert isinstance(desk.task.exception(), JournalError)
+        assert "more than 3 rows of the journal can't be written" in str(desk.task.exception())
+        assert st.position() == 0
+        rest.unlink()
+        desk.stop()
+        with read(small / "state") as there:
+            assert [row.side for row in there.fills_since(0)] == ["BUY", "SELL"]
+
+
+def test_a_stop_on_a_full_disk_says_that_rows_are_lost(small: Path) -> None:
+    with stage(coins=8) as st:
+        runs = Runs(st, small / "state")
+
+        def fill() -> None:
+            eventually(lambda: any("runs (pid" in line for line in runs.said))
+            with full_disk(small, small / "state"):
+                eventually(lambda: any("exits go on" in line for line in runs.said))
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        filling = runs.after_orders(0, fill)
+        with pytest.raises(DeskError, match=r"last \d+ rows of the journal can't be .* free space"):
+            runs(RunOptions())
+        filling.join()
 
 
 def test_a_backup_that_fails_is_alerted_and_the_node_goes_on(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,23 @@ def test_a_request_that_the_journal_cannot_keep_is_not_answered_and_stays(
     assert [request.id for request in pending(desk.folder)] == [name]
     # The node ends for the journal's sake, and lets what began come to its end.
     assert [verdict.action for verdict in desk.table.said] == [Action.FLATTEN]
+
+
+def test_a_request_is_carried_out_once_and_answered_once_there_is_room(desk: Desk) -> None:
+    name = ask(desk.folder, MailRequest(command="flatten", reason="off"))
+    in_the_way = mailbox_of(desk.folder) / f".{name}.answer.json.{os.getpid()}.writing"
+    in_the_way.mkdir()
+    for _ in range(3):
+        desk.mail.answer_all()
+    assert answer(desk.folder, name, 0.0) is None
+    assert [request.id for request in pending(desk.folder)] == [name]
+    in_the_way.rmdir()
+    desk.mail.answer_all()
+    said = answer(desk.folder, name, 0.0)
+    assert said is not None
+    assert "is closed now" in said.text
+    assert pending(desk.folder) == []
+    assert len(desk.said) == 1
 
 
 def test_an_unreadable_request_is_noted(desk: Desk) -> None:
