@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import traceback
@@ -136,13 +137,13 @@ def full_disk(place: Path, folder: Path) -> Iterator[Path]:
         yield fill_disk(place)
 
 
-def fill_disk(place: Path) -> Path:
-    """Fill a file system to the brim by a file, and return that."""
+def fill_disk(place: Path, leave: int = 0) -> Path:
+    """Fill a file system to the brim by a file, or but for some bytes, and return that."""
     rest = place / "rest"
-    with rest.open("wb", buffering=0) as file:
+    with rest.open("ab", buffering=0) as file:
         for size in (4096, 1):
             with suppress(OSError):
-                while file.write(bytes(size)):
+                while shutil.disk_usage(place).free >= leave and file.write(bytes(size)):
                     pass
     return rest
 

@@ -62,7 +62,13 @@ def _on_stderr() -> Callable[[str], None]:
     from rich.console import Console
 
     console = Console(stderr=True)
-    return lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def say(line: str) -> None:
+        # What a log on a full disk does not take must end no node.
+        with suppress(OSError):
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    return say
 
 
 def show_checks(findings: list[DoctorCheck], as_json: bool) -> None:
@@ -117,6 +123,7 @@ def live(
     Example: perpdesk live live_nodes/nodes/xs_reversal_practice.yaml --run-once --force
     """
     from config.errors import InputError
+    from live_nodes.local.files import sparing_full_disk
     from live_nodes.node.launch import live_document
     from live_nodes.node.report import RunOptions, raise_left
 
@@ -127,7 +134,8 @@ def live(
         raise InputError("--for and --run-once exclude each other")
     seconds = None if duration is None else _seconds("--for", duration)
     options = RunOptions(dry_run=dry_run, run_once=run_once, force=force, seconds=seconds)
-    report = live_document(file, tuple(settings or ()), options, say)
+    with sparing_full_disk():
+        report = live_document(file, tuple(settings or ()), options, say)
     if as_json:
         print(json.dumps(report.as_plain(), indent=2))
     else:

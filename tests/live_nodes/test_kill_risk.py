@@ -10,6 +10,7 @@ of the operator's commands, and at random moments.
 from __future__ import annotations
 
 import copy
+import os
 import random
 import signal
 import time
@@ -21,7 +22,7 @@ from typing import Any
 import pytest
 
 from live_nodes.local.mailbox import MailRequest, answer, ask, pending
-from tests.conftest import full_disk
+from tests.conftest import fill_disk, full_disk
 from tests.live_nodes.breaking import (
     BREACHED,
     COUNTING,
@@ -198,6 +199,36 @@ def test_a_node_that_is_killed_on_a_full_disk_finds_at_the_venue_what_it_could_n
     assert {name: size for name, size in held.items() if size} == WANTED
     rest.unlink()
     assert again(victim, since, BREACHED) == []
+    victim.released()
+    victim.stop()
+
+
+def test_a_node_that_prints_to_a_file_on_the_full_disk_goes_on(field: Field, small: Path) -> None:
+    """The engine would end the process at the first error that it can print nowhere."""
+
+    class Printing(Victim):
+        def file_of(self, kind: str) -> Path:
+            return small / "out" if kind == "out" else super().file_of(kind)
+
+    field.end()
+    victim = Printing(field, next(NAMES), state=str(small))
+    victim.folder = small / victim.account / "practice"
+    victim.price("100")
+    victim.begin()
+    victim.holds()
+    prints = Path(f"/proc/{victim.pid}/fd/2")
+    fill_disk(small, leave=200_000)
+    assert victim.until(lambda: prints.readlink() == Path(os.devnull), "nothing printed")
+    rest = fill_disk(small)
+    log, since = (victim.folder / "node.log").stat().st_size, time.monotonic()
+    victim.price(SECOND)
+    assert victim.until(lambda: victim.flat, "flatten")
+    # An eager strategy is refused, and the engine logs it, some times a second.
+    assert victim.until(lambda: time.monotonic() > since + 10, "ten seconds of lines")
+    assert (victim.folder / "node.log").stat().st_size - log < 4096, "the disk took the lines"
+    rest.unlink()
+    assert victim.until(lambda: victim.journal(standing) == BREACHED, "rows"), victim.said()
+    assert victim.until(lambda: "is whole again" in victim.said(), "prints"), victim.said()
     victim.released()
     victim.stop()
 
