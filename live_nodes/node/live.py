@@ -249,6 +249,8 @@ class NodeRun:
             context.journal.keep_rows()
         self.supervisor.start(feed, self.recovery, warm_up.complete, self.risk, stop)
         self.started = True
+        if context.release is not None:
+            context.release.keep_document(context)
         await stop.guard(self.risk.begin(feed, stop))
         for key, strategy in built.strategies.items():
             # A scheduled strategy has a line a decision; a dry run prints what it would send.

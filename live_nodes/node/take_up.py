@@ -91,17 +91,24 @@ class RunningRelease:
         return None if self.move is None else canary_verdict(self.move)
 
     def begin(self, context: RunContext) -> None:
-        """Tell the news, and leave the document of a node without releases to the first of them."""
+        """Tell the news, and that its release begins."""
         if self._news:
             self._tell(context, self._news, "critical")
         if self._settings:
             context.journal.note("settings", f"started with --set {' '.join(self._settings)}")
-        if self.move is None:
-            replace_file(self.releases.state / RUNS, self._runs.to_yaml().encode())
-        elif not context.options.dry_run:
-            move = self.move
+        move = self.move
+        if move is not None and not context.options.dry_run:
             context.journal.note("release", f"release {move.number}, {move.kind}: {move.why}")
             self.releases.begin(move.number)
+
+    def keep_document(self, context: RunContext) -> None:
+        """Leave the document to what stops the node, and where it has none to its first release.
+
+        Only once the gates let it start: by one that they refused, perhaps for its account, nothing
+        was sent, and what the run before sent is not to be stopped by it.
+        """
+        if self.move is None and not context.options.dry_run:
+            replace_file(self.releases.state / RUNS, self._runs.to_yaml().encode())
 
     def look(self, context: NodeContext, supervisor: Supervisor, risk: NodeRisk) -> str:
         """Judge the canary and look for another release; return why to restart now, else empty."""

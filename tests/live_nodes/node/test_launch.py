@@ -12,17 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from actors.records.journal import Journal
 from actors.records.journal_reading import read
 from actors.records.rows import EquityRow, PositionRow
 from config.documents import Node
 from config.errors import DeskError, GateRefused, InputError
+from config.load import load
 from live_nodes.bybit.rest import VenueRest
 from live_nodes.local.endpoints import Endpoints
 from live_nodes.local.keys import KeyPair, Secret
+from live_nodes.local.releases import RUNS, Releases
 from live_nodes.node.launch import launch
 from live_nodes.node.report import RunOptions, RunReport, raise_left
+from live_nodes.node.take_up import RunningRelease
 from live_nodes.operate.commands import live
 from live_nodes.operate.status import status_of
 from live_nodes.practice.faults import FaultEffect
@@ -177,6 +181,30 @@ def test_fees_above_those_tested_refuse_the_start(run: Run) -> None:
         GateRefused, match=r"gate fees: linear: BTCUSDT-LINEAR\.BYBIT maker 0\.0002"
     ):
         run(expected={"fees": fees})
+
+
+def test_a_start_that_is_refused_or_sends_nothing_leaves_what_stops_the_last_run(
+    run: Run, exchange: Background, tmp_path: Path
+) -> None:
+    def starts(name: str, options: RunOptions = ONCE, **changes: Any) -> None:
+        file = node_file(tmp_path, account={"name": name})
+        release = RunningRelease(Releases(run.folder), None, load(file))
+        document = node(**changes)
+        launch(document, exchange.where, KEYS, run.folder, "hash", options, print, release=release)
+
+    def kept() -> str:
+        return yaml.safe_load((run.folder / RUNS).read_text())["account"]["name"]
+
+    cheap = {"fees": {"linear": {"maker": "0.0001", "taker": "0.0005"}}}
+    with pytest.raises(GateRefused, match="gate fees"):
+        starts("bob", expected=cheap)
+    assert not (run.folder / RUNS).exists()
+    starts("anna")
+    assert kept() == "anna"
+    with pytest.raises(GateRefused, match="gate fees"):
+        starts("bob", expected=cheap)
+    starts("bob", RunOptions(dry_run=True, run_once=True))
+    assert kept() == "anna"
 
 
 def test_a_position_of_others_refuses_the_first_start(run: Run, exchange: Background) -> None:
