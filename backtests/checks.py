@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from config.components import misplaced, resolve, resolve_or_none
 from config.documents import Backtest, Market
 from config.durations import HOUR_NS, MINUTE_NS, interval_ns, minute_text
 from config.errors import InputError, Problem, some_of
-from config.load import examine
+from config.load import check_setting, examine
 from config.params import check_params, complete_params
 from config.resolved import Resolved
 from config.shipped import file_of
@@ -86,7 +87,25 @@ def check_study(resolved: Resolved) -> list[Problem]:
             check_paths(base, {path: dimension})
         except InputError as error:
             found.append(resolved.problem(("search", path), str(error)))
+            continue
+        found.extend(_wrong_values(resolved, base, path))
     return found
+
+
+def _wrong_values(resolved: Resolved, base: Resolved, path: str) -> Iterator[Problem]:
+    """Yield what no draw may be: the first wrong end of a range, each wrong value of a choice."""
+    from backtests.studies.search_space import settings, value_at
+
+    dimension = resolved.document.search[path]
+    kind = next(k for k in ("int", "float", "choice") if getattr(dimension, k) is not None)
+    ends = value_at(dimension, 0.0), value_at(dimension, 1.0)
+    for place, value in enumerate(dimension.choice or ends):
+        wrong = check_setting(base, *settings({path: value}))
+        for one in wrong:
+            there = resolved.problem(("search", path, kind, place), one.message, one.suggestion)
+            yield replace(there, path=there.path + one.path)
+        if wrong and kind != "choice":
+            return
 
 
 def market_taken(resolved: Resolved) -> list[str]:

@@ -14,7 +14,7 @@ from config.components import ROOMS, AddressError, misplaced, resolve, resolve_o
 from config.documents import KINDS
 from config.envelope import SECRET_PATHS, check_envelope, shown
 from config.errors import DocumentErrors, Problem, did_you_mean
-from config.params import check_params, complete_params
+from config.params import check_each, check_params, complete_params
 from config.reading import (
     VARIABLE,
     Origin,
@@ -129,6 +129,36 @@ def varied(base: Resolved, overrides: Iterable[str]) -> tuple[Resolved | None, l
     inside = all(len(place) > 2 for place in places)
     only = {place[:2] for place in places} if inside else None
     return _checked(base.file, base.kind, base.tree, settings, [], only)
+
+
+def check_setting(base: Resolved, setting: str) -> list[Problem]:
+    """Return what is wrong with one ``path=value`` by itself: its type and its range.
+
+    Not how it goes with other values, which may change with it. Paths begin below the value.
+    """
+    problems: list[Problem] = []
+    tree = override(base.tree, setting, problems)
+    path: Path = parse_path(setting.partition("=")[0].strip()) or ()
+    if not problems:
+        problems = _each_checked(base, tree, path)
+    at = dotted(path)
+    return [
+        replace(wrong, path=wrong.path.removeprefix(at))
+        for wrong in problems
+        if wrong.path == at or wrong.path.startswith((f"{at}.", f"{at}["))
+    ]
+
+
+def _each_checked(base: Resolved, tree: Tree, path: Path) -> list[Problem]:
+    for depth in reversed(range(len(path))):
+        component = plain(descend(tree, path[:depth])[0])
+        if path[depth] == "params" and "use" in component:
+            config = resolve(component["use"], base.document.allow).Config  # the innermost
+            return [
+                problem(tree, (*path[: depth + 1], *wrong.path), wrong.message, wrong.suggestion)
+                for wrong in check_each(config, component["params"])
+            ]
+    return check_envelope(KINDS[base.kind], tree)[1]
 
 
 def with_params(base: Resolved, changes: Mapping[str, Any]) -> tuple[Any, dict[str, Any]] | None:

@@ -112,6 +112,11 @@ def check_params(config: type[msgspec.Struct], params: Mapping[str, Any]) -> lis
     return [*problems, *found]
 
 
+def check_each(config: type[msgspec.Struct], params: Mapping[str, Any]) -> list[ParamProblem]:
+    """Return what is wrong with parameters each by itself, not with how they go together."""
+    return _check_fields(parameter_fields(config), params, ())
+
+
 def _without_wrong(params: Mapping[str, Any], problems: list[ParamProblem]) -> Mapping[str, Any]:
     for wrong in problems:
         params = _without(params, wrong.path)

@@ -28,7 +28,6 @@ from backtests.studies.search_space import draw, neighbours, space_size, value_a
 from backtests.studies.trial_ledger import DONE, PRUNED, Trial, TrialLedger
 from config.documents.search_space import Dimension
 from config.errors import GateRefused, InputError
-from config.reading import digest
 
 Tell = Callable[[str, int, int, str], None]
 """Called with the stage, trials done and all of it, and the best so far in words."""
@@ -246,7 +245,7 @@ class _Runs:
         for count, (number, outcome) in enumerate(zip(numbers, results, strict=True), 1):
             candidate = found.candidates[number]
             if outcome.returns is None:
-                self._refuse(number, outcome.why)
+                found.refused[number] = outcome.why
             else:
                 found.screened[number] = outcome.returns
                 done.append((outcome.name, candidate, outcome.figures))
@@ -274,7 +273,7 @@ class _Runs:
             try:
                 name = identity(variant(found.base, candidate))
             except InputError as error:
-                self._refuse(number, str(error))
+                found.refused[number] = str(error)
                 continue
             trial = self._ledger.begin(found.study.name, self.data, name, candidate)
             if self._known(number, trial, bars):
@@ -324,7 +323,8 @@ class _Runs:
         returns = outcome.returns
         if returns is None:
             self._found.refused[number] = outcome.why
-            self._ledger.fail(trial, outcome.why)
+            end = self._ledger.fail if outcome.ran else self._ledger.refuse
+            end(trial, outcome.why)
             return
         self._ended.add(trial)
         if outcome.figures:
@@ -334,13 +334,6 @@ class _Runs:
             sharpe = {"sharpe": measures.sharpe(returns, judge.YEAR)}
             self._ledger.prune(trial, why, sharpe, returns, code())
         self._take(number, returns, outcome.figures, bars)
-
-    def _refuse(self, number: int, why: str) -> None:
-        self._found.refused[number] = why
-        candidate = self._found.candidates[number]
-        name = digest({"refused": candidate})
-        trial = self._ledger.begin(self._found.study.name, self.data, name, candidate, "screen")
-        self._ledger.prune(trial.number, why)
 
     def _rise(self, kind: str, returns: Floats) -> None:
         self._highest[kind] = max(self._highest[kind], self._found.objective(returns))

@@ -24,7 +24,7 @@ from backtests.studies.search_space import settings
 from backtests.studies.splits import Span
 from backtests.variants import stress_rows
 from catalog.storage.store import Catalog
-from config.errors import DeskError, UnreachableError
+from config.errors import DeskError, InputError, UnreachableError
 from config.resolved import Resolved
 
 
@@ -39,6 +39,8 @@ class Outcome(NamedTuple):
     why: str = ""
     name: str = ""
     """Of a screened candidate, its `identity`."""
+    ran: bool = True
+    """Whether it began; else the document or the data refuse it: it has seen nothing of them."""
 
 
 class _Stopped(Exception):
@@ -105,7 +107,7 @@ class Trials:
         except UnreachableError:
             raise
         except DeskError as error:
-            return Outcome(why=str(error))
+            return Outcome(why=str(error), ran=not isinstance(error, InputError))
         except Exception as error:
             error.add_note(f"candidate: {', '.join(settings(candidate))}")
             raise

@@ -90,8 +90,9 @@ def deflated_by_trials(
 ) -> float:
     """Return the deflated Sharpe of the chosen trial's returns, as a study's gate asks for it.
 
-    `trials` counts all, also those without a Sharpe; `annual_sharpes` are the known ones, the
-    chosen one's too. With fewer than two their variance is that of trials without skill.
+    `trials` counts all that ran, also those without a Sharpe, but no draw that was refused before:
+    it is no look at the data, and could not have been the best. `annual_sharpes` are the known
+    ones, the chosen one's too. With fewer than two their variance is that of trials without skill.
 
     Nor does a larger one count, other than in the paper: without skill the Sharpe of one trial
     spreads by its own error alone, and that of the best of trials that are alike, or that lose, is

@@ -46,6 +46,7 @@ CREATE TABLE IF NOT EXISTS codes (number BIGINT PRIMARY KEY, code TEXT NOT NULL)
 """
 _OF_NO_EFFECT = ("name", "description", "window", "report", "slice_days", "catalog")
 RUNNING, DONE, PRUNED, FAILED = "running", "done", "pruned", "failed"
+REFUSED = "refused"
 _KEY = "data = ? AND start_ns = ? AND end_ns = ? AND stage = ? AND candidate = ?"
 _INSERT = (
     "INSERT INTO trials (data, start_ns, end_ns, stage, candidate, study, parameters, began_ns,"
@@ -53,6 +54,8 @@ _INSERT = (
     " ON CONFLICT (data, start_ns, end_ns, stage, candidate)"
 )
 _REPLACE = "INSERT INTO {0} VALUES (?, ?) ON CONFLICT (number) DO UPDATE SET {1} = excluded.{1}"
+_RAN = f"state != '{REFUSED}' AND NOT (state = '{PRUNED}' AND stage = 'screen')"
+"""Earlier versions wrote a draw that was refused as pruned in the screen, where nothing else is."""
 _OVERLAPS = "data = ? AND start_ns < ? AND end_ns > ?"
 
 
@@ -150,8 +153,8 @@ class TrialLedger:
             begun = self._begun(study, data, candidate, parameters, stage)
             self._base.execute(f"{_INSERT} DO NOTHING", (*begun, RUNNING, "{}", None, None))
             key = (*data, stage, candidate)
-            again = f"UPDATE trials SET state = ?, why = '' WHERE state = ? AND {_KEY}"
-            self._base.execute(again, (RUNNING, FAILED, *key))
+            again = f"UPDATE trials SET state = ?, why = '' WHERE state IN (?, ?) AND {_KEY}"
+            self._base.execute(again, (RUNNING, FAILED, REFUSED, *key))
             (found,) = self._trials(_KEY, key)
         return found
 
@@ -179,6 +182,12 @@ class TrialLedger:
         rows = [row for row in self._read(sql, (number,)) if code in (None, row[1])]
         return np.frombuffer(rows[0][0], dtype="<f8") if rows else None
 
+    def refuse(self, number: int, why: str) -> None:
+        """Write that a trial that has begun was refused before it ran: it does not count."""
+        with self._transaction():
+            sql = "UPDATE trials SET state = ?, why = ? WHERE number = ? AND state = ?"
+            self._base.execute(sql, (REFUSED, why, number, RUNNING))
+
     def prune(
         self,
         number: int,
@@ -187,7 +196,7 @@ class TrialLedger:
         returns: Floats | None = None,
         code: str = "",
     ) -> None:
-        """Write that a trial was given up, or that its component refuses it; it counts.
+        """Write that a trial was given up; it counts.
 
         What it was until then may be written too, as of one that is finished.
         """
@@ -220,9 +229,14 @@ class TrialLedger:
         """Return how many candidates were tried on the data, by all studies, whatever came of them.
 
         What ran in several stages, or on several windows that overlap this one, counts once; the
-        candidate `but` does not.
+        candidate `but` does not. Nor does a draw that was refused before it ran, by its component
+        or for lack of data: it had no chance to be the best. What broke while it ran has looked at
+        the data, and counts.
         """
-        sql = f"SELECT count(DISTINCT candidate) FROM trials WHERE {_OVERLAPS} AND candidate != ?"
+        sql = (
+            f"SELECT count(DISTINCT candidate) FROM trials WHERE {_OVERLAPS} AND {_RAN}"
+            " AND candidate != ?"
+        )
         return int(self._read(sql, (*_window(data), but))[0][0])
 
     def sharpes(self, data: DataSet) -> Floats:

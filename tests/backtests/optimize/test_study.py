@@ -183,12 +183,21 @@ def test_a_screen_that_ranks_otherwise_than_full_runs_is_not_relied_on(optimize)
         optimize(stages={"sample": 5, "least_fidelity": 1.0}, search={LOOKBACK: {"int": [1, 9]}})
 
 
-def test_without_screen_all_run_and_refused_combinations_are_counted(optimize, tmp_path):
-    search = {LOOKBACK: {"choice": [0, 1, 2]}}
-    words = "--json", "--no-write"
-    said = json.loads(optimize(*words, stages={"screen": False}, search=search).stdout)
-    assert not (tmp_path / "out").exists()
-    assert (said["screened"], said["refused"], said["trials_on_the_data"]) == (0, 1, 3)
+def test_draws_that_were_never_run_are_refused_and_no_trials(optimize, tmp_path):
+    """A fraction of 0.6 holds both sides of one name; four-hour candles are not in the catalog."""
+    params = "strategies.reversal.params"
+    search = {
+        f"{params}.fraction": {"choice": [0.25, 0.6]},
+        f"{params}.side": {"choice": ["long_short", "long_only"]},
+        f"{params}.interval": {"choice": ["1d", "4h"]},
+    }
+    for each in ({"screen": False}, {"top": 3, "sample": 5, "least_fidelity": -1}):
+        words = "--json", "--no-write"
+        said = json.loads(optimize(*words, stages=each, search=search).stdout)
+        assert not (tmp_path / "out").exists()
+        assert (said["refused"], said["trials_on_the_data"]) == (5, 3)
+        (deflated,) = [g["name"] for g in said["gates"] if g["key"] == "deflated_sharpe"]
+        assert deflated == "deflated Sharpe of 3 trials"
 
 
 @pytest.mark.slow
@@ -299,6 +308,18 @@ def test_a_level_is_a_sound_study(level):
         ({"search": {"window.end": {"choice": ["2023-03-01"]}}}, "a study varies"),
         ({"search": {"venue.fees.linear.taker": {"float": [0.0, 0.001]}}}, "would choose low"),
         ({"backtest": "nowhere.yaml"}, "there is no file nowhere.yaml"),
+        *(
+            ({"search": {f"strategies.reversal.params.{field}": space}}, words)
+            for field, space, words in (
+                ("lookback", {"float": [1.0, 20.0]}, r'lookback"\.float\[0\]: expected a whole'),
+                ("lookback", {"int": [-5, -1]}, r'lookback"\.int\[0\]: .* >= 1, was -5'),
+                ("lookback", {"int": [1, 2000]}, r'lookback"\.int\[1\]: .* <= 1000, was 2000'),
+                ("lookback", {"choice": [2, 0]}, r'lookback"\.choice\[1\]: .* >= 1, was 0'),
+                ("side", {"choice": ["long", "shrot"]}, r"choice\[1\]: must be one of .*shrot"),
+                ("protection", {"choice": [None, {"stop": -1}]}, r"choice\[1\]\.stop: .* > 0"),
+            )
+        ),
+        ({"search": {"strategies.reversal.enabled": {"int": [0, 1]}}}, "expected true or false"),
         (
             {
                 "backtest": "perpdesk:runs/pairs_demo",
@@ -324,8 +345,8 @@ def test_a_window_that_ends_within_a_day_would_test_what_it_trained_on(optimize,
 
 
 def test_a_search_of_which_nothing_is_sound_says_why(optimize):
-    with pytest.raises(InputError, match=r"no candidate is sound.*lookback"):
-        optimize(search={LOOKBACK: {"choice": [0, -1]}})
+    with pytest.raises(InputError, match=r"no candidate is sound.*fraction"):
+        optimize(search={"strategies.reversal.params.fraction": {"choice": [0.6, 0.7]}})
 
 
 def test_a_shipped_backtest_is_extended_by_its_name(tmp_path):

@@ -61,6 +61,26 @@ def test_pruned_failed_and_killed_trials_count_and_the_last_two_are_run_again(le
     assert len(ledger.sharpes(YEAR)) == 0
 
 
+def test_a_refused_trial_is_none_until_it_runs_and_takes_back_nothing_that_ran(ledger):
+    """What never ran has seen nothing of the data; the second ran once, before it was refused."""
+    refused, ran = (ledger.begin("s", YEAR, name, {}) for name in "rd")
+    ledger.finish(ran.number, {"sharpe": 1.5})
+    for trial in (refused, ran):
+        ledger.refuse(trial.number, "no 4h candles")
+    assert ledger.count(YEAR) == 1
+    assert ledger.sharpes(YEAR).tolist() == [1.5]
+    again = ledger.begin("s", YEAR, "r", {})
+    assert (again.number, again.state) == (refused.number, "running")
+    assert ledger.count(YEAR) == 2
+
+
+def test_draws_that_an_earlier_version_counted_although_refused_count_no_longer(ledger):
+    """It wrote each as pruned in the stage of the screen, and nothing else so."""
+    ledger.prune(ledger.begin("s", YEAR, "r", {}, "screen").number, "lookback must be below 9")
+    ledger.prune(ledger.begin("s", YEAR, "s", {}).number, "stopped after 30 days")
+    assert ledger.count(YEAR) == 1
+
+
 def test_stages_and_overlapping_windows_of_a_candidate_count_once_and_other_data_not_at_all(ledger):
     ledger.record("s", YEAR, "screen", [(c, {}, {"sharpe": i}) for i, c in enumerate("abc")])
     ledger.finish(ledger.begin("s", YEAR, "b", {}).number, {"sharpe": 5.0})
