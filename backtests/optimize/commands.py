@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -86,6 +87,7 @@ def optimize(
     from backtests.optimize import outcome, plan, running
     from config.errors import DeskError, GateRefused, InputError
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     console = Console(stderr=True, highlight=False)
     given = {"seed": seed, "stages.candidates": candidates, "stages.top": top, "method": method}
     given |= {"until": until, "max_seeds": max_seeds}

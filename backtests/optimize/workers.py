@@ -26,7 +26,6 @@ _trials: Trials
 
 def _begin(base: Resolved) -> None:
     global _trials
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C, and ends workers
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -77,7 +76,12 @@ class Workers(Pool):
 
     def __init__(self, base: Resolved, count: int, most_mb: int, wanted: dict[str, str]) -> None:
         self._base, self._most, self._wanted = base, most_mb * 2**20, wanted
-        self._threads = ThreadPoolExecutor(count)
+        # Processes inherit the mask of the thread that begins them: the parent hears Ctrl-C, and
+        # ends them, also those that have not begun to listen.
+        deaf = signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM)
+        self._threads = ThreadPoolExecutor(
+            count, initializer=signal.pthread_sigmask, initargs=deaf
+        )
         self._own, self._lock = threading.local(), threading.Lock()
         self._pools, self._over = set[ProcessPoolExecutor](), False
         self.replaced = 0

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -221,6 +222,35 @@ def test_a_killed_study_leaves_no_worker_and_goes_on_where_it_was(optimize, writ
     said = json.loads(optimize("--json", **changes).stdout)
     assert said["known_before"] >= before
     assert said["trials_on_the_data"] == 6
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
+def test_a_study_ended_while_its_workers_begin_says_so_in_one_sentence(
+    write_run, tmp_path, number
+):
+    study = tmp_path / "study.yaml"
+    study.write_text(yaml.safe_dump(SMALL | {"backtest": str(write_run())}))
+    line = [sys.executable, "perpdesk.py", "optimize", str(study), "--no-write", "--workers", "2"]
+    mine = {
+        "env": os.environ | {"PERPDESK_TRIALS": str(tmp_path / "trials.sqlite")},
+        "preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    }
+    with subprocess.Popen(
+        line, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True, **mine
+    ) as process:
+
+        def workers():
+            children = psutil.Process(process.pid).children()
+            return [one for one in children if "spawn_main" in " ".join(one.cmdline())]
+
+        begun = eventually(workers, "a worker", 120)
+        os.killpg(process.pid, number)  # as a terminal does, and a service manager
+        said = process.communicate(timeout=60)[1]
+    assert (process.returncode, "Traceback" in said) == (130, False), said
+    assert said.endswith("Stopped by you; nothing half-written was left.\n")
+    assert not psutil.wait_procs(begun, timeout=30)[1]
 
 
 def test_a_trial_is_the_backtest_to_the_cent_also_after_another_in_the_same_worker(
