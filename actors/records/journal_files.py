@@ -27,7 +27,6 @@ OLD = "journal.version-{}.db"
 """Copy of a journal before its migration to the next version."""
 _COMPANIONS = ("", "-wal", "-shm")
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-# `holder` takes the lock for microseconds to see whether it is free.
 _TRIES, _PAUSE_S = 5, 0.02
 _FOLDS = 10
 
@@ -68,7 +67,7 @@ class Lock:
     def __init__(self, folder: Path) -> None:
         self.path = folder / LOCK
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        if not _locked(self._file):
+        if not locked(self._file):
             pid = os.read(self._file, 32).decode(errors="replace").strip() or "unknown"
             os.close(self._file)
             raise GateRefused(
@@ -83,7 +82,11 @@ class Lock:
         os.close(self._file)
 
 
-def _locked(file: int) -> bool:
+def locked(file: int) -> bool:
+    """Lock a file for this process alone; False where another holds it.
+
+    It tries some times: who looks for the holder takes the lock for an instant.
+    """
     for _ in range(_TRIES):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

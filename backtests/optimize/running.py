@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from actors.records.journal_files import locked
 from config.errors import DeskError, GateRefused, InputError
 
 LOCK, STATE, LOG = ".lock", "state.json", "study.log"
@@ -59,14 +60,12 @@ def held(folder: Path, words: Sequence[str]) -> Iterator[Progress]:
     Raises DeskError while another process holds it.
     """
     with (folder / LOCK).open("a+", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not locked(lock.fileno()):
             name = _name(folder)
             raise DeskError(
                 f"{folder}: this study is running; `perpdesk studies follow {name}` shows it, "
                 f"`perpdesk studies stop {name}` ends it"
-            ) from None
+            )
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()

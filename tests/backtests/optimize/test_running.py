@@ -1,8 +1,10 @@
 """Studies in the background: only one whose process lives is called running."""
 
+import fcntl
 import os
 import subprocess
 import sys
+import threading
 
 import psutil
 import pytest
@@ -51,6 +53,16 @@ def test_a_study_that_runs_is_listed_with_its_progress_and_holds_its_folder(stud
     )
     with pytest.raises(DeskError, match="this study is running"), running.held(folder, []):
         pass
+
+
+def test_a_study_that_starts_while_others_look_is_not_called_running(tmp_path):
+    with (tmp_path / running.LOCK).open("w") as looks:
+        fcntl.flock(looks, fcntl.LOCK_SH)  # as `holder` for an instant
+        release = threading.Timer(0.03, fcntl.flock, (looks, fcntl.LOCK_UN))
+        release.start()
+        with running.held(tmp_path, []):
+            assert running.holder(tmp_path) == os.getpid()
+        release.join()
 
 
 def test_a_killed_study_is_not_called_running_and_its_folder_is_free(study):
