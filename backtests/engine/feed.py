@@ -59,6 +59,8 @@ class PriceGrid:
     and highs are filled from these or the venue's books when their time has come."""
     mids: Floats | None = None
     """Mids of the venue's books, filled then, too; NaN where bid and ask do not stand apart."""
+    ends_within: bool = False
+    """Whether the last row is the window's end within a candle, at which none could close."""
 
 
 @dataclass(frozen=True)
@@ -257,7 +259,8 @@ class CatalogFeed:
             if last is not None and start < last <= end and last < self.end:
                 row = int(np.searchsorted(ts, last))
                 delisted[row] = (*delisted.get(row, ()), column)
-        return PriceGrid(ts, close, low, high, delisted, real, traded, decimals)
+        within = end == self.end and end % self._interval_ns > 0
+        return PriceGrid(ts, close, low, high, delisted, real, traded, decimals, ends_within=within)
 
     def _times(self, start: int, end: int, step: int) -> Integers:
         """Return the times of a slice's grid, and the window's end."""

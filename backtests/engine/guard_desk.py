@@ -90,6 +90,8 @@ class BacktestMarkets:
 
     def moved(self, grid: PriceGrid, row: int) -> None:
         """Store which candles closed at a row, and which instruments end there."""
+        if grid.ends_within and row == len(grid.ts) - 1:
+            return  # the candle that is missing there has not ended
         self._row_ts = int(grid.ts[row])
         closed = ~np.isnan(grid.close[row]) if grid.real is None else grid.real[row]
         gone = grid.delisted.get(row, ())

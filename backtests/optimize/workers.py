@@ -79,9 +79,7 @@ class Workers(Pool):
         # Processes inherit the mask of the thread that begins them: the parent hears Ctrl-C, and
         # ends them, also those that have not begun to listen.
         deaf = signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM)
-        self._threads = ThreadPoolExecutor(
-            count, initializer=signal.pthread_sigmask, initargs=deaf
-        )
+        self._threads = ThreadPoolExecutor(count, initializer=signal.pthread_sigmask, initargs=deaf)
         self._own, self._lock = threading.local(), threading.Lock()
         self._pools, self._over = set[ProcessPoolExecutor](), False
         self.replaced = 0

@@ -522,6 +522,18 @@ def test_a_document_runs_under_its_guards_that_are_enabled(write_run, tmp_path):
     assert result.summary["verdicts"] == {"daily": halts}
 
 
+def test_a_window_that_ends_within_a_candle_does_not_end_in_silence(write_run, tmp_path):
+    """At 12:00 of the last day no daily candle could have closed since midnight."""
+    stale = {"use": "actors.guards.stale_feed:StaleFeed", "params": {"limit": "6h"}}
+    file = write_run(
+        window={"start": "2023-02-01", "end": "2023-02-10 12:00"},
+        venue={"execution_interval": "1d"},
+        actors={"stale": stale},
+    )
+    result = read(backtest_document(file, out=tmp_path / "result"))
+    assert result.summary["verdicts"] == {}
+
+
 # -- the same again --------------------------------------------------------------------------------
 
 

@@ -227,9 +227,7 @@ def test_a_killed_study_leaves_no_worker_and_goes_on_where_it_was(optimize, writ
 @pytest.mark.parametrize(
     "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
 )
-def test_a_study_ended_while_its_workers_begin_says_so_in_one_sentence(
-    write_run, tmp_path, number
-):
+def test_a_study_ended_while_its_workers_begin_says_so_in_one_sentence(write_run, tmp_path, number):
     study = tmp_path / "study.yaml"
     study.write_text(yaml.safe_dump(SMALL | {"backtest": str(write_run())}))
     line = [sys.executable, "perpdesk.py", "optimize", str(study), "--no-write", "--workers", "2"]
