@@ -39,7 +39,7 @@ from live_nodes.local.mailbox import MailRequest, pending
 from live_nodes.local.releases import Releases
 from live_nodes.node.risk_books import BY_HAND
 from live_nodes.operate.export import picked
-from live_nodes.operate.risk_status import closing_of, risk_status, shown
+from live_nodes.operate.risk_status import all_standing, closing_of, risk_status, shown
 from live_nodes.operate.status import (
     NodeStatus,
     StandingVerdict,
@@ -201,7 +201,7 @@ class NodePages:
         values = [one["notional"] or one["quantity"] * one["entry"] for one in held]
         last = _newest(journal, "decisions", "ts", key, 1, _OWN)
         basis, _, weighed = self._equity(key)
-        halts = (one.verdict for one in status.verdicts)
+        halts = all_standing(status, pending(self.source.folder), time.time_ns())
         return {
             "node": self.id,
             "strategy": key,
@@ -219,7 +219,8 @@ class NodePages:
             "figures": figures_of(basis, weighed),
             "last_decision": ms(last[0]["ts"]) if last else None,
             "halted": any(
-                halt.action >= Action.HALT_ENTRIES and halt.scope in ("desk", f"strategy:{key}")
+                halt.verdict.action >= Action.HALT_ENTRIES
+                and halt.verdict.scope in ("desk", f"strategy:{key}")
                 for halt in halts
             ),
             "curve": thinned(found.curve.arrays(), SPARK),

@@ -109,7 +109,7 @@ def risk_status(node: Node, folder: Path, now_ns: int | None = None) -> RiskStat
     status = status_of(node.name, folder, orders=False)
     beat = last_beat(folder)
     waiting, guards = pending(folder), risk_of(folder, node)
-    standing = _all_standing(status, waiting, now)
+    standing = all_standing(status, waiting, now)
     if by_mail := [_halt_of(r) for r in waiting if r.command != "release"]:
         guards = [g for g in guards if g.guard != OPERATOR or g.latched] + by_mail
     desk = strictest([s.verdict for s in standing if s.verdict.scope == "desk"])
@@ -138,13 +138,12 @@ def risk_status(node: Node, folder: Path, now_ns: int | None = None) -> RiskStat
 
 def closing_of(status: NodeStatus, folder: Path) -> str:
     """Return how a flatten goes that stands or waits, empty without one."""
-    standing = _all_standing(status, pending(folder), time.time_ns())
+    standing = all_standing(status, pending(folder), time.time_ns())
     return _closing(standing, status, folder)
 
 
-def _all_standing(
-    status: NodeStatus, waiting: list[MailRequest], now: int
-) -> list[StandingVerdict]:
+def all_standing(status: NodeStatus, waiting: list[MailRequest], now: int) -> list[StandingVerdict]:
+    """Return the verdicts that stand, with the halts that wait in the mailbox: they stand too."""
     kept = [s for s in status.verdicts if s.verdict.until is None or s.verdict.until > now]
     return kept + [_standing(_halt_of(r)) for r in waiting if r.command != "release"]
 

@@ -21,6 +21,7 @@ from live_nodes.dashboard import books, depth, files
 from live_nodes.dashboard.books import Curve, thinned
 from live_nodes.dashboard.pages import NodePages, ms
 from live_nodes.dashboard.sources import find
+from live_nodes.local.mailbox import MailRequest, ask
 from live_nodes.local.releases import DOCUMENT, STUDY, Move, Releases
 from live_nodes.node.stream import STREAM, Turn, frozen, write_block
 from strategies.messages import SHRINK, Decision, Target
@@ -88,6 +89,19 @@ def test_a_recorded_book_is_shown_as_it_was_and_as_it_is(tmp_path: Path) -> None
     block(stream, OrderBookDeltas(NAME, [delta(add, OrderSide.BUY, "99.9", "1", later + SECOND)]))
     assert node.book(BTC, None, 60)["frames"][-1]["bids"][0] == ("99.9", "1")
     assert "no book of X" in node.book("X", None, 60)["why"]
+
+
+@pytest.mark.parametrize("scope", ["desk", "strategy:steady", "strategy:other"])
+def test_a_halt_that_waits_for_a_nodes_start_halts_its_strategies_entries(
+    tmp_path: Path, scope: str
+) -> None:
+    node = pages(tmp_path)
+    two_days(node.source.folder)
+    halted = {row["strategy"]: row["halted"] for row in node.comparison()}
+    assert not halted["steady"]
+    ask(node.source.folder, MailRequest(command="halt", scope=scope, reason="news"))
+    halted = {row["strategy"]: row["halted"] for row in node.comparison()}
+    assert halted["steady"] == (scope != "strategy:other")
 
 
 def test_open_orders_are_followed_without_searching_all(
