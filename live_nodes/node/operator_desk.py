@@ -115,8 +115,10 @@ class MailDesk:
                 verb = request.command if done else f"{request.command} refused"
                 self._journal.note("mailbox", f"{verb}, asked by process {request.by}: {text}")
                 self._say(text)
+            if self._journal.full is not None:
+                # A kill would lose what came of it: it stays, and is answered once there is room.
+                continue
             done, text = self._answers[request.id]
-            # On a full disk the request stays, and is answered once there is room.
             with suppress(OSError):
                 self._mailbox.answer(request, done=done, text=text)
                 del self._answers[request.id]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -190,6 +191,31 @@ def test_a_request_is_carried_out_once_and_answered_once_there_is_room(desk: Des
     said = answer(desk.folder, name, 0.0)
     assert said is not None
     assert "is closed now" in said.text
+    assert pending(desk.folder) == []
+    assert len(desk.said) == 1
+
+
+def test_a_request_is_not_answered_while_a_kill_would_lose_what_came_of_it(desk: Desk) -> None:
+    """No file may grow past a bound: the journal is full, and an answer would have room."""
+    desk.journal.keep_rows()
+    name = ask(desk.folder, MailRequest(command="halt", reason="off"))
+    bounds = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, bounds[1]))
+    try:
+        for _ in range(3):
+            desk.mail.answer_all()
+        assert desk.journal.full is not None
+        assert [verdict.action for verdict in desk.table.said] == [Action.HALT_ENTRIES]
+        # As it waits, the start after a kill carries it out again.
+        assert [request.id for request in pending(desk.folder)] == [name]
+        assert answer(desk.folder, name, 0.0) is None
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, bounds)
+    desk.journal.write_kept()
+    desk.mail.answer_all()
+    said = answer(desk.folder, name, 0.0)
+    assert said is not None
+    assert "enters nothing from now on" in said.text
     assert pending(desk.folder) == []
     assert len(desk.said) == 1
 
