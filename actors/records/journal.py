@@ -79,6 +79,7 @@ class Journal(JournalWriter):
         self._folding: threading.Thread | None = None
         self.failed: dict[str, str] = {}
         self._file: sqlite3.Connection | None = None
+        self._inode = (folder / NAME).stat().st_ino
 
     @classmethod
     def open(
@@ -179,8 +180,14 @@ class Journal(JournalWriter):
         return 0 if self.full is None else len(self._uncommitted)
 
     def write_kept(self) -> None:
-        """Write what waits as one commit, if there is room; `full` says whether it still waits."""
+        """Write what waits as one commit, if there is room; `full` says whether it still waits.
+
+        Rows wait as well from here on when the file was removed, or moved, until it is back.
+        """
         if self.full is None:
+            if self.keeps and self._file is None and self._is_gone():
+                self.full = sqlite3.OperationalError(f"{self.folder / NAME} is gone")
+                self._again()
             return
         self._drop_replaced()
         try:
@@ -193,7 +200,16 @@ class Journal(JournalWriter):
         self.full = None
         self._uncommitted.clear()
 
+    def _is_gone(self) -> bool:
+        # SQLite goes on in a file that has no name any more.
+        try:
+            return (self.folder / NAME).stat().st_ino != self._inode
+        except OSError:
+            return True
+
     def _find_room(self) -> None:
+        if self._is_gone():
+            raise FileNotFoundError(self.folder / NAME)
         # A commit that fails takes all back, and is no way to try.
         (pages,) = self._connection.execute("PRAGMA page_count").fetchone()
         size = ROOM + 2 * _PAGE * max(0, pages - self._pages)

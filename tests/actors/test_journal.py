@@ -487,6 +487,34 @@ def test_a_commit_that_finds_less_room_than_it_seemed_keeps_all_rows(tmp_path: P
     journal.close()
 
 
+def test_a_journal_whose_file_was_taken_away_keeps_rows_until_it_is_back(tmp_path: Path) -> None:
+    """SQLite would go on in the removed file, where no start and no other process finds a row."""
+    folder, aside = tmp_path / "state", tmp_path / "aside"
+    journal = Journal.open(folder, node="test")
+    journal.keep_rows()
+    journal.note("n", "before")
+    journal.write_kept()
+    assert journal.full is None
+    folder.rename(aside)
+    journal.write_kept()
+    assert f"{folder / 'journal.db'} is gone" in str(journal.full)
+    with pytest.raises(JournalError, match="is gone"):
+        journal.intended(ORDER)
+    journal.intended(EXIT)
+    # Nor is it the file of a node that was started there meanwhile.
+    with Journal.open(folder, node="test") as other:
+        journal.write_kept()
+        assert journal.full is not None
+        assert other.unsettled() == []
+    shutil.rmtree(folder)
+    aside.rename(folder)
+    journal.write_kept()
+    assert journal.full is None
+    with read(folder) as there:
+        assert [order.client_order_id for order in there.unsettled()] == [EXIT.client_order_id]
+    journal.close()
+
+
 # Damage ---------------------------------------------------------------------------------------
 
 

@@ -28,7 +28,7 @@ from live_nodes.local.mailbox import MailRequest, answer, ask
 from live_nodes.node.launch import launch
 from live_nodes.node.report import RunOptions, RunReport, raise_left
 from tests.conftest import fill_disk, full_disk
-from tests.live_nodes.by_hand import BUY
+from tests.live_nodes.by_hand import BUY, SELL
 from tests.live_nodes.documents import guard
 from tests.live_nodes.node.test_launch import node
 from tests.live_nodes.stage import ACCOUNT, NAME, Desk, Stage, desk_node, keys, stage
@@ -290,6 +290,22 @@ def test_a_full_disk_halts_entries_while_guards_close_and_the_rows_follow(small:
             assert there.explained() == {NAME: D("0.010")}
         assert st.position() == D("0.010")
         assert not desk.task.done()
+
+
+def test_a_state_folder_that_is_taken_away_halts_entries_until_it_is_back(tmp_path: Path) -> None:
+    folder, aside = tmp_path / "state", tmp_path / "aside"
+    with stage() as st, desk_node(st, folder=folder) as desk:
+        desk.filled(BUY, "0.020")
+        folder.rename(aside)
+        desk.until(lambda: desk.halted() == {"node.journal"}, "the halt")
+        assert "journal.db is gone" in desk.denied()
+        desk.filled(SELL, "0.020")
+        desk.until(lambda: any("exits go on" in line for line in desk.said), "the alert")
+        aside.rename(folder)
+        desk.until(lambda: not desk.halted(), "the end of the halt")
+        with read(folder) as there:
+            assert [row.side for row in there.fills_since(0)] == ["BUY", "SELL"]
+            assert there.explained() == {NAME: D(0)}
 
 
 def test_a_rebalance_waits_for_room_on_a_full_disk_and_is_finished(small: Path) -> None:
