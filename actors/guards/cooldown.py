@@ -191,4 +191,4 @@ def _words(cooling: Cooling, now: int) -> str:
     wait = seconds(cooling.until - cooling.since)
     trade = "a losing trade" if cooling.lost else "a trade"
     left = seconds(cooling.until - now)
-    return f"{wait:g} s between {trade} and the next, {left:.3g} s of them left"
+    return f"{wait:.12g} s between {trade} and the next, {round(left, 3):.12g} s of them left"

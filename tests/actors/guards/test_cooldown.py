@@ -41,6 +41,12 @@ def test_the_verdict_gives_the_end_of_the_pause() -> None:
     assert (verdict.measured, verdict.limit) == (0, 5)
 
 
+def test_a_pause_of_days_is_given_without_an_exponent() -> None:
+    player = cooldown(after_loss="30d").observe(closed(-3))
+    said = "2592000 s between a losing trade and the next, 2592000 s of them left"
+    assert player.verdict(SCOPE).reason == said
+
+
 def test_a_fill_at_the_very_end_of_a_pause_shows_it_over() -> None:
     player = cooldown().observe(closed(1), filled(1, NOON + 500 * MS, ETH))
     assert player.over() == []
