@@ -14,6 +14,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import batched, chain
+from multiprocessing import resource_tracker
 from typing import Any
 
 from backtests.optimize.identity import made_of
@@ -77,8 +78,10 @@ class Workers(Pool):
     def __init__(self, base: Resolved, count: int, most_mb: int, wanted: dict[str, str]) -> None:
         self._base, self._most, self._wanted = base, most_mb * 2**20, wanted
         # Processes inherit the mask of the thread that begins them: the parent hears Ctrl-C, and
-        # ends them, also those that have not begun to listen.
-        deaf = signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM)
+        # ends them, also those that have not begun to listen. The tracker that spawning needs
+        # takes the mask from the thread that begins it, so that must be another.
+        resource_tracker.ensure_running()
+        deaf = signal.SIG_BLOCK, (signal.SIGINT,)
         self._threads = ThreadPoolExecutor(count, initializer=signal.pthread_sigmask, initargs=deaf)
         self._own, self._lock = threading.local(), threading.Lock()
         self._pools, self._over = set[ProcessPoolExecutor](), False

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -382,6 +383,16 @@ def test_a_shipped_backtest_is_extended_by_its_name(tmp_path):
     study = Study(name="x", backtest=reversal, search={LOOKBACK: {"int": [1, 3]}})
     found = Found(study, None, Span(0, 1), None, [], [{LOOKBACK: 2}], best=0)
     assert yaml.safe_load(overlay(found, tmp_path))["extends"] == reversal
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+def test_no_worker_hears_ctrl_c_but_from_its_study(write_run):
+    with workers(load(write_run()), 2, 4096) as pool:
+        eventually(lambda: pool.submit(Trials.made_of) and len(pool.pids()) == 2, "two workers")
+        for pid in pool.pids():
+            status = Path(f"/proc/{pid}/status").read_text()
+            blocked = int(re.search(r"^SigBlk:\s*(\w+)$", status, re.MULTILINE)[1], 16)
+            assert blocked >> (signal.SIGINT - 1) & 1
 
 
 def test_workers_that_are_killed_end_a_study_in_words(write_run):
