@@ -226,8 +226,9 @@ def rendered(status: NodeStatus, now_ns: int | None = None) -> RenderableType:
             f"gross {worth.gross:,.2f}  net {worth.net:,.2f}"
         )
         if not gone:
-            # A new position is written down at once, equity and marks now and then.
-            head.append(f", with the marks {age_text(now - worth.ts)} old")
+            # A new position is written down at once, equity now and then; of a silent feed, with
+            # the last marks.
+            head.append(f", written {age_text(now - worth.ts)} ago")
         if status.newer:
             names = some_of([*map(symbol_of, status.newer)])
             head.append(f", before the newest trades in {names}")

@@ -78,7 +78,7 @@ def test_a_node_that_runs_shows_everything(tmp_path: Path) -> None:
         page = told(tmp_path)
         bought = PositionRow("AUSDT-SPOT.BYBIT", "rev", 9 * MINUTE + 1, D(1), D(2), D(0))
         running.positions([bought])
-        assert "60 s old, before the newest trades in AUSDT-SPOT" in told(tmp_path)
+        assert "60 s ago, before the newest trades in AUSDT-SPOT" in told(tmp_path)
     assert "before the newest" not in page
     assert (found.state, found.pid) == ("running", os.getpid())
     assert found.as_of == 9 * MINUTE
@@ -89,7 +89,7 @@ def test_a_node_that_runs_shows_everything(tmp_path: Path) -> None:
         "last heartbeat 4 s ago",
         "feed lag 3 ms, at most 1,812 ms in the last minute",
         "equity 10,123.45",
-        "net -24,500.00, with the marks 60 s old",
+        "net -24,500.00, written 60 s ago",
         "halt_entries on desk by node.links for 5 min: trade link down",
         "no pong",
         "49000",
