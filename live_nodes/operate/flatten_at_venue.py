@@ -104,6 +104,8 @@ LOOKS = 2
 """Consecutive looks that must find nothing: orders under way can arrive after the first."""
 NAMED_FROM = Decimal(1)
 """Coins too few to sell are named from this value on, USDT."""
+AGAIN_S = 10.0
+"""Pause before the same trouble is reported again."""
 _PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 4.0
 _AT_ONCE = 8
@@ -150,6 +152,7 @@ class VenueFlatten:
         self._sent = 0
         self._waiting: dict[str, tuple[str, float]] = {}
         self._trouble: dict[str, None] = {}
+        self._told: dict[str, float] = {}
         self._said = ""
         self._infos: dict[str, InstrumentInfo] = {}
         self._dust: set[str] = set()
@@ -353,6 +356,9 @@ class VenueFlatten:
         self._trouble[f"this machine's clock is {skew:+.1f} s off: using the venue's clock"] = None
 
     def _tell_trouble(self) -> None:
+        now = time.monotonic()
         for words in self._trouble:
-            self._say(f"{words}; trying again")
+            if now >= self._told.get(words, -AGAIN_S) + AGAIN_S:
+                self._told[words] = now
+                self._say(f"{words}; trying again")
         self._trouble.clear()

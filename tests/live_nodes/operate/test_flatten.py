@@ -26,6 +26,7 @@ from config.errors import DocumentErrors, GateRefused
 from live_nodes.local.folder import node_to_stop, state_folder
 from live_nodes.local.mailbox import pending
 from live_nodes.local.releases import RUNS
+from live_nodes.operate import flatten_at_venue
 from live_nodes.operate.flatten import FlattenOutcome, flatten_node
 from live_nodes.operate.flatten_at_venue import VenueFlatten
 from live_nodes.operate.flatten_request import ask_to_flatten
@@ -235,13 +236,20 @@ def held_in_a_halted_market(at: Stage) -> None:
     eventually(lambda: at.call(lambda: at.exchange.market(BTC).halted))
 
 
-def test_what_can_not_be_closed_in_time_is_named(at: Stage, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("pause", "most"), [(10.0, 1), (1.0, 3)])
+def test_what_can_not_be_closed_in_time_is_named(
+    at: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pause: float, most: int
+) -> None:
+    assert flatten_at_venue.AGAIN_S == 10.0
+    monkeypatch.setattr(flatten_at_venue, "AGAIN_S", pause)
     held_in_a_halted_market(at)
     outcome, said = switched(node_at(tmp_path, at, risk={"deadline": 1}), 2)
     assert not outcome.flat
     assert outcome.left == (f"position: 0.010 {NAME}",)
     assert outcome.verified == ""
-    assert any("Trading is currently not allowed" in line for line in said)
+    why = [line for line in said if "Trading is currently not allowed" in line]
+    assert (1 if most == 1 else 2) <= len(why) <= most
+    assert all(line.endswith("; trying again") for line in why)
     assert any(line.startswith("NOT flat after 1 s") for line in said)
     assert outcome.summary_text.startswith("NOT flat after 2")
 
