@@ -25,6 +25,7 @@ Code = Literal[
     "gate",
     "withdrawn",
     "exposure",
+    "lot",
     "cash",
     "linked",
     "dry_run",
@@ -42,7 +43,8 @@ Code = Literal[
 """Cause of a refusal. The first four are actions of verdicts against the order; ``gate`` is
 another rule of the order gate, ``withdrawn`` our own cancel of an order before it left, or a stop
 of the node before that,
-``exposure`` its limit on gross exposure, ``cash`` too little of it for coins, there or at the
+``exposure`` its limit on gross exposure, ``lot`` part of a position that is no whole number of lots
+any more, ``cash`` too little of it for coins, there or at the
 venue, ``linked`` an order that depends on others (OCO, OTO, OUO,
 bracket), ``dry_run`` a node that sends nothing. ``no_answer``: the engine timed out, the order may
 still be at the venue.
@@ -58,7 +60,7 @@ GATE = "order gate: "
 NO_ANSWER = "UNKNOWN"
 """The engine's reason when it rejects an order because the venue did not answer."""
 _VERDICTS = frozenset({"shrink", "halt_entries", "reduce_only", "flatten"})
-_AT_GATE = _VERDICTS | {"gate", "withdrawn", "exposure", "linked", "dry_run"}
+_AT_GATE = _VERDICTS | {"gate", "withdrawn", "exposure", "lot", "linked", "dry_run"}
 _TRANSIENT = frozenset({"never_arrived", "busy", "not_trading", "cash"})
 _CODES = frozenset(get_args(Code))
 _HEADER = re.compile(r"\[([a-z_]+)(?: guard=([^\s\]]+))?( transient)?\] (.*)", re.DOTALL)

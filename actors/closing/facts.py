@@ -95,7 +95,7 @@ class ClosingTerms(msgspec.Struct, frozen=True, kw_only=True):
     in_wallet: Decimal | None = None
 
     def closable(self, held: Decimal) -> Decimal:
-        """Return how much of a position an order can close, unsigned; zero for dust.
+        """Return how much of a position an order of whole lots can close, unsigned.
 
         Bybit takes reduce-only orders below its minimum value, so of a perpetual only less than a
         lot remains. In spot, an order can sell only what the wallet has, and nothing below a
@@ -152,9 +152,16 @@ class ClosingFacts(msgspec.Struct, frozen=True, kw_only=True):
         return sum((q for key, q in self.positions.items() if key.instrument == instrument), ZERO)
 
     def closable(self, key: PositionKey) -> Decimal:
-        """Return how much of a position can be closed, zero where its terms are unknown."""
-        terms = self.terms.get(key.instrument)
-        return ZERO if terms is None else terms.closable(self.positions[key])
+        """Return how much of a position can be closed, zero where its terms are unknown.
+
+        All of a perpetual that is the only one in its instrument, also parts of a lot: the venue
+        closes a whole position in any size (`actors.gate.rules.closes_all`).
+        """
+        terms, held = self.terms.get(key.instrument), self.positions[key]
+        if terms is None:
+            return ZERO
+        is_whole = not terms.spot and held == self.net(key.instrument)
+        return abs(held) if is_whole else terms.closable(held)
 
 
 class ClosingPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -247,7 +254,7 @@ class ClosingState(msgspec.Struct, frozen=True, kw_only=True):
     lost : frozenset of str
         Closes without an answer that the venue does not know.
     dust : frozenset of PositionKey
-        Reported positions that are too small to close.
+        Reported coins that are too few to sell.
     alarmed : int or None
         Time of the last alarm that it is not done.
     """

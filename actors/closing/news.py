@@ -101,6 +101,7 @@ def _dust(
         for key in facts.positions
         if policy.covers(state.flatten, key)
         and key.instrument in facts.terms
+        and facts.terms[key.instrument].spot
         and not facts.closable(key)
         # What an order sells may have left the wallet before its fill is known.
         and not any(one.key == key and one.left * facts.positions[key] < 0 for one in facts.orders)
@@ -154,6 +155,11 @@ def _what_is_left(
     for key, quantity in held.items():
         whose = f" of {key.owner}" if key.owner else ", which is not the desk's own,"
         failure = facts.failures.get(key, "")
+        if key.instrument in facts.terms and not facts.closable(key):
+            failure = (
+                f"less than a lot of {facts.terms[key.instrument].lot:f}, beside others' position: "
+                "close both at the venue, or by `perpdesk risk flatten` with risk.external: all"
+            )
         why = f" ({failure})" if failure else ""
         found.append(f"{key.instrument}: {quantity:f}{whose} is held{why}")
     for order in orders:

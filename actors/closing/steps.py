@@ -129,6 +129,9 @@ def _must_go(
 ) -> bool:
     held, now = facts.held(order.key), facts.now
     if policy.is_due(state.flatten, order.key, now):
+        if order.reduce_only and held and not facts.closable(order.key):
+            # No close can leave: what protects the position stays.
+            return False
         if order.ours and order.is_leaving(held):
             return order.answered and now >= order.since + RESTS_NS
         return order.answered or not order.is_leaving(held)
@@ -203,7 +206,8 @@ def _sizes(
         # A close that seemed lost may have filled, but not be in our books yet.
         at_venue = facts.venue.positions.get(key.instrument, ZERO)
         room = min(room, _same_side(at_venue, held))
-    size = room // terms.lot * terms.lot
+    is_whole = not terms.spot and room == abs(held)
+    size = room if is_whole else room // terms.lot * terms.lot
     return split(size, terms.lot, terms.max_quantity) if size > 0 else []
 
 

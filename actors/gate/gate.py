@@ -21,7 +21,7 @@ from nautilus_trader.execution.messages import (
     SubmitOrderList,
     TradingCommand,
 )
-from nautilus_trader.model.enums import ContingencyType, OrderStatus
+from nautilus_trader.model.enums import ContingencyType, OrderStatus, OrderType
 from nautilus_trader.model.events import OrderEvent
 from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId
 from nautilus_trader.model.instruments import CurrencyPair, Instrument
@@ -81,7 +81,7 @@ class OrderGate:
         self._max_leverage = max_leverage
         self._board = board_of(kernel.msgbus)
         self._pending = PendingOrders(kernel, account)
-        self._facts: dict[InstrumentId, tuple[InstrumentFacts, int]] = {}
+        self._facts: dict[InstrumentId, tuple[Instrument, InstrumentFacts]] = {}
         self.refusals = 0
         self.unwritten = 0
         self.observers: list[Observer] = []
@@ -321,7 +321,8 @@ class OrderGate:
         found = self._instrument_facts(order.instrument_id)
         if found is None:
             return Refusal(code="gate", text=f"unknown instrument {name}"), False
-        instrument, decimals = found
+        rules, instrument = found
+        decimals = rules.size_precision
         if order.quantity.precision != decimals:
             # The engine would abort the whole run without a useful message.
             text = f"quantity {order.quantity} must be given with {decimals} decimals"
@@ -332,6 +333,7 @@ class OrderGate:
             price=market if price is None else price.as_decimal(),
             reduce_only=order.is_reduce_only,
             protects=protects(order),
+            at_market=order.order_type == OrderType.MARKET,
         )
         position = self.account.position(name)
         buys, sells = self._pending.both_sides(order, position)
@@ -361,12 +363,15 @@ class OrderGate:
                 account = replace(account, cash=cash, raises_cash=raises)
         return judge(intent, instrument, account, standing), is_exit
 
-    def _instrument_facts(self, instrument_id: InstrumentId) -> tuple[InstrumentFacts, int] | None:
+    def _instrument_facts(
+        self, instrument_id: InstrumentId
+    ) -> tuple[Instrument, InstrumentFacts] | None:
+        instrument: Instrument | None = self._kernel.cache.instrument(instrument_id)
+        if instrument is None:
+            return None
         facts = self._facts.get(instrument_id)
-        if facts is None:
-            instrument: Instrument | None = self._kernel.cache.instrument(instrument_id)
-            if instrument is None:
-                return None
+        # Live, the adapter fetches the venue's rules anew each hour.
+        if facts is None or facts[0] is not instrument:
             largest, least, value = (
                 None if found is None else found.as_decimal()
                 for found in (
@@ -383,7 +388,7 @@ class OrderGate:
                 price=None,
                 is_spot=isinstance(instrument, CurrencyPair),
             )
-            facts = self._facts[instrument_id] = rules, instrument.size_precision
+            facts = self._facts[instrument_id] = instrument, rules
         return facts
 
 

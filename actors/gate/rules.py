@@ -20,7 +20,7 @@ class OrderIntent(msgspec.Struct, frozen=True):
 
     ``quantity`` is signed base coin: buys are positive. A ``price`` of None means the reference
     price of `InstrumentFacts`. ``protects`` is set for a stop or a take-profit that rests at the
-    venue.
+    venue, ``at_market`` for a market order.
     """
 
     instrument: str
@@ -28,6 +28,7 @@ class OrderIntent(msgspec.Struct, frozen=True):
     price: Decimal | None
     reduce_only: bool
     protects: bool = False
+    at_market: bool = False
 
 
 class InstrumentFacts(msgspec.Struct, frozen=True):
@@ -91,8 +92,8 @@ def judge(
     size = abs(order.quantity)
     if size == 0:
         return _broken("quantity is zero")
-    if size % instrument.lot != 0:
-        return _broken(f"quantity {size} is no multiple of the lot {instrument.lot}")
+    if size % instrument.lot != 0 and not closes_all(order, instrument, account):
+        return _no_lots(size, instrument, account)
     before = account.with_pending
     after = before + order.quantity
     # A stop and a take-profit of the same coins are alternatives, also to an exit under way.
@@ -135,6 +136,26 @@ def judge(
         )
         return Refusal(code="exposure", text=text, guard=shrunk.guard if shrinks else "")
     return None
+
+
+def closes_all(order: OrderIntent, instrument: InstrumentFacts, account: AccountFacts) -> bool:
+    """Whether the order closes a perpetual's whole position at market, which goes in any size.
+
+    After the venue made lots larger, a position may be no whole number of them.
+    """
+    whole = order.quantity == -account.position and not instrument.is_spot
+    return whole and order.at_market and order.reduce_only
+
+
+def _no_lots(size: Decimal, instrument: InstrumentFacts, account: AccountFacts) -> Refusal:
+    said = f"quantity {size} is no multiple of the lot {instrument.lot}"
+    if instrument.is_spot or not account.position % instrument.lot:
+        return _broken(said)
+    text = (
+        f"{said}: of {abs(account.position)}, which is no whole number of lots since the venue "
+        "made them larger, only all can be closed, at market, as `perpdesk risk flatten` does"
+    )
+    return Refusal(code="lot", text=text)
 
 
 def _broken(text: str) -> Refusal:

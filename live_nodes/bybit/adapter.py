@@ -7,6 +7,8 @@ A test asserts the private names used here. Changes:
 * While the trade link is unreliable, exits go by signed REST, not late from the link's buffer.
 * A request that fails in an outage leaves no traceback on the terminal.
 * An order ends only after all its fills, which come by messages of their own.
+* A position that is no whole number of lots is closed whole, by signed REST.
+* Quantities keep their decimals when lots change: what is held would be rounded.
 * An order that it would keep forever or send as another one (a trailing stop, GTD) is denied.
 * The start reports open orders and exact positions, without the past.
 * A failed request for positions is an error, not an empty account.
@@ -59,7 +61,13 @@ from nautilus_trader.execution.reports import (
 from nautilus_trader.live.data_client import LiveDataClient
 from nautilus_trader.live.execution_client import LiveExecutionClient
 from nautilus_trader.live.factories import LiveDataClientFactory, LiveExecClientFactory
-from nautilus_trader.model.enums import OrderStatus, OrderType, TimeInForce, TriggerType
+from nautilus_trader.model.enums import (
+    OrderSide,
+    OrderStatus,
+    OrderType,
+    TimeInForce,
+    TriggerType,
+)
 from nautilus_trader.model.events import (
     AccountState,
     OrderCancelRejected,
@@ -68,16 +76,18 @@ from nautilus_trader.model.events import (
     OrderRejected,
 )
 from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId
+from nautilus_trader.model.instruments import instruments_from_pyo3
 from nautilus_trader.model.objects import Quantity
 from nautilus_trader.model.orders import Order
 
-from live_nodes.bybit.facts import refused
+from live_nodes.bybit.facts import refused, wrong_size
 from live_nodes.bybit.links import VenueLink, VenueLinks
-from live_nodes.bybit.rest import VenueError
+from live_nodes.bybit.rest import CLOSE_ALL, VenueError, VenueRest, refused_for
 from live_nodes.bybit.spot import PAID, SpotBooks, SpotWiring, is_spot_stop
 from live_nodes.bybit.unanswered import unanswered
 from live_nodes.local.endpoints import Endpoints
 from live_nodes.local.keys import KeyPair
+from strategies.account_value import is_spot
 from strategies.refusals import Refusal, as_reason, refusal_of
 
 
@@ -158,7 +168,7 @@ class ClientWiring:
 
     `heartbeat` is seconds between pings; `spot` is set for a node that trades spot at a venue.
     `left_alone` says by instrument, link id and time (UNIX nanoseconds) whether an order that the
-    engine does not know is others' and must reach no books.
+    engine does not know is others' and must reach no books. `rest` closes whole positions.
     """
 
     links: VenueLinks
@@ -167,6 +177,7 @@ class ClientWiring:
     heartbeat: int
     spot: SpotWiring | None = None
     left_alone: Callable[[str, str, int], bool] | None = None
+    rest: VenueRest | None = None
 
 
 PUSH_TRIES = 200
@@ -235,6 +246,8 @@ class DeskExecutionClient(BybitExecutionClient):
     links: VenueLinks | None = None
     spot: SpotBooks | None = None
     left_alone: Callable[[str, str, int], bool] | None = None
+    rest: VenueRest | None = None
+    _closed_whole: set[ClientOrderId]
     _demo = False
     _later: list[OrderEvent] | None = None
     _fetching: asyncio.Task[None] | None = None
@@ -336,18 +349,66 @@ class DeskExecutionClient(BybitExecutionClient):
                 self.generate_account_state(found.balances, found.margins, True, asked)
             return
 
-    # Spot: see `live_nodes.bybit.spot`.
+    # Of spot and of a whole position, the adapter can't send all: they go by our own REST.
 
     async def _submit_order(self, command: SubmitOrder) -> None:
         order = command.order
-        if self.spot is None or not is_spot_stop(order) or not_sent(order) or order.is_closed:
+        if order.is_closed or not_sent(order):
             await super()._submit_order(command)
-            return
+        elif self.spot is not None and is_spot_stop(order):
+            await self._by_rest(order, self.spot.send_stop(order))
+        elif self.rest is not None and self._closes_all(order) and self._is_part_of_a_lot(order):
+            await self._by_rest(order, self._close_all(self.rest, order))
+        else:
+            await super()._submit_order(command)
+
+    async def _by_rest(self, order: Order, sending: Coroutine[Any, Any, str]) -> None:
         key = order.strategy_id, order.instrument_id, order.client_order_id
         self.generate_order_submitted(*key, self._clock.timestamp_ns())
-        refused_for = await self.spot.send_stop(order)
-        if refused_for:
-            self.generate_order_rejected(*key, refused_for, self._clock.timestamp_ns())
+        await self._reject_if_refused(order, sending)
+
+    async def _reject_if_refused(self, order: Order, sending: Coroutine[Any, Any, str]) -> None:
+        why = await sending
+        if why:
+            key = order.strategy_id, order.instrument_id, order.client_order_id
+            self.generate_order_rejected(*key, why, self._clock.timestamp_ns())
+
+    # The venue closes a whole position in any size, where its lots grew meanwhile.
+
+    def _is_part_of_a_lot(self, order: Order) -> bool:
+        lot = self._cache.instrument(order.instrument_id).size_increment.as_decimal()
+        return bool(order.quantity.as_decimal() % lot)
+
+    def _closes_all(self, order: Order) -> bool:
+        if order.order_type != OrderType.MARKET or not order.is_reduce_only:
+            return False
+        held = self._cache.positions_open(instrument_id=order.instrument_id)
+        net = sum((position.signed_decimal_qty() for position in held), Decimal(0))
+        # The engine's signed quantity of an order is rounded.
+        return bool(order.quantity.as_decimal() == (net if order.side == OrderSide.SELL else -net))
+
+    async def _close_all(self, rest: VenueRest, order: Order) -> str:
+        self._closed_whole.add(order.client_order_id)
+        fields = CLOSE_ALL | {
+            "side": "Buy" if order.side == OrderSide.BUY else "Sell",
+            "orderType": "Market",
+            "orderLinkId": order.client_order_id.value,
+        }
+        return await refused_for(rest.create(order.instrument_id.value, fields))
+
+    def _closes_all_after(self, event: OrderRejected) -> bool:
+        """Close all of a position where the venue refused its size, unknown to us before."""
+        if self.rest is None or not wrong_size(event.reason):
+            return False
+        order = self._cache.order(event.client_order_id)
+        if order is None or event.client_order_id in self._closed_whole:
+            return False
+        if not self._closes_all(order):
+            return False
+        self.create_task(self._reject_if_refused(order, self._close_all(self.rest, order)))
+        return True
+
+    # Spot: see `live_nodes.bybit.spot`.
 
     async def _cancel_order(self, command: CancelOrder) -> None:
         order = self._cache.order(command.client_order_id)
@@ -355,14 +416,14 @@ class DeskExecutionClient(BybitExecutionClient):
         if self.spot is None or not stop or order.status == OrderStatus.TRIGGERED:
             await super()._cancel_order(command)
             return
-        refused_for = await self.spot.cancel_stop(order)
-        if refused_for:
+        why = await self.spot.cancel_stop(order)
+        if why:
             self.generate_order_cancel_rejected(
                 order.strategy_id,
                 order.instrument_id,
                 order.client_order_id,
                 order.venue_order_id,
-                refused_for,
+                why,
                 self._clock.timestamp_ns(),
             )
 
@@ -500,6 +561,8 @@ class DeskExecutionClient(BybitExecutionClient):
         if self._later is not None:
             self._later.append(event)
             return
+        if isinstance(event, OrderRejected) and self._closes_all_after(event):
+            return
         # A rejection gets our code before Bybit's words.
         if isinstance(event, OrderRejected | OrderCancelRejected | OrderModifyRejected):
             kind = type(event)
@@ -625,6 +688,7 @@ def data_factory(wiring: ClientWiring) -> type[LiveDataClientFactory]:
         def create(*, config: BybitDataClientConfig, **rest: Any) -> LiveDataClient:  # type: ignore[override]
             config = _with_keys(config, wiring.keys)
             client: Any = BybitLiveDataClientFactory.create(config=config, **rest)
+            keep_decimals(client._instrument_provider)
             for product in list(client._ws_clients):
                 client._ws_clients[product] = _public_link(wiring, product, config)
             return client
@@ -662,6 +726,8 @@ def execution_factory(wiring: ClientWiring) -> type[LiveExecClientFactory]:
                 **rest,
             )
             client.links, client.left_alone = wiring.links, wiring.left_alone
+            client.rest, client._closed_whole = wiring.rest, set()
+            keep_decimals(client._instrument_provider)
             wiring.links.fetch_wallet = client.fetch_wallet
             if wiring.spot is not None:
                 client.spot = SpotBooks(wiring.spot, client._cache)
@@ -671,6 +737,33 @@ def execution_factory(wiring: ClientWiring) -> type[LiveExecClientFactory]:
             return client
 
     return DeskExecutionFactory
+
+
+def keep_decimals(provider: Any) -> None:
+    """Keep a provider's perpetuals at their decimals of quantity when it fetches them again.
+
+    The venue may change its lots. With fewer decimals, reports would round what is held; with more,
+    the links, which keep the old ones, would round fills: lots then stay as they were.
+    """
+    load = provider.load_all_async
+
+    async def load_all(filters: dict[str, Any] | None = None) -> None:
+        earlier = {name.value: one for name, one in provider.get_all().items()}
+        await load(filters)
+        found = provider._instruments_pyo3
+        for n, one in enumerate(found):
+            before = earlier.get(one.id.value)
+            if before is None or is_spot(one.id.value):
+                continue
+            decimals = before.size_precision
+            if decimals == one.size_precision:
+                continue
+            lot = (before if decimals < one.size_precision else one).size_increment.as_decimal()
+            kept = {"size_precision": decimals, "size_increment": f"{lot:.{decimals}f}"}
+            found[n] = type(one).from_dict(one.to_dict() | kept)
+            provider.add(*instruments_from_pyo3([found[n]]))
+
+    provider.load_all_async = load_all
 
 
 def forget_clients() -> None:

@@ -292,6 +292,11 @@ def refused(words: str) -> Refusal:
     return from_venue("venue", words)
 
 
+def wrong_size(words: str) -> bool:
+    """Whether Bybit refused a quantity (10001) that is no whole number of its lots."""
+    return "qty invalid" in words.lower()
+
+
 def order_text(order: VenueOrder) -> str:
     """Return an order in words for a trader."""
     price = f" at {order.price}" if order.price else ""

@@ -12,7 +12,7 @@ import itertools
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Self
@@ -45,6 +45,8 @@ TOO_MANY = (10006, 429)
 SERVER_BUSY = (10000, 10016)
 """Bybit's codes of a server that timed out or is restarting."""
 LONGEST_PAUSE_S = 2.0
+CLOSE_ALL = {"qty": "0", "reduceOnly": True, "closeOnTrigger": True}
+"""Fields of ``/v5/order/create`` that close a perpetual's whole position, whatever its size."""
 PAGE = 50
 LOG_PATH = "/v5/account/transaction-log"
 SETTINGS_AT_ONCE, SETTINGS_PAUSE_S = 20, 0.5
@@ -414,6 +416,18 @@ class VenueRest:
             "X-BAPI-RECV-WINDOW": str(RECEIVE_WINDOW_MS),
             "X-BAPI-SIGN": self._keys.sign(text),
         }
+
+
+async def refused_for(request: Awaitable[object]) -> str:
+    """Wait for an order's request; return why the venue refused it, empty otherwise.
+
+    Without an answer it counts as sent: the engine asks for it.
+    """
+    try:
+        await request
+    except VenueError as error:
+        return str(error) if error.code else ""
+    return ""
 
 
 def market_fields(instrument: str) -> dict[str, str]:

@@ -25,7 +25,7 @@ from nautilus_trader.model.orders import Order
 from actors.records.coins import WholeLots
 from live_nodes.bybit.facts import STOP_FILTER
 from live_nodes.bybit.own_coins import OwnCoins
-from live_nodes.bybit.rest import VenueError, VenueRest
+from live_nodes.bybit.rest import VenueError, VenueRest, refused_for
 from strategies.account_value import is_spot
 
 PAID = "fee"
@@ -163,19 +163,12 @@ class SpotBooks:
             fields |= {"price": str(order.price), "timeInForce": "GTC"}
         else:
             fields["marketUnit"] = "baseCoin"
-        return await self._refused(self.wiring.rest.create(order.instrument_id.value, fields))
+        return await refused_for(self.wiring.rest.create(order.instrument_id.value, fields))
 
     async def cancel_stop(self, order: Order) -> str:
         """Cancel a conditional order; return why the venue refused it, empty otherwise."""
         name, venue_id = order.instrument_id.value, order.venue_order_id.value
-        return await self._refused(self.wiring.rest.cancel(name, venue_id, STOP_FILTER))
-
-    async def _refused(self, request: Any) -> str:
-        try:
-            await request
-        except VenueError as error:
-            return str(error) if error.code else ""
-        return ""
+        return await refused_for(self.wiring.rest.cancel(name, venue_id, STOP_FILTER))
 
 
 def is_spot_stop(order: Order) -> bool:

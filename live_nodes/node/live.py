@@ -293,7 +293,8 @@ class NodeRun:
         if self.recovery is not None:
             left_alone, takes_over = self.recovery.leaves_alone, self.recovery.takes_over
         wiring = ClientWiring(
-            self.links, context.keys, endpoints, node.watch.heartbeat, spot, left_alone
+            *(self.links, context.keys, endpoints, node.watch.heartbeat, spot, left_alone),
+            rest=None if context.paper else rest,
         )
         put_aside_long_log(context.folder / f"{LOG_FILE}.log")
         ids, loop = sorted(facts.infos), asyncio.get_running_loop()

@@ -27,7 +27,7 @@ from config.universe import select
 from live_nodes.bybit.bucket import Bucket
 from live_nodes.bybit.facts import VenueOrder, order_text
 from live_nodes.bybit.own_coins import OwnCoins, sellable
-from live_nodes.bybit.rest import VenueError, VenueRest
+from live_nodes.bybit.rest import CLOSE_ALL, VenueError, VenueRest
 from live_nodes.reconcile.own_positions import OwnPositions
 from live_nodes.reconcile.recovery_rules import within
 from strategies.account_value import is_spot
@@ -306,9 +306,9 @@ class VenueFlatten:
         fields = {
             "side": "Sell" if part > 0 else "Buy",
             "orderType": "Market",
-            "qty": "0" if whole else f"{abs(part):f}",
-            **({"closeOnTrigger": True} if whole else {}),
+            "qty": f"{abs(part):f}",
             **({"marketUnit": "baseCoin"} if is_spot(name) else {"reduceOnly": True}),
+            **(CLOSE_ALL if whole else {}),
             "orderLinkId": link_id,
         }
         try:

@@ -472,7 +472,7 @@ class PlanExecution:
         order, held = self._broker.order(event.client_order_id), self._strategy.holding(name)
         if self.stopping or order is None or order.is_reduce_only or name.value in self._waits:
             return
-        if not (refusal.guard or refusal.code in ("exposure", "venue")):
+        if not (refusal.guard or refusal.code in ("exposure", "lot", "venue")):
             return
         others = [o for o in self._broker.under_way({name.value}) if o.side == order.side]
         left = abs(held) - sum((o.leaves_qty.as_decimal() for o in others), ZERO)

@@ -126,9 +126,9 @@ STRATEGY_ONE = Verdict(action=Action.FLATTEN, scope="strategy:one", guard="g")
             {"positions": {ONE: D(250)}},
             closes("-83.4", "-83.3", "-83.3"),
         ),
-        # A perpetual is closed below the minimum quantity and value, down to less than a lot.
+        # A perpetual is closed below the minimum quantity and value, also parts of a lot.
         ({"positions": {ONE: D("0.1")}}, closes("-0.1")),
-        ({"positions": {ONE: D("10.05")}}, closes("-10.0")),
+        ({"positions": {ONE: D("10.05")}}, closes("-10.05")),
         # Orders outside the scope stay.
         ({"verdicts": (STRATEGY_ONE,), "orders": OUTSIDE}, closes(-10)),
         # Under a halt entries are cancelled and exits stay; not for a transient one or a shrink.
@@ -298,6 +298,42 @@ def test_an_order_that_waits_in_the_throttle_is_not_lost() -> None:
     venue = AtVenue(queried_at=60 * S, positions={A: D(10)}, orders={})
     closing = Closing(0, 5, policy=VERIFYING)
     assert [closing.at(now, orders=(waits,), venue=venue) for now in (60, 61, 62)] == [[], [], []]
+
+
+# -- lots that grew while a position was held ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("others", "sent"),
+    [
+        ({}, "-0.25"),
+        # Closed whole, others' would go too; and the rest, which can't leave, stays named.
+        ({PositionKey("two", A): D("0.1")}, "-0.2"),
+    ],
+)
+def test_a_position_that_is_no_whole_number_of_lots_is_closed_whole(
+    others: dict[PositionKey, D], sent: str
+) -> None:
+    held = {ONE: D("0.25"), **others}
+    only = Verdict(action=Action.FLATTEN, scope="strategy:one", reason="20 % lost")
+    closing = Closing()
+    for now in (0, 5):
+        acts = closing.at(now, positions=held, verdicts=(only,))
+    assert acts == [CloseAct(ONE, D(sent))]
+    assert [kind for kind, _ in closing.news] == ["closing"]
+
+
+def test_less_than_a_lot_beside_others_keeps_its_stop_and_is_alarmed() -> None:
+    stop = order("stop", "-0.05", reduce_only=True)
+    held = {ONE: D("0.05"), PositionKey("two", A): D(1)}
+    only = Verdict(action=Action.FLATTEN, scope="strategy:one", reason="20 % lost")
+    closing = Closing()
+    for now in (0, 5, 30):
+        assert closing.at(now, positions=held, orders=(stop,), verdicts=(only,)) == []
+    ((kind, text),) = closing.news
+    assert kind == "not_flat"
+    assert f"{A}: 0.05 of one is held (less than a lot of 0.1" in text
+    assert "perpdesk risk flatten" in text
 
 
 # -- dust and spot ---------------------------------------------------------------------------------

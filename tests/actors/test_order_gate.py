@@ -55,6 +55,33 @@ def test_the_venues_own_limits(quantity: str, instrument: dict, refused: str | N
 
 
 @pytest.mark.parametrize(
+    ("quantity", "more", "refused"),
+    [
+        ("-0.0015", {}, None),
+        # All but less than a lot of it, or more than it: only the whole goes by another way.
+        (
+            "-0.0005",
+            {},
+            "no multiple of the lot 0.001: of 0.0015, which is no whole number of lots",
+        ),
+        ("-0.0025", {}, "`perpdesk risk flatten`"),
+        ("-0.0015", {"reduce_only": False}, "no multiple"),
+        ("-0.0015", {"at_market": False}, "no multiple"),
+    ],
+)
+def test_a_position_from_before_the_lot_grew_can_be_closed_whole(
+    quantity: str, more: dict, refused: str | None
+) -> None:
+    """0.0015 are held, and a lot is 0.001 since."""
+    wanted = replace(order(quantity, reduce_only=True), **({"at_market": True} | more))
+    held = replace(FLAT, position=D("0.0015"))
+    found = judge(wanted, PERPETUAL, held, verdict(Action.FLATTEN))
+    assert (found is None) if refused is None else (found is not None and refused in str(found))
+    coins = judge(wanted, replace(PERPETUAL, is_spot=True), held, CLEAR)
+    assert "no multiple" in str(coins)
+
+
+@pytest.mark.parametrize(
     ("quantity", "raises_cash", "refused"),
     [("2", False, None), ("2.001", False, False), ("2.001", True, True), ("-1", False, None)],
 )

@@ -194,6 +194,17 @@ class Stage(InThread):
 
         self.call(end)
 
+    def change_rules(self, key: Key, **rules: Any) -> None:
+        """Change what the exchange says of a market, such as its `lot` or its `status`."""
+
+        def change() -> None:
+            (old,) = (symbol for symbol in self.market.listed if symbol.key == key)
+            new = replace(old, **rules)
+            self.exchange.put_symbol(new, self.server.venue.clock_ms())
+            self.market.listed = [new if symbol is old else symbol for symbol in self.market.listed]
+
+        self.call(change)
+
     def settle_funding(self, rate: str) -> None:
         def settle() -> None:
             self.exchange.settle_funding(BTC, D(rate), self.server.venue.clock_ms())

@@ -201,6 +201,25 @@ def test_a_position_whose_turn_the_venue_refuses_is_closed(
     assert all("No new positions during delisting" in line for line in report.missed)
 
 
+@pytest.mark.parametrize("execution", [{"tactic": "taker"}, MAKER])
+def test_a_position_that_cannot_turn_since_lots_grew_is_closed(
+    runs: Runs, execution: dict[str, Any]
+) -> None:
+    """The venue's lots grow from 0.01 to 0.07: most positions are no whole number of them."""
+    runs(execution={"tactic": "taker"}, actors={})
+    assert runs.held() == WANTED
+    for market in list(runs.stage.market.listed):
+        if market.name.startswith("C0"):
+            runs.stage.change_rules(market.key, lot=D("0.07"), min_qty=D("0.07"))
+    runs(execution=execution, turned=True, actors={})
+    print("\n".join(runs.said))
+    parts = {name for name, quantity in WANTED.items() if quantity % D("0.07")}
+    assert parts
+    held = runs.held()
+    assert not parts & held.keys()
+    assert all(quantity * WANTED[name] < 0 for name, quantity in held.items())
+
+
 # The state folder can't be written ----------------------------------------------------------------
 
 

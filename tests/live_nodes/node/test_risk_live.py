@@ -181,6 +181,77 @@ def test_a_strategy_that_follows_no_verdict_is_closed_by_the_desk_by_rest_as_wel
         desk.until(lambda: told(desk, "flat after"), "the good news")
 
 
+def fetch_rules(desk: Desk) -> None:
+    """Fetch the venue's rules anew, as the adapter does each hour."""
+    (client,) = desk.live.built.kernel.data_engine._clients.values()  # type: ignore[union-attr]
+
+    async def fetch() -> None:
+        await client._instrument_provider.initialize(reload=True)
+        client._cache_instruments()
+        client._send_all_instruments_to_data_engine()
+
+    desk.loop.run_until_complete(fetch())
+    desk.wait(0.0)
+
+
+def closes_at_once(desk: Desk, st: Stage) -> None:
+    """Flatten; all must go, with at most one refusal that the venue's rules have changed."""
+    assert asked(desk, MailRequest(command="flatten", reason="enough")).done
+    desk.until(lambda: told(desk, "flat after"), "flat")
+    assert (st.position(), st.open_orders()) == (D(0), {})
+    assert sum("refused" in line for line in desk.said) == 0, desk.said
+    desk.until(lambda: desk.strategy.net() == 0, "the books")
+
+
+@pytest.mark.parametrize(
+    ("lot", "knows"), [("0.010", False), ("0.010", True), ("0.005", False), ("0.005", True)]
+)
+def test_a_flatten_closes_what_is_no_whole_number_of_lots_any_more(
+    tmp_path: Path, lot: str, knows: bool
+) -> None:
+    with stage() as st, desk_node(st, folder=tmp_path, risk=RISK) as desk:
+        held = desk.filled(BUY, "0.012")
+        desk.do(lambda: desk.strategy.place_stop(InstrumentId.from_str(NAME), D("45000")))
+        desk.until(lambda: len(st.open_orders()) == 1, "the stop")
+        st.change_rules(BTC, lot=D(lot), min_qty=D(lot))
+        if knows:
+            fetch_rules(desk)
+            # Its decimals stay: 0.012 would be 0.01 in the venue's next report.
+            assert desk.strategy.cache.instrument(InstrumentId.from_str(NAME)).size_precision == 3
+        closes_at_once(desk, st)
+        assert desk.strategy.status(held) == "FILLED"
+
+
+def test_a_restart_closes_what_is_no_whole_number_of_lots_any_more(tmp_path: Path) -> None:
+    with stage() as st:
+        with desk_node(st, folder=tmp_path, risk=RISK) as desk:
+            desk.filled(BUY, "1.012")
+        st.change_rules(BTC, lot=D("0.005"), min_qty=D("0.005"))
+        with desk_node(st, folder=tmp_path, risk=RISK) as desk:
+            closes_at_once(desk, st)
+
+
+@pytest.mark.parametrize(
+    ("lot", "left"),
+    [
+        # Until the next start lots stay: fills of a tenth of one would be rounded.
+        ("0.0001", "0.009"),
+        ("0.010", "0.000"),
+    ],
+)
+def test_orders_pass_after_the_venue_changed_the_decimals_of_its_lots(
+    tmp_path: Path, lot: str, left: str
+) -> None:
+    with stage() as st, desk_node(st, folder=tmp_path, risk=RISK) as desk:
+        desk.filled(BUY, "0.010")
+        st.change_rules(BTC, lot=D(lot), min_qty=D(lot))
+        fetch_rules(desk)
+        step = desk.strategy.market.lot(InstrumentId.from_str(NAME)).step
+        assert step == max(D(lot), D("0.001"))
+        desk.filled(SELL, str(step))
+        assert st.position() == desk.strategy.net() == D(left)
+
+
 def test_the_books_go_on_over_a_restart_with_funding_and_what_filled_meanwhile(
     tmp_path: Path,
 ) -> None:
