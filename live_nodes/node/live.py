@@ -49,7 +49,7 @@ from live_nodes.node.memory import MemoryWatch
 from live_nodes.node.message_bus import redis_streams
 from live_nodes.node.metrics import follow_latency
 from live_nodes.node.owners import keep_owners
-from live_nodes.node.preflight import Preflight, foreign_positions_gate, preflight
+from live_nodes.node.preflight import Preflight, foreign_positions_gate, held_gate, preflight
 from live_nodes.node.recording import begin_recording
 from live_nodes.node.report import (
     ExecutionLines,
@@ -215,6 +215,7 @@ class NodeRun:
         there: Mapping[str, Decimal] = {}
         if not context.paper:
             there = await stop.guard(context.gated("positions", rest.positions()))
+            context.pass_gates(held_gate(there, facts.infos))
             if self.recovery is not None:
                 await stop.guard(keep_owners(context, self.recovery, facts, found.kept, there))
         rest.waits_out = lambda _: False

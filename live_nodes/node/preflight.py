@@ -24,6 +24,7 @@ from live_nodes.bybit.facts import FeeRate, products_of
 from live_nodes.bybit.rest import ClockReading, VenueError, VenueRest
 from live_nodes.node.key_rights import key_findings
 from live_nodes.node.warm_up import listings
+from strategies.account_value import is_spot
 
 _SHOWN = 3
 HEADROOM = Decimal("1.05")
@@ -196,6 +197,33 @@ def foreign_positions_gate(positions: Mapping[str, Decimal]) -> list[GateFailure
     )
 
 
+def held_gate(
+    positions: Mapping[str, Decimal], infos: Mapping[str, InstrumentInfo]
+) -> list[GateFailure]:
+    """Refuse perpetual positions (signed base coin) that the engine's books can't have.
+
+    They are in a market that trades no more, or have more decimals than its lots, which grew.
+    """
+    products, found = {split_id(name)[1] for name in infos}, []
+    for name, quantity in sorted(positions.items()):
+        info = infos.get(name)
+        if is_spot(name) or split_id(name)[1] not in products:
+            continue
+        if info is None:
+            found.append(
+                f"{name} {quantity:f}, and it takes no new positions: it is being delisted"
+            )
+        elif _decimals(quantity) > _decimals(Decimal(info.lot)):
+            found.append(f"{name} {quantity:f}, no whole number of its lots of {info.lot}")
+    return _failing(
+        "held",
+        found,
+        "positions that can be traded on",
+        "close it with `perpdesk risk flatten`, which closes all of the node; then release the "
+        "operator's halt (perpdesk risk release) and start again",
+    )
+
+
 def balance_gate(venue: Decimal, books: Decimal | None, tolerance: Decimal) -> list[GateFailure]:
     """Compare the wallet balance, settlement currency."""
     if books is not None and abs(venue - books) <= tolerance:
@@ -218,6 +246,10 @@ _AGAIN = (
     "start again; if it stays, compare with the venue's own page, or close all "
     "(perpdesk risk flatten)"
 )
+
+
+def _decimals(value: Decimal) -> int:
+    return max(0, -int(value.normalize().as_tuple().exponent))
 
 
 def _failing(gate: str, found: list[str], limit: str, remedy: str) -> list[GateFailure]:
@@ -300,7 +332,8 @@ async def preflight(node: Node, rest: VenueRest, *, may_set: bool = False) -> Pr
         if not universe:
             raise InputError(
                 f"{node.name}: none of the {len(infos)} instruments that {rest.base_url} trades "
-                "is in the universe of an enabled strategy"
+                "is in the universe of an enabled strategy (none that is being delisted is among "
+                "them: `perpdesk risk flatten` closes what is held there)"
             )
         other = [name for name in universe if infos[name].settle != ACCOUNT_COIN]
         if other:

@@ -17,6 +17,7 @@ from nautilus_trader.model.identifiers import InstrumentId
 
 from actors.guards.core.snapshot import DeskEvent, ErrorEvent, FillEvent, Mismatch, Snapshot
 from config.documents.scenario import Delay, LostRequest, RefusedOp
+from config.errors import GateRefused
 from live_nodes.bybit import notices, pending_cash
 from live_nodes.local.heartbeat import last_beat
 from live_nodes.local.mailbox import MailAnswer, MailRequest, answer, ask
@@ -250,6 +251,32 @@ def test_orders_pass_after_the_venue_changed_the_decimals_of_its_lots(
         assert step == max(D(lot), D("0.001"))
         desk.filled(SELL, str(step))
         assert st.position() == desk.strategy.net() == D(left)
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ({"lot": D("0.01"), "min_qty": D("0.01")}, "0.012, no whole number of its lots of 0.01"),
+        ({"status": "Delivering"}, "0.012, and it takes no new positions: it is being delisted"),
+    ],
+)
+def test_a_start_says_which_position_it_can_not_take_up_and_how_it_is_closed(
+    tmp_path: Path, rules: dict[str, Any], said: str
+) -> None:
+    known: dict[str, Any] = {
+        "folder": tmp_path,
+        "risk": RISK,
+        "universe": {"instruments": (NAME, "ETHUSDT-LINEAR.BYBIT")},
+    }
+    with stage() as st:
+        with desk_node(st, **known) as desk:
+            desk.filled(BUY, "0.012")
+        st.change_rules(BTC, **rules)
+        with pytest.raises(GateRefused) as refused, desk_node(st, **known):
+            pass
+    assert f"gate held: {NAME} {said}" in str(refused.value)
+    assert "perpdesk risk flatten" in str(refused.value)
+    assert "start again; if it stays" not in str(refused.value)
 
 
 def test_the_books_go_on_over_a_restart_with_funding_and_what_filled_meanwhile(
