@@ -63,7 +63,10 @@ def scheduled(home):
     local = ("--host", "127.0.0.1", "--port", "0", "--scheduler-file", file)
     process = dask(home, readme("dask scheduler"), *local)
     try:
-        eventually(file.exists, (home / "log").read_text)
+        # It is there before it is written.
+        eventually(
+            lambda: file.exists() and file.read_text().endswith("}"), (home / "log").read_text
+        )
         yield json.loads(file.read_text())["address"]
     finally:
         ended(process)
