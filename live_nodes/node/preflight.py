@@ -203,11 +203,12 @@ def held_gate(
     """Refuse perpetual positions (signed base coin) that the engine's books can't have.
 
     They are in a market that trades no more, or have more decimals than its lots, which grew.
+    Dated futures (``BTCUSDT-25DEC26``), which a node never trades, are others'.
     """
     products, found = {split_id(name)[1] for name in infos}, []
     for name, quantity in sorted(positions.items()):
-        info = infos.get(name)
-        if is_spot(name) or split_id(name)[1] not in products:
+        info, (symbol, product) = infos.get(name), split_id(name)
+        if is_spot(name) or product not in products or "-" in symbol:
             continue
         if info is None:
             found.append(

@@ -25,6 +25,7 @@ from live_nodes.node.preflight import (
     balance_gate,
     clock_gate,
     fees_gate,
+    held_gate,
     leverage_gate,
     leverage_needed,
     links_gate,
@@ -51,6 +52,7 @@ from live_nodes.reconcile.sweep import FindingKind, SweepFinding
 from strategies.messages import Action, Decision, Target, Verdict
 from strategies.verdicts import VerdictBoard
 from tests.builders_engine import info as instrument_info
+from tests.catalog.market import told
 from tests.live_nodes.venue_by_hand import BTC, ETH, SECOND
 
 
@@ -168,6 +170,15 @@ def test_positions_are_compared_net_and_flat_ones_need_no_row() -> None:
     assert positions_gate({"X": D("1.50")}, {"X": D("1.5"), "Y": D(0)}) == []
     (found,) = positions_gate({"X": D(1)}, {"X": D(-1)})
     assert "X: 1 at the venue, -1 here" in found.measured
+
+
+def test_a_position_that_the_books_can_not_have_is_named_but_no_dated_future_of_others() -> None:
+    btc, coin = told(), "ETHUSDT-LINEAR.BYBIT"
+    positions = {"BTCUSDT-25DEC26-LINEAR.BYBIT": D(1), coin: D(2), btc.id: D("0.00001")}
+    (found,) = held_gate(positions, {btc.id: btc})
+    assert f"{coin} 2, and it takes no new positions" in found.measured
+    assert f"{btc.id} 0.00001, no whole number of its lots" in found.measured
+    assert "25DEC26" not in found.measured
 
 
 def test_many_differences_are_shown_in_part() -> None:
